@@ -1,0 +1,110 @@
+"""Long raw text, read in pieces, to sentences: bounded memory, offsets into the whole document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from tagger.text.sentence import Sentence
+from tagger.text.splitting import LINES_AROUND
+
+# Sentences that end so close to the end of what was read are held back, for what follows may change them.
+_MARGIN = 256
+# Whether a line break is a boundary is told by lines around it, each judged by the lines around it again.
+_LINES = 2 * LINES_AROUND + 1
+
+
+def stream_sentences(
+    lines: Iterable[str], tokenize: Callable[[str], Sequence[Sentence]], *, window: int = 65_536
+) -> Iterator[Sentence]:
+    """Cut a document that is read in pieces into sentences, in order.
+
+    The document is the pieces one after the other; lines must keep their line ends, as an open file gives
+    them. A piece and two windows of characters are held at a time. With ``Tokenizer.tokenize`` the sentences
+    are those of the whole document, unless more than ``window`` characters hold no blank line, and within
+    them either a sentence is longer than a quarter of the window, which then may be cut, or the lines are so
+    long that 33 of them fill a quarter of the window, whose breaks then may be read otherwise.
+
+    Args:
+        lines: The document's lines, or any other pieces of it.
+        tokenize: Makes sentences of a text, with offsets that count from the text's beginning:
+            ``Tokenizer.tokenize`` or a function of the user's. A blank line must end a sentence for it, and
+            what it does must not depend on far-away text.
+        window: How many characters without a blank line are tokenised at a time, at least 2,048.
+
+    Yields:
+        Sentences whose offsets count from the beginning of the document.
+    """
+    window = max(window, 8 * _MARGIN)
+    pieces: list[str] = []
+    size = 0
+    start = done = 0  # in the document: of what is held; of what was not yielded yet
+    for piece in lines:
+        if pieces and piece.isspace() and "\n" in piece and pieces[-1].endswith("\n"):
+            yield from _shifted(tokenize("".join(pieces)), start, done)
+            start += size + len(piece)
+            pieces, size = [], 0
+            continue
+        pieces.append(piece)
+        size += len(piece)
+        if size < 2 * window:
+            continue
+        text = "".join(pieces)
+        position = 0
+        while len(text) - position >= 2 * window:
+            stop = _window_end(text, position, window)
+            sentences = list(_shifted(tokenize(text[position:stop]), start + position, done))
+            certain = _certain(sentences, start + _lines_before(text, stop, window // 2, _MARGIN))
+            yield from certain
+            if len(certain) == len(sentences):  # the last one was cut by the window's end, if there is one
+                position, done = stop, start + stop
+            else:
+                done = certain[-1].text_start + len(certain[-1].text)
+                position = _lines_before(text, done - start, window // 4, 0)
+        pieces, size = [text[position:]], len(text) - position
+        start += position
+    yield from _shifted(tokenize("".join(pieces)), start, done)
+
+
+def _window_end(text: str, position: int, window: int) -> int:
+    """Return where the window that begins at ``position`` ends: after a line or word, if there is one."""
+    stop = position + window
+    for space in "\n ":
+        found = text.rfind(space, position + window // 2, stop)
+        if found >= 0:
+            return found + 1
+    return stop
+
+
+def _lines_before(text: str, place: int, reach: int, margin: int) -> int:
+    """Return the start of the line that is far enough before ``place`` to judge line breaks.
+
+    If it is not within ``reach`` characters, ``place`` less ``margin`` has to do.
+    """
+    found = place
+    for _ in range(_LINES):
+        found = text.rfind("\n", max(0, place - reach), found)
+        if found < 0:
+            return place - margin
+    return min(found + 1, place - margin)
+
+
+def _certain(sentences: Sequence[Sentence], limit: int) -> Sequence[Sentence]:
+    """Return the sentences that end before ``limit``: at least one, the last one only if it is alone."""
+    count = sum(sentence.text_start + len(sentence.text) <= limit for sentence in sentences[:-1])
+    return sentences[: max(1, count)] if len(sentences) > 1 else sentences
+
+
+def _shifted(sentences: Iterable[Sentence], shift: int, done: int) -> Iterator[Sentence]:
+    """Yield the sentences moved to their place in the document, without what stands before ``done``."""
+    for sentence in sentences:
+        if shift:
+            offsets = tuple([(start + shift, end + shift) for start, end in sentence.offsets])
+            sentence = replace(sentence, offsets=offsets, text_start=sentence.text_start + shift)
+        if sentence.text_start >= done:
+            yield sentence
+        elif sentence.text_start + len(sentence.text) > done:
+            # A window began within a sentence and showed no boundary where the last window did.
+            first = sum(start < done for start, _ in sentence.offsets)
+            text = sentence.text[done - sentence.text_start :]
+            yield Sentence(sentence.tokens[first:], sentence.offsets[first:], text, done)

@@ -1,0 +1,82 @@
+"""The record that travels through the whole pipeline: a tokenised sentence with its tags and spans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+Offset = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One labelled stretch of tokens, for instance a named entity.
+
+    Attributes:
+        start: Index of the first token.
+        end: Index after the last token (half-open).
+        label: The span's type, for instance ``"PER"``.
+        score: Marginal probability of exactly this span in [0, 1], or None for gold spans.
+        start_char: Position of the first character in the document.
+        end_char: Position after the last character in the document (half-open).
+    """
+
+    start: int
+    end: int
+    label: str
+    score: float | None = None
+    start_char: int = -1
+    end_char: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A tokenised sentence; its tags are aligned with its tokens.
+
+    Attributes:
+        tokens: The T token strings.
+        offsets: T half-open character ranges in the document, ``document[start:end] == token``.
+        text: The sentence's own characters; ``text[start - text_start:end - text_start] == token``.
+        text_start: Position of ``text`` in the document, in characters.
+        tags: For each task (``"ner"``, ``"pos"``, ...) T tag strings.
+        spans: For each span task the spans that the tags stand for.
+        starts_document: Whether a new document begins with this sentence.
+        source: ``file:line`` of the first token where the sentence was read from a file, else "".
+        comments: Comment lines that stood before the sentence, with their leading ``#``.
+        extra_lines: Lines of the file that hold no token of their own (CoNLL-U's multi-word tokens and empty
+            nodes), each with the index of the token that it stands before.
+    """
+
+    tokens: tuple[str, ...]
+    offsets: tuple[Offset, ...]
+    text: str
+    text_start: int = 0
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    starts_document: bool = False
+    source: str = ""
+    comments: tuple[str, ...] = ()
+    extra_lines: tuple[tuple[int, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def with_tags(
+        self, tags: Mapping[str, Sequence[str]], spans: Mapping[str, Sequence[Span]] | None = None
+    ) -> Sentence:
+        """Return a copy that carries these tags (and spans) in place of its own."""
+        return replace(
+            self,
+            tags={task: tuple(values) for task, values in tags.items()},
+            spans={task: tuple(values) for task, values in (spans or {}).items()},
+        )
+
+
+def from_tokens(tokens: Sequence[str]) -> Sentence:
+    """Make a sentence of ready tokens; its text is the tokens joined by single spaces."""
+    offsets = []
+    position = 0
+    for token in tokens:
+        offsets.append((position, position + len(token)))
+        position += len(token) + 1
+    return Sentence(tuple(tokens), tuple(offsets), " ".join(tokens))
