@@ -1,0 +1,88 @@
+"""Which column of a file holds what, as users write it: ``token,pos,chunk,ner`` or ``token=1,ner=-1``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tagger.errors import InputError
+
+TOKEN = "token"
+_SKIPPED = ("_", "-")
+_EXAMPLE = "write for instance token,pos,chunk,ner or token=0,ner=-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Places of named columns.
+
+    Attributes:
+        places: Place of each name, ``token`` among them, counted from 0, or from -1 at the end.
+        count: How many columns a file must have, None if the names leave that open.
+    """
+
+    places: Mapping[str, int]
+    count: int | None
+
+    @property
+    def tags(self) -> dict[str, int]:
+        """The places of all columns but the token's."""
+        return {name: place for name, place in self.places.items() if name != TOKEN}
+
+
+def parse_columns(spec: str) -> Columns:
+    """Read a list of columns, separated by commas.
+
+    Either names in the file's order, where ``_`` or ``-`` skips a column, or ``name=number`` for those that
+    are wanted, counted from 0, or from -1 at the end.
+
+    Raises:
+        InputError: If the list is empty, mixes both ways, repeats a name or names no ``token``.
+    """
+    items = [item.strip() for item in spec.split(",")]
+    pairs = [item.partition("=") for item in items]
+    if len({equals for _, equals, _ in pairs}) > 1:
+        raise InputError(f"The columns {spec!r} mix names with and without numbers; {_EXAMPLE}.")
+    if pairs[0][1]:
+        named = [(name.strip(), _number(place, spec)) for name, _, place in pairs]
+    else:
+        named = [(name, place) for place, name in enumerate(items) if name not in _SKIPPED]
+    names = [name for name, _ in named]
+    if "" in names:
+        raise InputError(f"The columns {spec!r} hold an empty name; {_EXAMPLE}.")
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise InputError(f"The columns {spec!r} name {repeated[0]!r} twice; use _ to skip a column.")
+    if TOKEN not in names:
+        raise InputError(f"The columns {spec!r} do not say which is the token; {_EXAMPLE}.")
+    return Columns(dict(named), None if pairs[0][1] else len(items))
+
+
+def choose_columns(spec: str | None, tasks: Sequence[str]) -> Columns:
+    """Return the columns to read; where none are said, the token is the first and the task's tag the last.
+
+    Raises:
+        InputError: If the list cannot be read, if a task is not among its columns, or if there are several
+            tasks and no list.
+    """
+    if spec is None:
+        if len(tasks) > 1:
+            example = ",".join((TOKEN, *tasks))
+            raise InputError(
+                f"The file's columns must be named to read {' and '.join(tasks)}; "
+                f"name them in the file's order, for instance {example}."
+            )
+        return Columns({TOKEN: 0, **dict.fromkeys(tasks, -1)}, None)
+    columns = parse_columns(spec)
+    for task in tasks:
+        if task not in columns.tags:
+            known = ", ".join(columns.tags) or "none"
+            raise InputError(f"The columns {spec!r} hold no {task!r}; the tags that they name are: {known}.")
+    return columns
+
+
+def _number(place: str, spec: str) -> int:
+    try:
+        return int(place)
+    except ValueError:
+        raise InputError(f"The columns {spec!r} hold {place!r} for a number; {_EXAMPLE}.") from None

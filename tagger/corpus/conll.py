@@ -1,0 +1,266 @@
+"""CoNLL columns: a token a line, its tags beside it, a blank line after each sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TextIO
+
+from tagger.corpus.alignment import join, locate, text_comment
+from tagger.corpus.columns import TOKEN, Columns, choose_columns
+from tagger.corpus.lines import numbered_lines
+from tagger.errors import InputError
+from tagger.text.sentence import Sentence
+
+BORDER = "-DOCSTART-"
+_BORDER_LINE = re.compile(rf"{BORDER}(?:[ \t]|$)")
+_NEW_DOCUMENT = re.compile(r"# +newdoc(?: |$)|#begin document\b")
+# What is a comment even if it has as many fields as a line of the file: "# sent_id = 7", "# newpar".
+_KNOWN_COMMENT = re.compile(
+    r"# *[\w.:-]+ +=(?: |$)|# +(?:newdoc|newpar|global\.columns)(?: |$)|#(?:begin|end) document"
+)
+_SEPARATORS = re.compile(r"[ \t]+")
+_PART_OF_SPEECH = ("pos", "upos", "xpos")
+
+Line = tuple[int, str]
+
+
+def read_conll(
+    path: str | Path, *, columns: str | None = None, tasks: Sequence[str] = ("ner",)
+) -> Iterator[Sentence]:
+    """Read sentences from a file of columns, one at a time.
+
+    Columns are separated by tabs if the first line of data holds one (then tokens may hold spaces), else by
+    runs of blanks. All lines have as many columns as the first. UTF-8, with or without byte order mark,
+    gzip, any line ends. A line of white space ends a sentence.
+
+    Before a sentence's first token two kinds of lines are no tokens. ``-DOCSTART-`` is a border between
+    documents, and so is a comment that begins ``# newdoc`` or ``#begin document``; the first sentence of a
+    file always starts one. A line that begins with ``#`` is a comment if it has not as many fields as the
+    lines of data, or if it reads ``# key = value``, ``# newdoc``, ``# newpar``, ``# global.columns``,
+    ``#begin document`` or ``#end document``; else its token begins with ``#`` (``# # B-NP``). After a
+    sentence's first token every line is a token.
+
+    Where a comment ``# text = …`` fits the tokens it is the sentence's text, else that is the tokens joined
+    by single spaces.
+
+    Args:
+        path: The file.
+        columns: Names of the columns (see ``parse_columns``); all of them become tags. By default the first
+            column is the token and the last the only task's tag.
+        tasks: The columns that have to be there. None at all reads tokens only.
+
+    Yields:
+        Sentences with ``tags`` by column name.
+
+    Raises:
+        InputError: If the columns do not fit the tasks (at once); while reading, with file and line, if the
+            file cannot be read, holds no sentence, or has a line with another number of columns or with an
+            empty one.
+    """
+    return _read(path, choose_columns(columns, tasks))
+
+
+def write_conll(
+    sentences: Iterable[Sentence], file: TextIO, *, columns: Sequence[str], separator: str = " "
+) -> None:
+    """Write sentences as ``read_conll`` reads them, tokens first.
+
+    Each document begins with a ``-DOCSTART-`` line. Comments are kept; one that would be read as a token is
+    written as ``# comment = …``.
+
+    Args:
+        sentences: What to write.
+        file: Where to.
+        columns: Names of the tags to write beside the token; ``_`` stands where a sentence lacks them.
+        separator: One space or one tab.
+
+    Raises:
+        InputError: If a token or tag cannot be held by such a file: it is empty, holds the separator or a
+            line break, or is a sentence's first token and would be read as a border or comment.
+    """
+    filler = ["-X-" if name in _PART_OF_SPEECH else "O" for name in columns]
+    for sentence in sentences:
+        if sentence.starts_document:
+            file.write(separator.join([BORDER, *filler]) + "\n\n")
+        for comment in sentence.comments:
+            file.write(_safe_comment(comment, len(columns) + 1, separator == "\t") + "\n")
+        absent = ("_",) * len(sentence)
+        rows = zip(sentence.tokens, *(sentence.tags.get(name, absent) for name in columns), strict=True)
+        for place, row in enumerate(rows):
+            file.write(_line(row, separator, sentence, is_first=place == 0))
+        file.write("\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How the lines of one file are divided.
+
+    Attributes:
+        path: The file, for error messages.
+        count: Fields a line; 0 where the file has no line of data.
+        is_tabbed: Whether a single tab separates fields.
+    """
+
+    path: str | Path
+    count: int
+    is_tabbed: bool
+
+    def split(self, number: int, line: str) -> list[str]:
+        """Divide a line of data into its ``count`` fields."""
+        if self.is_tabbed:
+            fields = line.rstrip(" ").split("\t")
+            while len(fields) > self.count and not fields[-1]:
+                fields.pop()
+        else:
+            fields = line.split(" ")
+            if len(fields) != self.count or "" in fields or "\t" in line:
+                fields = _split(line, is_tabbed=False)
+        if len(fields) != self.count:
+            kind = "tabs" if self.is_tabbed else "spaces"
+            raise InputError(
+                f"{self.path}:{number}: expected {self.count} columns separated by {kind}, like the first "
+                f"line of data, got {len(fields)}; correct the line, or put a blank line between sentences."
+            )
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The lines of one sentence: its first token's line number, its tokens' fields, and what stood before."""
+
+    number: int
+    rows: list[list[str]]
+    comments: tuple[str, ...]
+    starts_document: bool
+
+
+def _read(path: str | Path, columns: Columns) -> Iterator[Sentence]:
+    lines = numbered_lines(path)
+    head = _read_head(lines)
+    layout = _find_layout(path, head, columns)
+    is_empty = True
+    for block in _blocks(chain(head, lines), layout):
+        is_empty = False
+        yield _sentence(block, layout, columns.places)
+    if is_empty:
+        raise InputError(f"{path}: the file holds no sentence; give a file with a token a line.")
+
+
+def _read_head(lines: Iterator[Line]) -> list[Line]:
+    """Read up to the first line that is certainly data."""
+    head = []
+    for number, line in lines:
+        head.append((number, line))
+        if line and not line.isspace() and line[0] != "#" and not _BORDER_LINE.match(line):
+            break
+    return head
+
+
+def _find_layout(path: str | Path, head: Sequence[Line], columns: Columns) -> _Layout:
+    """Take the layout from the last line of the head, the first of data.
+
+    Raises:
+        InputError: If its number of columns does not fit the columns asked for.
+    """
+    number, line = head[-1] if head else (0, "")
+    if (
+        not line or line.isspace() or line[0] == "#" or _BORDER_LINE.match(line)
+    ):  # the file has no other lines
+        return _Layout(path, columns.count or 0, any("\t" in line for _, line in head))
+    is_tabbed = "\t" in line.strip()
+    count = len(_split(line, is_tabbed))
+    if columns.count not in (None, count):
+        raise InputError(
+            f"{path}:{number}: the line has {count} columns but {columns.count} were named "
+            f"({', '.join(columns.places)}); name all of them in order, with _ for those to skip."
+        )
+    for name, place in columns.places.items():
+        if not -count <= place < count:
+            raise InputError(f"{path}:{number}: there is no column {place} for {name}; the line has {count}.")
+    if count == 10 and is_tabbed and columns.count is None and columns.places[TOKEN] == 0 and line[0] == "1":
+        raise InputError(
+            f"{path}:{number}: this looks like CoNLL-U; say so with the format conllu, or name the columns."
+        )
+    if count == 1 and len(columns.places) > 1:
+        raise InputError(f"{path}:{number}: the line has one column only; a token and a tag are needed.")
+    return _Layout(path, count, is_tabbed)
+
+
+def _blocks(lines: Iterable[Line], layout: _Layout) -> Iterator[_Block]:
+    first, starts_document = 0, True
+    comments: list[str] = []
+    rows: list[list[str]] = []
+    for number, line in lines:
+        if not line or line.isspace():
+            if rows:
+                yield _Block(first, rows, tuple(comments), starts_document)
+                rows, comments, starts_document = [], [], False
+        elif rows:
+            rows.append(layout.split(number, line))
+        elif _BORDER_LINE.match(line):
+            starts_document = True
+        elif _is_comment(line, layout.count, layout.is_tabbed):
+            comments.append(line)
+            starts_document = starts_document or _NEW_DOCUMENT.match(line) is not None
+        else:
+            first, rows = number, [layout.split(number, line)]
+    if rows:
+        yield _Block(first, rows, tuple(comments), starts_document)
+
+
+def _sentence(block: _Block, layout: _Layout, places: Mapping[str, int]) -> Sentence:
+    fields = list(zip(*block.rows, strict=True))
+    values = {name: fields[place] for name, place in places.items()}
+    for name, column in values.items():
+        if "" in column:
+            line = block.number + column.index("")
+            raise InputError(f"{layout.path}:{line}: the column of {name} is empty; write _ for nothing.")
+    tokens = values.pop(TOKEN)
+    text = text_comment(block.comments) if block.comments else None
+    offsets = locate(tokens, text) if text else None
+    if text is None or offsets is None:
+        text, offsets = join(tokens, [True] * len(tokens))
+    return Sentence(
+        tokens=tokens,
+        offsets=tuple(offsets),
+        text=text,
+        tags=values,
+        starts_document=block.starts_document,
+        source=f"{layout.path}:{block.number}",
+        comments=block.comments,
+    )
+
+
+def _split(line: str, is_tabbed: bool) -> list[str]:
+    # Never str.split(): tokens may be or hold no-break spaces and other separators of Unicode.
+    return line.rstrip(" \t").split("\t") if is_tabbed else _SEPARATORS.split(line.strip(" \t"))
+
+
+def _is_comment(line: str, count: int, is_tabbed: bool) -> bool:
+    if not line.startswith("#"):
+        return False
+    return len(_split(line, is_tabbed)) != count or _KNOWN_COMMENT.match(line) is not None
+
+
+def _safe_comment(comment: str, count: int, is_tabbed: bool) -> str:
+    return comment if _is_comment(comment, count, is_tabbed) else "# comment = " + comment.lstrip("# \t")
+
+
+def _line(row: Sequence[str], separator: str, sentence: Sentence, *, is_first: bool) -> str:
+    """Return the line of a token and its tags after checking that it will be read as such."""
+    line = separator.join(row)
+    is_tabbed = separator == "\t"
+    fits = _split(line, is_tabbed) == list(row) and all(row) and not re.search("[\r\n]", line)
+    if is_first and (_BORDER_LINE.match(line) or _is_comment(line, len(row), is_tabbed)):
+        fits = False
+    if not fits or line.isspace():
+        where = f"{sentence.source}: " if sentence.source else ""
+        raise InputError(
+            f"{where}the line {line!r} cannot be written as CoNLL columns, it would be read as something "
+            "else; leave the sentence out or write another format."
+        )
+    return line + "\n"

@@ -1,0 +1,56 @@
+"""What a column of tags holds: spans in some scheme, or one tag a token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tagger.errors import InputError
+from tagger.text.schemes import belongs_to, detect_scheme
+from tagger.text.sentence import Sentence
+
+
+def find_scheme(sentences: Sequence[Sentence], task: str, *, has_spans: bool | None = None) -> str | None:
+    """Tell the scheme of a column and check that every tag is one of it.
+
+    Args:
+        sentences: A file's sentences; all have tags for the task.
+        task: The column.
+        has_spans: Whether the tags have to mark spans, as a model for this task says; None where nothing is
+            known before.
+
+    Returns:
+        The scheme's name, or None if each token just has a tag, as in part-of-speech tagging.
+
+    Raises:
+        InputError: A tag is outside the scheme, or the column marks no spans where it has to.
+    """
+    if has_spans is False:
+        return None
+    scheme = detect_scheme(sentence.tags[task] for sentence in sentences)
+    if scheme is None:
+        if has_spans:
+            tag = sentences[0].tags[task][0]
+            raise InputError(
+                f"{_line(sentences[0], 0)}: the column {task!r} should mark spans, as in B-PER, but holds "
+                f"{tag!r}; name the right column with --columns."
+            )
+        return None
+    known: set[str] = set()
+    for sentence in sentences:
+        for place, tag in enumerate(sentence.tags[task]):
+            if tag in known:
+                continue
+            if not belongs_to(tag, scheme):
+                raise InputError(
+                    f"{_line(sentence, place)}: the tag {tag!r} of {sentence.tokens[place]!r} is none of "
+                    f"{scheme}, in which the column {task!r} is written; correct it or name another column."
+                )
+            known.add(tag)
+    return scheme
+
+
+def _line(sentence: Sentence, place: int) -> str:
+    """``file:line`` of one token: tokens stand in successive lines, but for lines that hold no token."""
+    path, _, first = sentence.source.rpartition(":")
+    between = sum(0 < before <= place for before, _ in sentence.extra_lines)
+    return f"{path}:{int(first) + place + between}" if first else "The corpus"

@@ -1,0 +1,380 @@
+"""CoNLL columns: what a file may look like, what is said of one that is wrong, and there and back."""
+
+import gzip
+import io
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.corpus.columns import parse_columns
+from tagger.corpus.conll import read_conll, write_conll
+from tagger.corpus.tags import find_scheme
+from tagger.errors import InputError
+from tagger.text.sentence import Sentence, from_tokens
+
+FOUR = "token,pos,chunk,ner"
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write text or bytes to a file and return its path."""
+
+    def write_file(content, name="sample.conll"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write_file
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("corpus")
+
+
+def tokens_of(sentences):
+    return [list(sentence.tokens) for sentence in sentences]
+
+
+def borders_of(sentences):
+    return [sentence.starts_document for sentence in sentences]
+
+
+# Columns by name and number
+
+
+def test_columns_by_name():
+    columns = parse_columns("token, pos,_,-,ner")
+    assert columns.places == {"token": 0, "pos": 1, "ner": 4}
+    assert columns.count == 5
+
+
+def test_columns_by_number():
+    columns = parse_columns("ner=-1, token=1")
+    assert columns.places == {"ner": -1, "token": 1}
+    assert columns.count is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("pos,ner", "do not say which is the token"),
+        ("token,ner=3", "mix names with and without numbers"),
+        ("token=a,ner=1", "'a' for a number"),
+        ("token,ner,ner", "'ner' twice"),
+        ("token,,ner", "empty name"),
+        ("", "empty name"),
+    ],
+)
+def test_impossible_columns(spec, message):
+    with pytest.raises(InputError, match=message):
+        parse_columns(spec)
+
+
+# CoNLL columns
+
+SAMPLE = """\
+-DOCSTART- -X- O O
+
+Ada NNP I-NP I-PER
+sings VBZ I-VP O
+
+No DT I-NP O
+
+-DOCSTART- -X- O O
+
+Oslo NNP I-NP I-LOC
+"""
+
+
+def test_all_columns(write):
+    path = write(SAMPLE)
+    first, second, third = read_conll(path, columns=FOUR, tasks=("pos", "ner"))
+    assert first.tokens == ("Ada", "sings")
+    assert first.tags == {"pos": ("NNP", "VBZ"), "chunk": ("I-NP", "I-VP"), "ner": ("I-PER", "O")}
+    assert first.text == "Ada sings"
+    assert first.offsets == ((0, 3), (4, 9))
+    assert [one.source for one in (first, second, third)] == [f"{path}:{line}" for line in (3, 6, 10)]
+    assert borders_of([first, second, third]) == [True, False, True]
+
+
+def test_first_and_last_column_when_nothing_is_said(write):
+    sentences = list(read_conll(write(SAMPLE), tasks=("entity",)))
+    assert [sentence.tags for sentence in sentences] == [
+        {"entity": ("I-PER", "O")},
+        {"entity": ("O",)},
+        {"entity": ("I-LOC",)},
+    ]
+
+
+def test_numbered_columns(write):
+    (sentence,) = read_conll(write("7 Ada O x I-PER\n8 sings O x O\n"), columns="token=1,ner=-1")
+    assert sentence.tokens == ("Ada", "sings")
+    assert sentence.tags == {"ner": ("I-PER", "O")}
+
+
+def test_tokens_alone(write):
+    assert tokens_of(read_conll(write("Ada\nsings\n\nNo\n"), tasks=())) == [["Ada", "sings"], ["No"]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        SAMPLE.replace("\n", "\r\n").encode(),
+        b"\xef\xbb\xbf" + SAMPLE.encode(),
+        gzip.compress(SAMPLE.encode()),
+        gzip.compress(b"\xef\xbb\xbf" + SAMPLE.encode()),
+        SAMPLE.rstrip().encode(),
+        SAMPLE.replace("\n\n", "\n \t \n\n").encode(),
+        SAMPLE.replace(" ", "\t").encode(),
+        SAMPLE.replace("sings VBZ ", " sings \tVBZ  ").encode(),
+        SAMPLE.replace("O O\n\n", "O O\n").encode(),
+        SAMPLE.replace("-DOCSTART- -X- O O", "-DOCSTART-").encode(),
+        SAMPLE.replace("-DOCSTART- -X- O O", "-DOCSTART- -X- O O\n\n-DOCSTART- -X- O O").encode(),
+        SAMPLE.replace("O\n", "O \n").encode(),
+        SAMPLE.replace("I-LOC", "I-LOC\n\n\n\n# the end of it all, then").encode(),
+    ],
+    ids=[
+        *("CRLF", "BOM", "gzip", "gzip and BOM", "no last line end", "blanks", "tabs", "runs of blanks"),
+        *(
+            "no blank line after a border",
+            "bare border",
+            "two borders",
+            "trailing space",
+            "comment at the end",
+        ),
+    ],
+)
+def test_packings_of_one_corpus(write, content):
+    expected = list(read_conll(write(SAMPLE, "plain"), columns=FOUR))
+    read = list(read_conll(write(content), columns=FOUR))
+    assert [replace(one, source="") for one in read] == [replace(one, source="") for one in expected]
+
+
+def test_border_inside_a_sentence_is_a_token(write):
+    sentences = list(read_conll(write("say O\n-DOCSTART- O\n\n-DOCSTART- O\nagain O\n")))
+    assert tokens_of(sentences) == [["say", "-DOCSTART-"], ["again"]]
+    assert borders_of(sentences) == [True, True]
+
+
+def test_a_file_without_borders_is_one_document(write):
+    assert borders_of(read_conll(write("a O\n\nb O\n\nc O\n"))) == [True, False, False]
+
+
+def test_tabs_let_tokens_hold_spaces(write):
+    (sentence,) = read_conll(write("New York\tB-LOC\n100 000\tO\n"))
+    assert sentence.tokens == ("New York", "100 000")
+
+
+def test_only_ascii_blanks_part_columns_and_only_line_feeds_part_lines(write):
+    tokens = ["10\u00a0000", "a\u0085b", "c\u2028d", "e\x0cf", "\u3000"]
+    (sentence,) = read_conll(write("".join(f"{token} O\n" for token in tokens)))
+    assert list(sentence.tokens) == tokens
+
+
+def test_trailing_tabs_are_no_columns(write):
+    (sentence,) = read_conll(write("Ada\tI-PER\t\nsings\tO\t\n"))
+    assert sentence.tags["ner"] == ("I-PER", "O")
+
+
+@pytest.mark.parametrize("separator", [" ", "\t"])
+def test_comments_and_tokens_that_begin_with_a_number_sign(write, separator):
+    content = (
+        "# sent_id = 7\n# a line of many free words\n#\n# # B-NP\n5 CD I-NP\n# # I-NP\n\n"
+        "#topic NN B-NP\n\n# newpar id\n# key = value\n# global.columns here\ntwo CD B-NP\n"
+    )
+    if separator == "\t":
+        content = (
+            content.replace("# # ", "#\t#\t").replace("5 CD ", "5\tCD\t").replace("two CD ", "two\tCD\t")
+        )
+        content = content.replace("#topic NN ", "#topic\tNN\t")
+    sentences = list(read_conll(write(content), columns="token,pos,chunk", tasks=("chunk",)))
+    assert tokens_of(sentences) == [["#", "5", "#"], ["#topic"], ["two"]]
+    assert sentences[0].comments == ("# sent_id = 7", "# a line of many free words", "#")
+    assert sentences[2].comments == ("# newpar id", "# key = value", "# global.columns here")
+
+
+def test_comments_that_start_documents(write):
+    content = "# newdoc id = 1\na O\n\n# newdoc\nb O\n\n#begin document (c)\nc O\n\n#end document\n\nd O\n"
+    sentences = list(read_conll(write(content)))
+    assert borders_of(sentences) == [True, True, True, False]
+    assert sentences[3].comments == ("#end document",)
+
+
+def test_text_comment_gives_text_and_offsets(write):
+    first, second = read_conll(write("# text = Hi, Ada\nHi O\n, O\nAda B-PER\n\n# text = Bye\nHi O\n"))
+    assert first.text == "Hi, Ada"
+    assert first.offsets == ((0, 2), (2, 3), (4, 7))
+    assert second.text == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("a O\nb c O\n", {}, r"sample\.conll:2: expected 2 columns separated by spaces.*, got 3"),
+        ("a\tO\n\nb O\n", {}, r"sample\.conll:3: expected 2 columns separated by tabs.*, got 1"),
+        ("a O\n# sent_id = 2\n", {}, r"sample\.conll:2: expected 2 columns"),
+        ("a\tO\n\tO\n", {}, r"sample\.conll:2: the column of token is empty"),
+        ("a\tO\nb\t\n", {}, r"sample\.conll:2: the column of ner is empty"),
+        ("a\n", {}, r"sample\.conll:1: the line has one column only"),
+        ("", {}, r"sample\.conll: the file holds no sentence"),
+        ("\n \n# only = comments\n\n-DOCSTART- O\n", {}, "holds no sentence"),
+        ("a O\n", {"columns": FOUR}, r"sample\.conll:1: the line has 2 columns but 4 were named"),
+        ("a O\n", {"columns": "token=0,ner=2"}, r"sample\.conll:1: there is no column 2 for ner"),
+        ("a O\n", {"columns": "token=-3,ner=1"}, "there is no column -3 for token"),
+        (b"a O\nb\xe9 O\n", {}, r"sample\.conll:2: byte 2 of the line \(0xe9\) is not UTF-8"),
+        (b"\xef\xbb\xbf\xe9 O\n", {}, r"sample\.conll:1: byte 1 "),
+        (gzip.compress(b"a O\n" * 99)[:-9], {}, r"sample\.conll: the gzip data are damaged"),
+        ("1\ta\t_\tX\t_\t_\t0\t_\t_\t_\n", {}, r"sample\.conll:1: this looks like CoNLL-U"),
+    ],
+)
+def test_malformed_columns(write, content, options, message):
+    with pytest.raises(InputError, match=message):
+        list(read_conll(write(content), **options))
+
+
+def test_missing_files_and_folders(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere: there is no such file"):
+        list(read_conll(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="this is a folder"):
+        list(read_conll(tmp_path))
+
+
+def test_tasks_have_to_be_among_the_columns(tmp_path):
+    with pytest.raises(InputError, match=r"must be named to read pos and ner.* token,pos,ner"):
+        read_conll(tmp_path / "any", tasks=("pos", "ner"))
+    with pytest.raises(InputError, match=r"hold no 'ner'; the tags that they name are: pos, chunk"):
+        read_conll(tmp_path / "any", columns="token,pos,chunk")
+
+
+def test_reading_is_a_stream(write):
+    sentences = read_conll(write("a O\n\nb O\n\nc\n"))
+    assert tokens_of([next(sentences), next(sentences)]) == [["a"], ["b"]]
+    with pytest.raises(InputError, match=":5: expected 2 columns"):
+        next(sentences)
+
+
+# Writing CoNLL columns
+
+
+def written(sentences, **options):
+    file = io.StringIO()
+    write_conll(sentences, file, **options)
+    return file.getvalue()
+
+
+def test_written_columns():
+    sentences = [
+        replace(from_tokens(["Ada"]).with_tags({"ner": ["B-PER"]}), starts_document=True),
+        replace(from_tokens(["sings", "!"]), comments=("# sent_id = 2", "# loud")),
+    ]
+    assert written(sentences, columns=("pos", "ner")) == (
+        "-DOCSTART- -X- O\n\nAda _ B-PER\n\n# sent_id = 2\n# loud\nsings _ _\n! _ _\n\n"
+    )
+    assert "# comment = loud\nsings\t_\n" in written(
+        [replace(sentences[1], comments=("#\tloud",))], columns=("ner",), separator="\t"
+    )
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [["New York"], [""], ["a\nb"], ["-DOCSTART-"], ["# sent_id = 3"], ["a", "b\tc"]],
+)
+def test_tokens_that_columns_cannot_hold(tokens):
+    with pytest.raises(InputError, match="cannot be written as CoNLL columns"):
+        written([from_tokens(tokens)], columns=("ner",))
+
+
+CHARACTERS = st.sampled_from("abÉ#-=.O_\u00a0\u0085\u2028\x0c\u3000\u200b漢😀")
+TOKENS = st.one_of(
+    st.sampled_from(["#", "#a", "-DOCSTART-", "O"]), st.text(CHARACTERS, min_size=1, max_size=4)
+)
+FIRST_TOKENS = TOKENS.filter(lambda token: token != "-DOCSTART-")
+COMMENTS = st.sampled_from(["# sent_id = 1", "# a note of many words", "# newpar", "# text = a b"])
+
+
+@st.composite
+def column_sentences(draw):
+    """Sentences with the tags pos and ner as a reader gives them, but for text and source."""
+    sentences = []
+    for place in range(draw(st.integers(1, 4))):
+        rest = draw(st.lists(TOKENS, max_size=3))
+        tokens = (draw(FIRST_TOKENS), *rest)
+        tags = st.lists(st.sampled_from(["O", "B-PER", "#", "_"]), min_size=len(tokens), max_size=len(tokens))
+        starts_document = place == 0 or draw(st.booleans())
+        comments = draw(st.lists(COMMENTS, max_size=2))
+        if starts_document and draw(st.booleans()):
+            comments.append("# newdoc id = x")
+        sentences.append(
+            Sentence(
+                tokens=tokens,
+                offsets=(),
+                text="",
+                tags={name: tuple(draw(tags)) for name in ("pos", "ner")},
+                starts_document=starts_document,
+                comments=tuple(comments),
+            )
+        )
+    return sentences
+
+
+def without_place(sentences):
+    return [replace(sentence, source="") for sentence in sentences]
+
+
+@given(column_sentences(), st.sampled_from([" ", "\t"]))
+def test_columns_there_and_back(folder, sentences, separator):
+    def there_and_back(values):
+        path = folder / "round_trip.conll"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            write_conll(values, file, columns=("pos", "ner"), separator=separator)
+        return without_place(read_conll(path, columns="token,pos,ner"))
+
+    once = there_and_back(sentences)
+    assert [replace(one, offsets=(), text="") for one in once] == sentences
+    assert there_and_back(once) == once
+    for sentence in once:
+        assert [sentence.text[start:end] for start, end in sentence.offsets] == list(sentence.tokens)
+
+
+# Real corpora
+
+
+def test_documents_of_conll2003(corpora):
+    for name, count in [("eng.train", 946), ("eng.testa", 216)]:
+        sentences = list(read_conll(corpora / "conll2003" / name, columns=FOUR))
+        assert sum(borders_of(sentences)) == count
+        assert written(sentences, columns=("pos", "chunk", "ner")).rstrip("\n") == (
+            (corpora / "conll2003" / name).read_text(encoding="utf-8").rstrip("\n")
+        )
+
+
+def test_number_signs_of_conll2000(corpora):
+    path = corpora / "conll2000" / "train.txt"
+    sentences = list(read_conll(path, columns="token,pos,chunk", tasks=("chunk",)))
+    assert (len(sentences), sum(map(len, sentences))) == (8_936, 211_727)
+    assert sum(sentence.tokens.count("#") for sentence in sentences) == 36
+
+
+def with_ner(*tags: str, source: str = "f.txt:7") -> Sentence:
+    sentence = from_tokens([f"w{n}" for n in range(len(tags))])
+    return replace(sentence.with_tags({"ner": tags}), source=source)
+
+
+def test_a_tag_outside_the_scheme_is_named_with_its_line():
+    good = with_ner("B-PER", "I-PER", "O")
+    assert find_scheme([good], "ner") == "IOB2"
+    with pytest.raises(InputError, match=r"f\.txt:8: the tag 'E-PER' of 'w1' is none of IOB2"):
+        find_scheme([good, with_ner("B-PER", "E-PER", "O"), good], "ner")
+    with pytest.raises(InputError, match=r"f\.txt:9: the tag 'PER'"):
+        find_scheme([good, with_ner("B-PER", "I-PER", "PER")], "ner")
+
+
+def test_a_column_that_should_mark_spans_and_does_not():
+    parts_of_speech = with_ner("NOUN", "VERB")
+    assert find_scheme([parts_of_speech], "ner") is None
+    assert find_scheme([with_ner("B-PER")], "ner", has_spans=False) is None
+    with pytest.raises(InputError, match=r"f\.txt:7: the column 'ner' should mark spans"):
+        find_scheme([parts_of_speech], "ner", has_spans=True)

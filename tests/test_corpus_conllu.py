@@ -1,0 +1,237 @@
+"""CoNLL-U, and the choice between the readers."""
+
+import gzip
+import io
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.corpus.alignment import divide, locate
+from tagger.corpus.conllu import read_conllu, write_conllu
+from tagger.corpus.files import read_sentences
+from tagger.errors import InputError
+from tagger.text.sentence import Sentence, from_tokens
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write text or bytes to a file and return its path."""
+
+    def write_file(content, name="sample.conllu"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write_file
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("corpus")
+
+
+def tokens_of(sentences):
+    return [list(sentence.tokens) for sentence in sentences]
+
+
+def borders_of(sentences):
+    return [sentence.starts_document for sentence in sentences]
+
+
+def without_place(sentences):
+    return [replace(sentence, source="") for sentence in sentences]
+
+
+def row(number, form, pos="X", misc="_"):
+    return f"{number}\t{form}\t{form.lower()}\t{pos}\tXX\t_\t0\troot\t_\t{misc}\n"
+
+
+def test_conllu_tags_and_text(write):
+    path = write("# text = Ada sings!\n" + row(1, "Ada", "PROPN") + row(2, "sings") + row(3, "!", "PUNCT"))
+    (sentence,) = read_conllu(path)
+    assert sentence.tags["pos"] == ("PROPN", "X", "PUNCT")
+    assert sentence.tags["lemma"] == ("ada", "sings", "!")
+    assert set(sentence.tags) == {"lemma", "pos", "xpos", "feats", "head", "deprel", "deps", "misc"}
+    assert sentence.text == "Ada sings!"
+    assert sentence.offsets == ((0, 3), (4, 9), (9, 10))
+    assert sentence.source == f"{path}:2"
+    (sentence,) = read_conllu(path, tasks=("upos", "xpos"))
+    assert sentence.tags == {"upos": ("PROPN", "X", "PUNCT"), "xpos": ("XX", "XX", "XX")}
+
+
+@pytest.mark.parametrize("comment", ["", "# text = something else\n"])
+def test_conllu_text_rebuilt(write, comment):
+    rows = (
+        row("1-2", "don't", misc="SpaceAfter=No") + row(1, "do") + row(2, "n't") + row(3, "!") + row(4, "So")
+    )
+    (sentence,) = read_conllu(write(comment + rows), tasks=())
+    assert sentence.text == "don't! So"
+    assert sentence.offsets == ((0, 2), (2, 5), (5, 6), (7, 9))
+
+
+@pytest.mark.parametrize(
+    ("surface", "words", "expected"),
+    [
+        ("don't", ["do", "n't"], [(0, 2), (2, 5)]),
+        ("Don’t", ["do", "n't"], [(0, 2), (2, 5)]),
+        ("au", ["à", "le"], [(0, 2), (0, 2)]),
+        ("dels", ["de", "es"], [(0, 4), (0, 4)]),
+    ],
+)
+def test_words_inside_a_surface_form(surface, words, expected):
+    assert divide(surface, words) == expected
+
+
+def test_words_of_a_multi_word_token_in_the_text(write):
+    rows = row(1, "Va") + row("2-3", "au") + row(2, "à") + row(3, "le") + row(4, "lac")
+    (sentence,) = read_conllu(write("# text = Va  au lac\n" + rows))
+    assert sentence.tokens == ("Va", "à", "le", "lac")
+    assert sentence.offsets == ((0, 2), (4, 6), (4, 6), (7, 10))
+    assert sentence.extra_lines == ((1, row("2-3", "au").rstrip()),)
+
+
+def test_empty_nodes_and_documents(write):
+    content = (
+        row("0.1", "e") + row(1, "a") + row("1.1", "f") + "\n# newdoc\n" + row(1, "b") + "\n" + row(1, "c")
+    )
+    sentences = list(read_conllu(write(content)))
+    assert tokens_of(sentences) == [["a"], ["b"], ["c"]]
+    assert borders_of(sentences) == [True, True, False]
+    assert [place for place, _ in sentences[0].extra_lines] == [0, 1]
+
+
+def test_text_with_other_spaces():
+    assert locate(["10 000", "km"], " 10 000\u00a0km ") == [(1, 7), (8, 10)]
+    assert locate(["a"], "a b") is None
+    assert locate(["a", "b"], "a") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("1 a\n", ":1: expected 10 columns separated by tabs, got 1"),
+        (row(1, "a") + row(1, "b"), ":2: expected token 2, got '1'"),
+        (row("x", "a"), ":1: expected token 1, got 'x'"),
+        (row(1, "a").replace("XX", ""), ":1: column 5 is empty"),
+        (row("1-3", "ab") + row(1, "a") + row(2, "b"), "reaches beyond the sentence's 2 tokens"),
+        (
+            row(1, "a") + row("1-2", "ab"),
+            ":2: the multi-word token 1-2 does not begin with the next token, 2",
+        ),
+        (row("1-2", "ab") + row(1, "a") + row("2-3", "ab"), ":3: the multi-word token 2-3"),
+        ("# text = nothing\n\n", "holds no sentence"),
+    ],
+)
+def test_malformed_conllu(write, content, message):
+    with pytest.raises(InputError, match=message):
+        list(read_conllu(write(content)))
+
+
+def test_conllu_has_columns_of_its_own(tmp_path):
+    with pytest.raises(InputError, match="holds no 'ner'; its tags are pos, upos"):
+        read_conllu(tmp_path / "any", tasks=("ner",))
+    with pytest.raises(InputError, match="columns of CoNLL-U are fixed"):
+        read_conllu(tmp_path / "any", columns="token,pos")
+
+
+def written_conllu(sentences):
+    file = io.StringIO()
+    write_conllu(sentences, file)
+    return file.getvalue()
+
+
+def test_written_conllu_of_tagged_text():
+    sentence = Sentence(("Hi", "Ada", "!"), ((0, 2), (3, 6), (6, 7)), "Hi\nAda!", starts_document=True)
+    sentence = sentence.with_tags({"pos": ["INTJ", "PROPN", "PUNCT"], "ner": ["O", "B-PER", "O"]})
+    assert written_conllu([sentence, replace(sentence, comments=("# sent_id = 2",))]) == "".join(
+        f"{comments}# text = Hi Ada!\n1\tHi\t_\tINTJ{empty}\t_\n"
+        f"2\tAda\t_\tPROPN{empty}\tSpaceAfter=No\n3\t!\t_\tPUNCT{empty}\t_\n\n"
+        for empty in ["\t_" * 5]
+        for comments in ["", "# newdoc\n# sent_id = 2\n"]
+    )
+
+
+def test_tokens_that_conllu_cannot_hold():
+    with pytest.raises(InputError, match=r"'a\\tb' cannot be written as CoNLL-U"):
+        written_conllu([from_tokens(["a\tb"])])
+
+
+FORMS = st.sampled_from(["a", "Bé", "n't", "’s", "10 000", "#", "_", "漢", "x\u00a0y"])
+MISC = st.sampled_from(["_", "SpaceAfter=No", "Gloss=a|SpaceAfter=No"])
+
+
+@st.composite
+def conllu_files(draw):
+    """Files with multi-word tokens, empty nodes, comments, documents, and text that fits or does not."""
+    lines = []
+    for _ in range(draw(st.integers(1, 3))):
+        lines += draw(st.lists(st.sampled_from(["# sent_id = 1", "# newdoc", "# any"]), max_size=2))
+        lines += draw(st.lists(st.sampled_from(["# text = a Bé", "# text = an't"]), max_size=1))
+        count, covered = draw(st.integers(1, 5)), 0
+        for number in range(1, count + 1):
+            if number > covered and draw(st.booleans()):
+                covered = draw(st.integers(number, count))
+                lines.append(row(f"{number}-{covered}", draw(FORMS), misc=draw(MISC)).rstrip("\n"))
+            lines.append(row(number, draw(FORMS), misc=draw(MISC)).rstrip("\n"))
+            if draw(st.booleans()):
+                lines.append(row(f"{number}.1", draw(FORMS)).rstrip("\n"))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def without_text_comment(sentences):
+    return [
+        replace(one, comments=tuple(line for line in one.comments if not line.startswith("# text")))
+        for one in without_place(sentences)
+    ]
+
+
+@given(conllu_files(), st.sampled_from([None, ("pos",)]))
+def test_conllu_there_and_back(folder, content, tasks):
+    path = folder / "round_trip.conllu"
+    path.write_text(content, encoding="utf-8", newline="")
+    read = list(read_conllu(path, tasks=tasks))
+    path.write_text(written_conllu(read), encoding="utf-8", newline="")
+    again = list(read_conllu(path, tasks=tasks))
+    assert without_text_comment(again) == without_text_comment(read)
+    path.write_text(written_conllu(again), encoding="utf-8", newline="")
+    assert without_place(read_conllu(path, tasks=tasks)) == without_place(again)
+    assert all(len(sentence.offsets) == len(sentence) for sentence in read)
+
+
+def test_ud_ewt_is_written_as_it_was(corpora):
+    path = corpora / "ud_ewt" / "en_ewt-ud-dev.conllu"
+    sentences = list(read_conllu(path))
+    assert (len(sentences), sum(map(len, sentences))) == (2_001, 25_147)
+    assert written_conllu(sentences) == path.read_text(encoding="utf-8")
+    for sentence in sentences:
+        for token, (start, end) in zip(sentence.tokens, sentence.offsets, strict=True):
+            assert sentence.text[start:end] == token
+
+
+# The reader that fits
+
+
+def test_the_suffix_chooses_the_reader(write):
+    content = row(1, "Ada", "PROPN")
+    for name, data in [
+        ("a.conllu", content.encode()),
+        ("a.CONLLU", content.encode()),
+        ("a.conllu.gz", gzip.compress(content.encode())),
+    ]:
+        (sentence,) = read_sentences(write(data, name), tasks=("pos",))
+        assert sentence.tags == {"pos": ("PROPN",)}
+    for name in ["a", "a.iob2", "eng.train", "a.conll"]:
+        (sentence,) = read_sentences(write("Ada B-PER\n", name))
+        assert sentence.tags == {"ner": ("B-PER",)}
+
+
+def test_a_format_overrules_the_suffix(write):
+    (sentence,) = read_sentences(write(row(1, "Ada", "PROPN"), "a.txt"), tasks=("pos",), format="conllu")
+    assert sentence.tokens == ("Ada",)
+    (sentence,) = read_sentences(write("Ada B-PER\n", "a.conllu"), format="conll")
+    assert sentence.tokens == ("Ada",)
+    with pytest.raises(InputError, match=r"no format 'conlu'; did you mean conllu"):
+        read_sentences("any", format="conlu")
