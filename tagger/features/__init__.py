@@ -1,0 +1,1 @@
+"""Floor 2: from token strings to numbers, in numpy."""

@@ -1,0 +1,227 @@
+"""Static word vectors from a file: GloVe, word2vec text and binary, fastText ``.vec``; also gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagger.errors import InputError
+
+Rows = Iterator[tuple[str, NDArray[np.float32]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """Vectors of the words that were asked for.
+
+    Attributes:
+        trained: Vectors of words of the train part, each of shape (D,), by the form they are looked up under.
+        fixed_words: N further words of the file, in its order (the usual files begin with the frequent ones).
+        fixed: (N, D) float16 vectors of ``fixed_words``.
+        size: D.
+        duplicates: How many rows of the file repeated a word and were left out.
+    """
+
+    trained: dict[str, NDArray[np.float32]]
+    fixed_words: tuple[str, ...]
+    fixed: NDArray[np.float16]
+    size: int
+    duplicates: int
+
+
+def read_vectors(
+    path: Path, words: Collection[str], *, limit: int, normalise: Callable[[str], str] = str
+) -> Vectors:
+    """Read the rows that are needed, as a stream; other rows are passed over without parsing their values.
+
+    A word of the file stands for its normalised form; where several have the same form ("Apple", "apple"),
+    the one that is written like the form wins, else the first. A word of train that the file lacks takes the
+    vector of its lower-case form.
+
+    Args:
+        path: The vectors file.
+        words: Normalised words of the train part.
+        limit: Most rows to keep of words that are not in ``words``.
+        normalise: The form under which words are looked up.
+
+    Raises:
+        InputError: The file is missing, empty or malformed; the message names the row.
+    """
+    choice = _Choice(words, limit, normalise)
+    for word, values in _rows(path, choice.wants):
+        choice.keep(word, values)
+    if not choice.seen:
+        raise InputError(f"{path}: the vectors file is empty; give a GloVe, word2vec or fastText file.")
+    fixed = list(choice.fixed.values())
+    return Vectors(
+        trained=choice.trained | _borrow(choice, words),
+        fixed_words=tuple(choice.fixed),
+        fixed=np.stack(fixed) if fixed else np.zeros((0, choice.size), np.float16),
+        size=choice.size,
+        duplicates=choice.duplicates,
+    )
+
+
+def _borrow(choice: _Choice, words: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    """Vectors of the lower-case forms for words whose own form the file lacks: most files are lower-cased."""
+    found = {}
+    for word in words:
+        lower = word.lower()
+        if word not in choice.trained and lower in choice.trained:
+            found[word] = choice.trained[lower]
+        elif word not in choice.trained and lower in choice.fixed:
+            found[word] = choice.fixed[lower].astype(np.float32)
+    return found
+
+
+class _Choice:
+    """Which rows of the file are kept, decided row by row."""
+
+    def __init__(self, words: Collection[str], limit: int, normalise: Callable[[str], str]) -> None:
+        self.words = words
+        self.limit = limit
+        self.normalise = normalise
+        self.seen: set[str] = set()
+        self.duplicates = 0
+        self.size = 0
+        self.trained: dict[str, NDArray[np.float32]] = {}
+        self.fixed: dict[str, NDArray[np.float16]] = {}
+
+    def wants(self, word: str) -> bool:
+        """Whether this row's values are needed; called once a row, in the order of the file."""
+        if word in self.seen:
+            self.duplicates += 1
+            return False
+        self.seen.add(word)
+        form = self.normalise(word)
+        return form in self.words or form in self.fixed or len(self.fixed) < self.limit
+
+    def keep(self, word: str, values: NDArray[np.float32]) -> None:
+        """Take a wanted row in, unless its form is there already and better written."""
+        form = self.normalise(word)
+        self.size = len(values)
+        if form in self.words:
+            if form == word or form not in self.trained:
+                self.trained[form] = values
+        elif form in self.fixed:
+            if form == word:
+                self.fixed[form] = values.astype(np.float16)
+        elif len(self.fixed) < self.limit:
+            self.fixed[form] = values.astype(np.float16)
+
+
+def _rows(path: Path, wants: Callable[[str], bool]) -> Rows:
+    try:
+        with path.open("rb") as raw:
+            is_gzip = raw.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if is_gzip else path.open("rb") as file:
+            yield from _parse(path, cast(BinaryIO, file), wants)
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path}: the vectors cannot be read ({error}); check the path.") from None
+
+
+def _parse(path: Path, file: BinaryIO, wants: Callable[[str], bool]) -> Rows:
+    first = file.readline()
+    header = first.split()
+    if len(header) == 2 and all(part.isdigit() for part in header):
+        count, size = int(header[0]), int(header[1])
+        second = file.readline()
+        if _is_text_row(second, size):
+            yield from _parse_text(path, chain([second], file), size, 2, wants)
+        else:
+            yield from _parse_binary(path, file, second, count, size, wants)
+    else:
+        lines = chain([first] if first else [], file)
+        yield from _parse_text(path, lines, len(first.rstrip().split(b" ")) - 1, 1, wants)
+
+
+def _is_text_row(line: bytes, size: int) -> bool:
+    """Whether a word2vec file goes on with numbers as text; raw float32 values hardly ever read as such."""
+    return (
+        all(_is_number(value) for value in line.rstrip().rsplit(b" ", size)[1:]) and line.count(b" ") >= size
+    )
+
+
+def _parse_text(
+    path: Path, lines: Iterator[bytes], size: int, line_number: int, wants: Callable[[str], bool]
+) -> Rows:
+    if size < 1:
+        if next(lines, None) is not None:
+            raise InputError(f"{path}:{line_number}: expected a word and its values, separated by spaces.")
+        return
+    while block := list(islice(lines, 4096)):
+        words, values, numbers = [], [], []
+        for number, line in enumerate(block, start=line_number):
+            # A word may hold spaces itself (GloVe 840B), its values never do: cut from the right.
+            row = line.rstrip()
+            fields = (
+                row.split(b" ", 1) if row.count(b" ") == size else _cut_from_right(path, number, row, size)
+            )
+            if fields and wants(word := fields[0].decode("utf-8", errors="replace")):
+                words.append(word)
+                values.append(fields[1])
+                numbers.append(number)
+        yield from zip(words, _to_floats(path, values, numbers, size), strict=True)
+        line_number += len(block)
+
+
+def _cut_from_right(path: Path, number: int, row: bytes, size: int) -> list[bytes]:
+    if not row:
+        return []
+    fields = row.rsplit(b" ", size)
+    is_wider = all(map(_is_number, fields[0].split(b" ")[1:])) and b" " in fields[0]
+    if len(fields) != size + 1 or is_wider or not all(map(_is_number, fields[1:])):
+        raise InputError(
+            f"{path}:{number}: expected a word and {size} values, got {row.count(b' ')} values; all vectors "
+            f"of a file must have one width."
+        )
+    return [fields[0], b" ".join(fields[1:])]
+
+
+def _to_floats(path: Path, values: list[bytes], numbers: list[int], size: int) -> NDArray[np.float32]:
+    if not values:
+        return np.zeros((0, size), np.float32)
+    try:
+        matrix = np.loadtxt(values, dtype=np.float32, delimiter=" ", comments=None, ndmin=2)
+        bad = ~np.isfinite(matrix).all(axis=1)
+    except ValueError:
+        bad = np.array([not all(map(_is_number, row.split(b" "))) for row in values])
+    if bad.any():
+        raise InputError(
+            f"{path}:{numbers[int(bad.argmax())]}: a value of the vector is not a finite number."
+        )
+    return matrix
+
+
+def _is_number(value: bytes) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
+def _parse_binary(
+    path: Path, file: BinaryIO, start: bytes, count: int, size: int, wants: Callable[[str], bool]
+) -> Rows:
+    buffer, begin, width = start, 0, 4 * size
+    for number in range(1, count + 1):
+        while (space := buffer.find(b" ", begin)) < 0 or len(buffer) < space + 1 + width:
+            more = file.read(1 << 20)
+            if not more:
+                raise InputError(f"{path}: the file ends within vector {number} of {count}; get it again.")
+            buffer, begin = buffer[begin:] + more, 0
+        word = buffer[begin:space].lstrip(b"\n").decode("utf-8", errors="replace")
+        begin = space + 1 + width
+        if wants(word):
+            values = np.frombuffer(buffer, dtype="<f4", count=size, offset=space + 1).astype(np.float32)
+            if not np.isfinite(values).all():
+                raise InputError(f"{path}: vector {number} ({word!r}) holds a value that is not finite.")
+            yield word, values

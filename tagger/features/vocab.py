@@ -1,0 +1,210 @@
+"""Vocabularies: the ids of words, characters, casings and tags; built from train only, then immutable."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from tagger.errors import InputError
+from tagger.text.schemes import allowed_transitions, convert_tags
+from tagger.text.sentence import Sentence
+
+PADDING = 0
+UNKNOWN = 1
+CASINGS = ("padding", "other", "number", "has_digit", "lower", "upper", "title", "mixed")
+LONGEST_WORD = 64  # characters; of a longer token the first and the last half of that are seen
+_DIGIT = re.compile(r"\d")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to be learnt: a column of tags.
+
+    Attributes:
+        name: The column's name, for instance ``"ner"``.
+        tags: All C tags; a tag's id is its place.
+        scheme: Scheme of the tags if they mark spans (``"BIOES"``), None for one-tag-a-token tasks (POS).
+    """
+
+    name: str
+    tags: tuple[str, ...]
+    scheme: str | None
+
+    @cached_property
+    def ids(self) -> Mapping[str, int]:
+        """Tag string to id."""
+        return MappingProxyType({tag: number for number, tag in enumerate(self.tags)})
+
+    def allowed(self) -> tuple[list[list[bool]], list[bool], list[bool]]:
+        """Which tag may follow which (C x C, from -> to), begin (C) and end (C) a sentence."""
+        return allowed_transitions(self.tags, self.scheme)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Ids of words and characters.
+
+    A word id below ``len(words)`` is a row of the trained word vectors (0 padding, 1 unknown); ids from there
+    on are rows of the fixed vectors, of words that only the vectors file knows.
+
+    Attributes:
+        words: Words of train as they are looked up (see ``normalise``), the two special ones first.
+        fixed_words: Words of the vectors file that train lacks.
+        characters: Characters of train, the two special ones first.
+        tasks: What is learnt.
+        lowercase: Words are looked up in lower case.
+        fold_digits: Words are looked up with every digit as ``0``.
+    """
+
+    words: tuple[str, ...]
+    characters: tuple[str, ...]
+    tasks: tuple[Task, ...]
+    lowercase: bool
+    fold_digits: bool
+    fixed_words: tuple[str, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def word_ids(self) -> Mapping[str, int]:
+        """Trained and fixed words to ids; the two special words are not looked up by name."""
+        ids = {word: number for number, word in enumerate(self.fixed_words, start=len(self.words))}
+        ids.update((word, number) for number, word in enumerate(self.words) if number > UNKNOWN)
+        return MappingProxyType(ids)
+
+    @cached_property
+    def character_ids(self) -> Mapping[str, int]:
+        """Characters to ids."""
+        return MappingProxyType({c: n for n, c in enumerate(self.characters) if n > UNKNOWN})
+
+    def normalise(self, token: str) -> str:
+        """The form under which a token is looked up."""
+        if self.lowercase:
+            token = token.lower()
+        return _DIGIT.sub("0", token) if self.fold_digits else token
+
+    def word_id(self, token: str) -> int:
+        """Id of a token: as it stands, then in lower case, then with digits folded; else unknown."""
+        form = self.normalise(token)
+        for candidate in (form, form.lower(), _DIGIT.sub("0", form.lower())):
+            number = self.word_ids.get(candidate)
+            if number is not None:
+                return number
+        return UNKNOWN
+
+    def is_seen(self, token: str) -> bool:
+        """Whether the token's looked-up form occurs in train."""
+        return UNKNOWN < self.word_ids.get(self.normalise(token), UNKNOWN) < len(self.words)
+
+    def word_characters(self, token: str) -> list[int]:
+        """Character ids of a token, at most ``LONGEST_WORD`` of them."""
+        if len(token) > LONGEST_WORD:
+            token = token[: LONGEST_WORD // 2] + token[-LONGEST_WORD // 2 :]
+        ids = self.character_ids
+        return [ids.get(character, UNKNOWN) for character in token]
+
+    def with_fixed_words(self, words: Sequence[str]) -> Vocabulary:
+        """Return a copy that also knows these words of a vectors file."""
+        return replace(self, fixed_words=tuple(words))
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain JSON values."""
+        return {
+            "words": list(self.words),
+            "fixed_words": list(self.fixed_words),
+            "characters": list(self.characters),
+            "lowercase": self.lowercase,
+            "fold_digits": self.fold_digits,
+            "tasks": [
+                {"name": task.name, "tags": list(task.tags), "scheme": task.scheme} for task in self.tasks
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Vocabulary:
+        """The inverse of ``to_json``."""
+        return cls(
+            words=tuple(values["words"]),
+            fixed_words=tuple(values["fixed_words"]),
+            characters=tuple(values["characters"]),
+            lowercase=bool(values["lowercase"]),
+            fold_digits=bool(values["fold_digits"]),
+            tasks=tuple(
+                Task(str(task["name"]), tuple(task["tags"]), task["scheme"]) for task in values["tasks"]
+            ),
+        )
+
+
+def casing_id(token: str) -> int:
+    """Place in ``CASINGS`` of the way a token is written."""
+    if token.islower():
+        name = "lower"
+    elif token.isnumeric():
+        name = "number"
+    elif _DIGIT.search(token):
+        name = "has_digit"
+    elif token.isupper():
+        name = "upper" if len(token) > 1 else "title"
+    elif token.istitle():
+        name = "title"
+    else:
+        name = "mixed" if any(c.isupper() for c in token) else "other"
+    return CASINGS.index(name)
+
+
+def build_vocabulary(
+    sentences: Sequence[Sentence],
+    schemes: Mapping[str, str | None],
+    *,
+    scheme: str,
+    lowercase: bool,
+    fold_digits: bool,
+) -> tuple[Vocabulary, frozenset[int]]:
+    """Collect the vocabulary of a train part.
+
+    Args:
+        sentences: The train part; every one carries tags for all the tasks of ``schemes``.
+        schemes: For each task the scheme that its tags are written in, None for tags that mark no spans.
+        scheme: The scheme that the network is to learn for span tasks.
+        lowercase: Look words up in lower case.
+        fold_digits: Look words up with every digit as ``0``.
+
+    Returns:
+        The vocabulary and the ids of words that occur exactly once.
+    """
+    empty = Vocabulary((), (), (), lowercase, fold_digits)
+    counts = Counter(empty.normalise(token) for sentence in sentences for token in sentence.tokens)
+    characters = Counter(character for sentence in sentences for character in "".join(sentence.tokens))
+    special = ("<padding>", "<unknown>")
+    vocabulary = Vocabulary(
+        words=special + tuple(word for word, _ in counts.most_common()),
+        characters=special + tuple(character for character, _ in characters.most_common()),
+        tasks=tuple(_collect_task(sentences, name, source, scheme) for name, source in schemes.items()),
+        lowercase=lowercase,
+        fold_digits=fold_digits,
+    )
+    singletons = frozenset(
+        number for number, word in enumerate(vocabulary.words) if number > UNKNOWN and counts[word] == 1
+    )
+    return vocabulary, singletons
+
+
+def _collect_task(sentences: Iterable[Sentence], name: str, source: str | None, scheme: str) -> Task:
+    if source is None:
+        counts = Counter(tag for sentence in sentences for tag in sentence.tags[name])
+        return Task(name, tuple(tag for tag, _ in counts.most_common()), None)
+    counts = Counter(
+        tag for sentence in sentences for tag in convert_tags(sentence.tags[name], source, scheme)
+    )
+    labels = sorted({tag.partition("-")[2] for tag in counts if tag != "O"})
+    # Every prefix of a label is there even where train lacks it, so that each legal span can be tagged.
+    prefixes = ("B", "I", "E", "S") if scheme == "BIOES" else ("B", "I")
+    tags = ("O", *(f"{prefix}-{label}" if label else prefix for label in labels for prefix in prefixes))
+    if len(tags) == 1:
+        raise InputError(
+            f"The column {name!r} holds no span at all, only O; name the right column with --columns."
+        )
+    return Task(name, tags, scheme)

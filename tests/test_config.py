@@ -1,0 +1,86 @@
+"""One model checks TOML keys and flags."""
+
+import pytest
+
+from tagger.config import Config, load_config, option_names, parse_setting
+from tagger.errors import InputError
+
+
+def test_changes_lie_over_the_file_and_the_file_over_the_defaults(tmp_path):
+    path = tmp_path / "c.toml"
+    path.write_text('[model]\nhidden_size = 50\nhead = "softmax"\n[train]\nepochs = 3\n')
+    config = load_config(path, {"train.epochs": 5, "data.tasks": ("pos", "ner")})
+    assert (config.model.hidden_size, config.model.head, config.train.epochs) == (50, "softmax", 5)
+    assert config.data.tasks == ("pos", "ner")
+    assert config.train.momentum == Config().train.momentum
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("model.hiden_size", "did you mean model.hidden_size"),
+        ("hidden_size", "did you mean model.hidden_size"),
+        ("qqq.xyzzy", "the options are"),
+        ("modle.head", "did you mean model.head"),
+        ("epochs", "did you mean train.epochs"),
+    ],
+)
+def test_an_unknown_key_offers_the_nearest(tmp_path, key, hint):
+    with pytest.raises(InputError, match=hint):
+        load_config(None, {key: 1})
+    section, _, name = key.rpartition(".")
+    path = tmp_path / "c.toml"
+    path.write_text(f"[{section}]\n{name} = 1\n" if section else f"{name} = 1\n")
+    with pytest.raises(InputError, match=hint):
+        load_config(path, {})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model.dropout", 1.0),
+        ("model.direction", "sideways"),
+        ("train.epochs", 0),
+        ("train.epochs", "many"),
+        ("train.learning_rate", -1),
+        ("data.tasks", ()),
+    ],
+)
+def test_values_out_of_bounds_name_the_option(key, value):
+    with pytest.raises(InputError, match=key):
+        load_config(None, {key: value})
+
+
+def test_unreadable_files_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.toml: the config cannot be read"):
+        load_config(tmp_path / "none.toml", {})
+    path = tmp_path / "bad.toml"
+    path.write_text("[model\n")
+    with pytest.raises(InputError, match=r"bad\.toml: not a TOML file"):
+        load_config(path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model.hidden_size=100", ("model.hidden_size", 100)),
+        ("model.head=softmax", ("model.head", "softmax")),
+        ("train.ema = 0.99", ("train.ema", 0.99)),
+        ("model.constrain=false", ("model.constrain", False)),
+        ('data.tasks=["pos", "ner"]', ("data.tasks", ["pos", "ner"])),
+    ],
+)
+def test_settings_are_read_as_toml_or_text(text, expected):
+    assert parse_setting(text) == expected
+
+
+def test_a_setting_without_a_value_is_an_error():
+    with pytest.raises(InputError, match="key=value"):
+        parse_setting("model.head")
+
+
+def test_every_option_says_what_it_means():
+    for name in option_names():
+        section, key = name.split(".")
+        field = type(getattr(Config(), section)).model_fields[key]
+        assert field.description, name

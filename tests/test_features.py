@@ -1,0 +1,230 @@
+"""Vocabularies, vectors and batches."""
+
+import gzip
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.errors import InputError
+from tagger.features.batching import WordTable, group_by_length, shuffled_batches
+from tagger.features.vectors import read_vectors
+from tagger.features.vocab import (
+    CASINGS,
+    LONGEST_WORD,
+    UNKNOWN,
+    Vocabulary,
+    build_vocabulary,
+    casing_id,
+)
+from tagger.text.sentence import Sentence, from_tokens
+
+WORDS = {"the": [1.0, 2.0], "New York": [3.0, 4.0], "Ärger": [5.5, -6.25], "apple": [7.0, 8.0]}
+
+
+def sentence(*pairs: tuple[str, str]) -> Sentence:
+    return from_tokens([token for token, _ in pairs]).with_tags({"ner": [tag for _, tag in pairs]})
+
+
+def small_vocabulary(**options: bool) -> tuple[Vocabulary, frozenset[int]]:
+    sentences = [
+        sentence(("The", "O"), ("Leeds", "I-ORG"), ("the", "O")),
+        sentence(("Leeds", "I-LOC"), ("1996", "O")),
+    ]
+    settings = {"lowercase": True, "fold_digits": False} | options
+    return build_vocabulary(sentences, {"ner": "IOB1"}, scheme="BIOES", **settings)
+
+
+def test_words_are_counted_as_they_are_looked_up():
+    vocabulary, singletons = small_vocabulary()
+    assert set(vocabulary.words[2:]) == {"the", "leeds", "1996"}
+    assert {vocabulary.words[number] for number in singletons} == {"1996"}
+    assert vocabulary.word_id("LEEDS") == vocabulary.word_id("Leeds") > UNKNOWN
+    assert vocabulary.word_id("Bath") == UNKNOWN
+    cased, _ = small_vocabulary(lowercase=False)
+    assert {"The", "the", "Leeds"} <= set(cased.words)
+    assert cased.word_id("THE") == cased.word_id("the")  # falls back to lower case
+    folded, _ = small_vocabulary(fold_digits=True)
+    assert folded.word_id("2024") == folded.word_id("1996") > UNKNOWN
+
+
+def test_special_words_are_never_looked_up_by_name():
+    vocabulary, _ = small_vocabulary()
+    assert vocabulary.word_id("<padding>") == vocabulary.word_id("<unknown>") == UNKNOWN
+    assert not vocabulary.is_seen("<unknown>")
+
+
+def test_tags_hold_every_prefix_of_every_label():
+    vocabulary, _ = small_vocabulary()
+    (task,) = vocabulary.tasks
+    assert set(task.tags) == {"O"} | {f"{p}-{label}" for p in "BIES" for label in ("ORG", "LOC")}
+    assert task.tags[task.ids["S-ORG"]] == "S-ORG"
+
+
+def test_a_column_without_spans_is_an_error():
+    with pytest.raises(InputError, match="no span"):
+        build_vocabulary(
+            [sentence(("a", "O"))], {"ner": "IOB2"}, scheme="BIOES", lowercase=True, fold_digits=False
+        )
+
+
+def test_vocabulary_survives_json():
+    vocabulary, _ = small_vocabulary()
+    vocabulary = vocabulary.with_fixed_words(["york", "straße"])
+    again = Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json())))
+    assert again == vocabulary
+    assert again.word_id("York") == len(vocabulary.words)
+    assert not again.is_seen("York")
+    assert again.is_seen("leeds")
+
+
+@pytest.mark.parametrize(
+    ("token", "name"),
+    [
+        ("house", "lower"),
+        ("EU", "upper"),
+        ("I", "title"),
+        ("Leeds", "title"),
+        ("McDonald", "mixed"),
+        ("1996", "number"),
+        ("F16", "has_digit"),
+        ("3-1", "has_digit"),
+        (",", "other"),
+        ("東", "other"),
+    ],
+)
+def test_casing(token, name):
+    assert CASINGS[casing_id(token)] == name
+
+
+def test_long_words_keep_their_beginning_and_end():
+    vocabulary, _ = small_vocabulary()
+    ids = vocabulary.word_characters("L" * 5000 + "s")
+    assert len(ids) == LONGEST_WORD
+    assert ids[0] == vocabulary.character_ids["L"]
+    assert ids[-1] == vocabulary.character_ids["s"]
+
+
+def write_text(path: Path, *, header: bool, packed: bool = False) -> Path:
+    rows = [f"{word} {' '.join(map(str, values))}" for word, values in WORDS.items()]
+    text = "\n".join(([f"{len(WORDS)} 2"] if header else []) + rows) + "\n"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    return path
+
+
+def write_binary(path: Path) -> Path:
+    rows = b"".join(
+        w.encode() + b" " + struct.pack("<2f", *v) + b"\n" for w, v in WORDS.items() if " " not in w
+    )
+    path.write_bytes(b"3 2\n" + rows)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["glove", "glove.gz", "fasttext", "binary"])
+def test_every_format_gives_the_same_vectors(tmp_path, kind):
+    path = tmp_path / kind
+    if kind == "binary":
+        write_binary(path)
+    else:
+        write_text(path, header=kind == "fasttext", packed=kind.endswith("gz"))
+    found = read_vectors(path, {"the", "missing"}, limit=10)
+    assert {word: row.tolist() for word, row in found.trained.items()} == {"the": WORDS["the"]}
+    expected = [word for word in WORDS if word != "the" and (kind != "binary" or " " not in word)]
+    assert list(found.fixed_words) == expected
+    assert found.fixed.tolist() == [WORDS[word] for word in expected]
+    assert found.size == 2
+
+
+def test_a_large_binary_file_is_read_across_its_buffers(tmp_path):
+    matrix = np.random.default_rng(0).normal(size=(5000, 100)).astype("<f4")
+    path = tmp_path / "large.bin"
+    path.write_bytes(b"5000 100\n" + b"".join(b"w%d " % n + row.tobytes() for n, row in enumerate(matrix)))
+    found = read_vectors(path, {f"w{n}" for n in range(5000)}, limit=0)
+    assert np.array_equal(np.stack([found.trained[f"w{n}"] for n in range(5000)]), matrix)
+
+
+def test_one_form_of_a_word_wins_and_the_limit_holds(tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_text("Apple 1 1\nAPPLE 2 2\napple 3 3\nPear 4 4\npear 5 5\nplum 6 6\nplum 7 7\nfig 8 8\n")
+    found = read_vectors(path, {"apple"}, limit=2, normalise=str.lower)
+    assert found.trained["apple"].tolist() == [3, 3]
+    assert found.fixed_words == ("pear", "plum")
+    assert found.fixed.tolist() == [[5, 5], [6, 6]]
+    assert found.duplicates == 1
+
+
+def test_a_cased_word_takes_the_vector_of_its_lower_case_form(tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_text("leeds 1 1\nbath 2 2\nBath 3 3\n")
+    found = read_vectors(path, {"Leeds", "Bath", "York"}, limit=10)
+    assert {word: row.tolist() for word, row in found.trained.items()} == {"Leeds": [1, 1], "Bath": [3, 3]}
+    assert found.fixed_words == ("leeds", "bath")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "empty"),
+        ("a 1 2\nb 1\n", r"v\.txt:2: expected a word and 2 values"),
+        ("a 1 2\nb 1 2 3\n", r"v\.txt:2: expected a word and 2 values"),
+        ("a 1 2\nb 1 nan\n", r"v\.txt:2: .*not a finite number"),
+        ("a 1 2\nb 1 x\n", r"v\.txt:2: .*not a finite number"),
+        ("word\n", r"v\.txt:1: expected a word and its values"),
+    ],
+)
+def test_malformed_vectors_are_named(tmp_path, content, message):
+    path = tmp_path / "v.txt"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_vectors(path, {"a"}, limit=10)
+
+
+def test_missing_and_truncated_vectors_are_errors(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        read_vectors(tmp_path / "none.txt", set(), limit=1)
+    path = write_binary(tmp_path / "cut.bin")
+    path.write_bytes(path.read_bytes()[:-6])
+    with pytest.raises(InputError, match="ends within vector 3 of 3"):
+        read_vectors(path, {"the"}, limit=10)
+
+
+TOKENS = st.lists(st.sampled_from(["the", "Leeds", "1996", "Bath", "a-b"]), min_size=1, max_size=6)
+
+
+@given(st.lists(TOKENS, min_size=1, max_size=5))
+def test_a_batch_holds_each_token_once_and_in_its_place(sentences):
+    vocabulary, _ = small_vocabulary()
+    table = WordTable(vocabulary)
+    batch = table.batch([table.rows(tokens) for tokens in sentences])
+    assert batch.words[0] == 0
+    assert len(batch.words) == 1 + len({token for tokens in sentences for token in tokens})
+    for row, tokens in enumerate(sentences):
+        assert batch.lengths[row] == len(tokens)
+        for place, token in enumerate(tokens):
+            number = batch.positions[row, place]
+            assert batch.words[number] == vocabulary.word_id(token)
+            assert batch.casing[number] == casing_id(token)
+            length = batch.word_lengths[number]
+            assert batch.characters[number, :length].tolist() == vocabulary.word_characters(token)
+        assert (batch.positions[row, len(tokens) :] == 0).all()
+        assert batch.mask[row].sum() == len(tokens)
+
+
+LENGTHS = st.lists(st.integers(1, 40), max_size=60)
+
+
+@given(LENGTHS, st.integers(1, 8), st.integers(1, 100), st.integers(0, 3))
+def test_batches_lose_nothing_and_keep_their_bounds(lengths, batch_size, batch_tokens, seed):
+    for batches in (
+        list(group_by_length(lengths, batch_size, batch_tokens)),
+        shuffled_batches(lengths, batch_size, batch_tokens, np.random.default_rng(seed)),
+    ):
+        assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
+        for batch in batches:
+            assert len(batch) <= batch_size
+            longest = max(lengths[place] for place in batch)
+            assert len(batch) == 1 or longest * len(batch) <= batch_tokens
