@@ -1,0 +1,1 @@
+"""Floor 2: from emissions to tags and probabilities. numpy only."""

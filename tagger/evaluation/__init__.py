@@ -1,0 +1,1 @@
+"""Floor 2: what predicted tags are worth against gold tags."""

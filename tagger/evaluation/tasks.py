@@ -1,0 +1,38 @@
+"""All scores of one task: of its spans where its tags mark spans, else of its tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tagger.evaluation.scores import (
+    TagSequences,
+    score_spans,
+    score_spans_by_novelty,
+    score_tags,
+    score_tags_by_novelty,
+)
+from tagger.text.schemes import convert_tags
+
+
+def score_task(
+    gold: TagSequences, predicted: TagSequences, *, scheme: str | None, seen: Sequence[Sequence[bool]]
+) -> dict[str, Any]:
+    """Score one task, in all and split into words seen and unseen in train.
+
+    Args:
+        gold: For each sentence its gold tags, as the file has them.
+        predicted: For each sentence the predicted tags; IOB2 where they mark spans.
+        scheme: The scheme of the gold tags, None for tags that mark no spans.
+        seen: For each token whether train has its word.
+
+    Returns:
+        What ``score_spans`` or ``score_tags`` returns, with the parts ``"seen"`` and ``"unseen"`` added.
+    """
+    if scheme is None:
+        return {**score_tags(gold, predicted), **score_tags_by_novelty(gold, predicted, seen)}
+    found = [convert_tags(tags, "IOB2", scheme) for tags in predicted]
+    return {
+        **score_spans(gold, found, scheme=scheme),
+        **score_spans_by_novelty(gold, found, seen, scheme=scheme),
+    }
