@@ -1,0 +1,164 @@
+"""The one on-disk format of a model: safetensors and JSON in a folder, nothing that can run code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from tagger.config import Config
+from tagger.errors import InputError
+from tagger.features.vocab import Vocabulary
+
+FORMAT = "tagger"
+FORMAT_VERSION = 1
+# In the order in which they are moved into place: config.json last.
+FILES = ("model.safetensors", "vocab.json", "metrics.json", "README.md", "config.json")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything that tagging needs.
+
+    Attributes:
+        config: The options of the run that made it.
+        vocabulary: Ids of words, characters and tags.
+        tokenizer: Settings of the tokenizer, learnt from the train part.
+        tensors: The weights by the names of ``TaggingModel.state_dict``.
+        metrics: What the run measured, JSON values.
+        card: The model card, Markdown.
+    """
+
+    config: Config
+    vocabulary: Vocabulary
+    tokenizer: Mapping[str, Any]
+    tensors: Mapping[str, NDArray[Any]]
+    metrics: Mapping[str, Any]
+    card: str
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write a bundle; an earlier one in the folder stays whole until the new one is whole on disk.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in bundle.tensors.items()}
+    vocabulary = bundle.vocabulary.to_json()
+    identity = _identify(tensors, vocabulary)
+    header = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "identity": identity,
+        "tokenizer": dict(bundle.tokenizer),
+        **bundle.config.model_dump(mode="json"),
+    }
+    contents = {
+        "model.safetensors": save(tensors, metadata={"identity": identity}),
+        "vocab.json": _dump({"identity": identity, **vocabulary}),
+        "metrics.json": _dump(bundle.metrics),
+        "README.md": bundle.card.encode(),
+        "config.json": _dump(header),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
+            for name in FILES:
+                _write_synced(Path(temporary, name), contents[name])
+            for name in FILES:
+                Path(temporary, name).replace(folder / name)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: the model cannot be written ({error.strerror}); free space or use another --output."
+        ) from None
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle.
+
+    Raises:
+        InputError: The folder is no bundle, has a newer format, or its files do not belong together.
+    """
+    header = _load_json(folder, "config.json")
+    if header.pop("format", None) != FORMAT:
+        raise InputError(
+            f"{folder}: config.json is not that of a tagger model; give a folder that train wrote."
+        )
+    version = header.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"{folder}: the model has format version {version}, this program reads {FORMAT_VERSION}; "
+            f"install a matching version of tagger."
+        )
+    identity = header.pop("identity", None)
+    tokenizer = header.pop("tokenizer", {})
+    words = _load_json(folder, "vocab.json")
+    weights = folder / "model.safetensors"
+    card = folder / "README.md"
+    try:
+        with safe_open(weights, framework="np") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+            identities = {identity, words.get("identity"), (file.metadata() or {}).get("identity")}
+        if len(identities) > 1:
+            raise InputError(f"{folder}: the files are of different models; copy the whole folder again.")
+        return Bundle(
+            config=Config.model_validate(header),
+            vocabulary=Vocabulary.from_json(words),
+            tokenizer=tokenizer,
+            tensors=tensors,
+            metrics=_load_json(folder, "metrics.json"),
+            card=card.read_text(encoding="utf-8") if card.exists() else "",
+        )
+    except OSError as error:
+        raise InputError(f"{weights}: cannot be read ({error}); copy the whole folder again.") from None
+    except (ValidationError, KeyError, TypeError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{folder}: the model's files are damaged ({reason}); copy or train it again."
+        ) from None
+
+
+def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]) -> str:
+    """A digest of the content, kept in three files so that files of different models are never mixed."""
+    digest = hashlib.sha256(_dump(vocabulary))
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].tobytes())
+    return digest.hexdigest()
+
+
+def _load_json(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    try:
+        values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); give the folder that `tagger train --output` wrote."
+        ) from None
+    except ValueError:
+        raise InputError(f"{path}: not valid JSON; copy or train the model again.") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected a JSON object; copy or train the model again.")
+    return values
+
+
+def _dump(values: Mapping[str, Any]) -> bytes:
+    return json.dumps(values, ensure_ascii=False, indent=1).encode()
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

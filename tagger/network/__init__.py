@@ -1,0 +1,1 @@
+"""Floor 3: the torch network, from batches to emissions and losses."""

@@ -1,0 +1,143 @@
+"""The encoder: stacked LSTM layers that read forward, backward or both ways."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+Direction = Literal["forward", "backward", "bidirectional"]
+MergeMode = Literal["concat", "sum", "mul", "ave"]
+
+
+def reverse_ragged(inputs: Tensor, lengths: Tensor) -> Tensor:
+    """Reverse each sequence within its own length; padding stays behind it.
+
+    Args:
+        inputs: (B, T, D).
+        lengths: (B,) steps of each sequence.
+
+    Returns:
+        (B, T, D). Doing it twice gives the input again.
+    """
+    steps = torch.arange(inputs.shape[1], device=inputs.device)  # (T,)
+    mirrored = lengths[:, None] - 1 - steps  # (B, T)
+    source = torch.where(mirrored >= 0, mirrored, steps)
+    return inputs.gather(1, source[:, :, None].expand_as(inputs))
+
+
+def merge(forward: Tensor, backward: Tensor, merge_mode: MergeMode) -> Tensor:
+    """Make one vector of the two directions: (..., H) each to (..., 2H) for concat, else (..., H)."""
+    if merge_mode == "concat":
+        return torch.cat([forward, backward], dim=-1)
+    if merge_mode == "mul":
+        return forward * backward
+    total = forward + backward
+    return total if merge_mode == "sum" else total / 2
+
+
+class Encoder(nn.Module):
+    """Stacked LSTM layers (Hochreiter and Schmidhuber 1997; Graves and Schmidhuber 2005, section 2).
+
+    Each direction of each layer is a one-layer ``nn.LSTM`` of its own, since torch's stacked bidirectional
+    LSTM can only concatenate between layers. Sequences are padded at their end, so a forward LSTM never meets
+    padding before a token; the backward one reads the sequences reversed within their lengths.
+
+    Args:
+        input_size: Width D of the input vectors.
+        hidden_size: Units H per direction.
+        layers: How many layers.
+        direction: Which way to read.
+        merge_mode: How the directions of a layer are merged (bidirectional only).
+        layer_dropout: Dropout between layers; one mask for all steps of a sequence (Gal and Ghahramani 2016).
+        recurrent_dropout: Share of hidden-to-hidden weights dropped a batch (Merity et al. 2017, section 2).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        layers: int = 1,
+        direction: Direction = "bidirectional",
+        merge_mode: MergeMode = "concat",
+        layer_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.direction: Direction = direction
+        self.merge_mode: MergeMode = merge_mode
+        self.layer_dropout = layer_dropout
+        self.recurrent_dropout = recurrent_dropout
+        is_doubled = direction == "bidirectional" and merge_mode == "concat"
+        self.output_size = 2 * hidden_size if is_doubled else hidden_size
+        both: tuple[Direction, ...] = ("forward", "backward")
+        self.directions = both if direction == "bidirectional" else (direction,)
+        self.layers = nn.ModuleList()
+        for number in range(layers):
+            width = input_size if number == 0 else self.output_size
+            self.layers.append(
+                nn.ModuleDict(
+                    {f"{way}_lstm": nn.LSTM(width, hidden_size, batch_first=True) for way in self.directions}
+                )
+            )
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for name, parameter in self.named_parameters():
+            if "weight" in name:
+                for gate in parameter.chunk(4):
+                    nn.init.xavier_uniform_(gate)
+            else:
+                nn.init.zeros_(parameter)
+                if "bias_ih" in name:  # remember at first (Jozefowicz et al. 2015, section 5)
+                    nn.init.ones_(parameter.chunk(4)[1])
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Read B sequences.
+
+        Args:
+            inputs: (B, T, D), padded at the end.
+            lengths: (B,) steps of each sequence, at least 1.
+
+        Returns:
+            The outputs (B, T, output_size), meaningless beyond the lengths, and the sequence vectors
+            (B, output_size): each direction's state after its last step in the last layer, merged.
+        """
+        final = inputs
+        for number, layer in enumerate(self.layers):
+            if number and self.layer_dropout:
+                inputs = locked_dropout(inputs, self.layer_dropout, self.training)
+            assert isinstance(layer, nn.ModuleDict)
+            results = [self._read(layer[f"{way}_lstm"], way, inputs, lengths) for way in self.directions]
+            inputs, final = results[0]
+            if len(results) == 2:
+                inputs = merge(inputs, results[1][0], self.merge_mode)
+                final = merge(final, results[1][1], self.merge_mode)
+        return inputs, final
+
+    def _read(
+        self, lstm: nn.Module, way: Direction, inputs: Tensor, lengths: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        if way == "backward":
+            inputs = reverse_ragged(inputs, lengths)
+        if self.training and self.recurrent_dropout:
+            weights = dict(lstm.named_parameters())
+            dropped = F.dropout(weights["weight_hh_l0"], self.recurrent_dropout)
+            outputs, _ = functional_call(lstm, {"weight_hh_l0": dropped}, (inputs,))
+        else:
+            outputs, _ = lstm(inputs)  # (B, T, H)
+        last = (lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])
+        final = outputs.gather(1, last).squeeze(1)  # (B, H)
+        return (reverse_ragged(outputs, lengths) if way == "backward" else outputs), final
+
+
+def locked_dropout(inputs: Tensor, share: float, training: bool) -> Tensor:
+    """Dropout with one mask for all steps of a sequence: (B, T, D) to (B, T, D)."""
+    if not training or not share:
+        return inputs
+    mask = F.dropout(inputs.new_ones(inputs.shape[0], 1, inputs.shape[2]), share)
+    return inputs * mask

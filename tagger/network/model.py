@@ -1,0 +1,114 @@
+"""The whole network: word vectors, one encoder, a head for each task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tagger.config import ModelConfig
+from tagger.decoding.viterbi import Transitions, constrain
+from tagger.features.batching import Batch
+from tagger.features.vectors import Vectors
+from tagger.features.vocab import CASINGS, UNKNOWN, Vocabulary
+from tagger.network.encoder import Encoder
+from tagger.network.heads import HEADS, CrfHead, SoftmaxHead, transition_scores
+from tagger.network.words import WordVectors
+
+
+class TaggingModel(nn.Module):
+    """Emissions and losses for every task of a vocabulary.
+
+    Args:
+        config: The network's shape.
+        vocabulary: Sizes of the tables and the tasks.
+        vectors: Static vectors to begin with, or None.
+    """
+
+    def __init__(self, config: ModelConfig, vocabulary: Vocabulary, vectors: Vectors | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.tasks = vocabulary.tasks
+        size = vectors.size if vectors else config.word_size
+        fixed = vectors.fixed if vectors else np.zeros((0, size), np.float16)
+        self.words = WordVectors(
+            words=len(vocabulary.words),
+            word_size=size,
+            fixed=torch.from_numpy(fixed),
+            alphabet=len(vocabulary.characters),
+            characters=config.characters,
+            character_size=config.character_size,
+            character_hidden=config.character_hidden,
+            character_width=config.character_width,
+            casings=len(CASINGS),
+            casing_size=config.casing_size,
+        )
+        self.encoder = Encoder(
+            self.words.output_size,
+            config.hidden_size,
+            layers=config.layers,
+            direction=config.direction,
+            merge_mode=config.merge_mode,
+            layer_dropout=config.layer_dropout,
+            recurrent_dropout=config.recurrent_dropout,
+        )
+        make_head = HEADS[config.head]
+        # A list, not a dict by name: a task may have any name, also one that nn.Module has itself ("type").
+        self.heads = nn.ModuleList(make_head(self.encoder.output_size, len(t.tags)) for t in self.tasks)
+        if vectors:
+            self._fill(vocabulary, vectors)
+
+    def _fill(self, vocabulary: Vocabulary, vectors: Vectors) -> None:
+        weight = self.words.trained.weight.detach()
+        for number, word in enumerate(vocabulary.words):
+            if word in vectors.trained:
+                weight[number] = torch.from_numpy(vectors.trained[word])
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """For each task the emissions (B, T, C) of a batch; meaningless beyond a sentence's end."""
+        words = _tensor(batch.words)
+        if self.training and self.config.word_dropout:
+            is_dropped = torch.rand(words.shape) < self.config.word_dropout
+            words = words.masked_fill(is_dropped & (words > UNKNOWN), UNKNOWN)
+        vectors = self.words(
+            words, _tensor(batch.casing), _tensor(batch.characters), _tensor(batch.word_lengths)
+        )
+        inputs = F.embedding(_tensor(batch.positions), vectors)  # (B, T, D)
+        inputs = F.dropout(inputs, self.config.dropout, self.training)
+        encoded, _ = self.encoder(inputs, _tensor(batch.lengths))
+        encoded = F.dropout(encoded, self.config.dropout, self.training)
+        return {task.name: head(encoded) for task, head in zip(self.tasks, self.heads, strict=True)}
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Negative log-likelihood of the batch's tags, summed over tasks, averaged over sentences."""
+        mask = torch.from_numpy(batch.mask)
+        emissions = self(batch)
+        total = torch.zeros(())
+        for task, head in zip(self.tasks, self.heads, strict=True):
+            assert isinstance(head, SoftmaxHead | CrfHead)
+            total = total + head.loss(emissions[task.name], _tensor(batch.tags[task.name]), mask)
+        return total
+
+    @torch.inference_mode()
+    def emissions(self, batch: Batch) -> dict[str, NDArray[np.float32]]:
+        """For each task the emissions (B, T, C) as numpy arrays; call in evaluation mode."""
+        return {name: scores.numpy() for name, scores in self(batch).items()}
+
+    def transitions(self) -> Mapping[str, Transitions]:
+        """For each task the scores of tag after tag, with what the scheme forbids at minus infinity."""
+        found = {}
+        for task, head in zip(self.tasks, self.heads, strict=True):
+            scores = transition_scores(head, len(task.tags))
+            transitions = Transitions(*(score.numpy().astype(np.float32) for score in scores))
+            found[task.name] = (
+                constrain(transitions, *task.allowed()) if self.config.constrain else transitions
+            )
+        return found
+
+
+def _tensor(array: NDArray[np.int64]) -> Tensor:
+    return torch.from_numpy(array)

@@ -1,0 +1,105 @@
+"""The bundle: a round trip, and clear words for everything that is not a whole bundle."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tagger.bundle import FILES, Bundle, load_bundle, save_bundle
+from tagger.config import Config
+from tagger.errors import InputError
+from tagger.features.vocab import Task, Vocabulary
+
+
+def make_bundle(value: float = 1.0) -> Bundle:
+    vocabulary = Vocabulary(
+        words=("<padding>", "<unknown>", "straße", "東京"),
+        characters=("<padding>", "<unknown>", "s"),
+        tasks=(Task("ner", ("O", "B-product-car"), "IOB2"), Task("pos", ("NOUN",), None)),
+        lowercase=True,
+        fold_digits=False,
+        fixed_words=("york",),
+    )
+    tensors = {
+        "matrix": np.full((2, 3), value, np.float32),
+        "fixed": np.array([[0.5, 1.5]], np.float16),
+        "turned": np.arange(6, dtype=np.float32).reshape(2, 3).T,
+    }
+    config = Config.model_validate({"model": {"hidden_size": 7}, "data": {"tasks": ["ner", "pos"]}})
+    return Bundle(config, vocabulary, {"split_hyphens": True}, tensors, {"score": 0.5}, "# A model\n")
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    bundle = make_bundle()
+    save_bundle(bundle, tmp_path / "new" / "model")
+    found = load_bundle(tmp_path / "new" / "model")
+    assert (found.config, found.vocabulary, found.tokenizer) == (
+        bundle.config,
+        bundle.vocabulary,
+        bundle.tokenizer,
+    )
+    assert (found.metrics, found.card) == (bundle.metrics, bundle.card)
+    assert found.tensors.keys() == bundle.tensors.keys()
+    for name, tensor in bundle.tensors.items():
+        assert found.tensors[name].dtype == tensor.dtype
+        assert np.array_equal(found.tensors[name], tensor)
+    assert sorted(p.name for p in (tmp_path / "new" / "model").iterdir()) == sorted(FILES)
+
+
+def test_a_failed_save_leaves_the_earlier_model_whole(tmp_path, monkeypatch):
+    save_bundle(make_bundle(1.0), tmp_path)
+
+    def no_space(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tagger.bundle.os.fsync", no_space)
+    with pytest.raises(InputError, match="No space left"):
+        save_bundle(make_bundle(2.0), tmp_path)
+    assert load_bundle(tmp_path).tensors["matrix"][0, 0] == 1.0
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(FILES)
+
+
+def test_files_of_two_models_are_not_mixed(tmp_path):
+    save_bundle(make_bundle(1.0), tmp_path / "a")
+    save_bundle(make_bundle(2.0), tmp_path / "b")
+    (tmp_path / "a" / "model.safetensors").replace(tmp_path / "b" / "model.safetensors")
+    with pytest.raises(InputError, match="different models"):
+        load_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocab.json", "model.safetensors", "metrics.json"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "half", "rubbish"])
+def test_a_damaged_file_is_one_clear_sentence(tmp_path, name, damage):
+    save_bundle(make_bundle(), tmp_path)
+    path = tmp_path / name
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes({"empty": b"", "half": content[: len(content) // 2], "rubbish": b"\xff[1"}[damage])
+    with pytest.raises(InputError) as caught:
+        load_bundle(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "not that of a tagger model"),
+        ({"format_version": 99}, "format version 99"),
+        ({"model": {"hidden_size": -1}}, "damaged"),
+        ({"model": {"invented": 1}}, "damaged"),
+    ],
+)
+def test_a_foreign_config_is_refused(tmp_path, change, message):
+    save_bundle(make_bundle(), tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=message):
+        load_bundle(tmp_path)
+
+
+def test_a_folder_that_is_no_bundle(tmp_path):
+    with pytest.raises(InputError, match=r"config\.json.*cannot be read"):
+        load_bundle(tmp_path / "nowhere")

@@ -1,0 +1,252 @@
+"""The network's subject is direction: each claim about who sees what is tested through ``forward``."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tagger.config import ModelConfig
+from tagger.features.batching import WordTable
+from tagger.features.vocab import Task, Vocabulary
+from tagger.network.encoder import Encoder, locked_dropout, merge, reverse_ragged
+from tagger.network.heads import CrfHead, SoftmaxHead
+from tagger.network.model import TaggingModel
+from tagger.network.words import CharacterCnn
+
+DIRECTIONS = ("forward", "backward", "bidirectional")
+MERGE_MODES = ("concat", "sum", "mul", "ave")
+LENGTHS = torch.tensor([5, 2, 7, 1])
+
+
+def random_inputs(size: int = 6) -> torch.Tensor:
+    return torch.randn(4, 7, size, generator=torch.Generator().manual_seed(0))
+
+
+def make_encoder(seed: int = 0, **options: object) -> Encoder:
+    torch.manual_seed(seed)
+    encoder = Encoder(6, 3, **options)  # type: ignore[arg-type]
+    return encoder.eval()
+
+
+def copy_direction(source: Encoder, target: Encoder, way: str, into: str | None = None) -> None:
+    for ours, theirs in zip(source.layers, target.layers, strict=True):
+        theirs[f"{into or way}_lstm"].load_state_dict(ours[f"{way}_lstm"].state_dict())
+
+
+def test_reversing_ragged_sequences_twice_is_the_identity():
+    inputs = random_inputs()
+    once = reverse_ragged(inputs, LENGTHS)
+    assert torch.equal(reverse_ragged(once, LENGTHS), inputs)
+    for row, length in enumerate(LENGTHS):
+        assert torch.equal(once[row, :length], inputs[row, :length].flip(0))
+        assert torch.equal(once[row, length:], inputs[row, length:])
+
+
+def test_a_backward_encoder_is_the_forward_one_on_reversed_input():
+    forward, backward = make_encoder(direction="forward"), make_encoder(1, direction="backward")
+    copy_direction(forward, backward, "forward", into="backward")
+    inputs = random_inputs()
+    outputs, final = backward(inputs, LENGTHS)
+    mirrored, mirrored_final = forward(reverse_ragged(inputs, LENGTHS), LENGTHS)
+    for row, length in enumerate(LENGTHS):
+        torch.testing.assert_close(outputs[row, :length], mirrored[row, :length].flip(0))
+    torch.testing.assert_close(final, mirrored_final)
+
+
+@pytest.mark.parametrize("merge_mode", MERGE_MODES)
+def test_a_layer_merges_the_two_single_encoders(merge_mode):
+    both = make_encoder(direction="bidirectional", merge_mode=merge_mode)
+    inputs = random_inputs()
+    parts = []
+    for way in ("forward", "backward"):
+        single = make_encoder(5, direction=way)
+        copy_direction(both, single, way)
+        parts.append(single(inputs, LENGTHS))
+    outputs, final = both(inputs, LENGTHS)
+    torch.testing.assert_close(outputs, merge(parts[0][0], parts[1][0], merge_mode))
+    torch.testing.assert_close(final, merge(parts[0][1], parts[1][1], merge_mode))
+    assert outputs.shape[-1] == both.output_size == (6 if merge_mode == "concat" else 3)
+
+
+@pytest.mark.parametrize(
+    ("merge_mode", "expected"),
+    [
+        ("concat", [1.0, 2.0, 5.0, 7.0]),
+        ("sum", [6.0, 9.0]),
+        ("mul", [5.0, 14.0]),
+        ("ave", [3.0, 4.5]),
+    ],
+)
+def test_merge_modes_mean_what_keras_means(merge_mode, expected):
+    forward, backward = torch.tensor([1.0, 2.0]), torch.tensor([5.0, 7.0])
+    assert merge(forward, backward, merge_mode).tolist() == expected
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_concat_equals_torchs_own_bidirectional_lstm(layers):
+    ours = make_encoder(direction="bidirectional", layers=layers)
+    theirs = nn.LSTM(6, 3, num_layers=layers, batch_first=True, bidirectional=True)
+    weights = theirs.state_dict()
+    for number, layer in enumerate(ours.layers):
+        for way, suffix in (("forward", ""), ("backward", "_reverse")):
+            for name, value in layer[f"{way}_lstm"].state_dict().items():
+                weights[name.replace("_l0", f"_l{number}{suffix}")] = value
+    theirs.load_state_dict(weights)
+    inputs = random_inputs()
+    packed = nn.utils.rnn.pack_padded_sequence(inputs, LENGTHS, batch_first=True, enforce_sorted=False)
+    packed_outputs, (states, _) = theirs(packed)
+    expected, _ = nn.utils.rnn.pad_packed_sequence(packed_outputs, batch_first=True)
+    outputs, final = ours(inputs, LENGTHS)
+    mask = torch.arange(7) < LENGTHS[:, None]
+    torch.testing.assert_close(outputs[mask], expected[mask])
+    torch.testing.assert_close(final, torch.cat([states[-2], states[-1]], dim=-1))
+
+
+@pytest.mark.parametrize("merge_mode", MERGE_MODES)
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_who_sees_whom(direction, merge_mode, layers):
+    """Changing one token changes exactly the outputs of the tokens that may see it; padding changes none."""
+    encoder = make_encoder(direction=direction, merge_mode=merge_mode, layers=layers)
+    inputs = random_inputs()
+    before, _ = encoder(inputs, LENGTHS)
+    row, length = 2, 7
+    for changed in range(length):
+        other = inputs.clone()
+        other[row, changed] += 1.0
+        after, _ = encoder(other, LENGTHS)
+        for place in range(length):
+            may_see = {
+                "forward": changed <= place,
+                "backward": changed >= place,
+                "bidirectional": True,
+            }[direction]
+            assert torch.equal(before[row, place], after[row, place]) != may_see, (changed, place)
+    padded = inputs.clone()
+    padded[torch.arange(7) >= LENGTHS[:, None]] = 100.0
+    after, final = encoder(padded, LENGTHS)
+    mask = torch.arange(7) < LENGTHS[:, None]
+    assert torch.equal(before[mask], after[mask])
+    assert torch.equal(final, encoder(inputs, LENGTHS)[1])
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_a_batch_gives_what_its_sentences_give_alone(direction):
+    encoder = make_encoder(direction=direction, layers=2)
+    inputs = random_inputs()
+    outputs, final = encoder(inputs, LENGTHS)
+    for row, length in enumerate(LENGTHS):
+        alone, alone_final = encoder(inputs[row : row + 1, :length], length[None])
+        torch.testing.assert_close(outputs[row, :length], alone[0])
+        torch.testing.assert_close(final[row], alone_final[0])
+
+
+def test_dropout_acts_in_training_only_and_inside_layers_too():
+    encoder = make_encoder(layers=2, layer_dropout=0.5, recurrent_dropout=0.5)
+    inputs = random_inputs()
+    assert torch.equal(encoder(inputs, LENGTHS)[0], encoder(inputs, LENGTHS)[0])
+    encoder.train()
+    assert not torch.equal(encoder(inputs, LENGTHS)[0], encoder(inputs, LENGTHS)[0])
+    masked = locked_dropout(torch.ones(2, 5, 8), 0.5, training=True)
+    assert torch.equal(masked, masked[:, :1].expand(-1, 5, -1))
+
+
+def test_the_character_cnn_is_a_convolution_with_a_maximum():
+    torch.manual_seed(0)
+    cnn = CharacterCnn(alphabet=9, size=4, filters=5, width=3)
+    convolution = nn.Conv1d(4, 5, 3, padding=1)
+    convolution.weight.data = cnn.filters.weight.data.view(5, 4, 3)
+    convolution.bias.data = cnn.filters.bias.data
+    words = [[2, 3, 4, 5], [6], [7, 8]]
+    padded = torch.zeros(3, 4, dtype=torch.long)
+    for row, word in zip(padded, words, strict=True):
+        row[: len(word)] = torch.tensor(word)
+    found = cnn(padded, torch.tensor([len(word) for word in words]))
+    for row, word in enumerate(words):
+        expected = convolution(cnn.embedding(torch.tensor([word])).transpose(1, 2)).amax(dim=2)
+        torch.testing.assert_close(found[row], expected[0])
+
+
+def test_head_losses_equal_their_definitions():
+    torch.manual_seed(0)
+    softmax, crf = SoftmaxHead(6, 3), CrfHead(6, 3)
+    encoded, lengths = random_inputs(), LENGTHS
+    mask = torch.arange(7) < lengths[:, None]
+    tags = torch.randint(3, (4, 7), generator=torch.Generator().manual_seed(1)) * mask
+    emissions = softmax(encoded)
+    picked = emissions.log_softmax(-1).gather(2, tags[:, :, None]).squeeze(2)
+    torch.testing.assert_close(softmax.loss(emissions, tags, mask), -(picked * mask).sum() / 4)
+
+    emissions = crf(encoded)
+
+    def score(row: int, path: tuple[int, ...]) -> torch.Tensor:
+        total = crf.crf.start_transitions[path[0]] + crf.crf.end_transitions[path[-1]]
+        total = total + sum(emissions[row, place, tag] for place, tag in enumerate(path))
+        return total + sum(crf.crf.transitions[a, b] for a, b in itertools.pairwise(path))
+
+    expected = torch.zeros(())
+    for row, length in enumerate(lengths.tolist()):
+        every = torch.stack([score(row, path) for path in itertools.product(range(3), repeat=length)])
+        expected = expected + every.logsumexp(0) - score(row, tuple(tags[row, :length].tolist()))
+    torch.testing.assert_close(crf.loss(emissions, tags, mask), expected / 4)
+
+
+NEXT_WORD = Vocabulary(
+    words=("<padding>", "<unknown>", "w0", "w1", "w2", "w3"),
+    characters=("<padding>", "<unknown>", "w", "0", "1", "2", "3"),
+    tasks=(Task("bit", ("even", "odd"), None),),
+    lowercase=True,
+    fold_digits=False,
+)
+
+
+def toy_batch(neighbour: int, seed: int, sentences: int = 64):
+    """Random words; a word's tag says whether its neighbour (+1 next, -1 previous) is an odd word."""
+    generator = np.random.default_rng(seed)
+    table = WordTable(NEXT_WORD)
+    rows, tags = [], []
+    for _ in range(sentences):
+        numbers = generator.integers(4, size=generator.integers(3, 9))
+        rows.append(table.rows([f"w{number}" for number in numbers]))
+        tags.append(np.roll(numbers, -neighbour) % 2)
+    return table.batch(rows, {"bit": tags})
+
+
+def toy_accuracy(direction: str, merge_mode: str, neighbour: int) -> float:
+    torch.manual_seed(0)
+    config = ModelConfig(
+        direction=direction,
+        merge_mode=merge_mode,
+        head="softmax",
+        hidden_size=16,
+        word_size=8,
+        characters="none",
+        casing_size=0,
+        dropout=0.0,
+    )
+    model = TaggingModel(config, NEXT_WORD)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+    for step in range(120):
+        optimizer.zero_grad()
+        model.loss(toy_batch(neighbour, seed=step)).backward()
+        optimizer.step()
+    batch = toy_batch(neighbour, seed=1000, sentences=400)
+    guesses = model.eval().emissions(batch)["bit"].argmax(-1)
+    # The word at the sentence's end has no such neighbour (the tag wraps around), so it is not counted.
+    counted = batch.mask.copy()
+    if neighbour == 1:
+        counted[np.arange(len(counted)), batch.lengths - 1] = False
+    else:
+        counted[:, 0] = False
+    return float((guesses == batch.tags["bit"])[counted].mean())
+
+
+@pytest.mark.parametrize("neighbour", [1, -1])
+def test_only_an_encoder_that_reads_the_neighbour_first_can_know_it(neighbour):
+    blind, seeing = ("forward", "backward") if neighbour == 1 else ("backward", "forward")
+    assert abs(toy_accuracy(blind, "concat", neighbour) - 0.5) < 0.05
+    assert toy_accuracy(seeing, "concat", neighbour) == 1.0
+    for merge_mode in MERGE_MODES:
+        assert toy_accuracy("bidirectional", merge_mode, neighbour) == 1.0
