@@ -1,7 +1,8 @@
 """Sequence labelling with a BiLSTM-CRF: train on a CoNLL file, tag raw text, measure the right context."""
 
 from tagger.errors import InputError
+from tagger.runtime.tagger import Tagger
 from tagger.text.sentence import Sentence, Span
 
-__all__ = ["InputError", "Sentence", "Span"]
+__all__ = ["InputError", "Sentence", "Span", "Tagger"]
 __version__ = "0.1.0"

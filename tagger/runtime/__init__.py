@@ -1,0 +1,1 @@
+"""Floor 4: tagging with a trained model, without torch."""

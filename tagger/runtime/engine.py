@@ -1,0 +1,247 @@
+"""Emissions from a bundle's weights in plain numpy: the network of ``tagger.network`` without torch.
+
+The weights keep the names that torch gave them. Words are computed once per distinct word of a batch, and so
+is the first layer's input projection, which is linear in them; only the recurrence runs token by token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagger.bundle import Bundle
+from tagger.decoding.viterbi import Transitions, constrain
+from tagger.errors import InputError
+from tagger.features.batching import Batch, Ints
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Lstm:
+    """One direction of one layer, prepared for ``run``.
+
+    torch orders the gates input, forget, cell, output. Since sigmoid(x) = (tanh(x / 2) + 1) / 2, the rows of
+    the three sigmoid gates are halved here once, and one tanh over all gates serves each step.
+
+    Attributes:
+        input_weights: (D, 4H).
+        hidden_weights: (H, 4H).
+        bias: (4H,).
+    """
+
+    input_weights: Floats
+    hidden_weights: Floats
+    bias: Floats
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Floats], name: str) -> Lstm:
+        """Take the four tensors of one ``nn.LSTM`` layer."""
+        hidden = tensors[f"{name}.weight_hh_l0"]
+        size = hidden.shape[1]
+        scale = np.full(4 * size, 0.5, np.float32)
+        scale[2 * size : 3 * size] = 1.0
+        bias = tensors[f"{name}.bias_ih_l0"] + tensors[f"{name}.bias_hh_l0"]
+        return cls(
+            input_weights=np.ascontiguousarray(tensors[f"{name}.weight_ih_l0"].T * scale),
+            hidden_weights=np.ascontiguousarray(hidden.T * scale),
+            bias=bias * scale,
+        )
+
+    def project(self, inputs: Floats) -> Floats:
+        """(N, D) inputs to (N, 4H), the part of the gates that does not depend on the recurrence."""
+        return inputs @ self.input_weights + self.bias
+
+    def run(
+        self, projected: Floats, rows: Ints, lengths: Ints, *, is_backward: bool
+    ) -> tuple[Floats, Floats]:
+        """Read B sequences, the longest first.
+
+        Args:
+            projected: (N, 4H) projected inputs.
+            rows: (B, T) which row of ``projected`` each step reads.
+            lengths: (B,) steps of each sequence, falling.
+            is_backward: Whether to read from the last step to the first.
+
+        Returns:
+            The outputs (B, T, H), zero beyond the lengths, and the state after the last step read (B, H).
+        """
+        size = len(self.hidden_weights)
+        width = rows.shape[1]
+        # Sequences are sorted, so those that are still running (or, backward, have begun) are the first ones.
+        running = np.searchsorted(-lengths, -np.arange(width), side="left")
+        outputs = np.zeros((*rows.shape, size), np.float32)
+        state = np.zeros((len(rows), size), np.float32)
+        cell = np.zeros((len(rows), size), np.float32)
+        for step in reversed(range(width)) if is_backward else range(width):
+            n = running[step]
+            gates = state[:n] @ self.hidden_weights
+            gates += projected[rows[:n, step]]
+            np.tanh(gates, out=gates)
+            sigmoids = gates * 0.5 + 0.5
+            kept = cell[:n]
+            kept *= sigmoids[:, size : 2 * size]
+            kept += sigmoids[:, :size] * gates[:, 2 * size : 3 * size]
+            np.multiply(sigmoids[:, 3 * size :], np.tanh(kept), out=state[:n])
+            outputs[:n, step] = state[:n]
+        return outputs, state
+
+
+def merge(results: list[Floats], merge_mode: str) -> Floats:
+    """Make one array of one or two directions, as ``network.encoder.merge`` does."""
+    if len(results) == 1:
+        return results[0]
+    forward, backward = results
+    if merge_mode == "concat":
+        return np.concatenate([forward, backward], axis=-1)
+    if merge_mode == "mul":
+        return forward * backward
+    total = forward + backward
+    return total if merge_mode == "sum" else total * np.float32(0.5)
+
+
+class Engine:
+    """Computes emissions from a bundle.
+
+    Args:
+        bundle: A loaded bundle.
+
+    Raises:
+        InputError: A tensor of the network is missing from the bundle or has another shape.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._tensors = bundle.tensors
+        self._config = bundle.config.model
+        self._tasks = bundle.vocabulary.tasks
+        both = ("forward", "backward")
+        self._directions = both if self._config.direction == "bidirectional" else (self._config.direction,)
+        try:
+            self._layers = [
+                self._read_layer(f"encoder.layers.{number}") for number in range(self._config.layers)
+            ]
+            self._character_lstm = (
+                self._read_layer("words.characters.encoder.layers.0", both)
+                if self._config.characters == "lstm"
+                else []
+            )
+            self._heads = [self._read_head(number) for number in range(len(self._tasks))]
+            self.transitions = {
+                task.name: self._read_transitions(number) for number, task in enumerate(self._tasks)
+            }
+            self._check_words(bundle)
+        except KeyError as error:
+            raise InputError(
+                f"The model lacks the tensor {error}; its files are damaged, train it again."
+            ) from None
+
+    def _read_layer(self, name: str, directions: tuple[str, ...] | None = None) -> list[Lstm]:
+        return [
+            Lstm.from_tensors(self._tensors, f"{name}.{direction}_lstm")
+            for direction in directions or self._directions
+        ]
+
+    def _read_head(self, number: int) -> tuple[Floats, Floats]:
+        name = f"heads.{number}.projection"
+        return np.ascontiguousarray(self._tensors[f"{name}.weight"].T), self._tensors[f"{name}.bias"]
+
+    def _read_transitions(self, number: int) -> Transitions:
+        task = self._tasks[number]
+        size = len(task.tags)
+        transitions = Transitions.free(size)
+        if self._config.head == "crf":
+            name = f"heads.{number}.crf"
+            transitions = Transitions(
+                self._tensors[f"{name}.transitions"],
+                self._tensors[f"{name}.start_transitions"],
+                self._tensors[f"{name}.end_transitions"],
+            )
+        return constrain(transitions, *task.allowed()) if self._config.constrain else transitions
+
+    def _check_words(self, bundle: Bundle) -> None:
+        vocabulary = bundle.vocabulary
+        expected = {
+            "words.trained.weight": len(vocabulary.words),
+            "words.fixed": len(vocabulary.fixed_words),
+            **{f"heads.{n}.projection.weight": len(task.tags) for n, task in enumerate(self._tasks)},
+        }
+        for name, rows in expected.items():
+            if len(self._tensors[name]) != rows:
+                raise InputError(
+                    f"The model's tensor {name} has {len(self._tensors[name])} rows, its vocabulary {rows}; "
+                    f"copy or train the model again."
+                )
+
+    def __call__(self, batch: Batch) -> dict[str, Floats]:
+        """For each task the emissions (B, T, C) of a batch; meaningless beyond a sentence's end."""
+        order = np.argsort(-batch.lengths, kind="stable")
+        encoded = self._encode(self._word_vectors(batch), batch.positions[order], batch.lengths[order])
+        found = {}
+        for task, (weight, bias) in zip(self._tasks, self._heads, strict=True):
+            emissions = np.empty((*batch.positions.shape, len(task.tags)), np.float32)
+            emissions[order] = encoded @ weight + bias
+            found[task.name] = emissions
+        return found
+
+    def _word_vectors(self, batch: Batch) -> Floats:
+        trained, fixed = self._tensors["words.trained.weight"], self._tensors["words.fixed"]
+        vectors = np.empty((len(batch.words), trained.shape[1]), np.float32)
+        is_fixed = batch.words >= len(trained)
+        vectors[~is_fixed] = trained[batch.words[~is_fixed]]
+        vectors[is_fixed] = fixed[batch.words[is_fixed] - len(trained)]
+        parts = [vectors]
+        if self._config.characters == "cnn":
+            parts.append(self._convolve(batch.characters, batch.word_lengths))
+        elif self._config.characters == "lstm":
+            parts.append(self._read_characters(batch.characters, batch.word_lengths))
+        if self._config.casing_size:
+            parts.append(self._tensors["words.casing.weight"][batch.casing])
+        return np.concatenate(parts, axis=1)
+
+    def _convolve(self, characters: Ints, lengths: Ints) -> Floats:
+        """(U, L) character ids to (U, filters): see ``network.words.CharacterCnn``."""
+        embedding = self._tensors["words.characters.embedding.weight"]
+        weight = self._tensors["words.characters.filters.weight"]
+        bias = self._tensors["words.characters.filters.bias"]
+        filters, size = len(weight), embedding.shape[1]
+        width = weight.shape[1] // size
+        left = (width - 1) // 2
+        places = characters.shape[1]
+        padded = np.pad(characters, ((0, 0), (left, width - 1 - left)))
+        scores = np.zeros((*characters.shape, filters), np.float32)
+        # The filters are linear in each character under them: project every character id once, then add up.
+        by_place = weight.reshape(filters, size, width)
+        for offset in range(width):
+            projected = embedding @ by_place[:, :, offset].T  # (alphabet, filters)
+            scores += projected[padded[:, offset : offset + places]]
+        scores[np.arange(places) >= lengths[:, None]] = -np.inf
+        return np.asarray(scores.max(axis=1) + bias, np.float32)
+
+    def _read_characters(self, characters: Ints, lengths: Ints) -> Floats:
+        """(U, L) character ids to (U, 2H): see ``network.words.CharacterLstm``."""
+        embedding = self._tensors["words.characters.embedding.weight"]
+        order = np.argsort(-lengths, kind="stable")
+        found = np.empty((len(lengths), 2 * len(self._character_lstm[0].hidden_weights)), np.float32)
+        found[order] = np.concatenate(
+            [
+                lstm.run(lstm.project(embedding), characters[order], lengths[order], is_backward=backward)[1]
+                for lstm, backward in zip(self._character_lstm, (False, True), strict=True)
+            ],
+            axis=1,
+        )
+        return found
+
+    def _encode(self, vectors: Floats, rows: Ints, lengths: Ints) -> Floats:
+        """(U, D) word vectors read at (B, T) rows to the encoder's outputs (B, T, ...)."""
+        for layer in self._layers:
+            results = [
+                lstm.run(lstm.project(vectors), rows, lengths, is_backward=direction == "backward")[0]
+                for lstm, direction in zip(layer, self._directions, strict=True)
+            ]
+            encoded = merge(results, self._config.merge_mode)
+            vectors = encoded.reshape(-1, encoded.shape[-1])
+            rows = np.arange(len(vectors)).reshape(rows.shape)
+        return encoded

@@ -1,0 +1,209 @@
+"""The numpy engine against torch, and the Tagger against brute force."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger import Tagger
+from tagger.bundle import Bundle, load_bundle, save_bundle
+from tagger.config import Config
+from tagger.errors import InputError
+from tagger.features.batching import WordTable
+from tagger.features.vectors import Vectors
+from tagger.features.vocab import Vocabulary, build_vocabulary
+from tagger.network.model import TaggingModel
+from tagger.runtime.engine import Engine
+from tagger.text.schemes import violations
+from tagger.text.sentence import from_tokens
+
+CORPUS = [
+    ("Mira/PER met/O Tom/PER in/O New/LOC Ayr/LOC ./O", "N V N P N N X"),
+    ("Ayr/ORG lost/O 2-0/O ./O", "N V N X"),
+    ("Rain/O fell/O on/O Mira/PER Lang/PER and/O her/O dog/O ./O", "N V P N N C D N X"),
+]
+
+
+def corpus_sentences():
+    for text, pos in CORPUS:
+        pairs = [item.rsplit("/", 1) for item in text.split()]
+        ner = [label if label == "O" else f"I-{label}" for _, label in pairs]
+        yield from_tokens([token for token, _ in pairs]).with_tags({"ner": ner, "pos": pos.split()})
+
+
+def make_bundle(seed: int = 0, **model: object) -> tuple[TaggingModel, Bundle]:
+    """A model with random weights, large enough to give tags of all kinds, and the bundle of it."""
+    settings = {"hidden_size": 5, "word_size": 4, "character_size": 3, "character_hidden": 4} | model
+    config = Config.model_validate({"model": settings, "data": {"tasks": ["ner", "pos"]}})
+    vocabulary, _ = build_vocabulary(
+        list(corpus_sentences()),
+        {"ner": "IO", "pos": None},
+        scheme=config.model.scheme,
+        lowercase=True,
+        fold_digits=False,
+    )
+    vocabulary = vocabulary.with_fixed_words(["glasgow", "river"])
+    fixed = np.random.default_rng(seed).normal(size=(2, 4)).astype(np.float16)
+    vectors = Vectors({"rain": np.ones(4, np.float32)}, ("glasgow", "river"), fixed, 4, 0)
+    torch.manual_seed(seed)
+    network = TaggingModel(config.model, vocabulary, vectors).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.8)
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    return network, Bundle(config, vocabulary, {}, tensors, {}, "")
+
+
+def random_sentences(vocabulary: Vocabulary, seed: int = 0, count: int = 12) -> list[list[str]]:
+    generator = np.random.default_rng(seed)
+    words = [*vocabulary.words[2:], "Glasgow", "river", "unseen-WORD", "3", "Ärger", "x" * 90]
+    return [list(generator.choice(words, size=generator.integers(1, 9))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("characters", ["cnn", "lstm", "none"])
+@pytest.mark.parametrize("head", ["crf", "softmax"])
+@pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave"])
+@pytest.mark.parametrize("direction", ["forward", "backward", "bidirectional"])
+def test_the_engine_equals_torch(direction, merge_mode, head, characters):
+    layers = 2 if head == "crf" else 1
+    network, bundle = make_bundle(
+        direction=direction, merge_mode=merge_mode, head=head, characters=characters, layers=layers
+    )
+    table = WordTable(bundle.vocabulary)
+    batch = table.batch([table.rows(tokens) for tokens in random_sentences(bundle.vocabulary)])
+    engine = Engine(bundle)
+    expected, found = network.emissions(batch), engine(batch)
+    for task in ("ner", "pos"):
+        np.testing.assert_allclose(found[task][batch.mask], expected[task][batch.mask], atol=1e-4)
+        for name in ("scores", "start", "end"):
+            ours = getattr(engine.transitions[task], name)
+            assert np.array_equal(ours, getattr(network.transitions()[task], name))
+
+
+@pytest.mark.parametrize(("character_width", "casing_size"), [(1, 0), (2, 3), (5, 3)])
+def test_the_engine_equals_torch_for_other_widths(character_width, casing_size):
+    network, bundle = make_bundle(character_width=character_width, casing_size=casing_size)
+    table = WordTable(bundle.vocabulary)
+    batch = table.batch([table.rows(tokens) for tokens in random_sentences(bundle.vocabulary)])
+    found = Engine(bundle)(batch)["ner"]
+    np.testing.assert_allclose(found[batch.mask], network.emissions(batch)["ner"][batch.mask], atol=1e-4)
+
+
+def test_a_missing_or_misshapen_tensor_is_an_error():
+    _, bundle = make_bundle()
+    tensors = dict(bundle.tensors)
+    del tensors["heads.0.projection.weight"]
+    with pytest.raises(InputError, match=r"heads\.0\.projection\.weight"):
+        Engine(Bundle(bundle.config, bundle.vocabulary, {}, tensors, {}, ""))
+    tensors = {**bundle.tensors, "words.fixed": np.zeros((1, 4), np.float16)}
+    with pytest.raises(InputError, match=r"words\.fixed has 1 rows"):
+        Engine(Bundle(bundle.config, bundle.vocabulary, {}, tensors, {}, ""))
+
+
+def every_legal_path(task, length, transitions, emissions):
+    """All tag sequences with their scores, by enumeration."""
+    paths, scores = [], []
+    for path in itertools.product(range(len(task.tags)), repeat=length):
+        score = transitions.start[path[0]] + transitions.end[path[-1]]
+        score += sum(emissions[place, tag] for place, tag in enumerate(path))
+        score += sum(transitions.scores[a, b] for a, b in itertools.pairwise(path))
+        if np.isfinite(score):
+            paths.append(path)
+            scores.append(score)
+    weights = np.exp(np.array(scores, np.float64) - max(scores))
+    return paths, weights / weights.sum()
+
+
+@pytest.mark.parametrize("scheme", ["BIOES", "IOB2"])
+@pytest.mark.parametrize("head", ["crf", "softmax"])
+def test_tags_and_span_scores_equal_enumeration(head, scheme):
+    for seed in range(4):
+        _, bundle = make_bundle(seed, head=head, scheme=scheme)
+        tagger = Tagger(bundle, scheme=scheme)
+        task = next(task for task in tagger.tasks if task.name == "ner")
+        engine, table = Engine(bundle), WordTable(bundle.vocabulary)
+        for tokens in (["Mira"], ["Ayr", "lost"], ["Tom", "met", "Glasgow"]):
+            emissions = engine(table.batch([table.rows(tokens)]))["ner"][0]
+            paths, probabilities = every_legal_path(task, len(tokens), engine.transitions["ner"], emissions)
+            best = paths[int(probabilities.argmax())]
+            (sentence,) = tagger.tag_tokens([tokens])
+            assert sentence.tags["ner"] == tuple(task.tags[number] for number in best)
+            for span in sentence.spans["ner"]:
+                wanted = sentence.tags["ner"][span.start : span.end]
+                longer = f"I-{span.label}"
+                expected = sum(
+                    probability
+                    for path, probability in zip(paths, probabilities, strict=True)
+                    if tuple(task.tags[n] for n in path[span.start : span.end]) == wanted
+                    and (scheme == "BIOES" or task.tags[(*path, 0)[span.end]] != longer)
+                )
+                assert span.score == pytest.approx(expected, abs=1e-5)
+
+
+def test_every_found_span_lies_on_its_words():
+    _, bundle = make_bundle()
+    text = "Mira met Tom.  Glasgow lost 2-0 , she said!\n\nNew Ayr   was quiet."
+    found = Tagger(bundle).tag(text)
+    assert "".join(t for s in found for t in s.tokens) == "".join(text.split())
+    spans = [(sentence, span) for sentence in found for span in sentence.spans["ner"]]
+    assert spans
+    for sentence, span in spans:
+        words = text[span.start_char : span.end_char].split()
+        assert "".join(words) == "".join(sentence.tokens[span.start : span.end])
+
+
+def test_a_batch_changes_nothing_and_order_is_kept():
+    _, bundle = make_bundle()
+    sentences = [*random_sentences(bundle.vocabulary, count=40), []]
+    together = Tagger(bundle).tag_tokens(sentences)
+    assert [list(sentence.tokens) for sentence in together] == sentences
+    for tokens, sentence in zip(sentences, together, strict=True):
+        if not tokens:
+            continue
+        (alone,) = Tagger(bundle).tag_tokens([tokens])
+        assert alone.tags == sentence.tags
+        for one, other in zip(alone.spans["ner"], sentence.spans["ner"], strict=True):
+            assert one.score == pytest.approx(other.score, abs=1e-5)
+
+
+@pytest.mark.parametrize("scheme", ["IOB1", "IOB2", "BIOES"])
+def test_tags_are_legal_in_the_scheme_asked_for(scheme):
+    for seed in range(5):
+        _, bundle = make_bundle(seed)
+        for sentence in Tagger(bundle, scheme=scheme).tag_tokens(random_sentences(bundle.vocabulary, seed)):
+            assert violations(sentence.tags["ner"], scheme) == []
+
+
+def test_a_saved_model_tags_alike(tmp_path):
+    _, bundle = make_bundle()
+    save_bundle(bundle, tmp_path)
+    sentences = random_sentences(bundle.vocabulary)
+    assert Tagger.load(tmp_path).tag_tokens(sentences) == Tagger(load_bundle(tmp_path)).tag_tokens(sentences)
+    assert Tagger.load(str(tmp_path)).tag_tokens(sentences) == Tagger(bundle).tag_tokens(sentences)
+
+
+def test_a_tokenizer_of_the_users_own():
+    _, bundle = make_bundle()
+    tagger = Tagger(bundle, tokenizer=lambda text: [from_tokens(text.split("|"))])
+    (sentence,) = tagger.tag("New Ayr|lost")
+    assert sentence.tokens == ("New Ayr", "lost")
+
+
+def test_a_string_among_token_lists_is_refused():
+    _, bundle = make_bundle()
+    with pytest.raises(InputError, match="Sentence 2 is a string"):
+        Tagger(bundle).tag_tokens([["Mira"], "Mira met Tom"])
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_tagged_without_loss(text):
+    found = TAGGER.tag(text)
+    for sentence in found:
+        for token, (start, end) in zip(sentence.tokens, sentence.offsets, strict=True):
+            assert text[start:end] == token
+        assert all(len(tags) == len(sentence) for tags in sentence.tags.values())
+
+
+TAGGER = Tagger(make_bundle()[1])
