@@ -1,6 +1,7 @@
 """Fixtures that several rooms share."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,21 @@ def corpora() -> Path:
     if not folder.is_dir():
         pytest.skip("the real corpora are not on this machine (set TAGGER_CORPORA to their folder)")
     return folder
+
+
+@pytest.fixture
+def write_file(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes text or bytes to a file of this name and returns its path."""
+
+    def write(content: str | bytes, name: str) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the files of one test module."""
+    return tmp_path_factory.mktemp("files")

@@ -18,20 +18,9 @@ FOUR = "token,pos,chunk,ner"
 
 
 @pytest.fixture
-def write(tmp_path):
-    """Write text or bytes to a file and return its path."""
-
-    def write_file(content, name="sample.conll"):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write_file
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("corpus")
+def write(write_file):
+    """Write a CoNLL file and return its path."""
+    return lambda content, name="sample.conll": write_file(content, name)
 
 
 def tokens_of(sentences):

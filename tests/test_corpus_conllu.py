@@ -16,20 +16,9 @@ from tagger.text.sentence import Sentence, from_tokens
 
 
 @pytest.fixture
-def write(tmp_path):
-    """Write text or bytes to a file and return its path."""
-
-    def write_file(content, name="sample.conllu"):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write_file
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("corpus")
+def write(write_file):
+    """Write a CoNLL-U file and return its path."""
+    return lambda content, name="sample.conllu": write_file(content, name)
 
 
 def tokens_of(sentences):

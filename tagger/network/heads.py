@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchcrf import CRF
 
+HeadKind = Literal["crf", "softmax"]
 
-class SoftmaxHead(nn.Module):
-    """Scores each token alone.
+
+class Head(nn.Module):
+    """Emissions of one task, and the loss that they are trained with.
+
+    ``softmax`` scores each token alone; ``crf`` scores whole tag sequences with a linear-chain conditional
+    random field (Lafferty et al. 2001; on an LSTM: Lample et al. 2016, section 2.2).
 
     Args:
-        input_size: Width of the encoder's outputs.
+        input_size: Width D of the encoder's outputs.
         tags: Number of tags C.
+        kind: What is scored.
     """
 
-    def __init__(self, input_size: int, tags: int) -> None:
+    def __init__(self, input_size: int, tags: int, kind: HeadKind) -> None:
         super().__init__()
         self.projection = nn.Linear(input_size, tags)
+        self.crf = CRF(tags, batch_first=True) if kind == "crf" else None
 
     def forward(self, encoded: Tensor) -> Tensor:
         """(B, T, D) encoder outputs to (B, T, C) emissions."""
@@ -26,49 +35,25 @@ class SoftmaxHead(nn.Module):
         return emissions
 
     def loss(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
-        """Negative log-likelihood, summed over tokens and averaged over sentences.
+        """Negative log-likelihood, summed over a sentence's tokens and averaged over sentences.
 
         Args:
             emissions: (B, T, C).
             tags: (B, T) tag ids.
             mask: (B, T) bool, True where a token stands.
         """
-        return F.cross_entropy(emissions[mask], tags[mask], reduction="sum") / len(tags)
-
-
-class CrfHead(nn.Module):
-    """Scores whole tag sequences with a linear-chain CRF (Lafferty et al. 2001; Lample et al. 2016).
-
-    Args:
-        input_size: Width of the encoder's outputs.
-        tags: Number of tags C.
-    """
-
-    def __init__(self, input_size: int, tags: int) -> None:
-        super().__init__()
-        self.projection = nn.Linear(input_size, tags)
-        self.crf = CRF(tags, batch_first=True)
-
-    def forward(self, encoded: Tensor) -> Tensor:
-        """(B, T, D) encoder outputs to (B, T, C) emissions."""
-        emissions: Tensor = self.projection(encoded)
-        return emissions
-
-    def loss(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
-        """Negative log-likelihood of whole sequences, averaged over sentences.
-
-        Shapes are those of ``SoftmaxHead.loss``.
-        """
+        if self.crf is None:
+            return F.cross_entropy(emissions[mask], tags[mask], reduction="sum") / len(tags)
         likelihood: Tensor = self.crf(emissions, tags, mask=mask, reduction="sum")
         return -likelihood / len(tags)
 
-
-HEADS: dict[str, type[SoftmaxHead] | type[CrfHead]] = {"crf": CrfHead, "softmax": SoftmaxHead}
-
-
-def transition_scores(head: nn.Module, tags: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The head's scores of tag after tag (C, C) from -> to, of the first and of the last tag (C,) each."""
-    if isinstance(head, CrfHead):
-        crf = head.crf
-        return crf.transitions.detach(), crf.start_transitions.detach(), crf.end_transitions.detach()
-    return torch.zeros(tags, tags), torch.zeros(tags), torch.zeros(tags)
+    def transitions(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The scores of tag after tag (C, C) from -> to, of the first and of the last tag (C,) each."""
+        if self.crf is None:
+            tags = self.projection.out_features
+            return torch.zeros(tags, tags), torch.zeros(tags), torch.zeros(tags)
+        return (
+            self.crf.transitions.detach(),
+            self.crf.start_transitions.detach(),
+            self.crf.end_transitions.detach(),
+        )

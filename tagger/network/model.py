@@ -16,7 +16,7 @@ from tagger.features.batching import Batch
 from tagger.features.vectors import Vectors
 from tagger.features.vocab import CASINGS, UNKNOWN, Vocabulary
 from tagger.network.encoder import Encoder
-from tagger.network.heads import HEADS, CrfHead, SoftmaxHead, transition_scores
+from tagger.network.heads import Head
 from tagger.network.words import WordVectors
 
 
@@ -56,9 +56,9 @@ class TaggingModel(nn.Module):
             layer_dropout=config.layer_dropout,
             recurrent_dropout=config.recurrent_dropout,
         )
-        make_head = HEADS[config.head]
+        width = self.encoder.output_size
         # A list, not a dict by name: a task may have any name, also one that nn.Module has itself ("type").
-        self.heads = nn.ModuleList(make_head(self.encoder.output_size, len(t.tags)) for t in self.tasks)
+        self.heads = nn.ModuleList(Head(width, len(task.tags), config.head) for task in self.tasks)
         if vectors:
             self._fill(vocabulary, vectors)
 
@@ -89,7 +89,7 @@ class TaggingModel(nn.Module):
         emissions = self(batch)
         total = torch.zeros(())
         for task, head in zip(self.tasks, self.heads, strict=True):
-            assert isinstance(head, SoftmaxHead | CrfHead)
+            assert isinstance(head, Head)
             total = total + head.loss(emissions[task.name], _tensor(batch.tags[task.name]), mask)
         return total
 
@@ -102,8 +102,8 @@ class TaggingModel(nn.Module):
         """For each task the scores of tag after tag, with what the scheme forbids at minus infinity."""
         found = {}
         for task, head in zip(self.tasks, self.heads, strict=True):
-            scores = transition_scores(head, len(task.tags))
-            transitions = Transitions(*(score.numpy().astype(np.float32) for score in scores))
+            assert isinstance(head, Head)
+            transitions = Transitions(*(scores.numpy().copy() for scores in head.transitions()))
             found[task.name] = (
                 constrain(transitions, *task.allowed()) if self.config.constrain else transitions
             )
