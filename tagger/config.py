@@ -83,6 +83,9 @@ class TrainConfig(Section):
     singleton_unknown: Probability = Field(
         0.5, description="how often a word seen once, without a vector, is trained as unknown"
     )
+    threads: int = Field(
+        1, ge=1, description="of torch; more gain little on matrices of these sizes, and share badly"
+    )
     patience: int = Field(
         0, ge=0, description="stop after so many epochs without a better dev score; 0 = never"
     )

@@ -5,12 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 settings.register_profile("tagger", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("tagger")
+
+# On matrices as small as these a second thread gains nothing and, on a busy machine, loses a great deal.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints, WordTable, group_by_length
 from tagger.features.vocab import Task
 from tagger.runtime.engine import Engine
-from tagger.text.schemes import convert_tags, split_tag, tags_to_spans
+from tagger.text.schemes import convert_tags, normalise_scheme, split_tag, tags_to_spans
 from tagger.text.sentence import Sentence, Span, from_tokens
 from tagger.text.tokenizer import Tokenizer
 
@@ -35,7 +35,10 @@ class Tagger:
         bundle: The model.
         tokenizer: Makes sentences of a raw text, in place of the tokenizer that the model learnt from its
             train part; the offsets of the sentences it returns must fit the text.
-        scheme: How tags of span tasks are written: IOB2, IOB1 or BIOES.
+        scheme: How tags of span tasks are written: one of ``text.schemes.SCHEMES``.
+
+    Raises:
+        InputError: There is no such scheme, or the bundle's tensors do not fit its config.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class Tagger:
     ) -> None:
         self.bundle = bundle
         self.tokenizer: TextTokenizer = tokenizer or Tokenizer(**bundle.tokenizer).tokenize
-        self.scheme = scheme
+        self.scheme = normalise_scheme(scheme)
         self._engine = Engine(bundle)
         self._table = WordTable(bundle.vocabulary)
         self._tasks_by_name = {task.name: task for task in self.tasks}

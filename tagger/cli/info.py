@@ -1,0 +1,108 @@
+"""``tagger info``: what is in a model folder."""
+
+from __future__ import annotations
+
+import json as json_format
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tagger.bundle import FILES, load_bundle
+from tagger.training.card import task_labels
+
+EXAMPLES = """Examples:
+
+tagger info runs/news
+
+tagger info runs/news --json"""
+
+
+def info_command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `tagger train` wrote.")],
+    json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """Show what a model tags, what it was made of and what it scored."""
+    description = describe_model(model)
+    if json:
+        typer.echo(json_format.dumps(description, indent=2))
+        return
+    from tagger.cli.console import facts_table, make_console, scores_table
+
+    console = make_console()
+    console.print(facts_table(_facts(description)))
+    for name, scores in description["dev"].items():
+        console.print(scores_table(f"dev, {name}", scores))
+
+
+def describe_model(folder: Path) -> dict[str, Any]:
+    """All that is worth knowing about a model, as JSON values.
+
+    Raises:
+        InputError: The folder is no model.
+    """
+    bundle = load_bundle(folder)
+    vocabulary = bundle.vocabulary
+    labels = task_labels(vocabulary)
+    sizes = {name: int(tensor.size) for name, tensor in bundle.tensors.items()}
+    fixed = sizes.get("words.fixed", 0)
+    return {
+        "tasks": {
+            task.name: {"scheme": task.scheme, "labels": labels[task.name], "tags": len(task.tags)}
+            for task in vocabulary.tasks
+        },
+        "parameters": sum(sizes.values()) - fixed,
+        "fixed_parameters": fixed,
+        "words": len(vocabulary.words),
+        "fixed_words": len(vocabulary.fixed_words),
+        "characters": len(vocabulary.characters),
+        "config": bundle.config.model_dump(mode="json"),
+        "tokenizer": dict(bundle.tokenizer),
+        "epoch": bundle.metrics.get("epoch"),
+        "data": bundle.metrics.get("data") or {},
+        "dev": bundle.metrics.get("dev") or {},
+        "files": {name: (folder / name).stat().st_size for name in FILES if (folder / name).exists()},
+    }
+
+
+def _facts(description: Mapping[str, Any]) -> dict[str, str]:
+    model = description["config"]["model"]
+    facts = {}
+    for name, task in description["tasks"].items():
+        kind = f"spans, learnt as {task['scheme']}" if task["scheme"] else "one tag a token"
+        facts[f"task {name}"] = f"{kind}; {len(task['labels'])} labels: {', '.join(task['labels'])}"
+    merged = f" ({model['merge_mode']})" if model["direction"] == "bidirectional" else ""
+    facts["network"] = (
+        f"{model['direction']}{merged}, {model['layers']} x {model['hidden_size']} LSTM units a direction, "
+        f"{model['head']} head, characters: {model['characters']}"
+    )
+    facts["parameters"] = f"{description['parameters']:,} trained"
+    if description["fixed_parameters"]:
+        facts["parameters"] += f", {description['fixed_parameters']:,} of fixed vectors"
+    facts["vocabulary"] = (
+        f"{description['words']:,} words of train, {description['fixed_words']:,} more of the vectors, "
+        f"{description['characters']:,} characters"
+    )
+    facts.update(_data_facts(description["data"]))
+    facts["tokenizer"] = ", ".join(f"{key}={value}" for key, value in description["tokenizer"].items())
+    if description["epoch"]:
+        facts["epoch"] = str(description["epoch"])
+    for name, size in description["files"].items():
+        facts[name] = f"{size:,} bytes"
+    return facts
+
+
+def _data_facts(data: Mapping[str, Any]) -> dict[str, str]:
+    facts = {}
+    for part in ("train", "dev"):
+        found = data.get(part)
+        if found:
+            facts[part] = f"{found['file']}: {found['sentences']:,} sentences, {found['tokens']:,} tokens"
+    vectors = data.get("vectors")
+    if vectors:
+        facts["vectors"] = (
+            f"{vectors['file']}, {vectors['size']} wide: {vectors['found']:,} of {vectors['words']:,} words "
+            f"of train, {vectors['kept']:,} more kept"
+        )
+    return facts

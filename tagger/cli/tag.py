@@ -1,0 +1,225 @@
+"""``tagger tag``: raw text in, tags out, as a stream."""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO, TextIO
+
+import typer
+
+from tagger.cli.formats import FORMATS, Document, View
+from tagger.errors import InputError
+from tagger.features.vocab import Task
+from tagger.runtime.evaluation import choose_tasks
+from tagger.runtime.tagger import Tagger
+from tagger.text.documents import stream_sentences
+from tagger.text.schemes import normalise_scheme
+from tagger.text.sentence import Sentence
+from tagger.training.card import task_labels
+
+EXAMPLES = """Examples:
+
+tagger tag runs/news letter.txt
+
+tagger tag runs/news --format jsonl < letter.txt > letter.jsonl
+
+tagger tag runs/news --format html --output page.html a.txt b.txt"""
+
+STDIN = Path("-")
+PIECE_BYTES = 65_536  # of a line that is read at once
+# White space of ASCII only: a token may hold a no-break space.
+_TOKEN = re.compile(r"[^ \t\n\r\f\v]+")
+
+
+def tag_command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `tagger train` wrote.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE...|-", help="Texts in UTF-8; standard input when none is given."),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(FORMATS),
+            help="What is written; text on a terminal, else jsonl.",
+            autocompletion=lambda: list(FORMATS),
+        ),
+    ] = None,
+    pretokenized: Annotated[
+        bool, typer.Option("--pretokenized", help="A sentence a line, tokens separated by spaces or tabs.")
+    ] = False,
+    scheme: Annotated[
+        str, typer.Option(metavar="IOB2|IOB1|BIOES", help="How tags of spans are written.")
+    ] = "IOB2",
+    task: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only these of the model's tasks (repeatable, or with commas)."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write to a file, not to standard output.")
+    ] = None,
+    color: Annotated[
+        bool | None,
+        typer.Option("--color/--no-color", help="Colours in the text format; by default on a terminal."),
+    ] = None,
+) -> None:
+    """Tag raw text (or ready tokens) with a trained model.
+
+    Each FILE is a document of its own: offsets count its characters (a byte
+    order mark is one). Text and html show one task, the first that has spans.
+    """
+    style = format or ("text" if output is None and sys.stdout.isatty() else "jsonl")
+    if style not in FORMATS:
+        near = difflib.get_close_matches(style, FORMATS, n=1, cutoff=0.0)[0]
+        raise InputError(f"There is no format {style!r}; did you mean {near} (of {', '.join(FORMATS)})?")
+    paths = files or [STDIN]
+    for path in paths:
+        _require_readable(path, output)
+    tagger = Tagger.load(model, scheme=normalise_scheme(scheme))
+    view = make_view(tagger, split_names(task), is_coloured=_is_coloured(color, output))
+
+    def tag(lines: Iterable[str]) -> Iterator[Sentence]:
+        cut = read_tokens(lines) if pretokenized else stream_sentences(lines, tagger.tokenizer)
+        return tagger.tag_sentences(cut)
+
+    documents = (Document("standard input" if p == STDIN else p.name, read_lines(p)) for p in paths)
+    with _open_output(output) as file:
+        file.writelines(FORMATS[style](documents, tag, view))
+
+
+def split_names(values: Iterable[str] | None) -> list[str]:
+    """Names that were given by repeating an option, or with commas, or both."""
+    names = [name.strip() for value in values or () for name in value.split(",")]
+    return [name for name in names if name]
+
+
+def make_view(tagger: Tagger, tasks: Sequence[str], *, is_coloured: bool) -> View:
+    """What is shown of a model's tags.
+
+    Args:
+        tagger: The model.
+        tasks: Names of the tasks to show; all when empty.
+        is_coloured: Whether running text is coloured for a terminal.
+
+    Raises:
+        InputError: A task is none of the model's.
+    """
+    names = choose_tasks(tagger, tasks)
+    by_name: dict[str, Task] = {one.name: one for one in tagger.tasks}
+    with_spans = [name for name in names if by_name[name].scheme]
+    labels = task_labels(tagger.bundle.vocabulary)[with_spans[0]] if with_spans else []
+    return View(names, (with_spans or names)[0], labels, is_coloured)
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    r"""A file's text line by line, ends included; lines end at ``\n``, and very long ones come in pieces.
+
+    Raises:
+        InputError: While reading, if the file cannot be read or a byte is not UTF-8 (counted from 1).
+    """
+    try:
+        if path == STDIN:
+            if sys.stdin.isatty():
+                sys.stderr.write("tagger: reading from the terminal; Ctrl-D ends the text\n")
+            yield from _decode(sys.stdin.buffer, "standard input")
+        else:
+            with path.open("rb") as file:
+                yield from _decode(file, str(path))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: the file cannot be read ({error.strerror}); check it.") from None
+
+
+def read_tokens(lines: Iterable[str]) -> Iterator[Sentence]:
+    """Sentences of ready tokens, one a line; lines without a token are passed over."""
+    position = 0
+    for line in _whole_lines(lines):
+        # A byte order mark before the first token is none of its characters.
+        first = 1 if position == 0 and line.startswith("\ufeff") else 0
+        places = [match.span() for match in _TOKEN.finditer(line, first)]
+        if places:
+            begin, stop = places[0][0], places[-1][1]
+            yield Sentence(
+                tokens=tuple(line[start:end] for start, end in places),
+                offsets=tuple((position + start, position + end) for start, end in places),
+                text=line[begin:stop],
+                text_start=position + begin,
+            )
+        position += len(line)
+
+
+def _decode(file: BinaryIO, name: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    position = 0
+    while True:
+        raw = file.readline(PIECE_BYTES)
+        held = len(decoder.getstate()[0])  # bytes of a character that the last piece cut
+        try:
+            text = decoder.decode(raw, final=not raw)
+        except UnicodeDecodeError as error:
+            place = position - held + error.start + 1
+            raise InputError(
+                f"{name}: byte {place} (0x{error.object[error.start]:02x}) is not UTF-8; "
+                "convert the text to UTF-8, for instance with iconv."
+            ) from None
+        position += len(raw)
+        if text:
+            yield text
+        if not raw:
+            return
+
+
+def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
+    held: list[str] = []
+    for piece in pieces:
+        held.append(piece)
+        if piece.endswith("\n"):
+            yield "".join(held)
+            held = []
+    if held:
+        yield "".join(held)
+
+
+def _require_readable(path: Path, output: Path | None) -> None:
+    """Find a wrong name before the first line is written."""
+    if path == STDIN:
+        return
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file; check the path.")
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder; name a file in it.")
+    if output is not None and output.is_file() and output.samefile(path):
+        raise InputError(f"{output}: the output would overwrite the text; use another --output.")
+
+
+def _is_coloured(wish: bool | None, output: Path | None) -> bool:
+    if wish is not None:
+        return wish
+    is_wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return is_wanted and output is None and sys.stdout.isatty()
+
+
+@contextmanager
+def _open_output(path: Path | None) -> Iterator[TextIO]:
+    """Standard output or a file, in UTF-8 and with line ends as they are, whatever the locale says."""
+    if path is None:
+        reconfigure = getattr(sys.stdout, "reconfigure", None)
+        if reconfigure:
+            reconfigure(encoding="utf-8", newline="")
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    try:
+        file = path.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); use another --output.") from None
+    with file:
+        yield file

@@ -1,0 +1,143 @@
+"""The model card: what a model was made of, what it scores, how it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tagger.config import Config
+from tagger.features.vocab import Vocabulary
+from tagger.text.schemes import split_tag
+
+CURVES = "learning_curves.svg"
+Row = tuple[str, str, str, str, str]
+
+
+def score_rows(scores: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Row]]:
+    """The scores of one task as a table.
+
+    Args:
+        scores: What ``evaluation.tasks.score_task`` returns.
+
+    Returns:
+        The heads of the columns, and the rows: all, each label, the strict reading, seen and unseen words.
+    """
+    if "f1" not in scores:
+        parts = {"all tokens": scores, "seen in train": scores["seen"], "unseen in train": scores["unseen"]}
+        rows = [
+            (name, "", "", _number(part["accuracy"], part["support"]), str(part["support"]))
+            for name, part in parts.items()
+        ]
+        rows += [_row(label, part) for label, part in scores["by_label"].items()]
+        return ("tags", "precision", "recall", "accuracy / F1", "gold"), rows
+    strict = scores["strict"]
+    rows = [_row("all (conlleval mode)", scores)]
+    rows += [_row(label, part) for label, part in scores["by_label"].items()]
+    rows.append(_row(f"all (strict mode, {strict['scheme']})", {**strict, "support": scores["support"]}))
+    rows.append(_row("words seen in train", scores["seen"]))
+    rows.append(_row("with an unseen word", scores["unseen"]))
+    return ("spans", "precision", "recall", "F1", "gold"), rows
+
+
+def task_labels(vocabulary: Vocabulary) -> dict[str, list[str]]:
+    """For each task its labels: the types of its spans, or its tags."""
+    return {
+        task.name: sorted({split_tag(tag)[1] for tag in task.tags if tag != "O"})
+        if task.scheme
+        else sorted(task.tags)
+        for task in vocabulary.tasks
+    }
+
+
+def write_card(
+    config: Config, vocabulary: Vocabulary, tokenizer: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> str:
+    """The model card as Markdown.
+
+    Args:
+        config: The options of the run.
+        vocabulary: Words and tasks.
+        tokenizer: Settings of the tokenizer.
+        metrics: What ``metrics.json`` holds (see ``training.run``).
+    """
+    lines = ["# A sequence labelling model", "", _summary(config, vocabulary), ""]
+    lines += ["## Data", "", *_data(metrics["data"]), ""]
+    lines += ["## Scores", "", *_scores(metrics), ""]
+    lines += [f"![Loss and dev scores over epochs]({CURVES})", ""]
+    lines += ["## Use", "", *_usage(vocabulary), ""]
+    lines += ["## Settings", "", "| option | value |", "|---|---|"]
+    for section, values in config.model_dump(mode="json").items():
+        lines += [f"| {section}.{key} | {_cell(value)} |" for key, value in values.items()]
+    lines += ["", "## Tokenizer", "", "Learnt from the train part, used for raw text.", ""]
+    lines += ["| setting | value |", "|---|---|"]
+    lines += [f"| {key} | {_cell(value)} |" for key, value in tokenizer.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _summary(config: Config, vocabulary: Vocabulary) -> str:
+    model = config.model
+    reading = f"bidirectional ({model.merge_mode})" if model.direction == "bidirectional" else model.direction
+    tasks = "; ".join(
+        f"{_cell(name)} ({len(labels)} labels: {_cell(', '.join(labels))})"
+        for name, labels in task_labels(vocabulary).items()
+    )
+    head = {"crf": "CRF", "softmax": "softmax"}[model.head]
+    return f"A {reading} LSTM with a {head} head, trained with `tagger`. Tasks: {tasks}."
+
+
+def _data(data: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("| part | file | sentences | tokens |", "|---|---|---|---|")
+    for name in ("train", "dev"):
+        part = data[name]
+        if part:
+            yield f"| {name} | {_cell(part['file'])} | {part['sentences']:,} | {part['tokens']:,} |"
+    for name in ("train", "dev"):
+        for task, count in (data[name] or {"repairs": {}})["repairs"].items():
+            if count:
+                yield ""
+                yield f"In {name} {count:,} {_cell(task)} tags were illegal and read as conlleval reads them."
+    vectors = data["vectors"]
+    if vectors:
+        yield ""
+        yield (
+            f"Word vectors: {_cell(vectors['file'])}, {vectors['size']} wide; {vectors['found']:,} of "
+            f"{vectors['words']:,} words of train are in it, {vectors['kept']:,} more were kept for tagging."
+        )
+
+
+def _scores(metrics: Mapping[str, Any]) -> Iterator[str]:
+    if not metrics["dev"]:
+        yield f"There was no dev part: these are the weights of epoch {metrics['epoch']}, unscored."
+        return
+    yield f"On dev, after epoch {metrics['epoch']} of at most {metrics['epochs']}, the best one."
+    for task, scores in metrics["dev"].items():
+        head, rows = score_rows(scores)
+        yield from ("", f"### {_cell(task)}", "", f"| {' | '.join(head)} |", "|---|---:|---:|---:|---:|")
+        yield from (f"| {' | '.join(map(_cell, row))} |" for row in rows)
+
+
+def _usage(vocabulary: Vocabulary) -> Iterator[str]:
+    spans = [task.name for task in vocabulary.tasks if task.scheme]
+    yield from ("```python", "from tagger import Tagger", "", 'tagger = Tagger.load("this/folder")')
+    yield 'for sentence in tagger.tag("Jordan scored twice for Chicago."):'
+    if spans:
+        yield f"    for span in sentence.spans[{spans[0]!r}]:"
+        yield "        print(span.start_char, span.end_char, span.label, span.score)"
+    else:
+        yield f"    print(sentence.tokens, sentence.tags[{vocabulary.tasks[0].name!r}])"
+    yield from ("```", "", "On the command line: `tagger tag this/folder text.txt`.")
+
+
+def _row(name: str, part: Mapping[str, Any]) -> Row:
+    precision, recall, f1 = (_number(part[key], part["support"]) for key in ("precision", "recall", "f1"))
+    return name, precision, recall, f1, str(part["support"])
+
+
+def _number(score: float, support: int) -> str:
+    """A score, or a dash where there was nothing to find and nothing was found right."""
+    return f"{score:.4f}" if support else "-"
+
+
+def _cell(value: object) -> str:
+    """A value as text that cannot break out of a Markdown table."""
+    return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -1,0 +1,145 @@
+"""From corpus files to what the training loop needs: vocabulary, vectors, tokenizer, encoded sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tagger.config import Config
+from tagger.corpus.files import read_sentences
+from tagger.corpus.tags import find_scheme
+from tagger.features.batching import Batch, Ints, WordTable
+from tagger.features.vectors import Vectors, read_vectors
+from tagger.features.vocab import Vocabulary, build_vocabulary
+from tagger.text.schemes import convert_tags, violations
+from tagger.text.sentence import Sentence
+from tagger.text.tokenizer import Tokenizer, learn_convention
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the corpus, encoded.
+
+    Attributes:
+        sentences: The sentences as they were read.
+        rows: For each sentence the rows of its tokens in ``table``.
+        tags: For each task the tag ids of each sentence; empty for a part that is only scored.
+        schemes: For each task the scheme of the file's own tags, None for tags that mark no spans.
+        table: The distinct words.
+        repairs: For each span task how many tags were illegal in the file's scheme (read as conlleval
+            reads them).
+    """
+
+    sentences: Sequence[Sentence]
+    rows: Sequence[Ints]
+    tags: Mapping[str, Sequence[Ints]]
+    schemes: Mapping[str, str | None]
+    table: WordTable
+    repairs: Mapping[str, int]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each sentence."""
+        return [len(rows) for rows in self.rows]
+
+    def batch(self, places: Sequence[int]) -> Batch:
+        """The batch of the sentences at these places, with tags where the part has them."""
+        tags = {task: [values[place] for place in places] for task, values in self.tags.items()}
+        return self.table.batch([self.rows[place] for place in places], tags)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """All that comes before the first step.
+
+    Attributes:
+        vocabulary: Built from train only; holds the words of the vectors file, too.
+        unvectored_singletons: Ids of words that occur once in train and have no vector.
+        vectors: Static vectors, or None.
+        tokenizer: The train part's convention.
+        train: The part to learn from.
+        dev: The part to choose by, or None.
+    """
+
+    vocabulary: Vocabulary
+    unvectored_singletons: frozenset[int]
+    vectors: Vectors | None
+    tokenizer: Tokenizer
+    train: Part
+    dev: Part | None
+
+
+def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None) -> Preparation:
+    """Read the files and build everything from them.
+
+    Raises:
+        InputError: A file cannot be read or does not hold what the config asks for.
+    """
+    sentences = _read(config, train)
+    schemes = {task: find_scheme(sentences, task) for task in config.data.tasks}
+    vocabulary, singletons = build_vocabulary(
+        sentences,
+        schemes,
+        scheme=config.model.scheme,
+        lowercase=config.model.lowercase,
+        fold_digits=config.model.fold_digits,
+    )
+    found = None
+    if vectors:
+        words = vocabulary.word_ids
+        found = read_vectors(vectors, words, limit=config.model.vectors_limit, normalise=vocabulary.normalise)
+        vocabulary = vocabulary.with_fixed_words(found.fixed_words)
+        singletons = frozenset(
+            number for number in singletons if vocabulary.words[number] not in found.trained
+        )
+    table = WordTable(vocabulary)
+    return Preparation(
+        vocabulary=vocabulary,
+        unvectored_singletons=singletons,
+        vectors=found,
+        tokenizer=learn_convention(sentences),
+        train=_encode(sentences, schemes, table, with_tags=True),
+        dev=_prepare_dev(config, dev, table) if dev else None,
+    )
+
+
+def _prepare_dev(config: Config, path: Path, table: WordTable) -> Part:
+    sentences = _read(config, path)
+    schemes = {
+        task.name: find_scheme(sentences, task.name, has_spans=task.scheme is not None)
+        for task in table.vocabulary.tasks
+    }
+    return _encode(sentences, schemes, table, with_tags=False)
+
+
+def _read(config: Config, path: Path) -> list[Sentence]:
+    data = config.data
+    return list(read_sentences(path, columns=data.columns, tasks=data.tasks, format=data.format))
+
+
+def _encode(
+    sentences: Sequence[Sentence], schemes: Mapping[str, str | None], table: WordTable, *, with_tags: bool
+) -> Part:
+    repairs = {
+        task: sum(len(violations(sentence.tags[task], scheme)) for sentence in sentences)
+        for task, scheme in schemes.items()
+        if scheme
+    }
+    tags: dict[str, list[Ints]] = {}
+    if with_tags:
+        for task in table.vocabulary.tasks:
+            source = schemes[task.name]
+            tags[task.name] = [
+                np.array([task.ids[tag] for tag in _own_tags(sentence, task.name, source, task.scheme)])
+                for sentence in sentences
+            ]
+    rows = [table.rows(sentence.tokens) for sentence in sentences]
+    return Part(sentences, rows, tags, schemes, table, repairs)
+
+
+def _own_tags(sentence: Sentence, task: str, source: str | None, target: str | None) -> Sequence[str]:
+    tags = sentence.tags[task]
+    return convert_tags(tags, source, target) if source and target else tags

@@ -1,0 +1,185 @@
+"""One whole training run: files in, a model folder out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tagger.bundle import Bundle, save_bundle
+from tagger.config import Config
+from tagger.errors import InputError
+from tagger.training.card import CURVES, write_card
+from tagger.training.curves import draw_curves
+from tagger.training.loop import EpochRecord, StepRecord, build_model, train
+from tagger.training.preparation import Part, Preparation, prepare
+
+METRICS = "metrics.jsonl"
+SECONDS_BETWEEN_PICTURES = 30.0  # of training; a picture takes a part of a second
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """What was read, before the first step.
+
+    Attributes:
+        data: Files, sentences, tokens, schemes and repairs of each part, and how many words have vectors; as
+            ``metrics.json`` keeps it.
+        preparation: The data themselves.
+    """
+
+    data: Mapping[str, Any]
+    preparation: Preparation
+
+
+def run_training(
+    config: Config,
+    output: Path,
+    *,
+    train_file: Path,
+    dev_file: Path | None = None,
+    vectors_file: Path | None = None,
+) -> Generator[DataRecord | StepRecord | EpochRecord, None, None]:
+    """Train a model and keep its best epoch in a folder.
+
+    After every epoch the folder holds a whole model (the best so far; without dev the latest) and a line
+    more in ``metrics.jsonl``, so a run may be stopped at any time; the learning curves are drawn at the end,
+    also when the generator is closed or interrupted, and now and then before. An earlier model in the folder
+    is replaced.
+
+    Args:
+        config: All options.
+        output: The folder; made if it is not there.
+        train_file: The corpus file to learn from.
+        dev_file: The corpus file to choose the best epoch by, or None.
+        vectors_file: Static word vectors, or None.
+
+    Yields:
+        First what was read, then a record after each step and each epoch (already saved).
+
+    Raises:
+        InputError: A file cannot be used, or the folder cannot be written.
+    """
+    # Looked at before the long part, so that a wrong path does not show after the first epoch only.
+    _require_writable(output)
+    preparation = prepare(config, train_file, dev_file, vectors_file)
+    data = describe_data(preparation, train_file, dev_file, vectors_file)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / METRICS).write_bytes(b"")
+    yield DataRecord(data, preparation)
+    epochs: list[EpochRecord] = []
+    try:
+        yield from _train(preparation, config, data, output, epochs)
+    finally:
+        if epochs:
+            draw_curves(epochs, output / CURVES)
+
+
+def _train(
+    preparation: Preparation,
+    config: Config,
+    data: Mapping[str, Any],
+    output: Path,
+    epochs: list[EpochRecord],
+) -> Generator[StepRecord | EpochRecord, None, None]:
+    """Train, save what is to be kept, and add each epoch to ``epochs``."""
+    seconds = drawn = 0.0
+    for record in train(build_model(preparation, config), preparation, config.train):
+        if isinstance(record, EpochRecord):
+            seconds += record.seconds
+            if record.weights is not None:
+                metrics = _summarise(record, config, data, seconds)
+                save_bundle(_make_bundle(record.weights, preparation, config, metrics), output)
+            with (output / METRICS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(epoch_values(record), ensure_ascii=False) + "\n")
+            # The weights of a past epoch are not held any longer than needed.
+            epochs.append(replace(record, weights=None))
+            if seconds - drawn >= SECONDS_BETWEEN_PICTURES:
+                draw_curves(epochs, output / CURVES)
+                drawn = seconds
+        yield record
+
+
+def describe_data(
+    preparation: Preparation, train_file: Path, dev_file: Path | None, vectors_file: Path | None
+) -> dict[str, Any]:
+    """What was read, as JSON values: of each part the file's name, sentences, tokens, schemes and repairs."""
+    vectors = preparation.vectors
+    return {
+        "train": _describe_part(preparation.train, train_file),
+        "dev": _describe_part(preparation.dev, dev_file) if preparation.dev and dev_file else None,
+        "vectors": {
+            "file": vectors_file.name,
+            "size": vectors.size,
+            "words": len(preparation.vocabulary.words) - 2,  # without padding and unknown
+            "found": len(vectors.trained),
+            "kept": len(vectors.fixed_words),
+            "duplicates": vectors.duplicates,
+        }
+        if vectors and vectors_file
+        else None,
+    }
+
+
+def epoch_values(record: EpochRecord) -> dict[str, Any]:
+    """What a line of ``metrics.jsonl`` holds: the record without its weights."""
+    return {
+        "epoch": record.epoch,
+        "loss": record.loss,
+        "learning_rate": record.learning_rate,
+        "seconds": record.seconds,
+        "tokens_per_second": record.tokens_per_second,
+        "score": record.score,
+        "is_best": record.is_best,
+        "dev": record.dev,
+    }
+
+
+def _describe_part(part: Part, path: Path) -> dict[str, Any]:
+    return {
+        "file": path.name,
+        "sentences": len(part.sentences),
+        "tokens": sum(part.lengths),
+        "schemes": dict(part.schemes),
+        "repairs": dict(part.repairs),
+    }
+
+
+def _summarise(
+    record: EpochRecord, config: Config, data: Mapping[str, Any], seconds: float
+) -> dict[str, Any]:
+    return {
+        "epoch": record.epoch,
+        "epochs": config.train.epochs,
+        "training_seconds": seconds,
+        "loss": record.loss,
+        "score": record.score,
+        "dev": dict(record.dev),
+        "data": dict(data),
+    }
+
+
+def _make_bundle(
+    weights: Mapping[str, Any], preparation: Preparation, config: Config, metrics: Mapping[str, Any]
+) -> Bundle:
+    tokenizer = preparation.tokenizer.settings()
+    return Bundle(
+        config=config,
+        vocabulary=preparation.vocabulary,
+        tokenizer=tokenizer,
+        tensors={name: tensor.cpu().numpy() for name, tensor in weights.items()},
+        metrics=metrics,
+        card=write_card(config, preparation.vocabulary, tokenizer, metrics),
+    )
+
+
+def _require_writable(output: Path) -> None:
+    """Refuse a folder that is none, or that cannot be written or made."""
+    nearest = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise InputError(f"{nearest}: this is a file; name a folder with --output.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"{nearest}: the folder cannot be written; use another --output.")

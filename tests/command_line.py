@@ -1,0 +1,103 @@
+"""What the tests of the command line share: a made-up corpus, models trained on it, how to run a command."""
+
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from itertools import product
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+
+from tagger.cli.main import main
+
+SMALL = {
+    "model.hidden_size": 8,
+    "model.word_size": 8,
+    "model.character_hidden": 4,
+    "model.dropout": 0.1,
+    "train.epochs": 3,
+    "train.batch_size": 4,
+    "train.optimizer": "adamw",
+    "train.learning_rate": 0.02,
+}
+OPTIONS = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
+
+PEOPLE = ("Ada", "Otto", "Mia", "Émile")
+PLACES = ("Oslo", "Lima", "Bonn")
+
+
+class Terminal(io.TextIOWrapper):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def run(
+    *arguments: object, stdin: bytes = b"", terminal: bool = False, encoding: str = "ascii"
+) -> tuple[int, str, str]:
+    """Exit code, standard output (which must be UTF-8) and standard error of a command."""
+    out, err = io.BytesIO(), io.StringIO()
+    stream = (Terminal if terminal else io.TextIOWrapper)(out, encoding=encoding, errors="strict")
+    given = io.TextIOWrapper(io.BytesIO(stdin))
+    with patch("sys.stdin", given), redirect_stdout(stream), redirect_stderr(err):
+        code = main([str(argument) for argument in arguments])
+        stream.flush()
+    return code, out.getvalue().decode("utf-8"), err.getvalue()
+
+
+def rows(output: str) -> list[dict]:
+    """JSON lines, divided at line feeds alone."""
+    assert output == "" or output.endswith("\n")
+    return [json.loads(line) for line in output.split("\n")[:-1]]
+
+
+def write_corpus(folder: Path) -> Path:
+    """A file of 36 sentences to learn from and one of 12, columns token, pos, ner in IOB2."""
+    sentences = []
+    for number, (person, place) in enumerate(product(PEOPLE, PLACES * 4)):
+        other = PEOPLE[(number * 7 + 1) % len(PEOPLE)]
+        sentences.append(
+            (
+                f"{person} PROPN B-PER\nmet VERB O\n{other} PROPN B-PER\nin ADP O\n"
+                f"{place} PROPN B-LOC\n. PUNCT O",
+                f"In ADP O\n{place} PROPN B-LOC\n{person} PROPN B-PER\nsang VERB O\n! PUNCT O",
+                f"{person} PROPN B-PER\nsaw VERB O\nthe DET O\nsea NOUN O\nnear ADP O\n{place} PROPN B-LOC",
+                f"The DET O\nNew PROPN B-LOC\n{place} PROPN I-LOC\nship NOUN O\nleft VERB O",
+            )[number % 4]
+        )
+    (folder / "train.conll").write_text("\n\n".join(sentences[:36]) + "\n\n", encoding="utf-8")
+    (folder / "dev.conll").write_text("\n\n".join(sentences[36:]) + "\n\n", encoding="utf-8")
+    (folder / "empty.conll").write_text("")
+    return folder
+
+
+def train(*arguments: object, terminal: bool = False) -> tuple[int, str, str]:
+    """Run ``tagger train`` with small sizes, on one thread.
+
+    The small products of such models are slow on two threads where these must wait for a busy machine.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return run("train", *OPTIONS, *arguments, terminal=terminal, encoding="utf-8")
+    finally:
+        torch.set_num_threads(threads)
+
+
+def train_joint_model(corpus: Path) -> Path:
+    """Train parts of speech and names on the made-up corpus."""
+    folder = corpus / "model"
+    files = ("--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", folder)
+    code, _, error = train(*files, "--columns", "token,pos,ner", "--task", "pos,ner")
+    assert (code, error) == (0, "")
+    return folder
+
+
+def train_pos_model(corpus: Path) -> Path:
+    """Train parts of speech alone, without dev."""
+    folder = corpus / "pos"
+    files = ("--train", corpus / "train.conll", "--output", folder)
+    assert train(*files, "--columns", "token,pos,_", "--task", "pos")[0] == 0
+    return folder

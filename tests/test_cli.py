@@ -1,0 +1,258 @@
+"""The commands other than ``tag``: train, evaluate, info; and what becomes of unusable input."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from command_line import rows, run, train, train_joint_model, train_pos_model, write_corpus
+
+from tagger import Tagger
+from tagger.corpus.files import read_sentences
+from tagger.text.schemes import convert_tags
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def model(corpus) -> Path:
+    return train_joint_model(corpus)
+
+
+@pytest.fixture(scope="module")
+def pos_model(corpus) -> Path:
+    return train_pos_model(corpus)
+
+
+# Training
+
+
+def test_training_tells_what_it_read_and_what_came_of_it(corpus, model):
+    files = ("--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", corpus / "told")
+    code, output, _ = train(*files, "--columns", "token,pos,ner", "--task=pos", "--task=ner")
+    assert code == 0
+    sentences = list(read_sentences(corpus / "train.conll", columns="token,pos,ner"))
+    assert f"{len(sentences)} sentences, {sum(map(len, sentences))} tokens" in output
+    assert "spans in IOB2, learnt as BIOES; 2 labels: LOC, PER" in output
+    assert len(re.findall(r"^epoch \d/3  loss", output, re.MULTILINE)) == 3
+    for expected in ("best: epoch", "conlleval mode", "strict mode, IOB2", "unseen", "LOC", "accuracy"):
+        assert expected in output
+    assert "\x1b" not in output
+    names = {path.name for path in (corpus / "told").iterdir()}
+    assert {"config.json", "metrics.jsonl", "learning_curves.svg", "README.md"} <= names
+
+
+def test_a_terminal_gets_a_live_display(corpus, model, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    files = ("--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", corpus / "live")
+    code, output, _ = train(*files, terminal=True)
+    assert code == 0
+    assert re.search(r"tokens/s · \d+:\d\d left", output)
+    assert "\x1b[" in output
+
+
+def test_without_dev_the_last_epoch_is_kept(corpus, pos_model):
+    description = json.loads(run("info", pos_model, "--json")[1])
+    assert description["epoch"] == 3
+    assert description["dev"] == {}
+    assert description["data"]["dev"] is None
+
+
+def test_flags_settings_and_a_config_file_reach_the_model(corpus, tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        '[data]\ncolumns = "token,_,ner"\n[model]\nhidden_size = 5\nhead = "softmax"\nlayers = 2\n'
+    )
+    flags = (
+        "--direction",
+        "backward",
+        "--merge-mode",
+        "ave",
+        "--head",
+        "crf",
+        "--epochs",
+        "1",
+        "--seed",
+        "7",
+    )
+    files = ("--train", corpus / "train.conll", "--output", tmp_path / "model")
+    code, _, error = run(
+        "train", recipe, *files, *flags, "--set", "model.layers=1", "--set", "model.characters=none"
+    )
+    assert (code, error) == (0, "")
+    config = Tagger.load(tmp_path / "model").bundle.config
+    assert (config.data.tasks, config.data.columns) == (("ner",), "token,_,ner")
+    model = config.model
+    assert (model.direction, model.merge_mode, model.head) == ("backward", "ave", "crf")
+    assert (model.hidden_size, model.layers, model.characters) == (5, 1, "none")
+    assert (config.train.epochs, config.train.seed) == (1, 7)
+
+
+def test_an_interrupted_training_says_what_is_kept(corpus, tmp_path):
+    from tagger.training import loop
+    from tagger.training import run as run_module
+
+    def interrupted(*arguments: object):
+        for record in loop.train(*arguments):
+            yield record
+            if isinstance(record, loop.EpochRecord):
+                raise KeyboardInterrupt
+
+    files = ("--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", tmp_path)
+    with patch.object(run_module, "train", interrupted):
+        code, output, error = train(*files)
+    assert (code, error) == (130, "")
+    assert "interrupted" in output
+    assert "epoch 1" in output.splitlines()[-1]
+    assert Tagger.load(tmp_path).tag("Ada sang.")
+    assert (tmp_path / "learning_curves.svg").exists()
+
+
+@pytest.mark.parametrize("module", ["torch", "torchcrf", "accelerate", "seqeval", "matplotlib"])
+def test_a_missing_extra_is_one_clear_sentence(corpus, tmp_path, monkeypatch, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    code, output, error = run("train", "--train", corpus / "train.conll", "--output", tmp_path)
+    assert (code, output) == (2, "")
+    assert 'pip install "tagger[train]"' in error
+    assert module in error
+
+
+# Scoring and describing
+
+
+def test_evaluate_gives_the_scores_of_training(corpus, model):
+    code, output, error = run("evaluate", model, corpus / "dev.conll", "--json")
+    assert (code, error) == (0, "")
+    result = json.loads(output)
+    assert list(result) == ["tasks", "sentences", "tokens", "tokens_per_second"]
+    dev = list(read_sentences(corpus / "dev.conll", columns="token,pos,ner"))
+    assert (result["sentences"], result["tokens"]) == (len(dev), sum(map(len, dev)))
+    assert {"f1", "precision", "recall", "support", "strict", "by_label", "seen", "unseen"} <= set(
+        result["tasks"]["ner"]
+    )
+    assert {"accuracy", "support", "seen", "unseen"} <= set(result["tasks"]["pos"])
+    # The numpy engine finds what torch found.
+    assert result["tasks"] == json.loads((model / "metrics.json").read_text())["dev"]
+    table = run("evaluate", model, corpus / "dev.conll")[1]
+    assert f"{result['tasks']['ner']['f1']:.4f}" in table
+    assert f"{result['tasks']['pos']['accuracy']:.4f}" in table
+
+
+def test_evaluate_does_not_mind_the_files_scheme_or_columns(corpus, model, tmp_path):
+    lines = []
+    for sentence in read_sentences(corpus / "dev.conll", columns="token,pos,ner"):
+        tags = convert_tags(sentence.tags["ner"], "IOB2", "IOB1")
+        lines += [f"{tag}\t{token}" for tag, token in zip(tags, sentence.tokens, strict=True)] + [""]
+    (tmp_path / "other.txt").write_text("\n".join(lines))
+    arguments = ("--columns", "ner,token", "--task", "ner", "--json")
+    result = json.loads(run("evaluate", model, tmp_path / "other.txt", *arguments)[1])
+    assert set(result["tasks"]) == {"ner"}
+    expected = json.loads((model / "metrics.json").read_text())["dev"]["ner"]
+    assert {key: result["tasks"]["ner"][key] for key in ("f1", "by_label")} == {
+        key: expected[key] for key in ("f1", "by_label")
+    }
+
+
+def test_evaluate_reads_conllu_with_a_model_that_has_columns(model, tmp_path):
+    fields = ["1", "Ada", "_", "PROPN", *"_" * 6]
+    (tmp_path / "a.conllu").write_text("\t".join(fields) + "\n\n")
+    result = json.loads(run("evaluate", model, tmp_path / "a.conllu", "--task", "pos", "--json")[1])
+    assert result["tokens"] == 1
+
+
+def test_info_describes_the_model(model):
+    code, output, _ = run("info", model, "--json")
+    assert code == 0
+    description = json.loads(output)
+    assert description["tasks"]["ner"] == {"scheme": "BIOES", "labels": ["LOC", "PER"], "tags": 9}
+    assert description["tasks"]["pos"]["scheme"] is None
+    tensors = Tagger.load(model).bundle.tensors
+    assert description["parameters"] == sum(tensor.size for tensor in tensors.values())
+    assert description["files"]["vocab.json"] == (model / "vocab.json").stat().st_size
+    shown = run("info", model)[1]
+    for expected in ("LOC, PER", "bidirectional", "split_hyphens", "train.conll", "conlleval"):
+        assert expected in shown
+
+
+# What is wrong is one line, and exit code 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("tag {model} missing.txt", "missing.txt: there is no such file"),
+        ("tag {model} {corpus}", "this is a folder"),
+        ("tag {corpus} {corpus}/dev.conll", "config.json"),
+        ("tag {model} {corpus}/dev.conll --format jsn", "did you mean jsonl"),
+        ("tag {model} {corpus}/dev.conll --task chunk", "its tasks are pos, ner"),
+        ("tag {model} {corpus}/dev.conll --scheme BIX", "no tag scheme"),
+        ("tag {model} {corpus}/dev.conll --output {corpus}/dev.conll", "would overwrite"),
+        ("tag {model} {corpus}/dev.conll --output {corpus}/no/where", "cannot be written"),
+        ("train --train missing.conll --output {corpus}/x", "missing.conll: there is no such file"),
+        ("train --train {corpus}/empty.conll --output {corpus}/x", "holds no sentence"),
+        ("train --train {corpus}/train.conll --columns token,ner --output {corpus}/x", "3 columns but 2"),
+        ("train --train {corpus}/train.conll --output {corpus}/x --set hiden_size=3", "model.hidden_size?"),
+        ("train --train {corpus}/train.conll --output {corpus}/x --set epochs", "key=value"),
+        ("train --train {corpus}/train.conll --output {corpus}/x --direction up", "model.direction"),
+        ("train --train {corpus}/train.conll --output {corpus}/x --epochs 0", "train.epochs"),
+        ("train missing.toml --train {corpus}/train.conll --output {corpus}/x", "missing.toml"),
+        ("train --train {corpus}/train.conll --output {corpus}/empty.conll", "this is a file"),
+        ("train --train {corpus}/train.conll --vectors missing.vec --output {corpus}/x", "missing.vec"),
+        ("evaluate {model} {corpus}/empty.conll", "holds no sentence"),
+        ("evaluate {model} {corpus}/dev.conll --columns token,pos,_", "hold no 'ner'"),
+        ("evaluate {model} {corpus}/dev.conll --task chunk", "its tasks are pos, ner"),
+        ("info {corpus}", "config.json"),
+    ],
+)  # fmt: skip
+def test_unusable_input_is_one_line_and_exit_code_2(corpus, model, arguments, message):
+    words = [word.format(model=model, corpus=corpus) for word in arguments.split()]
+    code, output, error = run(*words)
+    assert (code, output) == (2, "")
+    assert error.startswith("tagger: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert not (corpus / "x").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "tag", "info", ""])
+def test_help_shows_an_example(command):
+    code, output, _ = run(*command.split(), "--help", terminal=False)
+    assert code == 0
+    assert f"tagger {command}".strip() in output.partition("Examples")[2]
+
+
+# As a process of its own
+
+
+def process(*arguments: str, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, timeout=120, check=False, **options)
+
+
+def test_tagging_loads_nothing_heavy(model):
+    code = (
+        "import sys; from tagger.cli.main import main; loaded = set(sys.modules); code = main(sys.argv[1:]); "
+        "sys.stderr.write(' '.join(loaded) + '\\n' + ' '.join(sys.modules)); sys.exit(code)"
+    )
+    done = process("-c", code, "tag", str(model), input=b"Ada met Otto.")
+    assert (done.returncode, len(rows(done.stdout.decode()))) == (0, 1)
+    imported, used = (set(line.split()) for line in done.stderr.decode().split("\n"))
+    heavy = {"torch", "torchcrf", "accelerate", "seqeval", "sklearn", "datasets", "matplotlib", "rich.live"}
+    assert not heavy & (imported | used)
+    assert "tagger.runtime.engine" in used
+
+
+def test_the_version_and_shell_completion():
+    done = process("-m", "tagger", "--version")
+    assert re.fullmatch(rb"tagger \d+\.\d+\.\d+\n", done.stdout.replace(b"\r", b""))
+    words = {"_TAGGER_COMPLETE": "complete_bash", "COMP_WORDS": "tagger tag m --format h", "COMP_CWORD": "4"}
+    done = process("-m", "tagger", env={**os.environ, **words})
+    assert done.stdout.split() == [b"html"]

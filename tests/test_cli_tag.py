@@ -1,0 +1,343 @@
+"""``tagger tag``: against the API, against the text itself, format against format."""
+
+import io
+import re
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from command_line import rows, run, train_joint_model, train_pos_model, write_corpus
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tagger import Tagger
+from tagger.cli import tag as tag_module
+from tagger.cli.formats import HUES, Document, SourceText, View, label_hues, text_pieces
+from tagger.cli.main import main
+from tagger.cli.tag import read_lines, read_tokens
+from tagger.corpus.files import read_sentences
+from tagger.text.schemes import convert_tags
+from tagger.text.sentence import Span, from_tokens
+
+TEXT = (
+    "Ada met Otto in Oslo. Then  Otto left\nfor Lima,\tand Ada "
+    "<script>alert('Oslo & \"Lima\"')</script> stayed.\r\n"
+    "\r\n  Mia saw the sea 🌊 near Oslo! Émile sang.\x00\n\n"
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def model(corpus) -> Path:
+    return train_joint_model(corpus)
+
+
+@pytest.fixture(scope="module")
+def pos_model(corpus) -> Path:
+    return train_pos_model(corpus)
+
+
+def check_offsets(document: str, found: list[dict]) -> None:
+    place = 0
+    for row in found:
+        assert list(row) == ["text", "tokens", "tags", "spans"]
+        assert row["text"] in document
+        for token in row["tokens"]:
+            assert document[token["start"] : token["end"]] == token["text"] != ""
+            assert token["start"] >= place
+            place = token["end"]
+        for tags in row["tags"].values():
+            assert len(tags) == len(row["tokens"])
+        for span in row["spans"].get("ner", ()):
+            assert list(span) == ["start", "end", "label", "text", "score"]
+            assert document[span["start"] : span["end"]] == span["text"] != ""
+            assert 0.0 <= span["score"] <= 1.0001
+
+
+def test_a_file_is_tagged_as_the_api_tags_it(model, tmp_path):
+    (tmp_path / "a.txt").write_bytes(TEXT.encode())
+    code, output, error = run("tag", model, tmp_path / "a.txt", "--format", "jsonl")
+    assert (code, error) == (0, "")
+    found = rows(output)
+    expected = Tagger.load(model).tag(TEXT)
+    assert len(found) == len(expected) > 2
+    check_offsets(TEXT, found)
+    for row, sentence in zip(found, expected, strict=True):
+        assert row["text"] == sentence.text
+        assert [token["text"] for token in row["tokens"]] == list(sentence.tokens)
+        assert [(token["start"], token["end"]) for token in row["tokens"]] == list(sentence.offsets)
+        assert row["tags"] == {task: list(tags) for task, tags in sentence.tags.items()}
+        spans = [
+            (s.start_char, s.end_char, s.label, pytest.approx(s.score, abs=1e-5))
+            for s in sentence.spans["ner"]
+        ]
+        assert [(s["start"], s["end"], s["label"], s["score"]) for s in row["spans"]["ner"]] == spans
+    assert any(row["spans"]["ner"] for row in found), "the model finds nothing, so nothing was tested"
+    assert "🌊" in output
+
+
+def test_standard_input_is_the_default_and_files_are_documents_of_their_own(model, tmp_path):
+    code, expected, _ = run("tag", model, stdin=TEXT.encode())
+    assert (code, run("tag", model, "-", stdin=TEXT.encode())[1]) == (0, expected)
+    (tmp_path / "a.txt").write_bytes(TEXT.encode())
+    files = (tmp_path / "a.txt", "-", tmp_path / "a.txt")
+    assert run("tag", model, *files, stdin=TEXT.encode())[1] == 3 * expected
+
+
+def test_order_is_kept_over_many_sentences(model):
+    lines = [f"Ada met number {number} in Oslo.\n\n" for number in range(1500)]
+    found = rows(run("tag", model, stdin="".join(lines).encode())[1])
+    assert [row["tokens"][3]["text"] for row in found] == [str(number) for number in range(1500)]
+    check_offsets("".join(lines), found)
+
+
+WORDS = st.sampled_from(
+    ["Ada", "Otto", "Oslo", "Dr.", "U.S.-based", "3.5%", "don't", "naïve", "東京", "e\u0301"]
+)
+GAPS = st.sampled_from([" ", "  ", "\n", "\r\n", "\n\n", ". ", "! ", ", ", "\t", "\u00a0", "\u2028", "\f"])
+TEXTS = st.lists(
+    WORDS | GAPS | st.text(st.characters(exclude_categories=["Cs"]), max_size=4), max_size=25
+).map("".join)
+
+
+@settings(max_examples=40)
+@given(text=TEXTS)
+def test_offsets_point_at_the_tokens_of_any_text(model, text):
+    code, output, _ = run("tag", model, "--format", "jsonl", stdin=text.encode())
+    assert code == 0
+    check_offsets(text, rows(output))
+
+
+@settings(max_examples=40)
+@given(text=TEXTS)
+def test_offsets_point_at_ready_tokens_of_any_text(model, text):
+    code, output, _ = run("tag", model, "--pretokenized", stdin=text.encode())
+    assert code == 0
+    found = rows(output)
+    check_offsets(text, found)
+    lines = [re.findall(r"[^ \t\r\f\v]+", line) for line in text.removeprefix("\ufeff").split("\n")]
+    assert [[token["text"] for token in row["tokens"]] for row in found] == [line for line in lines if line]
+
+
+def test_ready_tokens_are_tagged_as_the_api_tags_them(model):
+    sentences = [["Ada", "met", "Otto"], ["Mia", "saw", "U.S.-based", "Lima", "."]]
+    text = "  Ada  met\tOtto\r\n\n" + " ".join(sentences[1])
+    found = rows(run("tag", model, "--pretokenized", stdin=text.encode())[1])
+    expected = Tagger.load(model).tag_tokens(sentences)
+    assert [row["tags"] for row in found] == [
+        {task: list(tags) for task, tags in sentence.tags.items()} for sentence in expected
+    ]
+    assert [row["text"] for row in found] == ["Ada  met\tOtto", "Mia saw U.S.-based Lima ."]
+
+
+@pytest.mark.parametrize("scheme", ["IOB2", "IOB1", "BIOES"])
+def test_conll_holds_the_same_tags_as_jsonl(model, tmp_path, scheme):
+    found = rows(run("tag", model, "--scheme", scheme, stdin=TEXT.encode())[1])
+    code, output, _ = run("tag", model, "--scheme", scheme, "--format", "conll", stdin=TEXT.encode())
+    assert code == 0
+    assert output.endswith("\n\n")
+    (tmp_path / "out.conll").write_text(output, encoding="utf-8", newline="")
+    again = list(read_sentences(tmp_path / "out.conll", columns="token,pos,ner"))
+    assert [list(s.tokens) for s in again] == [[token["text"] for token in row["tokens"]] for row in found]
+    assert [{task: list(tags) for task, tags in s.tags.items()} for s in again] == [
+        row["tags"] for row in found
+    ]
+    plain = rows(run("tag", model, stdin=TEXT.encode())[1])
+    for row, other in zip(found, plain, strict=True):
+        assert row["tags"]["ner"] == convert_tags(other["tags"]["ner"], "IOB2", scheme)
+
+
+def test_conll_begins_every_further_document_with_a_border(model, tmp_path):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("Mira sang. Tom left.")
+    files = (tmp_path / "a.txt", tmp_path / "b.txt")
+    (tmp_path / "out.conll").write_text(run("tag", model, "--format", "conll", *files)[1])
+    found = list(read_sentences(tmp_path / "out.conll", columns="token,pos,ner"))
+    assert [sentence.starts_document for sentence in found] == [True, False, True, False]
+
+
+def test_only_the_tasks_that_are_asked_for(model):
+    found = rows(run("tag", model, "--task", "pos", stdin=TEXT.encode())[1])
+    assert all(set(row["tags"]) == {"pos"} and row["spans"] == {} for row in found)
+
+
+def test_text_keeps_every_character_and_marks_spans(model):
+    code, output, _ = run("tag", model, "--format", "text", stdin=TEXT.encode())
+    assert code == 0
+    spans = [s for row in rows(run("tag", model, stdin=TEXT.encode())[1]) for s in row["spans"]["ner"]]
+    assert re.findall(r"\[([^|]*)\|(\w+)\]", output) == [(span["text"], span["label"]) for span in spans]
+    assert re.sub(r"\[([^|]*)\|\w+\]", r"\1", output) == TEXT
+
+
+def test_colours_are_for_terminals_unless_wished_for(model, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    text = b"Ada met Otto in Oslo."
+    assert "\x1b" not in run("tag", model, "--format", "text", stdin=text)[1]
+    coloured = run("tag", model, "--format", "text", "--color", stdin=text)[1]
+    assert run("tag", model, stdin=text, terminal=True)[1] == coloured
+    plain = re.sub(r"\x1b\[[\d;]*m", "", coloured)
+    spans = [s for row in rows(run("tag", model, stdin=text)[1]) for s in row["spans"]["ner"]]
+    assert re.sub(" (?:PER|LOC)", "", plain) == text.decode()
+    assert all(f"{span['text']} {span['label']}" in plain for span in spans)
+    assert coloured != plain
+    assert "\x1b" not in run("tag", model, "--no-color", stdin=text, terminal=True)[1]
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in run("tag", model, stdin=text, terminal=True)[1]
+
+
+def test_a_model_without_spans_shows_each_tokens_tag(pos_model):
+    output = run("tag", pos_model, "--format", "text", stdin=b"Ada met  Otto.\n")[1]
+    tags = rows(run("tag", pos_model, stdin=b"Ada met  Otto.\n")[1])[0]["tags"]["pos"]
+    assert output == "Ada/{} met/{}  Otto/{}./{}\n".format(*tags)
+    assert "<ruby>Ada<rt>" in run("tag", pos_model, "--format", "html", stdin=b"Ada met.")[1]
+
+
+class Page(HTMLParser):
+    """The text of the documents on a page, their marks, and the names of all its elements."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text, self.marks, self.elements = "", [], set()
+        self.path: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.add(tag)
+        if tag not in ("meta",):
+            self.path.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in ("meta",):
+            assert self.path.pop() == tag
+
+    def handle_data(self, data):
+        if "div" in self.path and self.path[-1] not in ("b", "rt"):
+            self.text += data
+        elif self.path[-2:] == ["mark", "b"]:
+            self.marks.append(data)
+
+
+def test_html_is_one_escaped_page_of_the_whole_text(model, tmp_path):
+    (tmp_path / "<b>.txt").write_bytes(TEXT.encode())
+    page = tmp_path / "page.html"
+    assert run("tag", model, tmp_path / "<b>.txt", "--format", "html", "--output", page) == (0, "", "")
+    content = page.read_bytes().decode()
+    found = Page(content)
+    assert found.text == TEXT.replace("\0", "\ufffd")
+    assert not found.elements & {"script", "link", "img"}
+    assert "<script" not in content
+    assert "<h2>&lt;b&gt;.txt</h2>" in content
+    assert "url(" not in content
+    spans = [s for row in rows(run("tag", model, stdin=TEXT.encode())[1]) for s in row["spans"]["ner"]]
+    assert found.marks == [span["label"] for span in spans]
+    assert re.findall(r'<li><mark class="h\d+">(\w+)</mark></li>', content) == ["LOC", "PER"]
+
+
+@pytest.mark.parametrize("text", [b"", b" \n\n\t\n"])
+def test_nothing_in_is_nothing_out(model, text):
+    for format in ("jsonl", "conll"):
+        assert run("tag", model, "--format", format, stdin=text) == (0, "", "")
+    assert run("tag", model, "--format", "text", stdin=text) == (0, text.decode(), "")
+    code, page, _ = run("tag", model, "--format", "html", stdin=text)
+    assert (code, Page(page).text) == (0, text.decode())
+
+
+@given(st.lists(st.text(max_size=6)), st.lists(st.integers(0, 40)))
+def test_source_text_gives_back_what_was_read(pieces, ends):
+    source = SourceText()
+    text = "".join(source.record(pieces))
+    taken = [source.take(end) for end in sorted(ends)]
+    places = [0, *sorted(ends)]
+    assert taken == [text[a:b] for a, b in pairwise(places)]
+    assert source.take() == text[places[-1] :]
+
+
+def test_a_stream_is_not_read_further_than_needed():
+    read = 0
+
+    def lines():
+        nonlocal read
+        for _ in range(1000):
+            read += 1
+            yield "Ada\n"
+
+    def tag(pieces):
+        for number, _ in enumerate(pieces):
+            yield from_tokens(["Ada"]).with_tags(
+                {}, {"ner": [Span(0, 1, "PER", 1.0, 4 * number, 4 * number + 3)]}
+            )
+
+    view = View(["ner"], "ner", ["PER"])
+    output = text_pieces([Document("", lines())], tag, view)
+    while "[Ada|PER]" not in next(output):
+        pass
+    assert read == 1
+
+
+def test_labels_keep_their_colours():
+    assert len(set(label_hues(["PER", "ORG", "LOC", "MISC"]).values())) == 4
+    assert label_hues(["LOC", "PER", "PER"]) == label_hues(["PER", "LOC"])
+    many = label_hues(map(str, range(50)))
+    assert set(many.values()) == set(HUES)
+
+
+def test_undecodable_bytes_are_named(model, tmp_path):
+    good = "é" * 5
+    (tmp_path / "bad.txt").write_bytes(good.encode() + b"\nab\xffc\n")
+    code, output, error = run("tag", model, tmp_path / "bad.txt")
+    assert (code, output) == (2, "")
+    assert error.startswith(f"tagger: {tmp_path / 'bad.txt'}: byte 14 (0xff) is not UTF-8")
+    code, _, error = run("tag", model, stdin=b"Ada \xc3")
+    assert (code, error.partition(" is not")[0]) == (2, "tagger: standard input: byte 5 (0xc3)")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
+def test_long_lines_are_read_in_pieces_that_cut_no_character(monkeypatch, tmp_path, size):
+    monkeypatch.setattr(tag_module, "PIECE_BYTES", size)
+    text = "aé東🌊\r\nb\u0301c\n" * 3 + "end"
+    path = tmp_path / "a.txt"
+    path.write_bytes(text.encode())
+    assert "".join(read_lines(path)) == text
+    assert [list(s.tokens) for s in read_tokens(read_lines(path))] == [["aé東🌊"], ["b\u0301c"]] * 3 + [
+        ["end"]
+    ]
+    path.write_bytes(text.encode() + b"xy\xf0\x9f")
+    with pytest.raises(ValueError, match=rf"byte {len(text.encode()) + 3} \(0xf0\)"):
+        list(read_lines(path))
+
+
+def test_a_full_disk_is_one_line_too(model):
+    class Full(io.BytesIO):
+        def write(self, *_: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    err = io.StringIO()
+    stream = io.TextIOWrapper(Full(), write_through=True)
+    with (
+        patch("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Ada"))),
+        redirect_stdout(stream),
+        redirect_stderr(err),
+    ):
+        assert main(["tag", str(model)]) == 1
+        assert err.getvalue() == "tagger: output: No space left on device\n"
+    stream.detach()
+
+
+def test_a_closed_pipe_is_no_error(model, tmp_path):
+    (tmp_path / "long.txt").write_text("Ada met Otto in Oslo.\n\n" * 2000)
+    command = [sys.executable, "-m", "tagger", "tag", str(model), str(tmp_path / "long.txt")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout.readline().startswith(b"{")
+        running.stdout.close()
+        assert running.stderr.read() == b""

@@ -1,0 +1,229 @@
+"""Preparation, schedules, the moving average and the loop."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tagger.config import Config, TrainConfig, load_config
+from tagger.errors import InputError
+from tagger.features.vocab import UNKNOWN
+from tagger.training.average import WeightAverage
+from tagger.training.loop import (
+    EpochRecord,
+    StepRecord,
+    build_model,
+    learning_rate,
+    make_optimizer,
+    predict_part,
+    train,
+)
+from tagger.training.preparation import Preparation, prepare
+
+TINY = {
+    "model.hidden_size": 12,
+    "model.word_size": 10,
+    "model.character_hidden": 5,
+    "train.epochs": 3,
+    "train.optimizer": "adamw",
+    "train.learning_rate": 0.02,
+}
+
+
+def write_corpus(path: Path, count: int = 60, seed: int = 0) -> Path:
+    """A made-up language: ``d`` words are determiners, words in -o after a determiner are things."""
+    generator = np.random.default_rng(seed)
+    lines = []
+    for _ in range(count):
+        for _ in range(generator.integers(2, 6)):
+            word = "".join(generator.choice(list("kmprt"), 3)) + generator.choice(["o", "a"])
+            lines.append("da D O" if generator.random() < 0.5 else "ne D O")
+            lines.append(f"{word} {'N B-THING' if word.endswith('o') else 'V O'}")
+        lines.append("")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    return write_corpus(tmp_path / "train.conll")
+
+
+def configure(**changes: object) -> Config:
+    named = {key.replace("__", "."): value for key, value in changes.items()}
+    data = {"data.tasks": ("pos", "ner"), "data.columns": "token,pos,ner"}
+    return load_config(None, {**data, **TINY, **named})
+
+
+def run(config: Config, corpus: Path, dev: Path | None = None) -> tuple[list[EpochRecord], Preparation]:
+    preparation = prepare(config, corpus, dev, None)
+    records = list(train(build_model(preparation, config), preparation, config.train))
+    return [record for record in records if isinstance(record, EpochRecord)], preparation
+
+
+def test_preparation_encodes_what_was_read(corpus):
+    preparation = prepare(configure(), corpus, corpus, None)
+    part = preparation.train
+    assert part.schemes == {"pos": None, "ner": "IOB2"}
+    assert part.repairs == {"ner": 0}
+    ner = next(task for task in preparation.vocabulary.tasks if task.name == "ner")
+    batch = part.batch([3, 0])
+    for row, place in enumerate([3, 0]):
+        sentence = part.sentences[place]
+        tags = [ner.tags[number] for number in batch.tags["ner"][row, : len(sentence)]]
+        assert tags == [tag.replace("B-", "S-") for tag in sentence.tags["ner"]]  # things are one word long
+    assert preparation.dev is not None
+    assert preparation.dev.tags == {}
+
+
+def test_a_dev_part_with_a_wrong_column_or_a_foreign_tag_is_refused_before_training(corpus, tmp_path):
+    dev = tmp_path / "dev.conll"
+    dev.write_text("da D N\nko N N\n")
+    with pytest.raises(InputError, match=r"dev\.conll:1: the column 'ner' should mark spans"):
+        prepare(configure(), corpus, dev, None)
+    dev.write_text("ko N B-THING\nda D O\nko N B-THING\nda D O\nma N E-THING\n")
+    with pytest.raises(InputError, match=r"dev\.conll:5: the tag 'E-THING'"):
+        prepare(configure(), corpus, dev, None)
+
+
+def test_vectors_reach_the_model(corpus, tmp_path):
+    vectors = tmp_path / "v.txt"
+    vectors.write_text("da 1 2 3\nzzz 4 5 6\n")
+    config = configure()
+    preparation = prepare(config, corpus, None, vectors)
+    model = build_model(preparation, config)
+    number = preparation.vocabulary.word_id("da")
+    assert model.words.trained.weight[number].tolist() == [1, 2, 3]
+    assert preparation.vocabulary.word_id("ZZZ") == len(preparation.vocabulary.words)
+    assert model.words.fixed.tolist() == [[4, 5, 6]]
+    assert number not in preparation.unvectored_singletons
+
+
+def test_the_loop_learns_and_says_what_it_did(corpus, tmp_path):
+    dev = write_corpus(tmp_path / "dev.conll", 20, seed=1)
+    config = configure(train__epochs=8)
+    preparation = prepare(config, corpus, dev, None)
+    records = list(train(build_model(preparation, config), preparation, config.train))
+    epochs = [record for record in records if isinstance(record, EpochRecord)]
+    steps = [record for record in records if isinstance(record, StepRecord)]
+    assert [record.epoch for record in epochs] == list(range(1, 9))
+    assert len(steps) == sum(record.steps for record in steps if record.step == record.steps)
+    assert epochs[-1].loss < epochs[0].loss / 2
+    best = max(epochs, key=lambda record: record.score)
+    assert best.dev["pos"]["accuracy"] > 0.95
+    assert best.dev["ner"]["f1"] > 0.9
+    running = -math.inf
+    for record in epochs:
+        assert record.is_best == (record.score > running)
+        assert (record.weights is not None) == record.is_best
+        assert record.score == (record.dev["pos"]["accuracy"] + record.dev["ner"]["f1"]) / 2
+        running = max(running, record.score)
+
+
+@pytest.mark.parametrize("head", ["crf", "softmax"])
+@pytest.mark.parametrize("characters", ["lstm", "none"])
+def test_every_head_and_character_network_learns(corpus, head, characters):
+    config = configure(model__head=head, model__characters=characters, train__epochs=2)
+    epochs, _ = run(config, corpus)
+    assert epochs[1].loss < epochs[0].loss
+    assert epochs[1].dev == {}
+    assert epochs[1].score is None
+    assert epochs[1].is_best  # without dev the latest weights are the ones to keep
+
+
+def test_one_seed_gives_one_model_and_another_seed_another(corpus):
+    config = configure(train__epochs=1, model__recurrent_dropout=0.2, model__word_dropout=0.1)
+    first, again = (run(config, corpus)[0][0].weights for _ in range(2))
+    other = run(configure(train__epochs=1, train__seed=2), corpus)[0][0].weights
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_patience_ends_a_run_that_no_longer_gains(corpus):
+    config = configure(train__epochs=50, train__patience=2, train__learning_rate=1e-9)
+    epochs, _ = run(config, corpus, corpus)
+    assert len(epochs) == 3  # the first is the best, two more do not gain
+
+
+def test_singletons_are_also_trained_as_unknown(tmp_path):
+    path = tmp_path / "t.conll"
+    path.write_text("da D O\nko N B-THING\n\nda D O\nmo N B-THING\n")
+    config = configure(train__epochs=4, train__singleton_unknown=0.9, train__batch_size=1)
+    preparation = prepare(config, path, None, None)
+    model = build_model(preparation, config)
+    before = model.words.trained.weight[UNKNOWN].detach().clone()
+    list(train(model, preparation, config.train))
+    assert not torch.equal(model.words.trained.weight[UNKNOWN], before)
+    kept = prepare(configure(train__singleton_unknown=0.0), path, None, None)
+    assert len(kept.unvectored_singletons) == 2  # ko and mo, but not da
+
+
+def test_predictions_keep_the_order_of_a_part(corpus):
+    config = configure()
+    preparation = prepare(config, corpus, corpus, None)
+    found = predict_part(build_model(preparation, config), preparation.dev)
+    for tags in found.values():
+        assert [len(sequence) for sequence in tags] == preparation.dev.lengths
+
+
+def test_a_loss_that_leaves_the_numbers_ends_the_run(corpus):
+    with pytest.raises(InputError, match=r"no number any more in epoch \d+, step \d+; lower"):
+        run(configure(train__optimizer="sgd", train__learning_rate=1e30, train__clip=0.0), corpus)
+
+
+def test_schedules():
+    steps = 10
+    inverse = TrainConfig(learning_rate=1.0, schedule="inverse_time", decay=0.5)
+    assert [learning_rate(inverse, epoch, 7, steps) for epoch in (1, 2, 3)] == [1.0, 1 / 1.5, 1 / 2]
+    constant = TrainConfig(learning_rate=0.3, schedule="constant", warmup_steps=4)
+    assert [learning_rate(constant, 1, step, steps) for step in (1, 2, 4, 5)] == pytest.approx(
+        [0.075, 0.15, 0.3, 0.3]
+    )
+    cosine = TrainConfig(learning_rate=1.0, schedule="cosine", epochs=2)
+    rates = [learning_rate(cosine, epoch, step, steps) for epoch in (1, 2) for step in range(1, 11)]
+    assert rates[0] == 1.0
+    assert rates[10] == pytest.approx(0.5)
+    assert rates == sorted(rates, reverse=True)
+    assert 0.0 < rates[-1] < 0.01
+
+
+def test_adamw_decays_matrices_only(corpus):
+    config = configure(train__weight_decay=0.1)
+    preparation = prepare(config, corpus, None, None)
+    model = build_model(preparation, config)
+    decayed, plain = make_optimizer(model, config.train).param_groups
+    assert decayed["weight_decay"] == 0.1
+    assert plain["weight_decay"] == 0.0
+    embeddings = [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
+    assert not {id(weight) for weight in embeddings} & {id(weight) for weight in decayed["params"]}
+    everything = sum(parameter.numel() for parameter in model.parameters())
+    assert everything == sum(p.numel() for group in (decayed, plain) for p in group["params"])
+
+
+def test_the_average_follows_its_definition_and_swaps_back():
+    torch.manual_seed(0)
+    model = nn.Linear(3, 2)
+    average = WeightAverage(model, 0.5)
+    expected = model.weight.detach().clone()
+    for number in range(1, 30):
+        with torch.no_grad():
+            model.weight.add_(torch.randn(2, 3))
+        average.update()
+        decay = min(0.5, (1 + number) / (10 + number))
+        expected = decay * expected + (1 - decay) * model.weight.detach()
+    present = model.weight.detach().clone()
+    average.swap()
+    torch.testing.assert_close(model.weight.detach(), expected)
+    average.swap()
+    assert torch.equal(model.weight, present)
+
+
+def test_the_average_is_what_is_scored_and_saved(corpus):
+    config = configure(train__ema=0.9, train__epochs=1)
+    preparation = prepare(config, corpus, None, None)
+    model = build_model(preparation, config)
+    (record,) = [r for r in train(model, preparation, config.train) if isinstance(r, EpochRecord)]
+    assert not torch.equal(record.weights["heads.0.projection.weight"], model.heads[0].projection.weight)

@@ -1,0 +1,209 @@
+"""One whole run: what the folder holds after it, after a part of it, and beside an earlier model."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import torch
+from command_line import SMALL, write_corpus
+
+from tagger import Tagger
+from tagger.bundle import FILES, load_bundle
+from tagger.config import Config, load_config
+from tagger.corpus.files import read_sentences
+from tagger.errors import InputError
+from tagger.runtime.evaluation import choose_tasks, evaluate
+from tagger.text.sentence import from_tokens
+from tagger.training.loop import EpochRecord, StepRecord
+from tagger.training.run import DataRecord, epoch_values, run_training
+
+COLUMNS = "token,pos,ner"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+def make_config(**changes: object) -> Config:
+    return load_config(None, {**SMALL, "data.tasks": ("pos", "ner"), "data.columns": COLUMNS} | changes)
+
+
+def run(corpus: Path, output: Path, config: Config | None = None, **options: object) -> list:
+    options = {"dev_file": corpus / "dev.conll"} | options
+    return list(run_training(config or make_config(), output, train_file=corpus / "train.conll", **options))
+
+
+@pytest.fixture(scope="module")
+def finished(corpus, tmp_path_factory) -> tuple[Path, list]:
+    output = tmp_path_factory.mktemp("finished") / "deep" / "model"
+    return output, run(corpus, output)
+
+
+def epochs_of(records: list) -> list[EpochRecord]:
+    return [record for record in records if isinstance(record, EpochRecord)]
+
+
+def test_the_records_come_in_order(finished):
+    _, records = finished
+    assert isinstance(records[0], DataRecord)
+    assert len(epochs_of(records)) == 3
+    assert all(isinstance(record, StepRecord | EpochRecord) for record in records[1:])
+    steps = [record for record in records if isinstance(record, StepRecord)]
+    assert [(s.epoch, s.step) for s in steps] == [
+        (e, n) for e in (1, 2, 3) for n in range(1, steps[0].steps + 1)
+    ]
+
+
+def test_the_folder_holds_the_best_epoch(corpus, finished):
+    output, records = finished
+    epochs = epochs_of(records)
+    best = [record for record in epochs if record.is_best][-1]
+    assert best.score == max(record.score for record in epochs)
+    bundle = load_bundle(output)
+    assert {path.name for path in output.iterdir()} == {*FILES, "metrics.jsonl", "learning_curves.svg"}
+    assert bundle.metrics["epoch"] == best.epoch
+    assert bundle.metrics["dev"] == json.loads(json.dumps(best.dev))
+    for name, tensor in best.weights.items():
+        assert torch.equal(torch.from_numpy(bundle.tensors[name].copy()), tensor)
+    dev = list(read_sentences(corpus / "dev.conll", columns=COLUMNS, tasks=("pos", "ner")))
+    assert evaluate(Tagger.load(output), dev)["tasks"] == bundle.metrics["dev"]
+
+
+def test_metrics_have_a_line_an_epoch(finished):
+    output, records = finished
+    lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [json.loads(json.dumps(epoch_values(record))) for record in epochs_of(records)]
+    assert "weights" not in lines[0]
+
+
+def test_what_was_read_is_counted(corpus, finished):
+    data = finished[1][0].data
+    for part in ("train", "dev"):
+        sentences = list(read_sentences(corpus / f"{part}.conll", columns=COLUMNS))
+        assert data[part]["file"] == f"{part}.conll"
+        assert (data[part]["sentences"], data[part]["tokens"]) == (len(sentences), sum(map(len, sentences)))
+        assert data[part]["schemes"] == {"pos": None, "ner": "IOB2"}
+        assert data[part]["repairs"] == {"ner": 0}
+    assert data["vectors"] is None
+
+
+def test_the_curves_are_a_picture(finished):
+    picture = ElementTree.parse(finished[0] / "learning_curves.svg")
+    assert picture.getroot().tag.endswith("svg")
+
+
+def test_the_card_tells_data_scores_settings_and_use(finished):
+    output, _ = finished
+    card = (output / "README.md").read_text()
+    metrics = json.loads((output / "metrics.json").read_text())
+    settings = json.loads((output / "config.json").read_text())
+    for section in ("data", "model", "train"):
+        for key in settings[section]:
+            assert f"| {section}.{key} | " in card
+    for key in settings["tokenizer"]:
+        assert f"| {key} | " in card
+    for part in ("train", "dev"):
+        counts = metrics["data"][part]
+        assert f"| {part} | {counts['file']} | {counts['sentences']} | {counts['tokens']} |" in card
+    assert f"{metrics['dev']['ner']['f1']:.4f}" in card
+    assert f"{metrics['dev']['pos']['accuracy']:.4f}" in card
+    assert str(output.parent) not in card
+    example = card.partition("```python\n")[2].partition("```")[0]
+    exec(example.replace("this/folder", str(output)), {"print": lambda *_: None})
+
+
+def test_vectors_and_repairs_are_reported(corpus, tmp_path):
+    (tmp_path / "v.txt").write_text("oslo 1 0 0\nlima 0 1 0\noslo 1 1 1\nnowhere 0 0 1\n")
+    broken = "Ada X I-PER\nsang X O\n\nOtto X B-PER\nsang X O\n\nMia X B-PER\nsang X O\n\n"
+    (tmp_path / "broken.conll").write_text(broken)
+    records = run(
+        corpus, tmp_path / "m", make_config(**{"train.epochs": 1}), vectors_file=tmp_path / "v.txt",
+        dev_file=tmp_path / "broken.conll",
+    )  # fmt: skip
+    data = records[0].data
+    assert data["dev"]["repairs"] == {"ner": 1}
+    words = {
+        token.lower() for s in read_sentences(corpus / "train.conll", columns=COLUMNS) for token in s.tokens
+    }
+    assert data["vectors"] == {
+        "file": "v.txt", "size": 3, "words": len(words), "found": 2, "kept": 1, "duplicates": 1
+    }  # fmt: skip
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert "In dev 1 ner tags were illegal" in card
+    assert f"2 of {len(words)} words" in card
+
+
+def test_without_dev_the_last_epoch_is_kept(corpus, tmp_path):
+    records = run(corpus, tmp_path, dev_file=None)
+    bundle = load_bundle(tmp_path)
+    assert (bundle.metrics["epoch"], bundle.metrics["score"], bundle.metrics["dev"]) == (3, None, {})
+    last = epochs_of(records)[-1]
+    for name, tensor in last.weights.items():
+        assert torch.equal(torch.from_numpy(bundle.tensors[name].copy()), tensor)
+    assert "no dev part" in bundle.card
+
+
+def test_the_same_seed_gives_the_same_run(corpus, finished, tmp_path):
+    again = epochs_of(run(corpus, tmp_path))
+    first = epochs_of(finished[1])
+    assert [(r.loss, r.score) for r in again] == [(r.loss, r.score) for r in first]
+    assert (tmp_path / "model.safetensors").read_bytes() == (finished[0] / "model.safetensors").read_bytes()
+
+
+def test_a_run_that_is_stopped_leaves_a_whole_model(corpus, tmp_path):
+    records = run_training(
+        make_config(), tmp_path, train_file=corpus / "train.conll", dev_file=corpus / "dev.conll"
+    )
+    for record in records:
+        if isinstance(record, EpochRecord):
+            break
+    records.close()
+    assert load_bundle(tmp_path).metrics["epoch"] == 1
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
+    assert (tmp_path / "learning_curves.svg").exists()
+
+
+def test_an_earlier_model_is_replaced_but_not_by_a_run_that_cannot_begin(corpus, tmp_path):
+    config = make_config(**{"train.epochs": 2, "model.head": "softmax"})
+    run(corpus, tmp_path, config)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match="no such file"):
+        run(corpus, tmp_path, dev_file=corpus / "missing.conll")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    run(corpus, tmp_path, make_config(**{"train.epochs": 1}))
+    assert load_bundle(tmp_path).config.model.head == "crf"
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_an_output_that_is_a_file_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="this is a file"):
+        run(tmp_path / "nowhere", tmp_path / "file" / "below")
+
+
+def test_evaluate_names_what_is_missing(finished):
+    tagger = Tagger.load(finished[0])
+    bare = [from_tokens(["Ada", "sang"]).with_tags({"pos": ["PROPN", "VERB"]})]
+    assert set(evaluate(tagger, bare, tasks=["pos"])["tasks"]) == {"pos"}
+    with pytest.raises(InputError, match=r"sentence 1: .*'ner'.*: pos\."):
+        evaluate(tagger, bare)
+    with pytest.raises(InputError, match=r"no task 'chunk'; its tasks are pos, ner"):
+        choose_tasks(tagger, ["chunk"])
+    assert choose_tasks(tagger, ["ner", "ner"]) == ("ner",)
+    assert choose_tasks(tagger, None) == ("pos", "ner")
+
+
+def test_evaluate_does_not_depend_on_the_taggers_scheme(corpus, finished):
+    dev = list(read_sentences(corpus / "dev.conll", columns=COLUMNS, tasks=("pos", "ner")))
+    plain, other = (evaluate(Tagger.load(finished[0], scheme=scheme), dev) for scheme in ("IOB2", "BIOES"))
+    assert plain["tasks"] == other["tasks"]
