@@ -1,0 +1,29 @@
+"""Put every tenth sentence of a CoNLL file aside: python scripts/recipes/hold_out.py FILE DIR [--every 10].
+
+Writes DIR/train.txt and DIR/dev.txt. Sentences 10, 20, 30, ... become the dev part; blocks are copied as they
+stand, so columns and separators stay what they were.
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--every", type=int, default=10, metavar="N")
+    arguments = parser.parse_args()
+    text = arguments.file.read_text(encoding="utf-8")
+    blocks = [block for block in re.split(r"\n(?:[ \t]*\n)+", text.strip("\n")) if block.strip()]
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    dev = blocks[arguments.every - 1 :: arguments.every]
+    train = [block for number, block in enumerate(blocks, start=1) if number % arguments.every]
+    for name, part in (("train.txt", train), ("dev.txt", dev)):
+        (arguments.folder / name).write_text("\n\n".join(part) + "\n\n", encoding="utf-8")
+        print(f"{arguments.folder / name}: {len(part)} sentences")
+
+
+if __name__ == "__main__":
+    main()
