@@ -29,7 +29,7 @@ def require_extra(command: str, *modules: str) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise InputError(
-                f'`tagger {command}` needs the package {module}; install it with: pip install "tagger[train]"'
+                f"`tagger {command}` needs the package {module}; install the extra `train` (see README)."
             )
 
 

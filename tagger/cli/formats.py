@@ -102,7 +102,7 @@ def sentence_values(sentence: Sentence, tasks: Sequence[str]) -> dict[str, objec
                     "end": span.end_char,
                     "label": span.label,
                     "text": _cut(sentence, span.start_char, span.end_char),
-                    "score": span.score,
+                    "score": None if span.score is None else round(span.score, 6),
                 }
                 for span in sentence.spans[task]
             ]

@@ -276,7 +276,7 @@ def _import_seqeval() -> tuple[Any, Any]:
         from seqeval.metrics.sequence_labeling import get_entities
     except ImportError as error:
         raise InputError(
-            'Scoring spans needs the package seqeval; install it with: pip install "tagger[train]"'
+            "Scoring spans needs the package seqeval; install the extra `train` (see README)."
         ) from error
     return get_entities, scheme
 
