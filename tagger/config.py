@@ -31,6 +31,9 @@ class DataConfig(Section):
     tasks: tuple[str, ...] = Field(("ner",), min_length=1, description="columns to learn, one head each")
     columns: str | None = Field(None, description='names of the file\'s columns, e.g. "token,pos,ner"')
     format: str | None = Field(None, description="conll or conllu; by the file's suffix when not said")
+    broken_tags: Literal["repair", "strict"] = Field(
+        "repair", description="tags that their scheme forbids are read as conlleval does, or are an error"
+    )
 
 
 class ModelConfig(Section):

@@ -88,7 +88,9 @@ def test_a_task_is_scored_in_the_scheme_of_its_file():
     }
     for scheme, gold in written.items():
         scores = score_task([gold], predicted, scheme=scheme, seen=seen)
-        assert scores == {**expected, "strict": {**expected["strict"], "scheme": scheme}}
+        assert scores == {**expected, "strict": {**expected["strict"], "scheme": scheme}, "repairs": 0}
+    broken = score_task([["O", "I-LOC"]], [["O", "B-LOC"]], scheme="IOB2", seen=[[True, True]])
+    assert (broken["f1"], broken["strict"]["f1"], broken["repairs"]) == (1.0, 0.0, 1)
     tags = score_task([["X", "Y"]], [["X", "X"]], scheme=None, seen=[[True, False]])
     assert tags["accuracy"] == 1 / 2
     assert tags["unseen"] == {"accuracy": 0.0, "support": 1}

@@ -52,7 +52,7 @@ def test_a_backward_encoder_is_the_forward_one_on_reversed_input():
     mirrored, mirrored_final = forward(reverse_ragged(inputs, LENGTHS), LENGTHS)
     for row, length in enumerate(LENGTHS):
         torch.testing.assert_close(outputs[row, :length], mirrored[row, :length].flip(0))
-    torch.testing.assert_close(final, mirrored_final)
+    torch.testing.assert_close(final["backward"], mirrored_final["forward"])
 
 
 @pytest.mark.parametrize("merge_mode", MERGE_MODES)
@@ -66,7 +66,9 @@ def test_a_layer_merges_the_two_single_encoders(merge_mode):
         parts.append(single(inputs, LENGTHS))
     outputs, final = both(inputs, LENGTHS)
     torch.testing.assert_close(outputs, merge(parts[0][0], parts[1][0], merge_mode))
-    torch.testing.assert_close(final, merge(parts[0][1], parts[1][1], merge_mode))
+    assert list(final) == ["forward", "backward"]
+    torch.testing.assert_close(final["forward"], parts[0][1]["forward"])
+    torch.testing.assert_close(final["backward"], parts[1][1]["backward"])
     assert outputs.shape[-1] == both.output_size == (6 if merge_mode == "concat" else 3)
 
 
@@ -101,7 +103,8 @@ def test_concat_equals_torchs_own_bidirectional_lstm(layers):
     outputs, final = ours(inputs, LENGTHS)
     mask = torch.arange(7) < LENGTHS[:, None]
     torch.testing.assert_close(outputs[mask], expected[mask])
-    torch.testing.assert_close(final, torch.cat([states[-2], states[-1]], dim=-1))
+    torch.testing.assert_close(final["forward"], states[-2])
+    torch.testing.assert_close(final["backward"], states[-1])
 
 
 @pytest.mark.parametrize("merge_mode", MERGE_MODES)
@@ -129,7 +132,8 @@ def test_who_sees_whom(direction, merge_mode, layers):
     after, final = encoder(padded, LENGTHS)
     mask = torch.arange(7) < LENGTHS[:, None]
     assert torch.equal(before[mask], after[mask])
-    assert torch.equal(final, encoder(inputs, LENGTHS)[1])
+    for way, state in encoder(inputs, LENGTHS)[1].items():
+        assert torch.equal(final[way], state)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -140,7 +144,8 @@ def test_a_batch_gives_what_its_sentences_give_alone(direction):
     for row, length in enumerate(LENGTHS):
         alone, alone_final = encoder(inputs[row : row + 1, :length], length[None])
         torch.testing.assert_close(outputs[row, :length], alone[0])
-        torch.testing.assert_close(final[row], alone_final[0])
+        for way, state in final.items():
+            torch.testing.assert_close(state[row], alone_final[way][0])
 
 
 def test_dropout_acts_in_training_only_and_inside_layers_too():

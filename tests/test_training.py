@@ -89,6 +89,14 @@ def test_a_dev_part_with_a_wrong_column_or_a_foreign_tag_is_refused_before_train
         prepare(configure(), corpus, dev, None)
 
 
+def test_broken_tags_are_counted_or_refused(tmp_path):
+    path = tmp_path / "t.conll"
+    path.write_text("da D O\nko N B-THING\n\nda D B-THING\nko N O\nmo N I-THING\n")
+    assert prepare(configure(), path, None, None).train.repairs == {"ner": 1}
+    with pytest.raises(InputError, match=r"t\.conll:6.*'mo'.*'I-THING'"):
+        prepare(configure(data__broken_tags="strict"), path, None, None)
+
+
 def test_vectors_reach_the_model(corpus, tmp_path):
     vectors = tmp_path / "v.txt"
     vectors.write_text("da 1 2 3\nzzz 4 5 6\n")

@@ -58,6 +58,8 @@ def evaluate_command(
     console = make_console()
     for name, scores in result["tasks"].items():
         console.print(scores_table(name, scores))
+        if scores.get("repairs"):
+            console.print(f"{scores['repairs']:,} gold tags were broken, and read as conlleval reads them")
     console.print(
         f"{result['sentences']:,} sentences, {result['tokens']:,} tokens, "
         f"{result['tokens_per_second']:,.0f} tokens/s"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tagger.errors import InputError
-from tagger.text.schemes import belongs_to, detect_scheme
+from tagger.text.schemes import Mode, belongs_to, detect_scheme, tags_to_spans, violations
 from tagger.text.sentence import Sentence
 
 
@@ -47,6 +47,29 @@ def find_scheme(sentences: Sequence[Sentence], task: str, *, has_spans: bool | N
                 )
             known.add(tag)
     return scheme
+
+
+def count_repairs(sentences: Iterable[Sentence], task: str, scheme: str, *, mode: Mode = "repair") -> int:
+    """How many tags of a span task stand where their scheme forbids them.
+
+    Args:
+        sentences: Sentences with tags for the task.
+        task: The column.
+        scheme: Its scheme.
+        mode: ``repair`` counts them, since they are read as conlleval reads them; ``strict`` refuses them.
+
+    Raises:
+        InputError: In strict mode, for the first of them.
+    """
+    count = 0
+    for sentence in sentences:
+        tags = sentence.tags[task]
+        broken = violations(tags, scheme)
+        count += len(broken)
+        if broken and mode == "strict":
+            where = _line(sentence, broken[0])
+            tags_to_spans(tags, scheme, mode="strict", tokens=sentence.tokens, where=where)
+    return count
 
 
 def _line(sentence: Sentence, place: int) -> str:

@@ -12,7 +12,7 @@ from tagger.evaluation.scores import (
     score_tags,
     score_tags_by_novelty,
 )
-from tagger.text.schemes import convert_tags
+from tagger.text.schemes import convert_tags, violations
 
 
 def score_task(
@@ -27,7 +27,8 @@ def score_task(
         seen: For each token whether train has its word.
 
     Returns:
-        What ``score_spans`` or ``score_tags`` returns, with the parts ``"seen"`` and ``"unseen"`` added.
+        What ``score_spans`` or ``score_tags`` returns, with the parts ``"seen"`` and ``"unseen"`` added, and
+        for spans ``"repairs"``: how many gold tags their scheme forbids, which were read as conlleval does.
     """
     if scheme is None:
         return {**score_tags(gold, predicted), **score_tags_by_novelty(gold, predicted, seen)}
@@ -35,4 +36,5 @@ def score_task(
     return {
         **score_spans(gold, found, scheme=scheme),
         **score_spans_by_novelty(gold, found, seen, scheme=scheme),
+        "repairs": sum(len(violations(tags, scheme)) for tags in gold),
     }

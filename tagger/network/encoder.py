@@ -96,7 +96,7 @@ class Encoder(nn.Module):
                 if "bias_ih" in name:  # remember at first (Jozefowicz et al. 2015, section 5)
                     nn.init.ones_(parameter.chunk(4)[1])
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, dict[Direction, Tensor]]:
         """Read B sequences.
 
         Args:
@@ -104,19 +104,19 @@ class Encoder(nn.Module):
             lengths: (B,) steps of each sequence, at least 1.
 
         Returns:
-            The outputs (B, T, output_size), meaningless beyond the lengths, and the sequence vectors
-            (B, output_size): each direction's state after its last step in the last layer, merged.
+            The outputs (B, T, output_size), meaningless beyond the lengths, and for each direction the state
+            (B, H) of the last layer after its last step; together they are a vector of the sequence.
         """
-        final = inputs
+        final: dict[Direction, Tensor] = {}
         for number, layer in enumerate(self.layers):
             if number and self.layer_dropout:
                 inputs = locked_dropout(inputs, self.layer_dropout, self.training)
             assert isinstance(layer, nn.ModuleDict)
             results = [self._read(layer[f"{way}_lstm"], way, inputs, lengths) for way in self.directions]
-            inputs, final = results[0]
-            if len(results) == 2:
-                inputs = merge(inputs, results[1][0], self.merge_mode)
-                final = merge(final, results[1][1], self.merge_mode)
+            inputs = (
+                results[0][0] if len(results) == 1 else merge(results[0][0], results[1][0], self.merge_mode)
+            )
+            final = {way: state for way, (_, state) in zip(self.directions, results, strict=True)}
         return inputs, final
 
     def _read(

@@ -65,8 +65,7 @@ class CharacterLstm(nn.Module):
     def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:
         """(U, L) character ids and (U,) lengths to (U, 2 * hidden_size)."""
         _, final = self.encoder(self.embedding(characters), lengths)
-        vectors: Tensor = final
-        return vectors
+        return torch.cat([final["forward"], final["backward"]], dim=-1)
 
 
 class WordVectors(nn.Module):

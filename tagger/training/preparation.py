@@ -10,11 +10,11 @@ import numpy as np
 
 from tagger.config import Config
 from tagger.corpus.files import read_sentences
-from tagger.corpus.tags import find_scheme
+from tagger.corpus.tags import count_repairs, find_scheme
 from tagger.features.batching import Batch, Ints, WordTable
 from tagger.features.vectors import Vectors, read_vectors
 from tagger.features.vocab import Vocabulary, build_vocabulary
-from tagger.text.schemes import convert_tags, violations
+from tagger.text.schemes import Mode, convert_tags
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer, learn_convention
 
@@ -101,7 +101,7 @@ def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None)
         unvectored_singletons=singletons,
         vectors=found,
         tokenizer=learn_convention(sentences),
-        train=_encode(sentences, schemes, table, with_tags=True),
+        train=_encode(sentences, schemes, table, mode=config.data.broken_tags, with_tags=True),
         dev=_prepare_dev(config, dev, table) if dev else None,
     )
 
@@ -112,7 +112,7 @@ def _prepare_dev(config: Config, path: Path, table: WordTable) -> Part:
         task.name: find_scheme(sentences, task.name, has_spans=task.scheme is not None)
         for task in table.vocabulary.tasks
     }
-    return _encode(sentences, schemes, table, with_tags=False)
+    return _encode(sentences, schemes, table, mode=config.data.broken_tags, with_tags=False)
 
 
 def _read(config: Config, path: Path) -> list[Sentence]:
@@ -121,12 +121,15 @@ def _read(config: Config, path: Path) -> list[Sentence]:
 
 
 def _encode(
-    sentences: Sequence[Sentence], schemes: Mapping[str, str | None], table: WordTable, *, with_tags: bool
+    sentences: Sequence[Sentence],
+    schemes: Mapping[str, str | None],
+    table: WordTable,
+    *,
+    mode: Mode,
+    with_tags: bool,
 ) -> Part:
     repairs = {
-        task: sum(len(violations(sentence.tags[task], scheme)) for sentence in sentences)
-        for task, scheme in schemes.items()
-        if scheme
+        task: count_repairs(sentences, task, scheme, mode=mode) for task, scheme in schemes.items() if scheme
     }
     tags: dict[str, list[Ints]] = {}
     if with_tags:
