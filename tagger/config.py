@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tagger.errors import InputError
 
@@ -20,17 +20,23 @@ Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class Section(BaseModel):
-    """What all sections share: unknown keys are errors, values never change."""
+    """What all sections share: unknown keys are errors, values never change, numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
     """What is read from the corpus files."""
 
-    tasks: tuple[str, ...] = Field(("ner",), min_length=1, description="columns to learn, one head each")
+    tasks: Annotated[
+        tuple[Annotated[str, Field(min_length=1)], ...],
+        BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
+    ] = Field(("ner",), min_length=1, description='columns to learn, one head each; as a list or "pos,ner"')
     columns: str | None = Field(None, description='names of the file\'s columns, e.g. "token,pos,ner"')
     format: str | None = Field(None, description="conll or conllu; by the file's suffix when not said")
+    tokenizer: dict[str, bool | int | str] = Field(
+        {}, description="options of text.tokenizer.Tokenizer that outweigh what train teaches"
+    )
     broken_tags: Literal["repair", "strict"] = Field(
         "repair", description="tags that their scheme forbids are read as conlleval does, or are an error"
     )
@@ -69,7 +75,7 @@ class TrainConfig(Section):
     """How the weights are found."""
 
     epochs: int = Field(30, ge=1, description="passes over the train part at most")
-    seed: int = Field(1, ge=0, description="of initial weights, order and dropout")
+    seed: int = Field(1, ge=0, lt=2**32, description="of initial weights, order and dropout")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="update rule")
     learning_rate: float = Field(0.015, gt=0.0, description="step size at its highest")
     momentum: Probability = Field(0.9, description="of SGD")
@@ -87,7 +93,7 @@ class TrainConfig(Section):
         0.5, description="how often a word seen once, without a vector, is trained as unknown"
     )
     threads: int = Field(
-        1, ge=1, description="of torch; more gain little on matrices of these sizes, and share badly"
+        1, ge=1, le=1024, description="of torch; more gain little on matrices of these sizes, and share badly"
     )
     patience: int = Field(
         0, ge=0, description="stop after so many epochs without a better dev score; 0 = never"
@@ -115,18 +121,18 @@ def load_config(path: Path | None, changes: Mapping[str, Any]) -> Config:
             of bounds.
     """
     values = _read_toml(path) if path else {}
-    origin = str(path) if path else "settings"
     for dotted in _dotted_keys(values):
-        _require_known(dotted, origin)
+        _require_known(dotted, str(path))
     for dotted, value in changes.items():
-        _require_known(dotted, "--set")
+        _require_known(dotted, "settings")
         section, _, key = dotted.partition(".")
         values.setdefault(section, {})[key] = value
     try:
-        return TypeAdapter(Config).validate_python(values)
+        return Config.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(map(str, first["loc"][:2]))
+        origin = "settings" if place in changes else path
         raise InputError(f"{origin}: {place} = {first['input']!r} does not fit: {first['msg']}.") from None
 
 
@@ -164,9 +170,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _dotted_keys(values: Mapping[str, Any]) -> Iterator[str]:
     for section, content in values.items():
-        if isinstance(content, dict):
+        if isinstance(content, dict) and content:
             yield from (f"{section}.{key}" for key in content)
-        else:
+        elif section not in Config.model_fields or not isinstance(content, dict):
             yield section
 
 

@@ -51,6 +51,20 @@ def test_values_out_of_bounds_name_the_option(key, value):
         load_config(None, {key: value})
 
 
+def test_tasks_may_be_written_with_commas_and_places_are_named(tmp_path):
+    assert load_config(None, {"data.tasks": "pos,ner"}).data.tasks == ("pos", "ner")
+    path = tmp_path / "c.toml"
+    path.write_text("[train]\nepochs = 3\n")
+    with pytest.raises(InputError, match=r"^settings: train\.epochs"):
+        load_config(path, {"train.epochs": -1})
+    path.write_text("[train]\nlearning_rate = inf\n")
+    with pytest.raises(InputError, match=r"c\.toml: train.learning_rate"):
+        load_config(path, {})
+    path.write_text("[modle]\n")
+    with pytest.raises(InputError, match="no option 'modle'"):
+        load_config(path, {})
+
+
 def test_unreadable_files_are_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.toml: the config cannot be read"):
         load_config(tmp_path / "none.toml", {})

@@ -148,12 +148,16 @@ def test_a_batch_gives_what_its_sentences_give_alone(direction):
             torch.testing.assert_close(state[row], alone_final[way][0])
 
 
-def test_dropout_acts_in_training_only_and_inside_layers_too():
-    encoder = make_encoder(layers=2, layer_dropout=0.5, recurrent_dropout=0.5)
+@pytest.mark.parametrize("place", ["layer_dropout", "recurrent_dropout"])
+def test_dropout_of_the_encoder_acts_in_training_only(place):
+    encoder = make_encoder(layers=2, **{place: 0.5})
     inputs = random_inputs()
     assert torch.equal(encoder(inputs, LENGTHS)[0], encoder(inputs, LENGTHS)[0])
     encoder.train()
     assert not torch.equal(encoder(inputs, LENGTHS)[0], encoder(inputs, LENGTHS)[0])
+
+
+def test_locked_dropout_has_one_mask_for_all_steps():
     masked = locked_dropout(torch.ones(2, 5, 8), 0.5, training=True)
     assert torch.equal(masked, masked[:, :1].expand(-1, 5, -1))
 
@@ -196,6 +200,45 @@ def test_head_losses_equal_their_definitions():
         every = torch.stack([score(row, path) for path in itertools.product(range(3), repeat=length)])
         expected = expected + every.logsumexp(0) - score(row, tuple(tags[row, :length].tolist()))
     torch.testing.assert_close(crf.loss(emissions, tags, mask), expected / 4)
+
+
+@pytest.mark.parametrize("place", ["dropout", "word_dropout", None])
+def test_dropout_of_the_model_acts_in_training_only(place):
+    torch.manual_seed(0)
+    settings = {"hidden_size": 4, "head": "softmax", "dropout": 0.0} | ({place: 0.5} if place else {})
+    model = TaggingModel(ModelConfig.model_validate(settings), NEXT_WORD)
+    batch = toy_batch(1, seed=0)
+    assert torch.equal(model.train().loss(batch), model.loss(batch)) == (place is None)
+    assert torch.equal(model.eval().loss(batch), model.loss(batch))
+
+
+@pytest.mark.parametrize("merge_mode", MERGE_MODES)
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("head", ["crf", "softmax"])
+def test_emissions_leak_nothing(direction, merge_mode, head):
+    """Through the whole model: another next word, another word before, and company in the batch."""
+    torch.manual_seed(0)
+    config = ModelConfig(direction=direction, merge_mode=merge_mode, head=head, hidden_size=4, layers=2)
+    model = TaggingModel(config, NEXT_WORD).eval()
+    table = WordTable(NEXT_WORD)
+
+    def emissions(*sentences: str) -> np.ndarray:
+        return model.emissions(table.batch([table.rows(sentence.split()) for sentence in sentences]))["bit"]
+
+    alone = emissions("w0 w1 w2 w3")[0]
+    in_company = emissions("w3", "w0 w1 w2 w3", "w1 w1 w1 w1 w1 w1 w1")[1, :4]
+    np.testing.assert_allclose(in_company, alone, atol=1e-6)
+    other_end, other_begin = emissions("w0 w1 w2 w0")[0], emissions("w3 w1 w2 w3")[0]
+    sees_right, sees_left = direction != "forward", direction != "backward"
+    for place in range(3):
+        assert np.allclose(alone[place], other_end[place], atol=1e-7) != sees_right
+        assert np.allclose(alone[place + 1], other_begin[place + 1], atol=1e-7) != sees_left
+
+
+def test_characters_that_train_lacks_say_nothing():
+    for characters in ("cnn", "lstm"):
+        model = TaggingModel(ModelConfig(characters=characters), NEXT_WORD)
+        assert not model.words.characters.embedding.weight[:2].any()
 
 
 NEXT_WORD = Vocabulary(

@@ -60,7 +60,7 @@ def configure(**changes: object) -> Config:
 
 def run(config: Config, corpus: Path, dev: Path | None = None) -> tuple[list[EpochRecord], Preparation]:
     preparation = prepare(config, corpus, dev, None)
-    records = list(train(build_model(preparation, config), preparation, config.train))
+    records = list(train(preparation, config))
     return [record for record in records if isinstance(record, EpochRecord)], preparation
 
 
@@ -107,14 +107,17 @@ def test_vectors_reach_the_model(corpus, tmp_path):
     assert model.words.trained.weight[number].tolist() == [1, 2, 3]
     assert preparation.vocabulary.word_id("ZZZ") == len(preparation.vocabulary.words)
     assert model.words.fixed.tolist() == [[4, 5, 6]]
-    assert number not in preparation.unvectored_singletons
+    lonely = tmp_path / "lonely.conll"
+    lonely.write_text("da D O\nko N B-THING\n")
+    found = prepare(config, lonely, None, vectors)
+    assert found.unvectored_singletons == {found.vocabulary.word_id("ko")}
 
 
 def test_the_loop_learns_and_says_what_it_did(corpus, tmp_path):
     dev = write_corpus(tmp_path / "dev.conll", 20, seed=1)
     config = configure(train__epochs=8)
     preparation = prepare(config, corpus, dev, None)
-    records = list(train(build_model(preparation, config), preparation, config.train))
+    records = list(train(preparation, config))
     epochs = [record for record in records if isinstance(record, EpochRecord)]
     steps = [record for record in records if isinstance(record, StepRecord)]
     assert [record.epoch for record in epochs] == list(range(1, 9))
@@ -150,6 +153,59 @@ def test_one_seed_gives_one_model_and_another_seed_another(corpus):
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
+def test_a_run_and_its_caller_do_not_share_random_numbers(corpus):
+    config = configure(train__epochs=1)
+    preparation = prepare(config, corpus, None, None)
+    *_, undisturbed = train(preparation, config)
+    torch.manual_seed(123)
+    expected = torch.rand(3)
+    torch.manual_seed(123)
+    records = train(preparation, config)
+    next(records)
+    assert torch.equal(torch.rand(3), expected)
+    disturbed = [(torch.rand(5), record) for record in records][-1][1]
+    for name, weight in undisturbed.weights.items():
+        assert torch.equal(disturbed.weights[name], weight)
+
+
+def test_the_vocabulary_comes_from_train_only(corpus, tmp_path):
+    dev = tmp_path / "dev.conll"
+    dev.write_text("da D O\nÿolo N B-OTHER\n")
+    vocabulary = prepare(configure(), corpus, dev, None).vocabulary
+    assert vocabulary.word_id("ÿolo") == UNKNOWN
+    assert "ÿ" not in vocabulary.characters
+    assert all("B-OTHER" not in task.tags for task in vocabulary.tasks)
+
+
+def test_the_tokenizer_is_learnt_unless_an_option_is_set(tmp_path):
+    path = tmp_path / "t.conll"
+    path.write_text("Oslo X B-PLACE\n- X O\nbased X O\n\n" * 5)
+    assert prepare(configure(), path, None, None).tokenizer.words("Rome-based") == ["Rome", "-", "based"]
+    whole = configure(data__tokenizer={"split_hyphens": False, "longest": 7})
+    tokenizer = prepare(whole, path, None, None).tokenizer
+    assert tokenizer.words("Rome-based") == ["Rome-based"]
+    assert tokenizer.longest == 7
+    for wrong in ({"split_hyphen": True}, {"split_hyphens": 3}):
+        with pytest.raises(InputError, match=r"data\.tokenizer: split_hyphen"):
+            prepare(configure(data__tokenizer=wrong), path, None, None)
+
+
+def test_the_schedule_reaches_the_optimizer(corpus):
+    config = configure(train__optimizer="sgd", train__schedule="inverse_time", train__decay=1.0)
+    epochs, _ = run(config, corpus)
+    rate = config.train.learning_rate
+    assert [record.learning_rate for record in epochs] == pytest.approx([rate, rate / 2, rate / 3])
+
+
+def test_clipping_and_momentum_reach_the_optimizer(corpus):
+    config = configure(train__optimizer="sgd", train__clip=1e-9, train__epochs=1)
+    epochs, preparation = run(config, corpus)
+    model = build_model(preparation, config)
+    for name, weight in model.state_dict().items():
+        torch.testing.assert_close(epochs[0].weights[name], weight, atol=1e-6, rtol=0.0)
+    assert make_optimizer(model, config.train).param_groups[0]["momentum"] == config.train.momentum
+
+
 def test_patience_ends_a_run_that_no_longer_gains(corpus):
     config = configure(train__epochs=50, train__patience=2, train__learning_rate=1e-9)
     epochs, _ = run(config, corpus, corpus)
@@ -161,10 +217,9 @@ def test_singletons_are_also_trained_as_unknown(tmp_path):
     path.write_text("da D O\nko N B-THING\n\nda D O\nmo N B-THING\n")
     config = configure(train__epochs=4, train__singleton_unknown=0.9, train__batch_size=1)
     preparation = prepare(config, path, None, None)
-    model = build_model(preparation, config)
-    before = model.words.trained.weight[UNKNOWN].detach().clone()
-    list(train(model, preparation, config.train))
-    assert not torch.equal(model.words.trained.weight[UNKNOWN], before)
+    before = build_model(preparation, config).words.trained.weight[UNKNOWN].detach()
+    *_, last = train(preparation, config)
+    assert not torch.equal(last.weights["words.trained.weight"][UNKNOWN], before)
     kept = prepare(configure(train__singleton_unknown=0.0), path, None, None)
     assert len(kept.unvectored_singletons) == 2  # ko and mo, but not da
 
@@ -230,8 +285,10 @@ def test_the_average_follows_its_definition_and_swaps_back():
 
 
 def test_the_average_is_what_is_scored_and_saved(corpus):
-    config = configure(train__ema=0.9, train__epochs=1)
-    preparation = prepare(config, corpus, None, None)
-    model = build_model(preparation, config)
-    (record,) = [r for r in train(model, preparation, config.train) if isinstance(r, EpochRecord)]
-    assert not torch.equal(record.weights["heads.0.projection.weight"], model.heads[0].projection.weight)
+    plain, _ = run(configure(train__epochs=1), corpus)
+    averaged, preparation = run(configure(train__epochs=1, train__ema=0.9), corpus)
+    assert plain[0].loss == averaged[0].loss  # the same weights were trained
+    name = "heads.0.projection.weight"
+    first = build_model(preparation, configure()).state_dict()[name]
+    distance = torch.linalg.vector_norm(plain[0].weights[name] - first)
+    assert 0 < torch.linalg.vector_norm(averaged[0].weights[name] - first) < distance

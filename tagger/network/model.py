@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,45 +71,44 @@ class TaggingModel(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """For each task the emissions (B, T, C) of a batch; meaningless beyond a sentence's end."""
-        words = _tensor(batch.words)
+        words = self._tensor(batch.words)
         if self.training and self.config.word_dropout:
-            is_dropped = torch.rand(words.shape) < self.config.word_dropout
+            is_dropped = torch.rand(words.shape, device=words.device) < self.config.word_dropout
             words = words.masked_fill(is_dropped & (words > UNKNOWN), UNKNOWN)
-        vectors = self.words(
-            words, _tensor(batch.casing), _tensor(batch.characters), _tensor(batch.word_lengths)
-        )
-        inputs = F.embedding(_tensor(batch.positions), vectors)  # (B, T, D)
+        shapes = (batch.casing, batch.characters, batch.word_lengths)
+        vectors = self.words(words, *map(self._tensor, shapes))
+        inputs = F.embedding(self._tensor(batch.positions), vectors)  # (B, T, D)
         inputs = F.dropout(inputs, self.config.dropout, self.training)
-        encoded, _ = self.encoder(inputs, _tensor(batch.lengths))
+        encoded, _ = self.encoder(inputs, self._tensor(batch.lengths))
         encoded = F.dropout(encoded, self.config.dropout, self.training)
         return {task.name: head(encoded) for task, head in zip(self.tasks, self.heads, strict=True)}
 
     def loss(self, batch: Batch) -> Tensor:
         """Negative log-likelihood of the batch's tags, summed over tasks, averaged over sentences."""
-        mask = torch.from_numpy(batch.mask)
+        mask = self._tensor(batch.mask)
         emissions = self(batch)
-        total = torch.zeros(())
+        total = torch.zeros((), device=mask.device)
         for task, head in zip(self.tasks, self.heads, strict=True):
             assert isinstance(head, Head)
-            total = total + head.loss(emissions[task.name], _tensor(batch.tags[task.name]), mask)
+            total = total + head.loss(emissions[task.name], self._tensor(batch.tags[task.name]), mask)
         return total
 
     @torch.inference_mode()
     def emissions(self, batch: Batch) -> dict[str, NDArray[np.float32]]:
         """For each task the emissions (B, T, C) as numpy arrays; call in evaluation mode."""
-        return {name: scores.numpy() for name, scores in self(batch).items()}
+        return {name: scores.cpu().numpy() for name, scores in self(batch).items()}
 
     def transitions(self) -> Mapping[str, Transitions]:
         """For each task the scores of tag after tag, with what the scheme forbids at minus infinity."""
         found = {}
         for task, head in zip(self.tasks, self.heads, strict=True):
             assert isinstance(head, Head)
-            transitions = Transitions(*(scores.numpy().copy() for scores in head.transitions()))
+            transitions = Transitions(*(scores.cpu().numpy().copy() for scores in head.transitions()))
             found[task.name] = (
                 constrain(transitions, *task.allowed()) if self.config.constrain else transitions
             )
         return found
 
-
-def _tensor(array: NDArray[np.int64]) -> Tensor:
-    return torch.from_numpy(array)
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        """An array of a batch, on the device where the weights are."""
+        return torch.from_numpy(array).to(self.words.trained.weight.device)

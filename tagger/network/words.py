@@ -9,9 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tagger.features.vocab import PADDING, UNKNOWN
 from tagger.network.encoder import Encoder
 
 Characters = Literal["cnn", "lstm", "none"]
+
+
+def embed_characters(alphabet: int, size: int) -> nn.Embedding:
+    """Vectors of characters; padding and the unknown character, which train never shows, have zeros."""
+    embedding = nn.Embedding(alphabet, size, padding_idx=PADDING)
+    bound = math.sqrt(3.0 / size)
+    nn.init.uniform_(embedding.weight[1:].detach(), -bound, bound)
+    embedding.weight.detach()[UNKNOWN] = 0.0
+    return embedding
 
 
 class CharacterCnn(nn.Module):
@@ -28,9 +38,7 @@ class CharacterCnn(nn.Module):
         super().__init__()
         self.output_size = filters
         self.width = width
-        self.embedding = nn.Embedding(alphabet, size, padding_idx=0)
-        bound = math.sqrt(3.0 / size)
-        nn.init.uniform_(self.embedding.weight[1:].detach(), -bound, bound)
+        self.embedding = embed_characters(alphabet, size)
         # As one matrix on unfolded characters: several times faster on a CPU than nn.Conv1d for short words.
         self.filters = nn.Linear(size * width, filters)
 
@@ -57,9 +65,7 @@ class CharacterLstm(nn.Module):
     def __init__(self, alphabet: int, size: int, hidden_size: int) -> None:
         super().__init__()
         self.output_size = 2 * hidden_size
-        self.embedding = nn.Embedding(alphabet, size, padding_idx=0)
-        bound = math.sqrt(3.0 / size)
-        nn.init.uniform_(self.embedding.weight[1:].detach(), -bound, bound)
+        self.embedding = embed_characters(alphabet, size)
         self.encoder = Encoder(size, hidden_size)
 
     def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:

@@ -118,10 +118,10 @@ def _unwrapped(text: str, start: int, end: int, starts: list[int]) -> list[int]:
 
 
 def _is_full(line: str, following: str, width: int) -> bool:
+    if following[0].islower() and not line.endswith((".", "!", "?", ":", ";")):
+        return " " in line or 2 * len(line) > width
     if width < _NARROWEST:
         return False
-    if following[0].islower():
-        return 2 * len(line) > width
     return len(line) + 1 + len(following.split(None, 1)[0]) > width
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
 from torch import Tensor
 
 from tagger.config import Config, TrainConfig
@@ -75,20 +74,20 @@ class EpochRecord:
 
 
 def build_model(preparation: Preparation, config: Config) -> TaggingModel:
-    """The network with its first weights, which depend on the seed alone."""
-    set_seed(config.train.seed)
+    """The network with its first weights, which depend on the seed alone; torch's random numbers go on."""
+    torch.manual_seed(config.train.seed)
     return TaggingModel(config.model, preparation.vocabulary, preparation.vectors)
 
 
-def train(
-    model: TaggingModel, preparation: Preparation, config: TrainConfig
-) -> Iterator[StepRecord | EpochRecord]:
-    """Train a model in place.
+def train(preparation: Preparation, config: Config) -> Iterator[StepRecord | EpochRecord]:
+    """Build a model and train it; data, config and seed alone decide what comes out.
+
+    torch's random numbers and its number of threads are the run's own while it works, and the caller's again
+    while it is suspended at a record.
 
     Args:
-        model: The network, as ``build_model`` makes it.
         preparation: The data.
-        config: How to train.
+        config: The model and how to train it.
 
     Yields:
         A record after every step and after every epoch.
@@ -96,18 +95,28 @@ def train(
     Raises:
         InputError: The loss left the numbers, as it does when steps are too large.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(config.threads)
-    try:
-        yield from _train(model, preparation, config)
-    finally:
-        torch.set_num_threads(threads)
+    records = _train(preparation, config)
+    state = None
+    while True:
+        callers_state, callers_threads = torch.get_rng_state(), torch.get_num_threads()
+        torch.set_num_threads(config.train.threads)
+        if state is not None:
+            torch.set_rng_state(state)
+        try:
+            record = next(records, None)
+        finally:
+            state = torch.get_rng_state()
+            torch.set_rng_state(callers_state)
+            torch.set_num_threads(callers_threads)
+        if record is None:
+            return
+        yield record
 
 
-def _train(
-    model: TaggingModel, preparation: Preparation, config: TrainConfig
-) -> Iterator[StepRecord | EpochRecord]:
-    accelerator = Accelerator(cpu=True)
+def _train(preparation: Preparation, configuration: Config) -> Iterator[StepRecord | EpochRecord]:
+    config = configuration.train
+    model = build_model(preparation, configuration)
+    accelerator = Accelerator()
     optimizer = make_optimizer(model, config)
     model, optimizer = accelerator.prepare(model, optimizer)
     average = WeightAverage(model, config.ema) if config.ema else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from tagger.config import Config
 from tagger.corpus.files import read_sentences
 from tagger.corpus.tags import count_repairs, find_scheme
+from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints, WordTable
 from tagger.features.vectors import Vectors, read_vectors
 from tagger.features.vocab import Vocabulary, build_vocabulary
@@ -87,6 +89,8 @@ def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None)
         lowercase=config.model.lowercase,
         fold_digits=config.model.fold_digits,
     )
+    tokenizer = _choose_tokenizer(config, sentences)
+    dev_sentences = _read(config, dev) if dev else None  # before the vectors, whose reading takes a while
     found = None
     if vectors:
         words = vocabulary.word_ids
@@ -100,14 +104,26 @@ def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None)
         vocabulary=vocabulary,
         unvectored_singletons=singletons,
         vectors=found,
-        tokenizer=learn_convention(sentences),
+        tokenizer=tokenizer,
         train=_encode(sentences, schemes, table, mode=config.data.broken_tags, with_tags=True),
-        dev=_prepare_dev(config, dev, table) if dev else None,
+        dev=_encode_dev(config, dev_sentences, table) if dev_sentences else None,
     )
 
 
-def _prepare_dev(config: Config, path: Path, table: WordTable) -> Part:
-    sentences = _read(config, path)
+def _choose_tokenizer(config: Config, sentences: Sequence[Sentence]) -> Tokenizer:
+    learnt = learn_convention(sentences)
+    wished = config.data.tokenizer
+    known = learnt.settings()
+    for name, value in wished.items():
+        if name not in known or type(value) is not type(known[name]):
+            options = ", ".join(f"{key} = {json.dumps(setting)}" for key, setting in known.items())
+            raise InputError(
+                f"data.tokenizer: {name} = {value!r} is none of its options; they are {options}."
+            )
+    return Tokenizer(**{**known, **wished})  # type: ignore[arg-type]
+
+
+def _encode_dev(config: Config, sentences: Sequence[Sentence], table: WordTable) -> Part:
     schemes = {
         task.name: find_scheme(sentences, task.name, has_spans=task.scheme is not None)
         for task in table.vocabulary.tasks

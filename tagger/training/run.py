@@ -14,7 +14,7 @@ from tagger.config import Config
 from tagger.errors import InputError
 from tagger.training.card import CURVES, write_card
 from tagger.training.curves import draw_curves
-from tagger.training.loop import EpochRecord, StepRecord, build_model, train
+from tagger.training.loop import EpochRecord, StepRecord, train
 from tagger.training.preparation import Part, Preparation, prepare
 
 METRICS = "metrics.jsonl"
@@ -87,7 +87,7 @@ def _train(
 ) -> Generator[StepRecord | EpochRecord, None, None]:
     """Train, save what is to be kept, and add each epoch to ``epochs``."""
     seconds = drawn = 0.0
-    for record in train(build_model(preparation, config), preparation, config.train):
+    for record in train(preparation, config):
         if isinstance(record, EpochRecord):
             seconds += record.seconds
             if record.weights is not None:
