@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.corpus.columns import parse_columns
+from tagger.corpus.columns import choose_columns, parse_columns
 from tagger.corpus.conll import read_conll, write_conll
 from tagger.corpus.tags import find_scheme
 from tagger.errors import InputError
@@ -60,6 +60,13 @@ def test_columns_by_number():
 def test_impossible_columns(spec, message):
     with pytest.raises(InputError, match=message):
         parse_columns(spec)
+
+
+@pytest.mark.parametrize("spec", [None, FOUR])
+@pytest.mark.parametrize("task", ["token", ""])
+def test_impossible_tasks(spec, task):
+    with pytest.raises(InputError, match=f"cannot be called '{task}'"):
+        choose_columns(spec, (task,))
 
 
 # CoNLL columns
@@ -185,6 +192,20 @@ def test_comments_and_tokens_that_begin_with_a_number_sign(write, separator):
     assert sentences[2].comments == ("# newpar id", "# key = value", "# global.columns here")
 
 
+def test_comments_with_as_many_fields_as_the_tokens(write):
+    """The layout of MultiCoNER (Malmasi et al. 2022) and comments without an equals sign."""
+    comments = ("# id 0a1b-22\tdomain=en", "# sent_id 7 8", "# text Oslo grows")
+    content = "\n".join(comments) + "\nOslo _ _ B-LOC\n\n# # _ B-NP\n5 _ _ O\n"
+    first, second = read_conll(write(content))
+    assert first.tokens == ("Oslo",)
+    assert first.comments == comments
+    assert second.tokens == ("#", "5")
+    assert second.comments == ()
+    (tabbed,) = read_conll(write("# id 7\tdomain=en\n# # B-NP\n#\tB-NP\n5\tI-NP\n"))
+    assert tabbed.tokens == ("#", "5")
+    assert written([first], columns=("a", "b", "ner")).endswith("\n".join(comments) + "\nOslo _ _ B-LOC\n\n")
+
+
 def test_comments_that_start_documents(write):
     content = "# newdoc id = 1\na O\n\n# newdoc\nb O\n\n#begin document (c)\nc O\n\n#end document\n\nd O\n"
     sentences = list(read_conll(write(content)))
@@ -214,6 +235,8 @@ def test_text_comment_gives_text_and_offsets(write):
         ("a O\n", {"columns": "token=0,ner=2"}, r"sample\.conll:1: there is no column 2 for ner"),
         ("a O\n", {"columns": "token=-3,ner=1"}, "there is no column -3 for token"),
         (b"a O\nb\xe9 O\n", {}, r"sample\.conll:2: byte 2 of the line \(0xe9\) is not UTF-8"),
+        (b"a O\nb O\rc O\n", {}, r"sample\.conll:2: .*carriage return.*; convert the line ends"),
+        (b"a O\r\rb O\r", {}, r"sample\.conll:1: .*carriage return"),
         (b"\xef\xbb\xbf\xe9 O\n", {}, r"sample\.conll:1: byte 1 "),
         (gzip.compress(b"a O\n" * 99)[:-9], {}, r"sample\.conll: the gzip data are damaged"),
         ("1\ta\t_\tX\t_\t_\t0\t_\t_\t_\n", {}, r"sample\.conll:1: this looks like CoNLL-U"),

@@ -147,6 +147,13 @@ def test_a_large_binary_file_is_read_across_its_buffers(tmp_path):
     assert np.array_equal(np.stack([found.trained[f"w{n}"] for n in range(5000)]), matrix)
 
 
+def test_a_binary_file_may_hold_line_ends_and_letters_in_its_values(tmp_path):
+    path = tmp_path / "v.bin"
+    path.write_bytes(b"2 2\nthe \nabc" + struct.pack("<f", 0.5) + b"of abcd" + struct.pack("<f", 2.0))
+    found = read_vectors(path, {"the", "of"}, limit=0)
+    assert {word: row[1] for word, row in found.trained.items()} == {"the": 0.5, "of": 2.0}
+
+
 def test_one_form_of_a_word_wins_and_the_limit_holds(tmp_path):
     path = tmp_path / "v.txt"
     path.write_text("Apple 1 1\nAPPLE 2 2\napple 3 3\nPear 4 4\npear 5 5\nplum 6 6\nplum 7 7\nfig 8 8\n")
@@ -165,10 +172,42 @@ def test_a_cased_word_takes_the_vector_of_its_lower_case_form(tmp_path):
     assert found.fixed_words == ("leeds", "bath")
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_word(tmp_path):
+    path = tmp_path / "v.txt"
+    for content in ("the 1 1\nof 2 2\n", "2 2\nthe 1 1\nof 2 2\n"):
+        path.write_text(content, encoding="utf-8-sig")
+        found = read_vectors(path, {"the"}, limit=10)
+        assert found.trained["the"].tolist() == [1, 1]
+        assert found.fixed_words == ("of",)
+
+
+def test_fixed_vectors_are_clipped_to_half_precision(tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_text("the 1e5 -1e5\nof 1e5 -1e5\n")
+    found = read_vectors(path, {"the"}, limit=1)
+    assert found.trained["the"].tolist() == [1e5, -1e5]
+    assert found.fixed.tolist() == [[65504, -65504]]
+
+
+def test_only_repetitions_of_kept_words_are_counted(tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_text("the 1 1\nof 2 2\nto 3 3\nto 4 4\nof 5 5\nthe 6 6\n")
+    found = read_vectors(path, {"the"}, limit=1)
+    assert found.trained["the"].tolist() == [1, 1]
+    assert found.fixed.tolist() == [[2, 2]]
+    assert found.duplicates == 2
+    assert read_vectors(path, set(), limit=0).fixed_words == ()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "empty"),
+        ("3 2\na 1 2\nb 1 2\n", r"v\.txt: the first line says 3 vectors, but 2 follow"),
+        ("1 2\na 1 2\nb 1 2\n", r"v\.txt: the first line says 1 vectors, but 2 follow"),
+        ("2 2\na 1\nb 1 2\n", r"v\.txt:2: expected a word and 2 values"),
+        ("2 3\né 1 x 2\nb 1 2 ñ\n", r"v\.txt:2: expected a word and 3 values"),
+        ("2 2\n", r"v\.txt:2: expected a word and 2 values"),
         ("a 1 2\nb 1\n", r"v\.txt:2: expected a word and 2 values"),
         ("a 1 2\nb 1 2 3\n", r"v\.txt:2: expected a word and 2 values"),
         ("a 1 2\nb 1 nan\n", r"v\.txt:2: .*not a finite number"),

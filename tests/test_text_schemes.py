@@ -12,6 +12,7 @@ from tagger.errors import InputError
 from tagger.text.schemes import (
     SCHEMES,
     allowed_transitions,
+    belongs_to,
     convert_tags,
     detect_scheme,
     is_span_tag,
@@ -78,6 +79,13 @@ def test_names(name, canonical):
 def test_unknown_name_offers_the_nearest():
     with pytest.raises(InputError, match=r"'BILOX'.*BILOU"):
         normalise_scheme("BILOX")
+
+
+def test_tags_that_a_scheme_has():
+    assert [belongs_to(tag, "BIO") for tag in ("O", "B-PER", "I", "E-PER", "NN")] == [True] * 3 + [False] * 2
+    for tag in ("O", "B-PER"):
+        with pytest.raises(InputError, match="no tag scheme 'XYZ'"):
+            belongs_to(tag, "XYZ")
 
 
 def test_split_tag_at_the_first_hyphen():

@@ -194,6 +194,8 @@ HOSTILE = [
         "a-a.",
         "1.",
         "1/",
+        "a1.",
+        "a1.2",
         "+1",
         "$",
         "...",
@@ -245,3 +247,17 @@ def test_hostile_text_is_read_in_linear_time(convention: Tokenizer, tail: str) -
         text = unit * (20_000 // len(unit)) + tail
         found = "".join(token for sentence in convention.tokenize(text) for token in sentence.tokens)
         assert found == "".join(c for c in text if not c.isspace() and c not in "\x00") or "\u200d" in unit
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("Dr. Moss went to Hull\non May 4.", 1),
+        ("I saw the woman\nwho lives here.", 1),
+        ("milk\nbread\neggs", 3),
+        ("The train left.\nthe bus did not", 2),
+        ("News in brief\nRain floods Hull", 2),
+    ],
+)
+def test_narrow_lines_go_on_before_a_small_letter(text, sentences):
+    assert len(sentence_ranges(text)) == sentences

@@ -62,9 +62,14 @@ def choose_columns(spec: str | None, tasks: Sequence[str]) -> Columns:
     """Return the columns to read; where none are said, the token is the first and the task's tag the last.
 
     Raises:
-        InputError: If the list cannot be read, if a task is not among its columns, or if there are several
-            tasks and no list.
+        InputError: If the list cannot be read, if a task is not among its columns, if one has no name or is
+            called ``token``, or if there are several tasks and no list.
     """
+    for task in tasks:
+        if task in ("", TOKEN):
+            raise InputError(
+                f"A task cannot be called {task!r}; give the name of a column of tags, like ner."
+            )
     if spec is None:
         if len(tasks) > 1:
             example = ",".join((TOKEN, *tasks))

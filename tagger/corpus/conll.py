@@ -20,7 +20,8 @@ _BORDER_LINE = re.compile(rf"{BORDER}(?:[ \t]|$)")
 _NEW_DOCUMENT = re.compile(r"# +newdoc(?: |$)|#begin document\b")
 # What is a comment even if it has as many fields as a line of the file: "# sent_id = 7", "# newpar".
 _KNOWN_COMMENT = re.compile(
-    r"# *[\w.:-]+ +=(?: |$)|# +(?:newdoc|newpar|global\.columns)(?: |$)|#(?:begin|end) document"
+    r"# *[\w.:-]+ +=(?: |$)|# +(?:newdoc|newpar|global\.columns|id|sent_id|text)(?: |$)"
+    r"|#(?:begin|end) document"
 )
 _SEPARATORS = re.compile(r"[ \t]+")
 _PART_OF_SPEECH = ("pos", "upos", "xpos")
@@ -35,12 +36,13 @@ def read_conll(
 
     Columns are separated by tabs if the first line of data holds one (then tokens may hold spaces), else by
     runs of blanks. All lines have as many columns as the first. UTF-8, with or without byte order mark,
-    gzip, any line ends. A line of white space ends a sentence.
+    gzip, line ends of Unix or Windows. A line of white space ends a sentence.
 
     Before a sentence's first token two kinds of lines are no tokens. ``-DOCSTART-`` is a border between
     documents, and so is a comment that begins ``# newdoc`` or ``#begin document``; the first sentence of a
     file always starts one. A line that begins with ``#`` is a comment if it has not as many fields as the
-    lines of data, or if it reads ``# key = value``, ``# newdoc``, ``# newpar``, ``# global.columns``,
+    lines of data or not their separator (a tab in a file of blanks), or if it reads ``# key = value``,
+    ``# id …``, ``# sent_id …``, ``# text …``, ``# newdoc``, ``# newpar``, ``# global.columns``,
     ``#begin document`` or ``#end document``; else its token begins with ``#`` (``# # B-NP``). After a
     sentence's first token every line is a token.
 
@@ -243,6 +245,8 @@ def _split(line: str, is_tabbed: bool) -> list[str]:
 def _is_comment(line: str, count: int, is_tabbed: bool) -> bool:
     if not line.startswith("#"):
         return False
+    if "\t" in line.rstrip(" \t") and not is_tabbed:  # a tabbed file's comment without tabs has one field
+        return True
     return len(_split(line, is_tabbed)) != count or _KNOWN_COMMENT.match(line) is not None
 
 

@@ -1,4 +1,4 @@
-"""Files as numbered lines of text, whatever their packing and line ends."""
+"""Files as numbered lines of text, whatever their packing, with line ends of Unix or Windows."""
 
 from __future__ import annotations
 
@@ -23,14 +23,21 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
         The line's number, counted from 1, and the line without its end.
 
     Raises:
-        InputError: If the file is missing, a folder, unreadable, damaged, or not UTF-8 (with line and byte).
+        InputError: If the file is missing, a folder, unreadable, damaged, or not UTF-8 (with line and byte);
+            if a line holds a carriage return, as with the line ends of old Macs.
     """
     try:
         with Path(path).open("rb") as file:
             is_packed = file.peek(2).startswith(_GZIP_MAGIC)  # peek, not seek: the file may be a pipe
             for number, raw in enumerate(gzip.GzipFile(fileobj=file) if is_packed else file, 1):
                 line = raw.removeprefix(_BOM) if number == 1 else raw
-                yield number, line.decode().rstrip("\r\n")
+                text = line.decode().rstrip("\r\n")
+                if "\r" in text:
+                    raise InputError(
+                        f"{path}:{number}: there is a carriage return inside the line; convert the line ends "
+                        "to line feeds, for instance with mac2unix."
+                    )
+                yield number, text
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}:{number}: byte {error.start + 1} of the line (0x{error.object[error.start]:02x}) is not "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import math
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 
 from tagger.errors import InputError
 
+_LARGEST = np.finfo(np.float16).max
+
 Rows = Iterator[tuple[str, NDArray[np.float32]]]
 
 
@@ -25,9 +29,9 @@ class Vectors:
     Attributes:
         trained: Vectors of words of the train part, each of shape (D,), by the form they are looked up under.
         fixed_words: N further words of the file, in its order (the usual files begin with the frequent ones).
-        fixed: (N, D) float16 vectors of ``fixed_words``.
+        fixed: (N, D) float16 vectors of ``fixed_words``; larger values are clipped to the type's range.
         size: D.
-        duplicates: How many rows of the file repeated a word and were left out.
+        duplicates: How many rows of the file repeated a word that was kept, and were left out.
     """
 
     trained: dict[str, NDArray[np.float32]]
@@ -58,7 +62,7 @@ def read_vectors(
     choice = _Choice(words, limit, normalise)
     for word, values in _rows(path, choice.wants):
         choice.keep(word, values)
-    if not choice.seen:
+    if choice.is_empty:
         raise InputError(f"{path}: the vectors file is empty; give a GloVe, word2vec or fastText file.")
     fixed = list(choice.fixed.values())
     return Vectors(
@@ -89,33 +93,34 @@ class _Choice:
         self.words = words
         self.limit = limit
         self.normalise = normalise
-        self.seen: set[str] = set()
+        self.is_empty = True
+        self.kept: set[str] = set()
         self.duplicates = 0
         self.size = 0
         self.trained: dict[str, NDArray[np.float32]] = {}
         self.fixed: dict[str, NDArray[np.float16]] = {}
 
     def wants(self, word: str) -> bool:
-        """Whether this row's values are needed; called once a row, in the order of the file."""
-        if word in self.seen:
-            self.duplicates += 1
-            return False
-        self.seen.add(word)
-        form = self.normalise(word)
-        return form in self.words or form in self.fixed or len(self.fixed) < self.limit
+        """Whether this row's values are needed; called for every row of the file."""
+        self.is_empty = False
+        return self._has_place(self.normalise(word))
 
     def keep(self, word: str, values: NDArray[np.float32]) -> None:
         """Take a wanted row in, unless its form is there already and better written."""
         form = self.normalise(word)
         self.size = len(values)
-        if form in self.words:
-            if form == word or form not in self.trained:
-                self.trained[form] = values
-        elif form in self.fixed:
-            if form == word:
-                self.fixed[form] = values.astype(np.float16)
-        elif len(self.fixed) < self.limit:
-            self.fixed[form] = values.astype(np.float16)
+        if word in self.kept:
+            self.duplicates += 1
+        elif self._has_place(form):  # the limit may have been reached since the row was wanted
+            self.kept.add(word)
+            if form in self.words:
+                if form == word or form not in self.trained:
+                    self.trained[form] = values
+            elif form == word or form not in self.fixed:
+                self.fixed[form] = np.clip(values, -_LARGEST, _LARGEST).astype(np.float16)
+
+    def _has_place(self, form: str) -> bool:
+        return form in self.words or form in self.fixed or len(self.fixed) < self.limit
 
 
 def _rows(path: Path, wants: Callable[[str], bool]) -> Rows:
@@ -124,23 +129,44 @@ def _rows(path: Path, wants: Callable[[str], bool]) -> Rows:
             is_gzip = raw.read(2) == b"\x1f\x8b"
         with gzip.open(path, "rb") if is_gzip else path.open("rb") as file:
             yield from _parse(path, cast(BinaryIO, file), wants)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: the vectors cannot be read ({error}); check the path.") from None
 
 
 def _parse(path: Path, file: BinaryIO, wants: Callable[[str], bool]) -> Rows:
-    first = file.readline()
+    first = file.readline().removeprefix(codecs.BOM_UTF8)
     header = first.split()
     if len(header) == 2 and all(part.isdigit() for part in header):
         count, size = int(header[0]), int(header[1])
         second = file.readline()
         if _is_text_row(second, size):
-            yield from _parse_text(path, chain([second], file), size, 2, wants)
-        else:
-            yield from _parse_binary(path, file, second, count, size, wants)
+            yield from _parse_text(path, _counted(path, chain([second], file), count), size, 2, wants)
+            return
+        # A row of float32 values is at least so long, and as good as never readable.
+        start = second + file.read(4 * size) + file.readline()
+        if _is_printable(start):
+            raise InputError(f"{path}:2: expected a word and {size} values, as the first line says.")
+        yield from _parse_binary(path, file, start, count, size, wants)
     else:
         lines = chain([first] if first else [], file)
         yield from _parse_text(path, lines, len(first.rstrip().split(b" ")) - 1, 1, wants)
+
+
+def _counted(path: Path, lines: Iterable[bytes], count: int) -> Iterator[bytes]:
+    """Pass rows on, and refuse a file that holds more or fewer of them than its first line says."""
+    found = 0
+    for line in lines:
+        found += not line.isspace()
+        yield line
+    if found != count:
+        raise InputError(f"{path}: the first line says {count} vectors, but {found} follow; get it again.")
+
+
+def _is_printable(start: bytes) -> bool:
+    try:
+        return all(character.isprintable() or character.isspace() for character in start.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _is_text_row(line: bytes, size: int) -> bool:

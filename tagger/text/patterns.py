@@ -63,7 +63,7 @@ def token_pattern(
     mark = _marks()
     apostrophe = rf"{_APOSTROPHE}(?!{_CLITIC})" if split_clitics else _APOSTROPHE
     inner = rf"(?:{apostrophe}{'' if split_slashes else '|/'})(?={_LETTER})"
-    rest = rf"(?:{_WORD}++|{mark}++|{inner})*+"
+    rest = rf"(?:{_WORD}++|{mark}++|{inner}|(?<=\d)\.(?=\d))*+"  # the last for "v1.2.3"
     # What whole hyphens let follow a word, a number or an acronym: "-based", "-U.S.", "-1.5".
     part = rf"(?:(?:{_LETTER}\.){{2,}}+|{_WORD}(?:{_WORD}++|{mark}++|[.,/]\d|{inner})*+)"
     more = "" if split_hyphens else rf"(?:{_HYPHEN}{part})*+"

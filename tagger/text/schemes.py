@@ -124,7 +124,7 @@ def belongs_to(tag: str, scheme: str) -> bool:
     Raises:
         InputError: If there is no such scheme.
     """
-    return tag == "O" or (is_span_tag(tag) and split_tag(tag)[0] in _RULES[normalise_scheme(scheme)].prefixes)
+    return _belongs(tag, normalise_scheme(scheme))
 
 
 def violations(tags: Sequence[str], scheme: str) -> list[int]:

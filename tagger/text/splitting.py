@@ -100,7 +100,7 @@ def _unwrapped(text: str, start: int, end: int, starts: list[int]) -> list[int]:
     A program that wraps lines breaks where the next word does not fit. If at least half of the breaks around
     a line are such places, the lines are wrapped there, and only the other breaks are boundaries; if fewer
     are, the lines are headlines or a list, and every break is one. Hands break lines less strictly, so a line
-    of more than half the width before a small letter counts too.
+    of several words, or of more than half the width, that ends in no mark before a small letter counts too.
     """
     lines = [text[a:b].rstrip() for a, b in pairwise([start, *starts, end])]
     # A line of one long word (an address) says nothing about the width.
@@ -119,7 +119,7 @@ def _unwrapped(text: str, start: int, end: int, starts: list[int]) -> list[int]:
 
 def _is_full(line: str, following: str, width: int) -> bool:
     if following[0].islower() and not line.endswith((".", "!", "?", ":", ";")):
-        return " " in line or 2 * len(line) > width
+        return " " in line or 2 * len(line) > max(width, _NARROWEST)
     if width < _NARROWEST:
         return False
     return len(line) + 1 + len(following.split(None, 1)[0]) > width

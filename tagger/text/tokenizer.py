@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from tagger.errors import InputError
@@ -20,11 +21,12 @@ from tagger.text.splitting import Newlines, sentence_ranges
 class Tokenizer:
     """A convention of cutting text into tokens and sentences.
 
-    URLs, e-mail addresses, host and file names, numbers, dates, times, abbreviations, acronyms, emoji,
-    smileys, hashtags, mentions and runs of one punctuation mark are one token each; brackets, quotes and
-    other punctuation stand alone. Combining marks stay with their letters. Chinese, Japanese (Han and Kana),
-    Thai, Lao, Khmer and Burmese are cut into single characters, each with its combining marks. Every
-    character but white space, controls and invisible format characters is in some token.
+    URLs, e-mail addresses, host and file names, numbers, versions (``v1.2.3``), dates, times, abbreviations,
+    acronyms, emoji, smileys, hashtags, mentions and runs of one punctuation mark are one token each;
+    brackets, quotes and other punctuation stand alone. Combining marks stay with their letters. Chinese,
+    Japanese (Han and Kana), Thai, Lao, Khmer and Burmese are cut into single characters, each with its
+    combining marks. Every character but white space, controls and invisible format characters is in some
+    token.
 
     Attributes:
         split_hyphens: ``U.S.-based`` is three tokens. Affixes (``e-mail``), dates and telephone numbers stay
@@ -73,7 +75,7 @@ class Tokenizer:
             text: A document or a part of one.
             start: Position of the text's first character in the document; it is added to every offset.
         """
-        find = self._pattern().finditer
+        find = _pattern(self).finditer
         span = re.Match.span
         sentences = []
         for first, last in sentence_ranges(text, newlines=self.newlines):
@@ -92,25 +94,17 @@ class Tokenizer:
 
     def words(self, text: str) -> list[str]:
         """Return the tokens of a text, taken as one sentence."""
-        return self._pattern().findall(text)
+        return _pattern(self).findall(text)
 
     def settings(self) -> dict[str, bool | str | int]:
         """Return the options as JSON can hold them; ``Tokenizer(**settings)`` is the same tokenizer."""
         return dataclasses.asdict(self)
 
-    def _pattern(self) -> re.Pattern[str]:
-        return token_pattern(
-            split_hyphens=self.split_hyphens,
-            split_slashes=self.split_slashes,
-            split_clitics=self.split_clitics,
-            split_bare_clitics=self.split_bare_clitics,
-            split_fused=self.split_fused,
-            split_currency=self.split_currency,
-            split_percent=self.split_percent,
-            split_units=self.split_units,
-            split_numbering=self.split_numbering,
-            split_final_stop=self.split_final_stop,
-        )
+
+@lru_cache(maxsize=16)
+def _pattern(tokenizer: Tokenizer) -> re.Pattern[str]:
+    names = [field.name for field in dataclasses.fields(tokenizer) if field.name.startswith("split_")]
+    return token_pattern(**{name: getattr(tokenizer, name) for name in names})
 
 
 def _cut(sentence: Sentence, length: int) -> Iterator[Sentence]:
