@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,15 @@ from safetensors.numpy import save
 from tagger.config import Config
 from tagger.errors import InputError
 from tagger.features.vocab import Vocabulary
+from tagger.text.tokenizer import Tokenizer
 
 FORMAT = "tagger"
 FORMAT_VERSION = 1
 # In the order in which they are moved into place: config.json last.
 FILES = ("model.safetensors", "vocab.json", "metrics.json", "README.md", "config.json")
+# A save writes its files into the first of these sub-folders; renaming it to the second commits them.
+STAGED = ".saving"
+COMPLETE = ".complete"
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,10 @@ class Bundle:
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write a bundle; an earlier one in the folder stays whole until the new one is whole on disk.
+    """Write a bundle; wherever it breaks off, the folder holds the whole earlier model or the whole new one.
 
     Raises:
-        InputError: The folder cannot be written.
+        InputError: The folder cannot be written, or a folder has the name of one of the files.
     """
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in bundle.tensors.items()}
     vocabulary = bundle.vocabulary.to_json()
@@ -71,25 +76,35 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "README.md": bundle.card.encode(),
         "config.json": _dump(header),
     }
+    staged = folder / STAGED
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
-            for name in FILES:
-                _write_synced(Path(temporary, name), contents[name])
-            for name in FILES:
-                Path(temporary, name).replace(folder / name)
+        for path in (folder / name for name in FILES):
+            if path.is_dir():
+                raise InputError(
+                    f"{path} is a folder, a file of the model has that name; use another --output."
+                )
+        staged.mkdir(parents=True, exist_ok=True)
+        _finish_save(folder)
+        for name in FILES:
+            _write_synced(staged / name, contents[name])
+        staged.replace(folder / COMPLETE)
+        _finish_save(folder)
     except OSError as error:
         raise InputError(
             f"{folder}: the model cannot be written ({error.strerror}); free space or use another --output."
         ) from None
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Read a bundle.
+    """Read a bundle; a save that was committed and then interrupted is finished first.
 
     Raises:
         InputError: The folder is no bundle, has a newer format, or its files do not belong together.
     """
+    with suppress(OSError):  # a folder that cannot be written is read as it stands
+        _finish_save(folder)
     header = _load_json(folder, "config.json")
     if header.pop("format", None) != FORMAT:
         raise InputError(
@@ -103,9 +118,10 @@ def load_bundle(folder: Path) -> Bundle:
         )
     identity = header.pop("identity", None)
     tokenizer = header.pop("tokenizer", {})
+    _check_tokenizer(folder, tokenizer)
     words = _load_json(folder, "vocab.json")
-    weights = folder / "model.safetensors"
-    card = folder / "README.md"
+    weights = _find(folder, "model.safetensors")
+    card = _find(folder, "README.md")
     try:
         with safe_open(weights, framework="np") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
@@ -118,7 +134,7 @@ def load_bundle(folder: Path) -> Bundle:
             tokenizer=tokenizer,
             tensors=tensors,
             metrics=_load_json(folder, "metrics.json"),
-            card=card.read_text(encoding="utf-8") if card.exists() else "",
+            card=card.read_text(encoding="utf-8", errors="replace") if card.exists() else "",
         )
     except OSError as error:
         raise InputError(f"{weights}: cannot be read ({error}); copy the whole folder again.") from None
@@ -126,6 +142,37 @@ def load_bundle(folder: Path) -> Bundle:
         reason = str(error).partition("\n")[0]
         raise InputError(
             f"{folder}: the model's files are damaged ({reason}); copy or train it again."
+        ) from None
+
+
+def _finish_save(folder: Path) -> None:
+    """Move the files of a committed save into place, as far as that is not done."""
+    complete = folder / COMPLETE
+    for name in FILES:
+        with suppress(FileNotFoundError):
+            (complete / name).replace(folder / name)
+    with suppress(FileNotFoundError):
+        complete.rmdir()
+
+
+def _find(folder: Path, name: str) -> Path:
+    """Where a file is: among those of a committed save that are not in place yet, or in place."""
+    path = folder / COMPLETE / name
+    is_pending = os.path.exists(path)  # noqa: PTH110, Path.exists raises where access is denied
+    return path if is_pending else folder / name
+
+
+def _check_tokenizer(folder: Path, settings: Any) -> None:
+    known = Tokenizer().settings()
+    try:
+        for name in settings:
+            if type(settings[name]) is not type(known[name]):
+                raise TypeError
+        Tokenizer(**settings)
+    except (KeyError, TypeError, InputError):
+        raise InputError(
+            f"{folder}: config.json's tokenizer {settings!r} is none of this program; "
+            f"copy or train the model again."
         ) from None
 
 
@@ -139,7 +186,7 @@ def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]
 
 
 def _load_json(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / name
+    path = _find(folder, name)
     try:
         values = json.loads(path.read_bytes())
     except OSError as error:

@@ -1,6 +1,7 @@
 """The bundle: a round trip, and clear words for everything that is not a whole bundle."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,6 +60,65 @@ def test_a_failed_save_leaves_the_earlier_model_whole(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(FILES)
 
 
+def refuse(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, allowed: int = 0) -> None:
+    """Let moving files and removing folders fail after so many times."""
+    remaining = [None] * allowed
+
+    def count(original):
+        def step(path: Path, *target: Path) -> object:
+            if path.exists():
+                if not remaining:
+                    raise error
+                remaining.pop()
+            return original(path, *target)
+
+        return step
+
+    monkeypatch.setattr(Path, "replace", count(Path.replace))
+    monkeypatch.setattr(Path, "rmdir", count(Path.rmdir))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(13, "Permission denied")], ids=repr)
+@pytest.mark.parametrize("allowed", range(len(FILES) + 2))  # the commit, each file, the emptied folder
+def test_a_save_that_breaks_off_anywhere_leaves_one_whole_model(tmp_path, monkeypatch, allowed, error):
+    save_bundle(make_bundle(1.0), tmp_path)
+    with monkeypatch.context() as patch:
+        refuse(patch, error, allowed=allowed)
+        with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt):
+            save_bundle(make_bundle(2.0), tmp_path)
+    expected = 2.0 if allowed else 1.0
+    with monkeypatch.context() as patch:
+        refuse(patch, OSError(30, "Read-only file system"))
+        assert load_bundle(tmp_path).tensors["matrix"][0, 0] == expected
+    assert load_bundle(tmp_path).tensors["matrix"][0, 0] == expected
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(FILES)
+
+
+def test_a_save_goes_on_from_an_interrupted_one(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        refuse(patch, KeyboardInterrupt(), allowed=2)
+        with pytest.raises(KeyboardInterrupt):
+            save_bundle(make_bundle(1.0), tmp_path)
+    (tmp_path / ".saving").mkdir()
+    (tmp_path / ".saving" / "vocab.json").write_text("{")
+    save_bundle(make_bundle(2.0), tmp_path)
+    assert load_bundle(tmp_path).tensors["matrix"][0, 0] == 2.0
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(FILES)
+
+
+def test_a_folder_in_the_way_is_refused_before_anything_is_moved(tmp_path):
+    (tmp_path / "metrics.json").mkdir()
+    with pytest.raises(InputError, match=r"metrics\.json is a folder"):
+        save_bundle(make_bundle(), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_a_card_that_is_not_utf_8_is_loaded_all_the_same(tmp_path):
+    save_bundle(make_bundle(), tmp_path)
+    (tmp_path / "README.md").write_bytes("# Modèle\n".encode("latin-1"))
+    assert load_bundle(tmp_path).card == "# Mod\N{REPLACEMENT CHARACTER}le\n"
+
+
 def test_files_of_two_models_are_not_mixed(tmp_path):
     save_bundle(make_bundle(1.0), tmp_path / "a")
     save_bundle(make_bundle(2.0), tmp_path / "b")
@@ -90,16 +150,28 @@ def test_a_damaged_file_is_one_clear_sentence(tmp_path, name, damage):
         ({"format_version": 99}, "format version 99"),
         ({"model": {"hidden_size": -1}}, "damaged"),
         ({"model": {"invented": 1}}, "damaged"),
+        ({"tokenizer": 3}, "tokenizer"),
+        ({"tokenizer": []}, "tokenizer"),
+        ({"tokenizer": "longest"}, "tokenizer"),
+        ({"tokenizer": {"invented": True}}, "tokenizer"),
+        ({"tokenizer": {"invented": None}}, "tokenizer"),
+        ({"tokenizer": {"split_hyphens": "no"}}, "tokenizer"),
+        ({"tokenizer": {"longest": "many"}}, "tokenizer"),
+        ({"tokenizer": {"longest": 0}}, "tokenizer"),
+        ({"tokenizer": {"newlines": "sometimes"}}, "tokenizer"),
     ],
 )
 def test_a_foreign_config_is_refused(tmp_path, change, message):
     save_bundle(make_bundle(), tmp_path)
     path = tmp_path / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as caught:
         load_bundle(tmp_path)
+    assert str(tmp_path) in str(caught.value)
 
 
 def test_a_folder_that_is_no_bundle(tmp_path):
     with pytest.raises(InputError, match=r"config\.json.*cannot be read"):
         load_bundle(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"config\.json.*cannot be read"):
+        load_bundle(tmp_path / ("long" * 100))

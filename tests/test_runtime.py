@@ -1,6 +1,9 @@
 """The numpy engine against torch, and the Tagger against brute force."""
 
 import itertools
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,8 +101,52 @@ def test_a_missing_or_misshapen_tensor_is_an_error():
     with pytest.raises(InputError, match=r"heads\.0\.projection\.weight"):
         Engine(Bundle(bundle.config, bundle.vocabulary, {}, tensors, {}, ""))
     tensors = {**bundle.tensors, "words.fixed": np.zeros((1, 4), np.float16)}
-    with pytest.raises(InputError, match=r"words\.fixed has 1 rows"):
+    with pytest.raises(InputError, match=r"words\.fixed has shape \(1, 4\), expected \(2, 4\);"):
         Engine(Bundle(bundle.config, bundle.vocabulary, {}, tensors, {}, ""))
+    tensors = {**bundle.tensors, "words.trained.weight": np.float32(1)}
+    with pytest.raises(InputError, match=r"words\.trained\.weight has shape \(\)"):
+        Engine(Bundle(bundle.config, bundle.vocabulary, {}, tensors, {}, ""))
+
+
+@pytest.mark.parametrize("characters", ["cnn", "lstm"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden_size": 6},
+        {"casing_size": 7},
+        {"casing_size": 0},
+        {"character_size": 4},
+        {"character_hidden": 5},
+        {"characters": "none"},
+        {"layers": 1},
+        {"layers": 3},
+        {"direction": "forward"},
+        {"merge_mode": "sum"},
+        {"head": "softmax"},
+    ],
+    ids=repr,
+)
+def test_a_config_that_does_not_fit_the_tensors_is_an_error(change, characters):
+    _, bundle = make_bundle(characters=characters, layers=2)
+    model = bundle.config.model.model_copy(update=change)
+    config = bundle.config.model_copy(update={"model": model})
+    with pytest.raises(InputError, match=r"tensor .* has shape .*, expected .*; copy or train"):
+        Engine(replace(bundle, config=config))
+
+
+@pytest.mark.parametrize("changed", [0, 1])
+def test_a_vocabulary_that_does_not_fit_the_tensors_is_an_error(changed):
+    _, bundle = make_bundle(head="softmax")
+    tasks = list(bundle.vocabulary.tasks)
+    tasks[changed] = replace(tasks[changed], tags=tasks[changed].tags[:-1])
+    for vocabulary in (
+        replace(bundle.vocabulary, tasks=tuple(tasks)),
+        replace(bundle.vocabulary, tasks=bundle.vocabulary.tasks[:1]),
+        replace(bundle.vocabulary, words=bundle.vocabulary.words[:-1]),
+        replace(bundle.vocabulary, characters=bundle.vocabulary.characters[:-1]),
+    ):
+        with pytest.raises(InputError, match="has shape"):
+            Engine(replace(bundle, vocabulary=vocabulary))
 
 
 def every_legal_path(task, length, transitions, emissions):
@@ -182,6 +229,60 @@ def test_a_saved_model_tags_alike(tmp_path):
     sentences = random_sentences(bundle.vocabulary)
     assert Tagger.load(tmp_path).tag_tokens(sentences) == Tagger(load_bundle(tmp_path)).tag_tokens(sentences)
     assert Tagger.load(str(tmp_path)).tag_tokens(sentences) == Tagger(bundle).tag_tokens(sentences)
+
+
+def test_a_sentence_without_a_token_has_all_tasks():
+    _, bundle = make_bundle()
+    tagger = Tagger(bundle)
+    tagged = from_tokens([]).with_tags({"chunk": []}, {"chunk": []})
+    for sentence in tagger.tag_sentences([from_tokens([]), tagged]):
+        assert (sentence.tags, sentence.spans) == ({"ner": (), "pos": ()}, {"ner": ()})
+    full, empty = tagger.tag_tokens([["Mira"], []])
+    assert (full.tags.keys(), full.spans.keys()) == (empty.tags.keys(), empty.spans.keys())
+
+
+def test_tokens_may_come_from_an_iterator():
+    assert from_tokens(iter(["Mira", "met"])) == from_tokens(["Mira", "met"])
+    _, bundle = make_bundle()
+    (sentence,) = Tagger(bundle).tag_tokens([iter(["Mira", "met"])])
+    assert sentence.tokens == ("Mira", "met")
+
+
+@pytest.fixture
+def _impatient_threads():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("_impatient_threads")
+def test_threads_share_a_word_table():
+    _, bundle = make_bundle()
+    words = [f"{casing}{number}" for number in range(100) for casing in ("Ayr", "new", "xO", "3")]
+    alone = WordTable(bundle.vocabulary)
+    expected = alone.batch([alone.rows(words)])
+    for _ in range(5):
+        table = WordTable(bundle.vocabulary)
+        with ThreadPoolExecutor(4) as pool:
+            for batch in pool.map(lambda _: table.batch([table.rows(words)]), range(8)):  # noqa: B023
+                for name in ("words", "casing", "word_lengths", "characters"):
+                    found, wanted = getattr(batch, name), getattr(expected, name)
+                    assert np.array_equal(found[batch.positions], wanted[expected.positions])
+        assert len(table) == len(alone)
+
+
+@pytest.mark.usefixtures("_impatient_threads")
+def test_threads_share_a_tagger_whose_table_is_renewed(monkeypatch):
+    _, bundle = make_bundle()
+    sentences = random_sentences(bundle.vocabulary, count=40)
+    expected = [Tagger(bundle).tag_tokens([tokens])[0].tags for tokens in sentences]
+    monkeypatch.setattr("tagger.runtime.tagger.MOST_WORDS", 5)
+    tagger = Tagger(bundle)
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            found = pool.map(lambda tokens: tagger.tag_tokens([tokens])[0].tags, sentences)
+            assert list(found) == expected
 
 
 def test_a_tokenizer_of_the_users_own():

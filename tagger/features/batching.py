@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class Batch:
 
 
 class WordTable:
-    """Features of every distinct word met so far, so that each word is looked up once.
+    """Features of every distinct word met so far, so that each word is looked up once; threads may share it.
 
     Args:
         vocabulary: Where the ids come from.
@@ -52,6 +53,7 @@ class WordTable:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
+        self._adding = Lock()
         self._rows: dict[str, int] = {}
         self._words = [PADDING]
         self._casing = [0]
@@ -66,11 +68,14 @@ class WordTable:
         return np.array([known[t] if t in known else self._add(t) for t in tokens], dtype=np.int64)
 
     def _add(self, token: str) -> int:
-        row = self._rows[token] = len(self._words)
-        self._words.append(self.vocabulary.word_id(token))
-        self._casing.append(casing_id(token))
-        self._characters.append(self.vocabulary.word_characters(token) or [PADDING])
-        return row
+        with self._adding:
+            if token not in self._rows:  # another thread may have added it meanwhile
+                row = len(self._words)
+                self._words.append(self.vocabulary.word_id(token))
+                self._casing.append(casing_id(token))
+                self._characters.append(self.vocabulary.word_characters(token) or [PADDING])
+                self._rows[token] = row  # last: who finds the row finds its features
+        return self._rows[token]
 
     def batch(self, rows: Sequence[Ints], tags: Mapping[str, Sequence[Ints]] | None = None) -> Batch:
         """Pad sentences, given as rows of this table, to one batch.

@@ -6,18 +6,23 @@ is the first layer's input projection, which is linear in them; only the recurre
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tagger.bundle import Bundle
+from tagger.config import ModelConfig
 from tagger.decoding.viterbi import Transitions, constrain
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints
+from tagger.features.vocab import CASINGS, Vocabulary
 
 Floats = NDArray[np.float32]
+Shape = tuple[int, ...]
+BOTH = ("forward", "backward")
+CHARACTER_LSTM = "words.characters.encoder.layers.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,54 @@ def merge(results: list[Floats], merge_mode: str) -> Floats:
     return total if merge_mode == "sum" else total * np.float32(0.5)
 
 
+def tensor_shapes(config: ModelConfig, vocabulary: Vocabulary, word_size: int) -> dict[str, Shape]:
+    """The name and shape of every tensor of a network, as ``TaggingModel.state_dict`` has them."""
+    shapes: dict[str, Shape] = {
+        "words.trained.weight": (len(vocabulary.words), word_size),
+        "words.fixed": (len(vocabulary.fixed_words), word_size),
+    }
+    width = word_size + config.casing_size
+    if config.casing_size:
+        shapes["words.casing.weight"] = (len(CASINGS), config.casing_size)
+    size, hidden = config.character_size, config.character_hidden
+    if config.characters != "none":
+        shapes["words.characters.embedding.weight"] = (len(vocabulary.characters), size)
+    if config.characters == "cnn":
+        shapes["words.characters.filters.weight"] = (hidden, size * config.character_width)
+        shapes["words.characters.filters.bias"] = (hidden,)
+        width += hidden
+    elif config.characters == "lstm":
+        shapes |= _lstm_shapes(CHARACTER_LSTM, BOTH, size, hidden)
+        width += 2 * hidden
+    directions = _directions(config)
+    for number in range(config.layers):
+        shapes |= _lstm_shapes(f"encoder.layers.{number}", directions, width, config.hidden_size)
+        width = config.hidden_size * (len(directions) if config.merge_mode == "concat" else 1)
+    for number, task in enumerate(vocabulary.tasks):
+        tags = len(task.tags)
+        shapes[f"heads.{number}.projection.weight"] = (tags, width)
+        shapes[f"heads.{number}.projection.bias"] = (tags,)
+        if config.head == "crf":
+            shapes[f"heads.{number}.crf.transitions"] = (tags, tags)
+            shapes[f"heads.{number}.crf.start_transitions"] = (tags,)
+            shapes[f"heads.{number}.crf.end_transitions"] = (tags,)
+    return shapes
+
+
+def _lstm_shapes(name: str, directions: Sequence[str], inputs: int, hidden: int) -> dict[str, Shape]:
+    parts = {
+        "weight_ih": (4 * hidden, inputs),
+        "weight_hh": (4 * hidden, hidden),
+        "bias_ih": (4 * hidden,),
+        "bias_hh": (4 * hidden,),
+    }
+    return {f"{name}.{way}_lstm.{part}_l0": shape for way in directions for part, shape in parts.items()}
+
+
+def _directions(config: ModelConfig) -> tuple[str, ...]:
+    return BOTH if config.direction == "bidirectional" else (config.direction,)
+
+
 class Engine:
     """Computes emissions from a bundle.
 
@@ -110,33 +163,35 @@ class Engine:
         bundle: A loaded bundle.
 
     Raises:
-        InputError: A tensor of the network is missing from the bundle or has another shape.
+        InputError: The bundle's tensors are not those of its config and vocabulary.
     """
 
     def __init__(self, bundle: Bundle) -> None:
         self._tensors = bundle.tensors
         self._config = bundle.config.model
         self._tasks = bundle.vocabulary.tasks
-        both = ("forward", "backward")
-        self._directions = both if self._config.direction == "bidirectional" else (self._config.direction,)
-        try:
-            self._layers = [
-                self._read_layer(f"encoder.layers.{number}") for number in range(self._config.layers)
-            ]
-            self._character_lstm = (
-                self._read_layer("words.characters.encoder.layers.0", both)
-                if self._config.characters == "lstm"
-                else []
-            )
-            self._heads = [self._read_head(number) for number in range(len(self._tasks))]
-            self.transitions = {
-                task.name: self._read_transitions(number) for number, task in enumerate(self._tasks)
-            }
-            self._check_words(bundle)
-        except KeyError as error:
-            raise InputError(
-                f"The model lacks the tensor {error}; its files are damaged, train it again."
-            ) from None
+        self._directions = _directions(self._config)
+        self._check_shapes(bundle)
+        self._layers = [self._read_layer(f"encoder.layers.{number}") for number in range(self._config.layers)]
+        self._character_lstm = (
+            self._read_layer(CHARACTER_LSTM, BOTH) if self._config.characters == "lstm" else []
+        )
+        self._heads = [self._read_head(number) for number in range(len(self._tasks))]
+        self.transitions = {
+            task.name: self._read_transitions(number) for number, task in enumerate(self._tasks)
+        }
+
+    def _check_shapes(self, bundle: Bundle) -> None:
+        # Word vectors are as wide as those of the file they began with, whatever the config says.
+        word_size = (0, *np.shape(self._tensors.get("words.trained.weight", 0)))[-1]
+        expected = tensor_shapes(self._config, bundle.vocabulary, word_size)
+        found = {name: tensor.shape for name, tensor in self._tensors.items()}
+        for name in {**expected, **found}:
+            if found.get(name) != expected.get(name):
+                raise InputError(
+                    f"The model's tensor {name} has shape {found.get(name, 'none')}, expected "
+                    f"{expected.get(name, 'none')}; copy or train the model again."
+                )
 
     def _read_layer(self, name: str, directions: tuple[str, ...] | None = None) -> list[Lstm]:
         return [
@@ -160,20 +215,6 @@ class Engine:
                 self._tensors[f"{name}.end_transitions"],
             )
         return constrain(transitions, *task.allowed()) if self._config.constrain else transitions
-
-    def _check_words(self, bundle: Bundle) -> None:
-        vocabulary = bundle.vocabulary
-        expected = {
-            "words.trained.weight": len(vocabulary.words),
-            "words.fixed": len(vocabulary.fixed_words),
-            **{f"heads.{n}.projection.weight": len(task.tags) for n, task in enumerate(self._tasks)},
-        }
-        for name, rows in expected.items():
-            if len(self._tensors[name]) != rows:
-                raise InputError(
-                    f"The model's tensor {name} has {len(self._tensors[name])} rows, its vocabulary {rows}; "
-                    f"copy or train the model again."
-                )
 
     def __call__(self, batch: Batch) -> dict[str, Floats]:
         """For each task the emissions (B, T, C) of a batch; meaningless beyond a sentence's end."""

@@ -29,7 +29,7 @@ MOST_WORDS = 100_000  # distinct words whose ids are kept
 
 
 class Tagger:
-    """A trained model, ready to tag.
+    """A trained model, ready to tag; threads may share it.
 
     Args:
         bundle: The model.
@@ -87,15 +87,17 @@ class Tagger:
             yield from self._tag_window(window)
 
     def _tag_window(self, sentences: Sequence[Sentence]) -> list[Sentence]:
-        if len(self._table) > MOST_WORDS:
-            self._table = WordTable(self.bundle.vocabulary)
-        tagged = list(sentences)  # those without a token stay as they are
-        rows = [self._table.rows(sentence.tokens) for sentence in sentences]
+        table = self._table  # another thread may renew it meanwhile
+        if len(table) > MOST_WORDS:
+            table = self._table = WordTable(self.bundle.vocabulary)
+        no_tags, no_spans = dict.fromkeys(self._tasks_by_name, ()), dict.fromkeys(self._closing, ())
+        tagged = [one if one.tokens else one.with_tags(no_tags, no_spans) for one in sentences]
+        rows = [table.rows(sentence.tokens) for sentence in sentences]
         filled = [place for place, row in enumerate(rows) if len(row)]
         lengths = [len(rows[place]) for place in filled]
         for group in group_by_length(lengths, BATCH_SENTENCES, BATCH_TOKENS):
             places = [filled[number] for number in group]
-            batch = self._table.batch([rows[place] for place in places])
+            batch = table.batch([rows[place] for place in places])
             found = self._tag_batch(batch, [sentences[place] for place in places])
             for place, sentence in zip(places, found, strict=True):
                 tagged[place] = sentence

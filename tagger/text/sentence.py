@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 Offset = tuple[int, int]
@@ -72,11 +72,12 @@ class Sentence:
         )
 
 
-def from_tokens(tokens: Sequence[str]) -> Sentence:
+def from_tokens(tokens: Iterable[str]) -> Sentence:
     """Make a sentence of ready tokens; its text is the tokens joined by single spaces."""
+    tokens = tuple(tokens)
     offsets = []
     position = 0
     for token in tokens:
         offsets.append((position, position + len(token)))
         position += len(token) + 1
-    return Sentence(tuple(tokens), tuple(offsets), " ".join(tokens))
+    return Sentence(tokens, tuple(offsets), " ".join(tokens))
