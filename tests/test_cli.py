@@ -9,7 +9,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from command_line import rows, run, train, train_joint_model, train_pos_model, write_corpus
+from command_line import OPTIONS, rows, run, train, train_joint_model, train_pos_model, write_corpus
 
 from tagger import Tagger
 from tagger.corpus.files import read_sentences
@@ -210,6 +210,13 @@ def test_info_describes_the_model(model):
         ("evaluate {model} {corpus}/dev.conll --columns token,pos,_", "hold no 'ner'"),
         ("evaluate {model} {corpus}/dev.conll --task chunk", "its tasks are pos, ner"),
         ("info {corpus}", "config.json"),
+        ("train --output {corpus}/x", "Missing option '--train'; see tagger train --help"),
+        ("train --train {corpus}/train.conll --output {corpus}/x --epochs many", "value for '--epochs'"),
+        ("tag {model} --formt text", "No such option: --formt (Possible options: --format); see tagger tag"),
+        ("tga {model}", "No such command 'tga'"),
+        ("--verbose", "; see tagger --help"),
+        ("train --train {corpus}/train.conll --output=", "--output is empty"),
+        ("train --train {corpus}/train.conll --output /proc/x", "/proc/x: cannot be written"),
     ],
 )  # fmt: skip
 def test_unusable_input_is_one_line_and_exit_code_2(corpus, model, arguments, message):
@@ -227,6 +234,12 @@ def test_help_shows_an_example(command):
     code, output, _ = run(*command.split(), "--help", terminal=False)
     assert code == 0
     assert f"tagger {command}".strip() in output.partition("Examples")[2]
+
+
+def test_without_arguments_the_help_is_shown():
+    code, output, error = run()
+    assert (code, error) == (2, "")
+    assert "Usage: tagger" in output
 
 
 # As a process of its own
@@ -248,6 +261,32 @@ def test_tagging_loads_nothing_heavy(model):
     heavy = {"torch", "torchcrf", "accelerate", "seqeval", "sklearn", "datasets", "matplotlib", "rich.live"}
     assert not heavy & (imported | used)
     assert "tagger.runtime.engine" in used
+
+
+@pytest.mark.parametrize(
+    "arguments", [("info", "{model}"), ("info", "{model}", "--json"), ("evaluate", "{model}", "{dev}")]
+)
+def test_a_closed_pipe_ends_quietly(corpus, model, arguments):
+    words = [word.format(model=model, dev=corpus / "dev.conll") for word in arguments]
+    done = into_closed_pipe(*words)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_closed_pipe_does_not_end_a_training(corpus, tmp_path):
+    files = ("--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", tmp_path)
+    done = into_closed_pipe("train", *OPTIONS, *map(str, files))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def into_closed_pipe(*arguments: str) -> subprocess.CompletedProcess:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "tagger", *arguments]
+    try:
+        return subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=120, check=False)
+    finally:
+        os.close(writing)
 
 
 def test_the_version_and_shell_completion():

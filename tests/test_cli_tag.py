@@ -1,6 +1,7 @@
 """``tagger tag``: against the API, against the text itself, format against format."""
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -19,9 +20,9 @@ from tagger import Tagger
 from tagger.cli import tag as tag_module
 from tagger.cli.formats import HUES, Document, SourceText, View, label_hues, text_pieces
 from tagger.cli.main import main
-from tagger.cli.tag import read_lines, read_tokens
+from tagger.cli.tag import document_names, read_lines, read_tokens
 from tagger.corpus.files import read_sentences
-from tagger.text.schemes import convert_tags
+from tagger.text.schemes import SCHEMES, convert_tags
 from tagger.text.sentence import Span, from_tokens
 
 TEXT = (
@@ -90,7 +91,65 @@ def test_standard_input_is_the_default_and_files_are_documents_of_their_own(mode
     assert (code, run("tag", model, "-", stdin=TEXT.encode())[1]) == (0, expected)
     (tmp_path / "a.txt").write_bytes(TEXT.encode())
     files = (tmp_path / "a.txt", "-", tmp_path / "a.txt")
-    assert run("tag", model, *files, stdin=TEXT.encode())[1] == 3 * expected
+    found = rows(run("tag", model, *files, stdin=TEXT.encode())[1])
+    count = len(found) // 3
+    assert [list(row)[-1] for row in found] == ["document"] * len(found)
+    assert [row.pop("document") for row in found] == [
+        name for name in ("a.txt", "standard input", "a.txt") for _ in range(count)
+    ]
+    assert found == 3 * rows(expected)
+
+
+def test_files_of_one_name_are_told_apart_by_their_paths():
+    same = [Path("a/x.txt"), Path("-"), Path("b/x.txt")]
+    assert document_names(same) == ["a/x.txt", "standard input", "b/x.txt"]
+    assert document_names([Path("a/x.txt"), Path("b/y.txt"), Path("a/x.txt")]) == ["x.txt", "y.txt", "x.txt"]
+
+
+def test_every_text_begins_on_a_line_of_its_own(model, tmp_path):
+    texts = {"a": "sang", "b": "", "c": "left\n", "d": "saw"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    output = run("tag", model, "--format", "text", *(tmp_path / name for name in texts))[1]
+    assert re.sub(r"\[([^|]*)\|\w+\]", r"\1", output) == "sang\nleft\nsaw"
+
+
+def test_an_output_file_is_replaced_only_by_a_whole_one(model, tmp_path):
+    output = tmp_path / "out.jsonl"
+    output.write_text("earlier")
+    output.chmod(0o640)
+    code, _, error = run("tag", model, "--output", output, stdin=b"Ada sang.\n\nOtto left.\n\n\xff")
+    assert (code, error.count("\n")) == (2, 1)
+    assert (output.read_text(), list(tmp_path.iterdir())) == ("earlier", [output])
+    (tmp_path / "link").symlink_to(output)
+    assert run("tag", model, "--output", tmp_path / "link", stdin=b"Ada sang.") == (0, "", "")
+    assert output.read_text(encoding="utf-8") == run("tag", model, stdin=b"Ada sang.")[1]
+    assert output.stat().st_mode & 0o777 == 0o640
+    assert {path.name for path in tmp_path.iterdir()} == {"link", "out.jsonl"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full")
+def test_an_output_that_is_full_is_named(model):
+    code, _, error = run("tag", model, "--output", "/dev/full", stdin=b"Ada sang.")
+    assert (code, error.count("\n")) == (2, 1)
+    assert error.startswith("tagger: /dev/full: cannot be written (No space left on device);")
+
+
+def test_standard_input_is_read_once(model, tmp_path):
+    code, output, error = run("tag", model, "-", "-", stdin=b"Ada sang.")
+    assert (code, output) == (2, "")
+    assert "named twice" in error
+    with patch("sys.stdin", None), redirect_stderr(io.StringIO()) as err:
+        assert main(["tag", str(model)]) == 2
+    assert err.getvalue().startswith("tagger: Standard input is closed;")
+
+
+def test_help_and_completion_know_every_scheme():
+    assert set(SCHEMES) <= set(re.findall(r"\w+", run("tag", "--help")[1]))
+    words = {"_TAGGER_COMPLETE": "complete_bash", "COMP_WORDS": "tagger tag m --scheme ", "COMP_CWORD": "4"}
+    command = [sys.executable, "-m", "tagger"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **words})
+    assert done.stdout.split() == list(SCHEMES)
 
 
 def test_order_is_kept_over_many_sentences(model):
@@ -329,8 +388,9 @@ def test_a_full_disk_is_one_line_too(model):
         redirect_stdout(stream),
         redirect_stderr(err),
     ):
-        assert main(["tag", str(model)]) == 1
-        assert err.getvalue() == "tagger: output: No space left on device\n"
+        assert main(["tag", str(model)]) == 2
+        assert err.getvalue().startswith("tagger: standard output: cannot be used (No space left on device);")
+        assert err.getvalue().count("\n") == 1
     stream.detach()
 
 
@@ -341,3 +401,4 @@ def test_a_closed_pipe_is_no_error(model, tmp_path):
         assert running.stdout.readline().startswith(b"{")
         running.stdout.close()
         assert running.stderr.read() == b""
+        assert running.wait(timeout=60) == 0

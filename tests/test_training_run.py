@@ -1,6 +1,7 @@
 """One whole run: what the folder holds after it, after a part of it, and beside an earlier model."""
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -189,6 +190,43 @@ def test_an_output_that_is_a_file_is_refused_before_anything_is_read(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="this is a file"):
         run(tmp_path / "nowhere", tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json", "metrics.jsonl"])
+def test_files_of_something_else_are_not_overwritten(corpus, tmp_path, name):
+    (tmp_path / name).write_text('{"format": "other"}')
+    with pytest.raises(InputError, match=rf"holds a {name} that is no model's; name another --output"):
+        run(corpus, tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: '{"format": "other"}'}
+
+
+def test_an_earlier_model_stays_whole_until_the_first_epoch_is_done(corpus, tmp_path):
+    config = make_config(**{"train.epochs": 1})
+    run(corpus, tmp_path, config)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    records = run_training(config, tmp_path, train_file=corpus / "train.conll")
+    while not isinstance(next(records), StepRecord):
+        pass
+    records.close()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "learning_curves.svg"])
+def test_what_cannot_be_written_is_named(corpus, tmp_path, name):
+    (tmp_path / f".{name}.new").mkdir()
+    with pytest.raises(InputError, match=rf"{name}: cannot be written \(.*\); free space or use another"):
+        run(corpus, tmp_path, make_config(**{"train.epochs": 1}))
+
+
+def test_the_legend_covers_no_curve(finished):
+    picture = ElementTree.parse(finished[0] / "learning_curves.svg")
+
+    def frame(name: str) -> list[float]:
+        """Heights of the corners of the first patch of a group, in the picture's units from the top."""
+        path = next(group for group in picture.iter() if group.get("id") == name).find(".//{*}path")
+        return [float(y) for y in re.findall(r"[ML] \S+ (\S+)", path.get("d"))]
+
+    assert min(frame("legend_1")) > max(*frame("axes_1"), *frame("axes_2"))
 
 
 def test_evaluate_names_what_is_missing(finished):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -102,8 +103,13 @@ class TrainingDisplay:
             self._progress.stop()
 
     def print(self, line: object, *, style: str = "") -> None:
-        """Print a line (or a table) that stays."""
-        self.console.print(line, style=style, soft_wrap=isinstance(line, str))
+        """Print a line (or a table) that stays; nothing when nobody reads it any longer."""
+        try:
+            self.console.print(line, style=style, soft_wrap=isinstance(line, str))
+        except (BrokenPipeError, SystemExit):  # the second from rich, which would end the program
+            self.console.quiet = True
+            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123, the null device is no path of the user's
+                os.dup2(nowhere.fileno(), 1)  # where what is still held goes when Python ends
 
     def advance(
         self, *, epoch: int, share: float, loss: float, tokens_per_second: float, best: float | None

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
-from itertools import chain
 
 from tagger.corpus.conll import write_conll
 from tagger.text.sentence import Sentence
@@ -25,7 +24,7 @@ class Document:
     """One text to be tagged.
 
     Attributes:
-        name: The file's name.
+        name: The file's name, or its path where two files have the same name.
         lines: The text, in pieces; put together they are all of it.
     """
 
@@ -79,11 +78,12 @@ class SourceText:
         return "".join(parts)
 
 
-def jsonl_pieces(documents: Iterable[Document], tag: Tag, view: View) -> Iterator[str]:
-    """A line of JSON a sentence; all offsets count characters of the document."""
+def jsonl_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
+    """A line of JSON a sentence; all offsets count characters of the document, named if there are several."""
     for document in documents:
+        name = {"document": document.name} if len(documents) > 1 else {}
         for sentence in tag(document.lines):
-            yield json.dumps(sentence_values(sentence, view.tasks), ensure_ascii=False) + "\n"
+            yield json.dumps(sentence_values(sentence, view.tasks) | name, ensure_ascii=False) + "\n"
 
 
 def sentence_values(sentence: Sentence, tasks: Sequence[str]) -> dict[str, object]:
@@ -112,7 +112,7 @@ def sentence_values(sentence: Sentence, tasks: Sequence[str]) -> dict[str, objec
     }
 
 
-def conll_pieces(documents: Iterable[Document], tag: Tag, view: View) -> Iterator[str]:
+def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
     """A line a token: the token and a column for each task; a blank line after each sentence.
 
     The second and later documents begin with ``-DOCSTART-``.
@@ -127,15 +127,25 @@ def conll_pieces(documents: Iterable[Document], tag: Tag, view: View) -> Iterato
             starts_document = False
 
 
-def text_pieces(documents: Iterable[Document], tag: Tag, view: View) -> Iterator[str]:
-    """The documents themselves with their spans marked, by colours or as ``[Jordan|PER]``."""
+def text_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
+    """The documents themselves with their spans marked, by colours or as ``[Jordan|PER]``.
+
+    Each document begins on a line of its own.
+    """
     mark: Mark = _slash
     if view.labels:
         mark = _painter(view.labels) if view.is_coloured else _bracket
-    yield from chain.from_iterable(_marked(document, tag, view, str, mark) for document in documents)
+    last = "\n"
+    for document in documents:
+        if not last.endswith("\n"):
+            last = "\n"
+            yield last
+        for piece in _marked(document, tag, view, str, mark):
+            last = piece or last
+            yield piece
 
 
-def html_pieces(documents: Iterable[Document], tag: Tag, view: View) -> Iterator[str]:
+def html_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
     """One page that needs nothing else, with the documents' text and their spans marked."""
     hues = label_hues(view.labels)
     yield _PAGE_HEAD % "".join(f".h{hue}{{--h:{hue}}}" for hue in sorted(set(hues.values())))
@@ -151,7 +161,7 @@ def html_pieces(documents: Iterable[Document], tag: Tag, view: View) -> Iterator
     yield "</body>\n</html>\n"
 
 
-Pieces = Callable[[Iterable[Document], Tag, View], Iterator[str]]
+Pieces = Callable[[Sequence[Document], Tag, View], Iterator[str]]
 FORMATS: dict[str, Pieces] = {
     "jsonl": jsonl_pieces,
     "conll": conll_pieces,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -28,6 +29,9 @@ tagger evaluate runs/news test.conll
 
 tagger tag runs/news letter.txt"""
 
+# What click raises for a wrong command line; whose class that is depends on the version of typer.
+UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
+
 app = typer.Typer(
     name="tagger",
     epilog=EXAMPLES,
@@ -49,28 +53,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after the program's name; those of the process when not said.
 
     Returns:
-        The exit code: 0, 2 for an input or option that cannot be used, 1 for another failure of a file, 130
-        when interrupted.
+        The exit code: 0, also when the reader of the output went away; 2 for an input, option or output that
+        cannot be used; 130 when interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what the locale cannot hold is no reason to stop
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(args=arguments, prog_name="tagger", standalone_mode=True)
+        code = app(args=arguments, prog_name="tagger", standalone_mode=False)
     except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # click and rich end the program there
+            return _end_quietly()
         return end.code if isinstance(end.code, int) else 0
+    except UsageError as error:
+        return _fail_usage(error)
     except InputError as error:
-        return _fail(str(error), 2)
-    except KeyboardInterrupt:
+        return _fail(str(error))
+    except (KeyboardInterrupt, typer.Abort):
         return 130
     except OSError as error:
-        return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
-    return 0
+        place = error.filename or "standard output"
+        return _fail(f"{place}: cannot be used ({error.strerror or error}); check it and the space there.")
+    return code if isinstance(code, int) else 0
 
 
-def _fail(message: str, code: int) -> int:
+def _fail(message: str) -> int:
     sys.stderr.write(f"tagger: {' '.join(message.splitlines())}\n")
-    return code
+    return 2
+
+
+def _fail_usage(error: typer.BadParameter) -> int:
+    message = error.format_message()
+    if not message:  # there were no arguments at all, and the help has been shown
+        return error.exit_code
+    command = error.ctx.command_path if error.ctx else "tagger"
+    return _fail(f"{message.rstrip('.')}; see {command} --help")
+
+
+def _end_quietly() -> int:
+    """Give what is still held for the closed pipe to nobody, or Python complains when it ends."""
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123, the null device is no path of the user's
+        os.dup2(nowhere.fileno(), 1)
+    return 0
 
 
 def _show_version(is_wanted: bool) -> None:

@@ -6,9 +6,10 @@ import codecs
 import difflib
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, BinaryIO, TextIO
 
@@ -20,7 +21,7 @@ from tagger.features.vocab import Task
 from tagger.runtime.evaluation import choose_tasks
 from tagger.runtime.tagger import Tagger
 from tagger.text.documents import stream_sentences
-from tagger.text.schemes import normalise_scheme
+from tagger.text.schemes import SCHEMES, normalise_scheme
 from tagger.text.sentence import Sentence
 from tagger.training.card import task_labels
 
@@ -56,7 +57,12 @@ def tag_command(
         bool, typer.Option("--pretokenized", help="A sentence a line, tokens separated by spaces or tabs.")
     ] = False,
     scheme: Annotated[
-        str, typer.Option(metavar="IOB2|IOB1|BIOES", help="How tags of spans are written.")
+        str,
+        typer.Option(
+            metavar="SCHEME",  # the names joined would be cut anywhere
+            help=f"How tags of spans are written: {', '.join(SCHEMES)}.",
+            autocompletion=lambda: list(SCHEMES),
+        ),
     ] = "IOB2",
     task: Annotated[
         list[str] | None,
@@ -80,6 +86,8 @@ def tag_command(
         near = difflib.get_close_matches(style, FORMATS, n=1, cutoff=0.0)[0]
         raise InputError(f"There is no format {style!r}; did you mean {near} (of {', '.join(FORMATS)})?")
     paths = files or [STDIN]
+    if paths.count(STDIN) > 1:
+        raise InputError("Standard input (-) is named twice but can be read once; leave one out.")
     for path in paths:
         _require_readable(path, output)
     tagger = Tagger.load(model, scheme=normalise_scheme(scheme))
@@ -89,9 +97,17 @@ def tag_command(
         cut = read_tokens(lines) if pretokenized else stream_sentences(lines, tagger.tokenizer)
         return tagger.tag_sentences(cut)
 
-    documents = (Document("standard input" if p == STDIN else p.name, read_lines(p)) for p in paths)
+    names = document_names(paths)
+    documents = [Document(name, read_lines(path)) for name, path in zip(names, paths, strict=True)]
     with _open_output(output) as file:
         file.writelines(FORMATS[style](documents, tag, view))
+
+
+def document_names(paths: Sequence[Path]) -> list[str]:
+    """The files' names, or whole paths if different files have one name."""
+    named = {path: "standard input" if path == STDIN else path.name for path in paths}
+    is_clear = len(set(named.values())) == len(named)
+    return [named[path] if is_clear or path == STDIN else str(path) for path in paths]
 
 
 def split_names(values: Iterable[str] | None) -> list[str]:
@@ -191,6 +207,8 @@ def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
 def _require_readable(path: Path, output: Path | None) -> None:
     """Find a wrong name before the first line is written."""
     if path == STDIN:
+        if sys.stdin is None:
+            raise InputError("Standard input is closed; name a file or give a pipe.")
         return
     if not path.exists():
         raise InputError(f"{path}: there is no such file; check the path.")
@@ -209,7 +227,10 @@ def _is_coloured(wish: bool | None, output: Path | None) -> bool:
 
 @contextmanager
 def _open_output(path: Path | None) -> Iterator[TextIO]:
-    """Standard output or a file, in UTF-8 and with line ends as they are, whatever the locale says."""
+    """Standard output or a file, in UTF-8 and with line ends as they are, whatever the locale says.
+
+    An earlier file stays as it is until the new one is whole.
+    """
     if path is None:
         reconfigure = getattr(sys.stdout, "reconfigure", None)
         if reconfigure:
@@ -217,9 +238,25 @@ def _open_output(path: Path | None) -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
         return
+    target = path.resolve()
+    is_kept = path.is_file()
+    is_device = path.exists() and not is_kept
+    temporary = target.with_name(f".{target.name}.new")
     try:
-        file = path.open("w", encoding="utf-8", newline="")
+        # A file's name may hold what is no UTF-8; JSON reads the escape.
+        with (path if is_device else temporary).open(
+            "w", encoding="utf-8", errors="backslashreplace", newline=""
+        ) as file:
+            yield file
+        if is_kept:
+            shutil.copymode(target, temporary)
+        if not is_device:
+            temporary.replace(target)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); use another --output.") from None
-    with file:
-        yield file
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); free space or use another --output."
+        ) from None
+    finally:
+        if not is_device:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)

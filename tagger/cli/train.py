@@ -12,6 +12,7 @@ import typer
 
 from tagger.cli.tag import split_names
 from tagger.config import Config, load_config, parse_setting
+from tagger.errors import InputError
 from tagger.features.vocab import Vocabulary
 from tagger.training.card import task_labels
 
@@ -32,7 +33,7 @@ Scores = Mapping[str, Any]
 def train_command(
     train: Annotated[Path, typer.Option(metavar="FILE", help="Corpus file to learn from.")],
     output: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where the model goes; an earlier one there is replaced.")
+        str, typer.Option(metavar="DIR", help="Where the model goes; an earlier one there is replaced.")
     ],
     config: Annotated[
         Path | None, typer.Argument(metavar="CONFIG.toml", help="Options, in sections data, model, train.")
@@ -101,6 +102,8 @@ def train_command(
     line an epoch, learning curves and a model card. A flag outweighs
     CONFIG.toml, and --set outweighs a flag.
     """
+    if not output:  # as a path it would be the current folder
+        raise InputError("--output is empty; name a folder.")
     flags: dict[str, Any] = {
         "data.tasks": tuple(split_names(task)) or None,
         "data.columns": columns,
@@ -114,7 +117,7 @@ def train_command(
     changes = {key: value for key, value in flags.items() if value is not None}
     changes.update(map(parse_setting, set or ()))
     options = load_config(config, changes)
-    _train(options, output, train, dev, vectors)
+    _train(options, Path(output), train, dev, vectors)
 
 
 def _train(config: Config, output: Path, train: Path, dev: Path | None, vectors: Path | None) -> None:

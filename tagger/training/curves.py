@@ -39,7 +39,7 @@ def draw_curves(records: Sequence[EpochRecord], path: Path) -> None:
         for epoch in best:
             panels[1].axvline(epoch, color="0.6", linestyle=":", label=f"best: epoch {epoch}")
         _label(panels[1], "score on dev")
-        panels[1].legend()
+        figure.legend(loc="outside lower center", ncols=4)
     temporary = path.with_name(f".{path.name}.new")
     figure.savefig(temporary, format="svg", metadata={"Date": None})
     temporary.replace(path)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Generator, Mapping
+import tempfile
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tagger.bundle import Bundle, save_bundle
+from tagger.bundle import COMPLETE, FILES, FORMAT, Bundle, save_bundle
 from tagger.config import Config
 from tagger.errors import InputError
 from tagger.training.card import CURVES, write_card
@@ -67,15 +68,16 @@ def run_training(
     _require_writable(output)
     preparation = prepare(config, train_file, dev_file, vectors_file)
     data = describe_data(preparation, train_file, dev_file, vectors_file)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / METRICS).write_bytes(b"")
+    with _writing(output):
+        output.mkdir(parents=True, exist_ok=True)
     yield DataRecord(data, preparation)
     epochs: list[EpochRecord] = []
     try:
         yield from _train(preparation, config, data, output, epochs)
     finally:
         if epochs:
-            draw_curves(epochs, output / CURVES)
+            with _writing(output / CURVES):
+                draw_curves(epochs, output / CURVES)
 
 
 def _train(
@@ -93,12 +95,12 @@ def _train(
             if record.weights is not None:
                 metrics = _summarise(record, config, data, seconds)
                 save_bundle(_make_bundle(record.weights, preparation, config, metrics), output)
-            with (output / METRICS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(epoch_values(record), ensure_ascii=False) + "\n")
+            _write_metrics(record, output / METRICS, is_first=not epochs)
             # The weights of a past epoch are not held any longer than needed.
             epochs.append(replace(record, weights=None))
             if seconds - drawn >= SECONDS_BETWEEN_PICTURES:
-                draw_curves(epochs, output / CURVES)
+                with _writing(output / CURVES):
+                    draw_curves(epochs, output / CURVES)
                 drawn = seconds
         yield record
 
@@ -136,6 +138,30 @@ def epoch_values(record: EpochRecord) -> dict[str, Any]:
         "is_best": record.is_best,
         "dev": record.dev,
     }
+
+
+def _write_metrics(record: EpochRecord, path: Path, *, is_first: bool) -> None:
+    """Add a line; the first replaces the file of an earlier model."""
+    line = json.dumps(epoch_values(record), ensure_ascii=False) + "\n"
+    with _writing(path):
+        if is_first:
+            temporary = path.with_name(f".{path.name}.new")
+            temporary.write_text(line, encoding="utf-8")
+            temporary.replace(path)
+        else:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Name the path when it cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); free space or use another --output."
+        ) from None
 
 
 def _describe_part(part: Part, path: Path) -> dict[str, Any]:
@@ -177,9 +203,22 @@ def _make_bundle(
 
 
 def _require_writable(output: Path) -> None:
-    """Refuse a folder that is none, or that cannot be written or made."""
+    """Refuse a folder that is none, that cannot be written or made, or that holds files of something else."""
     nearest = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise InputError(f"{nearest}: this is a file; name a folder with --output.")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"{nearest}: the folder cannot be written; use another --output.")
+    with _writing(output), tempfile.TemporaryDirectory(dir=nearest, prefix=".saving-"):
+        pass  # only this tells: permissions do not show file systems that take no folders
+    present = [name for name in (*FILES, METRICS, CURVES) if (output / name).exists()]
+    if present and not _holds_model(output):
+        raise InputError(f"{output}: holds a {present[0]} that is no model's; name another --output.")
+
+
+def _holds_model(folder: Path) -> bool:
+    if (folder / COMPLETE).is_dir():  # a save that was broken off after it was committed
+        return True
+    try:
+        header = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(header, dict) and header.get("format") == FORMAT
