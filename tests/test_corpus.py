@@ -384,6 +384,12 @@ def test_a_tag_outside_the_scheme_is_named_with_its_line():
         find_scheme([good, with_ner("B-PER", "I-PER", "PER")], "ner")
 
 
+def test_a_prefix_that_no_scheme_has_is_refused():
+    with pytest.raises(InputError, match=r"f\.txt:8: the tag 'Q-PER' looks like a span's"):
+        find_scheme([with_ner("O", "Q-PER", "O")], "ner")
+    assert find_scheme([with_ner("O", "NN-PL", "X")], "ner") is None
+
+
 def test_a_column_that_should_mark_spans_and_does_not():
     parts_of_speech = with_ner("NOUN", "VERB")
     assert find_scheme([parts_of_speech], "ner") is None

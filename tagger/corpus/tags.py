@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tagger.errors import InputError
-from tagger.text.schemes import Mode, belongs_to, detect_scheme, tags_to_spans, violations
+from tagger.text.schemes import Mode, belongs_to, detect_scheme, is_span_tag, tags_to_spans, violations
 from tagger.text.sentence import Sentence
 
 
@@ -28,6 +28,7 @@ def find_scheme(sentences: Sequence[Sentence], task: str, *, has_spans: bool | N
         return None
     scheme = detect_scheme(sentence.tags[task] for sentence in sentences)
     if scheme is None:
+        _refuse_unknown_prefixes(sentences, task)
         if has_spans:
             tag = sentences[0].tags[task][0]
             raise InputError(
@@ -70,6 +71,20 @@ def count_repairs(sentences: Iterable[Sentence], task: str, scheme: str, *, mode
             where = _line(sentence, broken[0])
             tags_to_spans(tags, scheme, mode="strict", tokens=sentence.tokens, where=where)
     return count
+
+
+def _refuse_unknown_prefixes(sentences: Sequence[Sentence], task: str) -> None:
+    """Refuse O and X-LABEL whose X no scheme knows: learnt as plain tags they would score nonsense."""
+    tags = {tag for sentence in sentences for tag in sentence.tags[task]}
+    if "O" not in tags or not all(tag == "O" or tag[1:2] == "-" for tag in tags):
+        return
+    for sentence in sentences:
+        for place, tag in enumerate(sentence.tags[task]):
+            if not is_span_tag(tag):
+                raise InputError(
+                    f"{_line(sentence, place)}: the tag {tag!r} looks like a span's, but no scheme has its "
+                    f"prefix; write B-, I-, E- or S-."
+                )
 
 
 def _line(sentence: Sentence, place: int) -> str:
