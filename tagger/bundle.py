@@ -145,6 +145,17 @@ def load_bundle(folder: Path) -> Bundle:
         ) from None
 
 
+def holds_bundle(folder: Path) -> bool:
+    """Whether the folder's files are those of a model, whole or not: an output may replace them."""
+    if (folder / COMPLETE).is_dir():  # a save that was broken off after it was committed
+        return True
+    try:
+        header = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(header, dict) and header.get("format") == FORMAT
+
+
 def _finish_save(folder: Path) -> None:
     """Move the files of a committed save into place, as far as that is not done."""
     complete = folder / COMPLETE

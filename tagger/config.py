@@ -14,7 +14,7 @@ from tagger.errors import InputError
 
 Direction = Literal["forward", "backward", "bidirectional"]
 MergeMode = Literal["concat", "sum", "mul", "ave"]
-Head = Literal["crf", "softmax"]
+HeadKind = Literal["crf", "softmax"]
 Characters = Literal["cnn", "lstm", "none"]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -47,7 +47,7 @@ class ModelConfig(Section):
 
     direction: Direction = Field("bidirectional", description="which way the encoder reads")
     merge_mode: MergeMode = Field("concat", description="how a layer's two directions become one vector")
-    head: Head = Field("crf", description="crf scores whole tag sequences, softmax each token alone")
+    head: HeadKind = Field("crf", description="crf scores whole tag sequences, softmax each token alone")
     hidden_size: int = Field(200, ge=1, description="LSTM units per direction")
     layers: int = Field(1, ge=1, description="stacked LSTM layers")
     word_size: int = Field(100, ge=1, description="width of word vectors when no vectors file is given")

@@ -7,8 +7,6 @@ from itertools import product
 from pathlib import Path
 from unittest.mock import patch
 
-import torch
-
 from tagger.cli.main import main
 
 SMALL = {
@@ -74,16 +72,8 @@ def write_corpus(folder: Path) -> Path:
 
 
 def train(*arguments: object, terminal: bool = False) -> tuple[int, str, str]:
-    """Run ``tagger train`` with small sizes, on one thread.
-
-    The small products of such models are slow on two threads where these must wait for a busy machine.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return run("train", *OPTIONS, *arguments, terminal=terminal, encoding="utf-8")
-    finally:
-        torch.set_num_threads(threads)
+    """Run ``tagger train`` with small sizes."""
+    return run("train", *OPTIONS, *arguments, terminal=terminal, encoding="utf-8")
 
 
 def train_joint_model(corpus: Path) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import train_joint_model, train_pos_model, write_corpus
 from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -42,3 +43,21 @@ def write_file(tmp_path: Path) -> Callable[..., Path]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for the files of one test module."""
     return tmp_path_factory.mktemp("files")
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a made-up corpus (see ``command_line.write_corpus``); its files are only read."""
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="session")
+def model(corpus: Path) -> Path:
+    """A model of parts of speech and names, trained by the command; it is only read."""
+    return train_joint_model(corpus)
+
+
+@pytest.fixture(scope="session")
+def pos_model(corpus: Path) -> Path:
+    """A model of parts of speech alone; it is only read."""
+    return train_pos_model(corpus)

@@ -5,31 +5,14 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from command_line import OPTIONS, rows, run, train, train_joint_model, train_pos_model, write_corpus
+from command_line import OPTIONS, rows, run, train
 
 from tagger import Tagger
 from tagger.corpus.files import read_sentences
 from tagger.text.schemes import convert_tags
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("corpus"))
-
-
-@pytest.fixture(scope="module")
-def model(corpus) -> Path:
-    return train_joint_model(corpus)
-
-
-@pytest.fixture(scope="module")
-def pos_model(corpus) -> Path:
-    return train_pos_model(corpus)
-
 
 # Training
 

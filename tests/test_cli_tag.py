@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from command_line import rows, run, train_joint_model, train_pos_model, write_corpus
+from command_line import rows, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,21 +30,6 @@ TEXT = (
     "<script>alert('Oslo & \"Lima\"')</script> stayed.\r\n"
     "\r\n  Mia saw the sea 🌊 near Oslo! Émile sang.\x00\n\n"
 )
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("corpus"))
-
-
-@pytest.fixture(scope="module")
-def model(corpus) -> Path:
-    return train_joint_model(corpus)
-
-
-@pytest.fixture(scope="module")
-def pos_model(corpus) -> Path:
-    return train_pos_model(corpus)
 
 
 def check_offsets(document: str, found: list[dict]) -> None:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
-from command_line import SMALL, write_corpus
+from command_line import SMALL
 
 from tagger import Tagger
 from tagger.bundle import FILES, load_bundle
@@ -20,19 +20,6 @@ from tagger.training.loop import EpochRecord, StepRecord
 from tagger.training.run import DataRecord, epoch_values, run_training
 
 COLUMNS = "token,pos,ner"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 def make_config(**changes: object) -> Config:

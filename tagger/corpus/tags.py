@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tagger.errors import InputError
 from tagger.text.schemes import Mode, belongs_to, detect_scheme, is_span_tag, tags_to_spans, violations
@@ -36,17 +36,14 @@ def find_scheme(sentences: Sequence[Sentence], task: str, *, has_spans: bool | N
                 f"{tag!r}; name the right column with --columns."
             )
         return None
-    known: set[str] = set()
-    for sentence in sentences:
-        for place, tag in enumerate(sentence.tags[task]):
-            if tag in known:
-                continue
-            if not belongs_to(tag, scheme):
-                raise InputError(
-                    f"{_line(sentence, place)}: the tag {tag!r} of {sentence.tokens[place]!r} is none of "
-                    f"{scheme}, in which the column {task!r} is written; correct it or name another column."
-                )
-            known.add(tag)
+    found = _find_tag(sentences, task, lambda tag: not belongs_to(tag, scheme))
+    if found:
+        sentence, place = found
+        raise InputError(
+            f"{_line(sentence, place)}: the tag {sentence.tags[task][place]!r} of {sentence.tokens[place]!r} "
+            f"is none of {scheme}, in which the column {task!r} is written; correct it or name "
+            f"another column."
+        )
     return scheme
 
 
@@ -78,13 +75,27 @@ def _refuse_unknown_prefixes(sentences: Sequence[Sentence], task: str) -> None:
     tags = {tag for sentence in sentences for tag in sentence.tags[task]}
     if "O" not in tags or not all(tag == "O" or tag[1:2] == "-" for tag in tags):
         return
+    found = _find_tag(sentences, task, lambda tag: not is_span_tag(tag))
+    if found:
+        sentence, place = found
+        raise InputError(
+            f"{_line(sentence, place)}: the tag {sentence.tags[task][place]!r} looks like a span's, but no "
+            f"scheme has its prefix; write B-, I-, E- or S-."
+        )
+
+
+def _find_tag(
+    sentences: Iterable[Sentence], task: str, is_wrong: Callable[[str], bool]
+) -> tuple[Sentence, int] | None:
+    """The first place of a wrong tag; each distinct tag is judged once."""
+    judged: dict[str, bool] = {}
     for sentence in sentences:
         for place, tag in enumerate(sentence.tags[task]):
-            if not is_span_tag(tag):
-                raise InputError(
-                    f"{_line(sentence, place)}: the tag {tag!r} looks like a span's, but no scheme has its "
-                    f"prefix; write B-, I-, E- or S-."
-                )
+            if tag not in judged:
+                judged[tag] = is_wrong(tag)
+            if judged[tag]:
+                return sentence, place
+    return None
 
 
 def _line(sentence: Sentence, place: int) -> str:

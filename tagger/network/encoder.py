@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-Direction = Literal["forward", "backward", "bidirectional"]
-MergeMode = Literal["concat", "sum", "mul", "ave"]
+from tagger.config import Direction, MergeMode
 
 
 def reverse_ragged(inputs: Tensor, lengths: Tensor) -> Tensor:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchcrf import CRF
 
-HeadKind = Literal["crf", "softmax"]
+from tagger.config import HeadKind
 
 
 class Head(nn.Module):

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tagger.config import Characters
 from tagger.features.vocab import PADDING, UNKNOWN
 from tagger.network.encoder import Encoder
 
-Characters = Literal["cnn", "lstm", "none"]
+
+def make_embedding(count: int, size: int) -> nn.Embedding:
+    """Vectors of ``count`` ids; each value has variance 1 / size, padding has zeros."""
+    embedding = nn.Embedding(count, size, padding_idx=PADDING)
+    bound = math.sqrt(3.0 / size)
+    nn.init.uniform_(embedding.weight[1:].detach(), -bound, bound)
+    return embedding
 
 
 def embed_characters(alphabet: int, size: int) -> nn.Embedding:
-    """Vectors of characters; padding and the unknown character, which train never shows, have zeros."""
-    embedding = nn.Embedding(alphabet, size, padding_idx=PADDING)
-    bound = math.sqrt(3.0 / size)
-    nn.init.uniform_(embedding.weight[1:].detach(), -bound, bound)
+    """Vectors of characters; the unknown character, which train never shows, has zeros like padding."""
+    embedding = make_embedding(alphabet, size)
     embedding.weight.detach()[UNKNOWN] = 0.0
     return embedding
 
@@ -105,9 +109,7 @@ class WordVectors(nn.Module):
         casing_size: int,
     ) -> None:
         super().__init__()
-        self.trained = nn.Embedding(words, word_size, padding_idx=0)
-        bound = math.sqrt(3.0 / word_size)
-        nn.init.uniform_(self.trained.weight[1:].detach(), -bound, bound)
+        self.trained = make_embedding(words, word_size)
         self.register_buffer("fixed", fixed)
         self.output_size = word_size + casing_size
         self.casing = nn.Embedding(casings, casing_size) if casing_size else None

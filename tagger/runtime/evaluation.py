@@ -35,8 +35,10 @@ def evaluate(
     gold = list(sentences)
     known = {task.name: task for task in tagger.tasks}
     chosen = choose_tasks(tagger, tasks)
+    schemes = {}
     for name in chosen:
         _require_gold(gold, name)
+        schemes[name] = find_scheme(gold, name, has_spans=known[name].scheme is not None)
     begun = time.perf_counter()
     found = list(tagger.tag_sentences(gold))
     seconds = time.perf_counter() - begun
@@ -46,10 +48,9 @@ def evaluate(
     for name in chosen:
         wanted = [sentence.tags[name] for sentence in gold]
         tags: list[Sequence[str]] = [sentence.tags[name] for sentence in found]
-        scheme = find_scheme(gold, name, has_spans=known[name].scheme is not None)
-        if scheme:
+        if schemes[name]:
             tags = [convert_tags(one, tagger.scheme, "IOB2") for one in tags]
-        scores[name] = score_task(wanted, tags, scheme=scheme, seen=seen)
+        scores[name] = score_task(wanted, tags, scheme=schemes[name], seen=seen)
     tokens = sum(map(len, gold))
     return {
         "tasks": scores,

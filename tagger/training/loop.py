@@ -180,7 +180,8 @@ def _train_epoch(
             group["lr"] = rate
         optimizer.zero_grad()
         loss = model.loss(batch)
-        if not math.isfinite(loss.item()):
+        value = loss.item()
+        if not math.isfinite(value):
             raise InputError(
                 f"The loss is no number any more in epoch {epoch}, step {step}; lower train.learning_rate "
                 f"({config.learning_rate}) or clip gradients with train.clip."
@@ -191,7 +192,7 @@ def _train_epoch(
         optimizer.step()
         if average:
             average.update()
-        loss_sum += loss.item() * len(places)
+        loss_sum += value * len(places)
         sentences += len(places)
         tokens += int(batch.lengths.sum())
         seconds = time.perf_counter() - begun

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tagger.bundle import COMPLETE, FILES, FORMAT, Bundle, save_bundle
+from tagger.bundle import FILES, Bundle, holds_bundle, save_bundle
 from tagger.config import Config
 from tagger.errors import InputError
 from tagger.training.card import CURVES, write_card
@@ -210,15 +210,5 @@ def _require_writable(output: Path) -> None:
     with _writing(output), tempfile.TemporaryDirectory(dir=nearest, prefix=".saving-"):
         pass  # only this tells: permissions do not show file systems that take no folders
     present = [name for name in (*FILES, METRICS, CURVES) if (output / name).exists()]
-    if present and not _holds_model(output):
+    if present and not holds_bundle(output):
         raise InputError(f"{output}: holds a {present[0]} that is no model's; name another --output.")
-
-
-def _holds_model(folder: Path) -> bool:
-    if (folder / COMPLETE).is_dir():  # a save that was broken off after it was committed
-        return True
-    try:
-        header = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(header, dict) and header.get("format") == FORMAT
