@@ -1,5 +1,10 @@
 """The one exception that means: the input is wrong, not the program."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NoReturn
+
 
 class InputError(ValueError):
     """Something that the user gave cannot be used.
@@ -7,3 +12,12 @@ class InputError(ValueError):
     The message is one sentence that says what was wrong, where (``file:line`` if there is one) and what to
     do about it; the command line prints it as it is and exits with code 2.
     """
+
+
+Refuse = Callable[[str], object]
+"""Is told of a problem: ``refuse`` raises; one that returns has noted it, and the reader goes on after it."""
+
+
+def refuse(message: str) -> NoReturn:
+    """Raise InputError with this message: what readers do with a problem unless told otherwise."""
+    raise InputError(message)

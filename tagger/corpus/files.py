@@ -1,18 +1,57 @@
-"""The reader that fits a file."""
+"""The formats of corpus files: which function reads and writes each, and what it can hold."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, TextIO
 
-from tagger.corpus.conll import read_conll
-from tagger.corpus.conllu import read_conllu
+from tagger.corpus.conll import read_conll, write_conll
+from tagger.corpus.conllu import read_conllu, write_conllu
+from tagger.corpus.reading import Reading, Writing
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence
 
-READERS: dict[str, Callable[..., Iterator[Sentence]]] = {".conll": read_conll, ".conllu": read_conllu}
-"""The reader of each suffix; a format's name is its suffix without the dot."""
+Content = Literal["tokens", "sentences", "documents", "text", "tags", "spans", "comments", "extra lines"]
+"""What a file may hold: borders of tokens, sentences and documents, the text with its own white space, a tag
+a token, labelled spans, comment lines, and CoNLL-U's lines without a token of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format of files.
+
+    Attributes:
+        read: Streams the sentences of a file.
+        write: Writes sentences to an open file; None if the format is a folder.
+        write_folder: Writes sentences into an empty folder; None if the format is a file.
+        holds: What comes back when a file that was written is read again.
+        suffixes: What such files are usually called.
+    """
+
+    read: Callable[[str | Path, Reading], Iterator[Sentence]]
+    write: Callable[[Iterable[Sentence], TextIO, Writing], None] | None
+    holds: frozenset[Content]
+    suffixes: tuple[str, ...] = ()
+    write_folder: Callable[[Iterable[Sentence], Path, Writing], None] | None = None
+
+
+FORMATS: dict[str, Format] = {
+    "conll": Format(
+        read=lambda path, reading: read_conll(path, columns=reading.columns, tasks=reading.tasks),
+        write=lambda sentences, file, writing: write_conll(sentences, file, columns=writing.tasks),
+        holds=frozenset({"tokens", "sentences", "documents", "text", "tags", "spans", "comments"}),
+        suffixes=(".conll",),
+    ),
+    "conllu": Format(
+        read=lambda path, reading: read_conllu(path, columns=reading.columns, tasks=reading.tasks or None),
+        write=lambda sentences, file, _: write_conllu(sentences, file),
+        holds=frozenset({"tokens", "sentences", "documents", "text", "tags", "comments", "extra lines"}),
+        suffixes=(".conllu",),
+    ),
+}
 
 
 def read_sentences(
@@ -21,22 +60,24 @@ def read_sentences(
     columns: str | None = None,
     tasks: Sequence[str] = ("ner",),
     format: str | None = None,
+    reading: Reading | None = None,
 ) -> Iterator[Sentence]:
     """Read a file with the reader of its format, one sentence at a time.
 
     Args:
         path: The file; may be packed with gzip.
         columns: Names of its columns, see ``read_conll``.
-        tasks: The tags that every sentence has to have; None at all reads tokens only.
-        format: ``conll`` or ``conllu``. By default the suffix says it (before ``.gz``); other suffixes than
-            those of ``READERS`` are read as CoNLL columns.
+        tasks: The tags that every sentence has to have; none at all takes what there is.
+        format: A key of ``FORMATS``. By default the suffix says it (before ``.gz``); other suffixes than
+            theirs are read as CoNLL columns.
+        reading: All other ways to read; its columns and tasks are not looked at.
 
     Raises:
         InputError: If there is no such format; if the arguments do not fit it; while reading, if the file is
             missing, empty or malformed.
     """
-    reader = READERS[f".{find_format(path, format)}"]
-    return reader(path, columns=columns, tasks=tasks)
+    reading = replace(reading or Reading(), columns=columns, tasks=tasks)
+    return FORMATS[find_format(path, format)].read(path, reading)
 
 
 def find_format(path: str | Path, format: str | None = None) -> str:
@@ -47,9 +88,9 @@ def find_format(path: str | Path, format: str | None = None) -> str:
     """
     if format is None:
         suffixes = [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() != ".gz"]
-        return (suffixes[-1] if suffixes and suffixes[-1] in READERS else ".conll").removeprefix(".")
-    if f".{format}" not in READERS:
-        names = [suffix.removeprefix(".") for suffix in READERS]
-        near = difflib.get_close_matches(format, names, n=1, cutoff=0.0)[0]
-        raise InputError(f"There is no format {format!r}; did you mean {near} (of {', '.join(names)})?")
+        ending = suffixes[-1] if suffixes else ""
+        return next((name for name, known in FORMATS.items() if ending in known.suffixes), "conll")
+    if format not in FORMATS:
+        near = difflib.get_close_matches(format, FORMATS, n=1, cutoff=0.0)[0]
+        raise InputError(f"There is no format {format!r}; did you mean {near} (of {', '.join(FORMATS)})?")
     return format

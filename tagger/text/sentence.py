@@ -30,6 +30,19 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """One of the likeliest tag sequences of a sentence.
+
+    Attributes:
+        tags: T tags.
+        probability: Of exactly this sequence under the model, in [0, 1].
+    """
+
+    tags: tuple[str, ...]
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sentence:
     """A tokenised sentence; its tags are aligned with its tokens.
 
@@ -45,6 +58,10 @@ class Sentence:
         comments: Comment lines that stood before the sentence, with their leading ``#``.
         extra_lines: Lines of the file that hold no token of their own (CoNLL-U's multi-word tokens and empty
             nodes), each with the index of the token that it stands before.
+        text_before: What stands in the document between the sentence before and this one, where the file
+            holds running text; else "".
+        tag_scores: For each task the T marginal probabilities of its tags, where they were asked for.
+        alternatives: For each task its likeliest tag sequences, the best first, where they were asked for.
     """
 
     tokens: tuple[str, ...]
@@ -57,6 +74,9 @@ class Sentence:
     source: str = ""
     comments: tuple[str, ...] = ()
     extra_lines: tuple[tuple[int, str], ...] = ()
+    text_before: str = ""
+    tag_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    alternatives: Mapping[str, tuple[Alternative, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.tokens)
