@@ -86,7 +86,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         staged.mkdir(parents=True, exist_ok=True)
         _finish_save(folder)
         for name in FILES:
-            _write_synced(staged / name, contents[name])
+            write_synced(staged / name, contents[name])
         staged.replace(folder / COMPLETE)
         _finish_save(folder)
     except OSError as error:
@@ -215,7 +215,8 @@ def _dump(values: Mapping[str, Any]) -> bytes:
     return json.dumps(values, ensure_ascii=False, indent=1).encode()
 
 
-def _write_synced(path: Path, content: bytes) -> None:
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file and wait until it is on the disk."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()

@@ -98,6 +98,10 @@ class TrainConfig(Section):
     patience: int = Field(
         0, ge=0, description="stop after so many epochs without a better dev score; 0 = never"
     )
+    checkpoint_minutes: float = Field(
+        10.0, ge=0.0, description="minutes between checkpoints within an epoch; 0 = only after each epoch"
+    )
+    tensorboard: bool = Field(False, description="event files for TensorBoard in the model's folder")
 
 
 class Config(Section):
