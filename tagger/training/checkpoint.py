@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from tagger.bundle import write_synced
+from tagger.bundle import write_whole
 from tagger.config import Config
 from tagger.errors import InputError
 from tagger.features.vectors import Vectors
@@ -89,13 +88,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     }
     metadata = {"format": FORMAT, "state": json.dumps(state, ensure_ascii=False)}
     tensors = {name: tensor.contiguous() for name, tensor in (snapshot.tensors if snapshot else {}).items()}
-    temporary = folder / f".{CHECKPOINT}.new"
-    try:
-        write_synced(temporary, save(tensors, metadata))
-        temporary.replace(folder / CHECKPOINT)
-        _sync_folder(folder)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(folder / CHECKPOINT, save(tensors, metadata))
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
@@ -120,15 +113,6 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: the checkpoint is damaged ({error}); begin anew with --restart.") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Wait until the folder's list of names is on the disk, too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _part_digest(part: Part) -> str:

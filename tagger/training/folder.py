@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tagger.bundle import FILES, Bundle, holds_bundle, save_bundle
+from tagger.bundle import FILES, Bundle, holds_bundle, save_bundle, write_whole
 from tagger.config import Config
 from tagger.errors import InputError
 from tagger.training.card import CURVES, write_card
@@ -53,6 +53,7 @@ class ModelFolder:
         self._preparation = preparation
         self._data = data
         self._run = run
+        self._drawn = 0  # epochs in the picture
 
     @property
     def seconds(self) -> float:
@@ -96,22 +97,20 @@ class ModelFolder:
                 save_checkpoint(Checkpoint(self._run, epochs, snapshot, is_finished), self.path)
 
     def draw(self) -> None:
-        """Draw the learning curves, if there are any.
+        """Draw the learning curves, if there are any and they are not drawn yet.
 
         Raises:
             InputError: The picture cannot be written.
         """
-        if self.epochs:
+        if len(self.epochs) > self._drawn:
             with _writing(self.path / CURVES):
                 draw_curves(self.epochs, self.path / CURVES)
+            self._drawn = len(self.epochs)
 
     def _write_metrics(self) -> None:
-        path = self.path / METRICS
-        temporary = path.with_name(f".{path.name}.new")
         lines = (json.dumps(epoch_values(record), ensure_ascii=False) + "\n" for record in self.epochs)
-        with _writing(path):
-            temporary.write_text("".join(lines), encoding="utf-8")
-            temporary.replace(path)
+        with _writing(self.path / METRICS):
+            write_whole(self.path / METRICS, "".join(lines).encode())
 
     def _make_bundle(self, record: EpochRecord, weights: Mapping[str, Any]) -> Bundle:
         vocabulary, tokenizer = self._preparation.vocabulary, self._preparation.tokenizer.settings()

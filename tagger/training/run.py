@@ -142,13 +142,15 @@ def _train(
         if progress.epoch == 1 and not progress.step:
             # From here on the folder's run is this one, even if it ends before its first checkpoint.
             folder.save(None)
+            for events in (folder.path / TENSORBOARD).glob("events.out.tfevents.*"):
+                events.unlink()  # of an earlier run, whose curves would mix with this one's
     interval = 60 * config.train.checkpoint_minutes or math.inf
     saved, drawn = time.monotonic(), folder.seconds
     try:
         for record in train(preparation, config, progress):
             if isinstance(record, EpochRecord) and processes.is_main:
                 folder.keep(record)
-                if folder.seconds - drawn >= SECONDS_BETWEEN_PICTURES:
+                if progress.is_finished or folder.seconds - drawn >= SECONDS_BETWEEN_PICTURES:
                     folder.draw()
                     drawn = folder.seconds
             is_due = time.monotonic() - saved >= interval
