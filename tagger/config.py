@@ -37,6 +37,11 @@ class DataConfig(Section):
     tokenizer: dict[str, bool | int | str] = Field(
         {}, description="options of text.tokenizer.Tokenizer that outweigh what train teaches"
     )
+    on_misaligned: Literal["error", "expand", "skip"] = Field(
+        "error",
+        description="spans that do not fit the tokens (formats with running text) are an error, widened to "
+        "whole tokens, or left out",
+    )
     broken_tags: Literal["repair", "strict"] = Field(
         "repair", description="tags that their scheme forbids are read as conlleval does, or are an error"
     )

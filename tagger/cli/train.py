@@ -9,6 +9,7 @@ import typer
 
 from tagger.cli.tag import split_names
 from tagger.config import load_config, parse_setting
+from tagger.corpus.files import FORMATS
 from tagger.errors import InputError
 
 EXAMPLES = """Examples:
@@ -52,7 +53,16 @@ def train_command(
         ),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(metavar="conll|conllu", help="Of the files; by default their suffix.")
+        str | None,
+        typer.Option(metavar="FORMAT", help=f"Of the files: {', '.join(FORMATS)}; by default their suffix."),
+    ] = None,
+    on_misaligned: Annotated[
+        str | None,
+        typer.Option(
+            metavar="expand|skip|error",
+            help="Spans that do not fit the tokens, in formats with running text; an error by default.",
+            autocompletion=lambda: ["expand", "skip", "error"],
+        ),
     ] = None,
     vectors: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Word vectors: GloVe, word2vec or fastText.")
@@ -113,6 +123,7 @@ def train_command(
         "data.tasks": tuple(split_names(task)) or None,
         "data.columns": columns,
         "data.format": format,
+        "data.on_misaligned": on_misaligned,
         "model.direction": direction,
         "model.merge_mode": merge_mode,
         "model.head": head,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -149,6 +150,14 @@ class _Watch:
         self.best = next((epoch for epoch in reversed(record.earlier) if epoch.is_best), None)
         for line in _data_lines(record.data, record.preparation.vocabulary, self._config):
             self._display.print(line)
+        notes = record.preparation.notes
+        if notes and record.is_main:
+            sys.stderr.writelines(f"{note}\n" for note in notes)
+            self._display.print(
+                f"notes     {len(notes):,} on standard error, of what was changed or left out\n"
+            )
+        if record.processes > 1:
+            self._display.print(f"processes {record.processes}, each takes its share of every batch\n")
         if record.is_finished:
             self._display.print(f"finished  after {len(record.earlier)} epochs: nothing is left to do")
         elif record.earlier or record.step:

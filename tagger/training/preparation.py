@@ -11,6 +11,7 @@ import numpy as np
 
 from tagger.config import Config
 from tagger.corpus.files import read_sentences
+from tagger.corpus.reading import Reading
 from tagger.corpus.tags import count_repairs, find_scheme
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints, WordTable
@@ -64,6 +65,7 @@ class Preparation:
         tokenizer: The train part's convention.
         train: The part to learn from.
         dev: The part to choose by, or None.
+        notes: What was changed or left out while reading, a line each (see ``corpus.reading.Reading.note``).
     """
 
     vocabulary: Vocabulary
@@ -72,6 +74,7 @@ class Preparation:
     tokenizer: Tokenizer
     train: Part
     dev: Part | None
+    notes: Sequence[str] = ()
 
 
 def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None) -> Preparation:
@@ -80,7 +83,9 @@ def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None)
     Raises:
         InputError: A file cannot be read or does not hold what the config asks for.
     """
-    sentences = _read(config, train)
+    notes: list[str] = []
+    reading = _make_reading(config, notes)
+    sentences = _read(config, train, reading)
     schemes = {task: find_scheme(sentences, task) for task in config.data.tasks}
     vocabulary, singletons = build_vocabulary(
         sentences,
@@ -90,7 +95,9 @@ def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None)
         fold_digits=config.model.fold_digits,
     )
     tokenizer = _choose_tokenizer(config, sentences)
-    dev_sentences = _read(config, dev) if dev else None  # before the vectors, whose reading takes a while
+    dev_sentences = (
+        _read(config, dev, reading) if dev else None
+    )  # before the vectors, whose reading takes a while
     found = None
     if vectors:
         words = vocabulary.word_ids
@@ -107,20 +114,30 @@ def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None)
         tokenizer=tokenizer,
         train=_encode(sentences, schemes, table, mode=config.data.broken_tags, with_tags=True),
         dev=_encode_dev(config, dev_sentences, table) if dev_sentences else None,
+        notes=notes,
     )
 
 
-def _choose_tokenizer(config: Config, sentences: Sequence[Sentence]) -> Tokenizer:
-    learnt = learn_convention(sentences)
+def _make_reading(config: Config, notes: list[str]) -> Reading:
+    """How the files are read; running text is cut by the tokenizer's defaults and the config's wishes."""
+    known = Tokenizer().settings()
     wished = config.data.tokenizer
-    known = learnt.settings()
     for name, value in wished.items():
         if name not in known or type(value) is not type(known[name]):
             options = ", ".join(f"{key} = {json.dumps(setting)}" for key, setting in known.items())
             raise InputError(
                 f"data.tokenizer: {name} = {value!r} is none of its options; they are {options}."
             )
-    return Tokenizer(**{**known, **wished})  # type: ignore[arg-type]
+    return Reading(
+        tokenize=Tokenizer(**wished).tokenize,  # type: ignore[arg-type]
+        on_misaligned=config.data.on_misaligned,
+        note=notes.append,
+    )
+
+
+def _choose_tokenizer(config: Config, sentences: Sequence[Sentence]) -> Tokenizer:
+    settings = {**learn_convention(sentences).settings(), **config.data.tokenizer}
+    return Tokenizer(**settings)  # type: ignore[arg-type]
 
 
 def _encode_dev(config: Config, sentences: Sequence[Sentence], table: WordTable) -> Part:
@@ -131,9 +148,11 @@ def _encode_dev(config: Config, sentences: Sequence[Sentence], table: WordTable)
     return _encode(sentences, schemes, table, mode=config.data.broken_tags, with_tags=False)
 
 
-def _read(config: Config, path: Path) -> list[Sentence]:
+def _read(config: Config, path: Path, reading: Reading) -> list[Sentence]:
     data = config.data
-    return list(read_sentences(path, columns=data.columns, tasks=data.tasks, format=data.format))
+    return list(
+        read_sentences(path, columns=data.columns, tasks=data.tasks, format=data.format, reading=reading)
+    )
 
 
 def _encode(

@@ -103,8 +103,8 @@ class Processes:
         self._accelerator.log(dict(values), step=step)
 
     def close(self) -> None:
-        """Write out what TensorBoard still holds."""
-        if self._has_trackers:
+        """Write out what TensorBoard still holds, and part from the other processes."""
+        if self._has_trackers or self.count > 1:
             self._accelerator.end_training()
 
     def _sum(self, values: Tensor) -> Tensor:

@@ -35,7 +35,8 @@ class DataRecord:
         earlier: Epochs that an earlier call made, of a run that is gone on with; without their weights.
         step: Steps that it made in the epoch after them.
         is_finished: Whether it made all there are to make.
-        is_main: Whether this process writes the files and should speak to the user.
+        processes: How many train together.
+        is_main: Whether this one of them writes the files and should speak to the user.
     """
 
     data: Mapping[str, Any]
@@ -43,6 +44,7 @@ class DataRecord:
     earlier: Sequence[EpochRecord]
     step: int
     is_finished: bool
+    processes: int
     is_main: bool
 
 
@@ -121,6 +123,7 @@ def run_training(
         earlier=tuple(epochs),
         step=progress.step,
         is_finished=progress.is_finished,
+        processes=processes.count,
         is_main=processes.is_main,
     )
     if not progress.is_finished:
@@ -162,7 +165,8 @@ def _train(
             yield record
             if is_stopping and not progress.is_finished:
                 yield StopRecord(progress.epoch, progress.step)
-                return
+                break
+        processes.agree(False)  # nobody leaves while another still has something to say
     finally:
         processes.close()
         if processes.is_main:
