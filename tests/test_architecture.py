@@ -55,7 +55,7 @@ FLOORS: list[dict[str, list[str]]] = [
         "runtime": ["engine", "tagger", "evaluation"],
     },
     {"reports": ["page", "matrix", "errors"]},
-    {"cli": ["console", "formats", "tag", "train", "evaluate", "info", "check", "convert", "main"]},
+    {"cli": ["console", "output", "formats", "tag", "train", "evaluate", "info", "check", "convert", "main"]},
 ]
 ONLY_HOME = {
     "torch": ("network/", "training/"),
