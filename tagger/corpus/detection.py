@@ -44,6 +44,7 @@ class Detected:
         format: A key of ``FORMATS``.
         columns: Names of its columns as ``parse_columns`` reads them; None if the format names them itself.
         tasks: The tags that its head holds; empty if the format names those of each record itself.
+        is_tabbed: Whether tabs separate its columns, in a CoNLL file.
         problem: Why it cannot be read as that, as ``file: message``; None if nothing speaks against it.
     """
 
@@ -51,6 +52,7 @@ class Detected:
     format: str
     columns: str | None = None
     tasks: tuple[str, ...] = ()
+    is_tabbed: bool = False
     problem: str | None = None
 
     def read(self, reading: Reading) -> Iterator[Sentence]:
@@ -106,9 +108,10 @@ def detect(path: str | Path, *, format: str | None = None, columns: str | None =
     elif blocks and parsed.count not in (None, width):
         problem = (
             f"{path}: {count} of the first {widths.total()} lines have {width} columns but "
-            f"{parsed.count} were named ({', '.join(parsed.places)}); name all of them in order, with _ for those to skip."
+            f"{parsed.count} were named ({', '.join(parsed.places)}); name all of them in order, "
+            "with _ for those to skip."
         )
-    return Detected(path, name, columns or guessed, tuple(parsed.tags), problem)
+    return Detected(path, name, columns or guessed, tuple(parsed.tags), is_tabbed, problem)
 
 
 def _blocks(path: str | Path) -> Iterator[list[str]]:
