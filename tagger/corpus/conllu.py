@@ -145,6 +145,8 @@ def _read(path: str | Path, tasks: Sequence[str], refuse: Counted) -> Iterator[S
         elif block.rows:
             yield _sentence(block, path, tasks, refuse, absent, is_first=is_first)
             block, is_first = _Block(), False
+        else:
+            block.shift = 0
     if block.rows:
         yield _sentence(block, path, tasks, refuse, absent, is_first=is_first)
     elif is_first and not refuse.count:
@@ -164,6 +166,7 @@ def _add_other(block: _Block, line: str, fields: Sequence[str], where: str, refu
     """
     place = len(block.rows)
     match = _RANGE.fullmatch(fields[0])
+    is_malformed = len(fields) != _COLUMN_COUNT or "" in fields
     if len(fields) != _COLUMN_COUNT:
         refuse(
             f"{where}: expected {_COLUMN_COUNT} columns separated by tabs, got {len(fields)}; correct the "
@@ -188,6 +191,8 @@ def _add_other(block: _Block, line: str, fields: Sequence[str], where: str, refu
         if _NUMBER.fullmatch(fields[0]):
             block.shift = int(fields[0]) - 1 - place
             return True
+    if is_malformed and fields[0] == str(place + 1 + block.shift):
+        block.shift += 1  # the token is dropped, its number is used up
     block.extra.append((place, line))
     return False
 
