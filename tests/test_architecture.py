@@ -56,7 +56,21 @@ FLOORS: list[dict[str, list[str]]] = [
         "runtime": ["engine", "tagger", "evaluation"],
     },
     {"reports": ["page", "matrix", "errors"]},
-    {"cli": ["console", "formats", "tag", "watch", "train", "evaluate", "info", "check", "convert", "main"]},
+    {
+        "cli": [
+            "console",
+            "output",
+            "formats",
+            "tag",
+            "watch",
+            "train",
+            "evaluate",
+            "info",
+            "check",
+            "convert",
+            "main",
+        ]
+    },
 ]
 ONLY_HOME = {
     "torch": ("network/", "training/"),

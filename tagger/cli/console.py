@@ -6,7 +6,8 @@ import importlib.util
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -60,6 +61,33 @@ def facts_table(facts: Mapping[str, str]) -> Table:
     table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(name, value)
+    return table
+
+
+def counts_table(title: str, names: Sequence[str], counts: Sequence[Counter[str]], most: int) -> Table:
+    """How often each label stands in each file, the most frequent first.
+
+    Args:
+        title: What is counted.
+        names: Names of the files.
+        counts: The counts of each file.
+        most: How many labels are shown; the others are told together.
+    """
+    together: Counter[str] = Counter()
+    for one in counts:
+        together.update(one)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("", overflow="fold")
+    for name in names:
+        table.add_column(name, justify="right", overflow="fold")
+    labels = [label for label, _ in together.most_common()]
+    for label in labels[:most]:
+        table.add_row(label, *(f"{one[label]:,}" for one in counts))
+    if len(labels) > most:
+        others = [sum(one[label] for label in labels[most:]) for one in counts]
+        table.add_row(f"{len(labels) - most:,} more", *(f"{count:,}" for count in others))
+    table.add_section()
+    table.add_row("all", *(f"{one.total():,}" for one in counts))
     return table
 
 

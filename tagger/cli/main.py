@@ -11,6 +11,10 @@ from typing import Annotated, cast
 import typer
 
 from tagger import __version__
+from tagger.cli.check import EXAMPLES as CHECK_EXAMPLES
+from tagger.cli.check import check_command
+from tagger.cli.convert import EXAMPLES as CONVERT_EXAMPLES
+from tagger.cli.convert import convert_command
 from tagger.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from tagger.cli.evaluate import evaluate_command
 from tagger.cli.info import EXAMPLES as INFO_EXAMPLES
@@ -44,6 +48,8 @@ app.command("train", epilog=TRAIN_EXAMPLES)(train_command)
 app.command("evaluate", epilog=EVALUATE_EXAMPLES)(evaluate_command)
 app.command("tag", epilog=TAG_EXAMPLES)(tag_command)
 app.command("info", epilog=INFO_EXAMPLES)(info_command)
+app.command("check", epilog=CHECK_EXAMPLES)(check_command)
+app.command("convert", epilog=CONVERT_EXAMPLES)(convert_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,8 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after the program's name; those of the process when not said.
 
     Returns:
-        The exit code: 0, also when the reader of the output went away; 2 for an input, option or output that
-        cannot be used; 130 when interrupted.
+        The exit code: 0, also when the reader of the output went away; 1 if ``check`` found a problem; 2 for
+        an input, option or output that cannot be used; 130 when interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what the locale cannot hold is no reason to stop

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from tagger.corpus.conll import read_conll, write_conll
-from tagger.corpus.conllu import read_conllu, write_conllu
+from tagger.corpus.conllu import FIELDS, read_conllu, write_conllu
 from tagger.corpus.reading import Reading, Writing
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence
 
-Content = Literal["tokens", "sentences", "documents", "text", "tags", "spans", "comments", "extra lines"]
+Content = Literal[
+    "tokens", "sentences", "documents", "text", "tags", "spans", "comments", "extra lines", "scores"
+]
 """What a file may hold: borders of tokens, sentences and documents, the text with its own white space, a tag
-a token, labelled spans, comment lines, and CoNLL-U's lines without a token of their own."""
+a token, labelled spans, comment lines, CoNLL-U's lines without a token of their own, and probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Format:
         write_folder: Writes sentences into an empty folder; None if the format is a file.
         holds: What comes back when a file that was written is read again.
         suffixes: What such files are usually called.
+        has_token_lines: Whether each token has a line of its own, from ``Sentence.source`` on.
     """
 
     read: Callable[[str | Path, Reading], Iterator[Sentence]]
@@ -36,20 +39,37 @@ class Format:
     holds: frozenset[Content]
     suffixes: tuple[str, ...] = ()
     write_folder: Callable[[Iterable[Sentence], Path, Writing], None] | None = None
+    has_token_lines: bool = False
 
 
 FORMATS: dict[str, Format] = {
     "conll": Format(
-        read=lambda path, reading: read_conll(path, columns=reading.columns, tasks=reading.tasks),
-        write=lambda sentences, file, writing: write_conll(sentences, file, columns=writing.tasks),
+        read=lambda path, reading: read_conll(
+            path, columns=reading.columns, tasks=reading.tasks, refuse=reading.refuse
+        ),
+        write=lambda sentences, file, writing: write_conll(
+            sentences,
+            file,
+            columns=writing.tasks,
+            separator=writing.separator,
+            has_texts=writing.has_texts,
+        ),
         holds=frozenset({"tokens", "sentences", "documents", "text", "tags", "spans", "comments"}),
         suffixes=(".conll",),
+        has_token_lines=True,
     ),
     "conllu": Format(
-        read=lambda path, reading: read_conllu(path, columns=reading.columns, tasks=reading.tasks or None),
-        write=lambda sentences, file, _: write_conllu(sentences, file),
-        holds=frozenset({"tokens", "sentences", "documents", "text", "tags", "comments", "extra lines"}),
+        read=lambda path, reading: read_conllu(
+            path, columns=reading.columns, tasks=reading.tasks or None, refuse=reading.refuse
+        ),
+        write=lambda sentences, file, writing: write_conllu(
+            sentences, file, misc=[task for task in writing.tasks if task not in FIELDS]
+        ),
+        holds=frozenset(
+            {"tokens", "sentences", "documents", "text", "tags", "spans", "comments", "extra lines"}
+        ),
         suffixes=(".conllu",),
+        has_token_lines=True,
     ),
 }
 

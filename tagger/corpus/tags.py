@@ -32,7 +32,7 @@ def find_scheme(sentences: Sequence[Sentence], task: str, *, has_spans: bool | N
         if has_spans:
             tag = sentences[0].tags[task][0]
             raise InputError(
-                f"{_line(sentences[0], 0)}: the column {task!r} should mark spans, as in B-PER, but holds "
+                f"{line_of(sentences[0], 0)}: the column {task!r} should mark spans, as in B-PER, but holds "
                 f"{tag!r}; name the right column with --columns."
             )
         return None
@@ -40,9 +40,9 @@ def find_scheme(sentences: Sequence[Sentence], task: str, *, has_spans: bool | N
     if found:
         sentence, place = found
         raise InputError(
-            f"{_line(sentence, place)}: the tag {sentence.tags[task][place]!r} of {sentence.tokens[place]!r} "
-            f"is none of {scheme}, in which the column {task!r} is written; correct it or name "
-            f"another column."
+            f"{line_of(sentence, place)}: the tag {sentence.tags[task][place]!r} of "
+            f"{sentence.tokens[place]!r} is none of {scheme}, in which the column {task!r} is written; "
+            "correct it or name another column."
         )
     return scheme
 
@@ -65,7 +65,7 @@ def count_repairs(sentences: Iterable[Sentence], task: str, scheme: str, *, mode
         broken = violations(tags, scheme)
         count += len(broken)
         if broken and mode == "strict":
-            where = _line(sentence, broken[0])
+            where = line_of(sentence, broken[0])
             tags_to_spans(tags, scheme, mode="strict", tokens=sentence.tokens, where=where)
     return count
 
@@ -79,7 +79,7 @@ def _refuse_unknown_prefixes(sentences: Sequence[Sentence], task: str) -> None:
     if found:
         sentence, place = found
         raise InputError(
-            f"{_line(sentence, place)}: the tag {sentence.tags[task][place]!r} looks like a span's, but no "
+            f"{line_of(sentence, place)}: the tag {sentence.tags[task][place]!r} looks like a span's, but no "
             f"scheme has its prefix; write B-, I-, E- or S-."
         )
 
@@ -98,7 +98,7 @@ def _find_tag(
     return None
 
 
-def _line(sentence: Sentence, place: int) -> str:
+def line_of(sentence: Sentence, place: int) -> str:
     """``file:line`` of one token: tokens stand in successive lines, but for lines that hold no token."""
     path, _, first = sentence.source.rpartition(":")
     between = sum(0 < before <= place for before, _ in sentence.extra_lines)
