@@ -6,10 +6,11 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal, TextIO, get_args
 
 from tagger.corpus.conll import read_conll, write_conll
 from tagger.corpus.conllu import read_conllu, write_conllu
+from tagger.corpus.jsonl import read_jsonl, write_doccano, write_jsonl
 from tagger.corpus.reading import Reading, Writing
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence
@@ -50,6 +51,17 @@ FORMATS: dict[str, Format] = {
         write=lambda sentences, file, _: write_conllu(sentences, file),
         holds=frozenset({"tokens", "sentences", "documents", "text", "tags", "comments", "extra lines"}),
         suffixes=(".conllu",),
+    ),
+    "jsonl": Format(
+        read=read_jsonl,
+        write=write_jsonl,
+        holds=frozenset(get_args(Content)),
+        suffixes=(".jsonl", ".ndjson"),
+    ),
+    "doccano": Format(
+        read=read_jsonl,
+        write=write_doccano,
+        holds=frozenset({"documents", "text", "spans"}),
     ),
 }
 
