@@ -165,6 +165,39 @@ def test_a_wrong_record_is_refused_with_its_place(record, message):
     assert len(refused) == 1
 
 
+KEYS = (
+    "text",
+    "tokens",
+    "tags",
+    "spans",
+    "label",
+    "entities",
+    "start",
+    "end",
+    "ner",
+    "extra_lines",
+    "alternatives",
+)
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 4)
+    | st.floats()
+    | st.sampled_from(["", "Ada", "O", "\ud800"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+)
+
+
+@given(st.fixed_dictionaries({"text": st.just("Ada")}, optional=dict.fromkeys(KEYS[1:], ANY_JSON)) | ANY_JSON)
+def test_any_record_is_read_or_refused_in_one_line(record):
+    refused = []
+    reading = Reading(tasks=(), on_misaligned="skip", refuse=refused.append)
+    for sentence in read_record(record, reading, "f:1"):
+        assert len(sentence.tokens) == len(sentence.offsets) > 0
+        assert all(len(tags) == len(sentence) for tags in sentence.tags.values())
+    assert all(one.startswith("f:1: ") and "\n" not in one for one in refused)
+
+
 def test_all_that_is_wrong_is_told_and_the_rest_is_read():
     record = {"text": TEXT, "label": [[0, 3], [0, 3, ""], [1, 3, "PER"], [12, 16, "PER"]]}
     refused = []
