@@ -121,8 +121,9 @@ def test_the_control_tag_is_the_task(read):
         [": there are no spans of the task 'ner', those of the file are of chunk; ask for one of these."],
         [],
     )
-    with pytest.raises(InputError, match="which of the tasks ner, pos"):
-        read(annotated(region(2, 5)), tasks=("ner", "pos"))
+    assert read(*both, tasks=("chunk", "ner"))[0] == {"ner": [("PER", "Ada")], "chunk": [("S", "Ada sang")]}
+    with pytest.raises(InputError, match="which of the tasks x, y"):
+        read(annotated(region(2, 5)), tasks=("x", "y"))
     assert read(annotated(), tasks=("x", "y"))[0] == {"x": [], "y": []}
 
 

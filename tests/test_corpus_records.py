@@ -152,9 +152,9 @@ def own(**values):
         (own(tags=["O", "O"]), "the value of tags is ['O', 'O']; give an object"),
         (own(starts_document="no"), "starts_document is 'no'; give true or false"),
         (own(comments="# a"), "the list of comments is '# a'; give a list"),
-        (own(tag_scores={"ner": [0.5, -1]}), "the score of ner is -1"),
+        (own(scores={"ner": [0.5, -1]}), "the score of ner is -1"),
         (own(extra_lines=[[0]]), "is not [place, line]"),
-        (own(alternatives={"ner": [{"tags": ["O"], "probability": 1}]}), "there are 2 tokens but 1 times"),
+        (own(n_best={"ner": [{"tags": ["O"], "probability": 1}]}), "there are 2 tokens but 1 times"),
     ],
 )
 def test_a_wrong_record_is_refused_with_its_place(record, message):
@@ -176,7 +176,7 @@ KEYS = (
     "end",
     "ner",
     "extra_lines",
-    "alternatives",
+    "n_best",
 )
 ANY_JSON = st.recursive(
     st.none()
@@ -287,11 +287,16 @@ def test_doccano_holds_one_task():
 
 
 def test_scores_are_rounded_where_it_is_asked_for():
-    sentence = replace(from_tokens(["Ada"]), spans={"ner": (Span(0, 1, "PER", 1 / 3, 0, 3),)})
-    scores = [
-        sentence_values(sentence, ["ner"], digits=digits)["spans"]["ner"][0]["score"] for digits in (None, 2)
-    ]
-    assert scores == [1 / 3, 0.33]
+    sentence = replace(
+        from_tokens(["Ada"]),
+        spans={"ner": (Span(0, 1, "PER", 1 / 3, 0, 3),)},
+        tag_scores={"ner": (2 / 3,)},
+        alternatives={"ner": (Alternative(("O",), 1 / 3000),)},
+    )
+    for digits, expected in ((None, (1 / 3, 2 / 3, 1 / 3000)), (2, (0.33, 0.67, 0.00033))):
+        values = sentence_values(sentence, ["ner"], digits=digits)
+        span, (score,), (alternative,) = (values[name]["ner"] for name in ("spans", "scores", "n_best"))
+        assert (span[0]["score"], score, alternative["probability"]) == expected
 
 
 @pytest.mark.parametrize(

@@ -35,18 +35,19 @@ def read_labelstudio(path: str | Path, reading: Reading) -> Iterator[Sentence]:
 
     Of each text the first annotation that was not cancelled is read, or its first prediction if nobody
     annotated it. The name of the control tag (``from_name``) is the task of its spans; the usual ``label``
-    stands for the only task asked for, or ``ner``. The text is ``data.text``, or the only string in ``data``.
-    What is no labelled span (choices, relations), other annotations, and texts that nobody annotated (read
-    as texts without spans) or that were skipped (left out) are told to ``reading.note``. The file is held in
-    memory as a string, since exports often are one single line; of what it says one text at a time.
+    stands for ``ner``, or for the only task that is asked for. The text is ``data.text``, or the only string
+    in ``data``. What is no labelled span (choices, relations), other annotations, and texts that nobody
+    annotated (read as texts without spans) or that were skipped (left out) are told to ``reading.note``. The
+    file is held in memory as a string, since exports often are one single line; of what it says one text at
+    a time.
 
     Args:
         path: The file; may be packed with gzip.
         reading: The tasks; how to tokenise; what becomes of problems.
 
     Raises:
-        InputError: If columns are named, or several tasks where spans are called ``label``; while reading, if
-            the file cannot be read. Whatever else is wrong, spans of other tasks alone too, goes to
+        InputError: If columns are named; while reading, if the file cannot be read, or if its spans are
+            called ``label`` and several tasks without ``ner`` are asked for. Whatever else is wrong goes to
             ``reading.refuse``.
     """
     require_no_columns(reading, path)
@@ -170,7 +171,7 @@ def _tasks_by_name(path: str | Path, content: str, reading: Reading) -> dict[str
         return {task: task for task in reading.tasks or ("ner",)}
     tasks = {name: name for name in sorted(names) if not reading.tasks or name in reading.tasks}
     if DEFAULT_NAME in names and DEFAULT_NAME not in reading.tasks:
-        tasks[DEFAULT_NAME] = flat_task(reading, path)
+        tasks[DEFAULT_NAME] = "ner" if "ner" in reading.tasks else flat_task(reading, path)
     for task in reading.tasks:
         if task not in tasks.values():
             reading.refuse(

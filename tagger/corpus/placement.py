@@ -256,7 +256,7 @@ def _attach(sentence: Sentence, spans: Mapping[str, tuple[Span, ...]]) -> Senten
         task: sentence.tags.get(task) or tuple(spans_to_tags(its, len(sentence), "IOB2"))
         for task, its in spans.items()
     }
-    return sentence.with_tags({**sentence.tags, **tags}, {**sentence.spans, **spans})
+    return replace(sentence, tags={**sentence.tags, **tags}, spans={**sentence.spans, **spans})
 
 
 def _document(group: Sequence[Sentence], tasks: Sequence[str], unit: Unit) -> Document:

@@ -12,7 +12,7 @@ from tagger.corpus.placement import TextSpan, attach_spans, place_spans, span_ra
 from tagger.corpus.reading import Reading
 from tagger.corpus.values import boolean, each, integer, label, mapping, probability, sequence, string
 from tagger.errors import InputError
-from tagger.text.sentence import Alternative, Offset, Sentence
+from tagger.text.sentence import Alternative, Offset, Sentence, Span
 
 _SPAN_LISTS = ("spans", "entities", "ents", "label", "labels")
 
@@ -70,6 +70,16 @@ def sentence_values(
     def rounded(score: float | None) -> float | None:
         return score if score is None or digits is None else round(score, digits)
 
+    def span_values(span: Span) -> dict[str, object]:
+        start, end = span_range(sentence, span)
+        text = sentence.text[start - sentence.text_start : end - sentence.text_start]
+        score = rounded(span.score)
+        return {"start": start, "end": end, "label": span.label, "text": text, "score": score}
+
+    def shortened(probability: float) -> float:
+        # Digits that count, since a sequence of many tags has a small probability.
+        return probability if digits is None else float(f"{probability:.{digits}g}")
+
     values: dict[str, object] = {
         "text": sentence.text,
         "start": sentence.text_start,
@@ -79,17 +89,7 @@ def sentence_values(
         ],
         "tags": {task: list(sentence.tags[task]) for task in tasks if task in sentence.tags},
         "spans": {
-            task: [
-                {
-                    "start": start,
-                    "end": end,
-                    "label": span.label,
-                    "text": sentence.text[start - sentence.text_start : end - sentence.text_start],
-                    "score": rounded(span.score),
-                }
-                for span in sentence.spans[task]
-                for start, end in [span_range(sentence, span)]
-            ]
+            task: [span_values(span) for span in sentence.spans[task]]
             for task in tasks
             if task in sentence.spans
         },
@@ -100,14 +100,14 @@ def sentence_values(
         "text_before": sentence.text_before,
         "comments": list(sentence.comments),
         "extra_lines": [list(line) for line in sentence.extra_lines],
-        "tag_scores": {
+        "scores": {
             task: list(map(rounded, sentence.tag_scores[task]))
             for task in tasks
             if task in sentence.tag_scores
         },
-        "alternatives": {
+        "n_best": {
             task: [
-                {"tags": list(one.tags), "probability": rounded(one.probability)}
+                {"tags": list(one.tags), "probability": shortened(one.probability)}
                 for one in sentence.alternatives[task]
             ]
             for task in tasks
@@ -255,13 +255,13 @@ def _given_tokens(values: Mapping[str, object], text: str, reading: Reading, whe
         text_before=string(values.get("text_before", ""), "text_before", where),
         tag_scores={
             task: each(scores, len(tokens), probability, f"score of {task}", where)
-            for task, scores in _of_tasks(values, "tag_scores", reading, where).items()
+            for task, scores in _of_tasks(values, "scores", reading, where).items()
         },
         alternatives={
             task: tuple(
                 _alternative(one, len(tokens), where) for one in sequence(its, "list of alternatives", where)
             )
-            for task, its in _of_tasks(values, "alternatives", reading, where).items()
+            for task, its in _of_tasks(values, "n_best", reading, where).items()
         },
     )
 
