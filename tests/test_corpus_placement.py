@@ -144,6 +144,14 @@ def test_spans_that_overlap():
     ]
 
 
+def test_spans_that_overlap_once_they_are_widened():
+    found, _, noted = place("Google-Mozilla", (0, 6, "ORG"), (7, 14, "ORG"), mode="expand")
+    assert characters(found) == [(0, 14, "ORG")]
+    assert noted[-1] == (
+        "f:1: the span [7, 14) 'Mozilla' (ORG) overlaps the span [0, 6) 'Google' (ORG); it was left out."
+    )
+
+
 def test_given_tokens_keep_their_tags():
     sentence = replace(from_tokens(["Ada", "sang"]), tags={"ner": ("S-PER", "O")})
     spans = {"ner": [TextSpan(0, 3, "PER")], "chunk": [TextSpan(0, 8, "S", 0.5)]}

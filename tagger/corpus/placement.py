@@ -200,14 +200,14 @@ def _problem(span: TextSpan, ground: _Ground, *, has_tokens: bool) -> str | None
 def _without_overlaps(placed: Sequence[_Placed], ground: _Ground, reading: Reading) -> list[_Placed]:
     """Return the spans in order; of those that share a token the first, then the longest, stays."""
     kept: list[_Placed] = []
-    for text_span, span in sorted(placed, key=lambda pair: (pair[1].start, -pair[1].end)):
-        if kept and kept[-1][1].end > span.start:
-            other_text_span, other = kept[-1]
+    for pair in sorted(placed, key=lambda pair: (pair[1].start, -pair[1].end)):
+        if kept and kept[-1][1].end > pair[1].start:
+            span, other = pair[0], kept[-1][0]
             is_same = (span.start, span.end, span.label) == (other.start, other.end, other.label)
-            problem = "is there twice" if is_same else f"overlaps {ground.name(other_text_span)}"
-            _leave_out(text_span, problem, ground, reading)
+            problem = "is there twice" if is_same else f"overlaps {ground.name(other)}"
+            _leave_out(span, problem, ground, reading)
         else:
-            kept.append((text_span, span))
+            kept.append(pair)
     return kept
 
 
