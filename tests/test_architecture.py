@@ -24,6 +24,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "conll",
             "conllu",
             "placement",
+            "values",
             "records",
             "jsonl",
             "labelstudio",

@@ -35,8 +35,9 @@ TEXT = (
 def check_offsets(document: str, found: list[dict]) -> None:
     place = 0
     for row in found:
-        assert list(row) == ["text", "tokens", "tags", "spans"]
-        assert row["text"] in document
+        assert list(row)[:5] == ["text", "start", "tokens", "tags", "spans"]
+        assert row.get("starts_document", row["start"] == 0) == (row is found[0])
+        assert document[row["start"] : row["start"] + len(row["text"])] == row["text"] != ""
         for token in row["tokens"]:
             assert document[token["start"] : token["end"]] == token["text"] != ""
             assert token["start"] >= place

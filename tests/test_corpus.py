@@ -372,7 +372,7 @@ def test_number_signs_of_conll2000(corpora):
 
 def with_ner(*tags: str, source: str = "f.txt:7") -> Sentence:
     sentence = from_tokens([f"w{n}" for n in range(len(tags))])
-    return replace(sentence.with_tags({"ner": tags}), source=source)
+    return replace(sentence.with_tags({"ner": tags}), source=source, has_token_lines=True)
 
 
 def test_a_tag_outside_the_scheme_is_named_with_its_line():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,10 +10,13 @@ from dataclasses import dataclass, replace
 from io import StringIO
 
 from tagger.corpus.conll import write_conll
+from tagger.corpus.jsonl import json_line
+from tagger.corpus.records import sentence_values
 from tagger.text.sentence import Sentence
 
 Tag = Callable[[Iterable[str]], Iterator[Sentence]]
 Mark = Callable[[str, str], str]
+SCORE_DIGITS = 6
 HUES = tuple(range(0, 360, 30))  # degrees of the colour circle
 HUE_SEED = 1030  # with it the labels of the usual corpora (PER, LOC, ...; NP, VP, ...) get hues far apart
 
@@ -82,34 +84,11 @@ def jsonl_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterato
     """A line of JSON a sentence; all offsets count characters of the document, named if there are several."""
     for document in documents:
         name = {"document": document.name} if len(documents) > 1 else {}
+        starts_document = True
         for sentence in tag(document.lines):
-            yield json.dumps(sentence_values(sentence, view.tasks) | name, ensure_ascii=False) + "\n"
-
-
-def sentence_values(sentence: Sentence, tasks: Sequence[str]) -> dict[str, object]:
-    """A sentence as JSON values."""
-    return {
-        "text": sentence.text,
-        "tokens": [
-            {"text": token, "start": start, "end": end}
-            for token, (start, end) in zip(sentence.tokens, sentence.offsets, strict=True)
-        ],
-        "tags": {task: list(sentence.tags[task]) for task in tasks},
-        "spans": {
-            task: [
-                {
-                    "start": span.start_char,
-                    "end": span.end_char,
-                    "label": span.label,
-                    "text": _cut(sentence, span.start_char, span.end_char),
-                    "score": None if span.score is None else round(span.score, 6),
-                }
-                for span in sentence.spans[task]
-            ]
-            for task in tasks
-            if task in sentence.spans
-        },
-    }
+            marked = replace(sentence, starts_document=starts_document)
+            yield json_line(sentence_values(marked, view.tasks, digits=SCORE_DIGITS) | name)
+            starts_document = False
 
 
 def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
@@ -204,10 +183,6 @@ def _marks(sentence: Sentence, view: View) -> Iterator[tuple[int, int, str]]:
     else:
         for (start, end), tag in zip(sentence.offsets, sentence.tags[view.shown], strict=True):
             yield start, end, tag
-
-
-def _cut(sentence: Sentence, start: int, end: int) -> str:
-    return sentence.text[start - sentence.text_start : end - sentence.text_start]
 
 
 def _bracket(text: str, label: str) -> str:

@@ -280,6 +280,7 @@ def _sentence(block: _Block, layout: _Layout) -> Sentence:
         tags=values,
         starts_document=block.starts_document,
         source=f"{layout.path}:{block.number}",
+        has_token_lines=True,
         comments=block.comments,
         extra_lines=block.dropped,
     )

@@ -230,6 +230,7 @@ def _sentence(
         tags=tags,
         starts_document=is_first or any(map(_NEW_DOCUMENT.match, block.comments)),
         source=f"{path}:{block.number}",
+        has_token_lines=True,
         comments=tuple(block.comments),
         extra_lines=tuple(block.extra),
     )

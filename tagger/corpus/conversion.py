@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -169,7 +169,7 @@ class Conversion:
             self.tally.spans[task] += len(spans[task])
             if self._scheme:
                 tags[task] = tuple(spans_to_tags(spans[task], len(sentence), self._scheme))
-        return sentence.with_tags(tags, spans)
+        return replace(sentence, tags=tags, spans=spans)
 
     def _count_losses(self, sentence: Sentence) -> None:
         """Count what the target cannot hold of a sentence: the one place that knows."""

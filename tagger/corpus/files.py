@@ -6,10 +6,13 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal, TextIO, get_args
 
+from tagger.corpus.brat import read_brat, write_brat
 from tagger.corpus.conll import read_conll, write_conll
 from tagger.corpus.conllu import FIELDS, read_conllu, write_conllu
+from tagger.corpus.jsonl import read_jsonl, write_doccano, write_jsonl
+from tagger.corpus.labelstudio import read_labelstudio, write_labelstudio
 from tagger.corpus.reading import Reading, Writing
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence
@@ -71,6 +74,30 @@ FORMATS: dict[str, Format] = {
         suffixes=(".conllu",),
         has_token_lines=True,
     ),
+    "jsonl": Format(
+        read=read_jsonl,
+        write=write_jsonl,
+        holds=frozenset(get_args(Content)),
+        suffixes=(".jsonl", ".ndjson"),
+    ),
+    "doccano": Format(
+        read=read_jsonl,
+        write=write_doccano,
+        holds=frozenset({"documents", "text", "spans"}),
+    ),
+    "labelstudio": Format(
+        read=read_labelstudio,
+        write=write_labelstudio,
+        holds=frozenset({"documents", "text", "spans"}),
+        suffixes=(".json",),
+    ),
+    "brat": Format(
+        read=read_brat,
+        write=None,
+        holds=frozenset({"documents", "text", "spans"}),
+        suffixes=(".ann",),
+        write_folder=write_brat,
+    ),
 }
 
 
@@ -85,7 +112,7 @@ def read_sentences(
     """Read a file with the reader of its format, one sentence at a time.
 
     Args:
-        path: The file; may be packed with gzip.
+        path: The file, which may be packed with gzip, or a folder of brat's.
         columns: Names of its columns, see ``read_conll``.
         tasks: The tags that every sentence has to have; none at all takes what there is.
         format: A key of ``FORMATS``. By default the suffix says it (before ``.gz``); other suffixes than
@@ -103,10 +130,14 @@ def read_sentences(
 def find_format(path: str | Path, format: str | None = None) -> str:
     """The format that a file is read in: the one asked for, else what its suffix says.
 
+    A folder that holds ``.ann`` files is brat's.
+
     Raises:
         InputError: If there is no such format.
     """
     if format is None:
+        if Path(path).is_dir() and next(Path(path).glob("*.ann"), None):
+            return "brat"
         suffixes = [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() != ".gz"]
         ending = suffixes[-1] if suffixes else ""
         return next((name for name, known in FORMATS.items() if ending in known.suffixes), "conll")

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from tagger.corpus.detection import Detected, detect
-from tagger.corpus.files import FORMATS
 from tagger.corpus.reading import Reading
 from tagger.corpus.tags import line_of
 from tagger.errors import InputError
@@ -184,7 +183,7 @@ class _Repetitions:
         text = "\n".join(sentence.tokens).encode(errors="surrogatepass")
         digest = blake2b(text, digest_size=16).digest()
         *earlier, (_, own) = self._files
-        place = _place(facts, sentence, 0)
+        place = line_of(sentence, 0)
         facts.repeated += digest in own
         own.setdefault(digest, place)
         first = len(self._pairs) - len(earlier)
@@ -230,7 +229,7 @@ class _SpanIndex:
                 for one in self._lengths[sentence.tokens[start]]:
                     text = sentence.tokens[start : start + one]
                     if text in self._counts and set(tags[start : start + one]) == {UNTAGGED}:
-                        self.add(text, UNTAGGED, _place(facts, sentence, start))
+                        self.add(text, UNTAGGED, line_of(sentence, start))
                         length = one
                         break
             start += length
@@ -264,7 +263,7 @@ def _survey(detected: Detected, indexes: dict[str, _SpanIndex], wanted: str | No
                 plain.add(task)
             for span in _spans(sentence, task):
                 index = indexes.setdefault(task, _SpanIndex())
-                place = _place(facts, sentence, span.start)
+                place = line_of(sentence, span.start)
                 index.add(sentence.tokens[span.start : span.end], span.label, place)
     for task, found in evidence.items():
         facts.schemes[task] = (wanted or found.scheme) if found.scheme else None
@@ -319,12 +318,12 @@ def _tag_problems(facts: FileFacts, sentence: Sentence, task: str) -> Iterator[s
             for place, tag in enumerate(tags):
                 if not is_span_tag(tag):
                     yield (
-                        f"{_place(facts, sentence, place)}: the tag {tag!r} looks like a span's, but no "
+                        f"{line_of(sentence, place)}: the tag {tag!r} looks like a span's, but no "
                         "scheme has its prefix; write B-, I-, E- or S-."
                     )
         return
     for place in violations(tags, scheme):
-        where = _place(facts, sentence, place)
+        where = line_of(sentence, place)
         if belongs_to(tags[place], scheme):
             problem = describe_violation(tags, place, scheme, sentence.tokens)
             yield f"{where}: {problem} ({task}); correct it."
@@ -338,12 +337,6 @@ def _tag_problems(facts: FileFacts, sentence: Sentence, task: str) -> Iterator[s
 def _spans(sentence: Sentence, task: str) -> Sequence[Span]:
     # Every scheme's tags are read alike: what is illegal in it, too, as conlleval reads it.
     return sentence.spans[task] if task in sentence.spans else tags_to_spans(sentence.tags[task], "IOB2")
-
-
-def _place(facts: FileFacts, sentence: Sentence, place: int) -> str:
-    if FORMATS[facts.detected.format].has_token_lines:
-        return line_of(sentence, place)
-    return sentence.source
 
 
 def _line_number(message: str) -> int:

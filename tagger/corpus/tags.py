@@ -99,7 +99,9 @@ def _find_tag(
 
 
 def line_of(sentence: Sentence, place: int) -> str:
-    """``file:line`` of one token: tokens stand in successive lines, but for lines that hold no token."""
+    """``file:line`` of one token, or of the whole sentence where tokens have no lines of their own."""
     path, _, first = sentence.source.rpartition(":")
+    if not sentence.has_token_lines:
+        return sentence.source or "The corpus"
     between = sum(0 < before <= place for before, _ in sentence.extra_lines)
-    return f"{path}:{int(first) + place + between}" if first else "The corpus"
+    return f"{path}:{int(first) + place + between}"
