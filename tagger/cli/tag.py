@@ -6,10 +6,9 @@ import codecs
 import difflib
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, BinaryIO, TextIO
 
@@ -18,6 +17,7 @@ import typer
 from tagger.cli.formats import FORMATS, Document, View
 from tagger.errors import InputError
 from tagger.features.vocab import Task
+from tagger.reports.page import replace_file
 from tagger.runtime.evaluation import choose_tasks
 from tagger.runtime.tagger import Tagger
 from tagger.text.documents import stream_sentences
@@ -238,25 +238,9 @@ def _open_output(path: Path | None) -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
         return
-    target = path.resolve()
-    is_kept = path.is_file()
-    is_device = path.exists() and not is_kept
-    temporary = target.with_name(f".{target.name}.new")
-    try:
-        # A file's name may hold what is no UTF-8; JSON reads the escape.
-        with (path if is_device else temporary).open(
-            "w", encoding="utf-8", errors="backslashreplace", newline=""
-        ) as file:
-            yield file
-        if is_kept:
-            shutil.copymode(target, temporary)
-        if not is_device:
-            temporary.replace(target)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); free space or use another --output."
-        ) from None
-    finally:
-        if not is_device:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+    # A file's name may hold what is no UTF-8; JSON reads the escape.
+    with (
+        replace_file(path) as place,
+        place.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        yield file
