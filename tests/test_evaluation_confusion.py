@@ -19,7 +19,7 @@ from tagger.evaluation.confusion import (
     match_task,
     most_confused,
 )
-from tagger.evaluation.mistakes import find_mistakes, group_mistakes, group_values
+from tagger.evaluation.mistakes import find_mistakes, group_mistakes, group_values, words_around
 from tagger.evaluation.scores import score_spans, score_tags
 from tagger.text.schemes import SCHEMES, convert_tags, tags_to_spans
 from tagger.text.sentence import Span, from_tokens
@@ -247,3 +247,23 @@ def test_every_mistake_is_in_one_group(corpus):
     assert len(mistakes) == sum(one.kind != "right" for found in outcomes for one in found)
     counts = Counter((one.outcome.kind, *one.outcome.labels, one.text) for one in mistakes)
     assert [len(group) for group in group_mistakes(mistakes)] == sorted(counts.values(), reverse=True)
+
+
+@given(
+    st.lists(st.text("abc", min_size=1, max_size=9), min_size=1, max_size=30), st.data(), st.integers(0, 80)
+)
+def test_the_words_around_fit_and_are_as_many_as_fit(tokens, data, width):
+    start = data.draw(st.integers(0, len(tokens) - 1))
+    end = data.draw(st.integers(start + 1, len(tokens)))
+    before, middle, after = words_around(tokens, start, end, width=width)
+    assert middle == " ".join(tokens[start:end])
+    left, right = before.split(), after.split()
+    assert len(" ".join([*left, middle, *right])) <= max(width, len(middle) + 4)
+    shown = [word for word in left if word != "…"], [word for word in right if word != "…"]
+    assert shown[0] == tokens[start - len(shown[0]) : start]
+    assert shown[1] == tokens[end : end + len(shown[1])]
+    assert ("…" in left) == (len(shown[0]) < start)
+    assert ("…" in right) == (len(shown[1]) < len(tokens) - end)
+    if "…" in left:  # the next word would not have fitted
+        longer = [tokens[start - len(shown[0]) - 1], *shown[0], middle, *shown[1]]
+        assert len(" ".join(longer)) + 4 > width
