@@ -2,13 +2,15 @@
 
 import json
 import re
+import sys
 from dataclasses import replace
 
 import pytest
 from command_line import run
+from error_analysis import make_analysis
 
 from tagger import Tagger
-from tagger.cli.console import printable
+from tagger.cli.console import mistake_lines, printable
 from tagger.corpus.files import FORMATS, read_sentences
 from tagger.evaluation.confusion import count_confusion, match_task
 from tagger.runtime.evaluation import analyse, evaluate
@@ -139,7 +141,15 @@ def test_outputs_that_cannot_be_are_refused_before_the_work(corpus_with_errors, 
     assert [path.name for path in tmp_path.iterdir()] == ["link.conll"]
 
 
-def test_a_full_disk_leaves_no_half_page(model, corpus_with_errors, tmp_path):
+def test_a_picture_needs_matplotlib(model, corpus_with_errors, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, output, error = run("evaluate", model, corpus_with_errors, "--picture", tmp_path / "a.svg")
+    assert (code, output) == (2, "")
+    assert "needs the package matplotlib; install the extra `train`" in error
+    assert run("evaluate", model, corpus_with_errors, "--errors", tmp_path / "a.html")[0] == 0
+
+
+def test_a_full_disk_is_one_line(model, corpus_with_errors, tmp_path):
     code, _, error = run("evaluate", model, corpus_with_errors, "--errors", "/dev/full")
     assert code == 2
     assert error.startswith("tagger: /dev/full: cannot be written (No space left on device);")
@@ -167,6 +177,16 @@ def test_running_text_is_cut_by_the_models_tokenizer(model, tmp_path, monkeypatc
     ]
     tokens = [len(sentence) for sentence in Tagger.load(model).tokenizer("Ada met Otto.")]
     assert json.loads(output)["tokens"] == sum(tokens)
+
+
+def test_wide_characters_fit_the_console_too():
+    words = ["東京"] * 30
+    gold, predicted = [["O"] * 30], [["O"] * 15 + ["B-LOC"] + ["O"] * 14]
+    analysis = make_analysis([words], {"ner": (gold, predicted, "IOB2")}, source="長い名前.conll")
+    lines = list(mistake_lines("ner", analysis.tasks["ner"], analysis.sentences, 80))
+    assert 70 < max(line.cell_len for line in lines) <= 80
+    assert "[東京]" in lines[-1].plain
+    assert lines[-1].plain.endswith("…")
 
 
 def test_what_is_printed_moves_no_cursor():

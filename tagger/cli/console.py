@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
@@ -120,7 +121,8 @@ def mistake_lines(
 def _example(mistake: Mistake, sentence: Sentence, width: int) -> str:
     source = printable(mistake.source or f"sentence {mistake.sentence + 1}")
     outcome = mistake.outcome
-    parts = words_around(sentence.tokens, outcome.start, outcome.end, width=max(20, width - len(source) - 4))
+    free = max(20, width - cell_len(source) - 4)
+    parts = words_around(sentence.tokens, outcome.start, outcome.end, width=free, measure=cell_len)
     before, middle, after = map(printable, parts)
     return " ".join(filter(None, (f"{source}:", before, f"[{middle}]", after)))
 

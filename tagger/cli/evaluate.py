@@ -48,7 +48,12 @@ def evaluate_command(
         typer.Option(metavar="NAMES", help="The file's columns, as token,pos,ner; by default the model's."),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(metavar="|".join(FORMATS), help="The file's format; by default its suffix.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"The file's format, by default its suffix: {', '.join(FORMATS)}.",
+            autocompletion=lambda: list(FORMATS),
+        ),
     ] = None,
     task: Annotated[
         list[str] | None,

@@ -145,7 +145,7 @@ def text_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator
 def html_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
     """One page that needs nothing else, with the documents' text and their spans marked."""
     hues = label_hues(view.labels)
-    yield page_head("Tagged text", style=_STYLE + hue_rules(hues))
+    yield page_head("Tagged text", style=_STYLE + hue_rules(hues.values()))
     if hues:
         items = "".join(
             f'<li><mark class="h{hue}">{escape(label)}</mark></li>' for label, hue in hues.items()

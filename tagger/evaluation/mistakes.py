@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,27 +83,30 @@ def group_values(group: Sequence[Mistake], *, examples: int) -> dict[str, Any]:
     }
 
 
-def words_around(tokens: Sequence[str], start: int, end: int, *, width: int) -> tuple[str, str, str]:
+def words_around(
+    tokens: Sequence[str], start: int, end: int, *, width: int, measure: Callable[[str], int] = len
+) -> tuple[str, str, str]:
     """The words of a place and, as evenly as there are, those before and after it.
 
     Args:
         tokens: A sentence.
         start: Index of the first token of the place.
         end: Index after its last token.
-        width: Characters of all parts and the spaces between them; the place itself is never cut.
+        width: Of all parts and the spaces between them; the place itself is never cut.
+        measure: Tells the width of a text; by default its characters.
 
     Returns:
         The words before, of and after the place; an ellipsis stands for what was left out.
     """
     left, right = start, end
-    free = width - len(" ".join(tokens[start:end])) - 4  # room for an ellipsis and a space at both ends
+    free = width - measure(" ".join(tokens[start:end])) - 4  # room for an ellipsis and a space at both ends
     is_growing = True
     while is_growing:
         is_growing = False
-        if left > 0 and len(tokens[left - 1]) < free:
-            left, free, is_growing = left - 1, free - len(tokens[left - 1]) - 1, True
-        if right < len(tokens) and len(tokens[right]) < free:
-            right, free, is_growing = right + 1, free - len(tokens[right]) - 1, True
+        if left > 0 and (size := measure(tokens[left - 1])) < free:
+            left, free, is_growing = left - 1, free - size - 1, True
+        if right < len(tokens) and (size := measure(tokens[right])) < free:
+            right, free, is_growing = right + 1, free - size - 1, True
     before = ["…"] * (left > 0) + list(tokens[left:start])
     after = [*tokens[end:right], *["…"] * (right < len(tokens))]
     return " ".join(before), " ".join(tokens[start:end]), " ".join(after)

@@ -69,15 +69,15 @@ def write_errors(analysis: Analysis, path: Path, *, model: str, file: str) -> No
 
 def errors_page(analysis: Analysis, *, model: str, file: str) -> Iterator[str]:
     """The page, piece by piece; see ``write_errors``."""
-    own = files("tagger.reports")
-    style, script = (own.joinpath(f"errors.{end}").read_text(encoding="utf-8") for end in ("css", "js"))
+    room = files("tagger.reports")
+    style, script = (room.joinpath(f"errors.{end}").read_text(encoding="utf-8") for end in ("css", "js"))
     tasks = list(_number_tasks(analysis))
     hues = {
         task.name: label_hues(label for label in task.numbers if label is not None)
         for task in tasks
         if task.analysis.has_spans
     }
-    rules = hue_rules({f"{task} {label}": hue for task, own in hues.items() for label, hue in own.items()})
+    rules = hue_rules(hue for own in hues.values() for hue in own.values())
     # Whatever slipped through the escaping could neither run nor fetch anything.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"

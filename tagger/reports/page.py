@@ -6,7 +6,7 @@ import html
 import re
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -67,9 +67,9 @@ def label_hues(labels: Iterable[str]) -> dict[str, int]:
     return hues
 
 
-def hue_rules(hues: Mapping[str, int]) -> str:
+def hue_rules(hues: Iterable[int]) -> str:
     """The CSS classes ``h0``, ``h30``, ... of these hues."""
-    return "".join(f".h{hue}{{--h:{hue}}}" for hue in sorted(set(hues.values()))) + "\n"
+    return "".join(f".h{hue}{{--h:{hue}}}" for hue in sorted(set(hues))) + "\n"
 
 
 @contextmanager
