@@ -121,6 +121,8 @@ def _summary(task: _Task, sentences: Sequence[Sentence]) -> Iterator[str]:
         yield from _borders_table(task)
     yield "<h3>Gold (rows) against predicted (columns)</h3>\n"
     yield from _matrix_table(task)
+    if task.analysis.has_spans:
+        yield '<p class="quiet">Spans of the right type with wrong borders stand on the diagonal.</p>\n'
     groups = group_mistakes(task.analysis.mistakes)[:FREQUENT]
     if groups:
         yield '<h3>Most frequent errors</h3>\n<ol class="frequent">\n'
@@ -185,7 +187,7 @@ def _matrix_table(task: _Task) -> Iterator[str]:
 
 def _cell(task: _Task, labels: tuple[str | None, str | None], count: int, total: int, title: str) -> str:
     if not count:
-        return '<td style="--s:0"></td>'
+        return "<td></td>"
     share = max(1, round(100 * count / total))
     if labels[0] == labels[1]:
         return f'<td class="right" style="--s:{share}"><span>{count:,}</span></td>'
@@ -266,7 +268,7 @@ def _articles(task: _Task, analysis: Analysis, hues: Mapping[str, int]) -> Itera
         )
         for side in ("gold", "predicted"):
             words = "".join(_side(sentence, outcomes, side, near, analysis.seen[number], hues))
-            yield f'<div><h4>{side}</h4><p class="{side}" lang="" dir="auto">{words}</p></div>\n'
+            yield f'<div><h3>{side}</h3><p class="{side}" lang="" dir="auto">{words}</p></div>\n'
         yield "</div>\n</article>\n"
 
 
