@@ -6,20 +6,32 @@ import importlib.util
 import os
 import sys
 import time
+import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from tagger.errors import InputError
+from tagger.evaluation.confusion import Confusion, most_confused
+from tagger.evaluation.mistakes import Mistake, group_mistakes, words_around
+from tagger.runtime.evaluation import TaskAnalysis
+from tagger.text.sentence import Sentence
 from tagger.training.card import score_rows
 
 WIDTH = 100  # of tables where there is no terminal that says its own
+UNBOUNDED = 100_000  # columns in which any table fits
+MOST_CONFUSED = 10  # pairs of labels that stand for a matrix too wide for the console
+MOST_FREQUENT = 10  # errors that are shown with a sentence
+# Classes of the characters that turn the direction of the text after them (Unicode Standard Annex 9).
+_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
 def require_extra(command: str, *modules: str) -> None:
@@ -51,6 +63,91 @@ def scores_table(task: str, scores: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(*row)
+    return table
+
+
+def borders_table(task: str, confusion: Confusion) -> Table:
+    """What became of the spans of each label: borders against types."""
+    table = _counts_table(f"{task}: borders and types")
+    for kind in confusion["kinds"]:
+        table.add_column(kind.replace("wrong borders and type", "both wrong"), justify="right")
+    for label, counts in (*confusion["by_label"].items(), ("all", confusion["kinds"])):
+        table.add_row(printable(label), *(f"{count:,}" for count in counts.values()))
+    return table
+
+
+def confusion_table(task: str, confusion: Confusion, console: Console) -> Table:
+    """The confusion matrix; if the console is too narrow for it, the labels most often taken for others."""
+    table = _counts_table(f"{task}: gold (rows) against predicted (columns)")
+    for name in confusion["names"]:
+        table.add_column(printable(name), justify="right", no_wrap=True)
+    for name, counts in zip(confusion["names"], confusion["matrix"], strict=True):
+        table.add_row(printable(name), *(f"{count:,}" if count else "." for count in counts))
+    free = console.options.update(width=UNBOUNDED)
+    if console.measure(table, options=free).maximum <= console.width:
+        return table
+    table = _counts_table(f"{task}: most confused")
+    table.columns[0].header = "gold"
+    table.add_column("predicted")
+    table.add_column("count", justify="right")
+    for pair in most_confused(confusion, MOST_CONFUSED):
+        table.add_row(printable(pair["gold"]), printable(pair["predicted"]), f"{pair['count']:,}")
+    return table
+
+
+def mistake_lines(
+    task: str, analysis: TaskAnalysis, sentences: Sequence[Sentence], width: int
+) -> Iterator[Text]:
+    """The most frequent errors, two lines each: what was taken for what, and a sentence with its place.
+
+    Args:
+        task: The task's name.
+        analysis: Where the model errs in it.
+        sentences: All sentences that were scored.
+        width: Columns of the console.
+    """
+    groups = group_mistakes(analysis.mistakes)
+    if not groups:
+        return
+    total = len(analysis.mistakes)
+    yield Text(f"{task}: most frequent of {total:,} error{'s' * (total != 1)}", style="italic")
+    for group in groups[:MOST_FREQUENT]:
+        outcome, first = group[0].outcome, group[0]
+        gold, predicted = (None if label is None else printable(label) for label in outcome.labels)
+        labels = gold if gold == predicted else " → ".join(filter(None, (gold, predicted)))
+        yield _fit(f"{len(group):>5,} × {printable(first.text)}  {labels}  {outcome.kind}", width)
+        yield _fit(f"          {_example(first, sentences[first.sentence], width - 10)}", width)
+
+
+def _example(mistake: Mistake, sentence: Sentence, width: int) -> str:
+    source = printable(mistake.source or f"sentence {mistake.sentence + 1}")
+    outcome = mistake.outcome
+    free = max(20, width - cell_len(source) - 4)
+    parts = words_around(sentence.tokens, outcome.start, outcome.end, width=free, measure=cell_len)
+    before, middle, after = map(printable, parts)
+    return " ".join(filter(None, (f"{source}:", before, f"[{middle}]", after)))
+
+
+def _fit(line: str, width: int) -> Text:
+    """A line cut to the columns there are; wide characters take two."""
+    text = Text(line)
+    text.truncate(width, overflow="ellipsis")
+    return text
+
+
+def printable(text: str) -> str:
+    """Text that moves no cursor: control characters and those that turn the direction become U+FFFD."""
+    return "".join("\ufffd" if _is_control(character) else character for character in text)
+
+
+def _is_control(character: str) -> bool:
+    is_turning = unicodedata.bidirectional(character) in _TURNING
+    return is_turning or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+
+
+def _counts_table(title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("")
     return table
 
 

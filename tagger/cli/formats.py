@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +10,12 @@ from io import StringIO
 from tagger.corpus.conll import write_conll
 from tagger.corpus.jsonl import json_line
 from tagger.corpus.records import sentence_values
+from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head
 from tagger.text.sentence import Sentence
 
 Tag = Callable[[Iterable[str]], Iterator[Sentence]]
 Mark = Callable[[str, str], str]
 SCORE_DIGITS = 6
-HUES = tuple(range(0, 360, 30))  # degrees of the colour circle
-HUE_SEED = 1030  # with it the labels of the usual corpora (PER, LOC, ...; NP, VP, ...) get hues far apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +124,17 @@ def text_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator
 def html_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
     """One page that needs nothing else, with the documents' text and their spans marked."""
     hues = label_hues(view.labels)
-    yield _PAGE_HEAD % "".join(f".h{hue}{{--h:{hue}}}" for hue in sorted(set(hues.values())))
+    yield page_head("Tagged text", style=_STYLE + hue_rules(hues.values()))
     if hues:
         items = "".join(
-            f'<li><mark class="h{hue}">{_escape(label)}</mark></li>' for label, hue in hues.items()
+            f'<li><mark class="h{hue}">{escape(label)}</mark></li>' for label, hue in hues.items()
         )
-        yield f'<ul class="legend" aria-label="Labels of {_escape(view.shown)}">{items}</ul>\n'
+        yield f'<ul class="legend" aria-label="Labels of {escape(view.shown)}">{items}</ul>\n'
     for document in documents:
-        yield f'<article>\n<h2>{_escape(document.name)}</h2>\n<div class="text">'
-        yield from _marked(document, tag, view, _escape, _html_marker(hues))
+        yield f'<article>\n<h2>{escape(document.name)}</h2>\n<div class="text">'
+        yield from _marked(document, tag, view, escape, _html_marker(hues))
         yield "</div>\n</article>\n"
-    yield "</body>\n</html>\n"
+    yield PAGE_END
 
 
 Pieces = Callable[[Sequence[Document], Tag, View], Iterator[str]]
@@ -147,16 +144,6 @@ FORMATS: dict[str, Pieces] = {
     "text": text_pieces,
     "html": html_pieces,
 }
-
-
-def label_hues(labels: Iterable[str]) -> dict[str, int]:
-    """For each label a hue in degrees, by a hash of its name; of two with one hue the later moves on."""
-    hues: dict[str, int] = {}
-    for label in sorted(set(labels)):
-        place = zlib.crc32(label.encode(), HUE_SEED) % len(HUES)
-        free = (HUES[(place + step) % len(HUES)] for step in range(len(HUES)))
-        hues[label] = next((hue for hue in free if hue not in hues.values()), HUES[place])
-    return hues
 
 
 def _marked(
@@ -221,44 +208,16 @@ def _painter(labels: Iterable[str]) -> Mark:
 def _html_marker(hues: Mapping[str, int]) -> Mark:
     def mark(text: str, label: str) -> str:
         if label not in hues:
-            return f"<ruby>{_escape(text)}<rt>{_escape(label)}</rt></ruby>"
-        return f'<mark class="h{hues[label]}">{_escape(text)}<b>{_escape(label)}</b></mark>'
+            return f"<ruby>{escape(text)}<rt>{escape(label)}</rt></ruby>"
+        return f'<mark class="h{hues[label]}">{escape(text)}<b>{escape(label)}</b></mark>'
 
     return mark
 
 
-def _escape(text: str) -> str:
-    # HTML has no NUL, and its parsers turn a carriage return into a line feed.
-    return html.escape(text).replace("\0", "\ufffd").replace("\r", "&#13;")
-
-
-_PAGE_HEAD = """\
-<!DOCTYPE html>
-<html>
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Tagged text</title>
-<style>
-:root{color-scheme:light dark;--page:#fff;--ink:#1b1b1b;--quiet:#5c5c5c;--sat:85%%;--light:86%%;--edge:62%%}
-@media(prefers-color-scheme:dark){
-:root{--page:#15171a;--ink:#e8e8e8;--quiet:#a5a5a5;--sat:45%%;--light:27%%;--edge:48%%}}
-body{background:var(--page);color:var(--ink);font:1.05rem/1.75 system-ui,sans-serif;
-max-width:48rem;margin:0 auto;padding:1rem}
+_STYLE = """\
 h2{font-size:1rem;color:var(--quiet);overflow-wrap:anywhere}
 .text{white-space:pre-wrap;overflow-wrap:anywhere}
-mark{color:inherit;background:hsl(var(--h) var(--sat) var(--light));
-border-bottom:2px solid hsl(var(--h) var(--sat) var(--edge));border-radius:.25em;padding:.08em .25em;
--webkit-box-decoration-break:clone;box-decoration-break:clone}
-mark b{font-size:.68em;letter-spacing:.03em;margin-left:.4em;user-select:none;-webkit-user-select:none}
-rt{font-size:.6em;color:var(--quiet);user-select:none;-webkit-user-select:none}
-ruby{margin-right:.15em}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.4rem;margin:0;padding:.5rem 0;
 position:sticky;top:0;background:var(--page)}
 .legend mark{font-size:.85em}
-%s
-</style>
-</head>
-<body>
 """
