@@ -60,6 +60,10 @@ def evaluate_command(
         console.print(scores_table(name, scores))
         if scores.get("repairs"):
             console.print(f"{scores['repairs']:,} gold tags were broken, and read as conlleval reads them")
+        unseen = result["unseen_tags"][name]
+        if unseen:
+            labels = ", ".join(f"{label} ({count:,})" for label, count in unseen.items())
+            console.print(f"gold tags that the model does not know, and so misses: {labels}", soft_wrap=True)
     console.print(
         f"{result['sentences']:,} sentences, {result['tokens']:,} tokens, "
         f"{result['tokens_per_second']:,.0f} tokens/s"

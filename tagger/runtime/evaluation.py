@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tagger.corpus.tags import find_scheme
+from tagger.corpus.tags import count_unseen, find_scheme
 from tagger.errors import InputError
 from tagger.evaluation.tasks import score_task
 from tagger.runtime.tagger import Tagger
@@ -26,7 +26,9 @@ def evaluate(
 
     Returns:
         ``"tasks"`` with the scores of each task (see ``evaluation.tasks.score_task``; fractions of 1),
-        ``"sentences"``, ``"tokens"`` and ``"tokens_per_second"`` (of tagging alone).
+        ``"unseen_tags"`` with, for each task, how many gold tags have each label (or are each tag) that the
+        model lacks, and so count as missed, ``"sentences"``, ``"tokens"`` and ``"tokens_per_second"`` (of
+        tagging alone).
 
     Raises:
         InputError: A task is none of the model's, a sentence lacks its gold tags or has one outside the
@@ -54,6 +56,10 @@ def evaluate(
     tokens = sum(map(len, gold))
     return {
         "tasks": scores,
+        "unseen_tags": {
+            name: count_unseen(gold, name, known[name].tags, has_spans=known[name].scheme is not None)
+            for name in chosen
+        },
         "sentences": len(gold),
         "tokens": tokens,
         "tokens_per_second": tokens / max(seconds, 1e-9),

@@ -27,8 +27,8 @@ class DataRecord:
     """What was read, before the first step.
 
     Attributes:
-        data: Files, sentences, tokens, schemes and repairs of each part, and how many words have vectors; as
-            ``metrics.json`` keeps it.
+        data: Files, sentences, tokens, schemes, repairs and unseen tags of each part, and how many words have
+            vectors; as ``metrics.json`` keeps it.
         preparation: The data themselves.
     """
 
@@ -171,6 +171,7 @@ def _describe_part(part: Part, path: Path) -> dict[str, Any]:
         "tokens": sum(part.lengths),
         "schemes": dict(part.schemes),
         "repairs": dict(part.repairs),
+        "unseen_tags": dict(part.unseen_tags),
     }
 
 
