@@ -15,6 +15,7 @@ from tagger.text.sentence import Sentence
 
 Tag = Callable[[Iterable[str]], Iterator[Sentence]]
 Mark = Callable[[str, str], str]
+BOM = "\ufeff"
 HUES = tuple(range(0, 360, 30))  # degrees of the colour circle
 HUE_SEED = 1030  # with it the labels of the usual corpora (PER, LOC, ...; NP, VP, ...) get hues far apart
 
@@ -117,10 +118,14 @@ def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterato
 
     The second and later documents begin with ``-DOCSTART-``.
     """
+    begins_file = True
     for number, document in enumerate(documents):
         starts_document = number > 0
         for sentence in tag(document.lines):
             block = StringIO()
+            if begins_file and sentence.text.startswith(BOM):
+                block.write(BOM)  # readers drop one that begins a file, and the token's own has to stay
+            begins_file = False
             marked = replace(sentence, starts_document=starts_document)
             write_conll([marked], block, columns=view.tasks)
             yield block.getvalue()
@@ -273,6 +278,8 @@ body{background:var(--page);color:var(--ink);font:1.05rem/1.75 system-ui,sans-se
 max-width:48rem;margin:0 auto;padding:1rem}
 h2{font-size:1rem;color:var(--quiet);overflow-wrap:anywhere}
 .text{white-space:pre-wrap;overflow-wrap:anywhere}
+h2,.text,.legend li{unicode-bidi:plaintext}
+mark b,rt{unicode-bidi:isolate}
 mark{color:inherit;background:hsl(var(--h) var(--sat) var(--light));
 border-bottom:2px solid hsl(var(--h) var(--sat) var(--edge));border-radius:.25em;padding:.08em .25em;
 -webkit-box-decoration-break:clone;box-decoration-break:clone}

@@ -234,11 +234,13 @@ def _open_output(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         reconfigure = getattr(sys.stdout, "reconfigure", None)
         if reconfigure:
-            reconfigure(encoding="utf-8", newline="")
+            reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
         yield sys.stdout
         sys.stdout.flush()
         return
-    target = path.resolve()
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder; name a file in it.")
+    target = Path(os.path.realpath(path))  # not Path.resolve, for which a loop of links is no OSError
     is_kept = path.is_file()
     is_device = path.exists() and not is_kept
     temporary = target.with_name(f".{target.name}.new")
