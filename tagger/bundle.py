@@ -268,9 +268,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _dump(values: Mapping[str, Any]) -> bytes:
     text = json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False)
-    return text.encode(
-        errors="backslashreplace"
-    )  # a file's name may hold what is no UTF-8; JSON reads the escape
+    # The name of a corpus file may hold what is no UTF-8; JSON reads the escape.
+    return text.encode(errors="backslashreplace")
 
 
 def _write_synced(path: Path, content: bytes) -> None:

@@ -152,13 +152,13 @@ CONFIG = [
     (
         ("model", "hidden_size"),
         6,
-        ": The model's tensor encoder.layers.0.forward_lstm.weight_ih_l0 has shape",
+        ": the model's tensor encoder.layers.0.forward_lstm.weight_ih_l0 has shape",
     ),
     (("model", "layers"), 10**9, "config.json: model.layers = 1000000000 does not fit"),
     (
         ("model", "layers"),
         2,
-        ": The model's tensor encoder.layers.1.forward_lstm.weight_ih_l0 has shape none",
+        ": the model's tensor encoder.layers.1.forward_lstm.weight_ih_l0 has shape none",
     ),
     (("model", "direction"), "up", "config.json: model.direction = 'up' does not fit"),
     (("model", "vocabulary_file"), "../../x", "config.json: model.vocabulary_file = '../../x' does not fit"),
@@ -173,8 +173,8 @@ VOCABULARY = [
     (("words", 5), "tom", "vocab.json: 'tom' is twice among the words"),
     (("words", 0), "tom", "vocab.json: words and characters do not begin with"),
     (("fixed_words", 0), "tom", "vocab.json: 'tom' is twice among the words"),
-    (("words",), ["<padding>", "<unknown>"], ": The model's tensor words.trained.weight has shape"),
-    (("fixed_words",), [], ": The model's tensor words.fixed has shape (2, 4), expected (0, 4)"),
+    (("words",), ["<padding>", "<unknown>"], ": the model's tensor words.trained.weight has shape"),
+    (("fixed_words",), [], ": the model's tensor words.fixed has shape (2, 4), expected (0, 4)"),
     (("characters", 3), "xy", "vocab.json: a character is longer than one"),
     (("characters", 3), "o", "vocab.json: 'o' is twice among the characters"),
     (("lowercase",), "no", "vocab.json: lowercase is neither true nor false"),
@@ -196,7 +196,7 @@ VOCABULARY = [
     (("tasks", 0, "tags"), ["O"], "vocab.json: the tags of the task 'ner' are not those of its scheme"),
     (("tasks", 1, "tags", 0), 5, "vocab.json: tags of 'pos' is no list of strings"),
     (("tasks", 1, "tags", 0), "", "vocab.json: the tags of the task 'pos' are not those of its scheme"),
-    (("tasks", 1, "tags"), ["N"], ": The model's tensor heads.1.projection.weight has shape"),
+    (("tasks", 1, "tags"), ["N"], ": the model's tensor heads.1.projection.weight has shape"),
     (("tasks", 1, "scheme"), "BIOES", "vocab.json: the tags of the task 'pos' are not those of its scheme"),
 ]
 CASES = [("config.json", *case) for case in CONFIG] + [("vocab.json", *case) for case in VOCABULARY]
@@ -246,7 +246,7 @@ NAMES = ("words.trained.weight", "words.fixed", "encoder.layers.0.backward_lstm.
 def test_a_tensor_that_does_not_fit_is_named(bundle, tensor, change, message):
     edit_tensors(bundle, lambda tensors: tensors.update({tensor: change(tensors[tensor])}))
     found = refused(bundle)
-    assert found.startswith(": The model's tensor ")
+    assert found.startswith(": the model's tensor ")
     assert message in found
     # Words' width is told from the tensor itself, so that another one then does not fit.
     assert tensor in found or (tensor == "words.trained.weight" and message == "has shape")
@@ -254,9 +254,9 @@ def test_a_tensor_that_does_not_fit_is_named(bundle, tensor, change, message):
 
 def test_tensors_too_many_or_too_few_are_named(bundle):
     edit_tensors(bundle, lambda tensors: tensors.update(extra=np.zeros(3, np.float32)))
-    assert refused(bundle).startswith(": The model's tensor extra has shape (3,), expected none; copy or")
+    assert refused(bundle).startswith(": the model's tensor extra has shape (3,), expected none; copy or")
     edit_tensors(bundle, lambda tensors: (tensors.pop("extra"), tensors.pop("words.fixed")))
-    assert refused(bundle).startswith(": The model's tensor words.fixed has shape none, expected (2, 4)")
+    assert refused(bundle).startswith(": the model's tensor words.fixed has shape none, expected (2, 4)")
 
 
 HEADERS = {

@@ -155,19 +155,19 @@ def _check_tensors(bundle: Bundle) -> None:
     for name in {**expected, **found}:
         if found.get(name) != expected.get(name):
             raise InputError(
-                f"The model's tensor {name} has shape {found.get(name, 'none')}, expected "
+                f"the model's tensor {name} has shape {found.get(name, 'none')}, expected "
                 f"{expected.get(name, 'none')}; copy or train the model again."
             )
     for name, tensor in bundle.tensors.items():
         dtype = np.float16 if name == "words.fixed" else np.float32
         if tensor.dtype != dtype:
             raise InputError(
-                f"The model's tensor {name} has type {tensor.dtype}, expected {np.dtype(dtype)}; "
+                f"the model's tensor {name} has type {tensor.dtype}, expected {np.dtype(dtype)}; "
                 "copy or train the model again."
             )
         if not np.isfinite(tensor).all():
             raise InputError(
-                f"The model's tensor {name} holds a value that is not finite; copy or train the model again."
+                f"the model's tensor {name} holds a value that is not finite; copy or train the model again."
             )
 
 
