@@ -134,7 +134,7 @@ def test_nothing_is_written_where_something_is_wrong(news, write_file, tmp_path)
         (["-", output], "is read twice"),
         ([tmp_path / "nowhere", output], "no such file"),
         ([tmp_path, output], "folder"),
-        ([news, tmp_path], "cannot be written"),
+        ([news, tmp_path], "this is a folder"),
         ([news, tmp_path / "no" / "folder"], "cannot be written"),
         ([write_file("# A B\n", "x"), output], "holds no sentence"),
         ([write_file("a b c\nd\ne f\n", "y"), output], "no number of columns"),

@@ -65,13 +65,6 @@ def test_tags_hold_every_prefix_of_every_label():
     assert task.tags[task.ids["S-ORG"]] == "S-ORG"
 
 
-def test_a_column_without_spans_is_an_error():
-    with pytest.raises(InputError, match="no span"):
-        build_vocabulary(
-            [sentence(("a", "O"))], {"ner": "IOB2"}, scheme="BIOES", lowercase=True, fold_digits=False
-        )
-
-
 def test_vocabulary_survives_json():
     vocabulary, _ = small_vocabulary()
     vocabulary = vocabulary.with_fixed_words(["york", "straße"])

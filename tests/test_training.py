@@ -171,7 +171,7 @@ def test_a_run_and_its_caller_do_not_share_random_numbers(corpus):
 def test_the_vocabulary_comes_from_train_only(corpus, tmp_path):
     dev = tmp_path / "dev.conll"
     dev.write_text("da D O\nÿolo N B-OTHER\n")
-    vocabulary = prepare(configure(), corpus, dev, None).vocabulary
+    vocabulary = prepare(configure(data__unseen_tags="count"), corpus, dev, None).vocabulary
     assert vocabulary.word_id("ÿolo") == UNKNOWN
     assert "ÿ" not in vocabulary.characters
     assert all("B-OTHER" not in task.tags for task in vocabulary.tasks)

@@ -249,7 +249,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_whole(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InputError, match="No space left"):
         save_checkpoint(Checkpoint({"train.seed": "2"}), tmp_path)
     assert load_checkpoint(tmp_path).run == {"train.seed": "1"}
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]

@@ -228,10 +228,10 @@ class TrainingDisplay:
             self._progress.stop()
 
     def print(self, line: object, *, style: str = "") -> None:
-        """Print a line (or a table) that stays; nothing when nobody reads it any longer."""
+        """Print a line (or a table) that stays; nothing when it cannot be written any longer."""
         try:
             self.console.print(line, style=style, soft_wrap=isinstance(line, str))
-        except (BrokenPipeError, SystemExit):  # the second from rich, which would end the program
+        except (OSError, SystemExit):  # the second from rich, which would end the program at a closed pipe
             self.console.quiet = True
             with open(os.devnull, "wb") as nowhere:  # noqa: PTH123, the null device is no path of the user's
                 os.dup2(nowhere.fileno(), 1)  # where what is still held goes when Python ends

@@ -9,12 +9,13 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from tagger.cli.output import open_folder, open_output
+from tagger.cli.output import open_output
 from tagger.cli.tag import split_names
 from tagger.corpus.conversion import Conversion, survey
 from tagger.corpus.files import FORMATS, find_format
 from tagger.corpus.reading import OnMisaligned, Unit
 from tagger.errors import InputError
+from tagger.storage import new_folder
 from tagger.text.schemes import SCHEMES
 
 EXAMPLES = """Examples:
@@ -109,7 +110,7 @@ def convert_command(
         with open_output(None if target == STDOUT else target) as file:
             write(conversion.sentences(), file, conversion.writing)
     elif write_folder and target != STDOUT:
-        with open_folder(target) as folder:
+        with new_folder(target) as folder:
             write_folder(conversion.sentences(), folder, conversion.writing)
     else:
         raise InputError(f"The format {to} cannot be written to {target}; name another format with --to.")

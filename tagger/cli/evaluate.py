@@ -28,6 +28,7 @@ tagger evaluate runs/news data/test.conll
 tagger evaluate runs/news data/test.conll --errors errors.html --picture confusion.svg
 
 tagger evaluate runs/news data/test.conll --json > scores.json"""
+MOST_UNSEEN = 5  # labels of the file that are named though the model lacks them
 
 
 def evaluate_command(
@@ -152,6 +153,12 @@ def _show(analysis: Analysis) -> None:
         console.print(scores_table(name, scores))
         if scores.get("repairs"):
             console.print(f"{scores['repairs']:,} gold tags were broken, and read as conlleval reads them")
+        unseen = analysis.result["unseen_tags"][name]
+        if unseen:
+            named = list(unseen.items())[:MOST_UNSEEN]
+            labels = ", ".join(f"{label} ({count:,})" for label, count in named)
+            labels += f" and {len(unseen) - len(named):,} more" if len(unseen) > len(named) else ""
+            console.print(f"gold tags that the model does not know, and so misses: {labels}")
         if task.has_spans:
             console.print(borders_table(name, task.confusion))
         console.print(confusion_table(name, task.confusion, console))

@@ -15,6 +15,7 @@ from tagger.text.sentence import Sentence
 
 Tag = Callable[[Iterable[str]], Iterator[Sentence]]
 Mark = Callable[[str, str], str]
+BOM = "\ufeff"
 SCORE_DIGITS = 6
 
 
@@ -93,10 +94,14 @@ def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterato
 
     The second and later documents begin with ``-DOCSTART-``.
     """
+    begins_file = True
     for number, document in enumerate(documents):
         starts_document = number > 0
         for sentence in tag(document.lines):
             block = StringIO()
+            if begins_file and sentence.text.startswith(BOM):
+                block.write(BOM)  # readers drop one that begins a file, and the token's own has to stay
+            begins_file = False
             marked = replace(sentence, starts_document=starts_document)
             write_conll([marked], block, columns=view.tasks)
             yield block.getvalue()
@@ -217,6 +222,7 @@ def _html_marker(hues: Mapping[str, int]) -> Mark:
 _STYLE = """\
 h2{font-size:1rem;color:var(--quiet);overflow-wrap:anywhere}
 .text{white-space:pre-wrap;overflow-wrap:anywhere}
+h2,.text,.legend li{unicode-bidi:plaintext}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.4rem;margin:0;padding:.5rem 0;
 position:sticky;top:0;background:var(--page)}
 .legend mark{font-size:.85em}

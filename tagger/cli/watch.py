@@ -191,6 +191,9 @@ def _data_lines(data: Mapping[str, Any], vocabulary: Vocabulary, config: Config)
             count = data[part]["repairs"].get(task.name) if data[part] else 0
             if count:
                 yield f"          {count:,} tags of {part} were illegal, and read as conlleval reads them"
+        unseen = data["dev"]["unseen_tags"].get(task.name) if data["dev"] else 0
+        if unseen:
+            yield f"          {unseen:,} tags of dev are unknown to train, and scored as wrong"
     vectors = data["vectors"]
     if vectors:
         share = vectors["found"] / max(1, vectors["words"])

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from tagger.errors import InputError
-from tagger.text.schemes import Mode, belongs_to, detect_scheme, is_span_tag, tags_to_spans, violations
+from tagger.text.schemes import (
+    Mode,
+    belongs_to,
+    detect_scheme,
+    is_span_tag,
+    split_tag,
+    tags_to_spans,
+    violations,
+)
 from tagger.text.sentence import Sentence
 
 
@@ -47,6 +56,20 @@ def find_scheme(sentences: Sequence[Sentence], task: str, *, has_spans: bool | N
     return scheme
 
 
+def require_spans(sentences: Sequence[Sentence], task: str) -> None:
+    """Refuse a part that is to be learnt or chosen by and marks nothing.
+
+    Raises:
+        InputError: Every tag of the column is O.
+    """
+    if all(tag == "O" for sentence in sentences for tag in sentence.tags[task]):
+        path = sentences[0].source.rpartition(":")[0] or "The corpus"
+        raise InputError(
+            f"{path}: the column {task!r} holds no span at all, only O; name the right column with "
+            "--columns, or give a file with spans."
+        )
+
+
 def count_repairs(sentences: Iterable[Sentence], task: str, scheme: str, *, mode: Mode = "repair") -> int:
     """How many tags of a span task stand where their scheme forbids them.
 
@@ -68,6 +91,51 @@ def count_repairs(sentences: Iterable[Sentence], task: str, scheme: str, *, mode
             where = line_of(sentence, broken[0])
             tags_to_spans(tags, scheme, mode="strict", tokens=sentence.tokens, where=where)
     return count
+
+
+def count_unseen(
+    sentences: Iterable[Sentence], task: str, known: Iterable[str], *, has_spans: bool
+) -> Mapping[str, int]:
+    """Which tags a model can never find, since the train part lacks them.
+
+    Args:
+        sentences: Sentences with tags for the task.
+        task: The column.
+        known: The model's tags, in whatever scheme.
+        has_spans: Whether the tags mark spans; then only their labels matter, for a model has every prefix of
+            a label.
+
+    Returns:
+        How many tags have each label that no known tag has (of spans), or how often each unknown tag stands
+        there, the most frequent first.
+    """
+    found = Counter(_label(tag, has_spans) for sentence in sentences for tag in sentence.tags[task])
+    seen = {_label(tag, has_spans) for tag in known} | ({""} if has_spans else set())
+    return {label: count for label, count in found.most_common() if label not in seen}
+
+
+def refuse_unseen(
+    sentences: Iterable[Sentence], task: str, unseen: Collection[str], *, has_spans: bool
+) -> None:
+    """Refuse sentences that hold what ``count_unseen`` found.
+
+    Raises:
+        InputError: For the first tag whose label (of spans) or which itself is among ``unseen``.
+    """
+    found = _find_tag(sentences, task, lambda tag: _label(tag, has_spans) in unseen)
+    if found:
+        sentence, place = found
+        kind = "label" if has_spans else "tag"
+        raise InputError(
+            f"{line_of(sentence, place)}: the {kind} {_label(sentence.tags[task][place], has_spans)!r} of "
+            f"{sentence.tokens[place]!r} is nowhere in train, so no model learns it; correct it, move such "
+            "sentences to train, or set data.unseen_tags=count to score it as wrong."
+        )
+
+
+def _label(tag: str, has_spans: bool) -> str:
+    """What is learnt of a tag: of a span's its label, "" for none."""
+    return split_tag(tag)[1] if has_spans else tag
 
 
 def _refuse_unknown_prefixes(sentences: Sequence[Sentence], task: str) -> None:

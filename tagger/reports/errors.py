@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from tagger.evaluation.confusion import NO_SPAN, SPAN_KINDS, TAG_KINDS, Kind, Outcome
 from tagger.evaluation.mistakes import Mistake, group_mistakes, words_around
-from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head, replace_file
+from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head
 from tagger.runtime.evaluation import Analysis, TaskAnalysis
+from tagger.storage import replace_file
 from tagger.text.sentence import Sentence
 
 FREQUENT = 20  # groups of errors that are listed

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tagger.evaluation.confusion import Confusion
-from tagger.reports.page import replace_file
+from tagger.storage import replace_file
 
 POINTS_PER_INCH = 72
 DIGIT_WIDTH = 0.62  # of a digit, in font sizes

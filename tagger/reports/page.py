@@ -1,23 +1,14 @@
-"""What all HTML pages share: head, style, escaped text, the colours of labels, a file replaced at once."""
+"""What all HTML pages share: head, style, escaped text, the colours of labels."""
 
 from __future__ import annotations
 
 import html
-import re
-import shutil
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-
-from tagger.errors import InputError
+from collections.abc import Iterable
 
 HUES = tuple(range(0, 360, 30))  # degrees of the colour circle
 HUE_SEED = 1030  # with it the labels of the usual corpora (PER, LOC, ...; NP, VP, ...) get hues far apart
 PAGE_END = "</body>\n</html>\n"
-
-# HTML has no NUL, UTF-8 no lone surrogates.
-_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 
 _STYLE = """\
 :root{color-scheme:light dark;--page:#fff;--ink:#1b1b1b;--quiet:#5c5c5c;--sat:85%;--light:86%;--edge:62%}
@@ -28,6 +19,7 @@ max-width:48rem;margin:0 auto;padding:1rem}
 mark{color:inherit;background:hsl(var(--h) var(--sat) var(--light));
 border-bottom:2px solid hsl(var(--h) var(--sat) var(--edge));border-radius:.25em;padding:.08em .25em;
 -webkit-box-decoration-break:clone;box-decoration-break:clone}
+mark b,rt{unicode-bidi:isolate}
 mark b{font-size:.68em;letter-spacing:.03em;margin-left:.4em;user-select:none;-webkit-user-select:none}
 rt{font-size:.6em;color:var(--quiet);user-select:none;-webkit-user-select:none}
 ruby{margin-right:.15em}
@@ -35,9 +27,13 @@ ruby{margin-right:.15em}
 
 
 def escape(text: str) -> str:
-    """Text that is only text, in elements and in quoted attributes; what no page can hold becomes U+FFFD."""
+    r"""Text that is only text, in elements and in quoted attributes.
+
+    What no page can hold is shown another way: NUL as U+FFFD, lone surrogates as ``\ud800``.
+    """
+    text = html.escape(text).encode(errors="backslashreplace").decode()
     # HTML's parsers turn a carriage return into a line feed.
-    return _UNWRITABLE.sub("\ufffd", html.escape(text)).replace("\r", "&#13;")
+    return text.replace("\0", "\ufffd").replace("\r", "&#13;")
 
 
 def page_head(title: str, *, style: str = "", meta: str = "", language: str = "") -> str:
@@ -70,30 +66,3 @@ def label_hues(labels: Iterable[str]) -> dict[str, int]:
 def hue_rules(hues: Iterable[int]) -> str:
     """The CSS classes ``h0``, ``h30``, ... of these hues."""
     return "".join(f".h{hue}{{--h:{hue}}}" for hue in sorted(set(hues))) + "\n"
-
-
-@contextmanager
-def replace_file(path: Path) -> Iterator[Path]:
-    """Give a place to write a file to; it takes the place of ``path`` when it is whole.
-
-    Raises:
-        InputError: It cannot be written.
-    """
-    target = path.resolve()
-    is_kept = path.is_file()
-    is_device = path.exists() and not is_kept
-    temporary = target if is_device else target.with_name(f".{target.name}.new")
-    try:
-        yield temporary
-        if is_kept:
-            shutil.copymode(target, temporary)
-        if not is_device:
-            temporary.replace(target)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); free space or name another."
-        ) from None
-    finally:
-        if not is_device:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tagger.corpus.tags import find_scheme
+from tagger.corpus.tags import count_unseen, find_scheme
 from tagger.errors import InputError
 from tagger.evaluation.confusion import Confusion, Outcome, count_confusion, match_task
 from tagger.evaluation.mistakes import Mistake, find_mistakes, group_mistakes, group_values
@@ -92,7 +92,9 @@ def evaluate(
 
     Returns:
         ``"tasks"`` with the scores of each task (see ``evaluation.tasks.score_task``; fractions of 1),
-        ``"sentences"``, ``"tokens"`` and ``"tokens_per_second"`` (of tagging alone).
+        ``"unseen_tags"`` with, for each task, how many gold tags have each label (or are each tag) that the
+        model lacks, and so count as missed, ``"sentences"``, ``"tokens"`` and ``"tokens_per_second"`` (of
+        tagging alone).
 
     Raises:
         InputError: A task is none of the model's, a sentence lacks its gold tags or has one outside the
@@ -100,7 +102,7 @@ def evaluate(
     """
     gold = list(sentences)
     tags, seconds = _tag(tagger, gold, tasks)
-    return _score(tags, gold, _mark_seen(tagger, gold), seconds)
+    return _score(tagger, tags, gold, _mark_seen(tagger, gold), seconds)
 
 
 def analyse(tagger: Tagger, sentences: Iterable[Sentence], *, tasks: Sequence[str] | None = None) -> Analysis:
@@ -113,7 +115,7 @@ def analyse(tagger: Tagger, sentences: Iterable[Sentence], *, tasks: Sequence[st
     tags, seconds = _tag(tagger, gold, tasks)
     seen = _mark_seen(tagger, gold)
     return Analysis(
-        result=_score(tags, gold, seen, seconds),
+        result=_score(tagger, tags, gold, seen, seconds),
         sentences=gold,
         seen=seen,
         tasks={name: _analyse_task(gold, own) for name, own in tags.items()},
@@ -158,13 +160,22 @@ def _mark_seen(tagger: Tagger, sentences: Iterable[Sentence]) -> list[list[bool]
 
 
 def _score(
-    tags: dict[str, _TaskTags], sentences: Sequence[Sentence], seen: Sequence[Sequence[bool]], seconds: float
+    tagger: Tagger,
+    tags: dict[str, _TaskTags],
+    sentences: Sequence[Sentence],
+    seen: Sequence[Sequence[bool]],
+    seconds: float,
 ) -> dict[str, Any]:
     tokens = sum(map(len, sentences))
+    known = {task.name: task for task in tagger.tasks}
     return {
         "tasks": {
             name: score_task(own.gold, own.predicted, scheme=own.scheme, seen=seen)
             for name, own in tags.items()
+        },
+        "unseen_tags": {
+            name: count_unseen(sentences, name, known[name].tags, has_spans=known[name].scheme is not None)
+            for name in tags
         },
         "sentences": len(sentences),
         "tokens": tokens,

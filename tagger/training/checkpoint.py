@@ -12,10 +12,10 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from tagger.bundle import write_whole
 from tagger.config import Config
 from tagger.errors import InputError
 from tagger.features.vectors import Vectors
+from tagger.storage import write_whole
 from tagger.training.preparation import Part, Preparation
 from tagger.training.progress import Snapshot
 
@@ -77,7 +77,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     """Write the folder's checkpoint; wherever that breaks off, the earlier one stays as it is.
 
     Raises:
-        OSError: It cannot be written.
+        InputError: It cannot be written.
     """
     snapshot = checkpoint.snapshot
     state = {

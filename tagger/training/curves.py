@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tagger.bundle import write_whole
+from tagger.storage import write_whole
 from tagger.training.loop import EpochRecord
 
 # Okabe and Ito's colours, which stay apart for colour-blind eyes.
@@ -25,7 +25,7 @@ def draw_curves(records: Sequence[EpochRecord], path: Path) -> None:
         path: Where the picture goes, an SVG file; an earlier one is replaced at once.
 
     Raises:
-        OSError: The picture cannot be written.
+        InputError: The picture cannot be written.
     """
     has_dev = bool(records[0].dev)
     # A Figure of its own, without pyplot, leaves matplotlib's global state alone.

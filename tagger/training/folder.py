@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tagger.bundle import FILES, Bundle, holds_bundle, save_bundle, write_whole
+from tagger.bundle import FILES, Bundle, holds_bundle, save_bundle
 from tagger.config import Config
 from tagger.errors import InputError
+from tagger.storage import write_whole, writing
 from tagger.training.card import CURVES, write_card
-from tagger.training.checkpoint import CHECKPOINT, Checkpoint, save_checkpoint
+from tagger.training.checkpoint import Checkpoint, save_checkpoint
 from tagger.training.curves import draw_curves
 from tagger.training.loop import EpochRecord
 from tagger.training.preparation import Part, Preparation
@@ -66,7 +66,7 @@ class ModelFolder:
         Raises:
             InputError: The folder cannot be written.
         """
-        with _writing(self.path):
+        with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         if self.epochs:
             self._write_metrics()
@@ -93,8 +93,7 @@ class ModelFolder:
         snapshot = progress.capture() if progress and not is_finished else None
         epochs = [epoch_values(record) for record in self.epochs]
         if progress is None or progress.processes.is_main:
-            with _writing(self.path / CHECKPOINT):
-                save_checkpoint(Checkpoint(self._run, epochs, snapshot, is_finished), self.path)
+            save_checkpoint(Checkpoint(self._run, epochs, snapshot, is_finished), self.path)
 
     def draw(self) -> None:
         """Draw the learning curves, if there are any and they are not drawn yet.
@@ -103,14 +102,12 @@ class ModelFolder:
             InputError: The picture cannot be written.
         """
         if len(self.epochs) > self._drawn:
-            with _writing(self.path / CURVES):
-                draw_curves(self.epochs, self.path / CURVES)
+            draw_curves(self.epochs, self.path / CURVES)
             self._drawn = len(self.epochs)
 
     def _write_metrics(self) -> None:
         lines = (json.dumps(epoch_values(record), ensure_ascii=False) + "\n" for record in self.epochs)
-        with _writing(self.path / METRICS):
-            write_whole(self.path / METRICS, "".join(lines).encode())
+        write_whole(self.path / METRICS, "".join(lines).encode())
 
     def _make_bundle(self, record: EpochRecord, weights: Mapping[str, Any]) -> Bundle:
         vocabulary, tokenizer = self._preparation.vocabulary, self._preparation.tokenizer.settings()
@@ -142,7 +139,7 @@ def require_usable(output: Path) -> None:
     nearest = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise InputError(f"{nearest}: this is a file; name a folder with --output.")
-    with _writing(output), tempfile.TemporaryDirectory(dir=nearest, prefix=".saving-"):
+    with writing(output), tempfile.TemporaryDirectory(dir=nearest, prefix=".saving-"):
         pass  # only this tells: permissions do not show file systems that take no folders
     present = [name for name in (*FILES, METRICS, CURVES) if (output / name).exists()]
     if present and not holds_bundle(output):
@@ -191,16 +188,5 @@ def _describe_part(part: Part, path: Path) -> dict[str, Any]:
         "tokens": sum(part.lengths),
         "schemes": dict(part.schemes),
         "repairs": dict(part.repairs),
+        "unseen_tags": dict(part.unseen_tags),
     }
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Name the path when it cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); free space or use another --output; what was "
-            f"written before is whole."
-        ) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,11 @@ import numpy as np
 from tagger.config import Config
 from tagger.corpus.files import read_sentences
 from tagger.corpus.reading import Reading
-from tagger.corpus.tags import count_repairs, find_scheme
+from tagger.corpus.tags import count_repairs, count_unseen, find_scheme, refuse_unseen, require_spans
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints, WordTable
 from tagger.features.vectors import Vectors, read_vectors
-from tagger.features.vocab import Vocabulary, build_vocabulary
+from tagger.features.vocab import Task, Vocabulary, build_vocabulary
 from tagger.text.schemes import Mode, convert_tags
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer, learn_convention
@@ -34,6 +34,8 @@ class Part:
         table: The distinct words.
         repairs: For each span task how many tags were illegal in the file's scheme (read as conlleval
             reads them).
+        unseen_tags: For each task how many tags have a label (or are a tag) that train lacks; empty for
+            the train part.
     """
 
     sentences: Sequence[Sentence]
@@ -42,6 +44,7 @@ class Part:
     schemes: Mapping[str, str | None]
     table: WordTable
     repairs: Mapping[str, int]
+    unseen_tags: Mapping[str, int]
 
     @property
     def lengths(self) -> list[int]:
@@ -86,7 +89,7 @@ def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None)
     notes: list[str] = []
     reading = _make_reading(config, notes)
     sentences = _read(config, train, reading)
-    schemes = {task: find_scheme(sentences, task) for task in config.data.tasks}
+    schemes = _find_schemes(sentences, dict.fromkeys(config.data.tasks))
     vocabulary, singletons = build_vocabulary(
         sentences,
         schemes,
@@ -141,11 +144,34 @@ def _choose_tokenizer(config: Config, sentences: Sequence[Sentence]) -> Tokenize
 
 
 def _encode_dev(config: Config, sentences: Sequence[Sentence], table: WordTable) -> Part:
-    schemes = {
-        task.name: find_scheme(sentences, task.name, has_spans=task.scheme is not None)
-        for task in table.vocabulary.tasks
-    }
-    return _encode(sentences, schemes, table, mode=config.data.broken_tags, with_tags=False)
+    tasks = table.vocabulary.tasks
+    schemes = _find_schemes(sentences, {task.name: task.scheme is not None for task in tasks})
+    unseen_tags = _check_unseen(config, sentences, tasks)
+    part = _encode(sentences, schemes, table, mode=config.data.broken_tags, with_tags=False)
+    return replace(part, unseen_tags=unseen_tags)
+
+
+def _find_schemes(
+    sentences: Sequence[Sentence], has_spans: Mapping[str, bool | None]
+) -> dict[str, str | None]:
+    """The scheme of each task, which has spans, none, or is not known yet (None); spans have to be there."""
+    schemes = {task: find_scheme(sentences, task, has_spans=known) for task, known in has_spans.items()}
+    for task, scheme in schemes.items():
+        if scheme:
+            require_spans(sentences, task)
+    return schemes
+
+
+def _check_unseen(config: Config, sentences: Sequence[Sentence], tasks: Sequence[Task]) -> dict[str, int]:
+    """Count dev's tags that train lacks, or refuse them."""
+    counts = {}
+    for task in tasks:
+        has_spans = task.scheme is not None
+        unseen = count_unseen(sentences, task.name, task.tags, has_spans=has_spans)
+        if config.data.unseen_tags == "error":
+            refuse_unseen(sentences, task.name, unseen, has_spans=has_spans)
+        counts[task.name] = sum(unseen.values())
+    return counts
 
 
 def _read(config: Config, path: Path, reading: Reading) -> list[Sentence]:
@@ -175,7 +201,7 @@ def _encode(
                 for sentence in sentences
             ]
     rows = [table.rows(sentence.tokens) for sentence in sentences]
-    return Part(sentences, rows, tags, schemes, table, repairs)
+    return Part(sentences, rows, tags, schemes, table, repairs, {})
 
 
 def _own_tags(sentence: Sentence, task: str, source: str | None, target: str | None) -> Sequence[str]:

@@ -29,8 +29,8 @@ class DataRecord:
     """What was read, and where the run begins, before the first step.
 
     Attributes:
-        data: Files, sentences, tokens, schemes and repairs of each part, and how many words have vectors; as
-            ``metrics.json`` keeps it.
+        data: Files, sentences, tokens, schemes, repairs and unseen tags of each part, and how many words have
+            vectors; as ``metrics.json`` keeps it.
         preparation: The data themselves.
         earlier: Epochs that an earlier call made, of a run that is gone on with; without their weights.
         step: Steps that it made in the epoch after them.
