@@ -28,6 +28,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "jsonl",
             "labelstudio",
             "brat",
+            "rows",
             "hub",
             "files",
             "tags",
@@ -65,6 +66,7 @@ ONLY_HOME = {
     "pydantic": ("config.py", "bundle.py"),
     "seqeval": ("evaluation/",),
     "datasets": ("corpus/hub.py",),
+    "pyarrow": ("corpus/hub.py",),
     "matplotlib": ("training/curves.py", "reports/matrix.py"),
     "typer": ("cli/",),
     "rich": ("cli/",),
@@ -126,4 +128,13 @@ def test_importing_tagger_loads_nothing_heavy():
     code = "import sys, tagger, tagger.cli.main; print(' '.join(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
-    assert not loaded & {"torch", "accelerate", "seqeval", "sklearn", "datasets", "matplotlib", "torchcrf"}
+    assert not loaded & {
+        "torch",
+        "accelerate",
+        "seqeval",
+        "sklearn",
+        "datasets",
+        "pyarrow",
+        "matplotlib",
+        "torchcrf",
+    }

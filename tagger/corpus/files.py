@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Literal, TextIO
 
 from tagger.corpus.conll import read_conll, write_conll
 from tagger.corpus.conllu import read_conllu, write_conllu
+from tagger.corpus.hub import parse_address, read_dataset, write_dataset
 from tagger.corpus.reading import Reading, Writing
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence
@@ -51,6 +53,15 @@ FORMATS: dict[str, Format] = {
         holds=frozenset({"tokens", "sentences", "documents", "text", "tags", "comments", "extra lines"}),
         suffixes=(".conllu",),
     ),
+    "datasets": Format(
+        read=read_dataset,
+        write=None,
+        holds=frozenset(
+            {"tokens", "sentences", "documents", "text", "tags", "spans", "comments", "extra lines"}
+        ),
+        suffixes=(".parquet", ".arrow"),
+        write_folder=write_dataset,
+    ),
 }
 
 
@@ -65,7 +76,8 @@ def read_sentences(
     """Read a file with the reader of its format, one sentence at a time.
 
     Args:
-        path: The file; may be packed with gzip.
+        path: The file; may be packed with gzip. For HF datasets also a folder, or a name on the hub; a split
+            of them is ``NAME:SPLIT`` (see ``read_dataset``).
         columns: Names of its columns, see ``read_conll``.
         tasks: The tags that every sentence has to have; none at all takes what there is.
         format: A key of ``FORMATS``. By default the suffix says it (before ``.gz``); other suffixes than
@@ -83,13 +95,20 @@ def read_sentences(
 def find_format(path: str | Path, format: str | None = None) -> str:
     """The format that a file is read in: the one asked for, else what its suffix says.
 
+    Without a suffix that says it, a folder and a ``NAME:SPLIT`` that is no file are HF datasets, the latter
+    on the hub if need be, and all other paths are CoNLL columns. So a name on the hub needs either a split
+    or the format.
+
     Raises:
         InputError: If there is no such format.
     """
     if format is None:
-        suffixes = [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() != ".gz"]
+        address = parse_address(path)
+        suffixes = [suffix.lower() for suffix in Path(address.name).suffixes if suffix.lower() != ".gz"]
         ending = suffixes[-1] if suffixes else ""
-        return next((name for name, known in FORMATS.items() if ending in known.suffixes), "conll")
+        is_dataset = address.split is not None or os.path.isdir(path)  # noqa: PTH112 - it never raises
+        default = "datasets" if is_dataset else "conll"
+        return next((name for name, known in FORMATS.items() if ending in known.suffixes), default)
     if format not in FORMATS:
         near = difflib.get_close_matches(format, FORMATS, n=1, cutoff=0.0)[0]
         raise InputError(f"There is no format {format!r}; did you mean {near} (of {', '.join(FORMATS)})?")
