@@ -29,6 +29,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "jsonl",
             "labelstudio",
             "brat",
+            "rows",
             "hub",
             "files",
             "tags",
@@ -81,6 +82,7 @@ ONLY_HOME = {
     "pydantic": ("config.py", "bundle.py"),
     "seqeval": ("evaluation/",),
     "datasets": ("corpus/hub.py",),
+    "pyarrow": ("corpus/hub.py",),
     "matplotlib": ("training/curves.py", "reports/matrix.py"),
     "typer": ("cli/",),
     "rich": ("cli/",),
@@ -142,4 +144,13 @@ def test_importing_tagger_loads_nothing_heavy():
     code = "import sys, tagger, tagger.cli.main; print(' '.join(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
-    assert not loaded & {"torch", "accelerate", "seqeval", "sklearn", "datasets", "matplotlib", "torchcrf"}
+    assert not loaded & {
+        "torch",
+        "accelerate",
+        "seqeval",
+        "sklearn",
+        "datasets",
+        "pyarrow",
+        "matplotlib",
+        "torchcrf",
+    }

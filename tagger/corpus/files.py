@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Literal, TextIO, get_args
 from tagger.corpus.brat import read_brat, write_brat
 from tagger.corpus.conll import read_conll, write_conll
 from tagger.corpus.conllu import FIELDS, read_conllu, write_conllu
+from tagger.corpus.hub import parse_address, read_dataset, write_dataset
 from tagger.corpus.jsonl import read_jsonl, write_doccano, write_jsonl
 from tagger.corpus.labelstudio import read_labelstudio, write_labelstudio
 from tagger.corpus.reading import Reading, Writing
@@ -98,6 +100,15 @@ FORMATS: dict[str, Format] = {
         suffixes=(".ann",),
         write_folder=write_brat,
     ),
+    "datasets": Format(
+        read=read_dataset,
+        write=None,
+        holds=frozenset(
+            {"tokens", "sentences", "documents", "text", "tags", "spans", "comments", "extra lines"}
+        ),
+        suffixes=(".parquet", ".arrow"),
+        write_folder=write_dataset,
+    ),
 }
 
 
@@ -112,7 +123,8 @@ def read_sentences(
     """Read a file with the reader of its format, one sentence at a time.
 
     Args:
-        path: The file, which may be packed with gzip, or a folder of brat's.
+        path: The file, which may be packed with gzip, or a folder of brat's. For HF datasets also a folder,
+            or a name on the hub; a split of them is ``NAME:SPLIT`` (see ``read_dataset``).
         columns: Names of its columns, see ``read_conll``.
         tasks: The tags that every sentence has to have; none at all takes what there is.
         format: A key of ``FORMATS``. By default the suffix says it (before ``.gz``); other suffixes than
@@ -130,17 +142,23 @@ def read_sentences(
 def find_format(path: str | Path, format: str | None = None) -> str:
     """The format that a file is read in: the one asked for, else what its suffix says.
 
-    A folder that holds ``.ann`` files is brat's.
+    A folder that holds ``.ann`` files is brat's. Without a suffix that says it, all other folders and a
+    ``NAME:SPLIT`` that is no file are HF datasets, the latter on the hub if need be, and all other paths are
+    CoNLL columns. So a name on the hub needs either a split or the format.
 
     Raises:
         InputError: If there is no such format.
     """
     if format is None:
-        if Path(path).is_dir() and next(Path(path).glob("*.ann"), None):
+        address = parse_address(path)
+        is_folder = os.path.isdir(path)  # noqa: PTH112 - it never raises
+        if is_folder and next(Path(path).glob("*.ann"), None):
             return "brat"
-        suffixes = [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() != ".gz"]
+        suffixes = [suffix.lower() for suffix in Path(address.name).suffixes if suffix.lower() != ".gz"]
         ending = suffixes[-1] if suffixes else ""
-        return next((name for name, known in FORMATS.items() if ending in known.suffixes), "conll")
+        is_dataset = address.split is not None or is_folder
+        default = "datasets" if is_dataset else "conll"
+        return next((name for name, known in FORMATS.items() if ending in known.suffixes), default)
     if format not in FORMATS:
         near = difflib.get_close_matches(format, FORMATS, n=1, cutoff=0.0)[0]
         raise InputError(f"There is no format {format!r}; did you mean {near} (of {', '.join(FORMATS)})?")

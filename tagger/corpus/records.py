@@ -14,7 +14,8 @@ from tagger.corpus.values import boolean, each, integer, label, mapping, probabi
 from tagger.errors import InputError
 from tagger.text.sentence import Alternative, Offset, Sentence, Span
 
-_SPAN_LISTS = ("spans", "entities", "ents", "label", "labels")
+SPAN_LISTS = ("spans", "entities", "ents", "label", "labels")
+"""Keys under which records keep their spans."""
 
 
 def read_record(record: object, reading: Reading, where: str) -> list[Sentence]:
@@ -200,7 +201,7 @@ def _spans(
     if isinstance(values.get("spans"), Mapping):
         lists = _of_tasks(values, "spans", reading, where)
     else:
-        names = [name for name in _SPAN_LISTS if name in values]
+        names = [name for name in SPAN_LISTS if name in values]
         if len(names) > 1:
             raise InputError(f"{where}: the record has {names[0]!r} and {names[1]!r}; keep one of them.")
         lists = {flat_task(reading, where): values[name] for name in names}
@@ -219,7 +220,7 @@ def _require_tasks(tasks: set[str], reading: Reading, where: str) -> None:
         if task not in tasks:
             raise InputError(
                 f"{where}: the record has no tags of the task {task!r}; ask for a task that it has, or give "
-                f"its spans under one of {', '.join(_SPAN_LISTS)}, an empty list where there are none."
+                f"its spans under one of {', '.join(SPAN_LISTS)}, an empty list where there are none."
             )
 
 
