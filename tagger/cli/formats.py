@@ -87,8 +87,8 @@ def jsonl_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterato
 
 
 def sentence_values(sentence: Sentence, tasks: Sequence[str]) -> dict[str, object]:
-    """A sentence as JSON values."""
-    return {
+    """A sentence as JSON values; scores and alternatives are among them if it has them."""
+    values: dict[str, object] = {
         "text": sentence.text,
         "tokens": [
             {"text": token, "start": start, "end": end}
@@ -110,19 +110,37 @@ def sentence_values(sentence: Sentence, tasks: Sequence[str]) -> dict[str, objec
             if task in sentence.spans
         },
     }
+    if sentence.tag_scores:
+        values["scores"] = {task: [round(p, 6) for p in sentence.tag_scores[task]] for task in tasks}
+    if sentence.alternatives:
+        values["n_best"] = {
+            task: [
+                # Six digits, not six decimals: a sequence of many tags has a small probability.
+                {"tags": list(one.tags), "probability": float(f"{one.probability:.6g}")}
+                for one in sentence.alternatives[task]
+            ]
+            for task in tasks
+        }
+    return values
 
 
 def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
     """A line a token: the token and a column for each task; a blank line after each sentence.
 
-    The second and later documents begin with ``-DOCSTART-``.
+    The second and later documents begin with ``-DOCSTART-``. Where tags have scores, a column of them stands
+    after each task's.
     """
     for number, document in enumerate(documents):
         starts_document = number > 0
         for sentence in tag(document.lines):
             block = StringIO()
-            marked = replace(sentence, starts_document=starts_document)
-            write_conll([marked], block, columns=view.tasks)
+            columns, tags = list(view.tasks), dict(sentence.tags)
+            if sentence.tag_scores:
+                columns = [column for task in view.tasks for column in (task, f"score of {task}")]
+                for task in view.tasks:
+                    tags[f"score of {task}"] = tuple(f"{p:.6f}" for p in sentence.tag_scores[task])
+            marked = replace(sentence, starts_document=starts_document, tags=tags)
+            write_conll([marked], block, columns=columns)
             yield block.getvalue()
             starts_document = False
 
@@ -193,6 +211,7 @@ def _marked(
         for start, end, label in _marks(sentence, view):
             yield plain(source.take(start))
             yield mark(source.take(end), label)
+        yield plain(source.take(sentence.text_start + len(sentence.text)))  # so that no text is held longer
     yield plain(source.take())
 
 
