@@ -88,6 +88,15 @@ def test_a_number_of_alternatives_out_of_bounds_is_refused_at_once(wrong):
         Tagger(bundle).tag_sentences([from_tokens(["Mira"])], n_best=wrong)
 
 
+def test_spans_are_scored_alike_in_groups(monkeypatch):
+    _, bundle = make_bundle()
+    sentences = random_sentences(bundle.vocabulary, count=30)
+    expected = [sentence.spans["ner"] for sentence in Tagger(bundle).tag_tokens(sentences)]
+    assert len({span.end - span.start for spans in expected for span in spans}) > 1
+    monkeypatch.setattr("tagger.runtime.tagger.SPAN_TOKENS", 2)
+    assert [sentence.spans["ner"] for sentence in Tagger(bundle).tag_tokens(sentences)] == expected
+
+
 def test_windows_of_few_tokens_change_nothing(monkeypatch):
     _, bundle = make_bundle()
     sentences = [*random_sentences(bundle.vocabulary, count=20), []]

@@ -26,6 +26,7 @@ WINDOW = 1024  # sentences that are sorted by length together; output comes at t
 WINDOW_TOKENS = 65_536  # or when they have so many tokens, which bounds what is held of long sentences
 BATCH_SENTENCES = 64
 BATCH_TOKENS = 4096
+SPAN_TOKENS = 65_536  # of the spans that are scored together, padding included
 MOST_WORDS = 100_000  # distinct words whose ids are kept
 MOST_ALTERNATIVES = 1000  # tag sequences of a sentence that may be asked for
 
@@ -219,18 +220,22 @@ class Tagger:
     ) -> list[float]:
         """The marginal probability of every span, sentence after sentence."""
         places = [(place, span) for place, spans in enumerate(found) for span in spans]
-        width = max(span.end - span.start for _, span in places)
-        paths = np.full((len(places), width), -1, np.int64)
-        for path, (place, span) in zip(paths, places, strict=True):
-            path[: span.end - span.start] = ids[place, span.start : span.end]
-        probabilities = span_probabilities(
-            posterior,
-            np.array([place for place, _ in places]),
-            np.array([span.start for _, span in places]),
-            paths,
-            np.stack([self._closing[task.name][span.label] for _, span in places]),
-        )
-        return [float(probability) for probability in probabilities]
+        lengths = [span.end - span.start for _, span in places]
+        scores = np.zeros(len(places), np.float32)
+        # Spans of like length together: beside one of many thousand tokens short ones would be padded to it.
+        for group in group_by_length(lengths, len(places), SPAN_TOKENS):
+            chosen = [places[number] for number in group]
+            paths = np.full((len(chosen), lengths[group[-1]]), -1, np.int64)
+            for path, (place, span) in zip(paths, chosen, strict=True):
+                path[: span.end - span.start] = ids[place, span.start : span.end]
+            scores[group] = span_probabilities(
+                posterior,
+                np.array([place for place, _ in chosen]),
+                np.array([span.start for _, span in chosen]),
+                paths,
+                np.stack([self._closing[task.name][span.label] for _, span in chosen]),
+            )
+        return scores.tolist()
 
 
 def _windows(sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
