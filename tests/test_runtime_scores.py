@@ -102,6 +102,7 @@ def test_windows_of_few_tokens_change_nothing(monkeypatch):
     sentences = [*random_sentences(bundle.vocabulary, count=20), []]
     expected = Tagger(bundle).tag_tokens(sentences)
     monkeypatch.setattr("tagger.runtime.tagger.WINDOW_TOKENS", 9)
+    monkeypatch.setattr("tagger.runtime.tagger.BATCH_TOKENS", 5)
     read = 0
 
     def stream():

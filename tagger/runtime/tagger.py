@@ -104,8 +104,9 @@ class Tagger:
     ) -> Iterator[Sentence]:
         """Tag a stream of sentences in order.
 
-        At most ``WINDOW`` sentences are read ahead, and none once they have ``WINDOW_TOKENS`` tokens: memory
-        does not grow with the stream, only with its longest sentence (see ``Engine`` for how).
+        At most ``WINDOW`` sentences are read ahead, and none once they have ``WINDOW_TOKENS`` tokens (with
+        alternatives ``WINDOW_TOKENS / n_best``, yet a whole batch): memory does not grow with the stream,
+        only with its longest sentence (see ``Engine`` and ``nbest`` for how).
 
         Args:
             sentences: What to tag; what tags they carry is not looked at.
@@ -127,7 +128,7 @@ class Tagger:
             )
         return (
             tagged
-            for window in _windows(sentences)
+            for window in _windows(sentences, max(BATCH_TOKENS, WINDOW_TOKENS // max(1, n_best)))
             for tagged in self._tag_window(window, n_best=n_best, has_scores=scores)
         )
 
@@ -238,13 +239,13 @@ class Tagger:
         return scores.tolist()
 
 
-def _windows(sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
+def _windows(sentences: Iterable[Sentence], most_tokens: int) -> Iterator[list[Sentence]]:
     window: list[Sentence] = []
     tokens = 0
     for sentence in sentences:
         window.append(sentence)
         tokens += len(sentence)
-        if len(window) == WINDOW or tokens >= WINDOW_TOKENS:
+        if len(window) == WINDOW or tokens >= most_tokens:
             yield window
             window, tokens = [], 0
     if window:
