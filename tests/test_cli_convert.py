@@ -133,7 +133,7 @@ def test_nothing_is_written_where_something_is_wrong(news, write_file, tmp_path)
         ([news, "-"], "name one with --to"),
         (["-", output], "is read twice"),
         ([tmp_path / "nowhere", output], "no such file"),
-        ([tmp_path, output], "name the file itself"),
+        ([tmp_path, output], "this is a folder; name a file in it"),
         ([news, tmp_path], "there is something already"),
         ([news, tmp_path / "no" / "folder"], "cannot be written"),
         ([write_file("# A B\n", "x"), output], "holds no sentence"),
