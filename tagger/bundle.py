@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tagger.config import Config
 from tagger.errors import InputError
-from tagger.features.vocab import Vocabulary
+from tagger.features.vocab import UNKNOWN, Vocabulary
 from tagger.text.tokenizer import Tokenizer
 
 FORMAT = "tagger"
@@ -30,6 +30,7 @@ FILES = ("model.safetensors", "vocab.json", "metrics.json", "README.md", "config
 # A save writes its files into the first of these sub-folders; renaming it to the second commits them.
 STAGED = ".saving"
 COMPLETE = ".complete"
+_VOCABULARY = TypeAdapter(Vocabulary)
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def load_bundle(folder: Path) -> Bundle:
     version = header.pop("format_version", None)
     if version != FORMAT_VERSION:
         raise InputError(
-            f"{folder}: the model has format version {version}, this program reads {FORMAT_VERSION}; "
+            f"{folder}: the model has format version {version!r}, this program reads {FORMAT_VERSION}; "
             f"install a matching version of tagger."
         )
     identity = header.pop("identity", None)
@@ -128,9 +129,11 @@ def load_bundle(folder: Path) -> Bundle:
             identities = {identity, words.get("identity"), (file.metadata() or {}).get("identity")}
         if len(identities) > 1:
             raise InputError(f"{folder}: the files are of different models; copy the whole folder again.")
+        vocabulary = _VOCABULARY.validate_python(words)
+        _check_vocabulary(folder, vocabulary)
         return Bundle(
             config=Config.model_validate(header),
-            vocabulary=Vocabulary.from_json(words),
+            vocabulary=vocabulary,
             tokenizer=tokenizer,
             tensors=tensors,
             metrics=_load_json(folder, "metrics.json"),
@@ -176,6 +179,8 @@ def _find(folder: Path, name: str) -> Path:
 def _check_tokenizer(folder: Path, settings: Any) -> None:
     known = Tokenizer().settings()
     try:
+        if not isinstance(settings, dict):
+            raise TypeError
         for name in settings:
             if type(settings[name]) is not type(known[name]):
                 raise TypeError
@@ -185,6 +190,17 @@ def _check_tokenizer(folder: Path, settings: Any) -> None:
             f"{folder}: config.json's tokenizer {settings!r} is none of this program; "
             f"copy or train the model again."
         ) from None
+
+
+def _check_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
+    """Refuse ids that nothing stands for, and tasks that cannot be told apart."""
+    names = {task.name for task in vocabulary.tasks}
+    is_whole = names and len(names) == len(vocabulary.tasks) and all(task.tags for task in vocabulary.tasks)
+    if not is_whole or min(len(vocabulary.words), len(vocabulary.characters)) <= UNKNOWN:
+        raise InputError(
+            f"{folder}: vocab.json has no tasks, repeats one, or lacks tags, words or characters; "
+            f"copy or train the model again."
+        )
 
 
 def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]) -> str:
@@ -204,7 +220,7 @@ def _load_json(folder: Path, name: str) -> dict[str, Any]:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); give the folder that `tagger train --output` wrote."
         ) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{path}: not valid JSON; copy or train the model again.") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected a JSON object; copy or train the model again.")

@@ -1,7 +1,6 @@
 """Vocabularies, vectors and batches."""
 
 import gzip
-import json
 import struct
 from pathlib import Path
 
@@ -72,14 +71,12 @@ def test_a_column_without_spans_is_an_error():
         )
 
 
-def test_vocabulary_survives_json():
+def test_fixed_words_are_known_but_not_seen():
     vocabulary, _ = small_vocabulary()
     vocabulary = vocabulary.with_fixed_words(["york", "straße"])
-    again = Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json())))
-    assert again == vocabulary
-    assert again.word_id("York") == len(vocabulary.words)
-    assert not again.is_seen("York")
-    assert again.is_seen("leeds")
+    assert vocabulary.word_id("York") == len(vocabulary.words)
+    assert not vocabulary.is_seen("York")
+    assert vocabulary.is_seen("leeds")
 
 
 @pytest.mark.parametrize(

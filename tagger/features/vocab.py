@@ -123,20 +123,6 @@ class Vocabulary:
             ],
         }
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Vocabulary:
-        """The inverse of ``to_json``."""
-        return cls(
-            words=tuple(values["words"]),
-            fixed_words=tuple(values["fixed_words"]),
-            characters=tuple(values["characters"]),
-            lowercase=bool(values["lowercase"]),
-            fold_digits=bool(values["fold_digits"]),
-            tasks=tuple(
-                Task(str(task["name"]), tuple(task["tags"]), task["scheme"]) for task in values["tasks"]
-            ),
-        )
-
 
 def casing_id(token: str) -> int:
     """Place in ``CASINGS`` of the way a token is written."""

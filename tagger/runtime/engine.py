@@ -23,6 +23,8 @@ Floats = NDArray[np.float32]
 Shape = tuple[int, ...]
 BOTH = ("forward", "backward")
 CHARACTER_LSTM = "words.characters.encoder.layers.0"
+# No trained weight or score comes near to it, and sums of smaller ones stay far below the end of float32.
+_LARGEST = 1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,11 @@ def _directions(config: ModelConfig) -> tuple[str, ...]:
     return BOTH if config.direction == "bidirectional" else (config.direction,)
 
 
+def _is_moderate(values: Floats) -> bool:
+    """Whether all values are finite and far from what float32 can hold at most; NaN compares as false."""
+    return not values.size or -_LARGEST < float(values.min()) <= float(values.max()) < _LARGEST
+
+
 class Engine:
     """Computes emissions from a bundle.
 
@@ -163,7 +170,8 @@ class Engine:
         bundle: A loaded bundle.
 
     Raises:
-        InputError: The bundle's tensors are not those of its config and vocabulary.
+        InputError: The bundle's tensors are not those of its config and vocabulary, or hold no numbers that a
+            network can have.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -172,6 +180,7 @@ class Engine:
         self._tasks = bundle.vocabulary.tasks
         self._directions = _directions(self._config)
         self._check_shapes(bundle)
+        self._check_values()
         self._layers = [self._read_layer(f"encoder.layers.{number}") for number in range(self._config.layers)]
         self._character_lstm = (
             self._read_layer(CHARACTER_LSTM, BOTH) if self._config.characters == "lstm" else []
@@ -191,6 +200,16 @@ class Engine:
                 raise InputError(
                     f"The model's tensor {name} has shape {found.get(name, 'none')}, expected "
                     f"{expected.get(name, 'none')}; copy or train the model again."
+                )
+
+    def _check_values(self) -> None:
+        for name, tensor in self._tensors.items():
+            is_float = tensor.dtype in (np.float16, np.float32)
+            # The fixed vectors are many; what is wrong with one shows when its word is tagged.
+            if not is_float or (name != "words.fixed" and not _is_moderate(tensor)):
+                raise InputError(
+                    f"The model's tensor {name} ({tensor.dtype}) holds what is no weight; "
+                    f"copy or train the model again."
                 )
 
     def _read_layer(self, name: str, directions: tuple[str, ...] | None = None) -> list[Lstm]:
@@ -217,14 +236,21 @@ class Engine:
         return constrain(transitions, *task.allowed()) if self._config.constrain else transitions
 
     def __call__(self, batch: Batch) -> dict[str, Floats]:
-        """For each task the emissions (B, T, C) of a batch; meaningless beyond a sentence's end."""
+        """For each task the emissions (B, T, C) of a batch; meaningless beyond a sentence's end.
+
+        Raises:
+            InputError: The weights are such that the emissions are no finite numbers.
+        """
         order = np.argsort(-batch.lengths, kind="stable")
-        encoded = self._encode(self._word_vectors(batch), batch.positions[order], batch.lengths[order])
         found = {}
-        for task, (weight, bias) in zip(self._tasks, self._heads, strict=True):
-            emissions = np.empty((*batch.positions.shape, len(task.tags)), np.float32)
-            emissions[order] = encoded @ weight + bias
-            found[task.name] = emissions
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at instead
+            encoded = self._encode(self._word_vectors(batch), batch.positions[order], batch.lengths[order])
+            for task, (weight, bias) in zip(self._tasks, self._heads, strict=True):
+                emissions = np.empty((*batch.positions.shape, len(task.tags)), np.float32)
+                emissions[order] = encoded @ weight + bias
+                found[task.name] = emissions
+        if not all(map(_is_moderate, found.values())):
+            raise InputError("The model's weights give no finite scores; copy or train the model again.")
         return found
 
     def _word_vectors(self, batch: Batch) -> Floats:
