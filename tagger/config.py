@@ -49,7 +49,7 @@ class ModelConfig(Section):
     merge_mode: MergeMode = Field("concat", description="how a layer's two directions become one vector")
     head: HeadKind = Field("crf", description="crf scores whole tag sequences, softmax each token alone")
     hidden_size: int = Field(200, ge=1, description="LSTM units per direction")
-    layers: int = Field(1, ge=1, description="stacked LSTM layers")
+    layers: int = Field(1, ge=1, le=100, description="stacked LSTM layers")
     word_size: int = Field(100, ge=1, description="width of word vectors when no vectors file is given")
     lowercase: bool = Field(True, description="look words up in lower case (casing has its own feature)")
     fold_digits: bool = Field(False, description="look words up with every digit as 0")
@@ -147,7 +147,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
         raise InputError(f"--set {text!r} is not of the form key=value, for instance model.hidden_size=100.")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # not TOML, a number of thousands of digits, endless brackets
         parsed = value.strip()
     return key.strip(), parsed
 
@@ -164,7 +164,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise InputError(f"{path}: the config cannot be read ({error.strerror}); check the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a TOML file ({error}); correct that line.") from None
 
 
