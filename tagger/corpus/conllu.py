@@ -124,15 +124,15 @@ def _read(path: str | Path, tasks: Sequence[str]) -> Iterator[Sentence]:
                 block.comments.append(line)
                 continue
             fields = line.split("\t")
+            block.number = block.number if block.rows else number
             if len(fields) == _COLUMN_COUNT and fields[0] == str(len(block.rows) + 1) and "" not in fields:
-                block.number = block.number or number
                 block.rows.append(fields)
             else:
                 _add_extra(block, line, fields, f"{path}:{number}")
-        elif block.rows:
+        elif block.rows or block.extra:
             yield _sentence(block, path, tasks, is_first=is_first)
             block, is_first = _Block(), False
-    if block.rows:
+    if block.rows or block.extra:
         yield _sentence(block, path, tasks, is_first=is_first)
     elif is_first:
         raise InputError(f"{path}: the file holds no sentence; give a CoNLL-U file.")
@@ -170,6 +170,10 @@ def _add_extra(block: _Block, line: str, fields: Sequence[str], where: str) -> N
 
 
 def _sentence(block: _Block, path: str | Path, tasks: Sequence[str], *, is_first: bool) -> Sentence:
+    if not block.rows:
+        raise InputError(
+            f"{path}:{block.number}: the sentence has this line but no token; add tokens, or leave it out."
+        )
     last = block.multiwords[-1] if block.multiwords else None
     if last and last.end > len(block.rows):
         raise InputError(
