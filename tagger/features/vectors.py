@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from tagger.errors import InputError
 
 _LARGEST = np.finfo(np.float16).max
+# A first line whose second number is larger tells no width: a row is read at once, and none is so long.
+_WIDEST = 1_000_000
 
 Rows = Iterator[tuple[str, NDArray[np.float32]]]
 
@@ -136,7 +138,8 @@ def _rows(path: Path, wants: Callable[[str], bool]) -> Rows:
 def _parse(path: Path, file: BinaryIO, wants: Callable[[str], bool]) -> Rows:
     first = file.readline().removeprefix(codecs.BOM_UTF8)
     header = first.split()
-    if len(header) == 2 and all(part.isdigit() for part in header):
+    is_counted = len(header) == 2 and all(part.isdigit() and len(part) < 20 for part in header)
+    if is_counted and int(header[1]) <= _WIDEST:
         count, size = int(header[0]), int(header[1])
         second = file.readline()
         if _is_text_row(second, size):
