@@ -6,21 +6,22 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import stat
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from tagger.config import Config
+from tagger.config import Config, restore_config
 from tagger.errors import InputError
-from tagger.features.vocab import UNKNOWN, Vocabulary
+from tagger.features.vocab import Vocabulary
+from tagger.storage import write_synced, writing
 from tagger.text.tokenizer import Tokenizer
 
 FORMAT = "tagger"
@@ -30,7 +31,6 @@ FILES = ("model.safetensors", "vocab.json", "metrics.json", "README.md", "config
 # A save writes its files into the first of these sub-folders; renaming it to the second commits them.
 STAGED = ".saving"
 COMPLETE = ".complete"
-_VOCABULARY = TypeAdapter(Vocabulary)
 
 
 @dataclass(frozen=True)
@@ -74,26 +74,23 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "model.safetensors": save(tensors, metadata={"identity": identity}),
         "vocab.json": _dump({"identity": identity, **vocabulary}),
         "metrics.json": _dump(bundle.metrics),
-        "README.md": bundle.card.encode(),
+        "README.md": bundle.card.encode(errors="backslashreplace"),
         "config.json": _dump(header),
     }
     staged = folder / STAGED
     try:
-        for path in (folder / name for name in FILES):
-            if path.is_dir():
-                raise InputError(
-                    f"{path} is a folder, a file of the model has that name; use another --output."
-                )
-        staged.mkdir(parents=True, exist_ok=True)
-        _finish_save(folder)
-        for name in FILES:
-            _write_synced(staged / name, contents[name])
-        staged.replace(folder / COMPLETE)
-        _finish_save(folder)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: the model cannot be written ({error.strerror}); free space or use another --output."
-        ) from None
+        with writing(folder):
+            for path in (folder / name for name in FILES):
+                if path.is_dir():
+                    raise InputError(
+                        f"{path} is a folder, a file of the model has that name; use another --output."
+                    )
+            staged.mkdir(parents=True, exist_ok=True)
+            _finish_save(folder)
+            for name in FILES:
+                write_synced(staged / name, contents[name])
+            staged.replace(folder / COMPLETE)
+            _finish_save(folder)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 
@@ -112,7 +109,7 @@ def load_bundle(folder: Path) -> Bundle:
             f"{folder}: config.json is not that of a tagger model; give a folder that train wrote."
         )
     version = header.pop("format_version", None)
-    if version != FORMAT_VERSION:
+    if type(version) is not int or version != FORMAT_VERSION:
         raise InputError(
             f"{folder}: the model has format version {version!r}, this program reads {FORMAT_VERSION}; "
             f"install a matching version of tagger."
@@ -121,31 +118,25 @@ def load_bundle(folder: Path) -> Bundle:
     tokenizer = header.pop("tokenizer", {})
     _check_tokenizer(folder, tokenizer)
     words = _load_json(folder, "vocab.json")
-    weights = _find(folder, "model.safetensors")
-    card = _find(folder, "README.md")
+    identities = [identity, words.pop("identity", None)]
+    tensors, identity = _load_tensors(folder)
+    if identities != [identity, identity]:
+        raise InputError(f"{folder}: the files are of different models; copy the whole folder again.")
     try:
-        with safe_open(weights, framework="np") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-            identities = {identity, words.get("identity"), (file.metadata() or {}).get("identity")}
-        if len(identities) > 1:
-            raise InputError(f"{folder}: the files are of different models; copy the whole folder again.")
-        vocabulary = _VOCABULARY.validate_python(words)
-        _check_vocabulary(folder, vocabulary)
-        return Bundle(
-            config=Config.model_validate(header),
-            vocabulary=vocabulary,
-            tokenizer=tokenizer,
-            tensors=tensors,
-            metrics=_load_json(folder, "metrics.json"),
-            card=card.read_text(encoding="utf-8", errors="replace") if card.exists() else "",
-        )
-    except OSError as error:
-        raise InputError(f"{weights}: cannot be read ({error}); copy the whole folder again.") from None
-    except (ValidationError, KeyError, TypeError, SafetensorError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(
-            f"{folder}: the model's files are damaged ({reason}); copy or train it again."
-        ) from None
+        vocabulary = Vocabulary.from_json(words)
+    except InputError as error:
+        raise _damaged(_find(folder, "vocab.json"), str(error)) from None
+    config = restore_config(header, str(_find(folder, "config.json")))
+    if {task.name for task in vocabulary.tasks} != set(config.data.tasks):
+        raise _damaged(_find(folder, "vocab.json"), "its tasks are not those of config.json")
+    return Bundle(
+        config=config,
+        vocabulary=vocabulary,
+        tokenizer=tokenizer,
+        tensors=tensors,
+        metrics=_load_json(folder, "metrics.json"),
+        card=_load_card(folder),
+    )
 
 
 def holds_bundle(folder: Path) -> bool:
@@ -153,10 +144,9 @@ def holds_bundle(folder: Path) -> bool:
     if (folder / COMPLETE).is_dir():  # a save that was broken off after it was committed
         return True
     try:
-        header = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError):
+        return _load_json(folder, "config.json").get("format") == FORMAT
+    except InputError:
         return False
-    return isinstance(header, dict) and header.get("format") == FORMAT
 
 
 def _finish_save(folder: Path) -> None:
@@ -192,17 +182,6 @@ def _check_tokenizer(folder: Path, settings: Any) -> None:
         ) from None
 
 
-def _check_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
-    """Refuse ids that nothing stands for, and tasks that cannot be told apart."""
-    names = {task.name for task in vocabulary.tasks}
-    is_whole = names and len(names) == len(vocabulary.tasks) and all(task.tags for task in vocabulary.tasks)
-    if not is_whole or min(len(vocabulary.words), len(vocabulary.characters)) <= UNKNOWN:
-        raise InputError(
-            f"{folder}: vocab.json has no tasks, repeats one, or lacks tags, words or characters; "
-            f"copy or train the model again."
-        )
-
-
 def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]) -> str:
     """A digest of the content, kept in three files so that files of different models are never mixed."""
     digest = hashlib.sha256(_dump(vocabulary))
@@ -214,25 +193,80 @@ def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]
 
 def _load_json(folder: Path, name: str) -> dict[str, Any]:
     path = _find(folder, name)
+    content = _read(path)
     try:
-        values = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); give the folder that `tagger train --output` wrote."
-        ) from None
-    except (ValueError, RecursionError):
-        raise InputError(f"{path}: not valid JSON; copy or train the model again.") from None
+        values = json.loads(content, object_pairs_hook=_without_repetition, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):  # the second for brackets in thousands
+        raise _damaged(path, "not valid JSON") from None
     if not isinstance(values, dict):
-        raise InputError(f"{path}: expected a JSON object; copy or train the model again.")
+        raise _damaged(path, "expected a JSON object")
     return values
 
 
+def _load_tensors(folder: Path) -> tuple[dict[str, NDArray[Any]], str | None]:
+    """The weights, and the identity of the model that they are of."""
+    path = _find(folder, "model.safetensors")
+    _require_file(path)
+    try:
+        with safe_open(path, framework="np") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+            return tensors, (file.metadata() or {}).get("identity")
+    except OSError as error:
+        raise _damaged(path, f"cannot be read ({error})") from None
+    # The first for types that numpy lacks, the last for names that are no UTF-8.
+    except (TypeError, AttributeError, SafetensorError, ValueError) as error:
+        raise _damaged(path, str(error).partition("\n")[0]) from None
+
+
+def _load_card(folder: Path) -> str:
+    path = _find(folder, "README.md")
+    return _read(path).decode(errors="replace") if path.exists() else ""
+
+
+def _read(path: Path) -> bytes:
+    _require_file(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _require_file(path: Path) -> None:
+    """Refuse a pipe or device, whose reading may never end; links are followed, as caches of models use them.
+
+    Raises:
+        InputError: There is no such file, or it is another thing than a file.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path}: cannot be read (not a file); copy or train the model again.")
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{path}: cannot be read ({error.strerror}); give the folder that `tagger train --output` wrote."
+    )
+
+
+def _damaged(path: Path, reason: str) -> InputError:
+    return InputError(f"{path}: {reason}; the file is damaged, copy or train the model again.")
+
+
+def _without_repetition(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a key is there twice")
+    return values
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _dump(values: Mapping[str, Any]) -> bytes:
-    return json.dumps(values, ensure_ascii=False, indent=1).encode()
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    text = json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False)
+    # The name of a corpus file may hold what is no UTF-8; JSON reads the escape.
+    return text.encode(errors="backslashreplace")

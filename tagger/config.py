@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
+import reprlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +21,13 @@ Characters = Literal["cnn", "lstm", "none"]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
+def _names(value: Any) -> Any:
+    """Names joined by commas, and a JSON list, as the tuple they stand for."""
+    if isinstance(value, str):
+        return tuple(value.split(","))
+    return tuple(value) if isinstance(value, list) else value
+
+
 class Section(BaseModel):
     """What all sections share: unknown keys are errors, values never change, numbers are finite."""
 
@@ -30,15 +39,23 @@ class DataConfig(Section):
 
     tasks: Annotated[
         tuple[Annotated[str, Field(min_length=1)], ...],
-        BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
+        BeforeValidator(_names),
     ] = Field(("ner",), min_length=1, description='columns to learn, one head each; as a list or "pos,ner"')
     columns: str | None = Field(None, description='names of the file\'s columns, e.g. "token,pos,ner"')
     format: str | None = Field(None, description="conll or conllu; by the file's suffix when not said")
     tokenizer: dict[str, bool | int | str] = Field(
         {}, description="options of text.tokenizer.Tokenizer that outweigh what train teaches"
     )
+    on_misaligned: Literal["error", "expand", "skip"] = Field(
+        "error",
+        description="spans that do not fit the tokens (formats with running text) are an error, widened to "
+        "whole tokens, or left out",
+    )
     broken_tags: Literal["repair", "strict"] = Field(
         "repair", description="tags that their scheme forbids are read as conlleval does, or are an error"
+    )
+    unseen_tags: Literal["error", "count"] = Field(
+        "error", description="dev's tags and labels that train lacks are an error, or are scored as wrong"
     )
 
 
@@ -48,19 +65,25 @@ class ModelConfig(Section):
     direction: Direction = Field("bidirectional", description="which way the encoder reads")
     merge_mode: MergeMode = Field("concat", description="how a layer's two directions become one vector")
     head: HeadKind = Field("crf", description="crf scores whole tag sequences, softmax each token alone")
-    hidden_size: int = Field(200, ge=1, description="LSTM units per direction")
+    hidden_size: int = Field(200, ge=1, le=10_000, description="LSTM units per direction")
     layers: int = Field(1, ge=1, le=100, description="stacked LSTM layers")
-    word_size: int = Field(100, ge=1, description="width of word vectors when no vectors file is given")
+    word_size: int = Field(
+        100, ge=1, le=10_000, description="width of word vectors when no vectors file is given"
+    )
     lowercase: bool = Field(True, description="look words up in lower case (casing has its own feature)")
     fold_digits: bool = Field(False, description="look words up with every digit as 0")
     vectors_limit: int = Field(
         400_000, ge=0, description="vectors of words that train lacks, kept for tagging (first in the file)"
     )
     characters: Characters = Field("cnn", description="network over each word's characters")
-    character_size: int = Field(30, ge=1, description="width of character vectors")
-    character_hidden: int = Field(50, ge=1, description="filters of the CNN, or LSTM units per direction")
+    character_size: int = Field(30, ge=1, le=10_000, description="width of character vectors")
+    character_hidden: int = Field(
+        50, ge=1, le=10_000, description="filters of the CNN, or LSTM units per direction"
+    )
     character_width: int = Field(3, ge=1, le=15, description="characters under one CNN filter")
-    casing_size: int = Field(8, ge=0, description="width of the casing vector; 0 leaves casing out")
+    casing_size: int = Field(
+        8, ge=0, le=10_000, description="width of the casing vector; 0 leaves casing out"
+    )
     dropout: Probability = Field(0.5, description="on word vectors before, and outputs after the encoder")
     layer_dropout: Probability = Field(0.0, description="between stacked layers")
     recurrent_dropout: Probability = Field(
@@ -98,6 +121,10 @@ class TrainConfig(Section):
     patience: int = Field(
         0, ge=0, description="stop after so many epochs without a better dev score; 0 = never"
     )
+    checkpoint_minutes: float = Field(
+        10.0, ge=0.0, description="minutes between checkpoints within an epoch; 0 = only after each epoch"
+    )
+    tensorboard: bool = Field(False, description="event files for TensorBoard in the model's folder")
 
 
 class Config(Section):
@@ -130,10 +157,35 @@ def load_config(path: Path | None, changes: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"][:2]))
-        origin = "settings" if place in changes else path
-        raise InputError(f"{origin}: {place} = {first['input']!r} does not fit: {first['msg']}.") from None
+        option, problem = _first_problem(error)
+        origin = "settings" if option in changes else path
+        raise InputError(f"{origin}: {problem}.") from None
+
+
+def restore_config(values: Mapping[str, Any], origin: str) -> Config:
+    """Build the config that a saved model holds; unlike in settings, every value has its option's own type.
+
+    Args:
+        values: JSON values by section.
+        origin: Where they stand, for error messages.
+
+    Raises:
+        InputError: A key is unknown, or a value is of another type or out of bounds.
+    """
+    try:
+        return Config.model_validate(values, strict=True)
+    except ValidationError as error:
+        problem = _first_problem(error)[1]
+        raise InputError(
+            f"{origin}: {problem}; the file is damaged, copy or train the model again."
+        ) from None
+
+
+def _first_problem(error: ValidationError) -> tuple[str, str]:
+    """The option that does not fit, and the same as a clause."""
+    first = error.errors()[0]
+    option = ".".join(map(str, first["loc"][:2]))
+    return option, f"{option} = {reprlib.repr(first['input'])} does not fit: {first['msg']}"
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -146,10 +198,10 @@ def parse_setting(text: str) -> tuple[str, Any]:
     if not equals or not key.strip():
         raise InputError(f"--set {text!r} is not of the form key=value, for instance model.hidden_size=100.")
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except (ValueError, RecursionError):  # not TOML, a number of thousands of digits, endless brackets
-        parsed = value.strip()
-    return key.strip(), parsed
+        parsed = tomllib.loads(f"value = {value}")
+    except (ValueError, RecursionError):  # not TOML, or a number or nesting of absurd size
+        parsed = {}
+    return key.strip(), parsed["value"] if len(parsed) == 1 else value.strip()
 
 
 def option_names() -> list[str]:
@@ -160,12 +212,20 @@ def option_names() -> list[str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        return tomllib.loads(content.decode())
     except OSError as error:
         raise InputError(f"{path}: the config cannot be read ({error.strerror}); check the path.") from None
-    except (ValueError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        before = content[: error.start].split(b"\n")
+        raise InputError(
+            f"{path}:{len(before)}: byte {len(before[-1]) + 1} of the line (0x{content[error.start]:02x}) is "
+            "not UTF-8; convert the file to UTF-8, for instance with iconv."
+        ) from None
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not a TOML file ({error}); correct that line.") from None
+    except (ValueError, RecursionError):  # Python's limits on the digits of a number and on nesting
+        raise InputError(f"{path}: a number or a nesting is too long for any option; correct it.") from None
 
 
 def _dotted_keys(values: Mapping[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NoReturn
 
 
@@ -21,3 +22,21 @@ Refuse = Callable[[str], object]
 def refuse(message: str) -> NoReturn:
     """Raise InputError with this message: what readers do with a problem unless told otherwise."""
     raise InputError(message)
+
+
+@dataclass(slots=True)
+class Counted:
+    """Hands problems on and counts them.
+
+    Attributes:
+        refuse: What is told of them.
+        count: How many there were.
+    """
+
+    refuse: Refuse
+    count: int = 0
+
+    def __call__(self, message: str) -> None:
+        """Count a problem and hand it on."""
+        self.count += 1
+        self.refuse(message)

@@ -45,6 +45,17 @@ def run(
     return code, out.getvalue().decode("utf-8"), err.getvalue()
 
 
+def refusal(*arguments: object, stdin: bytes = b"") -> str:
+    """What a command says that refuses its input: one line on standard error, nothing else, exit code 2."""
+    code, output, error = run(*arguments, stdin=stdin)
+    assert (code, output) == (2, ""), error
+    assert error.startswith("tagger: ")
+    assert error.endswith("\n")
+    assert error.count("\n") == 1
+    assert error[:-1].isprintable()
+    return error[len("tagger: ") : -1]
+
+
 def rows(output: str) -> list[dict]:
     """JSON lines, divided at line feeds alone."""
     assert output == "" or output.endswith("\n")

@@ -13,7 +13,7 @@ FLOORS: list[dict[str, list[str]]] = [
     {"": ["errors"]},
     {
         "text": ["sentence", "schemes", "lexicon", "patterns", "splitting", "tokenizer", "documents"],
-        "": ["config"],
+        "": ["config", "storage"],
     },
     {
         "corpus": [
@@ -24,10 +24,12 @@ FLOORS: list[dict[str, list[str]]] = [
             "conll",
             "conllu",
             "placement",
+            "values",
             "records",
             "jsonl",
             "labelstudio",
             "brat",
+            "rows",
             "hub",
             "files",
             "tags",
@@ -50,21 +52,37 @@ FLOORS: list[dict[str, list[str]]] = [
             "checkpoint",
             "card",
             "curves",
+            "folder",
             "run",
         ],
         "runtime": ["engine", "tagger", "evaluation"],
     },
     {"reports": ["page", "matrix", "errors"]},
-    {"cli": ["console", "formats", "tag", "train", "evaluate", "info", "check", "convert", "main"]},
+    {
+        "cli": [
+            "console",
+            "output",
+            "formats",
+            "tag",
+            "watch",
+            "train",
+            "evaluate",
+            "info",
+            "check",
+            "convert",
+            "main",
+        ]
+    },
 ]
 ONLY_HOME = {
     "torch": ("network/", "training/"),
     "torchcrf": ("network/heads.py",),
     "accelerate": ("training/",),
-    "safetensors": ("bundle.py",),
+    "safetensors": ("bundle.py", "training/checkpoint.py"),
     "pydantic": ("config.py", "bundle.py"),
     "seqeval": ("evaluation/",),
     "datasets": ("corpus/hub.py",),
+    "pyarrow": ("corpus/hub.py",),
     "matplotlib": ("training/curves.py", "reports/matrix.py"),
     "typer": ("cli/",),
     "rich": ("cli/",),
@@ -126,4 +144,13 @@ def test_importing_tagger_loads_nothing_heavy():
     code = "import sys, tagger, tagger.cli.main; print(' '.join(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
-    assert not loaded & {"torch", "accelerate", "seqeval", "sklearn", "datasets", "matplotlib", "torchcrf"}
+    assert not loaded & {
+        "torch",
+        "accelerate",
+        "seqeval",
+        "sklearn",
+        "datasets",
+        "pyarrow",
+        "matplotlib",
+        "torchcrf",
+    }

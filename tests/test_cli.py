@@ -115,7 +115,8 @@ def test_evaluate_gives_the_scores_of_training(corpus, model):
     code, output, error = run("evaluate", model, corpus / "dev.conll", "--json")
     assert (code, error) == (0, "")
     result = json.loads(output)
-    assert list(result) == ["tasks", "sentences", "tokens", "tokens_per_second"]
+    scores = ["tasks", "unseen_tags", "sentences", "tokens", "tokens_per_second"]
+    assert list(result) == [*scores, "confusion", "frequent", "mistakes"]
     dev = list(read_sentences(corpus / "dev.conll", columns="token,pos,ner"))
     assert (result["sentences"], result["tokens"]) == (len(dev), sum(map(len, dev)))
     assert {"f1", "precision", "recall", "support", "strict", "by_label", "seen", "unseen"} <= set(

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from tagger.corpus.columns import choose_columns, parse_columns
 from tagger.corpus.conll import read_conll, write_conll
-from tagger.corpus.tags import find_scheme
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence, from_tokens
 
@@ -368,31 +367,3 @@ def test_number_signs_of_conll2000(corpora):
     sentences = list(read_conll(path, columns="token,pos,chunk", tasks=("chunk",)))
     assert (len(sentences), sum(map(len, sentences))) == (8_936, 211_727)
     assert sum(sentence.tokens.count("#") for sentence in sentences) == 36
-
-
-def with_ner(*tags: str, source: str = "f.txt:7") -> Sentence:
-    sentence = from_tokens([f"w{n}" for n in range(len(tags))])
-    return replace(sentence.with_tags({"ner": tags}), source=source)
-
-
-def test_a_tag_outside_the_scheme_is_named_with_its_line():
-    good = with_ner("B-PER", "I-PER", "O")
-    assert find_scheme([good], "ner") == "IOB2"
-    with pytest.raises(InputError, match=r"f\.txt:8: the tag 'E-PER' of 'w1' is none of IOB2"):
-        find_scheme([good, with_ner("B-PER", "E-PER", "O"), good], "ner")
-    with pytest.raises(InputError, match=r"f\.txt:9: the tag 'PER'"):
-        find_scheme([good, with_ner("B-PER", "I-PER", "PER")], "ner")
-
-
-def test_a_prefix_that_no_scheme_has_is_refused():
-    with pytest.raises(InputError, match=r"f\.txt:8: the tag 'Q-PER' looks like a span's"):
-        find_scheme([with_ner("O", "Q-PER", "O")], "ner")
-    assert find_scheme([with_ner("O", "NN-PL", "X")], "ner") is None
-
-
-def test_a_column_that_should_mark_spans_and_does_not():
-    parts_of_speech = with_ner("NOUN", "VERB")
-    assert find_scheme([parts_of_speech], "ner") is None
-    assert find_scheme([with_ner("B-PER")], "ner", has_spans=False) is None
-    with pytest.raises(InputError, match=r"f\.txt:7: the column 'ner' should mark spans"):
-        find_scheme([parts_of_speech], "ner", has_spans=True)

@@ -118,9 +118,9 @@ def test_malformed_conllu(write, content, message):
         list(read_conllu(write(content)))
 
 
-def test_conllu_has_columns_of_its_own(tmp_path):
-    with pytest.raises(InputError, match="holds no 'ner'; its tags are pos, upos"):
-        read_conllu(tmp_path / "any", tasks=("ner",))
+def test_conllu_has_columns_of_its_own(write, tmp_path):
+    with pytest.raises(InputError, match=r"holds no 'ner', and no token has it in MISC \(ner=…\)"):
+        list(read_conllu(write(row(1, "Ada")), tasks=("ner",)))
     with pytest.raises(InputError, match="columns of CoNLL-U are fixed"):
         read_conllu(tmp_path / "any", columns="token,pos")
 
@@ -145,6 +145,24 @@ def test_written_conllu_of_tagged_text():
 def test_tokens_that_conllu_cannot_hold():
     with pytest.raises(InputError, match=r"'a\\tb' cannot be written as CoNLL-U"):
         written_conllu([from_tokens(["a\tb"])])
+
+
+def test_tags_in_misc(write):
+    content = (
+        row(1, "Ada", misc="ner=B-PER|SpaceAfter=No") + row(2, "!") + "\n" + row(1, "So", misc="x|NER=Q")
+    )
+    first, second = read_conllu(write(content), tasks=("pos", "ner"))
+    assert (first.tags["ner"], second.tags["ner"]) == (("B-PER", "O"), ("O",))
+    again = replace(first.with_tags({"ner": ("S-PER", "O"), "misc": ("ner=B-PER|a=b", "_")}), comments=())
+    file = io.StringIO()
+    write_conllu([again], file, misc=("ner", "chunk"))
+    assert [line.split("\t")[9] for line in file.getvalue().split("\n")[1:3]] == ["a=b|ner=S-PER", "ner=O"]
+
+
+@pytest.mark.parametrize(("name", "tag"), [("ner", "B-A|B"), ("a=b", "O"), ("a|b", "O")])
+def test_tags_that_misc_cannot_hold(name, tag):
+    with pytest.raises(InputError, match="MISC cannot hold the attribute"):
+        write_conllu([from_tokens(["a"]).with_tags({name: [tag]})], io.StringIO(), misc=(name,))
 
 
 FORMS = st.sampled_from(["a", "Bé", "n't", "’s", "10 000", "#", "_", "漢", "x\u00a0y"])

@@ -1,6 +1,7 @@
 """Vocabularies, vectors and batches."""
 
 import gzip
+import json
 import struct
 from pathlib import Path
 
@@ -64,19 +65,14 @@ def test_tags_hold_every_prefix_of_every_label():
     assert task.tags[task.ids["S-ORG"]] == "S-ORG"
 
 
-def test_a_column_without_spans_is_an_error():
-    with pytest.raises(InputError, match="no span"):
-        build_vocabulary(
-            [sentence(("a", "O"))], {"ner": "IOB2"}, scheme="BIOES", lowercase=True, fold_digits=False
-        )
-
-
-def test_fixed_words_are_known_but_not_seen():
+def test_vocabulary_survives_json():
     vocabulary, _ = small_vocabulary()
     vocabulary = vocabulary.with_fixed_words(["york", "straße"])
-    assert vocabulary.word_id("York") == len(vocabulary.words)
-    assert not vocabulary.is_seen("York")
-    assert vocabulary.is_seen("leeds")
+    again = Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json())))
+    assert again == vocabulary
+    assert again.word_id("York") == len(vocabulary.words)
+    assert not again.is_seen("York")
+    assert again.is_seen("leeds")
 
 
 @pytest.mark.parametrize(

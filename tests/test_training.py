@@ -15,13 +15,13 @@ from tagger.training.average import WeightAverage
 from tagger.training.loop import (
     EpochRecord,
     StepRecord,
-    build_model,
     learning_rate,
-    make_optimizer,
     predict_part,
     train,
 )
 from tagger.training.preparation import Preparation, prepare
+from tagger.training.processes import Processes
+from tagger.training.progress import build_model, make_optimizer
 
 TINY = {
     "model.hidden_size": 12,
@@ -171,7 +171,7 @@ def test_a_run_and_its_caller_do_not_share_random_numbers(corpus):
 def test_the_vocabulary_comes_from_train_only(corpus, tmp_path):
     dev = tmp_path / "dev.conll"
     dev.write_text("da D O\nÿolo N B-OTHER\n")
-    vocabulary = prepare(configure(), corpus, dev, None).vocabulary
+    vocabulary = prepare(configure(data__unseen_tags="count"), corpus, dev, None).vocabulary
     assert vocabulary.word_id("ÿolo") == UNKNOWN
     assert "ÿ" not in vocabulary.characters
     assert all("B-OTHER" not in task.tags for task in vocabulary.tasks)
@@ -227,7 +227,7 @@ def test_singletons_are_also_trained_as_unknown(tmp_path):
 def test_predictions_keep_the_order_of_a_part(corpus):
     config = configure()
     preparation = prepare(config, corpus, corpus, None)
-    found = predict_part(build_model(preparation, config), preparation.dev)
+    found = predict_part(build_model(preparation, config), preparation.dev, Processes())
     for tags in found.values():
         assert [len(sequence) for sequence in tags] == preparation.dev.lengths
 

@@ -16,8 +16,10 @@ from tagger.corpus.files import read_sentences
 from tagger.errors import InputError
 from tagger.runtime.evaluation import choose_tasks, evaluate
 from tagger.text.sentence import from_tokens
+from tagger.training.checkpoint import CHECKPOINT
+from tagger.training.folder import epoch_values
 from tagger.training.loop import EpochRecord, StepRecord
-from tagger.training.run import DataRecord, epoch_values, run_training
+from tagger.training.run import DataRecord, run_training
 
 COLUMNS = "token,pos,ner"
 
@@ -58,7 +60,9 @@ def test_the_folder_holds_the_best_epoch(corpus, finished):
     best = [record for record in epochs if record.is_best][-1]
     assert best.score == max(record.score for record in epochs)
     bundle = load_bundle(output)
-    assert {path.name for path in output.iterdir()} == {*FILES, "metrics.jsonl", "learning_curves.svg"}
+    assert {path.name for path in output.iterdir()} == {
+        *FILES, "metrics.jsonl", "learning_curves.svg", CHECKPOINT
+    }  # fmt: skip
     assert bundle.metrics["epoch"] == best.epoch
     assert bundle.metrics["dev"] == json.loads(json.dumps(best.dev))
     for name, tensor in best.weights.items():
@@ -110,16 +114,18 @@ def test_the_card_tells_data_scores_settings_and_use(finished):
     exec(example.replace("this/folder", str(output)), {"print": lambda *_: None})
 
 
-def test_vectors_and_repairs_are_reported(corpus, tmp_path):
+def test_vectors_repairs_and_unseen_tags_are_reported(corpus, tmp_path):
     (tmp_path / "v.txt").write_text("oslo 1 0 0\nlima 0 1 0\noslo 1 1 1\nnowhere 0 0 1\n")
-    broken = "Ada X I-PER\nsang X O\n\nOtto X B-PER\nsang X O\n\nMia X B-PER\nsang X O\n\n"
+    broken = "Ada X I-PER\nsang X O\n\nOtto X B-ART\nsang X I-ART\n\nMia X B-PER\nsang VERB O\n\n"
     (tmp_path / "broken.conll").write_text(broken)
     records = run(
-        corpus, tmp_path / "m", make_config(**{"train.epochs": 1}), vectors_file=tmp_path / "v.txt",
-        dev_file=tmp_path / "broken.conll",
+        corpus, tmp_path / "m", make_config(**{"train.epochs": 1, "data.unseen_tags": "count"}),
+        vectors_file=tmp_path / "v.txt", dev_file=tmp_path / "broken.conll",
     )  # fmt: skip
     data = records[0].data
     assert data["dev"]["repairs"] == {"ner": 1}
+    assert data["dev"]["unseen_tags"] == {"pos": 5, "ner": 2}
+    assert data["train"]["unseen_tags"] == {}
     words = {
         token.lower() for s in read_sentences(corpus / "train.conll", columns=COLUMNS) for token in s.tokens
     }
@@ -128,6 +134,8 @@ def test_vectors_and_repairs_are_reported(corpus, tmp_path):
     }  # fmt: skip
     card = (tmp_path / "m" / "README.md").read_text()
     assert "In dev 1 ner tags were illegal" in card
+    assert "In dev 5 pos tags are unknown to train and scored as wrong." in card
+    assert "In dev 2 ner tags are unknown to train" in card
     assert f"2 of {len(words)} words" in card
 
 
@@ -195,13 +203,15 @@ def test_an_earlier_model_stays_whole_until_the_first_epoch_is_done(corpus, tmp_
     while not isinstance(next(records), StepRecord):
         pass
     records.close()
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    before.pop(CHECKPOINT)  # which says that the folder's run is another one now
+    left = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != CHECKPOINT}
+    assert left == before
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "learning_curves.svg"])
 def test_what_cannot_be_written_is_named(corpus, tmp_path, name):
     (tmp_path / f".{name}.new").mkdir()
-    with pytest.raises(InputError, match=rf"{name}: cannot be written \(.*\); free space or use another"):
+    with pytest.raises(InputError, match=rf"{name}: cannot be written \(.*\); free space or name another"):
         run(corpus, tmp_path, make_config(**{"train.epochs": 1}))
 
 

@@ -6,19 +6,32 @@ import importlib.util
 import os
 import sys
 import time
-from collections.abc import Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from tagger.errors import InputError
+from tagger.evaluation.confusion import Confusion, most_confused
+from tagger.evaluation.mistakes import Mistake, group_mistakes, words_around
+from tagger.runtime.evaluation import TaskAnalysis
+from tagger.text.sentence import Sentence
 from tagger.training.card import score_rows
 
 WIDTH = 100  # of tables where there is no terminal that says its own
+UNBOUNDED = 100_000  # columns in which any table fits
+MOST_CONFUSED = 10  # pairs of labels that stand for a matrix too wide for the console
+MOST_FREQUENT = 10  # errors that are shown with a sentence
+# Classes of the characters that turn the direction of the text after them (Unicode Standard Annex 9).
+_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
 def require_extra(command: str, *modules: str) -> None:
@@ -53,6 +66,91 @@ def scores_table(task: str, scores: Mapping[str, Any]) -> Table:
     return table
 
 
+def borders_table(task: str, confusion: Confusion) -> Table:
+    """What became of the spans of each label: borders against types."""
+    table = _counts_table(f"{task}: borders and types")
+    for kind in confusion["kinds"]:
+        table.add_column(kind.replace("wrong borders and type", "both wrong"), justify="right")
+    for label, counts in (*confusion["by_label"].items(), ("all", confusion["kinds"])):
+        table.add_row(printable(label), *(f"{count:,}" for count in counts.values()))
+    return table
+
+
+def confusion_table(task: str, confusion: Confusion, console: Console) -> Table:
+    """The confusion matrix; if the console is too narrow for it, the labels most often taken for others."""
+    table = _counts_table(f"{task}: gold (rows) against predicted (columns)")
+    for name in confusion["names"]:
+        table.add_column(printable(name), justify="right", no_wrap=True)
+    for name, counts in zip(confusion["names"], confusion["matrix"], strict=True):
+        table.add_row(printable(name), *(f"{count:,}" if count else "." for count in counts))
+    free = console.options.update(width=UNBOUNDED)
+    if console.measure(table, options=free).maximum <= console.width:
+        return table
+    table = _counts_table(f"{task}: most confused")
+    table.columns[0].header = "gold"
+    table.add_column("predicted")
+    table.add_column("count", justify="right")
+    for pair in most_confused(confusion, MOST_CONFUSED):
+        table.add_row(printable(pair["gold"]), printable(pair["predicted"]), f"{pair['count']:,}")
+    return table
+
+
+def mistake_lines(
+    task: str, analysis: TaskAnalysis, sentences: Sequence[Sentence], width: int
+) -> Iterator[Text]:
+    """The most frequent errors, two lines each: what was taken for what, and a sentence with its place.
+
+    Args:
+        task: The task's name.
+        analysis: Where the model errs in it.
+        sentences: All sentences that were scored.
+        width: Columns of the console.
+    """
+    groups = group_mistakes(analysis.mistakes)
+    if not groups:
+        return
+    total = len(analysis.mistakes)
+    yield Text(f"{task}: most frequent of {total:,} error{'s' * (total != 1)}", style="italic")
+    for group in groups[:MOST_FREQUENT]:
+        outcome, first = group[0].outcome, group[0]
+        gold, predicted = (None if label is None else printable(label) for label in outcome.labels)
+        labels = gold if gold == predicted else " → ".join(filter(None, (gold, predicted)))
+        yield _fit(f"{len(group):>5,} × {printable(first.text)}  {labels}  {outcome.kind}", width)
+        yield _fit(f"          {_example(first, sentences[first.sentence], width - 10)}", width)
+
+
+def _example(mistake: Mistake, sentence: Sentence, width: int) -> str:
+    source = printable(mistake.source or f"sentence {mistake.sentence + 1}")
+    outcome = mistake.outcome
+    free = max(20, width - cell_len(source) - 4)
+    parts = words_around(sentence.tokens, outcome.start, outcome.end, width=free, measure=cell_len)
+    before, middle, after = map(printable, parts)
+    return " ".join(filter(None, (f"{source}:", before, f"[{middle}]", after)))
+
+
+def _fit(line: str, width: int) -> Text:
+    """A line cut to the columns there are; wide characters take two."""
+    text = Text(line)
+    text.truncate(width, overflow="ellipsis")
+    return text
+
+
+def printable(text: str) -> str:
+    """Text that moves no cursor: control characters and those that turn the direction become U+FFFD."""
+    return "".join("\ufffd" if _is_control(character) else character for character in text)
+
+
+def _is_control(character: str) -> bool:
+    is_turning = unicodedata.bidirectional(character) in _TURNING
+    return is_turning or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+
+
+def _counts_table(title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("")
+    return table
+
+
 def facts_table(facts: Mapping[str, str]) -> Table:
     """Names and values in two columns."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -60,6 +158,33 @@ def facts_table(facts: Mapping[str, str]) -> Table:
     table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(name, value)
+    return table
+
+
+def counts_table(title: str, names: Sequence[str], counts: Sequence[Counter[str]], most: int) -> Table:
+    """How often each label stands in each file, the most frequent first.
+
+    Args:
+        title: What is counted.
+        names: Names of the files.
+        counts: The counts of each file.
+        most: How many labels are shown; the others are told together.
+    """
+    together: Counter[str] = Counter()
+    for one in counts:
+        together.update(one)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("", overflow="fold")
+    for name in names:
+        table.add_column(name, justify="right", overflow="fold")
+    labels = [label for label, _ in together.most_common()]
+    for label in labels[:most]:
+        table.add_row(label, *(f"{one[label]:,}" for one in counts))
+    if len(labels) > most:
+        others = [sum(one[label] for label in labels[most:]) for one in counts]
+        table.add_row(f"{len(labels) - most:,} more", *(f"{count:,}" for count in others))
+    table.add_section()
+    table.add_row("all", *(f"{one.total():,}" for one in counts))
     return table
 
 
@@ -103,10 +228,10 @@ class TrainingDisplay:
             self._progress.stop()
 
     def print(self, line: object, *, style: str = "") -> None:
-        """Print a line (or a table) that stays; nothing when nobody reads it any longer."""
+        """Print a line (or a table) that stays; nothing when it cannot be written any longer."""
         try:
             self.console.print(line, style=style, soft_wrap=isinstance(line, str))
-        except (BrokenPipeError, SystemExit):  # the second from rich, which would end the program
+        except (OSError, SystemExit):  # the second from rich, which would end the program at a closed pipe
             self.console.quiet = True
             with open(os.devnull, "wb") as nowhere:  # noqa: PTH123, the null device is no path of the user's
                 os.dup2(nowhere.fileno(), 1)  # where what is still held goes when Python ends

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import html
-import json
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 
 from tagger.corpus.conll import write_conll
+from tagger.corpus.jsonl import json_line
+from tagger.corpus.records import sentence_values
+from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head
 from tagger.text.sentence import Sentence
 
 Tag = Callable[[Iterable[str]], Iterator[Sentence]]
 Mark = Callable[[str, str], str]
-HUES = tuple(range(0, 360, 30))  # degrees of the colour circle
-HUE_SEED = 1030  # with it the labels of the usual corpora (PER, LOC, ...; NP, VP, ...) get hues far apart
+BOM = "\ufeff"
+SCORE_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,34 +82,11 @@ def jsonl_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterato
     """A line of JSON a sentence; all offsets count characters of the document, named if there are several."""
     for document in documents:
         name = {"document": document.name} if len(documents) > 1 else {}
+        starts_document = True
         for sentence in tag(document.lines):
-            yield json.dumps(sentence_values(sentence, view.tasks) | name, ensure_ascii=False) + "\n"
-
-
-def sentence_values(sentence: Sentence, tasks: Sequence[str]) -> dict[str, object]:
-    """A sentence as JSON values."""
-    return {
-        "text": sentence.text,
-        "tokens": [
-            {"text": token, "start": start, "end": end}
-            for token, (start, end) in zip(sentence.tokens, sentence.offsets, strict=True)
-        ],
-        "tags": {task: list(sentence.tags[task]) for task in tasks},
-        "spans": {
-            task: [
-                {
-                    "start": span.start_char,
-                    "end": span.end_char,
-                    "label": span.label,
-                    "text": _cut(sentence, span.start_char, span.end_char),
-                    "score": None if span.score is None else round(span.score, 6),
-                }
-                for span in sentence.spans[task]
-            ]
-            for task in tasks
-            if task in sentence.spans
-        },
-    }
+            marked = replace(sentence, starts_document=starts_document)
+            yield json_line(sentence_values(marked, view.tasks, digits=SCORE_DIGITS) | name)
+            starts_document = False
 
 
 def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
@@ -117,10 +94,14 @@ def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterato
 
     The second and later documents begin with ``-DOCSTART-``.
     """
+    begins_file = True
     for number, document in enumerate(documents):
         starts_document = number > 0
         for sentence in tag(document.lines):
             block = StringIO()
+            if begins_file and sentence.text.startswith(BOM):
+                block.write(BOM)  # readers drop one that begins a file, and the token's own has to stay
+            begins_file = False
             marked = replace(sentence, starts_document=starts_document)
             write_conll([marked], block, columns=view.tasks)
             yield block.getvalue()
@@ -148,17 +129,17 @@ def text_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator
 def html_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
     """One page that needs nothing else, with the documents' text and their spans marked."""
     hues = label_hues(view.labels)
-    yield _PAGE_HEAD % "".join(f".h{hue}{{--h:{hue}}}" for hue in sorted(set(hues.values())))
+    yield page_head("Tagged text", style=_STYLE + hue_rules(hues.values()))
     if hues:
         items = "".join(
-            f'<li><mark class="h{hue}">{_escape(label)}</mark></li>' for label, hue in hues.items()
+            f'<li><mark class="h{hue}">{escape(label)}</mark></li>' for label, hue in hues.items()
         )
-        yield f'<ul class="legend" aria-label="Labels of {_escape(view.shown)}">{items}</ul>\n'
+        yield f'<ul class="legend" aria-label="Labels of {escape(view.shown)}">{items}</ul>\n'
     for document in documents:
-        yield f'<article>\n<h2>{_escape(document.name)}</h2>\n<div class="text">'
-        yield from _marked(document, tag, view, _escape, _html_marker(hues))
+        yield f'<article>\n<h2>{escape(document.name)}</h2>\n<div class="text">'
+        yield from _marked(document, tag, view, escape, _html_marker(hues))
         yield "</div>\n</article>\n"
-    yield "</body>\n</html>\n"
+    yield PAGE_END
 
 
 Pieces = Callable[[Sequence[Document], Tag, View], Iterator[str]]
@@ -168,16 +149,6 @@ FORMATS: dict[str, Pieces] = {
     "text": text_pieces,
     "html": html_pieces,
 }
-
-
-def label_hues(labels: Iterable[str]) -> dict[str, int]:
-    """For each label a hue in degrees, by a hash of its name; of two with one hue the later moves on."""
-    hues: dict[str, int] = {}
-    for label in sorted(set(labels)):
-        place = zlib.crc32(label.encode(), HUE_SEED) % len(HUES)
-        free = (HUES[(place + step) % len(HUES)] for step in range(len(HUES)))
-        hues[label] = next((hue for hue in free if hue not in hues.values()), HUES[place])
-    return hues
 
 
 def _marked(
@@ -204,10 +175,6 @@ def _marks(sentence: Sentence, view: View) -> Iterator[tuple[int, int, str]]:
     else:
         for (start, end), tag in zip(sentence.offsets, sentence.tags[view.shown], strict=True):
             yield start, end, tag
-
-
-def _cut(sentence: Sentence, start: int, end: int) -> str:
-    return sentence.text[start - sentence.text_start : end - sentence.text_start]
 
 
 def _bracket(text: str, label: str) -> str:
@@ -246,44 +213,17 @@ def _painter(labels: Iterable[str]) -> Mark:
 def _html_marker(hues: Mapping[str, int]) -> Mark:
     def mark(text: str, label: str) -> str:
         if label not in hues:
-            return f"<ruby>{_escape(text)}<rt>{_escape(label)}</rt></ruby>"
-        return f'<mark class="h{hues[label]}">{_escape(text)}<b>{_escape(label)}</b></mark>'
+            return f"<ruby>{escape(text)}<rt>{escape(label)}</rt></ruby>"
+        return f'<mark class="h{hues[label]}">{escape(text)}<b>{escape(label)}</b></mark>'
 
     return mark
 
 
-def _escape(text: str) -> str:
-    # HTML has no NUL, and its parsers turn a carriage return into a line feed.
-    return html.escape(text).replace("\0", "\ufffd").replace("\r", "&#13;")
-
-
-_PAGE_HEAD = """\
-<!DOCTYPE html>
-<html>
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Tagged text</title>
-<style>
-:root{color-scheme:light dark;--page:#fff;--ink:#1b1b1b;--quiet:#5c5c5c;--sat:85%%;--light:86%%;--edge:62%%}
-@media(prefers-color-scheme:dark){
-:root{--page:#15171a;--ink:#e8e8e8;--quiet:#a5a5a5;--sat:45%%;--light:27%%;--edge:48%%}}
-body{background:var(--page);color:var(--ink);font:1.05rem/1.75 system-ui,sans-serif;
-max-width:48rem;margin:0 auto;padding:1rem}
+_STYLE = """\
 h2{font-size:1rem;color:var(--quiet);overflow-wrap:anywhere}
 .text{white-space:pre-wrap;overflow-wrap:anywhere}
-mark{color:inherit;background:hsl(var(--h) var(--sat) var(--light));
-border-bottom:2px solid hsl(var(--h) var(--sat) var(--edge));border-radius:.25em;padding:.08em .25em;
--webkit-box-decoration-break:clone;box-decoration-break:clone}
-mark b{font-size:.68em;letter-spacing:.03em;margin-left:.4em;user-select:none;-webkit-user-select:none}
-rt{font-size:.6em;color:var(--quiet);user-select:none;-webkit-user-select:none}
-ruby{margin-right:.15em}
+h2,.text,.legend li{unicode-bidi:plaintext}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.4rem;margin:0;padding:.5rem 0;
 position:sticky;top:0;background:var(--page)}
 .legend mark{font-size:.85em}
-%s
-</style>
-</head>
-<body>
 """

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tagger.bundle import FILES, load_bundle
+from tagger.bundle import FILES
+from tagger.errors import InputError
+from tagger.runtime.tagger import Tagger
 from tagger.training.card import task_labels
 
 EXAMPLES = """Examples:
@@ -30,10 +32,16 @@ def info_command(
         return
     from tagger.cli.console import facts_table, make_console, scores_table
 
+    try:
+        tables = [facts_table(_facts(description))]
+        tables += [scores_table(f"dev, {name}", scores) for name, scores in description["dev"].items()]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise InputError(
+            f"{model / 'metrics.json'}: holds no facts of a training; copy or train the model again."
+        ) from None
     console = make_console()
-    console.print(facts_table(_facts(description)))
-    for name, scores in description["dev"].items():
-        console.print(scores_table(f"dev, {name}", scores))
+    for table in tables:
+        console.print(table)
 
 
 def describe_model(folder: Path) -> dict[str, Any]:
@@ -42,7 +50,7 @@ def describe_model(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: The folder is no model.
     """
-    bundle = load_bundle(folder)
+    bundle = Tagger.load(folder).bundle  # as for tagging, so that no model that cannot tag is described
     vocabulary = bundle.vocabulary
     labels = task_labels(vocabulary)
     sizes = {name: int(tensor.size) for name, tensor in bundle.tensors.items()}

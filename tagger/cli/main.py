@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Annotated, cast
 
 import typer
 
 from tagger import __version__
+from tagger.cli.check import EXAMPLES as CHECK_EXAMPLES
+from tagger.cli.check import check_command
+from tagger.cli.convert import EXAMPLES as CONVERT_EXAMPLES
+from tagger.cli.convert import convert_command
 from tagger.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from tagger.cli.evaluate import evaluate_command
 from tagger.cli.info import EXAMPLES as INFO_EXAMPLES
@@ -44,6 +51,8 @@ app.command("train", epilog=TRAIN_EXAMPLES)(train_command)
 app.command("evaluate", epilog=EVALUATE_EXAMPLES)(evaluate_command)
 app.command("tag", epilog=TAG_EXAMPLES)(tag_command)
 app.command("info", epilog=INFO_EXAMPLES)(info_command)
+app.command("check", epilog=CHECK_EXAMPLES)(check_command)
+app.command("convert", epilog=CONVERT_EXAMPLES)(convert_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,14 +62,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after the program's name; those of the process when not said.
 
     Returns:
-        The exit code: 0, also when the reader of the output went away; 2 for an input, option or output that
-        cannot be used; 130 when interrupted.
+        The exit code: 0, also when the reader of the output went away; 1 if ``check`` found a problem; 2 for
+        an input, option or output that cannot be used; 130 when interrupted.
     """
+    _replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what the locale cannot hold is no reason to stop
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(args=arguments, prog_name="tagger", standalone_mode=False)
+        with _terminating_as_interrupted():
+            code = app(args=arguments, prog_name="tagger", standalone_mode=False)
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):  # click and rich end the program there
             return _end_quietly()
@@ -71,14 +82,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except (KeyboardInterrupt, typer.Abort):
         return 130
+    except MemoryError:
+        return _fail("there is not enough memory; use smaller files or a smaller model.")
     except OSError as error:
         place = error.filename or "standard output"
         return _fail(f"{place}: cannot be used ({error.strerror or error}); check it and the space there.")
     return code if isinstance(code, int) else 0
 
 
+def _replace_closed_streams() -> None:
+    """Put the null device in place of closed standard streams: else a file opened later gets their number.
+
+    Standard output is opened for reading alone, so that what should be written there is an error.
+    """
+    for name, number, mode in (("stdout", 1, "r"), ("stderr", 2, "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode)  # noqa: PTH123, SIM115, no path of the user's, and kept open
+            if stream.fileno() != number:
+                os.dup2(stream.fileno(), number)
+            setattr(sys, name, stream)
+
+
+@contextmanager
+def _terminating_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, unless somebody else has decided what it does."""
+    is_ours = threading.current_thread() is threading.main_thread()
+    if not is_ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def _fail(message: str) -> int:
-    sys.stderr.write(f"tagger: {' '.join(message.splitlines())}\n")
+    """Say what is wrong in one line; what cannot be seen, or would reorder it, is shown as an escape."""
+    shown = "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in message
+    )
+    sys.stderr.write(f"tagger: {shown}\n")
     return 2
 
 
@@ -87,7 +131,7 @@ def _fail_usage(error: typer.BadParameter) -> int:
     if not message:  # there were no arguments at all, and the help has been shown
         return error.exit_code
     command = error.ctx.command_path if error.ctx else "tagger"
-    return _fail(f"{message.rstrip('.')}; see {command} --help")
+    return _fail(f"{' '.join(message.rstrip('.').splitlines())}; see {command} --help")
 
 
 def _end_quietly() -> int:

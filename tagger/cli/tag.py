@@ -6,16 +6,15 @@ import codecs
 import difflib
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, BinaryIO, TextIO
+from typing import Annotated, BinaryIO
 
 import typer
 
 from tagger.cli.formats import FORMATS, Document, View
+from tagger.cli.output import open_output
 from tagger.errors import InputError
 from tagger.features.vocab import Task
 from tagger.runtime.evaluation import choose_tasks
@@ -99,7 +98,7 @@ def tag_command(
 
     names = document_names(paths)
     documents = [Document(name, read_lines(path)) for name, path in zip(names, paths, strict=True)]
-    with _open_output(output) as file:
+    with open_output(output) as file:
         file.writelines(FORMATS[style](documents, tag, view))
 
 
@@ -223,40 +222,3 @@ def _is_coloured(wish: bool | None, output: Path | None) -> bool:
         return wish
     is_wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return is_wanted and output is None and sys.stdout.isatty()
-
-
-@contextmanager
-def _open_output(path: Path | None) -> Iterator[TextIO]:
-    """Standard output or a file, in UTF-8 and with line ends as they are, whatever the locale says.
-
-    An earlier file stays as it is until the new one is whole.
-    """
-    if path is None:
-        reconfigure = getattr(sys.stdout, "reconfigure", None)
-        if reconfigure:
-            reconfigure(encoding="utf-8", newline="")
-        yield sys.stdout
-        sys.stdout.flush()
-        return
-    target = path.resolve()
-    is_kept = path.is_file()
-    is_device = path.exists() and not is_kept
-    temporary = target.with_name(f".{target.name}.new")
-    try:
-        # A file's name may hold what is no UTF-8; JSON reads the escape.
-        with (path if is_device else temporary).open(
-            "w", encoding="utf-8", errors="backslashreplace", newline=""
-        ) as file:
-            yield file
-        if is_kept:
-            shutil.copymode(target, temporary)
-        if not is_device:
-            temporary.replace(target)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); free space or use another --output."
-        ) from None
-    finally:
-        if not is_device:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from tagger.text.sentence import Offset
+from tagger.text.sentence import Offset, Sentence
 
 _TEXT_COMMENT = re.compile(r"# ?text *= ?(.*)")
 _APOSTROPHES = str.maketrans("’‘`´ʼ＇", "''''''")
@@ -18,6 +18,20 @@ def text_comment(comments: Iterable[str]) -> str | None:
         if match:
             return match[1]
     return None
+
+
+def has_other_spaces(sentence: Sentence) -> bool:
+    """Whether the text is anything else than the tokens joined by single spaces."""
+    return sentence.text != " ".join(sentence.tokens)
+
+
+def fits_comment(sentence: Sentence) -> bool:
+    """Whether text and offsets can be told from the tokens and a comment ``# text = …``."""
+    if "\n" in sentence.text or "\r" in sentence.text:
+        return False
+    places = locate(sentence.tokens, sentence.text)
+    start = sentence.text_start
+    return places == [(first - start, last - start) for first, last in sentence.offsets]
 
 
 def locate(forms: Iterable[str], text: str) -> list[Offset] | None:

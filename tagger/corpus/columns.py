@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -84,6 +85,34 @@ def choose_columns(spec: str | None, tasks: Sequence[str]) -> Columns:
             known = ", ".join(columns.tags) or "none"
             raise InputError(f"The columns {spec!r} hold no {task!r}; the tags that they name are: {known}.")
     return columns
+
+
+def parse_features(spec: str) -> dict[str, str | None]:
+    """Read which feature of a dataset holds what: ``token=words,ner=my_feature``, or only names to read.
+
+    Returns:
+        The feature of each name; None where the list names a tag (or ``token``) without a feature. ``_`` and
+        ``-`` are passed over, so that a list of a file's columns can stay as it is.
+
+    Raises:
+        InputError: If the list holds an empty name, repeats one or gives a number for a feature.
+    """
+    example = "write for instance token=words,ner=ner_tags"
+    features: dict[str, str | None] = {}
+    for item in spec.split(","):
+        name, equals, feature = (part.strip() for part in item.partition("="))
+        if not name or (equals and not feature):
+            raise InputError(f"The columns {spec!r} hold an empty name; {example}.")
+        if re.fullmatch(r"-?\d+", feature):
+            raise InputError(
+                f"The columns {spec!r} hold the number {feature}, but the features of a dataset have names; "
+                f"{example}."
+            )
+        if name in features:
+            raise InputError(f"The columns {spec!r} name {name!r} twice; {example}.")
+        if name not in _SKIPPED:
+            features[name] = feature or None
+    return features
 
 
 def _number(place: str, spec: str) -> int:

@@ -9,10 +9,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
-from tagger.corpus.alignment import join, locate, text_comment
+from tagger.corpus.alignment import fits_comment, has_other_spaces, join, locate, text_comment
 from tagger.corpus.columns import TOKEN, Columns, choose_columns
 from tagger.corpus.lines import numbered_lines
-from tagger.errors import InputError
+from tagger.errors import Counted, InputError, Refuse, refuse
 from tagger.text.sentence import Sentence
 
 BORDER = "-DOCSTART-"
@@ -30,7 +30,11 @@ Line = tuple[int, str]
 
 
 def read_conll(
-    path: str | Path, *, columns: str | None = None, tasks: Sequence[str] = ("ner",)
+    path: str | Path,
+    *,
+    columns: str | None = None,
+    tasks: Sequence[str] = ("ner",),
+    refuse: Refuse = refuse,
 ) -> Iterator[Sentence]:
     """Read sentences from a file of columns, one at a time.
 
@@ -54,6 +58,8 @@ def read_conll(
         columns: Names of the columns (see ``parse_columns``); all of them become tags. By default the first
             column is the token and the last the only task's tag.
         tasks: The columns that have to be there. None at all reads tokens only.
+        refuse: What is told of a problem in the file. If it returns, the line is no token but one of the
+            sentence's ``extra_lines``, and reading goes on; it ends where the columns cannot be told.
 
     Yields:
         Sentences with ``tags`` by column name.
@@ -63,11 +69,16 @@ def read_conll(
             file cannot be read, holds no sentence, or has a line with another number of columns or with an
             empty one.
     """
-    return _read(path, choose_columns(columns, tasks))
+    return _read(path, choose_columns(columns, tasks), refuse)
 
 
 def write_conll(
-    sentences: Iterable[Sentence], file: TextIO, *, columns: Sequence[str], separator: str = " "
+    sentences: Iterable[Sentence],
+    file: TextIO,
+    *,
+    columns: Sequence[str],
+    separator: str = " ",
+    has_texts: bool = False,
 ) -> None:
     """Write sentences as ``read_conll`` reads them, tokens first.
 
@@ -79,6 +90,8 @@ def write_conll(
         file: Where to.
         columns: Names of the tags to write beside the token; ``_`` stands where a sentence lacks them.
         separator: One space or one tab.
+        has_texts: Whether a comment ``# text = …`` is added where the text is not the tokens joined by single
+            spaces, no comment gives it and it fits a line.
 
     Raises:
         InputError: If a token or tag cannot be held by such a file: it is empty, holds the separator or a
@@ -91,6 +104,8 @@ def write_conll(
             file.write(separator.join([BORDER, *filler]) + "\n\n")
         for comment in sentence.comments:
             file.write(_safe_comment(comment, len(columns) + 1, is_tabbed) + "\n")
+        if has_texts and has_other_spaces(sentence) and text_comment(sentence.comments) is None:
+            file.write(f"# text = {sentence.text}\n" if fits_comment(sentence) else "")
         absent = ("_",) * len(sentence)
         rows = zip(sentence.tokens, *(sentence.tags.get(name, absent) for name in columns), strict=True)
         for place, row in enumerate(rows):
@@ -106,14 +121,18 @@ class _Layout:
         path: The file, for error messages.
         count: Fields a line; 0 where the file has no line of data.
         is_tabbed: Whether a single tab separates fields.
+        places: The places of the columns to read, by name.
+        refuse: What is told of a line that is divided differently.
     """
 
     path: str | Path
     count: int
     is_tabbed: bool
+    places: Mapping[str, int]
+    refuse: Refuse
 
-    def split(self, number: int, line: str) -> list[str]:
-        """Divide a line of data into its ``count`` fields."""
+    def split(self, number: int, line: str) -> list[str] | None:
+        """Divide a line of data into its ``count`` fields; None if it was refused."""
         if self.is_tabbed:
             fields = line.rstrip(" ").split("\t")
             while len(fields) > self.count and not fields[-1]:
@@ -121,36 +140,49 @@ class _Layout:
         else:
             fields = line.split(" ")
             if len(fields) != self.count or "" in fields or "\t" in line:
-                fields = _split(line, is_tabbed=False)
+                fields = split_fields(line, is_tabbed=False)
         if len(fields) != self.count:
             kind = "tabs" if self.is_tabbed else "spaces"
-            raise InputError(
+            self.refuse(
                 f"{self.path}:{number}: expected {self.count} columns separated by {kind}, like the first "
                 f"line of data, got {len(fields)}; correct the line, or put a blank line between sentences."
             )
+            return None
+        if "" in fields:
+            for name, place in self.places.items():
+                if not fields[place]:
+                    self.refuse(f"{self.path}:{number}: the column of {name} is empty; write _ for nothing.")
+                    return None
         return fields
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """The lines of one sentence: its first token's line number, its tokens' fields, and what stood before."""
+    """The lines of one sentence: its first token's line number, its tokens' fields, and what stood before.
+
+    Lines that were refused stand in ``dropped``, each with the place of the token that follows.
+    """
 
     number: int
     rows: list[list[str]]
     comments: tuple[str, ...]
     starts_document: bool
+    dropped: tuple[tuple[int, str], ...]
 
 
-def _read(path: str | Path, columns: Columns) -> Iterator[Sentence]:
-    lines = numbered_lines(path)
+def _read(path: str | Path, columns: Columns, refuse: Refuse) -> Iterator[Sentence]:
+    counted = Counted(refuse)
+    lines = numbered_lines(path, refuse=counted)
     head = _read_head(lines)
-    layout = _find_layout(path, head, columns)
+    layout = _find_layout(path, head, columns, counted)
+    if layout is None:
+        return
     is_empty = True
     for block in _blocks(chain(head, lines), layout):
         is_empty = False
-        yield _sentence(block, layout, columns.places)
-    if is_empty:
-        raise InputError(f"{path}: the file holds no sentence; give a file with a token a line.")
+        yield _sentence(block, layout)
+    if is_empty and not counted.count:
+        refuse(f"{path}: the file holds no sentence; give a file with a token a line.")
 
 
 def _read_head(lines: Iterator[Line]) -> list[Line]:
@@ -163,66 +195,81 @@ def _read_head(lines: Iterator[Line]) -> list[Line]:
     return head
 
 
-def _find_layout(path: str | Path, head: Sequence[Line], columns: Columns) -> _Layout:
+def _find_layout(path: str | Path, head: list[Line], columns: Columns, refuse: Refuse) -> _Layout | None:
     """Take the layout from the last line of the head, the first of data.
 
-    Raises:
-        InputError: If its number of columns does not fit the columns asked for.
+    If its number of columns does not fit the columns asked for it is refused. Then it is taken from the head,
+    and the layout from the columns' names; None if they do not say enough.
     """
     number, line = head[-1] if head else (0, "")
     if (
         not line or line.isspace() or line[0] == "#" or _BORDER_LINE.match(line)
     ):  # the file has no other lines
         last = next((line for _, line in reversed(head) if line and not line.isspace()), "")
-        return _Layout(path, columns.count or 0, "\t" in last)  # a comment before may hold a tab of its own
+        is_tabbed = "\t" in last  # a comment before may hold a tab of its own
+        return _Layout(path, columns.count or 0, is_tabbed, columns.places, refuse)
     is_tabbed = "\t" in line.rstrip(" \t")  # not strip(): the token may be white space itself
-    count = len(_split(line, is_tabbed))
-    if columns.count not in (None, count):
-        raise InputError(
+    count = len(split_fields(line, is_tabbed))
+    if columns.count is not None and columns.count != count:
+        refuse(
             f"{path}:{number}: the line has {count} columns but {columns.count} were named "
             f"({', '.join(columns.places)}); name all of them in order, with _ for those to skip."
         )
+        head.pop()
+        return _Layout(path, columns.count, is_tabbed, columns.places, refuse)
+    problem = _misfit(line, count, columns, is_tabbed=is_tabbed)
+    if problem:
+        refuse(f"{path}:{number}: {problem}")
+        return None
+    return _Layout(path, count, is_tabbed, columns.places, refuse)
+
+
+def _misfit(line: str, count: int, columns: Columns, *, is_tabbed: bool) -> str | None:
+    """Why columns without a fixed number cannot be read from the first line of data, None if they can."""
     for name, place in columns.places.items():
         if not -count <= place < count:
-            raise InputError(f"{path}:{number}: there is no column {place} for {name}; the line has {count}.")
+            return f"there is no column {place} for {name}; the line has {count}."
     if count == 10 and is_tabbed and columns.count is None and columns.places[TOKEN] == 0 and line[0] == "1":
-        raise InputError(
-            f"{path}:{number}: this looks like CoNLL-U; say so with the format conllu, or name the columns."
-        )
+        return "this looks like CoNLL-U; say so with the format conllu, or name the columns."
     if count == 1 and len(columns.places) > 1:
-        raise InputError(f"{path}:{number}: the line has one column only; a token and a tag are needed.")
-    return _Layout(path, count, is_tabbed)
+        return "the line has one column only; a token and a tag are needed."
+    return None
 
 
 def _blocks(lines: Iterable[Line], layout: _Layout) -> Iterator[_Block]:
     first, starts_document = 0, True
     comments: list[str] = []
     rows: list[list[str]] = []
+    dropped: list[tuple[int, str]] = []
     for number, line in lines:
         if not line or line.isspace():
             if rows:
-                yield _Block(first, rows, tuple(comments), starts_document)
-                rows, comments, starts_document = [], [], False
-        elif rows:
-            rows.append(layout.split(number, line))
-        elif _BORDER_LINE.match(line):
-            starts_document = True
-        elif _is_comment(line, layout.count, layout.is_tabbed):
-            comments.append(line)
-            starts_document = starts_document or _NEW_DOCUMENT.match(line) is not None
-        else:
-            first, rows = number, [layout.split(number, line)]
+                yield _Block(first, rows, tuple(comments), starts_document, tuple(dropped))
+                starts_document = False
+            if rows or dropped:
+                rows, comments, dropped = [], [], []
+            continue
+        if not rows and not dropped:
+            if _BORDER_LINE.match(line):
+                starts_document = True
+                continue
+            if _is_comment(line, layout.count, layout.is_tabbed):
+                comments.append(line)
+                starts_document = starts_document or _NEW_DOCUMENT.match(line) is not None
+                continue
+        fields = layout.split(number, line)
+        if fields is None:
+            dropped.append((len(rows), line))
+            continue
+        first = first if rows else number
+        rows.append(fields)
     if rows:
-        yield _Block(first, rows, tuple(comments), starts_document)
+        yield _Block(first, rows, tuple(comments), starts_document, tuple(dropped))
 
 
-def _sentence(block: _Block, layout: _Layout, places: Mapping[str, int]) -> Sentence:
+def _sentence(block: _Block, layout: _Layout) -> Sentence:
     fields = list(zip(*block.rows, strict=True))
-    values = {name: fields[place] for name, place in places.items()}
-    for name, column in values.items():
-        if "" in column:
-            line = block.number + column.index("")
-            raise InputError(f"{layout.path}:{line}: the column of {name} is empty; write _ for nothing.")
+    values = {name: fields[place] for name, place in layout.places.items()}
     tokens = values.pop(TOKEN)
     text = text_comment(block.comments) if block.comments else None
     offsets = locate(tokens, text) if text else None
@@ -235,11 +282,14 @@ def _sentence(block: _Block, layout: _Layout, places: Mapping[str, int]) -> Sent
         tags=values,
         starts_document=block.starts_document,
         source=f"{layout.path}:{block.number}",
+        has_token_lines=True,
         comments=block.comments,
+        extra_lines=block.dropped,
     )
 
 
-def _split(line: str, is_tabbed: bool) -> list[str]:
+def split_fields(line: str, is_tabbed: bool) -> list[str]:
+    """Divide a line at every tab, or at runs of blanks."""
     # Never str.split(): tokens may be or hold no-break spaces and other separators of Unicode.
     return line.rstrip(" \t").split("\t") if is_tabbed else _SEPARATORS.split(line.strip(" \t"))
 
@@ -249,7 +299,7 @@ def _is_comment(line: str, count: int, is_tabbed: bool) -> bool:
         return False
     if "\t" in line.rstrip(" \t") and not is_tabbed:  # a tabbed file's comment without tabs has one field
         return True
-    return len(_split(line, is_tabbed)) != count or _KNOWN_COMMENT.match(line) is not None
+    return len(split_fields(line, is_tabbed)) != count or _KNOWN_COMMENT.match(line) is not None
 
 
 def _safe_comment(comment: str, count: int, is_tabbed: bool) -> str:
@@ -263,7 +313,7 @@ def _line(row: Sequence[str], separator: str, sentence: Sentence, *, is_first: b
     """Return the line of a token and its tags after checking that it will be read as such."""
     line = separator.join(row)
     is_tabbed = separator == "\t" and len(row) > 1
-    fits = _split(line, is_tabbed) == list(row) and all(row) and not re.search("[\r\n]", line)
+    fits = split_fields(line, is_tabbed) == list(row) and all(row) and not re.search("[\r\n]", line)
     if is_first and (_BORDER_LINE.match(line) or _is_comment(line, len(row), is_tabbed)):
         fits = False
     if not fits or line.isspace():

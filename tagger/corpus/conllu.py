@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
 from tagger.corpus.alignment import divide, join, locate, text_comment
 from tagger.corpus.lines import numbered_lines
-from tagger.errors import InputError
+from tagger.errors import Counted, InputError, Refuse, refuse
 from tagger.text.sentence import Offset, Sentence
 
 FIELDS = {
@@ -28,15 +29,21 @@ FIELDS = {
 
 _COLUMN_COUNT = 10
 _FORM, _MISC = 1, 9
-_ALL = tuple(name for name in FIELDS if name != "upos")
+ALL_TAGS = tuple(name for name in FIELDS if name != "upos")
+"""A name for each tag in a line."""
 _NEW_DOCUMENT = re.compile(r"# *newdoc(?: |$)")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _RANGE = re.compile(r"(\d+)-(\d+)")
 _EMPTY_NODE = re.compile(r"\d+\.\d+")
 _BREAKS = re.compile("[\t\r\n]")
 
 
 def read_conllu(
-    path: str | Path, *, columns: str | None = None, tasks: Sequence[str] | None = None
+    path: str | Path,
+    *,
+    columns: str | None = None,
+    tasks: Sequence[str] | None = None,
+    refuse: Refuse = refuse,
 ) -> Iterator[Sentence]:
     """Read sentences from a CoNLL-U file, one at a time.
 
@@ -49,34 +56,39 @@ def read_conllu(
     Args:
         path: The file.
         columns: Not for this format, whose columns are fixed.
-        tasks: Names from ``FIELDS`` to read into ``tags``; all of them when not said (UPOS as ``pos``).
+        tasks: Names from ``FIELDS`` to read into ``tags``; all of them when not said (UPOS as ``pos``). Other
+            names are attributes in MISC, as in ``ner=B-PER``; a token without the attribute has the tag O.
+        refuse: What is told of a problem in the file. If it returns, a line that is not CoNLL-U is no token
+            but one of the sentence's ``extra_lines``, one out of number is a token, and reading goes on.
 
     Yields:
         Sentences with ``tags`` by name.
 
     Raises:
-        InputError: If columns are given or a task is unknown (at once); while reading, with file and line, if
-            the file cannot be read, holds no sentence, or a line is not CoNLL-U.
+        InputError: If columns are given (at once); while reading, with file and line, if the file cannot be
+            read, holds no sentence, or a line is not CoNLL-U; at its end, if no token has a task.
     """
     if columns is not None:
         raise InputError(
             f"{path}: the columns of CoNLL-U are fixed; leave them out, or say the format conll."
         )
-    for task in tasks or ():
-        if task not in FIELDS:
-            raise InputError(f"{path}: CoNLL-U holds no {task!r}; its tags are {', '.join(FIELDS)}.")
-    return _read(path, _ALL if tasks is None else tasks)
+    return _read(path, ALL_TAGS if tasks is None else tasks, Counted(refuse))
 
 
-def write_conllu(sentences: Iterable[Sentence], file: TextIO) -> None:
+def write_conllu(sentences: Iterable[Sentence], file: TextIO, *, misc: Sequence[str] = ()) -> None:
     """Write sentences as ``read_conllu`` reads them.
 
-    Tags that CoNLL-U does not know have no place in it. Without ``misc``, ``SpaceAfter=No`` is told from the
-    offsets. A comment ``# text`` is added where there is none, ``# newdoc`` where a document starts without
-    one after the file's first sentence.
+    Without the tag ``misc``, ``SpaceAfter=No`` is told from the offsets. A comment ``# text`` is added where
+    there is none, ``# newdoc`` where a document starts without one after the file's first sentence.
+
+    Args:
+        sentences: What to write.
+        file: Where to.
+        misc: Tags that CoNLL-U does not know and that are written as attributes in MISC, ``ner=B-PER``; all
+            others have no place in it.
 
     Raises:
-        InputError: If a token or tag is empty or holds a tab or line break.
+        InputError: If a token or tag is empty or holds a tab or line break, or an attribute ``|``.
     """
     for count, sentence in enumerate(sentences):
         if sentence.starts_document and count and not any(map(_NEW_DOCUMENT.match, sentence.comments)):
@@ -87,7 +99,7 @@ def write_conllu(sentences: Iterable[Sentence], file: TextIO) -> None:
         extra: dict[int, list[str]] = {}
         for place, line in sentence.extra_lines:
             extra.setdefault(place, []).append(line)
-        for place, line in enumerate(_lines(sentence)):
+        for place, line in enumerate(_lines(sentence, misc)):
             file.writelines(f"{one}\n" for one in extra.get(place, ()))
             file.write(line)
         file.writelines(f"{one}\n" for one in extra.get(len(sentence), ()))
@@ -106,89 +118,126 @@ class _MultiWord:
 
 @dataclass(slots=True)
 class _Block:
-    """The lines of one sentence while they are read."""
+    """The lines of one sentence while they are read; ``shift`` is how far their numbers are off."""
 
     number: int = 0
+    shift: int = 0
     rows: list[list[str]] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
     extra: list[tuple[int, str]] = field(default_factory=list)
     multiwords: list[_MultiWord] = field(default_factory=list)
 
 
-def _read(path: str | Path, tasks: Sequence[str]) -> Iterator[Sentence]:
+def _read(path: str | Path, tasks: Sequence[str], refuse: Counted) -> Iterator[Sentence]:
     block = _Block()
     is_first = True
-    for number, line in numbered_lines(path):
+    absent = set(tasks).difference(FIELDS)
+    problems = 0
+    for number, line in chain(numbered_lines(path, refuse=refuse), [(0, "")]):
         if line and not line.isspace():
             if line[0] == "#":
                 block.comments.append(line)
                 continue
             fields = line.split("\t")
-            block.number = block.number if block.rows else number
-            if len(fields) == _COLUMN_COUNT and fields[0] == str(len(block.rows) + 1) and "" not in fields:
+            if not block.rows:
+                block.number = number
+            expected = str(len(block.rows) + 1 + block.shift)
+            is_token = len(fields) == _COLUMN_COUNT and fields[0] == expected and "" not in fields
+            if is_token or _add_other(block, line, fields, f"{path}:{number}", refuse):
                 block.rows.append(fields)
-            else:
-                _add_extra(block, line, fields, f"{path}:{number}")
-        elif block.rows or block.extra:
-            yield _sentence(block, path, tasks, is_first=is_first)
+            continue
+        if block.rows:
+            yield _sentence(block, path, tasks, refuse, absent, is_first=is_first)
             block, is_first = _Block(), False
-    if block.rows or block.extra:
-        yield _sentence(block, path, tasks, is_first=is_first)
-    elif is_first:
-        raise InputError(f"{path}: the file holds no sentence; give a CoNLL-U file.")
+        else:
+            if block.extra and refuse.count == problems:
+                refuse(
+                    f"{path}:{block.number}: the sentence ends after this line without a token; add tokens."
+                )
+            block = _Block(comments=block.comments)
+        problems = refuse.count
+    if is_first and not refuse.count:
+        refuse(f"{path}: the file holds no sentence; give a CoNLL-U file.")
+    for task in sorted(absent) if not is_first else ():
+        refuse(
+            f"{path}: CoNLL-U holds no {task!r}, and no token has it in MISC ({task}=…); the tags of CoNLL-U "
+            f"are {', '.join(FIELDS)}."
+        )
 
 
-def _add_extra(block: _Block, line: str, fields: Sequence[str], where: str) -> None:
-    """Add the line of a multi-word token or an empty node.
+def _add_other(block: _Block, line: str, fields: Sequence[str], where: str, refuse: Refuse) -> bool:
+    """Add the line of a multi-word token or an empty node, and refuse all others.
 
-    Raises:
-        InputError: If the line is neither.
+    Returns:
+        Whether the line is a token's after all, with a wrong number; then the following are counted from it.
     """
+    place = len(block.rows)
+    match = _RANGE.fullmatch(fields[0])
+    is_malformed = len(fields) != _COLUMN_COUNT or "" in fields
     if len(fields) != _COLUMN_COUNT:
-        raise InputError(
+        refuse(
             f"{where}: expected {_COLUMN_COUNT} columns separated by tabs, got {len(fields)}; correct the "
             "line, or read the file as CoNLL columns."
         )
-    if "" in fields:
-        raise InputError(f"{where}: column {fields.index('') + 1} is empty; write _ for nothing.")
-    place = len(block.rows)
-    match = _RANGE.fullmatch(fields[0])
-    if match:
-        start, end = int(match[1]) - 1, int(match[2])
+    elif "" in fields:
+        refuse(f"{where}: column {fields.index('') + 1} is empty; write _ for nothing.")
+    elif match:
+        start, end = int(match[1]) - 1 - block.shift, int(match[2]) - block.shift
         if not start == place < end or (block.multiwords and block.multiwords[-1].end > start):
-            raise InputError(
-                f"{where}: the multi-word token {fields[0]} does not begin with the next token, {place + 1}; "
-                "correct its range."
+            refuse(
+                f"{where}: the multi-word token {fields[0]} does not begin with the next token, "
+                f"{place + 1 + block.shift}; correct its range."
             )
-        block.multiwords.append(_MultiWord(start, end, fields[_FORM], _has_space_after(fields)))
+        else:
+            block.multiwords.append(_MultiWord(start, end, fields[_FORM], _has_space_after(fields)))
     elif not _EMPTY_NODE.fullmatch(fields[0]):
-        raise InputError(
-            f"{where}: expected token {place + 1}, got {fields[0]!r}; correct the line, or put a blank line "
-            "between sentences."
+        refuse(
+            f"{where}: expected token {place + 1 + block.shift}, got {fields[0]!r}; correct the line, or put "
+            "a blank line between sentences."
         )
+        if _NUMBER.fullmatch(fields[0]):
+            block.shift = int(fields[0]) - 1 - place
+            return True
+    if is_malformed and fields[0] == str(place + 1 + block.shift):
+        block.shift += 1  # the token is dropped, its number is used up
     block.extra.append((place, line))
+    return False
 
 
-def _sentence(block: _Block, path: str | Path, tasks: Sequence[str], *, is_first: bool) -> Sentence:
-    if not block.rows:
-        raise InputError(
-            f"{path}:{block.number}: the sentence has this line but no token; add tokens, or leave it out."
-        )
+def _sentence(
+    block: _Block,
+    path: str | Path,
+    tasks: Sequence[str],
+    refuse: Refuse,
+    absent: set[str],
+    *,
+    is_first: bool,
+) -> Sentence:
+    """Build a sentence; tasks that its MISC has are none of the ``absent`` any longer."""
     last = block.multiwords[-1] if block.multiwords else None
     if last and last.end > len(block.rows):
-        raise InputError(
+        refuse(
             f"{path}:{block.number}: the multi-word token {last.form!r} reaches beyond the sentence's "
             f"{len(block.rows)} tokens; correct its range."
         )
+        block.multiwords.pop()
     text, offsets = _surface(block)
     fields = list(zip(*block.rows, strict=True))
+    tags = {task: fields[FIELDS[task]] for task in tasks if task in FIELDS}
+    for task in tasks:
+        if task not in FIELDS:
+            found = [misc_attributes(misc).get(task) for misc in fields[_MISC]]
+            tags[task] = tuple(tag or "O" for tag in found)
+            if any(found):
+                absent.discard(task)
     return Sentence(
         tokens=fields[_FORM],
         offsets=tuple(offsets),
         text=text,
-        tags={task: fields[FIELDS[task]] for task in tasks},
+        tags=tags,
         starts_document=is_first or any(map(_NEW_DOCUMENT.match, block.comments)),
         source=f"{path}:{block.number}",
+        has_token_lines=True,
         comments=tuple(block.comments),
         extra_lines=tuple(block.extra),
     )
@@ -229,8 +278,8 @@ def _has_space_after(fields: Sequence[str]) -> bool:
     return "SpaceAfter=No" not in fields[_MISC].split("|")
 
 
-def _lines(sentence: Sentence) -> Iterator[str]:
-    """Return the lines of the sentence's tokens."""
+def _lines(sentence: Sentence, misc: Sequence[str]) -> Iterator[str]:
+    """Return the lines of the sentence's tokens, with these tags in MISC."""
     absent = ("_",) * len(sentence)
     columns: list[Sequence[str]] = [absent] * _COLUMN_COUNT
     columns[0] = [str(place + 1) for place in range(len(sentence))]
@@ -238,6 +287,12 @@ def _lines(sentence: Sentence) -> Iterator[str]:
     columns[_MISC] = _space_after(sentence)
     for name, values in _known_tags(sentence.tags).items():
         columns[FIELDS[name]] = values
+    for name in misc:
+        if name in sentence.tags:
+            columns[_MISC] = [
+                _with_attribute(before, name, tag, sentence)
+                for before, tag in zip(columns[_MISC], sentence.tags[name], strict=True)
+            ]
     for row in zip(*columns, strict=True):
         if not all(row) or _BREAKS.search("".join(row)):
             where = f"{sentence.source}: " if sentence.source else ""
@@ -246,6 +301,23 @@ def _lines(sentence: Sentence) -> Iterator[str]:
                 "hold a tab or line break; leave the sentence out."
             )
         yield "\t".join(row) + "\n"
+
+
+def misc_attributes(misc: str) -> dict[str, str]:
+    """Return the ``name=value`` pairs of a token's MISC."""
+    pairs = (attribute.partition("=") for attribute in misc.split("|"))
+    return {name: value for name, equals, value in pairs if equals}
+
+
+def _with_attribute(misc: str, name: str, tag: str, sentence: Sentence) -> str:
+    if "|" in tag or not re.fullmatch(r"[^=|\s]+", name):
+        where = f"{sentence.source}: " if sentence.source else ""
+        raise InputError(
+            f"{where}MISC cannot hold the attribute '{name}={tag}', where | ends a value and = a name; "
+            "rename it."
+        )
+    kept = [one for one in misc.split("|") if one != "_" and one.partition("=")[0] != name]
+    return "|".join([*kept, f"{name}={tag}"])
 
 
 def _known_tags(tags: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal, TextIO, get_args
 
+from tagger.corpus.brat import read_brat, write_brat
 from tagger.corpus.conll import read_conll, write_conll
-from tagger.corpus.conllu import read_conllu, write_conllu
+from tagger.corpus.conllu import FIELDS, read_conllu, write_conllu
+from tagger.corpus.hub import parse_address, read_dataset, write_dataset
+from tagger.corpus.jsonl import read_jsonl, write_doccano, write_jsonl
+from tagger.corpus.labelstudio import read_labelstudio, write_labelstudio
 from tagger.corpus.reading import Reading, Writing
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence
 
-Content = Literal["tokens", "sentences", "documents", "text", "tags", "spans", "comments", "extra lines"]
+Content = Literal[
+    "tokens", "sentences", "documents", "text", "tags", "spans", "comments", "extra lines", "scores"
+]
 """What a file may hold: borders of tokens, sentences and documents, the text with its own white space, a tag
-a token, labelled spans, comment lines, and CoNLL-U's lines without a token of their own."""
+a token, labelled spans, comment lines, CoNLL-U's lines without a token of their own, and probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,7 @@ class Format:
         write_folder: Writes sentences into an empty folder; None if the format is a file.
         holds: What comes back when a file that was written is read again.
         suffixes: What such files are usually called.
+        has_token_lines: Whether each token has a line of its own, from ``Sentence.source`` on.
     """
 
     read: Callable[[str | Path, Reading], Iterator[Sentence]]
@@ -36,20 +44,70 @@ class Format:
     holds: frozenset[Content]
     suffixes: tuple[str, ...] = ()
     write_folder: Callable[[Iterable[Sentence], Path, Writing], None] | None = None
+    has_token_lines: bool = False
 
 
 FORMATS: dict[str, Format] = {
     "conll": Format(
-        read=lambda path, reading: read_conll(path, columns=reading.columns, tasks=reading.tasks),
-        write=lambda sentences, file, writing: write_conll(sentences, file, columns=writing.tasks),
+        read=lambda path, reading: read_conll(
+            path, columns=reading.columns, tasks=reading.tasks, refuse=reading.refuse
+        ),
+        write=lambda sentences, file, writing: write_conll(
+            sentences,
+            file,
+            columns=writing.tasks,
+            separator=writing.separator,
+            has_texts=writing.has_texts,
+        ),
         holds=frozenset({"tokens", "sentences", "documents", "text", "tags", "spans", "comments"}),
         suffixes=(".conll",),
+        has_token_lines=True,
     ),
     "conllu": Format(
-        read=lambda path, reading: read_conllu(path, columns=reading.columns, tasks=reading.tasks or None),
-        write=lambda sentences, file, _: write_conllu(sentences, file),
-        holds=frozenset({"tokens", "sentences", "documents", "text", "tags", "comments", "extra lines"}),
+        read=lambda path, reading: read_conllu(
+            path, columns=reading.columns, tasks=reading.tasks or None, refuse=reading.refuse
+        ),
+        write=lambda sentences, file, writing: write_conllu(
+            sentences, file, misc=[task for task in writing.tasks if task not in FIELDS]
+        ),
+        holds=frozenset(
+            {"tokens", "sentences", "documents", "text", "tags", "spans", "comments", "extra lines"}
+        ),
         suffixes=(".conllu",),
+        has_token_lines=True,
+    ),
+    "jsonl": Format(
+        read=read_jsonl,
+        write=write_jsonl,
+        holds=frozenset(get_args(Content)),
+        suffixes=(".jsonl", ".ndjson"),
+    ),
+    "doccano": Format(
+        read=read_jsonl,
+        write=write_doccano,
+        holds=frozenset({"documents", "text", "spans"}),
+    ),
+    "labelstudio": Format(
+        read=read_labelstudio,
+        write=write_labelstudio,
+        holds=frozenset({"documents", "text", "spans"}),
+        suffixes=(".json",),
+    ),
+    "brat": Format(
+        read=read_brat,
+        write=None,
+        holds=frozenset({"documents", "text", "spans"}),
+        suffixes=(".ann",),
+        write_folder=write_brat,
+    ),
+    "datasets": Format(
+        read=read_dataset,
+        write=None,
+        holds=frozenset(
+            {"tokens", "sentences", "documents", "text", "tags", "spans", "comments", "extra lines"}
+        ),
+        suffixes=(".parquet", ".arrow"),
+        write_folder=write_dataset,
     ),
 }
 
@@ -65,7 +123,8 @@ def read_sentences(
     """Read a file with the reader of its format, one sentence at a time.
 
     Args:
-        path: The file; may be packed with gzip.
+        path: The file, which may be packed with gzip, or a folder of brat's. For HF datasets also a folder,
+            or a name on the hub; a split of them is ``NAME:SPLIT`` (see ``read_dataset``).
         columns: Names of its columns, see ``read_conll``.
         tasks: The tags that every sentence has to have; none at all takes what there is.
         format: A key of ``FORMATS``. By default the suffix says it (before ``.gz``); other suffixes than
@@ -83,13 +142,23 @@ def read_sentences(
 def find_format(path: str | Path, format: str | None = None) -> str:
     """The format that a file is read in: the one asked for, else what its suffix says.
 
+    A folder that holds ``.ann`` files is brat's. Without a suffix that says it, all other folders and a
+    ``NAME:SPLIT`` that is no file are HF datasets, the latter on the hub if need be, and all other paths are
+    CoNLL columns. So a name on the hub needs either a split or the format.
+
     Raises:
         InputError: If there is no such format.
     """
     if format is None:
-        suffixes = [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() != ".gz"]
+        address = parse_address(path)
+        is_folder = os.path.isdir(path)  # noqa: PTH112 - it never raises
+        if is_folder and next(Path(path).glob("*.ann"), None):
+            return "brat"
+        suffixes = [suffix.lower() for suffix in Path(address.name).suffixes if suffix.lower() != ".gz"]
         ending = suffixes[-1] if suffixes else ""
-        return next((name for name, known in FORMATS.items() if ending in known.suffixes), "conll")
+        is_dataset = address.split is not None or is_folder
+        default = "datasets" if is_dataset else "conll"
+        return next((name for name, known in FORMATS.items() if ending in known.suffixes), default)
     if format not in FORMATS:
         near = difflib.get_close_matches(format, FORMATS, n=1, cutoff=0.0)[0]
         raise InputError(f"There is no format {format!r}; did you mean {near} (of {', '.join(FORMATS)})?")

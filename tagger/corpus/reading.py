@@ -58,7 +58,11 @@ class Writing:
         tasks: The tags to write, in order. A task that a sentence has ``spans`` for is written as spans where
             the format holds spans.
         unit: What becomes one record, in formats that hold running text.
+        separator: What stands between columns, in CoNLL files; a tab lets tokens and tags hold spaces.
+        has_texts: Whether CoNLL files get a comment with the text where its white space says something.
     """
 
     tasks: Sequence[str] = ()
     unit: Unit = "document"
+    separator: Literal[" ", "\t"] = " "
+    has_texts: bool = False

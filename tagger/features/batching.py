@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 import numpy as np
@@ -42,6 +42,17 @@ class Batch:
     def mask(self) -> NDArray[np.bool_]:
         """(B, T) True where a token stands."""
         return np.arange(self.positions.shape[1]) < self.lengths[:, None]
+
+    def select(self, places: Sequence[int]) -> Batch:
+        """The batch of the sentences at these places; it keeps the words of all, so that row numbers stay."""
+        rows = np.asarray(places, dtype=np.int64)
+        width = int(self.lengths[rows].max(initial=0))
+        return replace(
+            self,
+            positions=self.positions[rows, :width],
+            lengths=self.lengths[rows],
+            tags={task: ids[rows, :width] for task, ids in self.tags.items()},
+        )
 
 
 class WordTable:

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from tagger.errors import InputError
 
 _LARGEST = np.finfo(np.float16).max
-# A first line whose second number is larger tells no width: a row is read at once, and none is so long.
-_WIDEST = 1_000_000
+_WIDEST = 100_000  # values of a vector; a first line that says more would have us read a whole file as one
 
 Rows = Iterator[tuple[str, NDArray[np.float32]]]
 
@@ -138,8 +137,11 @@ def _rows(path: Path, wants: Callable[[str], bool]) -> Rows:
 def _parse(path: Path, file: BinaryIO, wants: Callable[[str], bool]) -> Rows:
     first = file.readline().removeprefix(codecs.BOM_UTF8)
     header = first.split()
-    is_counted = len(header) == 2 and all(part.isdigit() and len(part) < 20 for part in header)
-    if is_counted and int(header[1]) <= _WIDEST:
+    if len(header) == 2 and all(part.isdigit() for part in header):
+        if len(header[0]) > 18 or len(header[1]) > 18 or int(header[1]) > _WIDEST:
+            raise InputError(
+                f"{path}:1: the first line gives a count or width that no vectors file has; get it again."
+            )
         count, size = int(header[0]), int(header[1])
         second = file.readline()
         if _is_text_row(second, size):
@@ -148,7 +150,9 @@ def _parse(path: Path, file: BinaryIO, wants: Callable[[str], bool]) -> Rows:
         # A row of float32 values is at least so long, and as good as never readable.
         start = second + file.read(4 * size) + file.readline()
         if _is_printable(start):
-            raise InputError(f"{path}:2: expected a word and {size} values, as the first line says.")
+            raise InputError(
+                f"{path}:2: expected a word and {size} values, as the first line says; get it again."
+            )
         yield from _parse_binary(path, file, start, count, size, wants)
     else:
         lines = chain([first] if first else [], file)
@@ -184,7 +188,10 @@ def _parse_text(
 ) -> Rows:
     if size < 1:
         if next(lines, None) is not None:
-            raise InputError(f"{path}:{line_number}: expected a word and its values, separated by spaces.")
+            raise InputError(
+                f"{path}:{line_number}: expected a word and its values, separated by spaces; give a GloVe, "
+                "word2vec or fastText file."
+            )
         return
     while block := list(islice(lines, 4096)):
         words, values, numbers = [], [], []
@@ -225,7 +232,8 @@ def _to_floats(path: Path, values: list[bytes], numbers: list[int], size: int) -
         bad = np.array([not all(map(_is_number, row.split(b" "))) for row in values])
     if bad.any():
         raise InputError(
-            f"{path}:{numbers[int(bad.argmax())]}: a value of the vector is not a finite number."
+            f"{path}:{numbers[int(bad.argmax())]}: a value of the vector is not a finite number; correct "
+            "that row or leave it out."
         )
     return matrix
 
@@ -252,5 +260,7 @@ def _parse_binary(
         if wants(word):
             values = np.frombuffer(buffer, dtype="<f4", count=size, offset=space + 1).astype(np.float32)
             if not np.isfinite(values).all():
-                raise InputError(f"{path}: vector {number} ({word!r}) holds a value that is not finite.")
+                raise InputError(
+                    f"{path}: vector {number} ({word!r}) holds a value that is not finite; get it again."
+                )
             yield word, values

@@ -16,6 +16,7 @@ from tagger.text.sentence import Sentence
 
 PADDING = 0
 UNKNOWN = 1
+SPECIAL = ("<padding>", "<unknown>")  # the names of these two ids; no token is looked up under them
 CASINGS = ("padding", "other", "number", "has_digit", "lower", "upper", "title", "mixed")
 LONGEST_WORD = 64  # characters; of a longer token the first and the last half of that are seen
 _DIGIT = re.compile(r"\d")
@@ -123,6 +124,30 @@ class Vocabulary:
             ],
         }
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Vocabulary:
+        """The inverse of ``to_json``.
+
+        Raises:
+            InputError: The values are none of ``to_json``: an entry is missing, unknown or of another type,
+                something is there twice, or a task's tags are not those of its scheme.
+        """
+        known = {"words", "fixed_words", "characters", "lowercase", "fold_digits", "tasks"}
+        _require(values.keys() == known, f"its entries are {', '.join(map(repr, values))}")
+        for name in ("lowercase", "fold_digits"):
+            _require(type(values[name]) is bool, f"{name} is neither true nor false")
+        words = _strings(values["words"], "words")
+        characters = _strings(values["characters"], "characters")
+        fixed_words = _strings(values["fixed_words"], "fixed_words")
+        _require(words[:2] == characters[:2] == SPECIAL, f"words and characters do not begin with {SPECIAL}")
+        _require_unique((*words[2:], *fixed_words), "words")
+        _require_unique(characters[2:], "characters")
+        _require(all(len(one) == 1 for one in characters[2:]), "a character is longer than one")
+        _require(isinstance(values["tasks"], list) and bool(values["tasks"]), "tasks is no list of them")
+        tasks = tuple(map(_restore_task, values["tasks"]))
+        _require_unique([task.name for task in tasks], "tasks")
+        return cls(words, characters, tasks, values["lowercase"], values["fold_digits"], fixed_words)
+
 
 def casing_id(token: str) -> int:
     """Place in ``CASINGS`` of the way a token is written."""
@@ -164,10 +189,9 @@ def build_vocabulary(
     empty = Vocabulary((), (), (), lowercase, fold_digits)
     counts = Counter(empty.normalise(token) for sentence in sentences for token in sentence.tokens)
     characters = Counter(character for sentence in sentences for character in "".join(sentence.tokens))
-    special = ("<padding>", "<unknown>")
     vocabulary = Vocabulary(
-        words=special + tuple(word for word, _ in counts.most_common()),
-        characters=special + tuple(character for character, _ in characters.most_common()),
+        words=SPECIAL + tuple(word for word, _ in counts.most_common()),
+        characters=SPECIAL + tuple(character for character, _ in characters.most_common()),
         tasks=tuple(_collect_task(sentences, name, source, scheme) for name, source in schemes.items()),
         lowercase=lowercase,
         fold_digits=fold_digits,
@@ -185,12 +209,41 @@ def _collect_task(sentences: Iterable[Sentence], name: str, source: str | None, 
     counts = Counter(
         tag for sentence in sentences for tag in convert_tags(sentence.tags[name], source, scheme)
     )
-    labels = sorted({tag.partition("-")[2] for tag in counts if tag != "O"})
-    # Every prefix of a label is there even where train lacks it, so that each legal span can be tagged.
+    return Task(name, _span_tags(counts, scheme), scheme)
+
+
+def _span_tags(tags: Iterable[str], scheme: str) -> tuple[str, ...]:
+    """O, and each label of these tags with every prefix of the scheme: so each legal span can be tagged."""
+    labels = sorted({tag.partition("-")[2] for tag in tags if tag != "O"})
     prefixes = ("B", "I", "E", "S") if scheme == "BIOES" else ("B", "I")
-    tags = ("O", *(f"{prefix}-{label}" if label else prefix for label in labels for prefix in prefixes))
-    if len(tags) == 1:
-        raise InputError(
-            f"The column {name!r} holds no span at all, only O; name the right column with --columns."
-        )
+    return ("O", *(f"{prefix}-{label}" if label else prefix for label in labels for prefix in prefixes))
+
+
+def _restore_task(values: Any) -> Task:
+    is_task = isinstance(values, dict) and values.keys() == {"name", "tags", "scheme"}
+    _require(is_task, "a task has other entries than name, tags and scheme")
+    name, scheme = values["name"], values["scheme"]
+    _require(isinstance(name, str) and name != "", "a task has no name")
+    _require(scheme in (None, "BIOES", "IOB2"), f"the task {name!r} has the scheme {scheme!r}")
+    tags = _strings(values["tags"], f"tags of {name!r}")
+    _require_unique(tags, f"tags of {name!r}")
+    is_whole = tags == _span_tags(tags, scheme) and len(tags) > 1 if scheme else bool(tags) and "" not in tags
+    _require(is_whole, f"the tags of the task {name!r} are not those of its scheme")
     return Task(name, tags, scheme)
+
+
+def _strings(values: Any, name: str) -> tuple[str, ...]:
+    is_list = isinstance(values, list) and all(isinstance(value, str) for value in values)
+    _require(is_list, f"{name} is no list of strings")
+    return tuple(values)
+
+
+def _require_unique(values: Sequence[str], name: str) -> None:
+    if len(set(values)) < len(values):
+        repeated = Counter(values).most_common(1)[0][0]
+        raise InputError(f"{repeated!r} is twice among the {name}")
+
+
+def _require(is_right: bool, problem: str) -> None:
+    if not is_right:
+        raise InputError(problem)

@@ -144,6 +144,41 @@ def tensor_shapes(config: ModelConfig, vocabulary: Vocabulary, word_size: int) -
     return shapes
 
 
+def _check_tensors(bundle: Bundle) -> None:
+    """Compare names, shapes and types with what config and vocabulary ask for, and look for NaN and infinity.
+
+    Raises:
+        InputError: The bundle's tensors are not those of its config and vocabulary.
+    """
+    # Word vectors are as wide as those of the file they began with, whatever the config says.
+    word_size = (0, *np.shape(bundle.tensors.get("words.trained.weight", 0)))[-1]
+    expected = tensor_shapes(bundle.config.model, bundle.vocabulary, word_size)
+    found = {name: tensor.shape for name, tensor in bundle.tensors.items()}
+    for name in {**expected, **found}:
+        if found.get(name) != expected.get(name):
+            raise InputError(
+                f"the model's tensor {name} has shape {found.get(name, 'none')}, expected "
+                f"{expected.get(name, 'none')}; copy or train the model again."
+            )
+    for name, tensor in bundle.tensors.items():
+        dtype = np.float16 if name == "words.fixed" else np.float32
+        if tensor.dtype != dtype:
+            raise InputError(
+                f"the model's tensor {name} has type {tensor.dtype}, expected {np.dtype(dtype)}; "
+                "copy or train the model again."
+            )
+        if not _is_moderate(tensor):
+            raise InputError(
+                f"the model's tensor {name} holds a value that is not finite or far too large; "
+                "copy or train the model again."
+            )
+
+
+def _is_moderate(values: Floats) -> bool:
+    """Whether all values are finite and far from the end of float32; NaN compares as false."""
+    return not values.size or -_LARGEST < float(values.min()) <= float(values.max()) < _LARGEST
+
+
 def _lstm_shapes(name: str, directions: Sequence[str], inputs: int, hidden: int) -> dict[str, Shape]:
     parts = {
         "weight_ih": (4 * hidden, inputs),
@@ -158,11 +193,6 @@ def _directions(config: ModelConfig) -> tuple[str, ...]:
     return BOTH if config.direction == "bidirectional" else (config.direction,)
 
 
-def _is_moderate(values: Floats) -> bool:
-    """Whether all values are finite and far from what float32 can hold at most; NaN compares as false."""
-    return not values.size or -_LARGEST < float(values.min()) <= float(values.max()) < _LARGEST
-
-
 class Engine:
     """Computes emissions from a bundle.
 
@@ -170,8 +200,7 @@ class Engine:
         bundle: A loaded bundle.
 
     Raises:
-        InputError: The bundle's tensors are not those of its config and vocabulary, or hold no numbers that a
-            network can have.
+        InputError: The bundle's tensors are not those of its config and vocabulary.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -179,8 +208,7 @@ class Engine:
         self._config = bundle.config.model
         self._tasks = bundle.vocabulary.tasks
         self._directions = _directions(self._config)
-        self._check_shapes(bundle)
-        self._check_values()
+        _check_tensors(bundle)
         self._layers = [self._read_layer(f"encoder.layers.{number}") for number in range(self._config.layers)]
         self._character_lstm = (
             self._read_layer(CHARACTER_LSTM, BOTH) if self._config.characters == "lstm" else []
@@ -189,28 +217,6 @@ class Engine:
         self.transitions = {
             task.name: self._read_transitions(number) for number, task in enumerate(self._tasks)
         }
-
-    def _check_shapes(self, bundle: Bundle) -> None:
-        # Word vectors are as wide as those of the file they began with, whatever the config says.
-        word_size = (0, *np.shape(self._tensors.get("words.trained.weight", 0)))[-1]
-        expected = tensor_shapes(self._config, bundle.vocabulary, word_size)
-        found = {name: tensor.shape for name, tensor in self._tensors.items()}
-        for name in {**expected, **found}:
-            if found.get(name) != expected.get(name):
-                raise InputError(
-                    f"The model's tensor {name} has shape {found.get(name, 'none')}, expected "
-                    f"{expected.get(name, 'none')}; copy or train the model again."
-                )
-
-    def _check_values(self) -> None:
-        for name, tensor in self._tensors.items():
-            is_float = tensor.dtype in (np.float16, np.float32)
-            # The fixed vectors are many; what is wrong with one shows when its word is tagged.
-            if not is_float or (name != "words.fixed" and not _is_moderate(tensor)):
-                raise InputError(
-                    f"The model's tensor {name} ({tensor.dtype}) holds what is no weight; "
-                    f"copy or train the model again."
-                )
 
     def _read_layer(self, name: str, directions: tuple[str, ...] | None = None) -> list[Lstm]:
         return [

@@ -59,9 +59,13 @@ class Tagger:
         """Load a model from the folder that ``tagger train`` wrote.
 
         Raises:
-            InputError: The folder is missing or is no model of this version.
+            InputError: The folder is missing or is no model of this version, or there is no such scheme.
         """
-        return cls(load_bundle(Path(path)), tokenizer=tokenizer, scheme=scheme)
+        scheme, bundle = normalise_scheme(scheme), load_bundle(Path(path))
+        try:
+            return cls(bundle, tokenizer=tokenizer, scheme=scheme)
+        except InputError as error:  # which knows the tensor, but not where the model is
+            raise InputError(f"{path}: {error}") from None
 
     @property
     def tasks(self) -> tuple[Task, ...]:

@@ -21,6 +21,7 @@ from tagger.text.sentence import Span
 Mode = Literal["strict", "repair"]
 
 BARE_LABEL = "_"
+_FOREIGN = "?"  # stands for every tag that no scheme has
 _OTHER_SPELLINGS = {"L": "E", "U": "S", "M": "I"}
 
 
@@ -144,6 +145,16 @@ def violations(tags: Sequence[str], scheme: str) -> list[int]:
     ]
 
 
+def describe_violation(
+    tags: Sequence[str], place: int, scheme: str, tokens: Sequence[str] | None = None
+) -> str:
+    """Say which tag is illegal where, for one of the places that ``violations`` returns."""
+    token = f"token {place}" + (f" ({tokens[place]!r})" if tokens else "")
+    before = f"after {tags[place - 1]!r}" if place else "at the sentence's beginning"
+    after = f"before {tags[place + 1]!r}" if place + 1 < len(tags) else "at its end"
+    return f"{token} has the tag {tags[place]!r}, which {scheme} does not allow {before} and {after}"
+
+
 def detect_scheme(sequences: Iterable[Sequence[str]]) -> str | None:
     """Return the scheme under which the fewest tags are illegal, reading the sequences once.
 
@@ -153,17 +164,35 @@ def detect_scheme(sequences: Iterable[Sequence[str]]) -> str | None:
     Returns:
         The scheme's name; None if most tags other than O are no span tags, as parts of speech are not.
     """
-    counts: Counter[tuple[str, str, str]] = Counter()
+    evidence = SchemeEvidence()
     for tags in sequences:
-        counts.update(zip(("O", *tags), tags, (*tags[1:], "O"), strict=False))
-    marked = [(around, count) for around, count in counts.items() if around[1] != "O"]
-    foreign = sum(count for around, count in marked if not is_span_tag(around[1]))
-    if 2 * foreign > sum(count for _, count in marked):
-        return None
-    illegal = {
-        name: sum(count for around, count in marked if not _is_legal(*around, name)) for name in _DETECTED
-    }
-    return min(_DETECTED, key=illegal.__getitem__)
+        evidence.add(tags)
+    return evidence.scheme
+
+
+class SchemeEvidence:
+    """What ``detect_scheme`` judges by, gathered while sequences pass; it grows with distinct span tags."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+        self._foreign = 0  # tags that no scheme has
+
+    def add(self, tags: Sequence[str]) -> None:
+        """Count the tags of one sentence, each with its neighbours."""
+        marks = [tag if is_span_tag(tag) else _FOREIGN for tag in tags]
+        self._counts.update(zip(("O", *marks), marks, (*marks[1:], "O"), strict=False))
+        self._foreign += marks.count(_FOREIGN)
+
+    @property
+    def scheme(self) -> str | None:
+        """The scheme of all sequences so far, as ``detect_scheme`` tells it."""
+        marked = [(around, count) for around, count in self._counts.items() if around[1] != "O"]
+        if 2 * self._foreign > sum(count for _, count in marked):
+            return None
+        illegal = {
+            name: sum(count for around, count in marked if not _is_legal(*around, name)) for name in _DETECTED
+        }
+        return min(_DETECTED, key=illegal.__getitem__)
 
 
 def tags_to_spans(
@@ -310,16 +339,11 @@ def _accepts_right(tag: str, after: str, scheme: str) -> bool:
 def _refuse_violations(tags: Sequence[str], scheme: str, tokens: Sequence[str] | None, where: str) -> None:
     """Raise InputError for the first illegal tag, if there is one."""
     illegal = violations(tags, scheme)
-    if not illegal:
-        return
-    place = illegal[0]
-    token = f"token {place}" + (f" ({tokens[place]!r})" if tokens else "")
-    before = f"after {tags[place - 1]!r}" if place else "at the sentence's beginning"
-    after = f"before {tags[place + 1]!r}" if place + 1 < len(tags) else "at its end"
-    raise InputError(
-        f"{where + ': ' if where else ''}{token} has the tag {tags[place]!r}, which {scheme} does not allow "
-        f"{before} and {after}; correct it, or read the tags in repair mode."
-    )
+    if illegal:
+        problem = describe_violation(tags, illegal[0], scheme, tokens)
+        raise InputError(
+            f"{where + ': ' if where else ''}{problem}; correct it, or read the tags in repair mode."
+        )
 
 
 def _name(span: Span) -> str:

@@ -55,6 +55,7 @@ class Sentence:
         spans: For each span task the spans that the tags stand for.
         starts_document: Whether a new document begins with this sentence.
         source: ``file:line`` of the first token where the sentence was read from a file, else "".
+        has_token_lines: Whether the file has a line for each token, and not one for the whole sentence.
         comments: Comment lines that stood before the sentence, with their leading ``#``.
         extra_lines: Lines of the file that hold no token of their own (CoNLL-U's multi-word tokens and empty
             nodes), each with the index of the token that it stands before.
@@ -72,6 +73,7 @@ class Sentence:
     spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     starts_document: bool = False
     source: str = ""
+    has_token_lines: bool = field(default=False, compare=False)
     comments: tuple[str, ...] = ()
     extra_lines: tuple[tuple[int, str], ...] = ()
     text_before: str = ""

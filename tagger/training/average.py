@@ -21,18 +21,18 @@ class WeightAverage:
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self.updates = 0
-        self._weights = [parameter.detach() for parameter in model.parameters()]
-        self._average: list[Tensor] = [weight.clone() for weight in self._weights]
+        self._followed = [parameter.detach() for parameter in model.parameters()]
+        self.weights: list[Tensor] = [weight.clone() for weight in self._followed]
 
     def update(self) -> None:
         """Take the present weights in."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self._average, self._weights, 1.0 - decay)
+        torch._foreach_lerp_(self.weights, self._followed, 1.0 - decay)
 
     def swap(self) -> None:
         """Exchange weights and average in place; calling it again puts them back."""
-        for weight, average in zip(self._weights, self._average, strict=True):
+        for weight, average in zip(self._followed, self.weights, strict=True):
             kept = weight.clone()
             weight.copy_(average)
             average.copy_(kept)

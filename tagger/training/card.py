@@ -96,6 +96,10 @@ def _data(data: Mapping[str, Any]) -> Iterator[str]:
             if count:
                 yield ""
                 yield f"In {name} {count:,} {_cell(task)} tags were illegal and read as conlleval reads them."
+    for task, count in (data["dev"] or {"unseen_tags": {}})["unseen_tags"].items():
+        if count:
+            yield ""
+            yield f"In dev {count:,} {_cell(task)} tags are unknown to train and scored as wrong."
     vectors = data["vectors"]
     if vectors:
         yield ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tagger.storage import write_whole
 from tagger.training.loop import EpochRecord
 
 # Okabe and Ito's colours, which stay apart for colour-blind eyes.
@@ -21,6 +23,9 @@ def draw_curves(records: Sequence[EpochRecord], path: Path) -> None:
     Args:
         records: The epochs so far; not empty.
         path: Where the picture goes, an SVG file; an earlier one is replaced at once.
+
+    Raises:
+        InputError: The picture cannot be written.
     """
     has_dev = bool(records[0].dev)
     # A Figure of its own, without pyplot, leaves matplotlib's global state alone.
@@ -40,9 +45,9 @@ def draw_curves(records: Sequence[EpochRecord], path: Path) -> None:
             panels[1].axvline(epoch, color="0.6", linestyle=":", label=f"best: epoch {epoch}")
         _label(panels[1], "score on dev")
         figure.legend(loc="outside lower center", ncols=4)
-    temporary = path.with_name(f".{path.name}.new")
-    figure.savefig(temporary, format="svg", metadata={"Date": None})
-    temporary.replace(path)
+    picture = BytesIO()
+    figure.savefig(picture, format="svg", metadata={"Date": None})
+    write_whole(path, picture.getvalue())
 
 
 def _label(panel: Axes, title: str) -> None:

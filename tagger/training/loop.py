@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from tagger.config import Config, TrainConfig
@@ -21,8 +20,9 @@ from tagger.features.batching import Batch, group_by_length, shuffled_batches
 from tagger.features.vocab import UNKNOWN
 from tagger.network.model import TaggingModel
 from tagger.text.schemes import convert_tags
-from tagger.training.average import WeightAverage
 from tagger.training.preparation import Part, Preparation
+from tagger.training.processes import Processes
+from tagger.training.progress import Progress
 
 DEV_BATCH_TOKENS = 4096
 
@@ -73,152 +73,132 @@ class EpochRecord:
     weights: Mapping[str, Tensor] | None
 
 
-def build_model(preparation: Preparation, config: Config) -> TaggingModel:
-    """The network with its first weights, which depend on the seed alone; torch's random numbers go on."""
-    torch.manual_seed(config.train.seed)
-    return TaggingModel(config.model, preparation.vocabulary, preparation.vectors)
-
-
-def train(preparation: Preparation, config: Config) -> Iterator[StepRecord | EpochRecord]:
-    """Build a model and train it; data, config and seed alone decide what comes out.
+def train(
+    preparation: Preparation, config: Config, progress: Progress | None = None
+) -> Iterator[StepRecord | EpochRecord]:
+    """Train a model; data, config and seed alone decide what comes out, however often the run is broken off.
 
     torch's random numbers and its number of threads are the run's own while it works, and the caller's again
-    while it is suspended at a record.
+    while it is suspended at a record. At every record ``progress`` is what a later run may go on from.
 
     Args:
         preparation: The data.
         config: The model and how to train it.
+        progress: Where to go on, made for the same data and config; from the beginning when not said.
 
     Yields:
         A record after every step and after every epoch.
 
     Raises:
-        InputError: The loss left the numbers, as it does when steps are too large.
+        InputError: The loss left the numbers, as it does when steps are too large; another of the processes
+            that train together is gone.
     """
-    records = _train(preparation, config)
-    state = None
+    progress = progress or Progress(preparation, config, Processes())
+    records = _train(preparation, config.train, progress)
     while True:
-        callers_state, callers_threads = torch.get_rng_state(), torch.get_num_threads()
-        torch.set_num_threads(config.train.threads)
-        if state is not None:
-            torch.set_rng_state(state)
-        try:
+        with progress.own_torch():
             record = next(records, None)
-        finally:
-            state = torch.get_rng_state()
-            torch.set_rng_state(callers_state)
-            torch.set_num_threads(callers_threads)
         if record is None:
             return
         yield record
 
 
-def _train(preparation: Preparation, configuration: Config) -> Iterator[StepRecord | EpochRecord]:
-    config = configuration.train
-    model = build_model(preparation, configuration)
-    accelerator = Accelerator()
-    optimizer = make_optimizer(model, config)
-    model, optimizer = accelerator.prepare(model, optimizer)
-    average = WeightAverage(model, config.ema) if config.ema else None
-    generator = np.random.default_rng(config.seed)
-    best = -math.inf
-    epochs_without_gain = 0
-    for epoch in range(1, config.epochs + 1):
-        model.train()
-        begun = time.perf_counter()
-        step = None
-        for step in _train_epoch(
-            model, optimizer, accelerator, preparation, config, epoch, generator, average
-        ):
-            yield step
-        assert step is not None
-        seconds = time.perf_counter() - begun
-        if average:
-            average.swap()
-        dev = score_part(model, preparation.dev) if preparation.dev else {}
-        score = _mean_score(dev)
-        is_best = score is None or score > best
-        yield EpochRecord(
-            epoch=epoch,
-            loss=step.loss,
-            learning_rate=optimizer.param_groups[0]["lr"],
-            seconds=seconds,
-            tokens_per_second=step.tokens_per_second,
-            dev=dev,
-            score=score,
-            is_best=is_best,
-            weights=_copy_weights(model) if is_best else None,
-        )
-        if average:
-            average.swap()
-        best = max(best, -math.inf if score is None else score)
-        epochs_without_gain = 0 if is_best else epochs_without_gain + 1
-        if config.patience and epochs_without_gain >= config.patience:
-            return
+def _train(
+    preparation: Preparation, config: TrainConfig, progress: Progress
+) -> Iterator[StepRecord | EpochRecord]:
+    while not progress.is_finished and progress.epoch <= config.epochs:
+        yield from _train_epoch(preparation, config, progress)
+        yield _end_epoch(preparation, config, progress)
 
 
-def _train_epoch(
-    model: TaggingModel,
-    optimizer: torch.optim.Optimizer,
-    accelerator: Accelerator,
-    preparation: Preparation,
-    config: TrainConfig,
-    epoch: int,
-    generator: np.random.Generator,
-    average: WeightAverage | None,
-) -> Iterator[StepRecord]:
-    part = preparation.train
-    batches = shuffled_batches(part.lengths, config.batch_size, config.batch_tokens, generator)
-    loss_sum = 0.0
-    sentences = tokens = 0
-    begun = time.perf_counter()
-    for step, places in enumerate(batches, start=1):
+def _train_epoch(preparation: Preparation, config: TrainConfig, progress: Progress) -> Iterator[StepRecord]:
+    """Make the steps of the running epoch that are still to be made."""
+    generator, part = progress.generator, preparation.train
+    if progress.step:  # the order of an epoch that was broken off, drawn once more
+        ordering = np.random.default_rng()
+        ordering.bit_generator.state = progress.order_state
+    else:
+        progress.order_state = generator.bit_generator.state
+        ordering = generator
+    batches = shuffled_batches(part.lengths, config.batch_size, config.batch_tokens, ordering)
+    progress.model.train()
+    begun, before = time.perf_counter(), progress.seconds
+    for places in batches[progress.step :]:
         batch = part.batch(places)
         _forget_singletons(batch, preparation.unvectored_singletons, config.singleton_unknown, generator)
-        rate = learning_rate(config, epoch, step, len(batches))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad()
-        loss = model.loss(batch)
-        value = loss.item()
-        if not math.isfinite(value):
+        rate = learning_rate(config, progress.epoch, progress.step + 1, len(batches))
+        loss = _make_step(progress, batch, rate, config.clip)
+        if not math.isfinite(loss):
             raise InputError(
-                f"The loss is no number any more in epoch {epoch}, step {step}; lower train.learning_rate "
-                f"({config.learning_rate}) or clip gradients with train.clip."
+                f"The loss is no number any more in epoch {progress.epoch}, step {progress.step + 1}; lower "
+                f"train.learning_rate ({config.learning_rate}) or clip gradients with train.clip."
             )
-        accelerator.backward(loss)
-        if config.clip:
-            accelerator.clip_grad_norm_(model.parameters(), config.clip)
-        optimizer.step()
-        if average:
-            average.update()
-        loss_sum += value * len(places)
-        sentences += len(places)
-        tokens += int(batch.lengths.sum())
-        seconds = time.perf_counter() - begun
-        yield StepRecord(epoch, step, len(batches), loss_sum / sentences, tokens / max(seconds, 1e-9))
-
-
-def make_optimizer(model: TaggingModel, config: TrainConfig) -> torch.optim.Optimizer:
-    """The update rule over all weights; biases and vectors of words are not decayed by adamw."""
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            model.parameters(),
-            lr=config.learning_rate,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
+        progress.step += 1
+        progress.loss_sum += loss * len(places)
+        progress.sentences += len(places)
+        progress.tokens += int(batch.lengths.sum())
+        progress.seconds = before + time.perf_counter() - begun
+        yield StepRecord(
+            progress.epoch,
+            progress.step,
+            len(batches),
+            progress.loss_sum / progress.sentences,
+            progress.tokens / max(progress.seconds, 1e-9),
         )
-    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
-    decayed: list[Tensor] = []
-    plain: list[Tensor] = []
-    for parameter in model.parameters():
-        is_plain = parameter.dim() < 2 or id(parameter) in embeddings
-        (plain if is_plain else decayed).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def _make_step(progress: Progress, batch: Batch, rate: float, clip: float) -> float:
+    """Update the weights, unless the mean loss of the batch's sentences is no number; return that loss."""
+    model, optimizer, processes = progress.model, progress.optimizer, progress.processes
+    optimizer.zero_grad()
+    loss = 0.0
+    own = processes.share(range(len(batch.lengths)))
+    if own:
+        # What the batch's mean owes to this process's sentences; the sum over all processes is the mean.
+        share = model.loss(batch if processes.count == 1 else batch.select(own))
+        share = share * (len(own) / len(batch.lengths))
+        torch.autograd.backward(share)
+        loss = share.item()
+    loss = processes.sum_gradients(model, loss)
+    if not math.isfinite(loss):
+        return loss
+    if clip:
+        torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    if progress.average:
+        progress.average.update()
+    return loss
+
+
+def _end_epoch(preparation: Preparation, config: TrainConfig, progress: Progress) -> EpochRecord:
+    """Score the weights and go on to the next epoch."""
+    model, average = progress.model, progress.average
+    if average:
+        average.swap()
+    dev = score_part(model, preparation.dev, progress.processes) if preparation.dev else {}
+    score = _mean_score(dev)
+    is_best = score is None or score > progress.best
+    record = EpochRecord(
+        epoch=progress.epoch,
+        loss=progress.loss_sum / progress.sentences,
+        learning_rate=learning_rate(config, progress.epoch, progress.step, progress.step),
+        seconds=progress.seconds,
+        tokens_per_second=progress.tokens / max(progress.seconds, 1e-9),
+        dev=dev,
+        score=score,
+        is_best=is_best,
+        weights=_copy_weights(model) if is_best else None,
+    )
+    if average:
+        average.swap()
+    progress.best = max(progress.best, -math.inf if score is None else score)
+    progress.epochs_without_gain = 0 if is_best else progress.epochs_without_gain + 1
+    has_no_patience = 0 < config.patience <= progress.epochs_without_gain
+    progress.is_finished = has_no_patience or progress.epoch == config.epochs
+    progress.begin_epoch()
+    return record
 
 
 def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> float:
@@ -239,25 +219,33 @@ def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> flo
     return rate * min(1.0, done / config.warmup_steps) if config.warmup_steps else rate
 
 
-def predict_part(model: TaggingModel, part: Part) -> dict[str, list[list[str]]]:
-    """For each task the tags of every sentence of a part, in the part's order, IOB2 where they mark spans."""
+def predict_part(model: TaggingModel, part: Part, processes: Processes) -> dict[str, list[list[str]]]:
+    """For each task the tags of every sentence of a part, in the part's order, IOB2 where they mark spans.
+
+    Each process tags its share of the batches.
+    """
     model.eval()
     transitions = model.transitions()
-    found: dict[str, list[list[str]]] = {task.name: [[]] * len(part.rows) for task in model.tasks}
-    for places in group_by_length(part.lengths, 256, DEV_BATCH_TOKENS):
+    batches = list(group_by_length(part.lengths, 256, DEV_BATCH_TOKENS))
+    found: list[tuple[int, str, list[str]]] = []
+    for places in processes.share(batches):
         batch = part.batch(places)
         emissions = model.emissions(batch)
         for task in model.tasks:
             ids = viterbi(emissions[task.name], batch.lengths, transitions[task.name])
             for place, row, length in zip(places, ids, batch.lengths, strict=True):
                 tags = [task.tags[number] for number in row[:length]]
-                found[task.name][place] = convert_tags(tags, task.scheme, "IOB2") if task.scheme else tags
-    return found
+                own = convert_tags(tags, task.scheme, "IOB2") if task.scheme else tags
+                found.append((place, task.name, own))
+    predicted: dict[str, list[list[str]]] = {task.name: [[]] * len(part.rows) for task in model.tasks}
+    for place, name, tags in processes.gather(found):
+        predicted[name][place] = tags
+    return predicted
 
 
-def score_part(model: TaggingModel, part: Part) -> dict[str, dict[str, Any]]:
+def score_part(model: TaggingModel, part: Part, processes: Processes) -> dict[str, dict[str, Any]]:
     """Scores of every task on a part (see ``evaluation.scores.score_task``)."""
-    predicted = predict_part(model, part)
+    predicted = predict_part(model, part, processes)
     is_seen = part.table.vocabulary.is_seen
     seen = [[is_seen(token) for token in sentence.tokens] for sentence in part.sentences]
     return {

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from tagger.config import Config
 from tagger.corpus.files import read_sentences
-from tagger.corpus.tags import count_repairs, find_scheme
+from tagger.corpus.reading import Reading
+from tagger.corpus.tags import count_repairs, count_unseen, find_scheme, refuse_unseen, require_spans
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints, WordTable
 from tagger.features.vectors import Vectors, read_vectors
-from tagger.features.vocab import Vocabulary, build_vocabulary
+from tagger.features.vocab import Task, Vocabulary, build_vocabulary
 from tagger.text.schemes import Mode, convert_tags
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer, learn_convention
@@ -33,6 +34,8 @@ class Part:
         table: The distinct words.
         repairs: For each span task how many tags were illegal in the file's scheme (read as conlleval
             reads them).
+        unseen_tags: For each task how many tags have a label (or are a tag) that train lacks; empty for
+            the train part.
     """
 
     sentences: Sequence[Sentence]
@@ -41,6 +44,7 @@ class Part:
     schemes: Mapping[str, str | None]
     table: WordTable
     repairs: Mapping[str, int]
+    unseen_tags: Mapping[str, int]
 
     @property
     def lengths(self) -> list[int]:
@@ -64,6 +68,7 @@ class Preparation:
         tokenizer: The train part's convention.
         train: The part to learn from.
         dev: The part to choose by, or None.
+        notes: What was changed or left out while reading, a line each (see ``corpus.reading.Reading.note``).
     """
 
     vocabulary: Vocabulary
@@ -72,6 +77,7 @@ class Preparation:
     tokenizer: Tokenizer
     train: Part
     dev: Part | None
+    notes: Sequence[str] = ()
 
 
 def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None) -> Preparation:
@@ -80,8 +86,10 @@ def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None)
     Raises:
         InputError: A file cannot be read or does not hold what the config asks for.
     """
-    sentences = _read(config, train)
-    schemes = {task: find_scheme(sentences, task) for task in config.data.tasks}
+    notes: list[str] = []
+    reading = _make_reading(config, notes)
+    sentences = _read(config, train, reading)
+    schemes = _find_schemes(sentences, dict.fromkeys(config.data.tasks))
     vocabulary, singletons = build_vocabulary(
         sentences,
         schemes,
@@ -90,7 +98,9 @@ def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None)
         fold_digits=config.model.fold_digits,
     )
     tokenizer = _choose_tokenizer(config, sentences)
-    dev_sentences = _read(config, dev) if dev else None  # before the vectors, whose reading takes a while
+    dev_sentences = (
+        _read(config, dev, reading) if dev else None
+    )  # before the vectors, whose reading takes a while
     found = None
     if vectors:
         words = vocabulary.word_ids
@@ -107,33 +117,68 @@ def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None)
         tokenizer=tokenizer,
         train=_encode(sentences, schemes, table, mode=config.data.broken_tags, with_tags=True),
         dev=_encode_dev(config, dev_sentences, table) if dev_sentences else None,
+        notes=notes,
     )
 
 
-def _choose_tokenizer(config: Config, sentences: Sequence[Sentence]) -> Tokenizer:
-    learnt = learn_convention(sentences)
+def _make_reading(config: Config, notes: list[str]) -> Reading:
+    """How the files are read; running text is cut by the tokenizer's defaults and the config's wishes."""
+    known = Tokenizer().settings()
     wished = config.data.tokenizer
-    known = learnt.settings()
     for name, value in wished.items():
         if name not in known or type(value) is not type(known[name]):
             options = ", ".join(f"{key} = {json.dumps(setting)}" for key, setting in known.items())
             raise InputError(
                 f"data.tokenizer: {name} = {value!r} is none of its options; they are {options}."
             )
-    return Tokenizer(**{**known, **wished})  # type: ignore[arg-type]
+    return Reading(
+        tokenize=Tokenizer(**wished).tokenize,  # type: ignore[arg-type]
+        on_misaligned=config.data.on_misaligned,
+        note=notes.append,
+    )
+
+
+def _choose_tokenizer(config: Config, sentences: Sequence[Sentence]) -> Tokenizer:
+    settings = {**learn_convention(sentences).settings(), **config.data.tokenizer}
+    return Tokenizer(**settings)  # type: ignore[arg-type]
 
 
 def _encode_dev(config: Config, sentences: Sequence[Sentence], table: WordTable) -> Part:
-    schemes = {
-        task.name: find_scheme(sentences, task.name, has_spans=task.scheme is not None)
-        for task in table.vocabulary.tasks
-    }
-    return _encode(sentences, schemes, table, mode=config.data.broken_tags, with_tags=False)
+    tasks = table.vocabulary.tasks
+    schemes = _find_schemes(sentences, {task.name: task.scheme is not None for task in tasks})
+    unseen_tags = _check_unseen(config, sentences, tasks)
+    part = _encode(sentences, schemes, table, mode=config.data.broken_tags, with_tags=False)
+    return replace(part, unseen_tags=unseen_tags)
 
 
-def _read(config: Config, path: Path) -> list[Sentence]:
+def _find_schemes(
+    sentences: Sequence[Sentence], has_spans: Mapping[str, bool | None]
+) -> dict[str, str | None]:
+    """The scheme of each task, which has spans, none, or is not known yet (None); spans have to be there."""
+    schemes = {task: find_scheme(sentences, task, has_spans=known) for task, known in has_spans.items()}
+    for task, scheme in schemes.items():
+        if scheme:
+            require_spans(sentences, task)
+    return schemes
+
+
+def _check_unseen(config: Config, sentences: Sequence[Sentence], tasks: Sequence[Task]) -> dict[str, int]:
+    """Count dev's tags that train lacks, or refuse them."""
+    counts = {}
+    for task in tasks:
+        has_spans = task.scheme is not None
+        unseen = count_unseen(sentences, task.name, task.tags, has_spans=has_spans)
+        if config.data.unseen_tags == "error":
+            refuse_unseen(sentences, task.name, unseen, has_spans=has_spans)
+        counts[task.name] = sum(unseen.values())
+    return counts
+
+
+def _read(config: Config, path: Path, reading: Reading) -> list[Sentence]:
     data = config.data
-    return list(read_sentences(path, columns=data.columns, tasks=data.tasks, format=data.format))
+    return list(
+        read_sentences(path, columns=data.columns, tasks=data.tasks, format=data.format, reading=reading)
+    )
 
 
 def _encode(
@@ -156,7 +201,7 @@ def _encode(
                 for sentence in sentences
             ]
     rows = [table.rows(sentence.tokens) for sentence in sentences]
-    return Part(sentences, rows, tags, schemes, table, repairs)
+    return Part(sentences, rows, tags, schemes, table, repairs, {})
 
 
 def _own_tags(sentence: Sentence, task: str, source: str | None, target: str | None) -> Sequence[str]:

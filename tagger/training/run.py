@@ -2,38 +2,66 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+import math
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tagger.bundle import FILES, Bundle, holds_bundle, save_bundle
+from tagger.bundle import holds_bundle
 from tagger.config import Config
 from tagger.errors import InputError
-from tagger.training.card import CURVES, write_card
-from tagger.training.curves import draw_curves
+from tagger.training.checkpoint import Checkpoint, describe_run, differences, load_checkpoint
+from tagger.training.folder import ModelFolder, describe_data, require_usable
 from tagger.training.loop import EpochRecord, StepRecord, train
-from tagger.training.preparation import Part, Preparation, prepare
+from tagger.training.preparation import Preparation, prepare
+from tagger.training.processes import Processes
+from tagger.training.progress import Progress
 
-METRICS = "metrics.jsonl"
+TENSORBOARD = "tensorboard"  # the folder of its event files in the model's folder
+STEPS_BETWEEN_EVENTS = 20
 SECONDS_BETWEEN_PICTURES = 30.0  # of training; a picture takes a part of a second
 
 
 @dataclass(frozen=True)
 class DataRecord:
-    """What was read, before the first step.
+    """What was read, and where the run begins, before the first step.
 
     Attributes:
-        data: Files, sentences, tokens, schemes and repairs of each part, and how many words have vectors; as
-            ``metrics.json`` keeps it.
+        data: Files, sentences, tokens, schemes, repairs and unseen tags of each part, and how many words have
+            vectors; as ``metrics.json`` keeps it.
         preparation: The data themselves.
+        earlier: Epochs that an earlier call made, of a run that is gone on with; without their weights.
+        step: Steps that it made in the epoch after them.
+        is_finished: Whether it made all there are to make.
+        processes: How many train together.
+        is_main: Whether this one of them writes the files and should speak to the user.
     """
 
     data: Mapping[str, Any]
     preparation: Preparation
+    earlier: Sequence[EpochRecord]
+    step: int
+    is_finished: bool
+    processes: int
+    is_main: bool
+
+
+@dataclass(frozen=True)
+class StopRecord:
+    """The run was asked to stop, and has saved a checkpoint to go on from.
+
+    Attributes:
+        epoch: The epoch that it stopped in, from 1.
+        step: Steps that were made in this epoch.
+    """
+
+    epoch: int
+    step: int
+
+
+Record = DataRecord | StepRecord | EpochRecord | StopRecord
 
 
 def run_training(
@@ -43,13 +71,16 @@ def run_training(
     train_file: Path,
     dev_file: Path | None = None,
     vectors_file: Path | None = None,
-) -> Generator[DataRecord | StepRecord | EpochRecord, None, None]:
+    resume: bool | None = None,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> Generator[Record, None, None]:
     """Train a model and keep its best epoch in a folder.
 
-    After every epoch the folder holds a whole model (the best so far; without dev the latest) and a line
-    more in ``metrics.jsonl``, so a run may be stopped at any time; the learning curves are drawn at the end,
-    also when the generator is closed or interrupted, and now and then before. An earlier model in the folder
-    is replaced.
+    After every epoch the folder holds a whole model (the best so far; without dev the latest), a line more in
+    ``metrics.jsonl`` and a checkpoint; more checkpoints come every ``train.checkpoint_minutes``. So a run may
+    be broken off at any time, and goes on as if it never was: its weights come out the same to the last bit.
+    The learning curves are drawn at the end, also when the generator is closed or interrupted, and now and
+    then before. An earlier model in the folder is replaced.
 
     Args:
         config: All options.
@@ -57,158 +88,134 @@ def run_training(
         train_file: The corpus file to learn from.
         dev_file: The corpus file to choose the best epoch by, or None.
         vectors_file: Static word vectors, or None.
+        resume: True goes on with the folder's unfinished run, if there is one; False begins anew; None begins
+            anew, but refuses to lose an unfinished run.
+        is_stopped: Asked after every step; once it says yes the run saves a checkpoint and ends.
 
     Yields:
-        First what was read, then a record after each step and each epoch (already saved).
+        First what was read, then a record after each step and each epoch (already saved), last a
+        ``StopRecord`` if the run was asked to stop.
 
     Raises:
-        InputError: A file cannot be used, or the folder cannot be written.
+        InputError: A file cannot be used, the folder cannot be written, the run to go on with is another one,
+            or another of the processes that train together is gone.
     """
-    # Looked at before the long part, so that a wrong path does not show after the first epoch only.
-    _require_writable(output)
+    processes = Processes(output / TENSORBOARD if config.train.tensorboard else None)
+    if processes.is_main:
+        # Looked at before the long part, so that a wrong path does not show after the first epoch only.
+        require_usable(output)
+    earlier = _find_checkpoint(output, resume)
+    processes.agree(False)  # before the first of them writes what the others have read
     preparation = prepare(config, train_file, dev_file, vectors_file)
     data = describe_data(preparation, train_file, dev_file, vectors_file)
-    with _writing(output):
-        output.mkdir(parents=True, exist_ok=True)
-    yield DataRecord(data, preparation)
-    epochs: list[EpochRecord] = []
-    try:
-        yield from _train(preparation, config, data, output, epochs)
-    finally:
-        if epochs:
-            with _writing(output / CURVES):
-                draw_curves(epochs, output / CURVES)
+    description = describe_run(config, preparation, processes.count)
+    if earlier:
+        _require_same(description, earlier, output)
+    progress = Progress(preparation, config, processes)
+    epochs = [EpochRecord(**values, weights=None) for values in earlier.epochs] if earlier else []
+    if earlier:
+        progress.is_finished = earlier.is_finished
+        if earlier.snapshot:
+            progress.restore(earlier.snapshot)
+    yield DataRecord(
+        data=data,
+        preparation=preparation,
+        earlier=tuple(epochs),
+        step=progress.step,
+        is_finished=progress.is_finished,
+        processes=processes.count,
+        is_main=processes.is_main,
+    )
+    if not progress.is_finished:
+        folder = ModelFolder(output, config, preparation, data, description, epochs)
+        yield from _train(folder, preparation, config, progress, is_stopped)
 
 
 def _train(
+    folder: ModelFolder,
     preparation: Preparation,
     config: Config,
-    data: Mapping[str, Any],
-    output: Path,
-    epochs: list[EpochRecord],
-) -> Generator[StepRecord | EpochRecord, None, None]:
-    """Train, save what is to be kept, and add each epoch to ``epochs``."""
-    seconds = drawn = 0.0
-    for record in train(preparation, config):
-        if isinstance(record, EpochRecord):
-            seconds += record.seconds
-            if record.weights is not None:
-                metrics = _summarise(record, config, data, seconds)
-                save_bundle(_make_bundle(record.weights, preparation, config, metrics), output)
-            _write_metrics(record, output / METRICS, is_first=not epochs)
-            # The weights of a past epoch are not held any longer than needed.
-            epochs.append(replace(record, weights=None))
-            if seconds - drawn >= SECONDS_BETWEEN_PICTURES:
-                with _writing(output / CURVES):
-                    draw_curves(epochs, output / CURVES)
-                drawn = seconds
-        yield record
-
-
-def describe_data(
-    preparation: Preparation, train_file: Path, dev_file: Path | None, vectors_file: Path | None
-) -> dict[str, Any]:
-    """What was read, as JSON values: of each part the file's name, sentences, tokens, schemes and repairs."""
-    vectors = preparation.vectors
-    return {
-        "train": _describe_part(preparation.train, train_file),
-        "dev": _describe_part(preparation.dev, dev_file) if preparation.dev and dev_file else None,
-        "vectors": {
-            "file": vectors_file.name,
-            "size": vectors.size,
-            "words": len(preparation.vocabulary.words) - 2,  # without padding and unknown
-            "found": len(vectors.trained),
-            "kept": len(vectors.fixed_words),
-            "duplicates": vectors.duplicates,
-        }
-        if vectors and vectors_file
-        else None,
-    }
-
-
-def epoch_values(record: EpochRecord) -> dict[str, Any]:
-    """What a line of ``metrics.jsonl`` holds: the record without its weights."""
-    return {
-        "epoch": record.epoch,
-        "loss": record.loss,
-        "learning_rate": record.learning_rate,
-        "seconds": record.seconds,
-        "tokens_per_second": record.tokens_per_second,
-        "score": record.score,
-        "is_best": record.is_best,
-        "dev": record.dev,
-    }
-
-
-def _write_metrics(record: EpochRecord, path: Path, *, is_first: bool) -> None:
-    """Add a line; the first replaces the file of an earlier model."""
-    line = json.dumps(epoch_values(record), ensure_ascii=False) + "\n"
-    with _writing(path):
-        if is_first:
-            temporary = path.with_name(f".{path.name}.new")
-            temporary.write_text(line, encoding="utf-8")
-            temporary.replace(path)
-        else:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(line)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Name the path when it cannot be written."""
+    progress: Progress,
+    is_stopped: Callable[[], bool],
+) -> Generator[Record, None, None]:
+    """Train, and keep in the folder what is to be kept."""
+    processes = progress.processes
+    if processes.is_main:
+        folder.begin()
+        if progress.epoch == 1 and not progress.step:
+            # From here on the folder's run is this one, even if it ends before its first checkpoint.
+            folder.save(None)
+            for events in (folder.path / TENSORBOARD).glob("events.out.tfevents.*"):
+                events.unlink()  # of an earlier run, whose curves would mix with this one's
+    interval = 60 * config.train.checkpoint_minutes or math.inf
+    saved, drawn = time.monotonic(), folder.seconds
     try:
-        yield
-    except OSError as error:
+        for record in train(preparation, config, progress):
+            if isinstance(record, EpochRecord) and processes.is_main:
+                folder.keep(record)
+                if progress.is_finished or folder.seconds - drawn >= SECONDS_BETWEEN_PICTURES:
+                    folder.draw()
+                    drawn = folder.seconds
+            is_due = time.monotonic() - saved >= interval
+            is_stopping, is_due = processes.agree(is_stopped(), is_due)
+            if is_stopping or is_due or isinstance(record, EpochRecord):
+                folder.save(progress)
+                saved = time.monotonic()
+            _log(record, processes)
+            yield record
+            if is_stopping and not progress.is_finished:
+                yield StopRecord(progress.epoch, progress.step)
+                break
+        processes.agree(False)  # nobody leaves while another still has something to say
+    finally:
+        processes.close()
+        if processes.is_main:
+            folder.draw()
+
+
+def _log(record: StepRecord | EpochRecord, processes: Processes) -> None:
+    """Give a record to TensorBoard."""
+    if isinstance(record, EpochRecord):
+        scores = {
+            f"dev/{task}/{key}": values[key]
+            for task, values in record.dev.items()
+            for key in ("f1", "accuracy")
+            if key in values
+        }
+        rates = {"train/loss": record.loss, "train/learning_rate": record.learning_rate}
+        processes.log({**rates, "train/tokens_per_second": record.tokens_per_second, **scores}, record.epoch)
+    elif record.step % STEPS_BETWEEN_EVENTS == 0:
+        done = (record.epoch - 1) * record.steps + record.step
+        processes.log({"train/loss_so_far": record.loss}, done)
+
+
+def _find_checkpoint(output: Path, resume: bool | None) -> Checkpoint | None:
+    """The checkpoint to go on from, if there is one.
+
+    Raises:
+        InputError: The folder holds an unfinished run and nothing was said of it, or a model and no
+            checkpoint to resume.
+    """
+    if resume is False:
+        return None
+    checkpoint = load_checkpoint(output)
+    if resume and checkpoint is None and holds_bundle(output):
         raise InputError(
-            f"{path}: cannot be written ({error.strerror}); free space or use another --output."
-        ) from None
+            f"{output}: holds a model, but no checkpoint to go on from; leave --resume out to train it anew."
+        )
+    if resume is None and checkpoint and not checkpoint.is_finished:
+        done = len(checkpoint.epochs)
+        raise InputError(
+            f"{output}: holds an unfinished run, {done} epoch{'s' * (done != 1)} done; go on with it with "
+            f"--resume, or begin anew with --restart."
+        )
+    return checkpoint if resume else None
 
 
-def _describe_part(part: Part, path: Path) -> dict[str, Any]:
-    return {
-        "file": path.name,
-        "sentences": len(part.sentences),
-        "tokens": sum(part.lengths),
-        "schemes": dict(part.schemes),
-        "repairs": dict(part.repairs),
-    }
-
-
-def _summarise(
-    record: EpochRecord, config: Config, data: Mapping[str, Any], seconds: float
-) -> dict[str, Any]:
-    return {
-        "epoch": record.epoch,
-        "epochs": config.train.epochs,
-        "training_seconds": seconds,
-        "loss": record.loss,
-        "score": record.score,
-        "dev": dict(record.dev),
-        "data": dict(data),
-    }
-
-
-def _make_bundle(
-    weights: Mapping[str, Any], preparation: Preparation, config: Config, metrics: Mapping[str, Any]
-) -> Bundle:
-    tokenizer = preparation.tokenizer.settings()
-    return Bundle(
-        config=config,
-        vocabulary=preparation.vocabulary,
-        tokenizer=tokenizer,
-        tensors={name: tensor.cpu().numpy() for name, tensor in weights.items()},
-        metrics=metrics,
-        card=write_card(config, preparation.vocabulary, tokenizer, metrics),
-    )
-
-
-def _require_writable(output: Path) -> None:
-    """Refuse a folder that is none, that cannot be written or made, or that holds files of something else."""
-    nearest = next(path for path in (output, *output.absolute().parents) if path.exists())
-    if not nearest.is_dir():
-        raise InputError(f"{nearest}: this is a file; name a folder with --output.")
-    with _writing(output), tempfile.TemporaryDirectory(dir=nearest, prefix=".saving-"):
-        pass  # only this tells: permissions do not show file systems that take no folders
-    present = [name for name in (*FILES, METRICS, CURVES) if (output / name).exists()]
-    if present and not holds_bundle(output):
-        raise InputError(f"{output}: holds a {present[0]} that is no model's; name another --output.")
+def _require_same(run: Mapping[str, str], earlier: Checkpoint, output: Path) -> None:
+    found = differences(run, earlier.run)
+    if found:
+        raise InputError(
+            f"{output}: the unfinished run there is another one: {'; '.join(found)}; give the same settings "
+            f"and files, or begin anew with --restart."
+        )

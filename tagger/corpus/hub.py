@@ -1,0 +1,380 @@
+"""HF ``datasets``: a folder, a file or a name on the hub is read, and a folder or a ``Dataset`` written."""
+
+from __future__ import annotations
+
+import glob
+import io
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from tagger.corpus.reading import Reading, Writing
+from tagger.corpus.records import read_record
+from tagger.corpus.rows import EXTRAS, TAGS_SUFFIX, Layout, find_layout, to_row
+from tagger.errors import Counted, InputError
+from tagger.text.sentence import Sentence
+
+_BUILDERS = {".parquet": "parquet", ".arrow": "arrow", ".json": "json", ".jsonl": "json"}
+_ADDRESS = re.compile(r"(?P<name>.+?)(?::(?P<config>[\w.-]+))?:(?P<split>\w+(?:\.\w+)*)")
+_HUB_NAME = re.compile(r"(?P<name>\w[\w.-]*(?:/\w[\w.-]*)?)(?:@(?P<revision>[^@]+))?")
+_ROWS = 1000  # read or written at once
+_TRIES = 2  # to open or read a file of the hub; datasets itself tries 20 times, for minutes
+_HUB_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a dataset is.
+
+    Attributes:
+        name: A file, a folder, or a name on the hub with or without ``@REVISION``.
+        config: Which of the hub's or the folder's configurations, None for the only one.
+        split: Which split, None for the only one.
+    """
+
+    name: str
+    config: str | None = None
+    split: str | None = None
+
+
+def parse_address(path: str | Path) -> Address:
+    """Read ``NAME``, ``NAME:SPLIT`` or ``NAME:CONFIG:SPLIT``; what exists as it is written is a name."""
+    match = _ADDRESS.fullmatch(str(path))
+    return Address(**match.groupdict()) if match and not _exists(path) else Address(str(path))
+
+
+def read_dataset(path: str | Path, reading: Reading) -> Iterator[Sentence]:
+    """Read a dataset's sentences, a row each, as a stream.
+
+    Memory is bounded, but Arrow reads up to 1 GiB of a parquet file ahead of a caller that is slower than it.
+
+    Where it is: a parquet, Arrow or JSON (lines) file; a folder that ``load_dataset`` can load or that
+    ``save_to_disk`` wrote; or a name on the hub, ``user/name`` or ``user/name@REVISION``. A split follows as
+    ``NAME:SPLIT``, a configuration and a split as ``NAME:CONFIG:SPLIT``; the split may be left out where
+    there is one only. No code of a dataset is ever run. The hub is asked for what it does not have here; with
+    ``HF_HUB_OFFLINE=1`` in the environment only what was downloaded before is used.
+
+    What its features hold:
+
+    - the tokens: ``tokens``, ``words``, ``token`` or ``form``, a list of strings;
+    - the tags of a task T: ``T``, ``T_tags``, ``T_tag`` or ``T_labels``, a list of strings or of
+      ``ClassLabel``, whose numbers become names. Other names are told by ``reading.columns``, as in
+      ``token=words,ner=my_feature``. Without tasks, every such list is a task's, named without the suffix;
+    - the text: ``text``, where the tokens stand in it in order; else it is the tokens with spaces between;
+    - documents: one begins with the first row, and where ``starts_document`` is true or, if there is no such
+      feature, where ``document_id``, ``doc_id`` or ``newdoc`` changes.
+
+    A row without tokens is passed over and told to ``reading.note``. A sentence's source is
+    ``NAME:SPLIT:ROW``, rows counted from 1.
+
+    Yields:
+        Sentences with ``tags``.
+
+    Raises:
+        InputError: If ``datasets`` is not installed; if there is no such dataset or split, or several and
+            none is named; if a feature is missing or of another kind; if a file is damaged. Through
+            ``reading.refuse``: a row with None or an empty string for a token or tag, with a number that is
+            none of the ``ClassLabel``, or with other than one tag a token; a split without sentences.
+    """
+    address = parse_address(path)
+    splits = _open(address)
+    split = address.split or next(iter(splits))
+    named = ", ".join(splits)
+    if split not in splits:
+        raise InputError(f"{address.name}: there is no split {split!r}; its splits are: {named}.")
+    if address.split is None and len(splits) > 1:
+        raise InputError(
+            f"{address.name}: there are several splits ({named}); name one, as in {address.name}:{split}."
+        )
+    yield from _read(splits[split], f"{address.name}:{split}", reading)
+
+
+def to_dataset(sentences: Iterable[Sentence], tasks: Sequence[str]) -> Any:
+    """Make a ``datasets.Dataset`` of sentences, a row each, held in memory.
+
+    Its features are ``tokens``, for each task T ``T_tags`` with the tags as ``ClassLabel`` (names in order,
+    O first), ``text`` and ``starts_document``. Only where some sentence needs them there are
+    ``token_offsets`` (in the text; else white space tells them), ``text_start``, ``text_before``,
+    ``conll_comments`` and ``conllu_extra_lines``.
+
+    Example:
+        >>> from tagger.corpus.files import read_sentences
+        >>> from tagger.corpus.hub import to_dataset
+        >>> dataset = to_dataset(read_sentences("train.conll"), ["ner"])  # doctest: +SKIP
+        >>> dataset.features["ner_tags"].feature.names  # doctest: +SKIP
+        ['O', 'B-LOC', 'B-PER', 'I-PER']
+        >>> dataset.push_to_hub("me/news")  # doctest: +SKIP
+
+    Args:
+        sentences: What becomes rows.
+        tasks: The tags that are kept; every sentence must have them.
+
+    Raises:
+        InputError: If ``datasets`` is not installed, if a sentence lacks a task's tags, or if a string holds
+            a lone surrogate, which is no text.
+    """
+    datasets, _, arrow = _import_packages()
+    with io.BytesIO() as spill:
+        features, batches = _write_twice(sentences, tasks, spill)
+        return datasets.Dataset(arrow.Table.from_batches(batches, schema=features.arrow_schema))
+
+
+def write_dataset(
+    sentences: Iterable[Sentence], folder: Path, writing: Writing, *, split: str = "train"
+) -> None:
+    """Write sentences as a folder that ``datasets.load_dataset`` loads, with the features of ``to_dataset``.
+
+    The folder gets ``data/SPLIT-00000-of-00001.parquet``; more splits can be written into it. Memory is
+    bounded: since the names of all tags are known only at the end, the rows go to a temporary file first, of
+    which nothing stays behind.
+
+    Raises:
+        InputError: As ``to_dataset``.
+    """
+    parquet = _import_packages().arrow.parquet
+    with tempfile.TemporaryFile(dir=folder) as spill:
+        features, batches = _write_twice(sentences, writing.tasks, spill)
+        target = folder / "data" / f"{split}-00000-of-00001.parquet"
+        target.parent.mkdir(exist_ok=True)
+        with parquet.ParquetWriter(target, features.arrow_schema) as file:
+            for batch in batches:
+                file.write_batch(batch)
+
+
+def _exists(path: str | Path) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # a name too long, or in a folder that may not be read
+        return False
+
+
+class _Packages(NamedTuple):
+    """The modules that come with an extra; they are loaded when a dataset is read or written."""
+
+    datasets: Any
+    hub: Any
+    arrow: Any
+
+
+def _import_packages() -> _Packages:
+    try:
+        import datasets
+        import huggingface_hub
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise InputError(
+            "HF datasets need the package datasets; install the extra `train` (see README)."
+        ) from error
+    return _Packages(datasets, huggingface_hub, pyarrow)
+
+
+def _open(address: Address) -> Mapping[str, Any]:
+    """Return the splits by name; of those on the hub nothing but their features is read yet."""
+    datasets = _import_packages().datasets
+    path = Path(address.name)
+    if not _exists(path):
+        return _open_hub(address, datasets)
+    is_saved = any((path / name).is_file() for name in ("state.json", "dataset_dict.json"))
+    if address.config and (is_saved or not path.is_dir()):
+        raise InputError(f"{path}: it has no configuration {address.config!r}; write NAME:SPLIT.")
+    failed = f"{path}: datasets cannot read it"
+    with _hushed(failed), tempfile.TemporaryDirectory() as cache:  # which gets a lock file only
+        if is_saved:
+            saved = datasets.load_from_disk(str(path))
+            return dict(saved) if isinstance(saved, dict) else {str(saved.split or "train"): saved}
+        source = str(path.resolve())  # absolute: a folder may be called as one of datasets' own builders
+        if path.is_dir():
+            return dict(datasets.load_dataset(source, address.config, streaming=True, cache_dir=cache))
+        files = glob.escape(source)
+        return dict(datasets.load_dataset(_builder(path), data_files=files, streaming=True, cache_dir=cache))
+
+
+def _builder(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    builder = _BUILDERS.get(suffixes[-1] if suffixes else "")
+    if builder is None:
+        raise InputError(
+            f"{path}: a dataset's file is one of {', '.join(_BUILDERS)}; name the file's own format, "
+            "or leave out the split."
+        )
+    return builder
+
+
+def _open_hub(address: Address, datasets: Any) -> Mapping[str, Any]:
+    match = _HUB_NAME.fullmatch(address.name)
+    if not match or Path(match["name"]).suffix in _BUILDERS:
+        raise InputError(f"{address.name}: there is no such file or folder; check the path.")
+    hub = _import_packages().hub
+    with _hushed(f"{address.name}: there is no such file or folder, and the hub gave none"):
+        if not hub.constants.HF_HUB_OFFLINE:  # load_dataset alone would try for long, and not say much
+            hub.HfApi().dataset_info(match["name"], revision=match["revision"], timeout=_HUB_TIMEOUT_SECONDS)
+        return dict(
+            datasets.load_dataset(match["name"], address.config, revision=match["revision"], streaming=True)
+        )
+
+
+@contextmanager
+def _hushed(failed: str) -> Iterator[None]:
+    """Let datasets neither write to stderr nor try for minutes; its settings are the user's again afterwards.
+
+    Raises:
+        InputError: Whatever goes wrong, as one sentence that begins with ``failed``.
+    """
+    datasets, hub, _ = _import_packages()
+    with ExitStack() as stack:
+        for logging in (datasets.logging, hub.logging):
+            stack.callback(logging.set_verbosity, logging.get_verbosity())
+            logging.set_verbosity(logging.CRITICAL)
+        for bars in (datasets, hub.utils):
+            if not bars.are_progress_bars_disabled():
+                stack.callback(bars.enable_progress_bars)
+                bars.disable_progress_bars()
+        for setting in ("STREAMING_OPEN_MAX_RETRIES", "STREAMING_READ_MAX_RETRIES"):
+            stack.callback(setattr, datasets.config, setting, getattr(datasets.config, setting))
+            setattr(datasets.config, setting, _TRIES)
+        try:
+            yield
+        except InputError:
+            raise
+        except Exception as error:  # those of pyarrow, fsspec, httpx and yaml pass through datasets
+            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+            raise InputError(f"{failed} ({reason[:400]}); check the name and what is there.") from None
+
+
+def _tables(dataset: Any, name: str) -> Iterator[Any]:
+    """The rows in batches, as Arrow tables."""
+    with closing(dataset.with_format("arrow").iter(batch_size=_ROWS)) as batches:
+        while True:
+            with _hushed(f"{name}: datasets cannot read it"):
+                table = next(batches, None)
+            if table is None:
+                return
+            yield table
+
+
+def _read(dataset: Any, name: str, reading: Reading) -> Iterator[Sentence]:
+    counted = Counted(reading.refuse)
+    is_empty = starts = True
+    last = None
+    for number, (layout, row) in enumerate(_rows(dataset, name, reading), 1):
+        where = f"{name}:{number}"
+        if layout.document:
+            document = row[layout.document]
+            starts |= document is True if layout.document == "starts_document" else document != last
+            last = document
+        try:
+            if layout.tokens is None:
+                sentences = read_record(row, replace(reading, refuse=counted), where)
+            else:
+                sentences = [replace(layout.sentence(row, where), starts_document=starts)]
+        except InputError as error:
+            counted(str(error))
+            continue
+        for sentence in sentences:
+            if sentence.tokens:
+                yield sentence
+                is_empty = starts = False
+            else:
+                reading.note(f"{where}: the row holds no token and was passed over")
+    if is_empty and not counted.count:
+        reading.refuse(f"{name}: the split holds no sentence; give one whose rows hold tokens.")
+
+
+def _rows(dataset: Any, name: str, reading: Reading) -> Iterator[tuple[Layout, Mapping[str, Any]]]:
+    layout = None
+    for table in _tables(dataset, name):
+        if layout is None:  # of JSON the first batch tells the features
+            kinds = _import_packages().datasets.Features
+            features = dataset.features or kinds.from_arrow_schema(table.schema)
+            layout = find_layout(features, name, reading)
+        for row in table.select(layout.features).to_pylist():
+            yield layout, row
+
+
+def _write_twice(
+    sentences: Iterable[Sentence], tasks: Sequence[str], spill: IO[bytes]
+) -> tuple[Any, Iterator[Any]]:
+    """Put all rows into a temporary file, then give them back as they are to be written.
+
+    Args:
+        sentences: What to write.
+        tasks: The tags to write.
+        spill: An empty file to write and read; it must stay open while the batches are used.
+
+    Returns:
+        The features, and the rows in Arrow's record batches.
+    """
+    arrow = _import_packages().arrow
+    ids: dict[str, dict[str, int]] = {task: {} for task in tasks}  # of tags, in the order of their coming
+    used: set[str] = set()
+    iterator = iter(sentences)
+    schema = _features(ids, EXTRAS).arrow_schema
+    with arrow.ipc.new_stream(spill, schema) as stream:
+        while batch := list(islice(iterator, _ROWS)):
+            rows = [to_row(sentence, tasks) for sentence in batch]
+            used.update(*rows)
+            for task, known in ids.items():
+                for row in rows:
+                    row[task + TAGS_SUFFIX] = [
+                        known.setdefault(tag, len(known)) for tag in row[task + TAGS_SUFFIX]
+                    ]
+            stream.write_batch(_record_batch(rows, batch, schema))
+    spill.seek(0)
+    labels = {task: sorted(known, key=lambda tag: (tag != "O", tag)) for task, known in ids.items()}
+    features = _features(labels, [extra for extra in EXTRAS if extra in used])
+    orders = {
+        task + TAGS_SUFFIX: arrow.array([labels[task].index(tag) for tag in known], arrow.int64())
+        for task, known in ids.items()
+    }
+    return features, _relabelled(spill, features, orders)
+
+
+def _relabelled(spill: IO[bytes], features: Any, orders: Mapping[str, Any]) -> Iterator[Any]:
+    """The rows of the file with the features' numbers for tags: ``orders[feature][number in the file]``."""
+    arrow = _import_packages().arrow
+    for batch in arrow.ipc.open_stream(spill):
+        columns = [batch.column(feature) for feature in features]
+        for place, feature in enumerate(features):
+            if feature in orders:
+                numbers = orders[feature].take(columns[place].values)
+                columns[place] = arrow.ListArray.from_arrays(columns[place].offsets, numbers)
+        yield arrow.RecordBatch.from_arrays(columns, schema=features.arrow_schema)
+
+
+def _record_batch(rows: list[dict[str, Any]], sentences: Sequence[Sentence], schema: Any) -> Any:
+    try:
+        return _import_packages().arrow.RecordBatch.from_pylist(rows, schema=schema)
+    except UnicodeEncodeError as error:
+        wrong = error.object[error.start]
+        where = next((sentence.source for sentence in sentences if wrong in sentence.text), "")
+        raise InputError(
+            f"{where or 'a sentence'}: the character {wrong!r} is half of a surrogate pair and no text; "
+            "replace it."
+        ) from None
+
+
+def _features(labels: Mapping[str, Iterable[str]], extras: Iterable[str]) -> Any:
+    datasets = _import_packages().datasets
+    number, string = datasets.Value("int32"), datasets.Value("string")
+    kinds = {
+        "text": string,
+        "token_offsets": datasets.List(datasets.List(number)),
+        "text_start": datasets.Value("int64"),
+        "text_before": string,
+        "starts_document": datasets.Value("bool"),
+        "conll_comments": datasets.List(string),
+        "conllu_extra_lines": datasets.List({"place": number, "line": string}),
+    }
+    tags = {
+        task + TAGS_SUFFIX: datasets.List(datasets.ClassLabel(names=list(names)))
+        for task, names in labels.items()
+    }
+    return datasets.Features(
+        {"tokens": datasets.List(string), **tags} | {name: kinds[name] for name in extras}
+    )

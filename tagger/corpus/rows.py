@@ -1,0 +1,240 @@
+"""How the rows of a table hold sentences: which of its features is what, and both ways between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tagger.corpus.alignment import locate
+from tagger.corpus.columns import TOKEN, parse_features
+from tagger.corpus.reading import Reading
+from tagger.corpus.records import SPAN_LISTS
+from tagger.errors import InputError
+from tagger.text.sentence import Sentence, from_tokens
+
+TAGS_SUFFIX = "_tags"
+EXTRAS: Mapping[str, object] = {
+    "text": "string",
+    "token_offsets": [["int"]],
+    "text_start": "int",
+    "text_before": "string",
+    "starts_document": "bool",
+    "conll_comments": ["string"],
+    "conllu_extra_lines": [{"place": "int", "line": "string"}],
+}
+"""What a row holds besides tokens and tags, where a sentence has it, each with its kind."""
+_TOKEN_FEATURES = ("tokens", "words", "token", "form")
+_TAG_SUFFIXES = (TAGS_SUFFIX, "_tag", "_labels")
+_DOCUMENT_FEATURES = ("starts_document", "document_id", "doc_id", "newdoc")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which features hold what.
+
+    Attributes:
+        tokens: The feature of the tokens; None where rows are records of running text and spans.
+        tags: The feature of each task.
+        labels: The names of a task's ``ClassLabel``, for tasks that have one.
+        document: The feature that changes between documents, None if there is none.
+        extras: The features besides, of ``EXTRAS``.
+    """
+
+    tokens: str | None
+    tags: Mapping[str, str]
+    labels: Mapping[str, Sequence[str]]
+    document: str | None
+    extras: Sequence[str]
+
+    @property
+    def features(self) -> list[str]:
+        """All that is read of a row."""
+        named = [feature for feature in (self.tokens, self.document) if feature]
+        return list(dict.fromkeys([*named, *self.tags.values(), *self.extras]))
+
+    def sentence(self, row: Mapping[str, Any], where: str) -> Sentence:
+        """Make a sentence of a row that holds tokens.
+
+        Raises:
+            InputError: If something in it is missing, or there is other than one tag a token.
+        """
+        assert self.tokens is not None
+        tokens = _strings(row[self.tokens], f"{where}: a {TOKEN}")
+        tags = {}
+        for task, feature in self.tags.items():
+            values = row[feature]
+            if task in self.labels and values is not None:
+                values = [_label(value, self.labels[task], f"{where}: {feature}") for value in values]
+            tags[task] = _strings(values, f"{where}: a tag of {feature}")
+            if len(tags[task]) != len(tokens):
+                raise InputError(
+                    f"{where}: there are {len(tokens)} tokens but {len(tags[task])} tags in {feature}; "
+                    "correct the row, or name the features of tags, as in ner=ner_tags."
+                )
+        sentence = replace(_place(tokens, row, where), tags=tags, source=where)
+        return replace(
+            sentence,
+            text_before=row.get("text_before") or "",
+            comments=tuple(row.get("conll_comments") or ()),
+            extra_lines=tuple(
+                (extra["place"], extra["line"]) for extra in row.get("conllu_extra_lines") or ()
+            ),
+        )
+
+
+def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Layout:
+    """Find the features to read.
+
+    Raises:
+        InputError: One is missing or is no list of strings or ``ClassLabel``.
+    """
+    said = parse_features(reading.columns) if reading.columns else {}
+    lists = [feature for feature, kind in features.items() if _is_tags(kind)]
+    tokens = said.pop(TOKEN, None) or _first(_TOKEN_FEATURES, features)
+    if tokens is None and not said and "text" in features:
+        spans = [feature for feature in SPAN_LISTS if feature in features]
+        if not spans:
+            raise InputError(
+                f"{name}: the rows hold running text, but no tokens and no spans; give a dataset with a "
+                "feature of tokens."
+            )
+        return Layout(tokens=None, tags={}, labels={}, document=None, extras=("text", *spans))
+    if tokens not in lists or _names(features[tokens]):
+        known = ", ".join(lists) or "none"
+        raise InputError(
+            f"{name}: there is no feature {tokens or _TOKEN_FEATURES[0]!r} with the tokens as a list of "
+            f"strings; the lists are: {known}. Name it, as in token=words."
+        )
+    lists.remove(tokens)
+    tags = {task: feature or _first(_candidates(task), features) for task, feature in said.items()}
+    tags |= {task: _first(_candidates(task), features) for task in reading.tasks if task not in tags}
+    if not tags:
+        shorter = {feature: _without_suffix(feature) for feature in lists if feature != "conll_comments"}
+        tags = {
+            feature if task in features or list(shorter.values()).count(task) > 1 else task: feature
+            for feature, task in shorter.items()
+        }
+    found = {task: _check(task, feature, features, name) for task, feature in tags.items()}
+    return Layout(
+        tokens=tokens,
+        tags=found,
+        labels={task: names for task, feature in found.items() if (names := _names(features[feature]))},
+        document=_first(_DOCUMENT_FEATURES, features),
+        extras=[name for name, kind in EXTRAS.items() if name in features and _kind(features[name]) == kind],
+    )
+
+
+def to_row(sentence: Sentence, tasks: Iterable[str]) -> dict[str, Any]:
+    """Return the values of a sentence's row by feature; the rarer ones only where they say anything.
+
+    Raises:
+        InputError: If the sentence lacks the tags of a task.
+    """
+    row: dict[str, Any] = {
+        "tokens": sentence.tokens,
+        "text": sentence.text,
+        "starts_document": sentence.starts_document,
+    }
+    for task in tasks:
+        if task not in sentence.tags:
+            where = f"{sentence.source}: " if sentence.source else ""
+            raise InputError(
+                f"{where}the sentence has no tags for {task}; leave it out, or write the others' tasks only."
+            )
+        row[task + TAGS_SUFFIX] = sentence.tags[task]
+    start = sentence.text_start
+    offsets = [(first - start, end - start) for first, end in sentence.offsets]
+    values = {
+        "token_offsets": offsets if locate(sentence.tokens, sentence.text) != offsets else None,
+        "text_start": start,
+        "text_before": sentence.text_before,
+        "conll_comments": sentence.comments,
+        "conllu_extra_lines": [{"place": place, "line": line} for place, line in sentence.extra_lines],
+    }
+    return row | {feature: value for feature, value in values.items() if value}
+
+
+def _check(task: str, feature: str | None, features: Mapping[str, Any], name: str) -> str:
+    if feature is None or feature not in features:
+        lists = ", ".join(known for known, kind in features.items() if _is_tags(kind))
+        raise InputError(
+            f"{name}: there is no feature {feature or task!r} with the tags of {task}; the lists are: "
+            f"{lists}. Name it, as in {task}=FEATURE."
+        )
+    if not _is_tags(features[feature]):
+        raise InputError(
+            f"{name}: the feature {feature!r} is no list of strings or ClassLabel but {features[feature]}; "
+            "name another for the tags, or cast plain numbers to "
+            "datasets.List(datasets.ClassLabel(names=...)), so that they have names."
+        )
+    return feature
+
+
+def _first(names: Iterable[str], features: Mapping[str, Any]) -> str | None:
+    return next((name for name in names if name in features), None)
+
+
+def _candidates(task: str) -> list[str]:
+    return [task, *(task + suffix for suffix in _TAG_SUFFIXES)]
+
+
+def _without_suffix(feature: str) -> str:
+    return next((feature.removesuffix(end) for end in _TAG_SUFFIXES if feature.endswith(end)), feature)
+
+
+def _kind(feature: Any) -> object:
+    """The kind of a feature as ``EXTRAS`` tells it, without widths."""
+    if isinstance(feature, dict):
+        return {name: _kind(inner) for name, inner in feature.items()}
+    if hasattr(feature, "feature"):
+        return [_kind(feature.feature)]
+    return str(getattr(feature, "dtype", "")).removeprefix("large_").rstrip("0123456789")
+
+
+def _is_tags(kind: Any) -> bool:
+    """Whether a feature is a list of strings or ``ClassLabel`` (or of nothing yet: all lists are empty)."""
+    of = getattr(kind, "feature", None)
+    return hasattr(of, "names") or getattr(of, "dtype", "") in ("string", "large_string", "null")
+
+
+def _names(kind: Any) -> Sequence[str] | None:
+    return getattr(kind.feature, "names", None)
+
+
+def _label(number: int | None, names: Sequence[str], where: str) -> str | None:
+    if number is None:
+        return None
+    if not 0 <= number < len(names):
+        raise InputError(
+            f"{where} holds the number {number}, which is none of its {len(names)} labels; leave such rows "
+            "out, or cut them to the tokens that have one."
+        )
+    return names[number]
+
+
+def _strings(values: Sequence[str | None] | None, what: str) -> tuple[str, ...]:
+    if values is None or not all(values):
+        raise InputError(f"{what} is missing or empty; fill it in or leave the row out.")
+    return tuple(value for value in values if value)
+
+
+def _place(tokens: tuple[str, ...], row: Mapping[str, Any], where: str) -> Sentence:
+    """Make a sentence with its text and offsets, where the row tells them."""
+    sentence = from_tokens(tokens)
+    text, given = row.get("text"), row.get("token_offsets")
+    text = sentence.text if text is None else text
+    offsets = locate(tokens, text) if given is None else given
+    if offsets is None:
+        return sentence
+    if len(offsets) != len(tokens) or not all(_is_range(pair, len(text)) for pair in offsets):
+        raise InputError(f"{where}: the token_offsets do not fit the tokens and the text; correct the row.")
+    start = row.get("text_start") or 0
+    return Sentence(tokens, tuple((first + start, end + start) for first, end in offsets), text, start)
+
+
+def _is_range(pair: Sequence[int | None] | None, length: int) -> bool:
+    match pair:
+        case (int(start), int(end)):
+            return 0 <= start <= end <= length
+    return False

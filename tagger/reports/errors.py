@@ -1,0 +1,345 @@
+"""One HTML page of everything that a model got wrong on a file, with filters; it needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from tagger.evaluation.confusion import NO_SPAN, SPAN_KINDS, TAG_KINDS, Kind, Outcome
+from tagger.evaluation.mistakes import Mistake, group_mistakes, words_around
+from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head
+from tagger.runtime.evaluation import Analysis, TaskAnalysis
+from tagger.storage import replace_file
+from tagger.text.sentence import Sentence
+
+FREQUENT = 20  # groups of errors that are listed
+EXAMPLES = 3  # sentences that each of them names
+AROUND = 40  # tokens that are shown before and after an error
+MANY = 12  # labels from which on the matrix is written small
+
+KINDS: tuple[Kind, ...] = tuple(kind for kind in (*SPAN_KINDS, *TAG_KINDS) if kind != "right")
+Side = Literal["gold", "predicted"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One task on the page.
+
+    Attributes:
+        place: Its place among the tasks, from which its anchors are made.
+        name: Its name.
+        analysis: Where the model errs in it.
+        scores: Its scores.
+        numbers: For each of its labels, and None for no span, the number that stands for it in filters.
+    """
+
+    place: int
+    name: str
+    analysis: TaskAnalysis
+    scores: Mapping[str, Any]
+    numbers: Mapping[str | None, int]
+
+    def anchor(self, sentence: int) -> str:
+        return f"t{self.place}-s{sentence + 1}"
+
+    def pair(self, labels: tuple[str | None, str | None]) -> str:
+        return f"{self.numbers[labels[0]]}.{self.numbers[labels[1]]}"
+
+
+def write_errors(analysis: Analysis, path: Path, *, model: str, file: str) -> None:
+    """Write the page.
+
+    Args:
+        analysis: What the model made of the file.
+        path: Where the page goes; an earlier file is replaced at once.
+        model: The model's name, for the title.
+        file: The corpus file's name, for the title.
+
+    Raises:
+        InputError: The page cannot be written.
+    """
+    with replace_file(path) as place, place.open("w", encoding="utf-8", newline="") as page:
+        page.writelines(errors_page(analysis, model=model, file=file))
+
+
+def errors_page(analysis: Analysis, *, model: str, file: str) -> Iterator[str]:
+    """The page, piece by piece; see ``write_errors``."""
+    room = files("tagger.reports")
+    style, script = (room.joinpath(f"errors.{end}").read_text(encoding="utf-8") for end in ("css", "js"))
+    tasks = list(_number_tasks(analysis))
+    hues = {
+        task.name: label_hues(label for label in task.numbers if label is not None)
+        for task in tasks
+        if task.analysis.has_spans
+    }
+    rules = hue_rules(hue for own in hues.values() for hue in own.values())
+    # Whatever slipped through the escaping could neither run nor fetch anything.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+    yield page_head(f"Errors of {model} on {file}", style=style + rules, meta=meta, language="en")
+    yield (
+        f"<h1>Errors of <bdi>{escape(model)}</bdi> on <bdi>{escape(file)}</bdi></h1>\n"
+        f'<p class="quiet">{analysis.result["sentences"]:,} sentences, '
+        f"{analysis.result['tokens']:,} tokens</p>\n"
+    )
+    for task in tasks:
+        yield from _summary(task, analysis.sentences)
+    yield '<h2 id="sentences">Sentences with errors</h2>\n'
+    yield from _filters(tasks)
+    yield (
+        '<p class="quiet">Outlined is what is wrong. <u>Dotted</u> are words that train lacks. '
+        "Gold is what the file says, predicted what the model says.</p>\n"
+    )
+    for task in tasks:
+        yield from _articles(task, analysis, hues.get(task.name, {}))
+    yield f"<script>{script}</script>\n{PAGE_END}"
+
+
+def _number_tasks(analysis: Analysis) -> Iterator[_Task]:
+    numbered = 0
+    for place, (name, task) in enumerate(analysis.tasks.items()):
+        labels = [*task.confusion["by_label"], *[None] * task.has_spans]
+        numbers = {label: number for number, label in enumerate(labels, start=numbered)}
+        numbered += len(labels)
+        yield _Task(place, name, task, analysis.result["tasks"][name], numbers)
+
+
+def _summary(task: _Task, sentences: Sequence[Sentence]) -> Iterator[str]:
+    """Scores, tables and the most frequent errors of one task."""
+    yield f'<section>\n<h2><bdi>{escape(task.name)}</bdi></h2>\n<dl class="scores">\n'
+    for name, value in _headline(task.scores):
+        yield f"<div><dt>{name}</dt><dd>{value}</dd></div>\n"
+    yield "</dl>\n"
+    if task.analysis.has_spans:
+        yield "<h3>Borders against types</h3>\n"
+        yield from _borders_table(task)
+    yield "<h3>Gold (rows) against predicted (columns)</h3>\n"
+    yield from _matrix_table(task)
+    if task.analysis.has_spans:
+        yield '<p class="quiet">Spans of the right type with wrong borders stand on the diagonal.</p>\n'
+    groups = group_mistakes(task.analysis.mistakes)[:FREQUENT]
+    if groups:
+        yield '<h3>Most frequent errors</h3>\n<ol class="frequent">\n'
+        for group in groups:
+            yield _frequent_item(task, group, sentences)
+        yield "</ol>\n"
+    yield "</section>\n"
+
+
+def _headline(scores: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "f1" not in scores:
+        yield "accuracy", f"{scores['accuracy']:.4f}"
+        for part in ("seen", "unseen"):
+            yield f"on words {part} in train", f"{scores[part]['accuracy']:.4f}"
+        yield "tokens", f"{scores['support']:,}"
+        return
+    for key, name in (("f1", "F1 (conlleval mode)"), ("precision", "precision"), ("recall", "recall")):
+        yield name, f"{scores[key]:.4f}"
+    yield f"F1, strict mode ({escape(scores['strict']['scheme'])})", f"{scores['strict']['f1']:.4f}"
+    yield "F1, words seen in train", f"{scores['seen']['f1']:.4f}"
+    yield "F1, with an unseen word", f"{scores['unseen']['f1']:.4f}"
+    yield "gold spans", f"{scores['support']:,}"
+
+
+def _borders_table(task: _Task) -> Iterator[str]:
+    yield _scroll_box(f"What became of the spans of {task.name}")
+    yield (
+        '<table>\n<thead><tr><td rowspan="2"></td><th colspan="2" scope="colgroup">borders right</th>'
+        '<th colspan="2" scope="colgroup">borders wrong</th><th rowspan="2" scope="col">missed</th>'
+        '<th rowspan="2" scope="col">spurious</th></tr>\n<tr>'
+        + '<th scope="col">type right</th><th scope="col">type wrong</th>' * 2
+        + "</tr></thead>\n<tbody>\n"
+    )
+    confusion = task.analysis.confusion
+    for label, counts in confusion["by_label"].items():
+        yield _counts_row(label, counts)
+    yield _counts_row("all", confusion["kinds"], kind=' class="total"')
+    yield "</tbody>\n</table>\n</div>\n"
+
+
+def _counts_row(name: str, counts: Mapping[Kind, int], *, kind: str = "") -> str:
+    cells = "".join(f"<td>{count:,}</td>" for count in counts.values())
+    return f'<tr{kind}><th scope="row">{escape(name)}</th>{cells}</tr>\n'
+
+
+def _matrix_table(task: _Task) -> Iterator[str]:
+    """The matrix as a table; a cell's shade is its share of the row, and its number leads to the errors."""
+    confusion = task.analysis.confusion
+    names, labels = confusion["names"], list(task.numbers)
+    size = "matrix many" if len(names) > MANY else "matrix"
+    yield _scroll_box(f"Confusion matrix of {task.name}")
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    yield f'<table class="{size}">\n<thead><tr><th scope="col">gold</th>{head}</tr></thead>\n<tbody>\n'
+    for row, (name, counts) in enumerate(zip(names, confusion["matrix"], strict=True)):
+        cells = "".join(
+            _cell(task, (labels[row], labels[column]), count, sum(counts), f"{name} → {names[column]}")
+            for column, count in enumerate(counts)
+        )
+        yield f'<tr><th scope="row" title="{escape(name)}">{escape(name)}</th>{cells}</tr>\n'
+    yield "</tbody>\n</table>\n</div>\n"
+
+
+def _cell(task: _Task, labels: tuple[str | None, str | None], count: int, total: int, title: str) -> str:
+    if not count:
+        return "<td></td>"
+    share = max(1, round(100 * count / total))
+    if labels[0] == labels[1]:
+        return f'<td class="right" style="--s:{share}"><span>{count:,}</span></td>'
+    return (
+        f'<td class="wrong" style="--s:{share}" title="{escape(title)}">'
+        f'<a href="#sentences" data-pair="{task.pair(labels)}">{count:,}</a></td>'
+    )
+
+
+def _scroll_box(label: str) -> str:
+    return f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(label)}">\n'
+
+
+def _frequent_item(task: _Task, group: Sequence[Mistake], sentences: Sequence[Sentence]) -> str:
+    first = group[0]
+    outcome, sentence = first.outcome, sentences[first.sentence]
+    before, middle, after = words_around(sentence.tokens, outcome.start, outcome.end, width=110)
+    links = ", ".join(
+        f'<a href="#{task.anchor(number)}">{_place(sentences, number)}</a>'
+        for number in list(dict.fromkeys(one.sentence for one in group))[:EXAMPLES]
+    )
+    return (
+        f'<li><b>{len(group):,} ×</b> <mark lang="">{escape(first.text)}</mark> {_taken(outcome)} '
+        f'<q lang="" dir="auto">{escape(before)} <mark>{escape(middle)}</mark> {escape(after)}</q>'
+        f"<small>{links}</small></li>\n"
+    )
+
+
+def _filters(tasks: Sequence[_Task]) -> Iterator[str]:
+    """The form; it is shown when its script runs."""
+    counts = Counter(mistake.outcome.kind for task in tasks for mistake in task.analysis.mistakes)
+    yield '<form id="filters" hidden>\n<fieldset><legend>Kind</legend>\n'
+    for number, kind in enumerate(KINDS):
+        if counts[kind]:
+            yield (
+                f'<label><input type="checkbox" name="kind" value="{number}" checked> {kind} '
+                f'<span class="quiet" data-kind="{number}">{counts[kind]:,}</span></label>\n'
+            )
+    yield "</fieldset>\n<p>\n"
+    if len(tasks) > 1:
+        options = "".join(f'<option value="{task.place}">{escape(task.name)}</option>' for task in tasks)
+        yield f'<label>Task <select name="task"><option value="">all</option>{options}</select></label>\n'
+    for side in ("gold", "predicted"):
+        groups = "".join(
+            f'<optgroup label="{escape(task.name)}">'
+            + "".join(
+                f'<option value="{number}">{escape(NO_SPAN if label is None else label)}</option>'
+                for label, number in task.numbers.items()
+            )
+            + "</optgroup>"
+            for task in tasks
+        )
+        title = side.capitalize()
+        yield f'<label>{title} <select name="{side}"><option value="">all</option>{groups}</select></label>\n'
+    yield '<label>Text <input type="search" name="text" size="16" autocomplete="off"></label>\n'
+    yield '<button type="reset">Show all</button>\n</p>\n'
+    yield '<p><output id="shown" aria-live="polite"></output></p>\n</form>\n'
+
+
+def _articles(task: _Task, analysis: Analysis, hues: Mapping[str, int]) -> Iterator[str]:
+    """The sentences with errors in one task, gold beside predicted."""
+    for number, (sentence, outcomes) in enumerate(
+        zip(analysis.sentences, task.analysis.outcomes, strict=True)
+    ):
+        wrong = [outcome for outcome in outcomes if outcome.kind != "right"]
+        if not wrong:
+            continue
+        near = _mark_near(len(sentence), wrong)
+        chips = "".join(
+            f'<li data-error="{KINDS.index(one.kind)}.{task.pair(one.labels)}">{_taken(one)}</li>'
+            for one in wrong
+        )
+        yield (
+            f'<article id="{task.anchor(number)}" data-task="{task.place}" '
+            f'data-text="{escape(sentence.text)}">\n'
+            f"<header><code>{_place(analysis.sentences, number)}</code> "
+            f'<small>{escape(task.name)}</small>\n<ul>{chips}</ul></header>\n<div class="sides">\n'
+        )
+        for side in ("gold", "predicted"):
+            words = "".join(_side(sentence, outcomes, side, near, analysis.seen[number], hues))
+            yield f'<div><h3>{side}</h3><p class="{side}" lang="" dir="auto">{words}</p></div>\n'
+        yield "</div>\n</article>\n"
+
+
+def _taken(outcome: Outcome) -> str:
+    """The kind of an error and its labels."""
+    gold, predicted = (None if label is None else f"<bdi>{escape(label)}</bdi>" for label in outcome.labels)
+    labels = gold if gold == predicted else " → ".join(filter(None, (gold, predicted)))
+    return f"<b>{labels}</b> {outcome.kind}"
+
+
+def _place(sentences: Sequence[Sentence], number: int) -> str:
+    return escape(sentences[number].source or f"sentence {number + 1}")
+
+
+def _mark_near(length: int, outcomes: Iterable[Outcome]) -> list[bool]:
+    """For each token whether it stands near one of these."""
+    near = [False] * length
+    for outcome in outcomes:
+        first, stop = max(0, outcome.start - AROUND), min(length, outcome.end + AROUND)
+        near[first:stop] = [True] * (stop - first)
+    return near
+
+
+def _side(
+    sentence: Sentence,
+    outcomes: Iterable[Outcome],
+    side: Side,
+    near: Sequence[bool],
+    seen: Sequence[bool],
+    hues: Mapping[str, int],
+) -> Iterator[str]:
+    """One side's tagging of a sentence, without the words that are far from every error."""
+    starts = {span.start: (span, one) for one in outcomes if (span := getattr(one, side))}
+    place, is_cut = 0, False
+    while place < len(sentence):
+        span, outcome = starts.get(place, (None, None))
+        stop = span.end if span else place + 1
+        if any(near[place:stop]):
+            words = _words(sentence, place, stop, seen)
+            yield _space(sentence, place)
+            yield _mark(words, span.label, outcome, hues) if span and outcome else words
+            is_cut = False
+        elif not is_cut:
+            yield ' <span class="gap">[…]</span> '
+            is_cut = True
+        place = stop
+
+
+def _words(sentence: Sentence, start: int, stop: int, seen: Sequence[bool]) -> str:
+    """Tokens with the white space between them, those that train lacks underlined."""
+    parts = []
+    for place in range(start, stop):
+        token = escape(sentence.tokens[place])
+        parts.append(_space(sentence, place) if place > start else "")
+        parts.append(token if seen[place] else f"<u>{token}</u>")
+    return "".join(parts)
+
+
+def _space(sentence: Sentence, place: int) -> str:
+    """What separates a token from the one before it: a space or nothing."""
+    is_apart = place > 0 and sentence.offsets[place - 1][1] < sentence.offsets[place][0]
+    return " " if is_apart else ""
+
+
+def _mark(words: str, label: str, outcome: Outcome, hues: Mapping[str, int]) -> str:
+    is_right = outcome.kind == "right"
+    if not hues:  # a task without spans
+        ruby = f"<ruby>{words}<rt>{escape(label)}</rt></ruby>"
+        return ruby if is_right else f'<mark class="tag bad">{ruby}</mark>'
+    if is_right:
+        return f'<mark class="h{hues[label]}">{words}<b>{escape(label)}</b></mark>'
+    name = f"<b>{escape(label)}</b><i>{outcome.kind}</i>"
+    return f'<mark class="h{hues[label]} bad">{words}{name}</mark>'

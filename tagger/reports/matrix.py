@@ -1,0 +1,106 @@
+"""Confusion matrices as a picture."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tagger.evaluation.confusion import Confusion
+from tagger.storage import replace_file
+
+POINTS_PER_INCH = 72
+DIGIT_WIDTH = 0.62  # of a digit, in font sizes
+MOST_CHARACTERS = 24  # of a label; longer ones are cut
+LABEL_POINTS = 9  # the font size of labels
+
+
+def draw_matrices(confusions: Mapping[str, Confusion], path: Path) -> None:
+    """Draw the confusion matrix of each task into a file; an earlier one is replaced at once.
+
+    Args:
+        confusions: For each task its confusion; not empty.
+        path: Where the picture goes, a file that ends in ``.svg`` or ``.png``.
+
+    Raises:
+        InputError: The picture cannot be written.
+    """
+    figure = matrix_figure(confusions)
+    file_format = path.suffix[1:].lower()
+    metadata = {"Date": None} if file_format == "svg" else None
+    with replace_file(path) as place, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
+        figure.savefig(place, format=file_format, metadata=metadata, dpi=150)
+
+
+def matrix_figure(confusions: Mapping[str, Confusion]) -> Figure:
+    """The confusion matrix of each task, one below the other.
+
+    A cell's shade is its share of the gold labels of its row, in blue where the label is right and in orange
+    where it is wrong, which stay apart for colour-blind eyes.
+    """
+    sizes = [max(2.0, _cell_size(one) * len(one["names"])) for one in confusions.values()]  # inches
+    # A Figure of its own, without pyplot, leaves matplotlib's global state alone.
+    longest = max(len(_printable(name)) for one in confusions.values() for name in ("", *one["names"]))
+    margin = 1 + longest * LABEL_POINTS * DIGIT_WIDTH / POINTS_PER_INCH
+    height = sum(sizes) + margin * len(sizes)
+    figure = Figure(figsize=(max(sizes) + margin, height), layout="constrained")
+    panels = figure.subplots(len(sizes), 1, squeeze=False, height_ratios=sizes)[:, 0]
+    for panel, (task, confusion) in zip(panels, confusions.items(), strict=True):
+        _draw(panel, task, confusion)
+    return figure
+
+
+def _draw(panel: Axes, task: str, confusion: Confusion) -> None:
+    names = [_printable(name) for name in confusion["names"]]
+    counts = np.array(confusion["matrix"], np.float64).reshape(len(names), len(names))  # (gold, predicted)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = _cell_size(confusion)
+    font = min(10.0, 0.92 * size * POINTS_PER_INCH / DIGIT_WIDTH / _digits(confusion))
+    if names:
+        is_right = np.eye(len(names), dtype=bool)[..., None]  # (gold, predicted, 1)
+        colours = np.where(is_right, colormaps["Blues"](shares), colormaps["Oranges"](shares))
+        panel.imshow(np.where(counts[..., None] > 0, colours, 1.0))
+    for row, column in np.argwhere(counts):
+        colour = "white" if shares[row, column] > 0.6 else "black"
+        number = f"{int(counts[row, column])}"
+        panel.text(column, row, number, ha="center", va="center", color=colour, fontsize=font)
+    _name_axis(panel, names)
+    panel.set_title(_printable(task), parse_math=False)
+    panel.set_xlabel("predicted")
+    panel.set_ylabel("gold")
+
+
+def _name_axis(panel: Axes, names: Sequence[str]) -> None:
+    places = range(len(names))
+    # A label such as $a$ is no formula.
+    panel.set_xticks(places, names, rotation=90, fontsize=LABEL_POINTS, parse_math=False)
+    panel.set_yticks(places, names, fontsize=LABEL_POINTS, parse_math=False)
+    panel.tick_params(length=0)
+    panel.set_xticks([place - 0.5 for place in places], minor=True)
+    panel.set_yticks([place - 0.5 for place in places], minor=True)
+    panel.grid(which="minor", color="0.85", linewidth=0.5)
+    panel.tick_params(which="minor", length=0)
+
+
+def _cell_size(confusion: Confusion) -> float:
+    """Inches of a cell's side; many labels get small cells, but never too small for their numbers."""
+    wanted = 0.6 if len(confusion["names"]) <= 8 else 0.3
+    smallest = 6.5 * DIGIT_WIDTH * _digits(confusion) / POINTS_PER_INCH + 0.04  # for a font of 6.5 points
+    return max(wanted, smallest)
+
+
+def _digits(confusion: Confusion) -> int:
+    """Digits of the largest number."""
+    return len(str(max((count for row in confusion["matrix"] for count in row), default=0)))
+
+
+def _printable(text: str) -> str:
+    """A label, cut if it is long, without characters that XML cannot hold or that turn others round."""
+    short = text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
+    return "".join(character if character.isprintable() else "\ufffd" for character in short)

@@ -1,0 +1,68 @@
+"""What all HTML pages share: head, style, escaped text, the colours of labels."""
+
+from __future__ import annotations
+
+import html
+import zlib
+from collections.abc import Iterable
+
+HUES = tuple(range(0, 360, 30))  # degrees of the colour circle
+HUE_SEED = 1030  # with it the labels of the usual corpora (PER, LOC, ...; NP, VP, ...) get hues far apart
+PAGE_END = "</body>\n</html>\n"
+
+_STYLE = """\
+:root{color-scheme:light dark;--page:#fff;--ink:#1b1b1b;--quiet:#5c5c5c;--sat:85%;--light:86%;--edge:62%}
+@media(prefers-color-scheme:dark){
+:root{--page:#15171a;--ink:#e8e8e8;--quiet:#a5a5a5;--sat:45%;--light:27%;--edge:48%}}
+body{background:var(--page);color:var(--ink);font:1.05rem/1.75 system-ui,sans-serif;
+max-width:48rem;margin:0 auto;padding:1rem}
+mark{color:inherit;background:hsl(var(--h) var(--sat) var(--light));
+border-bottom:2px solid hsl(var(--h) var(--sat) var(--edge));border-radius:.25em;padding:.08em .25em;
+-webkit-box-decoration-break:clone;box-decoration-break:clone}
+mark b,rt{unicode-bidi:isolate}
+mark b{font-size:.68em;letter-spacing:.03em;margin-left:.4em;user-select:none;-webkit-user-select:none}
+rt{font-size:.6em;color:var(--quiet);user-select:none;-webkit-user-select:none}
+ruby{margin-right:.15em}
+"""
+
+
+def escape(text: str) -> str:
+    r"""Text that is only text, in elements and in quoted attributes.
+
+    What no page can hold is shown another way: NUL as U+FFFD, lone surrogates as ``\ud800``.
+    """
+    text = html.escape(text).encode(errors="backslashreplace").decode()
+    # HTML's parsers turn a carriage return into a line feed.
+    return text.replace("\0", "\ufffd").replace("\r", "&#13;")
+
+
+def page_head(title: str, *, style: str = "", meta: str = "", language: str = "") -> str:
+    """The page up to where its body begins; it follows the reader's choice of light or dark.
+
+    Args:
+        title: The page's title, not escaped yet.
+        style: Rules in CSS that come after those of all pages.
+        meta: More elements of the head.
+        language: The page's language as a BCP 47 tag; "" says that it is unknown.
+    """
+    return (
+        f'<!DOCTYPE html>\n<html lang="{escape(language)}">\n<head>\n<meta charset="utf-8">\n{meta}'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{_STYLE}{style}</style>\n</head>\n<body>\n"
+    )
+
+
+def label_hues(labels: Iterable[str]) -> dict[str, int]:
+    """For each label a hue in degrees, by a hash of its name; of two with one hue the later moves on."""
+    hues: dict[str, int] = {}
+    for label in sorted(set(labels)):
+        place = zlib.crc32(label.encode("utf-8", "surrogatepass"), HUE_SEED) % len(HUES)
+        free = (HUES[(place + step) % len(HUES)] for step in range(len(HUES)))
+        hues[label] = next((hue for hue in free if hue not in hues.values()), HUES[place])
+    return hues
+
+
+def hue_rules(hues: Iterable[int]) -> str:
+    """The CSS classes ``h0``, ``h30``, ... of these hues."""
+    return "".join(f".h{hue}{{--h:{hue}}}" for hue in sorted(set(hues))) + "\n"

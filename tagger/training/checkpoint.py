@@ -1,0 +1,142 @@
+"""The file from which a run that was broken off goes on: how far it is, and of which run it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from tagger.config import Config
+from tagger.errors import InputError
+from tagger.features.vectors import Vectors
+from tagger.storage import write_whole
+from tagger.training.preparation import Part, Preparation
+from tagger.training.progress import Snapshot
+
+CHECKPOINT = "checkpoint.safetensors"
+FORMAT = "tagger checkpoint 1"
+# Options that say how a run is watched, not what comes out of it.
+_WITHOUT_EFFECT = ("checkpoint_minutes", "tensorboard")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A run at one moment.
+
+    Attributes:
+        run: What decides the run's outcome (see ``describe_run``).
+        epochs: A line of ``metrics.jsonl`` for each epoch that is done.
+        snapshot: Where to go on; None at the beginning and at the end, when there is nothing to keep.
+        is_finished: Whether the run is over.
+    """
+
+    run: Mapping[str, Any]
+    epochs: Sequence[Mapping[str, Any]] = ()
+    snapshot: Snapshot | None = None
+    is_finished: bool = False
+
+
+def describe_run(config: Config, preparation: Preparation, processes: int) -> dict[str, str]:
+    """All that decides what comes out of a run, by names that a user knows.
+
+    Args:
+        config: All options.
+        preparation: The data; their content counts, not the files' names.
+        processes: How many train together.
+    """
+    run = {
+        f"{section}.{key}": json.dumps(value, ensure_ascii=False)
+        for section, values in config.model_dump(mode="json").items()
+        for key, value in values.items()
+        if key not in _WITHOUT_EFFECT
+    }
+    return run | {
+        "the train part": _part_digest(preparation.train),
+        "the dev part": _part_digest(preparation.dev) if preparation.dev else "none",
+        "the vectors": _vectors_digest(preparation.vectors) if preparation.vectors else "none",
+        "the number of processes": str(processes),
+    }
+
+
+def differences(run: Mapping[str, str], earlier: Mapping[str, str]) -> list[str]:
+    """What two runs do not have in common, a phrase each: ``train.epochs is 30, was 20``."""
+    return [
+        f"{name} is {run.get(name, 'not there')}, was {earlier.get(name, 'not there')}"
+        for name in {**run, **earlier}
+        if run.get(name) != earlier.get(name)
+    ]
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write the folder's checkpoint; wherever that breaks off, the earlier one stays as it is.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    snapshot = checkpoint.snapshot
+    state = {
+        "run": dict(checkpoint.run),
+        "epochs": list(checkpoint.epochs),
+        "is_finished": checkpoint.is_finished,
+        "progress": snapshot.values if snapshot else None,
+    }
+    metadata = {"format": FORMAT, "state": json.dumps(state, ensure_ascii=False)}
+    tensors = {name: tensor.contiguous() for name, tensor in (snapshot.tensors if snapshot else {}).items()}
+    write_whole(folder / CHECKPOINT, save(tensors, metadata))
+
+
+def load_checkpoint(folder: Path) -> Checkpoint | None:
+    """Read the folder's checkpoint, if there is one.
+
+    Raises:
+        InputError: The file is damaged or none of this program.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise InputError(f"{path}: is no checkpoint of this program; begin anew with --restart.")
+            state = json.loads(metadata["state"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+        snapshot = Snapshot(tensors, state["progress"]) if state["progress"] else None
+        return Checkpoint(state["run"], state["epochs"], snapshot, state["is_finished"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: the checkpoint is damaged ({error}); begin anew with --restart.") from None
+
+
+def _part_digest(part: Part) -> str:
+    """Sentences and digest of a part's words and of the tags that are learnt or scored."""
+    digest = _digest(
+        json.dumps([sentence.tokens, [sentence.tags[task] for task in part.schemes]]).encode()
+        for sentence in part.sentences
+    )
+    return f"{len(part.sentences):,} sentences ({digest})"
+
+
+def _vectors_digest(vectors: Vectors) -> str:
+    def content() -> Iterator[bytes]:
+        for word, values in vectors.trained.items():
+            yield word.encode(errors="surrogatepass") + values.tobytes()
+        yield json.dumps(vectors.fixed_words).encode()
+        yield vectors.fixed.tobytes()
+
+    words = len(vectors.trained) + len(vectors.fixed_words)
+    return f"{words:,} words ({_digest(content())})"
+
+
+def _digest(pieces: Iterator[bytes]) -> str:
+    digest = hashlib.blake2b(digest_size=6)
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,191 @@
+"""All that changes while a model is trained, so that a run can be broken off and gone on with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tagger.config import Config, TrainConfig
+from tagger.errors import InputError
+from tagger.network.model import TaggingModel
+from tagger.training.average import WeightAverage
+from tagger.training.preparation import Preparation
+from tagger.training.processes import Processes
+
+_COUNTERS = (
+    "epoch",
+    "step",
+    "loss_sum",
+    "sentences",
+    "tokens",
+    "seconds",
+    "epochs_without_gain",
+    "is_finished",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The progress of a run at one moment.
+
+    Attributes:
+        tensors: Weights, their average, the optimizer's memory, and torch's random numbers of each process.
+        values: All else, as JSON values.
+    """
+
+    tensors: Mapping[str, Tensor]
+    values: Mapping[str, Any]
+
+
+class Progress:
+    """The model, what trains it, and how far it is; the caller's random numbers of torch are left alone.
+
+    Args:
+        preparation: The data.
+        config: The model and how to train it.
+        processes: Those that train it together.
+
+    Attributes:
+        model: The network.
+        optimizer: The update rule.
+        average: The moving average of the weights, if there is one.
+        generator: Orders the sentences and chooses the words that are forgotten.
+        order_state: The generator's state when the running epoch began.
+        random_state: torch's random numbers (of the processor; a GPU's are not kept).
+        epoch: The running epoch, from 1.
+        step: Updates made in it.
+        loss_sum: Summed losses of its sentences so far.
+        sentences: Its sentences so far.
+        tokens: Its tokens so far.
+        seconds: Its training time so far.
+        best: The best dev score so far.
+        epochs_without_gain: Epochs since then.
+        is_finished: Whether training is over.
+    """
+
+    def __init__(self, preparation: Preparation, config: Config, processes: Processes) -> None:
+        self.processes = processes
+        self._threads = config.train.threads
+        callers_state = torch.get_rng_state()
+        self.model = build_model(preparation, config).to(processes.device)
+        if processes.count > 1:  # each has dropout of its own
+            torch.manual_seed(config.train.seed + sum(processes.share(range(processes.count))))
+        self.random_state = torch.get_rng_state()
+        torch.set_rng_state(callers_state)
+        self.optimizer = make_optimizer(self.model, config.train)
+        self.average = WeightAverage(self.model, config.train.ema) if config.train.ema else None
+        self.generator = np.random.default_rng(config.train.seed)
+        self.order_state = self.generator.bit_generator.state
+        self.best = -math.inf
+        self.epochs_without_gain = 0
+        self.is_finished = False
+        self.epoch = 0
+        self.begin_epoch()
+
+    def begin_epoch(self) -> None:
+        """Go to the first step of the next epoch."""
+        self.epoch += 1
+        self.step = self.sentences = self.tokens = 0
+        self.loss_sum = self.seconds = 0.0
+
+    @contextmanager
+    def own_torch(self) -> Iterator[None]:
+        """Within, torch's random numbers and its number of threads are the run's; then the caller's again."""
+        callers_state, callers_threads = torch.get_rng_state(), torch.get_num_threads()
+        torch.set_num_threads(self._threads)
+        torch.set_rng_state(self.random_state)
+        try:
+            yield
+        finally:
+            self.random_state = torch.get_rng_state()
+            torch.set_rng_state(callers_state)
+            torch.set_num_threads(callers_threads)
+
+    def capture(self) -> Snapshot:
+        """What ``restore`` needs; all processes have to call it at the same step."""
+        tensors: dict[str, Tensor] = {
+            f"model.{name}": parameter for name, parameter in self.model.named_parameters()
+        }
+        values: dict[str, Any] = {name: getattr(self, name) for name in _COUNTERS}
+        values["best"] = None if math.isinf(self.best) else self.best
+        values["generator"] = self.generator.bit_generator.state
+        values["order"] = self.order_state
+        memory = self.optimizer.state_dict()["state"]
+        for number, slots in memory.items():
+            kept = {slot: tensor for slot, tensor in slots.items() if tensor is not None}
+            tensors |= {f"optimizer.{number}.{slot}": tensor for slot, tensor in kept.items()}
+        if self.average:
+            tensors |= {f"average.{n}": weight for n, weight in enumerate(self.average.weights)}
+            values["average_updates"] = self.average.updates
+        for number, state in enumerate(self.processes.gather([self.random_state])):
+            tensors[f"random.{number}"] = state
+        return Snapshot({name: tensor.detach().cpu() for name, tensor in tensors.items()}, values)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to where a run of the same data and config was.
+
+        Raises:
+            InputError: The snapshot does not fit the model.
+        """
+        tensors, values = snapshot.tensors, snapshot.values
+        try:
+            parameters = dict(self.model.named_parameters())
+            for name, parameter in parameters.items():
+                parameter.detach().copy_(tensors[f"model.{name}"])
+            memory: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in tensors.items():
+                kind, _, place = name.partition(".")
+                if kind == "optimizer":
+                    parameter_number, _, slot = place.partition(".")
+                    memory.setdefault(int(parameter_number), {})[slot] = tensor
+            self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": memory})
+            if self.average:
+                for number, weight in enumerate(self.average.weights):
+                    weight.copy_(tensors[f"average.{number}"])
+                self.average.updates = values["average_updates"]
+            names = self.processes.share([f"random.{n}" for n in range(self.processes.count)])
+            self.random_state = tensors[names[0]]
+            self.generator.bit_generator.state = values["generator"]
+            self.order_state = values["order"]
+            for name in _COUNTERS:
+                setattr(self, name, values[name])
+            self.best = -math.inf if values["best"] is None else values["best"]
+        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+            raise InputError(
+                f"The checkpoint does not fit the model ({error}); begin anew with --restart."
+            ) from None
+
+
+def build_model(preparation: Preparation, config: Config) -> TaggingModel:
+    """The network with its first weights, which depend on the seed alone; torch's random numbers go on."""
+    torch.manual_seed(config.train.seed)
+    return TaggingModel(config.model, preparation.vocabulary, preparation.vectors)
+
+
+def make_optimizer(model: TaggingModel, config: TrainConfig) -> torch.optim.Optimizer:
+    """The update rule over all weights; biases and vectors of words are not decayed by adamw."""
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            model.parameters(),
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+        )
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
+    decayed: list[Tensor] = []
+    plain: list[Tensor] = []
+    for parameter in model.parameters():
+        is_plain = parameter.dim() < 2 or id(parameter) in embeddings
+        (plain if is_plain else decayed).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate)

@@ -1,0 +1,387 @@
+"""Model folders that are damaged, foreign or hostile: refused in one line, never half loaded."""
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import refusal, run
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from test_runtime import make_bundle
+
+from tagger import Tagger
+from tagger.bundle import Bundle, load_bundle, save_bundle
+from tagger.errors import InputError
+
+JSON_FILES = ("config.json", "vocab.json", "metrics.json")
+NESTED = b'{"a":' * 100_000
+
+
+@pytest.fixture
+def bundle(tmp_path) -> Path:
+    """A model folder of its own for the test to damage: two tasks, two fixed words."""
+    folder = tmp_path / "model"
+    save_bundle(make_bundle()[1], folder)
+    return folder
+
+
+def edit(path: Path, change: Callable[[Any], object]) -> None:
+    """Change the values of a JSON file in place."""
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+def edit_tensors(folder: Path, change: Callable[[dict[str, np.ndarray]], object]) -> None:
+    path = folder / "model.safetensors"
+    with safe_open(path, framework="np") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in list(file.keys())}
+    change(tensors)
+    save_file({name: np.ascontiguousarray(one) for name, one in tensors.items()}, path, metadata=metadata)
+
+
+def refused(folder: Path) -> str:
+    """What every command says of the folder, and the library too."""
+    with pytest.raises(InputError) as caught:
+        Tagger.load(folder)
+    message = refusal("tag", folder, stdin=b"Mira met Tom.")
+    assert message == str(caught.value)
+    assert refusal("info", folder) == message
+    assert message.startswith(str(folder))
+    assert "; " in message, "nothing says what to do"
+    return message.replace(f"{folder}/", "").replace(str(folder), "")
+
+
+def is_same(found: Bundle, expected: Bundle) -> bool:
+    return (
+        (found.config, found.vocabulary, found.tokenizer, found.metrics)
+        == (expected.config, expected.vocabulary, expected.tokenizer, expected.metrics)
+        and found.tensors.keys() == expected.tensors.keys()
+        and all(np.array_equal(found.tensors[name], one) for name, one in expected.tensors.items())
+    )
+
+
+# Cut off
+
+
+@pytest.mark.parametrize("name", [*JSON_FILES, "model.safetensors"])
+def test_a_file_cut_anywhere_is_refused(bundle, name):
+    (bundle / "metrics.json").write_text(json.dumps({"epoch": 3, "dev": {"ner": {"f1": 0.5}}}))
+    path = bundle / name
+    expected, content = load_bundle(bundle), path.read_bytes()
+    cuts = set(range(len(content)))
+    if name == "model.safetensors":
+        header = 8 + struct.unpack("<Q", content[:8])[0]
+        cuts &= {*range(64), *range(header - 8, header + 64), *range(0, len(content), 31), len(content) - 1}
+    for cut in cuts:
+        path.write_bytes(content[:cut])
+        with pytest.raises(InputError) as caught:
+            load_bundle(bundle)
+        message = str(caught.value)
+        assert message.startswith(f"{bundle}"), cut
+        assert message.isprintable(), cut
+        assert name in message, cut
+    path.write_bytes(content)
+    assert is_same(load_bundle(bundle), expected)
+
+
+def test_a_card_cut_anywhere_leaves_the_same_model(bundle):
+    expected = load_bundle(bundle)
+    content = "# Modèle 東京\n".encode()
+    for cut in range(len(content)):
+        (bundle / "README.md").write_bytes(content[:cut])
+        assert is_same(load_bundle(bundle), expected)
+
+
+# JSON that is none, or goes too far
+
+
+@pytest.mark.parametrize("name", JSON_FILES)
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[" * 100_000, NESTED, b'{"a": ' + b"9" * 5000 + b"}", b"\0" * 99, b'{"a": "\xff"}'],
+    ids=["empty", "open", "nested lists", "nested objects", "long number", "zeros", "no UTF-8"],
+)
+def test_rubbish_for_json_is_refused(bundle, name, content):
+    (bundle / name).write_bytes(content)
+    assert refused(bundle) == f"{name}: not valid JSON; the file is damaged, copy or train the model again."
+
+
+@pytest.mark.parametrize("name", JSON_FILES)
+def test_json_has_each_key_once_and_only_numbers_for_numbers(bundle, name):
+    content = (bundle / name).read_text().rstrip()
+    for more in ('"x": 1, "x": 1', '"x": NaN', '"x": -Infinity', '"x": {"y": 1, "y": 2}'):
+        (bundle / name).write_text(content[:-1] + ("," if len(content) > 2 else "") + more + "}")
+        assert refused(bundle).startswith(f"{name}: not valid JSON")
+    (bundle / name).write_text("[]")
+    assert refused(bundle).startswith(f"{name}: expected a JSON object")
+
+
+def test_a_folder_to_train_into_is_judged_without_a_crash(corpus, tmp_path):
+    (tmp_path / "config.json").write_bytes(NESTED)
+    message = refusal("train", "--train", corpus / "train.conll", "--output", tmp_path)
+    assert message == f"{tmp_path}: holds a config.json that is no model's; name another --output."
+    assert (tmp_path / "config.json").read_bytes() == NESTED
+
+
+# Values out of place
+
+
+CONFIG = [
+    (("format",), "other", ": config.json is not that of a tagger model; give a folder that train wrote."),
+    (("format",), ["tagger"], ": config.json is not that of a tagger model"),
+    (("format_version",), 2, ": the model has format version 2, this program reads 1; install a matching"),
+    (("format_version",), "1", ": the model has format version '1', this program reads 1"),
+    (("format_version",), True, ": the model has format version True"),
+    (("format_version",), None, ": the model has format version None"),
+    (("identity",), ["x"], ": the files are of different models; copy the whole folder again."),
+    (("identity",), None, ": the files are of different models"),
+    (("tokenizer",), {"path": "/etc/passwd"}, ": config.json's tokenizer {'path': '/etc/passwd'} is none"),
+    (("model", "hidden_size"), 0, "config.json: model.hidden_size = 0 does not fit: Input should be greater"),
+    (("model", "hidden_size"), "5", "config.json: model.hidden_size = '5' does not fit"),
+    (("model", "hidden_size"), True, "config.json: model.hidden_size = True does not fit"),
+    (("model", "hidden_size"), 10**30, "config.json: model.hidden_size = 1000"),
+    (
+        ("model", "hidden_size"),
+        6,
+        ": the model's tensor encoder.layers.0.forward_lstm.weight_ih_l0 has shape",
+    ),
+    (("model", "layers"), 10**9, "config.json: model.layers = 1000000000 does not fit"),
+    (
+        ("model", "layers"),
+        2,
+        ": the model's tensor encoder.layers.1.forward_lstm.weight_ih_l0 has shape none",
+    ),
+    (("model", "direction"), "up", "config.json: model.direction = 'up' does not fit"),
+    (("model", "vocabulary_file"), "../../x", "config.json: model.vocabulary_file = '../../x' does not fit"),
+    (("model",), [], "config.json: model = [] does not fit"),
+    (("weights",), "/etc/passwd", "config.json: weights = '/etc/passwd' does not fit: Extra inputs are not"),
+    (("train", "seed"), -1, "config.json: train.seed = -1 does not fit"),
+    (("data", "tasks"), ["ner"], "vocab.json: its tasks are not those of config.json"),
+]
+VOCABULARY = [
+    (("words",), "abc", "vocab.json: words is no list of strings"),
+    (("words", 5), None, "vocab.json: words is no list of strings"),
+    (("words", 5), "tom", "vocab.json: 'tom' is twice among the words"),
+    (("words", 0), "tom", "vocab.json: words and characters do not begin with"),
+    (("fixed_words", 0), "tom", "vocab.json: 'tom' is twice among the words"),
+    (("words",), ["<padding>", "<unknown>"], ": the model's tensor words.trained.weight has shape"),
+    (("fixed_words",), [], ": the model's tensor words.fixed has shape (2, 4), expected (0, 4)"),
+    (("characters", 3), "xy", "vocab.json: a character is longer than one"),
+    (("characters", 3), "o", "vocab.json: 'o' is twice among the characters"),
+    (("lowercase",), "no", "vocab.json: lowercase is neither true nor false"),
+    (("fold_digits",), 1, "vocab.json: fold_digits is neither true nor false"),
+    (("path",), "/etc/passwd", "vocab.json: its entries are"),
+    (("tasks",), [], "vocab.json: tasks is no list of them"),
+    (("tasks",), "ner", "vocab.json: tasks is no list of them"),
+    (("tasks", 0), 1, "vocab.json: a task has other entries than name, tags and scheme"),
+    (("tasks", 0, "path"), "../x", "vocab.json: a task has other entries than name, tags and scheme"),
+    (("tasks", 0, "name"), None, "vocab.json: a task has no name"),
+    (("tasks", 0, "name"), "pos", "vocab.json: 'pos' is twice among the tasks"),
+    (("tasks", 0, "name"), "../../x", "vocab.json: its tasks are not those of config.json"),
+    (("tasks", 0, "scheme"), "BIX", "vocab.json: the task 'ner' has the scheme 'BIX'"),
+    (("tasks", 0, "scheme"), [], "vocab.json: the task 'ner' has the scheme []"),
+    (("tasks", 0, "scheme"), "IOB2", "vocab.json: the tags of the task 'ner' are not those of its scheme"),
+    (("tasks", 0, "tags", 0), "X", "vocab.json: the tags of the task 'ner' are not those of its scheme"),
+    (("tasks", 0, "tags", 1), "O", "vocab.json: 'O' is twice among the tags of 'ner'"),
+    (("tasks", 0, "tags", 2), "Q-LOC", "vocab.json: the tags of the task 'ner' are not those of its scheme"),
+    (("tasks", 0, "tags"), ["O"], "vocab.json: the tags of the task 'ner' are not those of its scheme"),
+    (("tasks", 1, "tags", 0), 5, "vocab.json: tags of 'pos' is no list of strings"),
+    (("tasks", 1, "tags", 0), "", "vocab.json: the tags of the task 'pos' are not those of its scheme"),
+    (("tasks", 1, "tags"), ["N"], ": the model's tensor heads.1.projection.weight has shape"),
+    (("tasks", 1, "scheme"), "BIOES", "vocab.json: the tags of the task 'pos' are not those of its scheme"),
+]
+CASES = [("config.json", *case) for case in CONFIG] + [("vocab.json", *case) for case in VOCABULARY]
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "message"), CASES, ids=[f"{n} {p} {v!r}"[:60] for n, p, v, _ in CASES]
+)
+def test_a_value_that_does_not_fit_is_named(bundle, name, place, value, message):
+    def change(values: Any) -> None:
+        for key in place[:-1]:
+            values = values[key]
+        values[place[-1]] = value
+
+    edit(bundle / name, change)
+    assert refused(bundle).startswith(message)
+
+
+def test_metrics_of_another_kind_do_not_stop_tagging_and_are_named_by_info(bundle):
+    for metrics in ({"data": 5}, {"data": {"train": 5}}, {"dev": {"ner": {}}}, {"dev": {"ner": {"f1": "x"}}}):
+        (bundle / "metrics.json").write_text(json.dumps(metrics))
+        assert run("tag", bundle, stdin=b"Mira met Tom.")[0] == 0
+        assert refusal("info", bundle).startswith(
+            f"{bundle}/metrics.json: holds no facts of a training; copy"
+        )
+        assert run("info", bundle, "--json")[0] == 0
+
+
+# Tensors
+
+
+TENSORS = [
+    ("turned", lambda one: one.T, "has shape"),
+    ("flat", lambda one: one.reshape(-1), "has shape"),
+    ("nothing", lambda one: one[:0], "has shape"),
+    ("NaN", lambda one: np.full_like(one, np.nan), "holds a value that is not finite"),
+    ("one infinity", lambda one: np.where(np.arange(one.size) == 3, np.inf, one.flat).astype(one.dtype)
+     .reshape(one.shape), "holds a value that is not finite"),
+    ("double", lambda one: one.astype(np.float64), "has type float64, expected float"),
+    ("integers", lambda one: one.astype(np.int32), "has type int32, expected float"),
+]  # fmt: skip
+NAMES = ("words.trained.weight", "words.fixed", "encoder.layers.0.backward_lstm.weight_hh_l0")
+
+
+@pytest.mark.parametrize("tensor", NAMES)
+@pytest.mark.parametrize(("change", "message"), [case[1:] for case in TENSORS], ids=[c[0] for c in TENSORS])
+def test_a_tensor_that_does_not_fit_is_named(bundle, tensor, change, message):
+    edit_tensors(bundle, lambda tensors: tensors.update({tensor: change(tensors[tensor])}))
+    found = refused(bundle)
+    assert found.startswith(": the model's tensor ")
+    assert message in found
+    # Words' width is told from the tensor itself, so that another one then does not fit.
+    assert tensor in found or (tensor == "words.trained.weight" and message == "has shape")
+
+
+def test_tensors_too_many_or_too_few_are_named(bundle):
+    edit_tensors(bundle, lambda tensors: tensors.update(extra=np.zeros(3, np.float32)))
+    assert refused(bundle).startswith(": the model's tensor extra has shape (3,), expected none; copy or")
+    edit_tensors(bundle, lambda tensors: (tensors.pop("extra"), tensors.pop("words.fixed")))
+    assert refused(bundle).startswith(": the model's tensor words.fixed has shape none, expected (2, 4)")
+
+
+HEADERS = {
+    "shape": lambda header, name: header[name].update(shape=[10**9, 10**9]),
+    "negative": lambda header, name: header[name].update(shape=[-1, 4]),
+    "beyond": lambda header, name: header[name].update(data_offsets=[0, 10**15]),
+    "short": lambda header, name: header[name].update(data_offsets=[0, 4]),
+    "moved": lambda header, name: header[name].update(
+        data_offsets=[place - 4 for place in header[name]["data_offsets"]]
+    ),
+    "type": lambda header, name: header[name].update(dtype="BF16"),
+    "unknown type": lambda header, name: header[name].update(dtype="pickle"),
+    "metadata": lambda header, _: header.update(__metadata__={"identity": 5}),
+}
+
+
+@pytest.mark.parametrize("lie", HEADERS)
+def test_a_header_that_lies_is_refused(bundle, lie):
+    path = bundle / "model.safetensors"
+    content = path.read_bytes()
+    size = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + size])
+    HEADERS[lie](header, "words.trained.weight")
+    changed = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(changed)) + changed + content[8 + size :])
+    assert refused(bundle).startswith("model.safetensors: ")
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**31, 2**63, 2**64 - 1])
+def test_a_header_of_another_length_is_refused(bundle, size):
+    path = bundle / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", size) + path.read_bytes()[8:])
+    assert refused(bundle).startswith("model.safetensors: ")
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3", "F8_E5M2"])
+def test_types_that_numpy_lacks_are_refused(bundle, dtype):
+    path = bundle / "model.safetensors"
+    content = path.read_bytes()
+    size = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + size])
+    data = content[8 + size :]
+    header["extra"] = {"dtype": dtype, "shape": [4], "data_offsets": [len(data), len(data) + 4]}
+    if dtype == "BF16":
+        header["extra"]["shape"] = [2]
+    changed = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(changed)) + changed + data + bytes(4))
+    assert refused(bundle).startswith("model.safetensors: ")
+
+
+# Not files at all
+
+
+@pytest.mark.parametrize("name", [*JSON_FILES, "model.safetensors", "README.md"])
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device", "loop", "broken link"])
+def test_what_is_no_file_is_never_read(bundle, name, kind):
+    path = bundle / name
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)  # whoever opens it waits for ever
+    else:
+        path.symlink_to({"device": "/dev/zero", "loop": name, "broken link": "nowhere"}[kind])
+    if name == "README.md" and kind in (
+        "loop",
+        "broken link",
+    ):  # a model does without its card
+        assert load_bundle(bundle).card == ""
+        return
+    assert refused(bundle).startswith(f"{name}: cannot be read (")
+
+
+def test_links_to_files_are_followed_and_a_save_replaces_them(bundle, tmp_path):
+    expected = load_bundle(bundle)
+    cache, links = tmp_path / "cache", tmp_path / "links"
+    shutil.move(bundle, cache)
+    links.mkdir()
+    for path in cache.iterdir():  # as caches of downloaded models keep them
+        (links / path.name).symlink_to(path)
+    assert is_same(load_bundle(links), expected)
+    contents = {path.name: path.read_bytes() for path in cache.iterdir()}
+    save_bundle(make_bundle(seed=1)[1], links)
+    assert {path.name: path.read_bytes() for path in cache.iterdir()} == contents
+    assert not any(path.is_symlink() for path in links.iterdir())
+
+
+TRAP = "/tagger-must-not-open-this"
+WATCH = """
+import sys
+from pathlib import Path
+from tagger import Tagger
+from tagger.errors import InputError
+opened, loaded = [], 0
+sys.addaudithook(lambda event, given: opened.append(str(given[0])) if event in ("open", "import") else None)
+for folder in Path(sys.argv[1]).iterdir():
+    try:
+        Tagger.load(folder).tag("Mira met Tom.")
+        loaded += 1
+    except InputError:
+        pass
+print(loaded, *opened, sep="\\n")
+"""
+
+
+def spoil(values: Any) -> Any:
+    """The same values with a path in place of every string."""
+    if isinstance(values, dict):
+        return {key: spoil(value) for key, value in values.items()}
+    if isinstance(values, list):
+        return [spoil(value) for value in values]
+    return TRAP if isinstance(values, str) else values
+
+
+def test_no_value_is_ever_used_as_a_path(bundle, tmp_path):
+    (bundle / "metrics.json").write_text(json.dumps({"data": {"train": {"file": "train.conll"}}, "dev": {}}))
+    copies = tmp_path / "copies"
+    for name in JSON_FILES:
+        for key, value in json.loads((bundle / name).read_text()).items():
+            folder = shutil.copytree(bundle, copies / f"{name} {key}")
+            edit(folder / name, lambda values, key=key, value=value: values.update({key: spoil(value)}))
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH, copies], capture_output=True, text=True, timeout=120, check=True
+    )
+    loaded, *opened = done.stdout.splitlines()
+    assert int(loaded) >= 3  # where there was no string, and where it is only shown
+    assert any(str(copies) in path for path in opened), "nothing was watched"
+    assert not any(TRAP in path for path in opened)

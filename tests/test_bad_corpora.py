@@ -1,0 +1,247 @@
+"""Corpora, vectors and settings that cannot be used: one line that says what, where and what to do."""
+
+import gzip
+import json
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import OPTIONS, refusal, run, train
+
+GOOD = "Ada B-PER\nsang O\n\nOslo B-LOC\nsleeps O\n"
+RUBBISH = random.Random(1).randbytes(5000)
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """A function that trains on unusable input and returns what is said; nothing may have been written."""
+
+    def refuse(*arguments: object, data: str | bytes = GOOD, **files: str | bytes) -> str:
+        given = []
+        for option, content in {"train": data, **files}.items():
+            path = tmp_path / f"{option}.txt"
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+            given += [f"--{option}", path]
+        before = sorted(tmp_path.iterdir())
+        message = refusal("train", *OPTIONS, *given, "--output", tmp_path / "model", *arguments)
+        assert sorted(tmp_path.iterdir()) == before
+        advice = ("; ", "does not fit", "for instance")
+        assert any(words in message for words in advice), "nothing says what to do"
+        return message.replace(f"{tmp_path}/", "")
+
+    return refuse
+
+
+# What a part of a corpus may be instead of one. The same files are refused by `tagger evaluate`.
+CORPORA = [
+    ("empty", "", "{file}: the file holds no sentence; give a file"),
+    ("blank lines", "\n \n\t\n", "{file}: the file holds no sentence; give a file"),
+    ("comments", "# a\n\n-DOCSTART- O\n", "{file}: the file holds no sentence; give a file"),
+    ("a column more", "Ada B-PER\nsang a O\n", "{file}:2: expected 2 columns separated by spaces"),
+    ("a column less", "Ada B-PER\n\nsang\n", "{file}:3: expected 2 columns separated by spaces"),
+    ("one column", "Ada\nsang\n", "{file}:1: the line has one column only; a token and a tag are needed"),
+    ("no UTF-8", b"Ada B-PER\nsa\xffng O\n", "{file}:2: byte 3 of the line (0xff) is not UTF-8; convert"),
+    ("UTF-16", GOOD.encode("utf-16"), "{file}:1: byte 1 of the line (0xff) is not UTF-8; convert"),
+    ("a tag outside", "Ada B-PER\nsang Q-PER\n", "{file}:2: the tag 'Q-PER' of 'sang' is none of IOB2"),
+    ("a word for a tag", "Ada B-PER\nsang sang\n", "{file}:2: the tag 'sang' of 'sang' is none of IOB2"),
+    ("gzip, cut", gzip.compress(GOOD.encode() * 99)[:-9], "{file}: the gzip data are damaged"),
+    ("gzip, rubbish", b"\x1f\x8b" + RUBBISH, "{file}: the gzip data are damaged"),
+    ("zeros", bytes(9999), "{file}:1: the line has one column only; a token and a tag are needed"),
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [case[1:] for case in CORPORA], ids=[case[0] for case in CORPORA]
+)
+def test_unusable_corpora_are_named_with_their_line(refused, model, tmp_path, content, message):
+    assert refused(data=content).startswith(message.format(file="train.txt"))
+    assert refused(dev=content).startswith(message.format(file="dev.txt"))
+    gold = tmp_path / "gold.txt"
+    gold.write_bytes(content if isinstance(content, bytes) else content.encode())
+    found = refusal("evaluate", model, gold, "--task", "ner", "--columns", "token=0,ner=-1")
+    # What the columns are is said here, so a file of one column has its tag in it.
+    if "one column only" not in message:
+        assert found.startswith(message.format(file=gold))
+
+
+@pytest.mark.parametrize("option", ["train", "dev"])
+def test_a_corpus_without_any_span_is_refused(refused, option):
+    content = {"data" if option == "train" else "dev": "Ada O\nsang O\n"}
+    message = refused(**content)
+    assert message.startswith(f"{option}.txt: the column 'ner' holds no span at all, only O; name the right")
+
+
+@pytest.mark.parametrize("option", ["train", "dev"])
+def test_missing_files_and_folders_are_named(corpus, tmp_path, option):
+    files = {"train": corpus / "train.conll", "dev": corpus / "dev.conll"}
+    for wrong, message in (("missing", "there is no such file"), ("", "this is a folder; name a file")):
+        given = {**files, option: tmp_path / wrong}
+        words = [word for name, path in given.items() for word in (f"--{name}", path)]
+        found = refusal("train", *words, "--columns", "token,pos,ner", "--output", tmp_path / "model")
+        assert found.startswith(f"{tmp_path / wrong}: {message}")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Tags that only dev has
+
+
+def test_a_dev_label_that_train_lacks_is_refused_with_its_line(refused):
+    message = refused(dev="Ada B-PER\n\nthe O\nBank B-ORG\nof I-ORG\n")
+    assert message == (
+        "dev.txt:4: the label 'ORG' of 'Bank' is nowhere in train, so no model learns it; correct it, move "
+        "such sentences to train, or set data.unseen_tags=count to score it as wrong."
+    )
+    message = refused("--task", "pos", data="Ada N\nsang V\n", dev="Ada N\nsang X\n")
+    assert message.startswith("dev.txt:2: the tag 'X' of 'sang' is nowhere in train")
+
+
+def test_a_dev_prefix_that_train_lacks_is_no_error(tmp_path):
+    (tmp_path / "train.txt").write_text("Ada B-PER\nsang O\n")
+    (tmp_path / "dev.txt").write_text("Ada B-PER\nLovelace I-PER\n")
+    files = ("--train", tmp_path / "train.txt", "--dev", tmp_path / "dev.txt")
+    assert train(*files, "--output", tmp_path / "model")[0] == 0
+
+
+def test_dev_labels_that_train_lacks_are_counted_on_request(tmp_path):
+    (tmp_path / "train.txt").write_text(GOOD)
+    (tmp_path / "dev.txt").write_text("Ada B-PER\n\nBank B-ORG\nof I-ORG\nOslo B-LOC\n")
+    files = ("--train", tmp_path / "train.txt", "--dev", tmp_path / "dev.txt", "--output", tmp_path / "model")
+    code, output, error = train(*files, "--set", "data.unseen_tags=count")
+    assert (code, error) == (0, "")
+    assert "          2 tags of dev are unknown to train, and scored as wrong\n" in output
+    metrics = json.loads((tmp_path / "model" / "metrics.json").read_text())
+    assert metrics["data"]["dev"]["unseen_tags"] == {"ner": 2}
+    assert metrics["dev"]["ner"]["by_label"]["ORG"]["recall"] == 0.0
+    assert "In dev 2 ner tags are unknown to train" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_evaluate_says_which_labels_the_model_lacks(model, tmp_path):
+    gold = tmp_path / "gold.conll"
+    gold.write_text("Ada PROPN B-PER\n\nBank XX B-ORG\nof ADP I-ORG\nLife XX I-ORG\nWar XX B-EVT\n")
+    result = json.loads(run("evaluate", model, gold, "--json")[1])
+    assert result["unseen_tags"] == {"pos": {"XX": 3}, "ner": {"ORG": 3, "EVT": 1}}
+    assert result["tasks"]["ner"]["by_label"]["ORG"]["recall"] == 0.0
+    code, output, error = run("evaluate", model, gold)
+    assert (code, error) == (0, "")
+    assert "gold tags that the model does not know, and so misses: ORG (3), EVT (1)\n" in output
+    gold.write_text("Ada PROPN B-PER\n")
+    assert json.loads(run("evaluate", model, gold, "--json")[1])["unseen_tags"] == {"pos": {}, "ner": {}}
+    assert "does not know" not in run("evaluate", model, gold)[1]
+
+
+# Vectors
+
+
+VECTORS = [
+    ("empty", "", "v.txt: the vectors file is empty; give a GloVe, word2vec or fastText file."),
+    ("blank lines", "\n\n", "v.txt:1: expected a word and its values, separated by spaces"),
+    ("two widths", "ada 1 2\nsang 1 2 3\n", "v.txt:2: expected a word and 2 values, got 3 values"),
+    ("NaN", "the 1 2\nada 1 nan\n", "v.txt:2: a value of the vector is not a finite number"),
+    ("infinity", "ada inf 1\n", "v.txt:1: a value of the vector is not a finite number"),
+    ("too large", "ada 1e60 1\n", "v.txt:1: a value of the vector is not a finite number"),
+    ("a corpus", GOOD, "v.txt:1: a value of the vector is not a finite number"),
+    ("tabs", "ada\t1\t2\n", "v.txt:1: expected a word and its values, separated by spaces"),
+    ("header alone", "5 300\n", "v.txt:2: expected a word and 300 values, as the first line says"),
+    ("too few", "3 2\nada 1 2\n", "v.txt: the first line says 3 vectors, but 1 follow; get it again"),
+    ("absurd width", "3 9999999999\nada 1\n", "v.txt:1: the first line gives a count or width that no"),
+    ("absurd count", f"{'9' * 5000} 2\nada 1 2\n", "v.txt:1: the first line gives a count or width that no"),
+    ("cut", b"2 2\nada " + np.ones(2, "<f4").tobytes() + b"a \xff", "v.txt: the file ends within vector 2"),
+    ("NaN, binary", b"1 2\nada " + np.full(2, np.nan, "<f4").tobytes(), "v.txt: vector 1 ('ada') holds a"),
+    ("zeros", bytes(9999), "v.txt:1: expected a word and its values, separated by spaces"),
+    ("gzip, cut", gzip.compress(b"ada 1 2\n" * 999)[:-9], "v.txt: the vectors cannot be read ("),
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [case[1:] for case in VECTORS], ids=[case[0] for case in VECTORS]
+)
+def test_unusable_vectors_are_named_with_their_row(tmp_path, refused, content, message):
+    path = tmp_path / "v.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert refused("--vectors", path).startswith(message)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rubbish_is_no_vectors_file(tmp_path, refused, seed):
+    path = tmp_path / "v.txt"
+    path.write_bytes(random.Random(seed).randbytes(3000))
+    assert re.match(r"v\.txt(:\d+)?: ", refused("--vectors", path))
+
+
+def test_duplicate_and_missing_words_of_vectors_are_counted(tmp_path):
+    (tmp_path / "train.txt").write_text(GOOD)
+    (tmp_path / "v.txt").write_text("ada 1 2\nada 3 4\nsang 1 2\nada 5 6\nbergen 0 1\n")
+    files = ("--train", tmp_path / "train.txt", "--vectors", tmp_path / "v.txt")
+    code, output, error = train(*files, "--output", tmp_path / "model")
+    assert (code, error) == (0, "")
+    assert "v.txt, 2 wide: found 2 of 4 words of train (50.0%), keep 1 more for tagging" in output
+    assert "          2 rows repeated a word and were left out\n" in output
+
+
+# Settings
+
+
+SETTINGS = [
+    (
+        "model.hidden_size=[]",
+        "settings: model.hidden_size = [] does not fit: Input should be a valid integer",
+    ),
+    ("model.hidden_size=", "settings: model.hidden_size = '' does not fit"),
+    ("model.hidden_size=nan", "settings: model.hidden_size = nan does not fit"),
+    ("model.hidden_size=2.5", "settings: model.hidden_size = 2.5 does not fit"),
+    ("model.hidden_size=99999999999", "settings: model.hidden_size = 99999999999 does not fit"),
+    ("model.layers=1000000000", "settings: model.layers = 1000000000 does not fit"),
+    (f"model.layers={'9' * 5000}", "settings: model.layers = '999999"),
+    (f"model.layers={'[' * 5000}", "settings: model.layers = '[[[[[["),
+    ("model.layers=1\nmodel.head=5", "settings: model.layers = '1\\nmodel.head=5' does not fit"),
+    ("train.seed=1979-05-27", "settings: train.seed = datetime.date(1979, 5, 27) does not fit"),
+    ("data.tasks={}", "settings: data.tasks = {} does not fit"),
+    ("data.tokenizer=3", "settings: data.tokenizer = 3 does not fit"),
+    ("data.unseen_tags=maybe", "settings: data.unseen_tags = 'maybe' does not fit: Input should be 'error'"),
+    ("model=3", "settings: there is no option 'model'; did you mean model.head?"),
+    ("=3", "--set '=3' is not of the form key=value, for instance"),
+]
+
+
+@pytest.mark.parametrize(("setting", "message"), SETTINGS, ids=[case[0][:20] for case in SETTINGS])
+def test_settings_of_nonsense_types_name_the_option(refused, setting, message):
+    assert refused("--set", setting).startswith(message)
+
+
+CONFIGS = [
+    ("wrong type", '[model]\nlayers = "x"\n', "c.toml: model.layers = 'x' does not fit"),
+    ("twice", "[model]\nlayers = 1\nlayers = 2\n", "c.toml: not a TOML file (Cannot overwrite a value (at l"),
+    ("section twice", "[model]\n[model]\n", "c.toml: not a TOML file (Cannot declare ('model',) twice (at l"),
+    ("no section", "layers = 1\n", "c.toml: there is no option 'layers'; did you mean model.layers?"),
+    ("no table", "model = 3\n", "c.toml: there is no option 'model'; did you mean model.head?"),
+    ("a table", "[model.layers]\nx = 1\n", "c.toml: model.layers = {'x': 1} does not fit"),
+    ("JSON", '{"model": 1}', "c.toml: not a TOML file (Invalid statement (at line 1, column 1)); correct"),
+    ("Latin-1", b'[model]\nhead="\xe9"\n', "c.toml:2: byte 7 of the line (0xe9) is not UTF-8; convert"),
+    ("UTF-16", "[model]".encode("utf-16"), "c.toml:1: byte 1 of the line (0xff) is not UTF-8; convert"),
+    ("NUL", "a='\0'", "c.toml: not a TOML file ("),
+    ("nested", "a=" + "[" * 9999, "c.toml: a number or a nesting is too long for any option; corr"),
+    (
+        "long number",
+        f"a={'9' * 9999}",
+        "c.toml: a number or a nesting is too long for any option; corr",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [case[1:] for case in CONFIGS], ids=[case[0] for case in CONFIGS]
+)
+def test_unusable_configs_are_named(tmp_path, refused, content, message):
+    path = tmp_path / "c.toml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert refused(path).startswith(message)
+    assert refused(tmp_path).startswith(f"{tmp_path}: the config cannot be read (Is a directory)")
+
+
+def test_a_config_may_begin_with_a_byte_order_mark(corpus, tmp_path):
+    (tmp_path / "c.toml").write_bytes(b"\xef\xbb\xbf[model]\nhidden_size = 3\n[train]\nepochs = 1\n")
+    files = ("--train", corpus / "train.conll", "--output", tmp_path / "model")
+    assert run("train", tmp_path / "c.toml", *files)[0] == 0
+    assert json.loads(Path(tmp_path / "model" / "config.json").read_text())["model"]["hidden_size"] == 3

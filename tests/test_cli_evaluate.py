@@ -1,0 +1,195 @@
+"""``tagger evaluate``: what is printed beside the scores, the page and the picture, and refusals."""
+
+import json
+import re
+import sys
+from dataclasses import replace
+
+import pytest
+from command_line import run
+from error_analysis import make_analysis
+
+from tagger import Tagger
+from tagger.cli.console import mistake_lines, printable
+from tagger.corpus.files import FORMATS, read_sentences
+from tagger.evaluation.confusion import count_confusion, match_task
+from tagger.runtime.evaluation import analyse, evaluate
+
+
+@pytest.fixture(scope="module")
+def corpus_with_errors(corpus, folder):
+    """The dev part with words and tags that the model cannot get right, twice over."""
+    text = (corpus / "dev.conll").read_text(encoding="utf-8")
+    hard = "Bonn PROPN B-ORG\nsang VERB O\nnear ADP B-MISC\nthe DET I-MISC\nsea NOUN O\n\n"
+    path = folder / "hard.conll"
+    path.write_text(text + hard * 3, encoding="utf-8")
+    return path
+
+
+def test_analyse_scores_as_evaluate_does(model, corpus_with_errors):
+    tagger = Tagger.load(model)
+    sentences = list(read_sentences(corpus_with_errors, columns="token,pos,ner"))
+    analysis = analyse(tagger, sentences)
+    expected = evaluate(tagger, sentences)
+    assert analysis.result["tasks"] == expected["tasks"]
+    assert list(analysis.result) == list(expected)
+    found = list(tagger.tag_sentences(sentences))
+    for name, scheme in (("pos", None), ("ner", "IOB2")):
+        sides = [[sentence.tags[name] for sentence in side] for side in (sentences, found)]
+        outcomes = match_task(*sides, scheme=scheme)
+        assert analysis.tasks[name].outcomes == outcomes
+        assert analysis.tasks[name].confusion == count_confusion(
+            (one for own in outcomes for one in own), has_spans=scheme is not None
+        )
+
+
+def test_json_has_the_confusion_and_every_error(model, corpus_with_errors):
+    code, output, error = run("evaluate", model, corpus_with_errors, "--json")
+    assert (code, error) == (0, "")
+    values = json.loads(output)
+    for name, scores in values["tasks"].items():
+        confusion, mistakes = values["confusion"][name], values["mistakes"][name]
+        assert sum(confusion["kinds"].values()) - confusion["kinds"]["right"] == len(mistakes) > 0
+        frequent = values["frequent"][name]
+        assert sum(group["count"] for group in frequent) == len(mistakes)
+        assert all(len(group["examples"]) <= 3 for group in frequent)
+        assert frequent[0]["count"] >= 3
+        total = sum(map(sum, confusion["matrix"]))
+        spurious = confusion["kinds"].get("spurious", 0)
+        assert total - spurious == scores["support"]
+    sources = {mistake["source"] for mistake in values["mistakes"]["ner"]}
+    last = len(corpus_with_errors.read_text(encoding="utf-8").splitlines()) - 5
+    assert f"{corpus_with_errors}:{last}" in sources
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_errors_are_printed_with_a_sentence_each(model, corpus_with_errors, monkeypatch, columns):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.chdir(corpus_with_errors.parent)
+    code, output, _ = run("evaluate", model, "hard.conll", terminal=True, encoding="utf-8")
+    assert code == 0
+    assert max(map(len, output.splitlines())) <= columns
+    values = json.loads(run("evaluate", model, "hard.conll", "--json")[1])
+    for name in ("pos", "ner"):
+        for group in values["frequent"][name][:10]:
+            labels = " → ".join(dict.fromkeys(filter(None, (group["gold"], group["predicted"]))))
+            assert f"{group['count']:>5} × {group['text']}  {labels}  {group['kind']}" in output
+            assert f"{group['examples'][0]['source']}: " in output
+    assert re.search(r"hard\.conll:\d+: .*\[Bonn\] sang near the sea", output)
+    kinds = values["confusion"]["ner"]["kinds"]
+    assert re.search(r"^ *all +" + " +".join(map(str, kinds.values())), output, re.MULTILINE)
+    matrix = values["confusion"]["ner"]
+    row = "LOC +" + " +".join(str(count or r"\.") for count in matrix["matrix"][0])
+    assert re.search(row, output)
+
+
+def test_a_matrix_too_wide_is_told_by_its_most_confused_labels(model, corpus, tmp_path):
+    labels = [f"LABEL-{number}" for number in range(30)]
+    lines = [f"Ada PROPN B-{label}\n" for label in labels for _ in range(len(label))]
+    (tmp_path / "wide.conll").write_text("\n".join(lines) + "\n")
+    code, output, _ = run("evaluate", model, tmp_path / "wide.conll", "--task", "ner")
+    assert code == 0
+    shown = output.partition("ner: most confused")[2].partition("ner: most frequent")[0]
+    assert len(re.findall(r"LABEL-\d+ ", shown)) == 10
+    assert max(map(len, output.splitlines())) <= 100
+
+
+def test_page_and_pictures_are_written(model, corpus_with_errors, tmp_path):
+    page, picture = tmp_path / "errors.html", tmp_path / "a.svg"
+    (tmp_path / "errors.html").write_text("old")
+    arguments = ("--errors", page, "--picture", picture)
+    plain = run("evaluate", model, corpus_with_errors)[1]
+    code, output, error = run("evaluate", model, corpus_with_errors, *arguments)
+    assert (code, error) == (0, "")
+    speed = re.compile(r"[\d,]+ tokens/s")
+    assert speed.sub("", output) == speed.sub("", plain)
+    assert {path.name for path in tmp_path.iterdir()} == {"errors.html", "a.svg"}
+    values = json.loads(run("evaluate", model, corpus_with_errors, "--json")[1])
+    content = page.read_text(encoding="utf-8")
+    assert content.count("data-error=") == sum(map(len, values["mistakes"].values()))
+    assert f"Errors of <bdi>{model.name}</bdi> on <bdi>hard.conll</bdi>" in content
+    assert picture.read_text(encoding="utf-8").startswith("<?xml")
+    assert run("evaluate", model, corpus_with_errors, "--picture", tmp_path / "a.png")[0] == 0
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--errors {file}", "would overwrite the corpus file"),
+        ("--errors {folder}/link.conll", "would overwrite the corpus file"),
+        ("--picture {folder}", "a picture's name must end in .svg or .png"),
+        ("--errors {folder}", "this is a folder"),
+        ("--errors {folder}/no/x.html", "there is no folder to write it in"),
+        ("--picture {folder}/x.gif", "a picture's name must end in .svg or .png"),
+        ("--errors {folder}/x.svg --picture {folder}/x.svg", "cannot be one file"),
+        ("--on-misaligned guess", "choose one of error, expand, skip"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused_before_the_work(corpus_with_errors, tmp_path, arguments, message):
+    before = corpus_with_errors.read_bytes()
+    (tmp_path / "link.conll").symlink_to(corpus_with_errors)
+    words = [word.format(file=corpus_with_errors, folder=tmp_path) for word in arguments.split()]
+    # There is no such model: the refusal comes before it is looked for.
+    code, output, error = run("evaluate", tmp_path / "none", corpus_with_errors, *words)
+    assert (code, output) == (2, "")
+    assert error.startswith("tagger: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert corpus_with_errors.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["link.conll"]
+
+
+def test_a_picture_needs_matplotlib(model, corpus_with_errors, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, output, error = run("evaluate", model, corpus_with_errors, "--picture", tmp_path / "a.svg")
+    assert (code, output) == (2, "")
+    assert "needs the package matplotlib; install the extra `train`" in error
+    assert run("evaluate", model, corpus_with_errors, "--errors", tmp_path / "a.html")[0] == 0
+
+
+def test_a_full_disk_is_one_line(model, corpus_with_errors, tmp_path):
+    code, _, error = run("evaluate", model, corpus_with_errors, "--errors", "/dev/full")
+    assert code == 2
+    assert error.startswith("tagger: /dev/full: cannot be written (No space left on device);")
+
+
+@pytest.mark.parametrize(("choice", "became"), [("expand", "widened to whole tokens"), ("skip", "left out")])
+def test_running_text_is_cut_by_the_models_tokenizer(model, tmp_path, monkeypatch, choice, became):
+    """Readers of running text get the model's tokenizer; what they note of spans is told and counted."""
+
+    def read(path, reading):
+        assert reading.on_misaligned == choice
+        for number in (1, 2):
+            reading.note(f"{path}:{number}: a span did not fit")
+        for sentence in reading.tokenize("Ada met Otto."):
+            yield sentence.with_tags(dict.fromkeys(reading.tasks, ["O"] * len(sentence)))
+
+    monkeypatch.setitem(FORMATS, "conll", replace(FORMATS["conll"], read=read))
+    path = tmp_path / "text.conll"
+    code, output, error = run("evaluate", model, path, "--task", "ner", "--json", "--on-misaligned", choice)
+    assert code == 0
+    assert error.splitlines() == [
+        f"{path}:1: a span did not fit",
+        f"{path}:2: a span did not fit",
+        f"{path}: spans {became}: 2",
+    ]
+    tokens = [len(sentence) for sentence in Tagger.load(model).tokenizer("Ada met Otto.")]
+    assert json.loads(output)["tokens"] == sum(tokens)
+
+
+def test_wide_characters_fit_the_console_too():
+    words = ["東京"] * 30
+    gold, predicted = [["O"] * 30], [["O"] * 15 + ["B-LOC"] + ["O"] * 14]
+    analysis = make_analysis([words], {"ner": (gold, predicted, "IOB2")}, source="長い名前.conll")
+    lines = list(mistake_lines("ner", analysis.tasks["ner"], analysis.sentences, 80))
+    assert 70 < max(line.cell_len for line in lines) <= 80
+    assert "[東京]" in lines[-1].plain
+    assert lines[-1].plain.endswith("…")
+
+
+def test_what_is_printed_moves_no_cursor():
+    assert printable("a\x1b[2Jb\u202ec\n\ud800") == "a\ufffd[2Jb\ufffdc\ufffd\ufffd"
+    for text in ("Émile", "東京", "می‌خواهم", "👩‍🚀", "e\u0301"):
+        assert printable(text) == text

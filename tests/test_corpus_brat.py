@@ -1,0 +1,202 @@
+"""brat's standoff files to sentences, what is said of wrong ones, and folders there and back."""
+
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+from annotated_texts import sentences
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.corpus.brat import read_brat, write_brat
+from tagger.corpus.files import find_format
+from tagger.corpus.placement import TextSpan, documents, place_spans
+from tagger.corpus.reading import Reading, Writing
+from tagger.errors import InputError
+from tagger.text.sentence import Span, from_tokens
+
+TEXT = "Ada sang.\r\nThe New York\nTimes wrote 🌊 of Otto."
+
+
+@pytest.fixture
+def read(write_file, tmp_path):
+    """Write a text and its spans and read them; return the spans, what was refused and what was noted."""
+
+    def read(ann, text=TEXT, path="", **reading):
+        write_file(text, "a.txt")
+        write_file(ann, "a.ann")
+        refused, noted = [], []
+        asked = Reading(**{"refuse": refused.append, "note": noted.append} | reading)
+        spans = [
+            (
+                span.label,
+                sentence.text[span.start_char - sentence.text_start :][: span.end_char - span.start_char],
+            )
+            for sentence in read_brat(tmp_path / path, asked)
+            for span in sentence.spans["ner"]
+        ]
+        ann_path = str(tmp_path / "a.ann")
+        return (
+            spans,
+            [one.removeprefix(ann_path) for one in refused],
+            [one.removeprefix(ann_path) for one in noted],
+        )
+
+    return read
+
+
+@pytest.mark.parametrize("path", ["", "a.txt", "a.ann"])
+def test_a_pair_of_files(read, path, tmp_path):
+    ann = "T1\tPER 0 3\tAda\n\nT3\tPER 41 45\tOtto\nT2\tORG 15 23;24 29\tNew York Times\n"
+    spans, refused, noted = read(ann, path=path)
+    assert spans == [("PER", "Ada"), ("ORG", "New York\nTimes"), ("PER", "Otto")]
+    assert (refused, noted) == ([], [])
+    assert find_format(tmp_path / path) == ("conll" if path == "a.txt" else "brat")
+    sources = [one.source for one in read_brat(tmp_path / path, Reading())]
+    assert sources == [f"{tmp_path / 'a.txt'}:{line}" for line in (1, 2)]
+
+
+def test_what_is_no_span_is_told(read):
+    lines = (
+        "R1\tLives Arg1:T1 Arg2:T2",
+        "E1\tSing:T1",
+        "A1\tLoud T1",
+        "M1\tX T1",
+        "N1\tReference T1 W:1\tAda",
+    )
+    lines += ("#1\tAnnotatorNotes T1\tsure?", "*\tEquiv T1 T2")
+    spans, refused, noted = read("T1\tPER 0 3\tAda\n" + "\n".join(lines))
+    assert (spans, refused) == ([("PER", "Ada")], [])
+    assert [one.partition(" was")[0] for one in noted] == [
+        ":2: the relation R1",
+        ":3: the event E1",
+        ":4: the attribute A1",
+        ":5: the attribute M1",
+        ":6: the normalisation N1",
+        ":7: the note #1",
+        ":8: the equivalence *",
+    ]
+
+
+def test_a_span_in_several_parts(read):
+    ann = "T1\tX 0 3;41 45\tAda Otto\n"
+    assert read(ann)[1] == [
+        ":1: the span [0, 3);[41, 45) (X) 'Ada Otto' is in several parts; mark one stretch, or say "
+        "--on-misaligned expand (takes all from the first part to the last) or skip (leaves it out)."
+    ]
+    told = ":1: the span [0, 3);[41, 45) (X) 'Ada Otto' is in several parts; it was "
+    assert read(ann, on_misaligned="skip") == ([], [], [told + "left out."])
+    assert read(ann, on_misaligned="expand") == ([("X", TEXT[:45])], [], [told + "widened to [0, 45)."])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("T1\tPER 0 3", "is no line of brat"),
+        ("T1 PER 0 3 Ada", "is no line of brat"),
+        ("T1\tPER 0 x\tAda", "is no line of brat"),
+        ("T1\tPER -1 3\tAda", "is no line of brat"),
+        ("T1\ta b 0 3\tAda", "is no line of brat"),
+        (f"T1\tPER 0 {'9' * 5000}\tAda", "is no line of brat"),
+        ("hello", "is no line of brat"),
+        ("T1\tPER 0 3\tada", "the span [0, 3) (PER) should be 'ada', but the text has 'Ada' there"),
+        ("T1\tPER 40 44\tOtto", "should be 'Otto', but the text has ' Ott' there"),
+        ("T1\tP\u2003R 0 3\tAda", "is no line of brat"),
+        ("T1\tPER 0 0\t", "the span [0, 0) '' (PER) is empty"),
+        ("T1\tPER 41 99\tOtto", "leaves the text, which is [0, 46)"),
+        ("T1\tPER 1 3\tda", "does not begin and end as its tokens do"),
+    ],
+)
+def test_a_wrong_line_is_refused_with_its_place(read, line, message):
+    spans, refused, noted = read(f"T1\tPER 41 45\tOtto\n{line}\n")
+    assert (spans, noted) == ([("PER", "Otto")], [])
+    assert len(refused) == 1
+    assert re.match(r":2: .*" + re.escape(message), refused[0])
+
+
+def test_files_without_their_other_half(write_file, tmp_path):
+    write_file("Ada sang.", "b.txt")
+    write_file("T1\tPER 0 3\tAda\n", "c.ann")
+    write_file("[entities]\n", "annotation.conf")
+    refused, noted = [], []
+    (sentence,) = read_brat(tmp_path, Reading(refuse=refused.append, note=noted.append))
+    assert sentence.tags == {"ner": ("O", "O", "O")}
+    assert refused == [f"{tmp_path / 'c.ann'}: there is no c.txt beside it; add the text."]
+    assert noted == [f"{tmp_path / 'b.txt'}: there is no b.ann; it is read as a text without spans."]
+
+
+def test_files_that_cannot_be_read(write_file, tmp_path):
+    for path, message in (("x.ann", "there is no such file or folder"), ("", "there is no sentence")):
+        with pytest.raises(InputError, match=message):
+            list(read_brat(tmp_path / path, Reading()))
+    write_file(b"Ada\n\xc3\xa9\xff", "a.txt")
+    with pytest.raises(InputError, match=r"a\.txt:2: byte 3 of the line \(0xff\) is not UTF-8"):
+        list(read_brat(tmp_path, Reading()))
+    with pytest.raises(InputError, match="which of the tasks ner, x"):
+        list(read_brat(tmp_path, Reading(tasks=("ner", "x"))))
+    with pytest.raises(InputError, match="has no columns"):
+        list(read_brat(tmp_path, Reading(columns="token")))
+
+
+@given(sentences(), st.sampled_from(["document", "sentence"]))
+def test_a_folder_holds_texts_and_spans(folder, found, unit):
+    path = folder / "brat"
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
+    write_brat(found, path, Writing(tasks=("ner",), unit=unit))
+    again = list(read_brat(path, Reading(refuse=lambda message: pytest.fail(message) if found else None)))
+
+    def content(sentences):
+        return [
+            (one.text, [(span.start, span.end, span.label) for span in one.spans["ner"]])
+            for one in documents(sentences, ["ner"])
+        ]
+
+    if unit == "sentence":  # each is a document now
+        found = [replace(sentence, starts_document=True, text_before="") for sentence in found]
+    assert content(again) == content(found)
+
+
+def written(tmp_path, *sentences, unit="document"):
+    write_brat(sentences, tmp_path, Writing(tasks=("ner",), unit=unit))
+    return {path.name: path.read_bytes().decode() for path in tmp_path.iterdir()}
+
+
+def test_what_brat_opens(tmp_path):
+    sentences = place_spans(
+        "Ada sang in New\r\nYork.", {"ner": [TextSpan(0, 3, "PER"), TextSpan(12, 21, "LOC+")]}, Reading(), ""
+    )
+    assert written(tmp_path, *sentences) == {
+        "0000001.txt": "Ada sang in New\r\nYork.",
+        "0000001.ann": "T1\tPER 0 3\tAda\nT2\tLOC+ 12 15;17 21\tNew York\n",
+        "annotation.conf": "[entities]\nPER\n\n[relations]\n\n[events]\n\n[attributes]\n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("unit", "comment", "stem"),
+    [
+        ("document", "# newdoc id = weblog-7.2", "0000001-weblog-7.2"),
+        ("sentence", "# sent_id = s1", "0000001-s1"),
+        ("document", "# sent_id = s1", "0000001"),
+        ("document", "# newdoc id = ../../etc/passwd", "0000001"),
+        ("document", "# newdoc id = a\\b", "0000001"),
+        ("document", "# newdoc id = ..", "0000001"),
+        ("document", "# newdoc id = " + "a" * 200, "0000001"),
+        ("document", "# newdoc id = é", "0000001"),
+    ],
+)
+def test_names_of_files_stay_in_the_folder(tmp_path, unit, comment, stem):
+    sentence = replace(from_tokens(["Ada"]), spans={"ner": ()}, comments=("# x", comment))
+    assert set(written(tmp_path, sentence, unit=unit)) == {f"{stem}.txt", f"{stem}.ann", "annotation.conf"}
+
+
+def test_a_token_that_is_a_line_break(tmp_path):
+    sentence = replace(from_tokens(["\n", "a"]), spans={"ner": (Span(0, 2, "X"),)})
+    assert written(tmp_path, sentence)["0000001.ann"] == "T1\tX 0 3\t  a\n"
+
+
+def test_a_folder_holds_one_task(tmp_path):
+    with pytest.raises(InputError, match="holds the spans of one task, not no task"):
+        write_brat([], tmp_path, Writing())

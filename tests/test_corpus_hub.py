@@ -1,0 +1,367 @@
+"""HF datasets: what `datasets` itself wrote is the oracle for reading, what it loads that for writing."""
+
+import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import huggingface_hub
+import pytest
+from command_line import OPTIONS, run
+
+from tagger.corpus.files import find_format, read_sentences
+from tagger.corpus.hub import Address, parse_address, read_dataset, to_dataset
+from tagger.corpus.reading import Reading
+from tagger.errors import InputError
+
+NAMES = ["O", "B-PER", "I-PER"]
+STRINGS = datasets.List(datasets.Value("string"))
+NUMBERS = datasets.List(datasets.Value("int64"))
+LABELS = datasets.List(datasets.ClassLabel(names=NAMES))
+ROWS = {"tokens": [["Ada", "Byron", "wrote"], ["Yes"]], "ner_tags": [[1, 2, 0], [0]]}
+FEATURES = {"tokens": STRINGS, "ner_tags": LABELS}
+EXPECTED = [(("Ada", "Byron", "wrote"), ("B-PER", "I-PER", "O")), (("Yes",), ("O",))]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make(rows=ROWS, features=FEATURES) -> datasets.Dataset:
+    return datasets.Dataset.from_dict(rows, features=datasets.Features(features))
+
+
+def parquet(rows=ROWS, features=FEATURES, name: str = "x.parquet") -> str:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    make(rows, features).to_parquet(name)
+    return name
+
+
+def read(path, **ways) -> list[tuple]:
+    return [(s.tokens, s.tags["ner"]) for s in read_dataset(path, Reading(**ways))]
+
+
+def test_a_parquet_file(here):
+    sentences = list(read_sentences(parquet()))
+    assert [(s.tokens, s.tags["ner"]) for s in sentences] == EXPECTED
+    assert [s.source for s in sentences] == ["x.parquet:train:1", "x.parquet:train:2"]
+    assert [s.starts_document for s in sentences] == [True, False]
+    assert sentences[0].text == "Ada Byron wrote"
+    assert sentences[0].offsets == ((0, 3), (4, 9), (10, 15))
+    assert read("x.parquet:train") == EXPECTED
+
+
+def test_rows_of_running_text_and_spans(here):
+    span = {
+        "start": datasets.Value("int32"),
+        "end": datasets.Value("int32"),
+        "label": datasets.Value("string"),
+    }
+    rows = {
+        "id": [1, 2, 3],
+        "text": ["Ada Byron wrote. Yes.", "No.", "Ada"],
+        "spans": [[{"start": 0, "end": 9, "label": "PER"}], [], [{"start": 0, "end": 2, "label": "PER"}]],
+    }
+    features = {"id": datasets.Value("int32"), "text": datasets.Value("string"), "spans": datasets.List(span)}
+    problems: list[str] = []
+    found = list(read_dataset(parquet(rows, features), Reading(refuse=problems.append)))
+    assert [(one.tokens, one.tags["ner"], one.starts_document) for one in found] == [
+        (("Ada", "Byron", "wrote", "."), ("B-PER", "I-PER", "O", "O"), True),
+        (("Yes", "."), ("O", "O"), False),
+        (("No", "."), ("O", "O"), True),
+        (("Ada",), ("O",), True),
+    ]
+    (problem,) = problems
+    assert problem.startswith("x.parquet:train:3: the span [0, 2) 'Ad' (PER)")
+
+
+def test_files_whose_names_hold_the_signs_of_patterns(here):
+    assert read(parquet(name="a[1]*b?.parquet")) == EXPECTED
+
+
+def test_a_file_has_no_configurations(here):
+    with pytest.raises(InputError, match=r"^x\.parquet: it has no configuration 'en'; write NAME:SPLIT"):
+        read(parquet() + ":en:train")
+
+
+def test_json_lines_and_arrow_files(here):
+    rows = {"words": ROWS["tokens"], "ner": [[NAMES[tag] for tag in row] for row in ROWS["ner_tags"]]}
+    make(rows, {"words": STRINGS, "ner": STRINGS}).to_json("x.jsonl")
+    assert read("x.jsonl") == EXPECTED
+    Path("x.jsonl.gz").write_bytes(gzip.compress(Path("x.jsonl").read_bytes()))
+    assert read("x.jsonl.gz") == EXPECTED
+    make().save_to_disk("saved")
+    (file,) = Path("saved").glob("*.arrow")
+    assert read(file) == EXPECTED
+
+
+def test_folders_by_split(here):
+    for split in ("train", "validation"):
+        parquet(name=f"news/data/{split}-00000-of-00001.parquet")
+    for path in ("news:train", "news:validation", "news/:train", here / "news:train"):
+        assert find_format(path) == "datasets"
+        assert read(path) == EXPECTED
+    with pytest.raises(InputError, match=r"^news: there are several splits \(train, validation\); name one"):
+        read("news")
+    with pytest.raises(InputError, match="no split 'test'; its splits are: train, validation"):
+        read("news:test")
+
+
+def test_a_folder_of_one_split_may_be_called_as_a_builder_of_datasets(here):
+    parquet(name="json/data/test-00000-of-00001.parquet")
+    assert read("json") == EXPECTED
+
+
+def test_folders_that_save_to_disk_wrote(here):
+    make().save_to_disk("one")
+    datasets.DatasetDict(dev=make(), test=make()).save_to_disk("two")
+    assert read("one") == read("one:train") == read("two:test") == EXPECTED
+    with pytest.raises(InputError, match=r"several splits \(dev, test\)"):
+        read("two")
+
+
+def test_sequences_of_labels_as_older_releases_describe_them(here):
+    """Files of releases before 4 name the type Sequence in their metadata."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(parquet())
+    metadata = table.schema.metadata[b"huggingface"].replace(b'"List"', b'"Sequence"')
+    assert b"Sequence" in metadata
+    pq.write_table(table.replace_schema_metadata({b"huggingface": metadata}), "old.parquet")
+    assert read("old.parquet") == EXPECTED
+
+
+@pytest.mark.parametrize("name", ["ner", "ner_tags", "ner_tag", "ner_labels"])
+@pytest.mark.parametrize("tokens", ["tokens", "words", "token", "form"])
+def test_names_of_features(here, name, tokens):
+    rows = {tokens: ROWS["tokens"], name: ROWS["ner_tags"]}
+    assert read(parquet(rows, {tokens: STRINGS, name: LABELS})) == EXPECTED
+
+
+def test_columns_name_the_features(here):
+    path = parquet({"w": ROWS["tokens"], "mine": ROWS["ner_tags"]}, {"w": STRINGS, "mine": LABELS})
+    assert read(path, columns="token=w, ner=mine") == EXPECTED
+
+
+def test_columns_of_a_conll_file_name_the_tags_to_read(here):
+    assert read(parquet(), columns="token,_,ner") == EXPECTED
+
+
+def test_without_tasks_every_list_of_tags_is_one(here):
+    rows = ROWS | {"pos": [["N", "N", "V"], ["X"]], "id": ["1", "2"], "heads": [[1, 2, 0], [0]]}
+    path = parquet(rows, FEATURES | {"pos": STRINGS, "id": datasets.Value("string"), "heads": NUMBERS})
+    first, _ = read_dataset(path, Reading(tasks=()))
+    assert first.tags == {"ner": ("B-PER", "I-PER", "O"), "pos": ("N", "N", "V")}
+
+
+@pytest.mark.parametrize("name", ["document_id", "doc_id", "newdoc"])
+def test_a_document_begins_where_its_name_changes(here, name):
+    rows = {"tokens": [["a"]] * 5, name: ["x", "x", "y", "y", "x"]}
+    path = parquet(rows, {"tokens": STRINGS, name: datasets.Value("string")})
+    starts = [s.starts_document for s in read_dataset(path, Reading(tasks=()))]
+    assert starts == [True, False, True, False, True]
+
+
+def test_a_text_that_the_tokens_stand_in_is_kept(here):
+    rows = {"tokens": [["Ada", "!"], ["Ada"]], "text": [" Ada!", "other"]}
+    one, other = read_dataset(
+        parquet(rows, {"tokens": STRINGS, "text": datasets.Value("string")}), Reading(tasks=())
+    )
+    assert (one.text, one.offsets) == (" Ada!", ((1, 4), (4, 5)))
+    assert other.text == "Ada"
+
+
+def test_features_that_only_share_a_name_with_ours_are_left_alone(here):
+    others = {
+        "text": STRINGS,
+        "starts_document": NUMBERS,
+        "token_offsets": NUMBERS,
+        "conll_comments": NUMBERS,
+    }
+    rows = ROWS | {key: [[7], [7]] for key in ("starts_document", "token_offsets", "conll_comments")}
+    assert read(parquet(rows | {"text": [["a"], ["b"]]}, FEATURES | others)) == EXPECTED
+
+
+@pytest.mark.parametrize("offsets", [[[0, 1]], [[0, 3], [3, 9]], [[0, 3], [3, None]], [[0, 3], None]])
+def test_offsets_that_do_not_fit(here, offsets):
+    rows = {"tokens": [["Ada", "!"]], "text": ["Ada!"], "token_offsets": [offsets]}
+    features = {"text": datasets.Value("string"), "token_offsets": datasets.List(NUMBERS)}
+    with pytest.raises(InputError, match=r":1: the token_offsets do not fit the tokens and the text"):
+        list(read_dataset(parquet(rows, features | {"tokens": STRINGS}), Reading(tasks=())))
+
+
+def test_an_empty_row_is_noted_and_the_next_begins_its_document(here):
+    noted: list[str] = []
+    path = parquet({"tokens": [[], ["a"]], "ner_tags": [[], [0]]})
+    (sentence,) = read_dataset(path, Reading(note=noted.append))
+    assert sentence.starts_document
+    assert sentence.source == "x.parquet:train:2"
+    assert noted == ["x.parquet:train:1: the row holds no token and was passed over"]
+
+
+BAD_ROWS = {
+    "ragged": ({"tokens": ["a", "b"], "ner": [0]}, "there are 2 tokens but 1 tags in ner"),
+    "no label": ({"tokens": ["a"], "ner": [-1]}, "ner holds the number -1, which is none of its 3 labels"),
+    "None for a tag": ({"tokens": ["a"], "ner": [None]}, "a tag of ner is missing or empty"),
+    "None for tags": ({"tokens": ["a"], "ner": None}, "a tag of ner is missing or empty"),
+    "None for a token": ({"tokens": [None], "ner": [0]}, "a token is missing or empty"),
+    "None for tokens": ({"tokens": None, "ner": []}, "a token is missing or empty"),
+    "an empty token": ({"tokens": [""], "ner": [0]}, "a token is missing or empty"),
+}
+
+
+@pytest.mark.parametrize(("row", "message"), BAD_ROWS.values(), ids=BAD_ROWS)
+def test_bad_rows_are_refused_and_the_others_read(here, row, message):
+    rows = {"tokens": [["x"], row["tokens"], ["y"]], "ner": [[0], row["ner"], [1]]}
+    path = parquet(rows, {"tokens": STRINGS, "ner": LABELS})
+    with pytest.raises(InputError, match=rf"^x\.parquet:train:2: {message}"):
+        list(read_dataset(path, Reading()))
+    refused: list[str] = []
+    rest = read(path, refuse=refused.append)
+    assert rest == [(("x",), ("O",)), (("y",), ("B-PER",))]
+    assert len(refused) == 1
+
+
+BAD_FEATURES = {
+    "plain numbers": ({"tokens": STRINGS, "ner": NUMBERS}, {}, "cast plain numbers to"),
+    "no tags": ({"tokens": STRINGS}, {}, "no feature 'ner' with the tags of ner; the lists are: tokens"),
+    "no tokens": ({"ner": LABELS}, {}, "no feature 'tokens'.* the lists are: ner. Name it"),
+    "numbers for tokens": ({"tokens": LABELS, "ner": LABELS}, {}, "no feature 'tokens'"),
+    "text only": ({"text": datasets.Value("string")}, {}, "running text, but no tokens and no spans"),
+    "a feature that is not there": (
+        {"tokens": STRINGS, "ner": LABELS},
+        {"columns": "ner=x"},
+        "no feature 'x' with the tags of ner",
+    ),
+    "a column's number": ({"tokens": STRINGS}, {"columns": "token=0,ner=-1"}, "hold the number 0, but"),
+    "a name twice": ({"tokens": STRINGS}, {"columns": "ner=a,ner=b"}, "name 'ner' twice"),
+    "an empty name": ({"tokens": STRINGS}, {"columns": "token=,ner"}, "hold an empty name"),
+}
+
+
+@pytest.mark.parametrize(("features", "ways", "message"), BAD_FEATURES.values(), ids=BAD_FEATURES)
+def test_features_that_do_not_fit(here, features, ways, message):
+    rows = {name: ["x"] if name == "text" else [[]] for name in features}
+    with pytest.raises(InputError, match=message):
+        list(read_dataset(parquet(rows, features), Reading(**ways)))
+
+
+def test_damaged_and_empty_files(here):
+    whole = Path(parquet()).read_bytes()
+    for size in (0, 7, len(whole) // 2, len(whole) - 1):
+        Path("cut.parquet").write_bytes(whole[:size])
+        with pytest.raises(InputError, match=r"^cut\.parquet: datasets cannot read it \(.+\);"):
+            read("cut.parquet")
+    Path("cut.jsonl").write_text('{"tokens": ["a"], "ner": ["O"]}\n{"tokens": ["a",\n')
+    with pytest.raises(InputError, match=r"^cut\.jsonl:train: datasets cannot read it"):
+        read("cut.jsonl")
+    with pytest.raises(InputError, match="the split holds no sentence"):
+        read(parquet({"tokens": [], "ner_tags": []}))
+
+
+def test_addresses(here):
+    assert parse_address("a/b") == Address("a/b")
+    assert parse_address("a/b@v1:en-x:train") == Address("a/b@v1", "en-x", "train")
+    assert parse_address("C:/data/x.conll") == Address("C:/data/x.conll")
+    Path("a:b").touch()
+    assert parse_address("a:b") == Address("a:b")
+
+
+@pytest.mark.parametrize(
+    ("path", "format"),
+    [
+        ("x.parquet", "datasets"),
+        ("x.PARQUET:dev", "datasets"),
+        ("user/name:train", "datasets"),
+        ("user/name", "conll"),
+        ("missing.conll", "conll"),
+        ("missing.conll:train", "conll"),
+        ("C:\\data\\x.conll", "conll"),
+        (".", "datasets"),
+        ("x" * 5000, "conll"),
+    ],
+)
+def test_which_paths_are_datasets(here, path, format):
+    assert find_format(path) == format
+
+
+def test_missing_files_are_not_looked_for_on_the_hub(here, monkeypatch):
+    monkeypatch.delattr(huggingface_hub.HfApi, "dataset_info")
+    for path in ("missing.parquet:train", "./missing:train", "a/b/c:train"):
+        with pytest.raises(InputError, match="there is no such file or folder; check the path"):
+            read(path)
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(here, monkeypatch):
+    calls = []
+
+    def fail(*names, **options):
+        calls.append((names[1:], options))
+        raise OSError("no route\nto host")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", fail)
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(InputError, match=r"^user/name@v1: there .* the hub gave none \(no route to host\)"):
+        read("user/name@v1:en:train")
+    assert calls == [(("user/name",), {"revision": "v1", "timeout": 10.0})]
+
+
+def test_a_name_on_the_hub_is_streamed(here, monkeypatch):
+    asked = []
+
+    def load(*names, **options):
+        asked.append((names, options))
+        return datasets.IterableDatasetDict(train=make().to_iterable_dataset())
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *_, **__: None)
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    assert read("user/name@v1:en:train") == EXPECTED
+    assert asked == [(("user/name", "en"), {"revision": "v1", "streaming": True})]
+
+
+def test_offline_nothing_is_asked_and_stderr_stays_clean(here):
+    code = (
+        "from tagger.corpus.files import read_sentences\n"
+        "try: list(read_sentences('user/name:train'))\n"
+        "except ValueError as error: print(error)"
+    )
+    offline = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(here / "hf")},
+    )
+    assert offline.stdout.startswith("user/name: there is no such file or folder, and the hub gave none (")
+    assert offline.stderr == ""
+    assert offline.stdout.count("\n") == 1
+
+
+def test_the_settings_of_datasets_stay_the_users(here):
+    before = (datasets.logging.get_verbosity(), datasets.config.STREAMING_READ_MAX_RETRIES)
+    for _ in read_dataset(parquet(), Reading()):
+        assert not datasets.are_progress_bars_disabled()
+        assert before == (datasets.logging.get_verbosity(), datasets.config.STREAMING_READ_MAX_RETRIES)
+
+
+def test_without_the_package_the_extra_is_named(here, monkeypatch):
+    path = parquet()
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    for use in (lambda: list(read_sentences(path)), lambda: to_dataset([], [])):
+        with pytest.raises(InputError, match="need the package datasets; install the extra `train`"):
+            use()
+
+
+def test_a_model_is_trained_and_scored_on_splits(here):
+    for split in ("train", "validation"):
+        parquet(name=f"news/{split}.parquet")
+    parts = ("--train", "news:train", "--dev", "news:validation")
+    for command in (("train", *parts, "--output", "m", *OPTIONS), ("evaluate", "m", "news:validation")):
+        code, output, errors = run(*command)
+        assert (code, errors) == (0, "")
+        assert "PER" in output

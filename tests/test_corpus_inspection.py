@@ -1,0 +1,220 @@
+"""Every problem of a file in one run, and what files share and label in several ways."""
+
+import gzip
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.corpus.conll import read_conll
+from tagger.corpus.inspection import inspect_files
+from tagger.errors import InputError
+from tagger.text.schemes import spans_to_tags, tags_to_spans
+
+
+def problems_of(path, **options):
+    found = []
+    inspect_files([str(path)], found.append, **options)
+    assert all(problem.startswith(str(path)) for problem in found)
+    return [problem.removeprefix(str(path)).split(";")[0] for problem in found]
+
+
+def token(number, form="w", misc="_"):
+    return f"{number}\t{form}\tw\tX\tX\t_\t0\troot\t_\t{misc}\n"
+
+
+ILLEGAL = "has the tag 'I-PER', which IOB2 does not allow"
+GOOD = "Ada B-PER\nsings O\n\n" * 5
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (GOOD, []),
+        (
+            GOOD + "a O\nb O x\nc\nd I-PER\n\ne B-PER\nf E-PER\n",
+            [
+                ":17: expected 2 columns separated by spaces, like the first line of data, got 3",
+                ":18: expected 2 columns separated by spaces, like the first line of data, got 1",
+                f":19: token 1 ('d') {ILLEGAL} after 'O' and at its end (ner)",
+                ":22: the tag 'E-PER' of 'f' is none of IOB2, in which the column 'ner' is written",
+            ],
+        ),
+        ("x y z\n" + GOOD, [":1: the line has 3 columns but 2 were named (token, ner)"]),
+        (
+            (GOOD + "a O\nb").encode() + b"\xe9 O\nc\xff O\n\nd O\re O\n",
+            [
+                ":17: byte 2 of the line (0xe9) is not UTF-8",
+                ":18: byte 2 of the line (0xff) is not UTF-8",
+                ":20: there is a carriage return inside the line",
+            ],
+        ),
+        (
+            (GOOD + "a O\n\tO\nb\t\nc O\n").replace(" ", "\t"),
+            [":17: the column of token is empty", ":18: the column of ner is empty"],
+        ),
+        ("a O\rb O\r\rc O\r", [":1: there is a carriage return inside the line"]),
+        ("", [": the file holds no sentence"]),
+        ("-DOCSTART- O\n\n# only = this\n", [": the file holds no sentence"]),
+        (
+            gzip.compress(GOOD.encode() * 9)[:-9],
+            [
+                ": the gzip data are damaged (Compressed file ended before "
+                "the end-of-stream marker was reached)"
+            ],
+        ),
+        (
+            "a O\nb Q-X\nc O\n",
+            [":2: the tag 'Q-X' looks like a span's, but no scheme has its prefix"],
+        ),
+    ],
+)
+def test_every_problem_of_a_column_file(write_file, content, expected):
+    assert problems_of(write_file(content, "f.conll")) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (token(1) + token(2), []),
+        (
+            token(1)
+            + token(3)
+            + token(4)
+            + "x\n"
+            + token(5).replace("root", "")
+            + token(6)
+            + "\n"
+            + token(1),
+            [
+                ":2: expected token 2, got '3'",
+                ":4: expected 10 columns separated by tabs, got 1",
+                ":5: column 8 is empty",
+            ],
+        ),
+        (
+            token("2-3") + token(1) + token("2-9") + token(2) + "\n" + token("x"),
+            [
+                ":1: the multi-word token 2-3 does not begin with the next token, 1",
+                ":2: the multi-word token 'w' reaches beyond the sentence's 2 tokens",
+                ":6: expected token 1, got 'x'",
+            ],
+        ),
+        (
+            token(1, misc="ner=B-PER") + token(2, misc="ner=I-LOC"),
+            [f":2: token 1 ('w') {ILLEGAL.replace('PER', 'LOC')} after 'B-PER' and at its end (ner)"],
+        ),
+        ("# nothing\n", [": the file holds no sentence"]),
+        ("1\ta\n\n" + token(1) + token(2), [":1: expected 10 columns separated by tabs, got 2"]),
+    ],
+)
+def test_every_problem_of_a_conllu_file(write_file, content, expected):
+    assert problems_of(write_file(content, "f.conllu")) == expected
+
+
+def test_what_cannot_be_read_is_a_problem_of_its_file(write_file, tmp_path):
+    found = []
+    good = write_file(GOOD, "good.conll")
+    report = inspect_files([str(tmp_path / "nowhere"), str(tmp_path), str(good)], found.append)
+    assert len(found) == report.problems == 2
+    assert "no such file" in found[0]
+    assert "folder" in found[1]
+    assert report.files[2].sentences == 5
+    with pytest.raises(InputError, match="no tag scheme"):
+        inspect_files([str(good)], found.append, scheme="nothing")
+
+
+def test_a_dropped_line_stays_beside_its_sentence(write_file):
+    found = []
+    (sentence,) = read_conll(write_file("a O\nb\nc O\n", "f"), refuse=found.append)
+    assert (sentence.tokens, sentence.extra_lines, len(found)) == (("a", "c"), ((1, "b"),), 1)
+
+
+def test_a_scheme_that_is_asked_for(write_file):
+    path = write_file("Ada NNP I-PER\nsings VBZ O\n", "f")
+    assert problems_of(path) == []
+    (problem,) = problems_of(path, scheme="bio2")
+    assert problem.startswith(":1: token 0 ('Ada') has the tag 'I-PER', which IOB2 does not allow")
+    (problem,) = problems_of(path, columns="token,ner")
+    assert problem.startswith(": 2 of the first 2 lines have 3 columns but 2 were named")
+
+
+def test_counts_of_a_file(write_file):
+    content = "-DOCSTART- -X- O\n\nAda NNP I-PER\nBo NNP I-PER\n\n-DOCSTART- -X- O\n\nOslo NNP I-LOC\n. . O\n"
+    (facts,) = inspect_files([str(write_file(content, "f"))], print).files
+    assert (facts.sentences, facts.tokens, facts.documents, facts.problems) == (2, 4, 2, 0)
+    assert facts.schemes == {"pos": None, "ner": "IOB1"}
+    assert facts.counts == {"pos": Counter({"NNP": 3, ".": 1}), "ner": Counter({"PER": 1, "LOC": 1})}
+
+
+def test_sentences_that_stand_in_several_files(write_file):
+    train = write_file("a O\n\nb O\nc O\n\na B-X\n", "train")
+    dev = write_file("# x = y\na O\n\nb c\n\nb O\nc B-X\n\na O\n", "dev")
+    report = inspect_files([str(train), str(dev)], lambda _: None)
+    assert [facts.repeated for facts in report.files] == [1, 1]
+    (shared,) = report.shared
+    assert (shared.file, shared.other, shared.sentences, shared.share) == (str(dev), str(train), 3, 0.75)
+    assert shared.places == [
+        (f"{dev}:2", f"{train}:1"),
+        (f"{dev}:6", f"{train}:3"),
+        (f"{dev}:9", f"{train}:1"),
+    ]
+
+
+def test_labels_of_one_file_only(write_file):
+    paths = [str(write_file(f"a B-X\nb O\n\nc B-{label}\n", label)) for label in ("Y", "Z")]
+    assert inspect_files(paths, print).only_in == {"ner": {"Y": paths[0], "Z": paths[1]}}
+    assert inspect_files(paths[:1], print).only_in == {}
+
+
+def test_texts_that_are_labelled_in_several_ways(write_file):
+    path = write_file(
+        "New B-LOC\nYork I-LOC\n\nNew B-ORG\nYork I-ORG\nand O\nYork B-LOC\n\n"
+        "in O\nNew O\nYork O\nYork O\n\nsure B-PER\n",
+        "f",
+    )
+    (york, new_york) = sorted(
+        inspect_files([str(path)], print).inconsistent["ner"], key=lambda one: len(one.text)
+    )
+    assert (new_york.text, new_york.counts) == ("New York", {"LOC": 1, "ORG": 1, "O": 1})
+    assert new_york.places == {"LOC": [f"{path}:1"], "ORG": [f"{path}:4"], "O": [f"{path}:10"]}
+    assert (york.text, york.counts) == ("York", {"LOC": 1, "O": 1})
+
+
+WORDS = st.lists(st.sampled_from("ab"), min_size=1, max_size=6)
+
+
+@given(st.lists(st.tuples(WORDS, st.integers(0, 5), st.sampled_from("XY")), min_size=1))
+def test_untagged_texts_against_brute_force(folder, drawn):
+    """Texts of one token only, so that every occurrence counts."""
+    lines, occurrences = [], Counter()
+    for words, start, label in drawn:
+        tags = ["O"] * len(words)
+        if start < len(words):
+            tags[start] = f"B-{label}"
+        occurrences.update(zip(words, (tag[2:] or "O" for tag in tags), strict=True))
+        lines += [f"{word} {tag}" for word, tag in zip(words, tags, strict=True)] + [""]
+    path = folder / "f.conll"
+    path.write_text("\n".join(lines) + "\n")
+    found = inspect_files([str(path)], print, columns="token,ner").inconsistent.get("ner", [])
+    expected = {}
+    for word in "ab":
+        counts = {label: count for (one, label), count in occurrences.items() if one == word}
+        if len(counts) > 1:
+            expected[word] = counts
+    assert {one.text: one.counts for one in found} == expected
+
+
+@given(st.lists(st.sampled_from(["O", "B-X", "I-X", "E-X", "S-X", "I-Y"]), min_size=1, max_size=8))
+def test_tag_problems_are_those_that_conversion_mends(folder, tags):
+    """No problem is left where tags are written anew, and each problem's line is that of its token."""
+    path = folder / "g.conll"
+    path.write_text("".join(f"w{place} {tag}\n" for place, tag in enumerate(tags)))
+    for problem in problems_of(path, columns="token,ner", scheme="BIOES"):
+        line = int(problem.split(":")[1])
+        assert f"'w{line - 1}'" in problem
+        assert repr(tags[line - 1]) in problem
+    mended = spans_to_tags(tags_to_spans(tags, "BIOES"), len(tags), "BIOES")
+    path.write_text("".join(f"w {tag}\n" for tag in mended))
+    assert problems_of(path, columns="token,ner", scheme="BIOES") == []

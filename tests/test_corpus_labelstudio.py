@@ -1,0 +1,278 @@
+"""Label Studio's exports to sentences, what is said of wrong ones, and predictions there and back."""
+
+import io
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from annotated_texts import sentences
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.corpus.files import find_format
+from tagger.corpus.labelstudio import read_labelstudio, write_labelstudio
+from tagger.corpus.placement import documents
+from tagger.corpus.reading import Reading, Writing
+from tagger.errors import InputError
+from tagger.text.sentence import Span, from_tokens
+
+TEXT = "🌊 Ada sang.\nOtto left."
+
+
+def region(start, end, label="PER", name="label", **more):
+    value = {"start": start, "end": end, "text": TEXT[start:end], "labels": [label]}
+    return {"id": "x", "from_name": name, "to_name": "text", "type": "labels", "value": value} | more
+
+
+def annotated(*results, **more):
+    return {"id": 7, "data": {"text": TEXT}, "annotations": [{"id": 1, "result": list(results)} | more]}
+
+
+@pytest.fixture
+def read(write_file):
+    """Write tasks as an export and read it; return its spans by task, what was refused and what was noted."""
+
+    def read(*values, **reading):
+        path = write_file(json.dumps(values), "export.json")
+        refused, noted = [], []
+        found = list(
+            read_labelstudio(path, Reading(**{"refuse": refused.append, "note": noted.append} | reading))
+        )
+        spans = {}
+        for sentence in found:
+            for task, its in sentence.spans.items():
+                words = [
+                    sentence.text[s.start_char - sentence.text_start :][: s.end_char - s.start_char]
+                    for s in its
+                ]
+                spans.setdefault(task, []).extend(zip((s.label for s in its), words, strict=True))
+        return (
+            spans,
+            [one.removeprefix(f"{path}") for one in refused],
+            [one.removeprefix(f"{path}") for one in noted],
+        )
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        annotated(region(2, 5), region(12, 16, "X")),
+        annotated(region(2, 5), region(12, 16, "X")) | {"data": {"body": TEXT, "stars": 3}},
+        {
+            "id": 7,
+            "text": TEXT,
+            "created_at": "today",
+            "label": [region(2, 5)["value"], region(12, 16, "X")["value"]],
+        },
+        {"data": {"text": TEXT}, "predictions": [{"result": [region(2, 5), region(12, 16, "X", score=0.5)]}]},
+        {
+            "data": {"text": TEXT},
+            "annotations": [],
+            "predictions": [{"result": [region(2, 5), region(12, 16, "X")]}],
+        },
+    ],
+)
+def test_exports(read, value):
+    assert read(value) == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [], [])
+
+
+def test_the_first_annotation_that_was_not_cancelled_is_read(read):
+    value = annotated(region(12, 16), was_cancelled=True)
+    value["annotations"] += [{"result": [region(2, 5)]}, {"result": []}]
+    value["predictions"] = [{"result": [region(12, 16)]}]
+    spans, refused, noted = read(value)
+    assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
+    assert noted == [":1: text 1: the first of 2 annotations is read, the others were left out."]
+
+
+def test_a_text_that_was_skipped_and_one_that_nobody_annotated(read):
+    spans, refused, noted = read(
+        annotated(region(2, 5), was_cancelled=True),
+        {"data": {"text": TEXT}, "predictions": [3]},
+        annotated(region(2, 5)),
+    )
+    assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
+    assert noted == [
+        ":1: text 1: the text was left out; its annotators skipped it.",
+        ":1: text 2: nobody annotated the text; it is read as one without spans.",
+    ]
+
+
+def test_what_is_no_labelled_span_is_told(read):
+    choice = {"type": "choices", "from_name": "mood", "value": {"choices": ["good"]}}
+    relation = {"type": "relation", "from_id": "x", "to_id": "y"}
+    spans, refused, noted = read(annotated(choice, region(2, 5), relation))
+    assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
+    assert noted == [
+        f":1: text 1: a result of type {kind!r} was left out; it is no labelled span."
+        for kind in ("choices", "relation")
+    ]
+
+
+def test_the_control_tag_is_the_task(read):
+    both = annotated(region(2, 5), region(2, 10, "S", name="chunk")), annotated()
+    assert read(*both, tasks=())[0] == {"ner": [("PER", "Ada")], "chunk": [("S", "Ada sang")]}
+    assert read(*both, tasks=("chunk",))[0] == {"chunk": [("S", "Ada sang")]}
+    assert read(annotated(region(2, 10, "S", name="chunk"))) == (
+        {"ner": []},
+        [": there are no spans of the task 'ner', those of the file are of chunk; ask for one of these."],
+        [],
+    )
+    assert read(*both, tasks=("chunk", "ner"))[0] == {"ner": [("PER", "Ada")], "chunk": [("S", "Ada sang")]}
+    with pytest.raises(InputError, match="which of the tasks x, y"):
+        read(annotated(region(2, 5)), tasks=("x", "y"))
+    assert read(annotated(), tasks=("x", "y"))[0] == {"x": [], "y": []}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (3, "the text is 3; give an object"),
+        ({"id": 3}, "there is no text"),
+        (
+            {"data": {"a": "x", "b": "y"}, "annotations": []},
+            "the data has 2 strings and none is called 'text'",
+        ),
+        ({"data": {"text": 3}, "annotations": []}, "the text is 3; give a string"),
+        ({"data": {"text": "a\ud800"}, "annotations": []}, "half of a surrogate pair"),
+        ({"data": {"text": "a"}, "annotations": 3}, "the list of annotations is 3"),
+        (annotated({"type": "labels", "from_name": "label"}), "the value of a result is None"),
+        (annotated({"type": "labels", "value": {"start": 2, "end": 5}}), "the list of labels is None"),
+        (
+            annotated({"type": "labels", "value": {"start": 2, "end": 5, "labels": []}}),
+            "the label None is not",
+        ),
+        (
+            annotated({"type": "labels", "value": {"start": "/p[1]", "end": 5, "labels": ["A"]}}),
+            "'/p[1]'; give",
+        ),
+        (annotated(region(2, 5, "a person")), "the label 'a person' is not"),
+        (annotated(region(2, 5, score=7)), "the score of a span is 7"),
+        (
+            annotated(region(2, 5, value=region(2, 5)["value"] | {"start": 3})),
+            "should be 'Ada', but the text has 'da'",
+        ),
+        (annotated(region(3, 5)), "does not begin and end as its tokens do"),
+        (
+            annotated(region(2, 5, value=region(2, 5)["value"] | {"labels": ["A", "B"]})),
+            "overlaps the span [2, 5) 'Ada' (A)",
+        ),
+    ],
+)
+def test_a_wrong_text_is_refused_with_its_place(read, value, message):
+    spans, refused, _ = read(annotated(region(12, 16)), value)
+    assert len(refused) == 1
+    assert re.fullmatch(r":1: text 2: .*" + re.escape(message) + ".*", refused[0])
+    assert ("PER", "Otto") in spans["ner"]
+
+
+def test_white_space_of_a_span_may_be_written_otherwise(read):
+    value = {"start": 2, "end": 16, "labels": ["S"], "text": "Ada sang.\\nOtto"}
+    assert read(annotated(region(2, 16, value=value)))[1] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", ": the file does not begin with ["),
+        ('{"data": {"text": "a"}}', ": the file does not begin with ["),
+        ("[]", ": the file holds no sentence"),
+        ('[{"data": {"text": " "}}]', ": the file holds no sentence"),
+        ('[\n{"data": {"text": "a"}},\n{"data"', ":3: what begins here is not JSON"),
+        ('[\n{"data": {"text": "a"}}\n', ":2: no comma or ] follows"),
+        ('[{"data": {"text": "a"}} {}]', ":1: no comma or ] follows"),
+        ('[{"data": {"text": "a"}}] {}', ":1: something follows the closing ]"),
+        ("[" * 200_000, ":1: what begins here is not JSON"),
+    ],
+)
+def test_a_file_that_is_no_export(write_file, content, message):
+    path = write_file(content, "export.json")
+    with pytest.raises(InputError, match=re.escape(f"{path}{message}")):
+        list(read_labelstudio(path, Reading()))
+
+
+def test_places_in_a_file_of_many_lines(write_file):
+    path = write_file(json.dumps([annotated(), annotated()], indent=1), "export.json")
+    second = path.read_text().splitlines().index(" {", 3) + 1
+    assert [one.source for one in read_labelstudio(path, Reading())] == 2 * [f"{path}:2"] + 2 * [
+        f"{path}:{second}"
+    ]
+    assert find_format(path) == "labelstudio"
+    with pytest.raises(InputError, match="has no columns"):
+        list(read_labelstudio(path, Reading(columns="token")))
+
+
+KEYS = (
+    "data",
+    "text",
+    "annotations",
+    "predictions",
+    "result",
+    "value",
+    "labels",
+    "start",
+    "end",
+    "type",
+    "label",
+)
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 4) | st.sampled_from(["", "Ada", "labels", "\ud800"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
+)
+RESULT = st.fixed_dictionaries(
+    {"type": st.just("labels")}, optional={"value": ANY_JSON, "from_name": ANY_JSON}
+)
+
+
+@given(st.lists(ANY_JSON | RESULT.map(lambda one: annotated(one)), max_size=3))
+def test_any_export_is_read_or_refused_in_one_line(folder, values):
+    path = folder / "any.json"
+    path.write_text(json.dumps(values), encoding="utf-8")
+    refused = []
+    list(read_labelstudio(path, Reading(refuse=refused.append)))
+    assert all(one.startswith(f"{path}:") and "\n" not in one for one in refused)
+
+
+@given(sentences(tasks=("ner", "chunk")), st.sampled_from([("ner",), ("chunk",), ("ner", "chunk")]))
+def test_predictions_hold_texts_spans_and_scores(folder, found, tasks):
+    path = folder / "predictions.json"
+    file = io.StringIO()
+    write_labelstudio(found, file, Writing(tasks=tasks))
+    path.write_text(file.getvalue(), encoding="utf-8", newline="")
+    again = list(read_labelstudio(path, Reading(tasks=(), refuse=lambda _: None)))
+    # A task without a single span leaves no trace.
+    marked = [task for task in tasks if any(sentence.spans[task] for sentence in found)]
+
+    def content(sentences):
+        return [
+            (one.text, {task: [replace(span, where="") for span in one.spans[task]] for task in marked})
+            for one in documents(sentences, marked)
+        ]
+
+    assert content(again) == content(found)
+
+
+def test_what_label_studio_imports():
+    sentence = replace(
+        from_tokens(["Ada", "sang"]), spans={"ner": (Span(0, 1, "PER", 0.75), Span(1, 2, "X", 0.5))}
+    )
+    file = io.StringIO()
+    write_labelstudio([sentence], file, Writing(tasks=("ner",)))
+    (task,) = json.loads(file.getvalue())
+    assert task["data"] == {"text": "Ada sang"}
+    (prediction,) = task["predictions"]
+    assert (prediction["model_version"], prediction["score"]) == ("tagger", 0.5)
+    assert prediction["result"][0] == {
+        "id": "ner-1",
+        "from_name": "label",
+        "to_name": "text",
+        "type": "labels",
+        "value": {"start": 0, "end": 3, "text": "Ada", "labels": ["PER"]},
+        "score": 0.75,
+    }
+    file = io.StringIO()
+    write_labelstudio([], file, Writing(tasks=("ner",)))
+    assert json.loads(file.getvalue()) == []

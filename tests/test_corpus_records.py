@@ -1,0 +1,337 @@
+"""JSON records of several tools to sentences, what is said of wrong ones, and JSON lines there and back."""
+
+import gzip
+import io
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from annotated_texts import sentences, without_place
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.corpus.files import FORMATS, find_format, read_sentences
+from tagger.corpus.jsonl import read_jsonl, write_doccano, write_jsonl
+from tagger.corpus.placement import documents
+from tagger.corpus.reading import Reading, Writing
+from tagger.corpus.records import read_record, sentence_values
+from tagger.errors import InputError
+from tagger.text.sentence import Alternative, Span, from_tokens
+
+TEXT = "Ada sang. 🌊 Otto left."
+TOKENS = [{"text": "Ada", "start": 0, "end": 3, "id": 0}, {"text": "sang.", "start": 4, "end": 9, "id": 1}]
+
+
+def found_in(record, **reading):
+    """The spans of a record's sentences, with their words as the document has them."""
+    return [
+        (
+            span.label,
+            sentence.text[span.start_char - sentence.text_start : span.end_char - sentence.text_start],
+        )
+        for sentence in read_record(record, Reading(**reading), "f:1")
+        for spans in sentence.spans.values()
+        for span in spans
+    ]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"text": TEXT, "label": [[0, 3, "PER"], [12, 16, "PER"]], "id": 7, "Comments": []},
+        {"text": TEXT, "labels": [[0, 3, "PER"], [12, 16, "PER"]]},
+        {
+            "text": TEXT,
+            "entities": [
+                {"id": 1, "label": "PER", "start_offset": 0, "end_offset": 3},
+                {"id": 2, "label": "PER", "start_offset": 12, "end_offset": 16},
+            ],
+            "relations": [],
+        },
+        [TEXT, {"entities": [[0, 3, "PER"], [12, 16, "PER"]]}],
+        (TEXT, {"entities": [(0, 3, "PER"), (12, 16, "PER")], "cats": None}),
+        {
+            "text": TEXT,
+            "ents": [{"start": 0, "end": 3, "label": "PER"}, {"start": 12, "end": 16, "label": "PER"}],
+        },
+        {
+            "text": TEXT,
+            "spans": [{"start": 0, "end": 3, "label": "PER"}, {"start": 12, "end": 16, "label": "PER"}],
+        },
+        {"text": TEXT, "spans": {"ner": [[0, 3, "PER"], [12, 16, "PER"]], "other": None}},
+    ],
+)
+def test_records_of_several_tools(record):
+    assert found_in(record) == [("PER", "Ada"), ("PER", "Otto")]
+    first, *_ = read_record(record, Reading(tasks=()), "f:1")
+    assert first.tags == {"ner": ("B-PER", "O", "O", "O")}
+    assert (first.source, first.starts_document) == ("f:1", True)
+
+
+def test_prodigy_gives_the_tokens():
+    record = {"text": "Ada sang.", "tokens": TOKENS, "spans": [{"start": 0, "end": 3, "label": "PER"}]}
+    (sentence,) = read_record(record, Reading(tasks=("names",)), "f:1")
+    assert sentence.tokens == ("Ada", "sang.")
+    assert sentence.tags == {"names": ("B-PER", "O")}
+    assert sentence.spans == {"names": (Span(0, 1, "PER", None, 0, 3),)}
+    assert sentence.starts_document
+
+
+def test_only_the_tasks_that_are_asked_for_are_read():
+    record = {
+        "text": "Ada",
+        "tokens": TOKENS[:1],
+        "tags": {"pos": ["N"], "ner": ["O"]},
+        "spans": {"ner": [], "x": []},
+    }
+    assert set(read_record(record, Reading(tasks=("pos",)), "f:1")[0].tags) == {"pos"}
+    (sentence,) = read_record(record, Reading(tasks=()), "f:1")
+    assert sentence.tags == {"pos": ("N",), "ner": ("O",), "x": ("O",)}
+
+
+def test_a_text_without_tokens_has_no_sentence():
+    assert read_record({"text": " \n", "label": []}, Reading(), "f:1") == []
+    assert read_record({"text": "", "tokens": [], "tags": {"ner": []}}, Reading(), "f:1") == []
+
+
+def test_a_text_alone_is_enough_where_no_task_is_asked_for():
+    assert [one.tags for one in read_record({"text": "Ada."}, Reading(tasks=()), "f:1")] == [{}]
+
+
+def own(**values):
+    return {"text": "Ada sang.", "tokens": TOKENS, "tags": {"ner": ["O", "O"]}} | values
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ("Ada", "'Ada' is no record"),
+        (["Ada"], "is no record"),
+        (["Ada", [[0, 3, "PER"]]], "is no record"),
+        (None, "None is no record"),
+        ({}, "there is no text"),
+        ({"text": 5, "label": []}, "the text is 5; give a string"),
+        ({"text": "a\ud800", "label": []}, r"character 1 of the text is half of a surrogate pair (\ud800)"),
+        ({"text": "Ada"}, "no tags of the task 'ner'"),
+        ({"text": "Ada", "label": "PER"}, "the list of spans is 'PER'"),
+        ({"text": "Ada", "label": [], "spans": []}, "the record has 'spans' and 'label'"),
+        ({"text": "Ada", "spans": {"chunk": []}}, "no tags of the task 'ner'"),
+        ({"text": "Ada", "label": ["PER"]}, "the span is 'PER'; give a list"),
+        ({"text": "Ada", "label": [[0, 3]]}, "the span [0, 3] is not [start, end, label]"),
+        ({"text": "Ada", "label": [[0, "3", "PER"]]}, "the end of a span is '3'; give a whole number"),
+        ({"text": "Ada", "label": [[0, 3.0, "PER"]]}, "the end of a span is 3.0"),
+        ({"text": "Ada", "label": [[True, 3, "PER"]]}, "the start of a span is True"),
+        ({"text": "Ada", "label": [[0, 3, ""]]}, "the label '' is not a string without white space"),
+        ({"text": "Ada", "label": [[0, 3, "a person"]]}, "the label 'a person' is not"),
+        ({"text": "Ada", "label": [[0, 3, "\u2003P"]]}, "is not a string without white space"),
+        ({"text": "Ada", "label": [[0, 3, 1]]}, "the label 1 is not"),
+        ({"text": "Ada", "label": [[0, 3, None]]}, "the label None is not"),
+        (
+            {"text": "Ada", "label": [[0, 3, "P\udfff"]]},
+            "character 1 of the label is half of a surrogate pair",
+        ),
+        ({"text": "Ada", "spans": [{"start": 0, "label": "PER"}]}, "the end of a span is None"),
+        (
+            {"text": "Émile", "spans": [{"start": 0, "end": 4, "label": "PER", "text": "Émi"}]},
+            "the span [0, 4) (PER) should be 'Émi', but the text has 'Émil' there",
+        ),
+        (
+            {"text": "Ada", "spans": [{"start": 0, "end": 3, "label": "P", "score": 2}]},
+            "score of a span is 2",
+        ),
+        (own(tokens=["Ada", "sang."]), "the token is 'Ada'; give an object"),
+        (own(tokens=TOKENS[::-1]), "does not come after the one before"),
+        (own(tokens=[TOKENS[0], TOKENS[0]]), "does not come after the one before"),
+        (own(tokens=[TOKENS[0], {"text": "sang", "start": 4, "end": 9}]), "but the text has 'sang.' there"),
+        (own(tokens=[TOKENS[0], {"text": "sang.x", "start": 4, "end": 10}]), "leaves the text"),
+        (own(start=1), "leaves the text or does not come after"),
+        (own(start=-1), "the start is -1"),
+        (own(tags={"ner": ["O"]}), "there are 2 tokens but 1 times a tag of ner"),
+        (own(tags={"ner": ["O", 1]}), "the tag of ner is 1"),
+        (own(tags=["O", "O"]), "the value of tags is ['O', 'O']; give an object"),
+        (own(starts_document="no"), "starts_document is 'no'; give true or false"),
+        (own(comments="# a"), "the list of comments is '# a'; give a list"),
+        (own(scores={"ner": [0.5, -1]}), "the score of ner is -1"),
+        (own(extra_lines=[[0]]), "is not [place, line]"),
+        (own(n_best={"ner": [{"tags": ["O"], "probability": 1}]}), "there are 2 tokens but 1 times"),
+    ],
+)
+def test_a_wrong_record_is_refused_with_its_place(record, message):
+    with pytest.raises(InputError, match=r"\Af:1: .*" + re.escape(message)):
+        read_record(record, Reading(), "f:1")
+    refused = []
+    read_record(record, Reading(refuse=refused.append), "f:1")
+    assert len(refused) == 1
+
+
+KEYS = (
+    "text",
+    "tokens",
+    "tags",
+    "spans",
+    "label",
+    "entities",
+    "start",
+    "end",
+    "ner",
+    "extra_lines",
+    "n_best",
+)
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 4)
+    | st.floats()
+    | st.sampled_from(["", "Ada", "O", "\ud800"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+)
+
+
+@given(st.fixed_dictionaries({"text": st.just("Ada")}, optional=dict.fromkeys(KEYS[1:], ANY_JSON)) | ANY_JSON)
+def test_any_record_is_read_or_refused_in_one_line(record):
+    refused = []
+    reading = Reading(tasks=(), on_misaligned="skip", refuse=refused.append)
+    for sentence in read_record(record, reading, "f:1"):
+        assert len(sentence.tokens) == len(sentence.offsets) > 0
+        assert all(len(tags) == len(sentence) for tags in sentence.tags.values())
+    assert all(one.startswith("f:1: ") and "\n" not in one for one in refused)
+
+
+def test_all_that_is_wrong_is_told_and_the_rest_is_read():
+    record = {"text": TEXT, "label": [[0, 3], [0, 3, ""], [1, 3, "PER"], [12, 16, "PER"]]}
+    refused = []
+    assert found_in(record, refuse=refused.append) == [("PER", "Otto")]
+    assert len(refused) == 3
+
+
+def test_plain_spans_belong_to_one_task():
+    with pytest.raises(InputError, match="which of the tasks ner, chunk they belong"):
+        read_record({"text": "Ada", "label": []}, Reading(tasks=("ner", "chunk")), "f:1")
+
+
+def test_relations_are_told():
+    noted = []
+    record = {"text": "Ada", "entities": [], "relations": [{"from_id": 1}]}
+    read_record(record, Reading(note=noted.append), "f:1")
+    assert noted == ["f:1: the relations were left out; no sentence holds them."]
+
+
+@st.composite
+def full_sentences(draw):
+    """Sentences that hold something in every field that JSON lines hold."""
+    found = []
+    for sentence in draw(sentences(tasks=("ner", "chunk"))):
+        count = len(sentence)
+        tags = st.lists(st.sampled_from(["O", "B-é", "N"]), min_size=count, max_size=count).map(tuple)
+        found.append(
+            replace(
+                sentence,
+                tags={**sentence.tags, "pos": draw(tags)},
+                comments=tuple(draw(st.lists(st.sampled_from(["# a", "#\tb"]), max_size=2))),
+                extra_lines=tuple(
+                    draw(st.lists(st.tuples(st.integers(0, 3), st.just("1-2\t_")), max_size=2))
+                ),
+                tag_scores=draw(st.just({}) | st.just({"pos": (0.1,) * count})),
+                alternatives=draw(
+                    st.just({}) | st.builds(lambda one: {"pos": (Alternative(one, 1 / 3),)}, tags)
+                ),
+            )
+        )
+    return found
+
+
+def lines_of(write, found, **writing):
+    file = io.StringIO()
+    write(found, file, Writing(**writing))
+    return file.getvalue()
+
+
+@given(full_sentences())
+def test_json_lines_hold_all_that_a_sentence_holds(folder, found):
+    tasks = ("ner", "chunk", "pos")
+    path = folder / "all.jsonl"
+    path.write_text(lines_of(write_jsonl, found, tasks=tasks), encoding="utf-8", newline="")
+    if not found:
+        with pytest.raises(InputError, match="holds no sentence"):
+            list(read_jsonl(path, Reading(tasks=())))
+        return
+    again = list(read_jsonl(path, Reading(tasks=())))
+    assert without_place(again) == without_place(found)
+    assert [one.source for one in again] == [f"{path}:{number + 1}" for number in range(len(found))]
+
+
+@given(sentences(), st.sampled_from(["document", "sentence"]))
+def test_doccano_holds_texts_and_spans(folder, found, unit):
+    path = folder / "doccano.jsonl"
+    path.write_text(lines_of(write_doccano, found, tasks=("ner",), unit=unit), encoding="utf-8", newline="")
+    again = list(read_jsonl(path, Reading(refuse=lambda _: None)))
+
+    def content(sentences):
+        return [
+            (one.text, [(span.start, span.end, span.label) for span in one.spans["ner"]])
+            for one in documents(sentences, ["ner"])
+        ]
+
+    if unit == "sentence":  # each is a document now
+        found = [replace(sentence, starts_document=True, text_before="") for sentence in found]
+    assert content(again) == content(found)
+
+
+def test_doccano_holds_one_task():
+    sentence = replace(from_tokens(["Ada"]), tags={"pos": ("N",)})
+    with pytest.raises(InputError, match="holds the spans of one task, not the tasks ner, pos"):
+        lines_of(write_doccano, [sentence], tasks=("ner", "pos"))
+    with pytest.raises(InputError, match="no spans of the task 'pos'"):
+        lines_of(write_doccano, [sentence], tasks=("pos",))
+
+
+def test_scores_are_rounded_where_it_is_asked_for():
+    sentence = replace(
+        from_tokens(["Ada"]),
+        spans={"ner": (Span(0, 1, "PER", 1 / 3, 0, 3),)},
+        tag_scores={"ner": (2 / 3,)},
+        alternatives={"ner": (Alternative(("O",), 1 / 3000),)},
+    )
+    for digits, expected in ((None, (1 / 3, 2 / 3, 1 / 3000)), (2, (0.33, 0.67, 0.00033))):
+        values = sentence_values(sentence, ["ner"], digits=digits)
+        span, (score,), (alternative,) = (values[name]["ner"] for name in ("spans", "scores", "n_best"))
+        assert (span[0]["score"], score, alternative["probability"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"text": "Ada", "label": [}', ":2: column 27 is not JSON"),
+        ("Ada", ":2: column 1 is not JSON"),
+        ('{"text": "Ada"} {}', ":2: column 17 is not JSON"),
+        ('{"text": "\\ud83c", "label": []}', ":2: character 0 of the text is half of a surrogate pair"),
+        ('{"text": "Ada", "label": NaN}', ":2: the line cannot be read as JSON (NaN is no number)"),
+        ("9" * 5000, ":2: the line cannot be read as JSON"),
+        ("[" * 200_000, ":2: "),
+    ],
+)
+def test_a_line_that_is_no_record(write_file, line, message):
+    path = write_file('{"text": "Ada", "label": []}\n' + line + '\n\n{"text": "Ed", "label": []}', "a.jsonl")
+    with pytest.raises(InputError, match=re.escape(f"{path}{message}")):
+        list(read_jsonl(path, Reading()))
+    refused = []
+    found = list(read_jsonl(path, Reading(refuse=refused.append)))
+    assert ([one.text for one in found], len(refused)) == (["Ada", "Ed"], 1)
+    assert found[1].source == f"{path}:4"
+
+
+def test_json_lines_packed_and_found_by_their_suffix(tmp_path):
+    path = tmp_path / "a.ndjson.gz"
+    path.write_bytes(gzip.compress(json.dumps({"text": TEXT, "label": [[0, 3, "PER"]]}).encode()))
+    assert find_format(path) == "jsonl"
+    assert [one.text for one in read_sentences(path)] == ["Ada sang. 🌊", "Otto left."]
+    assert FORMATS["jsonl"].holds > FORMATS["doccano"].holds
+
+
+def test_a_file_without_a_sentence_or_with_columns_is_refused(write_file):
+    path = write_file('\n{"text": " ", "label": []}\n', "a.jsonl")
+    with pytest.raises(InputError, match="holds no sentence"):
+        list(read_jsonl(path, Reading()))
+    with pytest.raises(InputError, match="has no columns"):
+        list(read_jsonl(path, Reading(columns="token,ner")))

@@ -1,0 +1,38 @@
+"""TensorBoard's event files hold what ``metrics.jsonl`` holds."""
+
+import json
+import sys
+
+import pytest
+from command_line import train
+
+COLUMNS = ("--columns", "token,pos,ner", "--task", "pos,ner")
+
+
+def test_tensorboard_reads_the_epochs(corpus, tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    files = ("--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", tmp_path)
+    for _ in range(2):  # the second run's events take the place of the first's
+        assert train(*files, *COLUMNS, "--tensorboard")[0] == 0
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    curves = {
+        "train/loss": [line["loss"] for line in lines],
+        "train/learning_rate": [line["learning_rate"] for line in lines],
+        "dev/ner/f1": [line["dev"]["ner"]["f1"] for line in lines],
+        "dev/pos/accuracy": [line["dev"]["pos"]["accuracy"] for line in lines],
+    }
+    for name, values in curves.items():
+        scalars = events.Scalars(name)
+        assert [scalar.step for scalar in scalars] == [1, 2, 3]
+        assert [scalar.value for scalar in scalars] == pytest.approx(values, rel=1e-6)
+
+
+def test_without_tensorboard_it_is_one_clear_sentence(corpus, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    code, _, error = train("--train", corpus / "train.conll", "--output", tmp_path, "--tensorboard")
+    assert code == 2
+    assert (
+        error == "tagger: train.tensorboard needs the package tensorboard; install the extra `tensorboard`.\n"
+    )
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,146 @@
+"""Several processes train one model: as one would, one of them writes, and the death of one loses nothing."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from command_line import run, write_corpus
+
+from tagger.bundle import load_bundle
+from tagger.training.checkpoint import load_checkpoint
+
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+ACCELERATE = (
+    sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
+    "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
+)  # fmt: skip
+SIZES = {
+    "model.hidden_size": 6,
+    "model.word_size": 8,
+    "model.character_hidden": 4,
+    "model.dropout": 0,
+    "train.epochs": 1,
+    "train.momentum": 0,
+    "train.learning_rate": 1,
+    "train.clip": 0,
+}
+
+
+def command(corpus: Path, output: Path, *more: str, **changes: object) -> list[str]:
+    settings = {**SIZES, **{key.replace("__", "."): value for key, value in changes.items()}}
+    files = [
+        "--train",
+        str(corpus / "train.conll"),
+        "--dev",
+        str(corpus / "dev.conll"),
+        "--output",
+        str(output),
+    ]
+    words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    return ["train", *files, *words, "--columns", "token,pos,ner", "--task", "pos,ner", *more]
+
+
+def launch(launcher: tuple[str, ...], words: list[str]) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [*launcher, "-m", "tagger", *words], capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def tensors(folder: Path) -> dict[str, np.ndarray]:
+    return dict(load_bundle(folder).tensors)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.mark.parametrize("launcher", [TORCHRUN, ACCELERATE], ids=["torchrun", "accelerate"])
+def test_the_gradient_of_a_batch_is_that_of_one_process(corpus, tmp_path, launcher):
+    """One step over all sentences with a rate of 1: what the weights lose is the gradient."""
+    sizes = {"train__batch_size": 50, "train__batch_tokens": 100_000}
+    done = launch(launcher, command(corpus, tmp_path / "two", **sizes))
+    assert done.returncode == 0, done.stderr
+    assert "processes 2" in done.stdout
+    assert len(re.findall("^epoch 1/1", done.stdout, re.MULTILINE)) == 1  # one of them speaks
+    assert run(*command(corpus, tmp_path / "one", **sizes))[0] == 0
+    one, two = tensors(tmp_path / "one"), tensors(tmp_path / "two")
+    assert one.keys() == two.keys()
+    for name, weights in one.items():
+        np.testing.assert_allclose(two[name], weights, rtol=1e-4, atol=2e-6, err_msg=name)
+    ours, others = ((tmp_path / name / "metrics.jsonl").read_text() for name in ("one", "two"))
+    assert ours.count("\n") == others.count("\n") == 1
+
+
+def test_batches_smaller_than_the_number_of_processes_and_words_that_are_forgotten(corpus, tmp_path):
+    changes = {"train__batch_size": 5, "train__epochs": 2, "train__learning_rate": 0.1, "train__ema": 0.5}
+    three = command(corpus, tmp_path / "three", **changes)
+    done = launch((*TORCHRUN[:-1], "3"), three)  # 36 sentences in batches of 5: the last has one
+    assert done.returncode == 0, done.stderr
+    assert run(*command(corpus, tmp_path / "one", **changes))[0] == 0
+    one, many = tensors(tmp_path / "one"), tensors(tmp_path / "three")
+    for name, weights in one.items():
+        np.testing.assert_allclose(many[name], weights, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def worker(launcher: int, rank: str) -> psutil.Process:
+    children = psutil.Process(launcher).children(recursive=True)
+    return next(child for child in children if child.environ().get("RANK") == rank)
+
+
+def test_the_death_of_a_worker_ends_the_run_with_a_message_and_a_checkpoint(corpus, tmp_path):
+    changes = {
+        "model__dropout": 0.2,
+        "train__epochs": 25,
+        "train__batch_size": 4,
+        "train__learning_rate": 0.1,
+    }
+    words = command(corpus, tmp_path / "hurt", **changes)
+    with subprocess.Popen(
+        [*TORCHRUN, "-m", "tagger", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:  # fmt: skip
+        for line in process.stdout:
+            if line.startswith("epoch  2/"):
+                worker(process.pid, "1").send_signal(signal.SIGKILL)
+                break
+        _, error = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert re.search(r"^tagger: Process 0 of 2 lost the others .*--resume", error, re.MULTILINE)
+    checkpoint = load_checkpoint(tmp_path / "hurt")
+    assert not checkpoint.is_finished
+    assert len(checkpoint.epochs) >= 2
+    alone = run(*words, "--resume")
+    assert alone[0] == 2
+    assert "the number of processes is 1, was 2" in alone[2]
+    assert launch(TORCHRUN, [*words, "--resume"]).returncode == 0
+    assert launch(TORCHRUN, command(corpus, tmp_path / "whole", **changes)).returncode == 0
+    hurt, whole = tensors(tmp_path / "hurt"), tensors(tmp_path / "whole")
+    for name, weights in whole.items():
+        assert np.array_equal(hurt[name], weights), name
+
+
+def test_a_signal_to_the_launcher_stops_all_and_can_be_gone_on_with(corpus, tmp_path):
+    changes = {"model__dropout": 0.2, "train__epochs": 25, "train__learning_rate": 0.1}
+    words = command(corpus, tmp_path, **changes)
+    with subprocess.Popen(
+        [*TORCHRUN, "-m", "tagger", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:  # fmt: skip
+        output = ""
+        for line in process.stdout:
+            output += line
+            if line.startswith("epoch  2/"):
+                process.send_signal(signal.SIGTERM)
+        process.stderr.read()
+    assert re.search(
+        r"^stopped after step \d of epoch \d+; .* the same command and --resume", output, re.MULTILINE
+    )
+    assert launch(TORCHRUN, [*words, "--resume"]).returncode == 0
+    assert load_checkpoint(tmp_path).is_finished

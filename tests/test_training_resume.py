@@ -1,0 +1,255 @@
+"""A run that is broken off, wherever and however, and gone on with is the run that never was broken off."""
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command_line import OPTIONS, run
+
+from tagger.bundle import FILES, load_bundle
+from tagger.config import Config, load_config
+from tagger.errors import InputError
+from tagger.training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint
+from tagger.training.loop import EpochRecord, StepRecord
+from tagger.training.run import DataRecord, StopRecord, run_training
+
+COLUMNS = ("--columns", "token,pos,ner", "--task", "pos,ner")
+WEIGHTS = "model.safetensors"
+# All that a run has to remember: momentum, an average, forgotten words, a schedule, dropout, patience.
+CHANGES = {
+    "data.tasks": ("pos", "ner"),
+    "data.columns": "token,pos,ner",
+    "model.hidden_size": 8,
+    "model.word_size": 8,
+    "model.character_hidden": 4,
+    "model.word_dropout": 0.1,
+    "train.epochs": 3,
+    "train.batch_size": 4,
+    "train.learning_rate": 0.1,
+    "train.schedule": "cosine",
+    "train.ema": 0.9,
+    "train.patience": 2,
+}
+
+
+def configure(**changes: object) -> Config:
+    return load_config(None, {**CHANGES, **{key.replace("__", "."): value for key, value in changes.items()}})
+
+
+def train(corpus: Path, output: Path, config: Config, **options: object) -> Iterator[object]:
+    files = {"train_file": corpus / "train.conll", "dev_file": corpus / "dev.conll"}
+    return run_training(config, output, **files, **options)
+
+
+def command(corpus: Path, output: Path, *more: str) -> list[str]:
+    files = ("--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", output)
+    return ["train", *OPTIONS, "--set", "train.ema=0.9", *COLUMNS, *map(str, files), *more]
+
+
+def scores(folder: Path) -> list[dict]:
+    """The lines of metrics.jsonl without what a clock measured."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if "second" not in key} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def whole(corpus, tmp_path_factory) -> Path:
+    """The folder of a run of ``command`` that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert run(*command(corpus, folder))[0] == 0
+    return folder
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("stride", [1, 4, 9, 13])
+def test_a_run_that_is_stopped_and_resumed_is_the_same_run(corpus, tmp_path, optimizer, stride):
+    config = configure(train__optimizer=optimizer)
+    list(train(corpus, tmp_path / "whole", config))
+    calls = 0
+
+    def is_stopped() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls % stride == 0
+
+    output, is_finished, stops = tmp_path / "parts", False, 0
+    while not is_finished:
+        last = list(train(corpus, output, config, resume=True, is_stopped=is_stopped))[-1]
+        is_finished = not isinstance(last, StopRecord)
+        stops += not is_finished
+    assert stops >= 2
+    assert (output / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+    assert scores(output) == scores(tmp_path / "whole")
+
+
+def test_the_records_say_where_a_run_was_stopped_and_resumed(corpus, tmp_path):
+    steps = 0
+
+    def is_stopped() -> bool:
+        nonlocal steps
+        steps += 1
+        return steps == 13  # nine steps and an epoch before, so it is the third step of the second epoch
+
+    stopped = list(train(corpus, tmp_path, configure(), is_stopped=is_stopped))
+    assert stopped[-1] == StopRecord(epoch=2, step=3)
+    assert (stopped[0].earlier, stopped[0].step, stopped[0].is_finished) == ((), 0, False)
+    resumed = list(train(corpus, tmp_path, configure(), resume=True))
+    first = resumed[0]
+    assert isinstance(first, DataRecord)
+    assert [(record.epoch, record.weights) for record in first.earlier] == [(1, None)]
+    assert (first.step, first.is_finished) == (3, False)
+    assert isinstance(resumed[1], StepRecord)
+    assert (resumed[1].epoch, resumed[1].step) == (2, 4)
+    again = list(train(corpus, tmp_path, configure(), resume=True))
+    assert len(again) == 1
+    assert again[0].is_finished
+    assert len(again[0].earlier) == 3
+
+
+def test_another_setting_or_corpus_is_listed(corpus, tmp_path):
+    list(train(corpus, tmp_path / "m", configure(), is_stopped=lambda: True))
+    before = (tmp_path / "m" / CHECKPOINT).read_bytes()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "train.conll").write_bytes((corpus / "train.conll").read_bytes() + b"Ada PROPN B-PER\n\n")
+    (other / "dev.conll").write_bytes((corpus / "dev.conll").read_bytes())
+    with pytest.raises(InputError) as error:
+        list(train(other, tmp_path / "m", configure(train__learning_rate=0.2, model__layers=2), resume=True))
+    message = str(error.value)
+    assert "train.learning_rate is 0.2, was 0.1" in message
+    assert "model.layers is 2, was 1" in message
+    assert re.search(r"the train part is 37 sentences \(\w+\), was 36 sentences \(\w+\)", message)
+    assert "dev part" not in message
+    assert "--restart" in message
+    assert (tmp_path / "m" / CHECKPOINT).read_bytes() == before
+    # How a run is watched makes no other run of it.
+    watched = configure(train__checkpoint_minutes=1)
+    assert list(train(corpus, tmp_path / "m", watched, resume=True))
+
+
+def test_a_moved_corpus_is_the_same_corpus(corpus, tmp_path):
+    list(train(corpus, tmp_path / "m", configure(), is_stopped=lambda: True))
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("train.conll", "dev.conll"):
+        (moved / name).write_bytes((corpus / name).read_bytes())
+    assert isinstance(list(train(moved, tmp_path / "m", configure(), resume=True))[-1], EpochRecord)
+
+
+def test_an_unfinished_run_is_not_lost_by_forgetting_a_flag(corpus, tmp_path):
+    list(train(corpus, tmp_path, configure(), is_stopped=lambda: True))
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    with pytest.raises(InputError, match=r"unfinished run, 0 epochs done; .*--resume.*--restart"):
+        list(train(corpus, tmp_path, configure()))
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+    assert isinstance(list(train(corpus, tmp_path, configure(), resume=False))[-1], EpochRecord)
+    assert load_checkpoint(tmp_path).is_finished
+    assert isinstance(list(train(corpus, tmp_path, configure()))[-1], EpochRecord)  # a finished one may go
+
+
+def test_resuming_where_nothing_was_begun(corpus, model, tmp_path):
+    assert isinstance(list(train(corpus, tmp_path, configure(), resume=True))[-1], EpochRecord)
+    for name in FILES:
+        (tmp_path / "old" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "old" / name).write_bytes((model / name).read_bytes())
+    with pytest.raises(InputError, match="holds a model, but no checkpoint"):
+        list(train(corpus, tmp_path / "old", configure(), resume=True))
+
+
+def test_a_checkpoint_is_what_was_saved_or_one_clear_sentence(tmp_path):
+    assert load_checkpoint(tmp_path) is None
+    saved = Checkpoint({"train.seed": "1"}, [{"epoch": 1, "loss": 0.1}], None, is_finished=True)
+    save_checkpoint(saved, tmp_path)
+    assert load_checkpoint(tmp_path) == saved
+    content = (tmp_path / CHECKPOINT).read_bytes()
+    for length in range(len(content)):
+        (tmp_path / CHECKPOINT).write_bytes(content[:length])
+        with pytest.raises(InputError, match=r"checkpoint\.safetensors.*--restart"):
+            load_checkpoint(tmp_path)
+    (tmp_path / CHECKPOINT).write_bytes(content.replace(b"tagger checkpoint 1", b"tagger checkpoint 9"))
+    with pytest.raises(InputError, match="no checkpoint of this program"):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed", "least_deaths"), [("writes", 1, 5), ("writes", 2, 5), ("moments", 3, 1)]
+)
+def test_killed_anywhere_and_resumed_it_ends_with_the_same_weights(
+    corpus, whole, tmp_path, kind, seed, least_deaths
+):
+    words = command(corpus, tmp_path, "--set", "train.checkpoint_minutes=0.000001", "--resume")
+    program = [sys.executable, str(Path(__file__).with_name("broken_off.py")), kind, str(seed), str(tmp_path)]
+    done = subprocess.run([*program, *words], capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-2]) >= least_deaths
+    assert (tmp_path / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
+    assert scores(tmp_path) == scores(whole)
+    left = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".saving-")}
+    assert left == {path.name for path in whole.iterdir()}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_after_the_step_and_says_how_to_go_on(corpus, whole, tmp_path, number):
+    words = [sys.executable, "-u", "-m", "tagger", *command(corpus, tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        output = ""
+        for line in process.stdout:
+            output += line
+            if line.startswith("epoch 1/"):
+                process.send_signal(number)
+        error = process.stderr.read()
+    assert (process.returncode, error) == (130, "")
+    last = output.splitlines()[-1]
+    assert re.fullmatch(
+        rf"stopped after step \d of epoch [23]; {re.escape(str(tmp_path))} holds the model of epoch \d; "
+        r"the same command and --resume goes on from there",
+        last,
+    )
+    code, output, _ = run(*command(corpus, tmp_path, "--resume"))
+    assert code == 0
+    assert re.search(r"^resumed   after [12] epochs and \d steps$", output, re.MULTILINE)
+    assert (tmp_path / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
+    code, output, _ = run(*command(corpus, tmp_path, "--resume"))
+    assert code == 0
+    assert "finished  after 3 epochs: nothing is left to do" in output
+
+
+def test_a_full_disk_leaves_the_earlier_model_whole(corpus, whole, tmp_path):
+    for path in whole.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    before = load_bundle(tmp_path)
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))  # bytes; as a disk that is full after so many
+
+    words = [sys.executable, "-m", "tagger", *command(corpus, tmp_path, "--seed", "5")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, preexec_fn=limit)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert re.search(r"cannot be written \(File too large\); free space", done.stderr)
+    after = load_bundle(tmp_path)
+    assert after.config == before.config
+    assert (tmp_path / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert run(*command(corpus, tmp_path, "--seed", "5", "--resume"))[0] == 0
+    assert load_bundle(tmp_path).config.train.seed == 5
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint_whole(tmp_path, monkeypatch):
+    save_checkpoint(Checkpoint({"train.seed": "1"}), tmp_path)
+
+    def no_space(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(InputError, match="No space left"):
+        save_checkpoint(Checkpoint({"train.seed": "2"}), tmp_path)
+    assert load_checkpoint(tmp_path).run == {"train.seed": "1"}
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
