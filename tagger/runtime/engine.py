@@ -245,7 +245,7 @@ class Engine:
         """For each task the emissions (B, T, C) of a batch; meaningless beyond a sentence's end.
 
         Raises:
-            InputError: The weights are such that the emissions are no finite numbers.
+            InputError: The weights are such that the emissions are not finite or far too large.
         """
         order = np.argsort(-batch.lengths, kind="stable")
         found = {}
@@ -256,7 +256,10 @@ class Engine:
                 emissions[order] = encoded @ weight + bias
                 found[task.name] = emissions
         if not all(map(_is_moderate, found.values())):
-            raise InputError("The model's weights give no finite scores; copy or train the model again.")
+            raise InputError(
+                "the model's weights give scores that are not finite or far too large; "
+                "copy or train the model again."
+            )
         return found
 
     def _word_vectors(self, batch: Batch) -> Floats:
