@@ -80,6 +80,13 @@ def test_rows_of_running_text_and_spans(here):
     assert problem.startswith("x.parquet:train:3: the span [0, 2) 'Ad' (PER)")
 
 
+def test_a_folder_of_column_files_is_no_dataset(here):
+    Path("news").mkdir()
+    Path("news/a.conll").write_text("Ada B-PER\n")
+    with pytest.raises(InputError, match=r"news: the folder holds a\.conll, .* name the file itself"):
+        read("news")
+
+
 def test_files_whose_names_hold_the_signs_of_patterns(here):
     assert read(parquet(name="a[1]*b?.parquet")) == EXPECTED
 

@@ -113,6 +113,13 @@ def test_a_forbidden_sequence_is_avoided_by_literal_example():
     assert viterbi(emissions, [3], transitions).tolist() == [[1, 2, 0]]
 
 
+def test_a_sentence_without_a_legal_sequence_gets_the_best_tag_of_each_token_also_when_alone():
+    emissions = np.array([[[0.0, 1.0, 3.0], [0.0, 2.0, 1.0]]], np.float32)
+    none = constrain(Transitions.free(3), np.ones((3, 3)), [True, False, False], [False] * 3)
+    assert viterbi(emissions, [2], none).tolist() == [[2, 1]]
+    assert viterbi(np.repeat(emissions, 3, axis=0), [2, 2, 2], none).tolist() == [[2, 1]] * 3
+
+
 def test_scores_of_long_texts_keep_their_precision():
     # Each step adds 1e4 to every tag; only the small transitions tell the tags apart.
     steps = 3000

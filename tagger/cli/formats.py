@@ -92,7 +92,8 @@ def jsonl_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterato
 def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
     """A line a token: the token and a column for each task; a blank line after each sentence.
 
-    The second and later documents begin with ``-DOCSTART-``.
+    The second and later documents begin with ``-DOCSTART-``. Where tags have scores, a column of them stands
+    after each task's.
     """
     begins_file = True
     for number, document in enumerate(documents):
@@ -102,8 +103,13 @@ def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterato
             if begins_file and sentence.text.startswith(BOM):
                 block.write(BOM)  # readers drop one that begins a file, and the token's own has to stay
             begins_file = False
-            marked = replace(sentence, starts_document=starts_document)
-            write_conll([marked], block, columns=view.tasks)
+            columns, tags = list(view.tasks), dict(sentence.tags)
+            if sentence.tag_scores:
+                columns = [column for task in view.tasks for column in (task, f"score of {task}")]
+                for task in view.tasks:
+                    tags[f"score of {task}"] = tuple(f"{p:.6f}" for p in sentence.tag_scores[task])
+            marked = replace(sentence, starts_document=starts_document, tags=tags)
+            write_conll([marked], block, columns=columns)
             yield block.getvalue()
             starts_document = False
 
@@ -164,6 +170,7 @@ def _marked(
         for start, end, label in _marks(sentence, view):
             yield plain(source.take(start))
             yield mark(source.take(end), label)
+        yield plain(source.take(sentence.text_start + len(sentence.text)))  # so that no text is held longer
     yield plain(source.take())
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -18,7 +19,7 @@ from tagger.cli.output import open_output
 from tagger.errors import InputError
 from tagger.features.vocab import Task
 from tagger.runtime.evaluation import choose_tasks
-from tagger.runtime.tagger import Tagger
+from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger
 from tagger.text.documents import stream_sentences
 from tagger.text.schemes import SCHEMES, normalise_scheme
 from tagger.text.sentence import Sentence
@@ -34,6 +35,7 @@ tagger tag runs/news --format html --output page.html a.txt b.txt"""
 
 STDIN = Path("-")
 PIECE_BYTES = 65_536  # of a line that is read at once
+LONGEST_LINE = 100_000  # ready tokens of a sentence at most, since memory grows with the longest one
 # White space of ASCII only: a token may hold a no-break space.
 _TOKEN = re.compile(r"[^ \t\n\r\f\v]+")
 
@@ -53,7 +55,11 @@ def tag_command(
         ),
     ] = None,
     pretokenized: Annotated[
-        bool, typer.Option("--pretokenized", help="A sentence a line, tokens separated by spaces or tabs.")
+        bool,
+        typer.Option(
+            "--pretokenized",
+            help=f"A sentence a line, tokens separated by spaces or tabs; cut after {LONGEST_LINE:,} tokens.",
+        ),
     ] = False,
     scheme: Annotated[
         str,
@@ -67,6 +73,18 @@ def tag_command(
         list[str] | None,
         typer.Option(metavar="NAME", help="Only these of the model's tasks (repeatable, or with commas)."),
     ] = None,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Write each tag's probability, in jsonl and conll.")
+    ] = False,
+    n_best: Annotated[
+        int,
+        typer.Option(
+            metavar="K",
+            min=0,
+            max=MOST_ALTERNATIVES,
+            help=f"Write the K likeliest tag sequences, in jsonl; at most {MOST_ALTERNATIVES}.",
+        ),
+    ] = 0,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write to a file, not to standard output.")
     ] = None,
@@ -84,6 +102,7 @@ def tag_command(
     if style not in FORMATS:
         near = difflib.get_close_matches(style, FORMATS, n=1, cutoff=0.0)[0]
         raise InputError(f"There is no format {style!r}; did you mean {near} (of {', '.join(FORMATS)})?")
+    _require_room(style, scores=scores, n_best=n_best)
     paths = files or [STDIN]
     if paths.count(STDIN) > 1:
         raise InputError("Standard input (-) is named twice but can be read once; leave one out.")
@@ -94,7 +113,7 @@ def tag_command(
 
     def tag(lines: Iterable[str]) -> Iterator[Sentence]:
         cut = read_tokens(lines) if pretokenized else stream_sentences(lines, tagger.tokenizer)
-        return tagger.tag_sentences(cut)
+        return tagger.tag_sentences(cut, n_best=n_best, scores=scores)
 
     names = document_names(paths)
     documents = [Document(name, read_lines(path)) for name, path in zip(names, paths, strict=True)]
@@ -154,13 +173,16 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def read_tokens(lines: Iterable[str]) -> Iterator[Sentence]:
-    """Sentences of ready tokens, one a line; lines without a token are passed over."""
+    """Sentences of ready tokens, one a line; lines without a token are passed over.
+
+    A line of more than ``LONGEST_LINE`` tokens is cut into sentences of so many.
+    """
     position = 0
     for line in _whole_lines(lines):
         # A byte order mark before the first token is none of its characters.
         first = 1 if position == 0 and line.startswith("\ufeff") else 0
-        places = [match.span() for match in _TOKEN.finditer(line, first)]
-        if places:
+        found = map(re.Match.span, _TOKEN.finditer(line, first))
+        while places := list(islice(found, LONGEST_LINE)):
             begin, stop = places[0][0], places[-1][1]
             yield Sentence(
                 tokens=tuple(line[start:end] for start, end in places),
@@ -201,6 +223,14 @@ def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
             held = []
     if held:
         yield "".join(held)
+
+
+def _require_room(style: str, *, scores: bool, n_best: int) -> None:
+    """Refuse what the format does not hold."""
+    if n_best and style != "jsonl":
+        raise InputError(f"The format {style} does not hold --n-best sequences; use --format jsonl.")
+    if scores and style not in ("jsonl", "conll"):
+        raise InputError(f"The format {style} does not hold --scores; use --format jsonl or conll.")
 
 
 def _require_readable(path: Path, output: Path | None) -> None:

@@ -143,7 +143,7 @@ def _decode(emissions: FloatArray, sizes: IntArray, transitions: Transitions) ->
     scores = transitions.scores[:, :, None]
     # Sentences go last: then every operation runs over long contiguous rows. The emissions' copy becomes the
     # table of best scores: best[t, c, b] is that of all sequences up to step t that end in tag c.
-    best = np.array(emissions.transpose(1, 2, 0), order="C")  # (T, C, B)
+    best = emissions.transpose(1, 2, 0).copy(order="C")  # (T, C, B)
     best[0] += transitions.start[:, None]
     for t in range(1, steps):
         count = active[t]

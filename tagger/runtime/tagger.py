@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tagger.bundle import Bundle, load_bundle
-from tagger.decoding.marginals import forward_backward, span_probabilities
+from tagger.decoding.marginals import Posterior, forward_backward, span_probabilities
+from tagger.decoding.nbest import nbest
 from tagger.decoding.viterbi import viterbi
 from tagger.errors import InputError
-from tagger.features.batching import Batch, Ints, WordTable, group_by_length
+from tagger.features.batching import Batch, WordTable, group_by_length
 from tagger.features.vocab import Task
 from tagger.runtime.engine import Engine
 from tagger.text.schemes import convert_tags, normalise_scheme, split_tag, tags_to_spans
-from tagger.text.sentence import Sentence, Span, from_tokens
+from tagger.text.sentence import Alternative, Sentence, Span, from_tokens
 from tagger.text.tokenizer import Tokenizer
 
 TextTokenizer = Callable[[str], Sequence[Sentence]]
 WINDOW = 1024  # sentences that are sorted by length together; output comes at the latest after so many
+WINDOW_TOKENS = 65_536  # or when they have so many tokens, which bounds what is held of long sentences
 BATCH_SENTENCES = 64
 BATCH_TOKENS = 4096
+SPAN_TOKENS = 65_536  # of the spans that are scored together, padding included
 MOST_WORDS = 100_000  # distinct words whose ids are kept
+MOST_ALTERNATIVES = 1000  # tag sequences of a sentence that may be asked for
 
 
 class Tagger:
@@ -72,44 +75,100 @@ class Tagger:
         """What the model tags."""
         return self.bundle.vocabulary.tasks
 
-    def tag(self, text: str) -> list[Sentence]:
-        """Tag raw text; offsets count characters of ``text``."""
-        return list(self.tag_sentences(self.tokenizer(text)))
+    def tag(self, text: str, *, n_best: int = 0, scores: bool = False) -> list[Sentence]:
+        """Tag raw text; offsets count characters of ``text``.
 
-    def tag_tokens(self, sentences: Iterable[Sequence[str]]) -> list[Sentence]:
-        """Tag sentences of ready tokens, in order; offsets count characters of the tokens joined by spaces.
+        Args:
+            text: A document.
+            n_best: How many alternatives each sentence gets, see ``tag_sentences``.
+            scores: Whether each tag gets its probability, see ``tag_sentences``.
 
         Raises:
-            InputError: A sentence is a string instead of a list of tokens.
+            InputError: ``n_best`` is out of bounds.
         """
-        return list(self.tag_sentences(_from_lists(sentences)))
+        return list(self.tag_sentences(self.tokenizer(text), n_best=n_best, scores=scores))
 
-    def tag_sentences(self, sentences: Iterable[Sentence]) -> Iterator[Sentence]:
-        """Tag a stream of sentences in order, reading ahead at most ``WINDOW`` of them."""
-        remaining = iter(sentences)
-        while window := list(islice(remaining, WINDOW)):
-            yield from self._tag_window(window)
+    def tag_tokens(
+        self, sentences: Iterable[Sequence[str]], *, n_best: int = 0, scores: bool = False
+    ) -> list[Sentence]:
+        """Tag sentences of ready tokens, in order; offsets count characters of the tokens joined by spaces.
 
-    def _tag_window(self, sentences: Sequence[Sentence]) -> list[Sentence]:
+        Args:
+            sentences: The tokens of each sentence.
+            n_best: How many alternatives each sentence gets, see ``tag_sentences``.
+            scores: Whether each tag gets its probability, see ``tag_sentences``.
+
+        Raises:
+            InputError: A sentence is a string instead of a list of tokens, or ``n_best`` is out of bounds.
+        """
+        return list(self.tag_sentences(_from_lists(sentences), n_best=n_best, scores=scores))
+
+    def tag_sentences(
+        self, sentences: Iterable[Sentence], *, n_best: int = 0, scores: bool = False
+    ) -> Iterator[Sentence]:
+        """Tag a stream of sentences in order.
+
+        At most ``WINDOW`` sentences are read ahead, and none once they have ``WINDOW_TOKENS`` tokens (with
+        alternatives ``WINDOW_TOKENS / n_best``, yet a whole batch): memory does not grow with the stream,
+        only with its longest sentence (see ``Engine`` and ``nbest`` for how).
+
+        Args:
+            sentences: What to tag; what tags they carry is not looked at.
+            n_best: Fills ``Sentence.alternatives`` with so many of the likeliest tag sequences of each task,
+                or with all if there are fewer; the first is the sentence's own tags. Probabilities are those
+                of the model's sequences: where the model's tags are not in the tagger's scheme and are not
+                constrained to their own, or the scheme is IO, several of them may be written alike, and each
+                stands for itself. At most ``MOST_ALTERNATIVES``.
+            scores: Fills ``Sentence.tag_scores`` with the marginal probability of each token's tag under the
+                model. Where the model's scheme is another than the tagger's, it is the probability of the
+                model's own tag: that of ``S-PER`` where ``B-PER`` is written.
+
+        Raises:
+            InputError: ``n_best`` is out of bounds.
+        """
+        if not 0 <= n_best <= MOST_ALTERNATIVES:
+            raise InputError(
+                f"The number of alternatives is {n_best}; use 0 for none, or at most {MOST_ALTERNATIVES}."
+            )
+        return (
+            tagged
+            for window in _windows(sentences, max(BATCH_TOKENS, WINDOW_TOKENS // max(1, n_best)))
+            for tagged in self._tag_window(window, n_best=n_best, has_scores=scores)
+        )
+
+    def _tag_window(
+        self, sentences: Sequence[Sentence], *, n_best: int, has_scores: bool
+    ) -> Sequence[Sentence]:
         table = self._table  # another thread may renew it meanwhile
         if len(table) > MOST_WORDS:
             table = self._table = WordTable(self.bundle.vocabulary)
-        no_tags, no_spans = dict.fromkeys(self._tasks_by_name, ()), dict.fromkeys(self._closing, ())
-        tagged = [one if one.tokens else one.with_tags(no_tags, no_spans) for one in sentences]
+        nothing: dict[str, tuple[()]] = dict.fromkeys(self._tasks_by_name, ())
+        empty = {
+            "spans": dict.fromkeys(self._closing, ()),
+            "tag_scores": nothing if has_scores else None,
+            "alternatives": nothing if n_best else None,
+        }
+        tagged = [one if one.tokens else one.with_tags(nothing, **empty) for one in sentences]
         rows = [table.rows(sentence.tokens) for sentence in sentences]
         filled = [place for place, row in enumerate(rows) if len(row)]
         lengths = [len(rows[place]) for place in filled]
         for group in group_by_length(lengths, BATCH_SENTENCES, BATCH_TOKENS):
             places = [filled[number] for number in group]
             batch = table.batch([rows[place] for place in places])
-            found = self._tag_batch(batch, [sentences[place] for place in places])
+            found = self._tag_batch(
+                batch, [sentences[place] for place in places], n_best=n_best, has_scores=has_scores
+            )
             for place, sentence in zip(places, found, strict=True):
                 tagged[place] = sentence
         return tagged
 
-    def _tag_batch(self, batch: Batch, sentences: Sequence[Sentence]) -> list[Sentence]:
+    def _tag_batch(
+        self, batch: Batch, sentences: Sequence[Sentence], *, n_best: int, has_scores: bool
+    ) -> list[Sentence]:
         tags: list[dict[str, Sequence[str]]] = [{} for _ in sentences]
         spans: list[dict[str, Sequence[Span]]] = [{} for _ in sentences]
+        tag_scores: list[dict[str, Sequence[float]]] = [{} for _ in sentences]
+        alternatives: list[dict[str, Sequence[Alternative]]] = [{} for _ in sentences]
         for name, emissions in self._engine(batch).items():
             task = self._tasks_by_name[name]
             ids = viterbi(emissions, batch.lengths, self._engine.transitions[name])
@@ -117,44 +176,90 @@ class Tagger:
                 [task.tags[number] for number in row[:length]]
                 for row, length in zip(ids, batch.lengths, strict=True)
             ]
-            if task.scheme is None:
-                for place, sequence in enumerate(own):
-                    tags[place][name] = sequence
-                continue
-            found = [tags_to_spans(sequence, task.scheme) for sequence in own]
-            scores = iter(self._score_spans(task, emissions, batch.lengths, ids, found))
-            for place, sentence in enumerate(sentences):
-                spans[place][name] = [_complete(span, next(scores), sentence) for span in found[place]]
-                tags[place][name] = convert_tags(own[place], task.scheme, self.scheme)
+            found = [tags_to_spans(sequence, task.scheme) for sequence in own] if task.scheme else []
+            for place, sequence in enumerate(own):
+                tags[place][name] = self._written(task, sequence)
+            if has_scores or n_best or any(found):
+                posterior = forward_backward(emissions, batch.lengths, self._engine.transitions[name])
+            if found:
+                span_scores = iter(self._score_spans(task, posterior, ids, found) if any(found) else ())
+                for place, sentence in enumerate(sentences):
+                    spans[place][name] = [
+                        _complete(span, next(span_scores), sentence) for span in found[place]
+                    ]
+            if has_scores:
+                for place, its_scores in enumerate(_score_tags(posterior, ids)):
+                    tag_scores[place][name] = its_scores
+            if n_best:
+                for place, its_best in enumerate(self._find_alternatives(task, posterior, n_best)):
+                    alternatives[place][name] = its_best
         return [
-            sentence.with_tags(its_tags, its_spans)
-            for sentence, its_tags, its_spans in zip(sentences, tags, spans, strict=True)
+            sentence.with_tags(
+                tags[place], spans[place], tag_scores=tag_scores[place], alternatives=alternatives[place]
+            )
+            for place, sentence in enumerate(sentences)
+        ]
+
+    def _written(self, task: Task, tags: Sequence[str]) -> Sequence[str]:
+        """The model's own tags in the tagger's scheme."""
+        return convert_tags(tags, task.scheme, self.scheme) if task.scheme else tags
+
+    def _find_alternatives(self, task: Task, posterior: Posterior, n_best: int) -> list[list[Alternative]]:
+        """The likeliest tag sequences of every sentence, in the tagger's scheme."""
+        best = nbest(posterior.emissions, posterior.lengths, posterior.transitions, n_best)
+        # Where nothing legal exists both are -inf, and the one sequence there is has probability 0.
+        totals = np.where(np.isneginf(posterior.log_partition), 0.0, posterior.log_partition)
+        probabilities = np.exp(np.minimum(best.scores - totals[:, None], 0.0))
+        return [
+            [
+                Alternative(tuple(self._written(task, [task.tags[number] for number in ids])), probability)
+                for ids, probability in zip(
+                    best.tags[place, :count, :length], probabilities[place].tolist(), strict=False
+                )
+            ]
+            for place, (count, length) in enumerate(zip(best.counts, posterior.lengths, strict=True))
         ]
 
     def _score_spans(
-        self,
-        task: Task,
-        emissions: NDArray[np.float32],
-        lengths: Ints,
-        ids: NDArray[np.int64],
-        found: Sequence[Sequence[Span]],
+        self, task: Task, posterior: Posterior, ids: NDArray[np.int64], found: Sequence[Sequence[Span]]
     ) -> list[float]:
         """The marginal probability of every span, sentence after sentence."""
         places = [(place, span) for place, spans in enumerate(found) for span in spans]
-        if not places:
-            return []
-        width = max(span.end - span.start for _, span in places)
-        paths = np.full((len(places), width), -1, np.int64)
-        for path, (place, span) in zip(paths, places, strict=True):
-            path[: span.end - span.start] = ids[place, span.start : span.end]
-        probabilities = span_probabilities(
-            forward_backward(emissions, lengths, self._engine.transitions[task.name]),
-            np.array([place for place, _ in places]),
-            np.array([span.start for _, span in places]),
-            paths,
-            np.stack([self._closing[task.name][span.label] for _, span in places]),
-        )
-        return [float(probability) for probability in probabilities]
+        lengths = [span.end - span.start for _, span in places]
+        scores = np.zeros(len(places), np.float32)
+        # Spans of like length together: beside one of many thousand tokens short ones would be padded to it.
+        for group in group_by_length(lengths, len(places), SPAN_TOKENS):
+            chosen = [places[number] for number in group]
+            paths = np.full((len(chosen), lengths[group[-1]]), -1, np.int64)
+            for path, (place, span) in zip(paths, chosen, strict=True):
+                path[: span.end - span.start] = ids[place, span.start : span.end]
+            scores[group] = span_probabilities(
+                posterior,
+                np.array([place for place, _ in chosen]),
+                np.array([span.start for _, span in chosen]),
+                paths,
+                np.stack([self._closing[task.name][span.label] for _, span in chosen]),
+            )
+        return scores.tolist()
+
+
+def _windows(sentences: Iterable[Sentence], most_tokens: int) -> Iterator[list[Sentence]]:
+    window: list[Sentence] = []
+    tokens = 0
+    for sentence in sentences:
+        window.append(sentence)
+        tokens += len(sentence)
+        if len(window) == WINDOW or tokens >= most_tokens:
+            yield window
+            window, tokens = [], 0
+    if window:
+        yield window
+
+
+def _score_tags(posterior: Posterior, ids: NDArray[np.int64]) -> list[list[float]]:
+    """The marginal probability of every token's tag, sentence after sentence."""
+    chosen = np.take_along_axis(posterior.tags, ids[:, :, None], axis=2)[:, :, 0]  # (B, T)
+    return [row[:length].tolist() for row, length in zip(chosen, posterior.lengths, strict=True)]
 
 
 def _complete(span: Span, score: float, sentence: Sentence) -> Span:

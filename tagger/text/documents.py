@@ -40,8 +40,10 @@ def stream_sentences(
     size = 0
     start = done = 0  # in the document: of what is held; of what was not yielded yet
     for piece in lines:
-        if pieces and piece.isspace() and "\n" in piece and pieces[-1].endswith("\n"):
-            yield from _shifted(tokenize("".join(pieces)), start, done)
+        # A blank line after another one or at the beginning ends nothing: a million of them are passed over.
+        if piece.isspace() and "\n" in piece and (not pieces or pieces[-1].endswith("\n")):
+            if pieces:
+                yield from _shifted(tokenize("".join(pieces)), start, done)
             start += size + len(piece)
             pieces, size = [], 0
             continue

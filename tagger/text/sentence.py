@@ -84,13 +84,20 @@ class Sentence:
         return len(self.tokens)
 
     def with_tags(
-        self, tags: Mapping[str, Sequence[str]], spans: Mapping[str, Sequence[Span]] | None = None
+        self,
+        tags: Mapping[str, Sequence[str]],
+        spans: Mapping[str, Sequence[Span]] | None = None,
+        *,
+        tag_scores: Mapping[str, Sequence[float]] | None = None,
+        alternatives: Mapping[str, Sequence[Alternative]] | None = None,
     ) -> Sentence:
-        """Return a copy that carries these tags (and spans) in place of its own."""
+        """Return a copy that carries these tags, and what is said of them, in place of its own."""
         return replace(
             self,
             tags={task: tuple(values) for task, values in tags.items()},
             spans={task: tuple(values) for task, values in (spans or {}).items()},
+            tag_scores={task: tuple(values) for task, values in (tag_scores or {}).items()},
+            alternatives={task: tuple(values) for task, values in (alternatives or {}).items()},
         )
 
 

@@ -1,0 +1,120 @@
+"""Alternatives and scores of tags: the Tagger against enumeration."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_runtime import every_legal_path, make_bundle, random_sentences
+
+from tagger import Tagger
+from tagger.errors import InputError
+from tagger.features.batching import WordTable
+from tagger.runtime.engine import Engine
+from tagger.runtime.tagger import MOST_ALTERNATIVES
+from tagger.text.schemes import convert_tags
+from tagger.text.sentence import Alternative, from_tokens
+
+
+@pytest.mark.parametrize("constrain", [True, False])
+@pytest.mark.parametrize("head", ["crf", "softmax"])
+@pytest.mark.parametrize("scheme", ["BIOES", "IOB2", "IO"])
+def test_alternatives_and_scores_equal_enumeration(scheme, head, constrain):
+    """The model's own scheme is BIOES."""
+    _, bundle = make_bundle(1, head=head, constrain=constrain)
+    tagger = Tagger(bundle, scheme=scheme)
+    engine, table = Engine(bundle), WordTable(bundle.vocabulary)
+    sentences = [["Mira"], ["Ayr", "lost"], ["Tom", "met", "Glasgow"]]
+    found = tagger.tag_tokens(sentences, n_best=6, scores=True)
+    for task, (tokens, sentence) in itertools.product(tagger.tasks, zip(sentences, found, strict=True)):
+        emissions = engine(table.batch([table.rows(tokens)]))[task.name][0]
+        paths, probabilities = every_legal_path(task, len(tokens), engine.transitions[task.name], emissions)
+        order = np.argsort(-probabilities, kind="stable")[:6]
+        alternatives = sentence.alternatives[task.name]
+        assert [one.probability for one in alternatives] == pytest.approx(probabilities[order], abs=1e-5)
+        for one, place in zip(alternatives, order, strict=True):
+            tags = [task.tags[number] for number in paths[place]]
+            assert one.tags == tuple(convert_tags(tags, task.scheme, scheme) if task.scheme else tags)
+        assert alternatives[0].tags == sentence.tags[task.name]
+        best = paths[order[0]]
+        marginals = [
+            sum(p for path, p in zip(paths, probabilities, strict=True) if path[place] == best[place])
+            for place in range(len(tokens))
+        ]
+        assert sentence.tag_scores[task.name] == pytest.approx(marginals, abs=1e-5)
+
+
+def test_sequences_that_are_written_alike_stand_for_themselves():
+    _, bundle = make_bundle(1, constrain=False)
+    (sentence,) = Tagger(bundle).tag_tokens([["Mira", "met"]], n_best=200)
+    alternatives = sentence.alternatives["ner"]
+    assert len({one.tags for one in alternatives}) < len(alternatives)
+    assert sum(one.probability for one in alternatives) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_asking_changes_nothing_else_and_is_not_the_default():
+    _, bundle = make_bundle()
+    tagger = Tagger(bundle)
+    sentences = random_sentences(bundle.vocabulary)
+    plain = tagger.tag_tokens(sentences)
+    full = tagger.tag_tokens(sentences, n_best=3, scores=True)
+    for one, other in zip(plain, full, strict=True):
+        assert (one.tags, one.spans) == (other.tags, other.spans)
+        assert (one.tag_scores, one.alternatives) == ({}, {})
+        assert other.tag_scores.keys() == other.alternatives.keys() == {"ner", "pos"}
+    assert tagger.tag("Mira met Tom.", n_best=2)[0].alternatives["ner"]
+    again = list(tagger.tag_sentences(full))
+    assert [sentence.tag_scores for sentence in again] == [{}] * len(full)
+
+
+def test_a_sentence_without_a_token_gets_empty_ones():
+    _, bundle = make_bundle()
+    (sentence,) = Tagger(bundle).tag_tokens([[]], n_best=2, scores=True)
+    assert sentence.tag_scores == sentence.alternatives == {"ner": (), "pos": ()}
+
+
+def test_where_nothing_legal_exists_the_probability_is_zero():
+    _, bundle = make_bundle(constrain=False)
+    tagger = Tagger(bundle)
+    transitions = tagger._engine.transitions["ner"]
+    forbidden = np.full_like(transitions.end, -np.inf)  # which no bundle holds: weights have to be finite
+    tagger._engine.transitions["ner"] = replace(transitions, end=forbidden)
+    (sentence,) = tagger.tag_tokens([["Mira", "met"]], n_best=2, scores=True)
+    assert sentence.alternatives["ner"] == (Alternative(sentence.tags["ner"], 0.0),)
+    assert sentence.tag_scores["ner"] == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("wrong", [-1, MOST_ALTERNATIVES + 1])
+def test_a_number_of_alternatives_out_of_bounds_is_refused_at_once(wrong):
+    _, bundle = make_bundle()
+    with pytest.raises(InputError, match=f"alternatives is {wrong}; use 0 for none"):
+        Tagger(bundle).tag_sentences([from_tokens(["Mira"])], n_best=wrong)
+
+
+def test_spans_are_scored_alike_in_groups(monkeypatch):
+    _, bundle = make_bundle()
+    sentences = random_sentences(bundle.vocabulary, count=30)
+    expected = [sentence.spans["ner"] for sentence in Tagger(bundle).tag_tokens(sentences)]
+    assert len({span.end - span.start for spans in expected for span in spans}) > 1
+    monkeypatch.setattr("tagger.runtime.tagger.SPAN_TOKENS", 2)
+    assert [sentence.spans["ner"] for sentence in Tagger(bundle).tag_tokens(sentences)] == expected
+
+
+def test_windows_of_few_tokens_change_nothing(monkeypatch):
+    _, bundle = make_bundle()
+    sentences = [*random_sentences(bundle.vocabulary, count=20), []]
+    expected = Tagger(bundle).tag_tokens(sentences)
+    monkeypatch.setattr("tagger.runtime.tagger.WINDOW_TOKENS", 9)
+    monkeypatch.setattr("tagger.runtime.tagger.BATCH_TOKENS", 5)
+    read = 0
+
+    def stream():
+        nonlocal read
+        for tokens in sentences:
+            read += 1
+            yield from_tokens(tokens)
+
+    tagged = Tagger(bundle).tag_sentences(stream())
+    first = next(tagged)
+    assert sum(map(len, sentences[: read - 1])) < 9
+    assert [one.tags for one in (first, *tagged)] == [one.tags for one in expected]
