@@ -169,6 +169,8 @@ def _find(folder: Path, name: str) -> Path:
 def _check_tokenizer(folder: Path, settings: Any) -> None:
     known = Tokenizer().settings()
     try:
+        if not isinstance(settings, dict):
+            raise TypeError
         for name in settings:
             if type(settings[name]) is not type(known[name]):
                 raise TypeError
