@@ -10,12 +10,16 @@ from pathlib import Path
 
 import models
 import readers
+import records
 import sequences
 import texts
 
 TARGETS: dict[str, Callable[[bytes, Path], None]] = {
     "conll": readers.conll,
     "conllu": readers.conllu,
+    "jsonl": records.jsonl,
+    "labelstudio": records.labelstudio,
+    "brat": records.brat,
     "vectors": readers.vectors,
     "tokenizer": texts.tokenizer,
     "long_text": texts.long_text,
