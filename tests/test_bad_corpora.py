@@ -76,7 +76,7 @@ def test_a_corpus_without_any_span_is_refused(refused, option):
 @pytest.mark.parametrize("option", ["train", "dev"])
 def test_missing_files_and_folders_are_named(corpus, tmp_path, option):
     files = {"train": corpus / "train.conll", "dev": corpus / "dev.conll"}
-    for wrong, message in (("missing", "there is no such file"), ("", "this is a folder; name a file")):
+    for wrong, message in (("missing", "there is no such file"), ("", "datasets cannot read it (")):
         given = {**files, option: tmp_path / wrong}
         words = [word for name, path in given.items() for word in (f"--{name}", path)]
         found = refusal("train", *words, "--columns", "token,pos,ner", "--output", tmp_path / "model")
