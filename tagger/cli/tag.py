@@ -18,8 +18,7 @@ from tagger.cli.formats import FORMATS, Document, View
 from tagger.cli.output import open_output
 from tagger.errors import InputError
 from tagger.features.vocab import Task
-from tagger.runtime.evaluation import choose_tasks
-from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger
+from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger, choose_tasks
 from tagger.text.documents import stream_sentences
 from tagger.text.schemes import SCHEMES, normalise_scheme
 from tagger.text.sentence import Sentence

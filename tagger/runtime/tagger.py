@@ -249,6 +249,19 @@ class Tagger:
         return scores.tolist()
 
 
+def choose_tasks(tagger: Tagger, tasks: Sequence[str] | None) -> tuple[str, ...]:
+    """The tasks that were asked for, or all of the model's.
+
+    Raises:
+        InputError: One of them is none of the model's.
+    """
+    known = [task.name for task in tagger.tasks]
+    for name in tasks or ():
+        if name not in known:
+            raise InputError(f"The model has no task {name!r}; its tasks are {', '.join(known)}.")
+    return tuple(dict.fromkeys(tasks)) if tasks else tuple(known)
+
+
 def _windows(sentences: Iterable[Sentence], most_tokens: int) -> Iterator[list[Sentence]]:
     window: list[Sentence] = []
     tokens = 0
