@@ -174,7 +174,7 @@ class Conversion:
     def _count_losses(self, sentence: Sentence) -> None:
         """Count what the target cannot hold of a sentence: the one place that knows."""
         spans = [span for its in sentence.spans.values() for span in its]
-        scores = sum(span.score is not None for span in spans) + sum(map(len, sentence.tag_scores.values()))
+        span_scores = sum(span.score is not None for span in spans)
         other_tasks = [task for task in sentence.tags if task not in self.writing.tasks]
         carried: list[tuple[Content, str, int]] = [
             *(("tags", f"tags of {task}", len(sentence)) for task in other_tasks),
@@ -183,8 +183,9 @@ class Conversion:
             ("tokens", "token borders", len(sentence)),
             ("sentences", "sentence borders", 1),
             ("documents", "document borders", sentence.starts_document),
-            ("scores", "probabilities", scores),
-            ("scores", "alternatives", sum(map(len, sentence.alternatives.values()))),
+            ("span scores", "probabilities of spans", span_scores),
+            ("tag scores", "probabilities of tags", sum(map(len, sentence.tag_scores.values()))),
+            ("alternatives", "alternatives", sum(map(len, sentence.alternatives.values()))),
         ]
         lost = self.tally.lost
         for content, kind, count in carried:

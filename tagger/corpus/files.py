@@ -20,10 +20,21 @@ from tagger.errors import InputError
 from tagger.text.sentence import Sentence
 
 Content = Literal[
-    "tokens", "sentences", "documents", "text", "tags", "spans", "comments", "extra lines", "scores"
+    "tokens",
+    "sentences",
+    "documents",
+    "text",
+    "tags",
+    "spans",
+    "comments",
+    "extra lines",
+    "span scores",
+    "tag scores",
+    "alternatives",
 ]
 """What a file may hold: borders of tokens, sentences and documents, the text with its own white space, a tag
-a token, labelled spans, comment lines, CoNLL-U's lines without a token of their own, and probabilities."""
+a token, labelled spans, comment lines, CoNLL-U's lines without a token of their own, the probabilities of
+spans and of tags, and the likeliest tag sequences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,7 @@ FORMATS: dict[str, Format] = {
     "labelstudio": Format(
         read=read_labelstudio,
         write=write_labelstudio,
-        holds=frozenset({"documents", "text", "spans"}),
+        holds=frozenset({"documents", "text", "spans", "span scores"}),
         suffixes=(".json",),
     ),
     "brat": Format(
