@@ -88,6 +88,19 @@ def test_what_is_lost_is_said(news, tmp_path):
     assert "there is no task with spans" in error
 
 
+def test_what_says_nothing_more_is_no_loss(write_file, tmp_path):
+    rows = "1\tAda\tAda\tPROPN\t_\t_\t_\t_\t_\tner=B-PER\n2\tsang\t_\tVERB\t_\t_\t_\t_\t_\tner=O\n"
+    path = write_file("# sent_id = 1\n# text = Ada  sang\n" + rows, "f.conllu")
+    error = run("convert", path, tmp_path / "a.jsonl", "--to", "doccano")[2]
+    lost = "tags of pos (2), tags of lemma (1), tags of misc (2), comments (1), token borders (2)"
+    assert f"doccano cannot hold: {lost}, sentence borders (1)\n" in error
+    error = run("convert", path, tmp_path / "a.jsonl", "--to", "doccano", "--task", "ner")[2]
+    assert "doccano cannot hold: comments (1), token borders (2), sentence borders (1)\n" in error
+    _, output, error = run("convert", path, "-", "--to", "conll")
+    assert "columns token,pos,lemma,misc,ner" in error
+    assert output.splitlines()[-2] == "sang VERB _ ner=O O"
+
+
 def test_losses_of_columns(write_file):
     rows = (
         "1-2\tau\t_\t_\t_\t_\t_\t_\t_\t_\n1\tà\t_\tADP\t_\t_\t_\t_\t_\t_\n2\tle\t_\tDET\t_\t_\t_\t_\t_\t_\n"
