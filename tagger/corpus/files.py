@@ -48,6 +48,7 @@ class Format:
         holds: What comes back when a file that was written is read again.
         suffixes: What such files are usually called.
         has_token_lines: Whether each token has a line of its own, from ``Sentence.source`` on.
+        has_columns: Whether ``Reading.columns`` can name its columns or features.
     """
 
     read: Callable[[str | Path, Reading], Iterator[Sentence]]
@@ -56,6 +57,7 @@ class Format:
     suffixes: tuple[str, ...] = ()
     write_folder: Callable[[Iterable[Sentence], Path, Writing], None] | None = None
     has_token_lines: bool = False
+    has_columns: bool = False
 
 
 FORMATS: dict[str, Format] = {
@@ -73,6 +75,7 @@ FORMATS: dict[str, Format] = {
         holds=frozenset({"tokens", "sentences", "documents", "text", "tags", "spans", "comments"}),
         suffixes=(".conll",),
         has_token_lines=True,
+        has_columns=True,
     ),
     "conllu": Format(
         read=lambda path, reading: read_conllu(
@@ -119,6 +122,7 @@ FORMATS: dict[str, Format] = {
         ),
         suffixes=(".parquet", ".arrow"),
         write_folder=write_dataset,
+        has_columns=True,
     ),
 }
 
