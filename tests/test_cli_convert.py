@@ -1,5 +1,6 @@
 """``tagger convert``: there and back through formats and schemes, what is said to be lost, what stays."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -130,6 +131,16 @@ def test_texts_are_kept_in_comments(write_file, tmp_path):
 def test_a_tabbed_file_stays_tabbed(write_file):
     content = "-DOCSTART-\tO\n\nNew York\tB-LOC\n\n"
     assert run("convert", write_file(content, "f"), "-", "--to", "conll")[1] == content
+
+
+def test_a_file_called_gz_is_packed(news, tmp_path):
+    there, back = tmp_path / "there.conllu.gz", tmp_path / "back.conll"
+    assert run("convert", news, there)[0] == 0
+    assert b"ner=I-PER" in gzip.decompress(there.read_bytes())
+    assert run("convert", there, back, "--task", "pos,ner")[0] == 0
+    assert [one.tags for one in read_conll(back, columns="token,pos,ner")] == [
+        one.tags for one in read_conll(news, columns="token,pos,ner")
+    ]
 
 
 def test_nothing_is_written_where_something_is_wrong(news, write_file, tmp_path):
