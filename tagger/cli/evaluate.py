@@ -14,8 +14,8 @@ from tagger.cli.tag import split_names
 from tagger.corpus.files import FORMATS, find_format, read_sentences
 from tagger.corpus.reading import OnMisaligned, Reading
 from tagger.errors import InputError
-from tagger.runtime.evaluation import Analysis, analyse, choose_tasks
-from tagger.runtime.tagger import Tagger
+from tagger.runtime.evaluation import Analysis, analyse
+from tagger.runtime.tagger import Tagger, choose_tasks
 from tagger.text.sentence import Sentence
 
 ON_MISALIGNED: tuple[str, ...] = get_args(OnMisaligned)

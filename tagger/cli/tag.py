@@ -18,8 +18,7 @@ from tagger.cli.formats import FORMATS, Document, View
 from tagger.cli.output import open_output
 from tagger.errors import InputError
 from tagger.features.vocab import Task
-from tagger.runtime.evaluation import choose_tasks
-from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger
+from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger, choose_tasks
 from tagger.text.documents import stream_sentences
 from tagger.text.schemes import SCHEMES, normalise_scheme
 from tagger.text.sentence import Sentence
@@ -80,8 +79,6 @@ def tag_command(
         int,
         typer.Option(
             metavar="K",
-            min=0,
-            max=MOST_ALTERNATIVES,
             help=f"Write the K likeliest tag sequences, in jsonl; at most {MOST_ALTERNATIVES}.",
         ),
     ] = 0,
@@ -226,7 +223,9 @@ def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _require_room(style: str, *, scores: bool, n_best: int) -> None:
-    """Refuse what the format does not hold."""
+    """Refuse a number that is out of bounds, and what the format does not hold."""
+    if not 0 <= n_best <= MOST_ALTERNATIVES:
+        raise InputError(f"--n-best is {n_best}; use 0 for no alternatives, or at most {MOST_ALTERNATIVES}.")
     if n_best and style != "jsonl":
         raise InputError(f"The format {style} does not hold --n-best sequences; use --format jsonl.")
     if scores and style not in ("jsonl", "conll"):
