@@ -97,7 +97,8 @@ def check_sentence(sentence: Sentence) -> None:
 def check_documents(name: str, sentences: Sequence[Sentence], output: Path) -> None:
     """Texts and spans come back; a text that was shortened at its end may be cut otherwise."""
     # A task of which no span is left is not named in what is written.
-    tasks = tuple(task for task in sentences[0].spans if any(one.spans[task] for one in sentences))
+    named = dict.fromkeys(task for sentence in sentences for task in sentence.spans)
+    tasks = tuple(task for task in named if any(one.spans[task] for one in sentences))
     write(name, sentences, output)
     expected = [placed(one) for one in documents(sentences, tasks)]
     assert [placed(one) for one in documents(read(name, output), tasks)] == expected
@@ -110,7 +111,7 @@ def placed(document: Document) -> tuple[str, dict[str, list[tuple[int, int, str]
 
 
 def write(name: str, sentences: Sequence[Sentence], output: Path) -> None:
-    writing = Writing(tasks=tuple(sentences[0].tags))
+    writing = Writing(tasks=tuple(dict.fromkeys(task for sentence in sentences for task in sentence.tags)))
     known = FORMATS[name]
     if known.write_folder:
         known.write_folder(sentences, output, writing)

@@ -114,7 +114,7 @@ def _read(
     """The file's sentences; what became of spans that do not fit the tokens is told on standard error."""
     data = tagger.bundle.config.data
     format = format or data.format
-    if columns is None and find_format(file, format) != "conllu":  # whose columns have names of their own
+    if columns is None and FORMATS[find_format(file, format)].has_columns:
         columns = data.columns
     notes = 0
 
