@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,7 +149,6 @@ def _train(
                 events.unlink()  # of an earlier run, whose curves would mix with this one's
     interval = 60 * config.train.checkpoint_minutes or math.inf
     saved, drawn = time.monotonic(), folder.seconds
-    problem: InputError | None = None
     try:
         for record in train(preparation, config, progress):
             if isinstance(record, EpochRecord) and processes.is_main:
@@ -169,14 +167,10 @@ def _train(
                 yield StopRecord(progress.epoch, progress.step)
                 break
         processes.agree(False)  # nobody leaves while another still has something to say
-    except InputError as error:
-        problem = error
-        raise
     finally:
-        with suppress(InputError) if problem else nullcontext():  # what went wrong first is what to tell
-            processes.close()
-            if processes.is_main:
-                folder.draw()
+        processes.close()
+        if processes.is_main:
+            folder.draw()
 
 
 def _log(record: StepRecord | EpochRecord, processes: Processes) -> None:
