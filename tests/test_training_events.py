@@ -36,3 +36,17 @@ def test_without_tensorboard_it_is_one_clear_sentence(corpus, tmp_path, monkeypa
         error == "tagger: train.tensorboard needs the package tensorboard; install the extra `tensorboard`.\n"
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_event_files_that_cannot_be_written_are_named_and_the_epoch_is_kept(corpus, tmp_path):
+    pytest.importorskip("tensorboard")
+    (tmp_path / "tensorboard").write_text("")
+    words = ("--train", corpus / "train.conll", "--output", tmp_path, *COLUMNS, "--tensorboard")
+    code, _, error = train(*words)
+    assert code == 2
+    assert error.startswith(f"tagger: {tmp_path}/tensorboard: cannot be written (")
+    assert error.count("\n") == 1
+    (tmp_path / "tensorboard").unlink()
+    code, output, _ = train(*words, "--resume")
+    assert code == 0
+    assert "resumed   after 1 epochs" in output

@@ -7,7 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -151,6 +151,8 @@ def test_an_unfinished_run_is_not_lost_by_forgetting_a_flag(corpus, tmp_path):
     assert (tmp_path / CHECKPOINT).read_bytes() == before
     assert isinstance(list(train(corpus, tmp_path, configure(), resume=False))[-1], EpochRecord)
     assert load_checkpoint(tmp_path).is_finished
+    with pytest.raises(InputError, match=r"the finished run there is another one: train\.epochs is 5, was 3"):
+        list(train(corpus, tmp_path, configure(train__epochs=5), resume=True))
     assert isinstance(list(train(corpus, tmp_path, configure()))[-1], EpochRecord)  # a finished one may go
 
 
@@ -221,6 +223,22 @@ def test_a_signal_ends_after_the_step_and_says_how_to_go_on(corpus, whole, tmp_p
     assert "finished  after 3 epochs: nothing is left to do" in output
 
 
+def test_an_interruption_while_files_are_read_changes_nothing_and_says_so(
+    corpus, whole, tmp_path, monkeypatch
+):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for path in whole.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr("tagger.training.run.prepare", interrupt)
+    code, output, error = run(*command(corpus, tmp_path, "--seed", "5"))
+    assert (code, error) == (130, "")
+    assert output == f"interrupted before the first step; {tmp_path} is as it was\n"
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in whole.iterdir()}
+    assert all((tmp_path / path.name).read_bytes() == path.read_bytes() for path in whole.iterdir())
+
+
 def test_a_full_disk_leaves_the_earlier_model_whole(corpus, whole, tmp_path):
     for path in whole.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -240,6 +258,36 @@ def test_a_full_disk_leaves_the_earlier_model_whole(corpus, whole, tmp_path):
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
     assert run(*command(corpus, tmp_path, "--seed", "5", "--resume"))[0] == 0
     assert load_bundle(tmp_path).config.train.seed == 5
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), InputError("m: cannot be written")], ids=repr)
+def test_a_first_model_that_is_not_written_leaves_a_folder_to_go_on_in(corpus, tmp_path, monkeypatch, error):
+    list(train(corpus, tmp_path / "whole", configure()))
+
+    def break_off(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tagger.training.folder.save_bundle", break_off)
+        with pytest.raises(type(error)):
+            list(train(corpus, tmp_path / "m", configure()))
+    assert [path.name for path in (tmp_path / "m").iterdir()] == [CHECKPOINT]
+    list(train(corpus, tmp_path / "m", configure(), resume=True))
+    assert (tmp_path / "m" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+
+
+def test_what_went_wrong_first_is_told(corpus, tmp_path, monkeypatch):
+    def refuse(name: str) -> Callable[..., None]:
+        def write(*_: object) -> None:
+            raise InputError(f"{name}: cannot be written.")
+
+        return write
+
+    monkeypatch.setattr("tagger.training.folder.write_whole", refuse("metrics"))
+    monkeypatch.setattr("tagger.training.folder.draw_curves", refuse("curves"))
+    with pytest.raises(InputError, match="metrics"):
+        list(train(corpus, tmp_path, configure()))
+    assert load_bundle(tmp_path).metrics["epoch"] == 1
 
 
 def test_a_full_disk_leaves_the_earlier_checkpoint_whole(tmp_path, monkeypatch):

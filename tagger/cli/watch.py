@@ -21,6 +21,7 @@ from tagger.config import Config
 from tagger.features.vocab import Vocabulary
 from tagger.training.card import task_labels
 from tagger.training.loop import EpochRecord, StepRecord
+from tagger.training.processes import is_main_process
 from tagger.training.run import DataRecord, Record, StopRecord, run_training
 
 Scores = Mapping[str, Any]
@@ -95,7 +96,7 @@ def watch_training(
                 for record in records:
                     watch.show(record)
         except KeyboardInterrupt:
-            display.print(f"interrupted{watch.kept(output)}; the same command and --resume goes on")
+            display.print(watch.interruption(output))
             raise typer.Exit(130) from None
     if watch.stop:
         place = f"after step {watch.stop.step} of epoch {watch.stop.epoch}"
@@ -121,19 +122,16 @@ class _Watch:
         self._config = config
         self._display = display
         self._signals = signals
+        self._is_main = is_main_process()
+        display.console.quiet = not self._is_main  # one of several processes speaks for all
 
     def show(self, record: Record) -> None:
         """Show one record."""
         if isinstance(record, DataRecord):
             self._show_data(record)
         elif isinstance(record, StepRecord):
-            self._display.advance(
-                epoch=record.epoch,
-                share=record.step / record.steps,
-                loss=record.loss,
-                tokens_per_second=record.tokens_per_second,
-                best=self.best.score if self.best else None,
-            )
+            if self._is_main:
+                self._show_step(record)
         elif isinstance(record, EpochRecord):
             self.best = replace(record, weights=None) if record.is_best else self.best
             text = _epoch_text(record, self._config.train.epochs)
@@ -141,17 +139,31 @@ class _Watch:
         else:
             self.stop = record
 
+    def interruption(self, output: Path) -> str:
+        """How a run that was ended at once leaves the folder, and how to go on."""
+        if not self._signals.is_awaited:
+            return f"interrupted before the first step; {output} is as it was"
+        return f"interrupted{self.kept(output)}; the same command and --resume goes on"
+
     def kept(self, output: Path) -> str:
         """Which model a run that ends early leaves."""
         return f"; {output} holds the model of epoch {self.best.epoch}" if self.best else ""
 
+    def _show_step(self, record: StepRecord) -> None:
+        self._display.advance(
+            epoch=record.epoch,
+            share=record.step / record.steps,
+            loss=record.loss,
+            tokens_per_second=record.tokens_per_second,
+            best=self.best.score if self.best else None,
+        )
+
     def _show_data(self, record: DataRecord) -> None:
-        self._display.console.quiet = not record.is_main
         self.best = next((epoch for epoch in reversed(record.earlier) if epoch.is_best), None)
         for line in _data_lines(record.data, record.preparation.vocabulary, self._config):
             self._display.print(line)
         notes = record.preparation.notes
-        if notes and record.is_main:
+        if notes and self._is_main:
             sys.stderr.writelines(f"{note}\n" for note in notes)
             self._display.print(
                 f"notes     {len(notes):,} on standard error, of what was changed or left out\n"

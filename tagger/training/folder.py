@@ -77,10 +77,11 @@ class ModelFolder:
         Raises:
             InputError: The folder cannot be written; an earlier model stays whole.
         """
-        # The weights of a past epoch are not held any longer than needed.
-        self.epochs.append(replace(record, weights=None))
         if record.weights is not None:
             save_bundle(self._make_bundle(record, record.weights), self.path)
+        # Added now, so that no picture is drawn of a model that could not be written; without its weights,
+        # which are not held any longer than needed.
+        self.epochs.append(replace(record, weights=None))
         self._write_metrics()
 
     def save(self, progress: Progress | None) -> None:
@@ -114,7 +115,7 @@ class ModelFolder:
         metrics = {
             "epoch": record.epoch,
             "epochs": self._config.train.epochs,
-            "training_seconds": self.seconds,
+            "training_seconds": self.seconds + record.seconds,
             "loss": record.loss,
             "score": record.score,
             "dev": dict(record.dev),

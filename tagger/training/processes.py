@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from tagger.errors import InputError
+from tagger.storage import writing
 
 
 class Processes:
@@ -38,7 +39,7 @@ class Processes:
                 "train.tensorboard needs the package tensorboard; install the extra `tensorboard`."
             )
         is_alone = os.environ.get("WORLD_SIZE", "1") == "1"
-        self._has_trackers = False
+        self._events = tensorboard
         self._accelerator = Accelerator(
             # accelerate joins processes without a GPU only where it is told that they have none.
             cpu=not (is_alone or torch.cuda.is_available()),
@@ -94,18 +95,28 @@ class Processes:
         return gathered
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Give values to TensorBoard, if it was asked for; the first call makes its folder."""
-        if not self._accelerator.log_with:
+        """Give values to TensorBoard, if it was asked for; the first call makes its folder.
+
+        Raises:
+            InputError: The event files cannot be written.
+        """
+        if self._events is None or not self.is_main:
             return
-        if not self._has_trackers:
-            self._has_trackers = True
-            self._accelerator.init_trackers("")
-        self._accelerator.log(dict(values), step=step)
+        with writing(self._events):
+            if not self._accelerator.trackers:
+                self._events.mkdir(parents=True, exist_ok=True)
+                self._accelerator.init_trackers("")
+            self._accelerator.log(dict(values), step=step)
 
     def close(self) -> None:
-        """Write out what TensorBoard still holds, and part from the other processes."""
-        if self._has_trackers or self.count > 1:
-            self._accelerator.end_training()
+        """Write out what TensorBoard still holds, and part from the other processes.
+
+        Raises:
+            InputError: The event files cannot be written.
+        """
+        if self._accelerator.trackers or self.count > 1:
+            with writing(self._events) if self._events else nullcontext():
+                self._accelerator.end_training()
 
     def _sum(self, values: Tensor) -> Tensor:
         with self._watching():
@@ -126,5 +137,5 @@ class Processes:
 
 
 def is_main_process() -> bool:
-    """Whether this process is the only one or the first, told before torch is loaded."""
+    """Whether this process is the only one or the first, told before they have joined."""
     return os.environ.get("RANK", "0") == "0"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,6 @@ class DataRecord:
         step: Steps that it made in the epoch after them.
         is_finished: Whether it made all there are to make.
         processes: How many train together.
-        is_main: Whether this one of them writes the files and should speak to the user.
     """
 
     data: Mapping[str, Any]
@@ -45,7 +45,6 @@ class DataRecord:
     step: int
     is_finished: bool
     processes: int
-    is_main: bool
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,6 @@ def run_training(
         step=progress.step,
         is_finished=progress.is_finished,
         processes=processes.count,
-        is_main=processes.is_main,
     )
     if not progress.is_finished:
         folder = ModelFolder(output, config, preparation, data, description, epochs)
@@ -149,7 +147,7 @@ def _train(
                 events.unlink()  # of an earlier run, whose curves would mix with this one's
     interval = 60 * config.train.checkpoint_minutes or math.inf
     saved, drawn = time.monotonic(), folder.seconds
-    try:
+    with _ending(folder, processes):
         for record in train(preparation, config, progress):
             if isinstance(record, EpochRecord) and processes.is_main:
                 folder.keep(record)
@@ -167,10 +165,22 @@ def _train(
                 yield StopRecord(progress.epoch, progress.step)
                 break
         processes.agree(False)  # nobody leaves while another still has something to say
+
+
+@contextmanager
+def _ending(folder: ModelFolder, processes: Processes) -> Iterator[None]:
+    """At the end, however it comes, part from the other processes and draw; what went wrong first is told."""
+    problem: InputError | None = None
+    try:
+        yield
+    except InputError as error:
+        problem = error
+        raise
     finally:
-        processes.close()
-        if processes.is_main:
-            folder.draw()
+        with suppress(InputError) if problem else nullcontext():
+            processes.close()
+            if processes.is_main:
+                folder.draw()
 
 
 def _log(record: StepRecord | EpochRecord, processes: Processes) -> None:
@@ -215,7 +225,8 @@ def _find_checkpoint(output: Path, resume: bool | None) -> Checkpoint | None:
 def _require_same(run: Mapping[str, str], earlier: Checkpoint, output: Path) -> None:
     found = differences(run, earlier.run)
     if found:
+        kind = "finished" if earlier.is_finished else "unfinished"
         raise InputError(
-            f"{output}: the unfinished run there is another one: {'; '.join(found)}; give the same settings "
+            f"{output}: the {kind} run there is another one: {'; '.join(found)}; give the same settings "
             f"and files, or begin anew with --restart."
         )
