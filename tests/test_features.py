@@ -205,6 +205,8 @@ def test_only_repetitions_of_kept_words_are_counted(tmp_path):
         ("a 1 2\nb 1 2 3\n", r"v\.txt:2: expected a word and 2 values"),
         ("a 1 2\nb 1 nan\n", r"v\.txt:2: .*not a finite number"),
         ("a 1 2\nb 1 x\n", r"v\.txt:2: .*not a finite number"),
+        ("a 1 2\nb 1 1_0\n", r"v\.txt:2: .*not a finite number"),
+        ("a 1 2\nb 1 \x1e42\n", r"v\.txt:2: .*not a finite number"),
         ("word\n", r"v\.txt:1: expected a word and its values"),
     ],
 )

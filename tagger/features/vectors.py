@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tagger.errors import InputError
 
 _LARGEST = np.finfo(np.float16).max
+_NUMERALS = b"0123456789+-.eE "
 _WIDEST = 100_000  # values of a vector; a first line that says more would have us read a whole file as one
 
 Rows = Iterator[tuple[str, NDArray[np.float32]]]
@@ -225,8 +226,12 @@ def _cut_from_right(path: Path, number: int, row: bytes, size: int) -> list[byte
 def _to_floats(path: Path, values: list[bytes], numbers: list[int], size: int) -> NDArray[np.float32]:
     if not values:
         return np.zeros((0, size), np.float32)
+    matrix = np.zeros((len(values), size), np.float32)
     try:
-        matrix = np.loadtxt(values, dtype=np.float32, delimiter=" ", comments=None, ndmin=2)
+        # numpy and Python take other things for parts of a number, too: control characters, the _ of 1_000.
+        if b"".join(values).translate(None, _NUMERALS):
+            raise ValueError
+        matrix[:] = np.loadtxt(values, dtype=np.float32, delimiter=" ", comments=None, ndmin=2)
         bad = ~np.isfinite(matrix).all(axis=1)
     except ValueError:
         bad = np.array([not all(map(_is_number, row.split(b" "))) for row in values])
@@ -240,7 +245,7 @@ def _to_floats(path: Path, values: list[bytes], numbers: list[int], size: int) -
 
 def _is_number(value: bytes) -> bool:
     try:
-        return math.isfinite(float(value))
+        return not value.translate(None, _NUMERALS) and math.isfinite(float(value))
     except ValueError:
         return False
 
