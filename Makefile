@@ -3,8 +3,9 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+FUZZ_INSTALLED := $(VENV)/.installed-fuzz
 
-.PHONY: install quickstart test check format clean
+.PHONY: install quickstart test check fuzz format clean
 
 install: $(INSTALLED)
 
@@ -24,9 +25,17 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Two minutes of fuzzing over all targets; `python scripts/fuzz/run.py TARGET` fuzzes one for as long as you like.
+fuzz: $(FUZZ_INSTALLED)
+	$(BIN)/python scripts/fuzz/rounds.py
+
+$(FUZZ_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	touch $@
+
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis runs/quickstart
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis runs/quickstart runs/fuzz

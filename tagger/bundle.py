@@ -169,6 +169,8 @@ def _find(folder: Path, name: str) -> Path:
 def _check_tokenizer(folder: Path, settings: Any) -> None:
     known = Tokenizer().settings()
     try:
+        if not isinstance(settings, dict):
+            raise TypeError
         for name in settings:
             if type(settings[name]) is not type(known[name]):
                 raise TypeError
@@ -208,12 +210,15 @@ def _load_tensors(folder: Path) -> tuple[dict[str, NDArray[Any]], str | None]:
     try:
         with safe_open(path, framework="np") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-            return tensors, (file.metadata() or {}).get("identity")
+            identity = (file.metadata() or {}).get("identity")
     except OSError as error:
         raise _damaged(path, f"cannot be read ({error})") from None
     # The first for types that numpy lacks, the last for names that are no UTF-8.
     except (TypeError, AttributeError, SafetensorError, ValueError) as error:
-        raise _damaged(path, str(error).partition("\n")[0]) from None
+        raise _damaged(path, repr(str(error))[1:-1]) from None  # it may quote any name; a line it must be
+    if not all(map(str.isprintable, tensors)):
+        raise _damaged(path, "a tensor's name holds what cannot be printed")
+    return tensors, identity
 
 
 def _load_card(folder: Path) -> str:

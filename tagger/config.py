@@ -184,7 +184,7 @@ def restore_config(values: Mapping[str, Any], origin: str) -> Config:
 def _first_problem(error: ValidationError) -> tuple[str, str]:
     """The option that does not fit, and the same as a clause."""
     first = error.errors()[0]
-    option = ".".join(map(str, first["loc"][:2]))
+    option = repr(".".join(map(str, first["loc"][:2])))[1:-1]  # a foreign key may hold line breaks
     return option, f"{option} = {reprlib.repr(first['input'])} does not fit: {first['msg']}"
 
 

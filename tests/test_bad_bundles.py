@@ -259,6 +259,18 @@ def test_tensors_too_many_or_too_few_are_named(bundle):
     assert refused(bundle).startswith(": the model's tensor words.fixed has shape none, expected (2, 4)")
 
 
+def test_names_of_two_lines_are_told_in_one(bundle):
+    edit(bundle / "config.json", lambda values: values["model"].update({"a\nb": 1}))
+    assert refused(bundle).startswith("config.json: model.a\\nb = 1 does not fit")
+    edit(bundle / "config.json", lambda values: values["model"].pop("a\nb"))
+    edit_tensors(bundle, lambda tensors: tensors.update({"a\rb": np.zeros(3, np.float32)}))
+    assert refused(bundle).startswith("model.safetensors: a tensor's name holds what cannot be printed;")
+    path = bundle / "model.safetensors"
+    header = b'{"a\\rb":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}'
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
+    assert "a\\rb" in refused(bundle)
+
+
 HEADERS = {
     "shape": lambda header, name: header[name].update(shape=[10**9, 10**9]),
     "negative": lambda header, name: header[name].update(shape=[-1, 4]),

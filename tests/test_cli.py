@@ -245,6 +245,16 @@ def test_tagging_loads_nothing_heavy(model):
     heavy = {"torch", "torchcrf", "accelerate", "seqeval", "sklearn", "datasets", "matplotlib", "rich.live"}
     assert not heavy & (imported | used)
     assert "tagger.runtime.engine" in used
+    # What the other commands need is not even looked for.
+    assert (
+        not {"tagger.cli.check", "tagger.cli.train", "tagger.corpus.files", "tagger.evaluation.scores"} & used
+    )
+
+
+def test_a_mistyped_command_is_compared_with_all_of_them():
+    code, output, error = run("chekc", "a.conll")
+    assert (code, output) == (2, "")
+    assert error == "tagger: No such command 'chekc'. Did you mean 'check'?; see tagger --help\n"
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,17 @@ def corpus_with_errors(corpus, folder):
     return path
 
 
+@pytest.mark.parametrize("to", ["conllu", "jsonl", "doccano", "labelstudio", "brat", "datasets"])
+def test_a_model_of_columns_scores_the_same_in_other_formats(model, corpus, tmp_path, to):
+    path = tmp_path / "dev.out"
+    assert run("convert", corpus / "dev.conll", path, "--to", to)[0] == 0
+    expected = run("evaluate", model, corpus / "dev.conll", "--task", "ner", "--json")
+    found = run("evaluate", model, path, "--format", to, "--task", "ner", "--json")
+    assert found[0] == 0, found[2]
+    scores = [json.loads(output)["tasks"] for _, output, _ in (expected, found)]
+    assert scores[0] == scores[1]
+
+
 def test_analyse_scores_as_evaluate_does(model, corpus_with_errors):
     tagger = Tagger.load(model)
     sentences = list(read_sentences(corpus_with_errors, columns="token,pos,ner"))

@@ -50,8 +50,9 @@ def test_conll_has_a_column_of_scores_after_each_tasks(model, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--n-best", "-1"), "Invalid value for '--n-best': "),
-        (("--n-best", "1001"), "Invalid value for '--n-best': "),
+        (("--n-best", "-1"), "--n-best is -1; use 0 for no alternatives, or at most 1000.\n"),
+        (("--n-best", "1001"), "--n-best is 1001; use 0 for no alternatives, or at most 1000.\n"),
+        (("--n-best", "two"), "Invalid value for '--n-best': "),
         (("--n-best", "2", "--format", "conll"), "The format conll does not hold --n-best sequences; "),
         (("--n-best", "2", "--format", "html"), "The format html does not hold --n-best sequences; "),
         (("--scores", "--format", "text"), "The format text does not hold --scores; "),

@@ -330,14 +330,20 @@ def test_a_stream_is_not_read_further_than_needed():
     assert read == 1
 
 
-def test_undecodable_bytes_are_named(model, tmp_path):
+def test_undecodable_bytes_are_named_and_what_stands_before_them_is_tagged(model, tmp_path):
     good = "é" * 5
     (tmp_path / "bad.txt").write_bytes(good.encode() + b"\nab\xffc\n")
-    code, output, error = run("tag", model, tmp_path / "bad.txt")
-    assert (code, output) == (2, "")
-    assert error.startswith(f"tagger: {tmp_path / 'bad.txt'}: byte 14 (0xff) is not UTF-8")
-    code, _, error = run("tag", model, stdin=b"Ada \xc3")
-    assert (code, error.partition(" is not")[0]) == (2, "tagger: standard input: byte 5 (0xc3)")
+    (tmp_path / "other.txt").write_bytes(b"Ada sang.\n")
+    code, output, error = run("tag", model, tmp_path / "bad.txt", tmp_path / "other.txt")
+    assert [row["text"] for row in rows(output)] == [good, "ab", "Ada sang."]
+    assert (code, error.count("\n")) == (2, 1)
+    assert error.startswith(f"tagger: {tmp_path / 'bad.txt'}:2: byte 3 of the line (0xff) is not UTF-8")
+    code, output, error = run("tag", model, stdin=b"Ada \xc3")
+    assert [row["text"] for row in rows(output)] == ["Ada"]
+    assert (code, error.partition(" is not")[0]) == (2, "tagger: standard input:1: byte 5 of the line (0xc3)")
+    (tmp_path / "out").write_text("earlier")
+    assert run("tag", model, tmp_path / "bad.txt", "--output", tmp_path / "out")[0] == 2
+    assert (tmp_path / "out").read_text() == "earlier"
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
@@ -351,7 +357,7 @@ def test_long_lines_are_read_in_pieces_that_cut_no_character(monkeypatch, tmp_pa
         ["end"]
     ]
     path.write_bytes(text.encode() + b"xy\xf0\x9f")
-    with pytest.raises(ValueError, match=rf"byte {len(text.encode()) + 3} \(0xf0\)"):
+    with pytest.raises(ValueError, match=r"a\.txt:7: byte 6 of the line \(0xf0\)"):
         list(read_lines(path))
 
 

@@ -126,6 +126,15 @@ def test_files_without_their_other_half(write_file, tmp_path):
     assert noted == [f"{tmp_path / 'b.txt'}: there is no b.ann; it is read as a text without spans."]
 
 
+def test_a_text_without_tokens_is_told(tmp_path):
+    for name, text in [("a", "Ada"), ("b", " \n")]:
+        (tmp_path / f"{name}.txt").write_text(text)
+        (tmp_path / f"{name}.ann").touch()
+    noted = []
+    assert [one.text for one in read_brat(tmp_path, Reading(note=noted.append))] == ["Ada"]
+    assert noted == [f"{tmp_path / 'b.txt'}: the text holds no token and was passed over."]
+
+
 def test_files_that_cannot_be_read(write_file, tmp_path):
     for path, message in (("x.ann", "there is no such file or folder"), ("", "there is no sentence")):
         with pytest.raises(InputError, match=message):

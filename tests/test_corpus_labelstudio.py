@@ -169,6 +169,12 @@ def test_a_wrong_text_is_refused_with_its_place(read, value, message):
     assert ("PER", "Otto") in spans["ner"]
 
 
+def test_a_text_without_tokens_is_told(read):
+    spans, refused, noted = read(annotated(region(12, 16)), {"data": {"text": " "}, "annotations": [{}]})
+    assert (spans, refused) == ({"ner": [("PER", "Otto")]}, [])
+    assert re.fullmatch(r":1: text 2: the text holds no token and was passed over\.", noted[0])
+
+
 def test_white_space_of_a_span_may_be_written_otherwise(read):
     value = {"start": 2, "end": 16, "labels": ["S"], "text": "Ada sang.\\nOtto"}
     assert read(annotated(region(2, 16, value=value)))[1] == []

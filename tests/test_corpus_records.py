@@ -41,6 +41,7 @@ def found_in(record, **reading):
     [
         {"text": TEXT, "label": [[0, 3, "PER"], [12, 16, "PER"]], "id": 7, "Comments": []},
         {"text": TEXT, "labels": [[0, 3, "PER"], [12, 16, "PER"]]},
+        {"id": 1, "data": TEXT, "label": [[0, 3, "PER"], [12, 16, "PER"]]},
         {
             "text": TEXT,
             "entities": [
@@ -90,13 +91,20 @@ def test_only_the_tasks_that_are_asked_for_are_read():
     assert sentence.tags == {"pos": ("N",), "ner": ("O",), "x": ("O",)}
 
 
-def test_a_text_without_tokens_has_no_sentence():
-    assert read_record({"text": " \n", "label": []}, Reading(), "f:1") == []
-    assert read_record({"text": "", "tokens": [], "tags": {"ner": []}}, Reading(), "f:1") == []
+@pytest.mark.parametrize(
+    "record", [{"text": " \n", "label": []}, {"text": "Ada", "tokens": [], "tags": {"ner": []}}]
+)
+def test_a_text_without_tokens_has_no_sentence_and_is_told(record):
+    noted = []
+    assert read_record(record, Reading(note=noted.append), "f:1") == []
+    assert noted == ["f:1: the text holds no token and was passed over."]
 
 
 def test_a_text_alone_is_enough_where_no_task_is_asked_for():
-    assert [one.tags for one in read_record({"text": "Ada."}, Reading(tasks=()), "f:1")] == [{}]
+    noted = []
+    reading = Reading(tasks=(), note=noted.append)
+    assert [one.tags for one in read_record({"text": "Ada."}, reading, "f:1")] == [{}]
+    assert noted == ["f:1: the record has no list of spans; it is read as a text without any."]
 
 
 def own(**values):
@@ -154,6 +162,8 @@ def own(**values):
         (own(comments="# a"), "the list of comments is '# a'; give a list"),
         (own(scores={"ner": [0.5, -1]}), "the score of ner is -1"),
         (own(extra_lines=[[0]]), "is not [place, line]"),
+        (own(extra_lines=[[-1, "x"]]), "the place of the extra line [-1, 'x'] is none of 0 to 2"),
+        (own(extra_lines=[[3, "x"]]), "the place of the extra line [3, 'x'] is none of 0 to 2"),
         (own(n_best={"ner": [{"tags": ["O"], "probability": 1}]}), "there are 2 tokens but 1 times"),
     ],
 )
@@ -198,6 +208,15 @@ def test_any_record_is_read_or_refused_in_one_line(record):
     assert all(one.startswith("f:1: ") and "\n" not in one for one in refused)
 
 
+@pytest.mark.parametrize("tags", [["B-LOC", "O"], ["O", "O"], ["B-PER", "I-PER"]])
+def test_tags_and_spans_that_contradict_each_other_are_refused(tags):
+    record = own(tags={"ner": tags, "pos": ["N", "V"]}, spans={"ner": [[0, 3, "PER"]]})
+    with pytest.raises(InputError, match=r"f:1: the tag .* and the spans of ner do not say the same"):
+        read_record(record, Reading(), "f:1")
+    (sentence,) = read_record(record, Reading(tasks=("pos",)), "f:1")
+    assert sentence.tags == {"pos": ("N", "V")}
+
+
 def test_all_that_is_wrong_is_told_and_the_rest_is_read():
     record = {"text": TEXT, "label": [[0, 3], [0, 3, ""], [1, 3, "PER"], [12, 16, "PER"]]}
     refused = []
@@ -230,7 +249,7 @@ def full_sentences(draw):
                 tags={**sentence.tags, "pos": draw(tags)},
                 comments=tuple(draw(st.lists(st.sampled_from(["# a", "#\tb"]), max_size=2))),
                 extra_lines=tuple(
-                    draw(st.lists(st.tuples(st.integers(0, 3), st.just("1-2\t_")), max_size=2))
+                    draw(st.lists(st.tuples(st.integers(0, count), st.just("1-2\t_")), max_size=2))
                 ),
                 tag_scores=draw(st.just({}) | st.just({"pos": (0.1,) * count})),
                 alternatives=draw(

@@ -80,6 +80,19 @@ def test_ties_go_to_the_lower_tag_from_the_last_token_back(seed):
         assert tuple(tags[row]) == min(best, key=lambda path: path[::-1])
 
 
+@pytest.mark.parametrize("sentences", [1, 2])
+def test_without_a_legal_sequence_each_token_has_its_best_tag(sentences):
+    """One sentence in column order is already as the decoder wants it: it must be copied all the same."""
+    emissions = np.zeros((sentences, 3, 2), np.float32)
+    emissions[:, 1, 1] = 1.0
+    transitions = Transitions(
+        np.array([[-3, -40], [-40, 700]], np.float32),
+        np.array([0, -40], np.float32),
+        np.full(2, -np.inf, np.float32),
+    )
+    assert viterbi(emissions, [3] * sentences, transitions).tolist() == [[0, 1, 0]] * sentences
+
+
 def test_free_transitions_choose_the_best_tag_of_each_token():
     emissions, lengths, _ = random_case(3, tags=4)
     tags = viterbi(emissions, lengths, Transitions.free(4))

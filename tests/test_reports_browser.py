@@ -64,7 +64,7 @@ def page(browser, address):
 
 
 def expect(kinds=KINDS, task=None, gold=None, predicted=None, text=""):
-    """Shown sentences and errors, and for each kind how many it would show: counted in Python."""
+    """Shown articles and errors, and for each kind how many it would show: counted in Python."""
     shown, counts = Counter(), Counter()
     for name, analysis in ANALYSIS.tasks.items():
         for mistake in analysis.mistakes:
@@ -79,11 +79,11 @@ def expect(kinds=KINDS, task=None, gold=None, predicted=None, text=""):
             ):
                 counts[mistake.outcome.kind] += 1
                 shown[name, mistake.sentence] += mistake.outcome.kind in kinds
-    return len(+shown), shown.total(), counts
+    return len(+shown), shown.total(), counts, len({sentence for _, sentence in +shown})
 
 
 def look(page):
-    """What the page shows of it."""
+    """What the page shows of it; its sentences are those that it says it shows."""
     visible = page.locator("article:visible").count()
     chips = page.locator("article:visible [data-error]:not(.off)").count()
     counts = {
@@ -93,7 +93,8 @@ def look(page):
             ".map(one => ({kind: one.dataset.kind, count: one.textContent}))"
         )
     }
-    return visible, chips, +Counter(counts)
+    sentences = int(page.inner_text("#shown").partition(" ")[0])
+    return visible, chips, +Counter(counts), sentences
 
 
 def choose(page, name, option):
@@ -141,10 +142,10 @@ def test_filters_show_what_python_counts(page, kinds, task, gold, predicted, tex
     choose(page, "gold", gold)
     choose(page, "predicted", predicted)
     page.fill("input[type=search]", text)
-    sentences, errors, counts = expect(kinds, task, gold, predicted, text)
-    assert look(page) == (sentences, errors, counts)
-    everything = expect()
-    wanted = f"{sentences} of {everything[0]} sentences, {errors} of {everything[1]} errors"
+    expected, everything = expect(kinds, task, gold, predicted, text), expect()
+    assert look(page) == expected
+    assert everything[3] < everything[0], "no sentence is wrong in two tasks"
+    wanted = f"{expected[3]} of {everything[3]} sentences, {expected[1]} of {everything[1]} errors"
     assert page.inner_text("#shown") == wanted
 
 

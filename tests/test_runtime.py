@@ -94,6 +94,17 @@ def test_the_engine_equals_torch_for_other_widths(character_width, casing_size):
     np.testing.assert_allclose(found[batch.mask], network.emissions(batch)["ner"][batch.mask], atol=1e-4)
 
 
+def test_weights_and_scores_beyond_all_measure_are_an_error():
+    _, bundle = make_bundle()
+    large = {"heads.0.projection.weight": np.full_like(bundle.tensors["heads.0.projection.weight"], 9e29)}
+    tagger = Tagger(replace(bundle, tensors={**bundle.tensors, **large}))
+    with pytest.raises(InputError, match="give scores that are not finite or far too large"):
+        tagger.tag("Rain fell on Mira Lang and her dog. Mira met Tom in New Ayr.")
+    too_large = {"heads.0.crf.transitions": np.full_like(bundle.tensors["heads.0.crf.transitions"], 3e38)}
+    with pytest.raises(InputError, match=r"crf\.transitions holds a value that is not finite or far too"):
+        Tagger(replace(bundle, tensors={**bundle.tensors, **too_large}))
+
+
 def test_a_missing_or_misshapen_tensor_is_an_error():
     _, bundle = make_bundle()
     tensors = dict(bundle.tensors)

@@ -91,6 +91,19 @@ def test_a_number_of_alternatives_out_of_bounds_is_refused_at_once(wrong):
         Tagger(bundle).tag_sentences([from_tokens(["Mira"])], n_best=wrong)
 
 
+def test_alternatives_that_cannot_be_held_are_refused_with_their_sentence(monkeypatch):
+    _, bundle = make_bundle()
+    tagger = Tagger(bundle)
+    tag_count = max(len(task.tags) for task in tagger.tasks)
+    monkeypatch.setattr("tagger.runtime.tagger.MOST_POINTERS", 12 * tag_count)
+    sentences = [["Mira", "met", "Tom"], ["Tom", "met", "Mira", "again"]]
+    assert len(tagger.tag_tokens(sentences, n_best=3)[1].alternatives["pos"]) == 3
+    message = "The sentence 'Tom met Mira again'… has 4 tokens, so that 4 alternatives of it take too much "
+    with pytest.raises(InputError, match=f"{message}memory; ask for 3 or cut it"):
+        tagger.tag_tokens(sentences, n_best=4)
+    assert len(tagger.tag_tokens([["Mira"] * 99])[0]) == 99  # without alternatives there is no bound
+
+
 def test_spans_are_scored_alike_in_groups(monkeypatch):
     _, bundle = make_bundle()
     sentences = random_sentences(bundle.vocabulary, count=30)

@@ -14,7 +14,8 @@ from tagger.bundle import FILES, load_bundle
 from tagger.config import Config, load_config
 from tagger.corpus.files import read_sentences
 from tagger.errors import InputError
-from tagger.runtime.evaluation import choose_tasks, evaluate
+from tagger.runtime.evaluation import evaluate
+from tagger.runtime.tagger import choose_tasks
 from tagger.text.sentence import from_tokens
 from tagger.training.checkpoint import CHECKPOINT
 from tagger.training.folder import epoch_values

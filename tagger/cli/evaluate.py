@@ -14,8 +14,8 @@ from tagger.cli.tag import split_names
 from tagger.corpus.files import FORMATS, find_format, read_sentences
 from tagger.corpus.reading import OnMisaligned, Reading
 from tagger.errors import InputError
-from tagger.runtime.evaluation import Analysis, analyse, choose_tasks
-from tagger.runtime.tagger import Tagger
+from tagger.runtime.evaluation import Analysis, analyse
+from tagger.runtime.tagger import Tagger, choose_tasks
 from tagger.text.sentence import Sentence
 
 ON_MISALIGNED: tuple[str, ...] = get_args(OnMisaligned)
@@ -114,7 +114,7 @@ def _read(
     """The file's sentences; what became of spans that do not fit the tokens is told on standard error."""
     data = tagger.bundle.config.data
     format = format or data.format
-    if columns is None and find_format(file, format) != "conllu":  # whose columns have names of their own
+    if columns is None and FORMATS[find_format(file, format)].has_columns:
         columns = data.columns
     notes = 0
 

@@ -8,24 +8,15 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from io import TextIOWrapper
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from tagger import __version__
-from tagger.cli.check import EXAMPLES as CHECK_EXAMPLES
-from tagger.cli.check import check_command
-from tagger.cli.convert import EXAMPLES as CONVERT_EXAMPLES
-from tagger.cli.convert import convert_command
-from tagger.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
-from tagger.cli.evaluate import evaluate_command
-from tagger.cli.info import EXAMPLES as INFO_EXAMPLES
-from tagger.cli.info import info_command
-from tagger.cli.tag import EXAMPLES as TAG_EXAMPLES
-from tagger.cli.tag import tag_command
-from tagger.cli.train import EXAMPLES as TRAIN_EXAMPLES
-from tagger.cli.train import train_command
 from tagger.errors import InputError
 
 EXAMPLES = """Examples:
@@ -39,20 +30,40 @@ tagger tag runs/news letter.txt"""
 # What click raises for a wrong command line; whose class that is depends on the version of typer.
 UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
 
+# In the order of the help; each is the function ``NAME_command`` of the module ``tagger.cli.NAME``.
+COMMANDS = ("train", "evaluate", "tag", "info", "check", "convert")
+
+
+class _Commands(TyperGroup):
+    """The commands, each imported when it is asked for: `tagger tag` starts without what others need."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        # A word that is none of them is compared with them all.
+        for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:
+            if name not in self.commands:
+                self.commands[name] = _import_command(name)
+        return self.commands.get(cmd_name)
+
+
+def _import_command(name: str) -> Any:
+    module = import_module(f"tagger.cli.{name}")
+    alone = typer.Typer(rich_markup_mode="rich", add_completion=False)
+    alone.command(name, epilog=module.EXAMPLES)(getattr(module, f"{name}_command"))
+    return get_command(alone)
+
+
 app = typer.Typer(
     name="tagger",
+    cls=_Commands,
     epilog=EXAMPLES,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train", epilog=TRAIN_EXAMPLES)(train_command)
-app.command("evaluate", epilog=EVALUATE_EXAMPLES)(evaluate_command)
-app.command("tag", epilog=TAG_EXAMPLES)(tag_command)
-app.command("info", epilog=INFO_EXAMPLES)(info_command)
-app.command("check", epilog=CHECK_EXAMPLES)(check_command)
-app.command("convert", epilog=CONVERT_EXAMPLES)(convert_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from tagger.storage import replace_file
 
@@ -15,7 +16,7 @@ from tagger.storage import replace_file
 def open_output(path: Path | None) -> Iterator[TextIO]:
     """Standard output or a file, in UTF-8 and with line ends as they are, whatever the locale says.
 
-    An earlier file stays as it is until the new one is whole.
+    An earlier file stays as it is until the new one is whole. One that is called ``.gz`` is packed.
 
     Raises:
         InputError: The file cannot be written.
@@ -27,9 +28,11 @@ def open_output(path: Path | None) -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
         return
-    # A file's name may hold what is no UTF-8; JSON reads the escape.
-    with (
-        replace_file(path) as place,
-        place.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
+    with replace_file(path) as place, _open(place, is_packed=path.suffix.lower() == ".gz") as file:
         yield file
+
+
+def _open(place: Path, *, is_packed: bool) -> TextIO:
+    # A file's name may hold what is no UTF-8; JSON reads the escape.
+    opened = gzip.open if is_packed else open
+    return cast(TextIO, opened(place, "wt", encoding="utf-8", errors="backslashreplace", newline=""))

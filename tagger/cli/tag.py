@@ -18,8 +18,7 @@ from tagger.cli.formats import FORMATS, Document, View
 from tagger.cli.output import open_output
 from tagger.errors import InputError
 from tagger.features.vocab import Task
-from tagger.runtime.evaluation import choose_tasks
-from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger
+from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger, choose_tasks
 from tagger.text.documents import stream_sentences
 from tagger.text.schemes import SCHEMES, normalise_scheme
 from tagger.text.sentence import Sentence
@@ -80,8 +79,6 @@ def tag_command(
         int,
         typer.Option(
             metavar="K",
-            min=0,
-            max=MOST_ALTERNATIVES,
             help=f"Write the K likeliest tag sequences, in jsonl; at most {MOST_ALTERNATIVES}.",
         ),
     ] = 0,
@@ -116,9 +113,24 @@ def tag_command(
         return tagger.tag_sentences(cut, n_best=n_best, scores=scores)
 
     names = document_names(paths)
-    documents = [Document(name, read_lines(path)) for name, path in zip(names, paths, strict=True)]
+    errors: list[InputError] = []
+    documents = [
+        Document(name, _before_errors(read_lines(path), errors))
+        for name, path in zip(names, paths, strict=True)
+    ]
     with open_output(output) as file:
         file.writelines(FORMATS[style](documents, tag, view))
+        if errors:  # all that could be read has been tagged; a file is left as it was
+            file.flush()
+            raise errors[0]
+
+
+def _before_errors(lines: Iterable[str], errors: list[InputError]) -> Iterator[str]:
+    """Pass on what can be read; an error ends the text and is kept for later."""
+    try:
+        yield from lines
+    except InputError as error:
+        errors.append(error)
 
 
 def document_names(paths: Sequence[Path]) -> list[str]:
@@ -156,7 +168,7 @@ def read_lines(path: Path) -> Iterator[str]:
     r"""A file's text line by line, ends included; lines end at ``\n``, and very long ones come in pieces.
 
     Raises:
-        InputError: While reading, if the file cannot be read or a byte is not UTF-8 (counted from 1).
+        InputError: While reading, if the file cannot be read or a byte is not UTF-8 (line and byte of it).
     """
     try:
         if path == STDIN:
@@ -195,19 +207,20 @@ def read_tokens(lines: Iterable[str]) -> Iterator[Sentence]:
 
 def _decode(file: BinaryIO, name: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")()
-    position = 0
+    line, position = 1, 0  # bytes of the line that were read
     while True:
         raw = file.readline(PIECE_BYTES)
         held = len(decoder.getstate()[0])  # bytes of a character that the last piece cut
         try:
             text = decoder.decode(raw, final=not raw)
         except UnicodeDecodeError as error:
+            yield error.object[: error.start].decode()
             place = position - held + error.start + 1
             raise InputError(
-                f"{name}: byte {place} (0x{error.object[error.start]:02x}) is not UTF-8; "
+                f"{name}:{line}: byte {place} of the line (0x{error.object[error.start]:02x}) is not UTF-8; "
                 "convert the text to UTF-8, for instance with iconv."
             ) from None
-        position += len(raw)
+        line, position = (line + 1, 0) if raw.endswith(b"\n") else (line, position + len(raw))
         if text:
             yield text
         if not raw:
@@ -226,7 +239,9 @@ def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _require_room(style: str, *, scores: bool, n_best: int) -> None:
-    """Refuse what the format does not hold."""
+    """Refuse a number that is out of bounds, and what the format does not hold."""
+    if not 0 <= n_best <= MOST_ALTERNATIVES:
+        raise InputError(f"--n-best is {n_best}; use 0 for no alternatives, or at most {MOST_ALTERNATIVES}.")
     if n_best and style != "jsonl":
         raise InputError(f"The format {style} does not hold --n-best sequences; use --format jsonl.")
     if scores and style not in ("jsonl", "conll"):

@@ -14,7 +14,7 @@ from pathlib import Path
 from tagger.corpus.lines import numbered_lines
 from tagger.corpus.placement import Document, TextSpan, documents, place_spans
 from tagger.corpus.reading import Reading, Unit, Writing
-from tagger.corpus.records import flat_task, require_no_columns
+from tagger.corpus.records import NO_TOKEN, flat_task, require_no_columns
 from tagger.corpus.values import label
 from tagger.errors import InputError
 from tagger.text.sentence import Offset, Sentence
@@ -129,8 +129,11 @@ def _read_pair(path: Path, task: str, reading: Reading) -> Iterator[Sentence]:
         return
     if not ann_path.exists():
         reading.note(f"{path}: there is no {ann_path.name}; it is read as a text without spans.")
+    sentences = place_spans(text, {task: spans}, reading, str(path))
+    if not sentences:
+        reading.note(f"{path}: {NO_TOKEN}")
     line, place = 1, 0
-    for sentence in place_spans(text, {task: spans}, reading, str(path)):
+    for sentence in sentences:
         line, place = line + text.count("\n", place, sentence.text_start), sentence.text_start
         yield replace(sentence, source=f"{path}:{line}")
 

@@ -97,12 +97,13 @@ def write_conll(
         InputError: If a token or tag cannot be held by such a file: it is empty, holds the separator or a
             line break, or is a sentence's first token and would be read as a border or comment.
     """
+    is_tabbed = separator == "\t" and len(columns) > 0  # a file without a tab is read as one of blanks
     filler = ["-X-" if name in _PART_OF_SPEECH else "O" for name in columns]
     for sentence in sentences:
         if sentence.starts_document:
             file.write(separator.join([BORDER, *filler]) + "\n\n")
         for comment in sentence.comments:
-            file.write(_safe_comment(comment, len(columns) + 1, separator == "\t") + "\n")
+            file.write(_safe_comment(comment, len(columns) + 1, is_tabbed) + "\n")
         if has_texts and has_other_spaces(sentence) and text_comment(sentence.comments) is None:
             file.write(f"# text = {sentence.text}\n" if fits_comment(sentence) else "")
         absent = ("_",) * len(sentence)
@@ -204,9 +205,10 @@ def _find_layout(path: str | Path, head: list[Line], columns: Columns, refuse: R
     if (
         not line or line.isspace() or line[0] == "#" or _BORDER_LINE.match(line)
     ):  # the file has no other lines
-        is_tabbed = any("\t" in line for _, line in head)
+        last = next((line for _, line in reversed(head) if line and not line.isspace()), "")
+        is_tabbed = "\t" in last  # a comment before may hold a tab of its own
         return _Layout(path, columns.count or 0, is_tabbed, columns.places, refuse)
-    is_tabbed = "\t" in line.strip()
+    is_tabbed = "\t" in line.rstrip(" \t")  # not strip(): the token may be white space itself
     count = len(split_fields(line, is_tabbed))
     if columns.count is not None and columns.count != count:
         refuse(
@@ -301,13 +303,16 @@ def _is_comment(line: str, count: int, is_tabbed: bool) -> bool:
 
 
 def _safe_comment(comment: str, count: int, is_tabbed: bool) -> str:
-    return comment if _is_comment(comment, count, is_tabbed) else "# comment = " + comment.lstrip("# \t")
+    if _is_comment(comment, count, is_tabbed):
+        return comment
+    text = text_comment([comment])
+    return "# comment = " + comment.lstrip("# \t") if text is None else f"# text = {text}"
 
 
 def _line(row: Sequence[str], separator: str, sentence: Sentence, *, is_first: bool) -> str:
     """Return the line of a token and its tags after checking that it will be read as such."""
     line = separator.join(row)
-    is_tabbed = separator == "\t"
+    is_tabbed = separator == "\t" and len(row) > 1
     fits = split_fields(line, is_tabbed) == list(row) and all(row) and not re.search("[\r\n]", line)
     if is_first and (_BORDER_LINE.match(line) or _is_comment(line, len(row), is_tabbed)):
         fits = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
@@ -131,27 +132,33 @@ def _read(path: str | Path, tasks: Sequence[str], refuse: Counted) -> Iterator[S
     block = _Block()
     is_first = True
     absent = set(tasks).difference(FIELDS)
-    for number, line in numbered_lines(path, refuse=refuse):
+    problems = 0
+    for number, line in chain(numbered_lines(path, refuse=refuse), [(0, "")]):
         if line and not line.isspace():
             if line[0] == "#":
                 block.comments.append(line)
                 continue
             fields = line.split("\t")
+            if not block.rows:
+                block.number = number
             expected = str(len(block.rows) + 1 + block.shift)
             is_token = len(fields) == _COLUMN_COUNT and fields[0] == expected and "" not in fields
             if is_token or _add_other(block, line, fields, f"{path}:{number}", refuse):
-                block.number = block.number or number
                 block.rows.append(fields)
-        elif block.rows:
+            continue
+        if block.rows:
             yield _sentence(block, path, tasks, refuse, absent, is_first=is_first)
             block, is_first = _Block(), False
         else:
-            block.shift = 0
-    if block.rows:
-        yield _sentence(block, path, tasks, refuse, absent, is_first=is_first)
-    elif is_first and not refuse.count:
+            if block.extra and refuse.count == problems:
+                refuse(
+                    f"{path}:{block.number}: the sentence ends after this line without a token; add tokens."
+                )
+            block = _Block(comments=block.comments)
+        problems = refuse.count
+    if is_first and not refuse.count:
         refuse(f"{path}: the file holds no sentence; give a CoNLL-U file.")
-    for task in sorted(absent) if block.rows or not is_first else ():
+    for task in sorted(absent) if not is_first else ():
         refuse(
             f"{path}: CoNLL-U holds no {task!r}, and no token has it in MISC ({task}=…); the tags of CoNLL-U "
             f"are {', '.join(FIELDS)}."

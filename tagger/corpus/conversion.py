@@ -16,6 +16,7 @@ from tagger.errors import InputError
 from tagger.text.schemes import SchemeEvidence, normalise_scheme, spans_to_tags, tags_to_spans, violations
 from tagger.text.sentence import Sentence, Span
 
+ABSENT = "_"  # what stands for a tag where there is none, in CoNLL-U and where columns are written
 _PLAIN_SPACES = ("", " ", "\n")
 
 
@@ -73,7 +74,7 @@ def survey(
         path: The file.
         format: Its format; by default what it is detected to be.
         columns: Names of the columns of a CoNLL file.
-        tasks: The tags that are wanted; by default all.
+        tasks: The tags that are wanted; by default all, without CoNLL-U's columns that hold nothing.
         on_misaligned: What becomes of spans that do not fit the tokens.
 
     Raises:
@@ -82,6 +83,7 @@ def survey(
     detected = detect(path, format=format, columns=columns)
     problems: list[str] = []
     evidence: dict[str, SchemeEvidence] = {}
+    filled: set[str] = set()
     has_spaces = False
     if detected.problem:
         raise InputError(detected.problem)
@@ -90,11 +92,13 @@ def survey(
         for task, tags in sentence.tags.items():
             evidence.setdefault(task, SchemeEvidence()).add(tags)
             has_spaces = has_spaces or any(" " in tag for tag in tags)
+            if task not in filled and (detected.format != "conllu" or tags.count(ABSENT) < len(tags)):
+                filled.add(task)
         has_spaces = has_spaces or any(" " in token for token in sentence.tokens)
     if problems:
         more = f" ({len(problems):,} problems in all: `tagger check` lists them)" if problems[1:] else ""
         raise InputError(problems[0] + more)
-    known = tuple(tasks or evidence)
+    known = tuple(tasks or [task for task in evidence if task in filled] or evidence)
     schemes = {task: evidence[task].scheme for task in known if task in evidence}
     return Source(detected, known, schemes, has_spaces, on_misaligned)
 
@@ -174,17 +178,24 @@ class Conversion:
     def _count_losses(self, sentence: Sentence) -> None:
         """Count what the target cannot hold of a sentence: the one place that knows."""
         spans = [span for its in sentence.spans.values() for span in its]
-        scores = sum(span.score is not None for span in spans) + sum(map(len, sentence.tag_scores.values()))
-        other_tasks = [task for task in sentence.tags if task not in self.writing.tasks]
+        span_scores = sum(span.score is not None for span in spans)
+        other_tags = [
+            (task, sentence.tags.get(task, ()))
+            for task in self._source.tasks
+            if task not in self.writing.tasks
+        ]
+        has_text = "text" in self._holds  # then a comment that gives it says nothing more
+        comments = [one for one in sentence.comments if not has_text or text_comment([one]) != sentence.text]
         carried: list[tuple[Content, str, int]] = [
-            *(("tags", f"tags of {task}", len(sentence)) for task in other_tasks),
-            ("comments", "comments", len(sentence.comments)),
+            *(("tags", f"tags of {task}", len(tags) - tags.count(ABSENT)) for task, tags in other_tags),
+            ("comments", "comments", len(comments)),
             ("extra lines", "lines without a token", len(sentence.extra_lines)),
             ("tokens", "token borders", len(sentence)),
             ("sentences", "sentence borders", 1),
             ("documents", "document borders", sentence.starts_document),
-            ("scores", "probabilities", scores),
-            ("scores", "alternatives", sum(map(len, sentence.alternatives.values()))),
+            ("span scores", "probabilities of spans", span_scores),
+            ("tag scores", "probabilities of tags", sum(map(len, sentence.tag_scores.values()))),
+            ("alternatives", "alternatives", sum(map(len, sentence.alternatives.values()))),
         ]
         lost = self.tally.lost
         for content, kind, count in carried:

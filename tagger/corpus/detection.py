@@ -93,7 +93,7 @@ def detect(path: str | Path, *, format: str | None = None, columns: str | None =
         return Detected(path, name)
     if name == "conllu":
         return Detected(path, name, tasks=(*ALL_TAGS, *_span_attributes(blocks)))
-    is_tabbed = "\t" in blocks[0][0].strip() if blocks else False
+    is_tabbed = "\t" in blocks[0][0].rstrip(" \t") if blocks else False
     rows = [[split_fields(line, is_tabbed) for line in block] for block in blocks]
     widths = Counter(len(row) for block in rows for row in block)
     width, count = widths.most_common(1)[0] if widths else (1, 0)

@@ -20,10 +20,21 @@ from tagger.errors import InputError
 from tagger.text.sentence import Sentence
 
 Content = Literal[
-    "tokens", "sentences", "documents", "text", "tags", "spans", "comments", "extra lines", "scores"
+    "tokens",
+    "sentences",
+    "documents",
+    "text",
+    "tags",
+    "spans",
+    "comments",
+    "extra lines",
+    "span scores",
+    "tag scores",
+    "alternatives",
 ]
 """What a file may hold: borders of tokens, sentences and documents, the text with its own white space, a tag
-a token, labelled spans, comment lines, CoNLL-U's lines without a token of their own, and probabilities."""
+a token, labelled spans, comment lines, CoNLL-U's lines without a token of their own, the probabilities of
+spans and of tags, and the likeliest tag sequences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,7 @@ class Format:
         holds: What comes back when a file that was written is read again.
         suffixes: What such files are usually called.
         has_token_lines: Whether each token has a line of its own, from ``Sentence.source`` on.
+        has_columns: Whether ``Reading.columns`` can name its columns or features.
     """
 
     read: Callable[[str | Path, Reading], Iterator[Sentence]]
@@ -45,6 +57,7 @@ class Format:
     suffixes: tuple[str, ...] = ()
     write_folder: Callable[[Iterable[Sentence], Path, Writing], None] | None = None
     has_token_lines: bool = False
+    has_columns: bool = False
 
 
 FORMATS: dict[str, Format] = {
@@ -62,6 +75,7 @@ FORMATS: dict[str, Format] = {
         holds=frozenset({"tokens", "sentences", "documents", "text", "tags", "spans", "comments"}),
         suffixes=(".conll",),
         has_token_lines=True,
+        has_columns=True,
     ),
     "conllu": Format(
         read=lambda path, reading: read_conllu(
@@ -90,7 +104,7 @@ FORMATS: dict[str, Format] = {
     "labelstudio": Format(
         read=read_labelstudio,
         write=write_labelstudio,
-        holds=frozenset({"documents", "text", "spans"}),
+        holds=frozenset({"documents", "text", "spans", "span scores"}),
         suffixes=(".json",),
     ),
     "brat": Format(
@@ -108,6 +122,7 @@ FORMATS: dict[str, Format] = {
         ),
         suffixes=(".parquet", ".arrow"),
         write_folder=write_dataset,
+        has_columns=True,
     ),
 }
 

@@ -26,7 +26,7 @@ _ROWS = 1000  # read or written at once
 _TRIES = 2  # to open or read a file of the hub; datasets itself tries 20 times, for minutes
 _HUB_TIMEOUT_SECONDS = 10.0
 
-_COLUMN_FILES = ("*.conll", "*.conllu", "*.iob2")
+_COLUMN_FILES = {".conll", ".conllu", ".iob2"}  # of which datasets reads the tokens alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,15 +192,19 @@ def _open(address: Address) -> Mapping[str, Any]:
             return dict(saved) if isinstance(saved, dict) else {str(saved.split or "train"): saved}
         source = str(path.resolve())  # absolute: a folder may be called as one of datasets' own builders
         if path.is_dir():
-            columns = next((one for pattern in _COLUMN_FILES for one in path.rglob(pattern)), None)
-            if columns:
-                raise InputError(
-                    f"{path}: the folder holds {columns.name}, of whose columns datasets reads no tags; name "
-                    "the file itself."
-                )
+            _require_data_files(path)
             return dict(datasets.load_dataset(source, address.config, streaming=True, cache_dir=cache))
         files = glob.escape(source)
         return dict(datasets.load_dataset(_builder(path), data_files=files, streaming=True, cache_dir=cache))
+
+
+def _require_data_files(folder: Path) -> None:
+    suffixes = {path.suffix.lower() for path in folder.rglob("*")}
+    if suffixes & _COLUMN_FILES or not suffixes - {"", ".md", ".txt"}:
+        raise InputError(
+            f"{folder}: this is a folder; name a file in it, or a folder that holds an HF dataset's parquet, "
+            "Arrow, JSON or CSV files."
+        )
 
 
 def _builder(path: Path) -> str:

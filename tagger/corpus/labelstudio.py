@@ -16,7 +16,7 @@ from typing import TextIO
 from tagger.corpus.lines import numbered_lines
 from tagger.corpus.placement import Document, TextSpan, documents, place_spans
 from tagger.corpus.reading import Reading, Writing
-from tagger.corpus.records import flat_task, read_span, require_no_columns, require_text
+from tagger.corpus.records import NO_TOKEN, flat_task, read_span, require_no_columns, require_text
 from tagger.corpus.values import mapping, sequence, string
 from tagger.errors import InputError, Refuse
 from tagger.text.sentence import Sentence
@@ -63,9 +63,11 @@ def read_labelstudio(path: str | Path, reading: Reading) -> Iterator[Sentence]:
         if regions is None:
             continue
         spans = _spans(text, regions, tasks, reading)
-        for sentence in place_spans(text, spans, reading, where):
-            is_empty = False
-            yield sentence
+        found = place_spans(text, spans, reading, where)
+        if not found:
+            reading.note(f"{where}: text {number}: {NO_TOKEN}")
+        is_empty = is_empty and not found
+        yield from found
     if is_empty:
         reading.refuse(f"{path}: the file holds no sentence; give a JSON export of Label Studio.")
 

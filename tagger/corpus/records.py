@@ -12,10 +12,14 @@ from tagger.corpus.placement import TextSpan, attach_spans, place_spans, span_ra
 from tagger.corpus.reading import Reading
 from tagger.corpus.values import boolean, each, integer, label, mapping, probability, sequence, string
 from tagger.errors import InputError
+from tagger.text.schemes import split_tag
 from tagger.text.sentence import Alternative, Offset, Sentence, Span
 
 SPAN_LISTS = ("spans", "entities", "ents", "label", "labels")
 """Keys under which records keep their spans."""
+
+NO_TOKEN = "the text holds no token and was passed over."
+"""What is noted of a text that becomes no sentence."""
 
 
 def read_record(record: object, reading: Reading, where: str) -> list[Sentence]:
@@ -25,8 +29,8 @@ def read_record(record: object, reading: Reading, where: str) -> list[Sentence]:
       "end"}], "tags": {task: […]}, "spans": {task: [{"start", "end", "label", "score"}]}}``. One with a
       ``start`` above 0 goes on with the document before, unless ``starts_document`` says otherwise.
     - Prodigy: ``{"text", "tokens": [{"text", "start", "end"}], "spans": [{"start", "end", "label"}]}``.
-    - doccano: ``{"text", "label": [[start, end, label]]}``, also ``labels``; newer ones ``{"text",
-      "entities": [{"start_offset", "end_offset", "label"}]}``.
+    - doccano: ``{"text", "label": [[start, end, label]]}``, also ``labels``, and ``data`` for ``text``; with
+      relations ``{"text", "entities": [{"start_offset", "end_offset", "label"}]}``.
     - spaCy: ``[text, {"entities": [[start, end, label]]}]``, ``{"text", "ents": [{"start", "end",
       "label"}]}``.
 
@@ -44,7 +48,7 @@ def read_record(record: object, reading: Reading, where: str) -> list[Sentence]:
     """
     try:
         values = _values(record, where)
-        text = string(values.get("text"), "text", where)
+        text = string(values.get("text", values.get("data")), "text", where)
         sentence = _given_tokens(values, text, reading, where) if "tokens" in values else None
         text_start = 0 if sentence is None else sentence.text_start
         spans = _spans(values, text, text_start, reading, where)
@@ -53,8 +57,16 @@ def read_record(record: object, reading: Reading, where: str) -> list[Sentence]:
         reading.refuse(str(error))
         return []
     if sentence is None:
-        return place_spans(text, spans, reading, where)
-    return attach_spans([sentence] if len(sentence) else [], text, spans, reading, text_start=text_start)
+        if not any(name in values for name in SPAN_LISTS):
+            reading.note(f"{where}: the record has no list of spans; it is read as a text without any.")
+        found = place_spans(text, spans, reading, where)
+    else:
+        given = [sentence] if len(sentence) else []
+        found = attach_spans(given, text, spans, reading, text_start=text_start)
+    if not found:
+        reading.note(f"{where}: {NO_TOKEN}")
+    tags = {} if sentence is None else sentence.tags
+    return [one for one in found if _has_one_meaning(one, tags, reading)]
 
 
 def sentence_values(
@@ -224,13 +236,32 @@ def _require_tasks(tasks: set[str], reading: Reading, where: str) -> None:
             )
 
 
+def _has_one_meaning(sentence: Sentence, tags: Mapping[str, Sequence[str]], reading: Reading) -> bool:
+    """Refuse a sentence whose spans give a token another label than the tags that stood beside them do."""
+    for task in tags.keys() & sentence.spans.keys():
+        its = tags[task]
+        marked = [split_tag(tag)[1] for tag in its]
+        spanned = [""] * len(its)
+        for span in sentence.spans[task]:
+            spanned[span.start : span.end] = [span.label] * (span.end - span.start)
+        if marked != spanned:
+            place = next(place for place, label in enumerate(marked) if label != spanned[place])
+            reading.refuse(
+                f"{sentence.source}: the tag {its[place]!r} of {sentence.tokens[place]!r} and the spans of "
+                f"{task} do not say the same; correct one of them, or leave out the tags or the spans."
+            )
+            return False
+    return True
+
+
 def _given_tokens(values: Mapping[str, object], text: str, reading: Reading, where: str) -> Sentence:
     """Read the sentence of a record with tokens, with everything but its spans."""
     text_start = integer(values.get("start", 0), "start", where)
     if text_start < 0:
         raise InputError(f"{where}: the start is {text_start}; give the text's place in its document.")
+    count = len(sequence(values["tokens"], "list of tokens", where))
     extra_lines = tuple(
-        _extra_line(line, where)
+        _extra_line(line, count, where)
         for line in sequence(values.get("extra_lines", ()), "list of extra lines", where)
     )
     # The words of a multi-word token need not be what the text has.
@@ -298,11 +329,17 @@ def _tokens(
     return tokens
 
 
-def _extra_line(value: object, where: str) -> tuple[int, str]:
+def _extra_line(value: object, count: int, where: str) -> tuple[int, str]:
     pair = sequence(value, "extra line", where)
     if len(pair) != 2:
         raise InputError(f"{where}: the extra line {value!r:.60} is not [place, line]; write it so.")
-    return integer(pair[0], "place of an extra line", where), string(pair[1], "extra line", where)
+    place = integer(pair[0], "place of an extra line", where)
+    if not 0 <= place <= count:
+        raise InputError(
+            f"{where}: the place of the extra line {value!r:.60} is none of 0 to {count}; give the index of "
+            "the token that it stands before."
+        )
+    return place, string(pair[1], "extra line", where)
 
 
 def _alternative(value: object, count: int, where: str) -> Alternative:

@@ -6,6 +6,7 @@
   const articles = [...document.querySelectorAll("article")].map((node) => ({
     node,
     task: node.dataset.task,
+    sentence: node.dataset.sentence,
     text: node.dataset.text.toLowerCase(),
     errors: [...node.querySelectorAll("[data-error]")].map((chip) => {
       const [kind, gold, predicted] = chip.dataset.error.split(".");
@@ -13,6 +14,8 @@
     }),
   }));
   const total = articles.reduce((sum, article) => sum + article.errors.length, 0);
+  // A sentence that is wrong in two tasks has an article for each of them.
+  const wrong = new Set(articles.map((article) => article.sentence)).size;
 
   const update = () => {
     const chosen = new FormData(form);
@@ -20,7 +23,7 @@
     const [task, gold, predicted] = ["task", "gold", "predicted"].map((name) => chosen.get(name) || "");
     const text = chosen.get("text").trim().toLowerCase();
     const counts = new Map();
-    let sentences = 0;
+    const sentences = new Set();
     let errors = 0;
     for (const article of articles) {
       const isCandidate = (!task || article.task === task) && article.text.includes(text);
@@ -34,7 +37,7 @@
         matches += isMatch;
       }
       article.node.hidden = matches === 0;
-      sentences += matches > 0;
+      if (matches) sentences.add(article.sentence);
       errors += matches;
     }
     for (const count of form.querySelectorAll("[data-kind]")) {
@@ -42,7 +45,7 @@
     }
     const [n, all] = [errors, total].map((number) => number.toLocaleString("en"));
     shown.textContent =
-      `${sentences.toLocaleString("en")} of ${articles.length.toLocaleString("en")} sentences, ` +
+      `${sentences.size.toLocaleString("en")} of ${wrong.toLocaleString("en")} sentences, ` +
       `${n} of ${all} errors`;
   };
 

@@ -262,7 +262,7 @@ def _articles(task: _Task, analysis: Analysis, hues: Mapping[str, int]) -> Itera
             for one in wrong
         )
         yield (
-            f'<article id="{task.anchor(number)}" data-task="{task.place}" '
+            f'<article id="{task.anchor(number)}" data-task="{task.place}" data-sentence="{number}" '
             f'data-text="{escape(sentence.text)}">\n'
             f"<header><code>{_place(analysis.sentences, number)}</code> "
             f'<small>{escape(task.name)}</small>\n<ul>{chips}</ul></header>\n<div class="sides">\n'

@@ -23,6 +23,8 @@ Floats = NDArray[np.float32]
 Shape = tuple[int, ...]
 BOTH = ("forward", "backward")
 CHARACTER_LSTM = "words.characters.encoder.layers.0"
+# No trained weight or score comes near to it, and sums of smaller ones stay far below the end of float32.
+_LARGEST = 1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +167,16 @@ def _check_tensors(bundle: Bundle) -> None:
                 f"the model's tensor {name} has type {tensor.dtype}, expected {np.dtype(dtype)}; "
                 "copy or train the model again."
             )
-        if not np.isfinite(tensor).all():
+        if not _is_moderate(tensor):
             raise InputError(
-                f"the model's tensor {name} holds a value that is not finite; copy or train the model again."
+                f"the model's tensor {name} holds a value that is not finite or far too large; "
+                "copy or train the model again."
             )
+
+
+def _is_moderate(values: Floats) -> bool:
+    """Whether all values are finite and far from the end of float32; NaN compares as false."""
+    return not values.size or -_LARGEST < float(values.min()) <= float(values.max()) < _LARGEST
 
 
 def _lstm_shapes(name: str, directions: Sequence[str], inputs: int, hidden: int) -> dict[str, Shape]:
@@ -239,14 +247,24 @@ class Engine:
         return constrain(transitions, *task.allowed()) if self._config.constrain else transitions
 
     def __call__(self, batch: Batch) -> dict[str, Floats]:
-        """For each task the emissions (B, T, C) of a batch; meaningless beyond a sentence's end."""
+        """For each task the emissions (B, T, C) of a batch; meaningless beyond a sentence's end.
+
+        Raises:
+            InputError: The weights are such that the emissions are not finite or far too large.
+        """
         order = np.argsort(-batch.lengths, kind="stable")
-        encoded = self._encode(self._word_vectors(batch), batch.positions[order], batch.lengths[order])
         found = {}
-        for task, (weight, bias) in zip(self._tasks, self._heads, strict=True):
-            emissions = np.empty((*batch.positions.shape, len(task.tags)), np.float32)
-            emissions[order] = encoded @ weight + bias
-            found[task.name] = emissions
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at instead
+            encoded = self._encode(self._word_vectors(batch), batch.positions[order], batch.lengths[order])
+            for task, (weight, bias) in zip(self._tasks, self._heads, strict=True):
+                emissions = np.empty((*batch.positions.shape, len(task.tags)), np.float32)
+                emissions[order] = encoded @ weight + bias
+                found[task.name] = emissions
+        if not all(map(_is_moderate, found.values())):
+            raise InputError(
+                "the model's weights give scores that are not finite or far too large; "
+                "copy or train the model again."
+            )
         return found
 
     def _word_vectors(self, batch: Batch) -> Floats:

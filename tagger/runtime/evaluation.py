@@ -13,7 +13,7 @@ from tagger.evaluation.confusion import Confusion, Outcome, count_confusion, mat
 from tagger.evaluation.mistakes import Mistake, find_mistakes, group_mistakes, group_values
 from tagger.evaluation.scores import TagSequences
 from tagger.evaluation.tasks import score_task
-from tagger.runtime.tagger import Tagger
+from tagger.runtime.tagger import Tagger, choose_tasks
 from tagger.text.schemes import convert_tags
 from tagger.text.sentence import Sentence
 
@@ -181,19 +181,6 @@ def _score(
         "tokens": tokens,
         "tokens_per_second": tokens / max(seconds, 1e-9),
     }
-
-
-def choose_tasks(tagger: Tagger, tasks: Sequence[str] | None) -> tuple[str, ...]:
-    """The tasks that were asked for, or all of the model's.
-
-    Raises:
-        InputError: One of them is none of the model's.
-    """
-    known = [task.name for task in tagger.tasks]
-    for name in tasks or ():
-        if name not in known:
-            raise InputError(f"The model has no task {name!r}; its tasks are {', '.join(known)}.")
-    return tuple(dict.fromkeys(tasks)) if tasks else tuple(known)
 
 
 def _require_gold(sentences: Iterable[Sentence], task: str) -> None:

@@ -29,6 +29,7 @@ BATCH_TOKENS = 4096
 SPAN_TOKENS = 65_536  # of the spans that are scored together, padding included
 MOST_WORDS = 100_000  # distinct words whose ids are kept
 MOST_ALTERNATIVES = 1000  # tag sequences of a sentence that may be asked for
+MOST_POINTERS = 1 << 26  # of one sentence's alternatives, of two bytes as a rule (see ``nbest``)
 
 
 class Tagger:
@@ -110,7 +111,9 @@ class Tagger:
 
         At most ``WINDOW`` sentences are read ahead, and none once they have ``WINDOW_TOKENS`` tokens (with
         alternatives ``WINDOW_TOKENS / n_best``, yet a whole batch): memory does not grow with the stream,
-        only with its longest sentence (see ``Engine`` and ``nbest`` for how).
+        only with its longest sentence (see ``Engine`` and ``nbest`` for how). Alternatives that take
+        ``nbest`` more than ``MOST_POINTERS`` back-pointers are refused: of 16 tags, a sentence of 100,000
+        tokens can have 41 alternatives, and one of 4,000 tokens 1000 of them.
 
         Args:
             sentences: What to tag; what tags they carry is not looked at.
@@ -124,12 +127,15 @@ class Tagger:
                 model's own tag: that of ``S-PER`` where ``B-PER`` is written.
 
         Raises:
-            InputError: ``n_best`` is out of bounds.
+            InputError: ``n_best`` is out of bounds, or, once it comes to it, too large for a sentence.
         """
         if not 0 <= n_best <= MOST_ALTERNATIVES:
             raise InputError(
                 f"The number of alternatives is {n_best}; use 0 for none, or at most {MOST_ALTERNATIVES}."
             )
+        if n_best:
+            tag_count = max(len(task.tags) for task in self.tasks)
+            sentences = _with_room_for(sentences, n_best, MOST_POINTERS // tag_count)
         return (
             tagged
             for window in _windows(sentences, max(BATCH_TOKENS, WINDOW_TOKENS // max(1, n_best)))
@@ -243,6 +249,19 @@ class Tagger:
         return scores.tolist()
 
 
+def choose_tasks(tagger: Tagger, tasks: Sequence[str] | None) -> tuple[str, ...]:
+    """The tasks that were asked for, or all of the model's.
+
+    Raises:
+        InputError: One of them is none of the model's.
+    """
+    known = [task.name for task in tagger.tasks]
+    for name in tasks or ():
+        if name not in known:
+            raise InputError(f"The model has no task {name!r}; its tasks are {', '.join(known)}.")
+    return tuple(dict.fromkeys(tasks)) if tasks else tuple(known)
+
+
 def _windows(sentences: Iterable[Sentence], most_tokens: int) -> Iterator[list[Sentence]]:
     window: list[Sentence] = []
     tokens = 0
@@ -254,6 +273,17 @@ def _windows(sentences: Iterable[Sentence], most_tokens: int) -> Iterator[list[S
             window, tokens = [], 0
     if window:
         yield window
+
+
+def _with_room_for(sentences: Iterable[Sentence], n_best: int, most_tokens: int) -> Iterator[Sentence]:
+    """Pass sentences on, and refuse one whose alternatives have more tokens in all than may be held."""
+    for sentence in sentences:
+        if n_best * len(sentence) > most_tokens:
+            raise InputError(
+                f"The sentence {sentence.text[:40]!r}… has {len(sentence):,} tokens, so that {n_best} "
+                f"alternatives of it take too much memory; ask for {most_tokens // len(sentence)} or cut it."
+            )
+        yield sentence
 
 
 def _score_tags(posterior: Posterior, ids: NDArray[np.int64]) -> list[list[float]]:

@@ -1,0 +1,205 @@
+"""Options and bundles: refused, or of use; and whatever a bundle holds, nothing outside it is touched."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from inputs import Choices, as_text, attempt
+
+from tagger.bundle import FILES, Bundle, load_bundle, save_bundle
+from tagger.config import Config, load_config, parse_setting
+from tagger.features.vocab import Task, Vocabulary
+from tagger.runtime.engine import tensor_shapes
+from tagger.runtime.tagger import Tagger
+from tagger.text.tokenizer import Tokenizer
+
+NETWORKS: tuple[dict[str, object], ...] = (
+    {},
+    {"characters": "lstm", "direction": "backward", "head": "softmax", "layers": 2},
+    {"characters": "none", "casing_size": 0, "merge_mode": "sum", "constrain": False, "fold_digits": True},
+)
+SIZES = {"hidden_size": 2, "word_size": 2, "character_size": 2, "character_hidden": 2, "casing_size": 1}
+VALUES: tuple[Any, ...] = (
+    *(None, True, False, 0, 1, -1, 3, 1_000_000_000, 10**30, 0.5, -0.0, 1e999, float("nan"), [], {}, ""),
+    *("O", "B-", "E-PER", "F64", "I8", "BF16", "lstm", "../../../etc/passwd", "/dev/zero", "\ud800", "a\nb"),
+    *([[]], [0], [2, 2], ["a"], [0, 1 << 62], {"a": 1}, [None], "x" * 300),
+)
+TEXT = "Ann's 2 dogs\tsaw O\u0301slo.\n\n\ud800 \x00 \u200d 😀 " + "y" * 100
+# What Python tells its audit hooks of before it opens a file, runs something or connects to somewhere.
+FORBIDDEN = ("exec", "compile", "pickle.", "marshal.", "os.system", "os.exec", "subprocess.", "socket.")
+
+watched: list[Path] = []
+
+
+def config(data: bytes, folder: Path) -> None:
+    """A TOML file, and its lines as settings: options that are taken are valid and stay as they are."""
+    path = folder / "config.toml"
+    path.write_bytes(data)
+    found = attempt(load_config, path, {})
+    if found is not None:
+        check_config(found)
+    for line in as_text(data).split("\n")[:8]:
+        setting = attempt(parse_setting, line)
+        if setting is None:
+            continue
+        assert setting[0] == line.partition("=")[0].strip()
+        found = attempt(load_config, None, dict([setting]))
+        if found is not None:
+            check_config(found)
+
+
+def check_config(found: Config) -> None:
+    assert Config.model_validate(json.loads(found.model_dump_json())) == found
+
+
+def bundle(data: bytes, folder: Path) -> None:
+    """Damaged files, in or out of a save that was broken off: the model is refused or tags."""
+    choices = Choices(data)
+    files = dict(choices.pick(bundles()))
+    complete = folder / ".complete"
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    pending = FILES[choices.number(2 * len(FILES)) :]  # none, half of the time
+    while choices:
+        name = choices.pick(FILES)
+        files[name] = choices.pick(EDITS)(files[name], choices)
+    for name, content in files.items():
+        if name in pending:
+            complete.mkdir(exist_ok=True)
+        (complete if name in pending else folder).joinpath(name).write_bytes(content)
+    with nothing_outside(folder):
+        found = attempt(load_bundle, folder)
+        tagger = attempt(Tagger, found) if found is not None else None
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    if found is not None and tagger is not None:
+        check_tagging(found, tagger)
+
+
+def check_tagging(found: Bundle, tagger: Tagger) -> None:
+    """Tags are the model's, as many as tokens, and probabilities are some."""
+    sentences = attempt(tagger.tag, TEXT)
+    for sentence in sentences or ():
+        assert sentence.tokens == tuple(TEXT[start:end] for start, end in sentence.offsets)
+        for task in found.vocabulary.tasks:
+            tags = sentence.tags[task.name]
+            assert len(tags) == len(sentence)
+            assert task.scheme is not None or set(tags) <= set(task.tags)
+        for span in (span for spans in sentence.spans.values() for span in spans):
+            assert span.score is not None
+            assert 0 <= span.score <= 1
+
+
+@cache
+def bundles() -> tuple[dict[str, bytes], ...]:
+    """The files of whole bundles, small as can be, of networks that differ in every part."""
+    return tuple(make_bundle(network) for network in NETWORKS)
+
+
+def make_bundle(network: dict[str, object]) -> dict[str, bytes]:
+    config = Config.model_validate({"model": SIZES | network, "data": {"tasks": ["ner", "pos"]}})
+    vocabulary = Vocabulary(
+        words=("<padding>", "<unknown>", "ann", "saw"),
+        characters=("<padding>", "<unknown>", "a", "s"),
+        tasks=(
+            Task("ner", ("O", "B-PER", "I-PER", "E-PER", "S-PER"), "BIOES"),
+            Task("pos", ("NOUN", "VERB"), None),
+        ),
+        lowercase=config.model.lowercase,
+        fold_digits=config.model.fold_digits,
+        fixed_words=("oslo",),
+    )
+    generator = np.random.default_rng(1)
+    tensors = {
+        name: generator.normal(size=shape).astype(np.float16 if name == "words.fixed" else np.float32)
+        for name, shape in tensor_shapes(config.model, vocabulary, 2).items()
+    }
+    whole = Bundle(config, vocabulary, Tokenizer().settings(), tensors, {"score": 0.5}, "# A model\n")
+    with tempfile.TemporaryDirectory() as folder:
+        save_bundle(whole, Path(folder))
+        check_tagging(whole, Tagger(load_bundle(Path(folder))))
+        return {name: (Path(folder) / name).read_bytes() for name in FILES}
+
+
+def _flip(content: bytes, choices: Choices) -> bytes:
+    place = choices.number(len(content) + 1)
+    return content[:place] + choices.take(1) + content[place + 1 :]
+
+
+def _cut(content: bytes, choices: Choices) -> bytes:
+    return content[: choices.number(len(content) + 1)]
+
+
+def _insert(content: bytes, choices: Choices) -> bytes:
+    place = choices.number(len(content) + 1)
+    return content[:place] + choices.take(choices.number(256)) + content[place:]
+
+
+def _change_json(content: bytes, choices: Choices) -> bytes:
+    """Put another value into a JSON file, or into the JSON at the head of a safetensors file."""
+    start, stop = 0, len(content)
+    if content[8:9] == b"{":
+        start, stop = 8, 8 + int.from_bytes(content[:8], "little")
+    try:
+        values = json.loads(content[start:stop])
+    except (ValueError, RecursionError):
+        return content
+    changed = json.dumps(_changed(values, choices)).encode()
+    return (len(changed).to_bytes(8, "little") if start else b"") + changed + content[stop:]
+
+
+def _changed(values: Any, choices: Choices) -> Any:
+    if not isinstance(values, (dict, list)) or not values or choices.number(8) == 7:
+        return choices.pick(VALUES)
+    key = choices.pick(list(values) if isinstance(values, dict) else range(len(values)))
+    way = choices.number(16)
+    if way == 15:
+        del values[key]
+    elif way == 14 and isinstance(values, dict):
+        values[as_text(choices.take(4))] = values[key]
+    elif way == 14:
+        values += [values[key]]
+    else:
+        values[key] = _changed(values[key], choices)
+    return values
+
+
+EDITS: tuple[Callable[[bytes, Choices], bytes], ...] = (_change_json, _flip, _cut, _insert)
+
+
+@contextmanager
+def nothing_outside(folder: Path) -> Iterator[None]:
+    """Fail if anything is run, or a file opened that is not in the folder."""
+    bundles()  # what is imported late is imported by now
+    for encoding in ("utf-8-sig", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "utf-32-be", "utf-32-le"):
+        codecs.lookup(encoding)  # JSON may be written in them
+    _install_hook()
+    watched.append(folder.resolve())
+    try:
+        yield
+    finally:
+        watched.clear()
+
+
+@cache
+def _install_hook() -> None:
+    sys.addaudithook(_refuse)  # a hook cannot be taken away again
+
+
+def _refuse(event: str, arguments: tuple[object, ...]) -> None:
+    if not watched:
+        return
+    assert not event.startswith(FORBIDDEN), f"{event} {arguments}"
+    if event in ("open", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"):
+        path = arguments[0]
+        assert isinstance(path, (str, Path)), f"{event} {arguments}"
+        assert Path(path).resolve().is_relative_to(watched[0]), f"{event} {arguments}"

@@ -1,0 +1,190 @@
+"""Readers of files: what they do not refuse is all there, fits its text, and is written and read again."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+from inputs import attempt
+from numpy.typing import NDArray
+
+from tagger.corpus.conll import read_conll, write_conll
+from tagger.corpus.conllu import read_conllu, write_conllu
+from tagger.features.vectors import read_vectors
+from tagger.text.sentence import Sentence
+
+COLUMNS = ((None, ()), (None, ("ner",)), ("token,pos,ner", ("ner",)), ("ner=0,token=-1", ("ner",)))
+WORDS = frozenset(["a", "the", "Ann", "new york"])
+GZIP = b"\x1f\x8b"
+
+Read = Callable[[Path], Iterator[Sentence]]
+Write = Callable[[Iterable[Sentence], TextIO], None]
+
+
+def conll(data: bytes, folder: Path) -> None:
+    """Columns, with names and without."""
+    path = folder / "input.conll"
+    path.write_bytes(data)
+    for columns, tasks in COLUMNS:
+        sentences = attempt(sentences_of, partial(read_conll, columns=columns, tasks=tasks), path)
+        if sentences is None:
+            continue
+        check_offsets(sentences)
+        assert all(s.text[a - s.text_start : b - s.text_start] == t for s, t, (a, b) in places(sentences))
+        check_lines_of_columns(lines_of(data), sentences)
+        names = tuple(sentences[0].tags)
+        read = partial(read_conll, columns=",".join(("token", *names)), tasks=names)
+        for separator in " \t":
+            write = partial(write_conll, columns=names, separator=separator)
+            check_round_trip(sentences, folder / "output.conll", read, write)
+
+
+def conllu(data: bytes, folder: Path) -> None:
+    """CoNLL-U, with all its columns and without any."""
+    path = folder / "input.conllu"
+    path.write_bytes(data)
+    sentences = attempt(sentences_of, read_conllu, path)
+    tokens = attempt(sentences_of, partial(read_conllu, tasks=()), path)
+    if sentences is None or tokens is None:
+        assert sentences is tokens
+        return
+    assert tokens == [replace(sentence, tags={}) for sentence in sentences]
+    check_offsets(sentences)
+    check_lines_of_conllu(lines_of(data), sentences)
+    check_round_trip(sentences, folder / "output.conllu", read_conllu, write_conllu)
+
+
+def vectors(data: bytes, folder: Path) -> None:
+    """Word vectors: finite, of one width, each as some row of the file has it."""
+    path = folder / "vectors.txt"
+    path.write_bytes(data)
+    for limit, normalise in ((1_000, str), (2, str.lower)):
+        found = attempt(read_vectors, path, WORDS, limit=limit, normalise=normalise)
+        if found is None:
+            continue
+        assert found.size >= 1
+        assert found.fixed.shape == (len(found.fixed_words), found.size)
+        assert len(set(found.fixed_words)) == len(found.fixed_words) <= limit
+        assert not WORDS & set(found.fixed_words)
+        assert found.trained.keys() <= WORDS
+        rows = list(found.trained.values())
+        assert all(row.shape == (found.size,) and np.isfinite(row).all() for row in rows)
+        assert np.isfinite(found.fixed).all()
+        content = unpacked(data)
+        for word, row in found.trained.items():
+            borrowed = [r for w, r in zip(found.fixed_words, found.fixed, strict=True) if w == word.lower()]
+            assert stands_in(content, row) or any(np.array_equal(row, other) for other in borrowed), word
+
+
+def sentences_of(read: Read, path: Path) -> list[Sentence]:
+    return list(read(path))
+
+
+def unpacked(data: bytes) -> bytes:
+    return gzip.decompress(data) if data.startswith(GZIP) else data
+
+
+def lines_of(data: bytes) -> list[str]:
+    """The lines of a file that was read without complaint."""
+    return [line.rstrip("\r") for line in unpacked(data).decode("utf-8-sig").split("\n")]
+
+
+def places(sentences: Iterable[Sentence]) -> Iterator[tuple[Sentence, str, tuple[int, int]]]:
+    for sentence in sentences:
+        for token, offset in zip(sentence.tokens, sentence.offsets, strict=True):
+            yield sentence, token, offset
+
+
+def check_offsets(sentences: Sequence[Sentence]) -> None:
+    """Tokens are there, as many as tags and places; places are in order and inside the text."""
+    assert sentences
+    assert sentences[0].starts_document
+    for sentence in sentences:
+        assert sentence.tokens
+        assert all(sentence.tokens)
+        assert all(len(tags) == len(sentence) and all(tags) for tags in sentence.tags.values())
+        assert list(sentence.offsets) == sorted(sentence.offsets)
+    for sentence, _, (start, end) in places(sentences):
+        assert 0 <= start - sentence.text_start < end - sentence.text_start <= len(sentence.text)
+
+
+def check_lines_of_columns(lines: Sequence[str], sentences: Sequence[Sentence]) -> None:
+    """Every line is a token's or white space, unless it begins like a comment or border."""
+    starts = {int(sentence.source.rpartition(":")[2]): sentence for sentence in sentences}
+    comments = []
+    number = 1
+    while number <= len(lines):
+        line = lines[number - 1]
+        if number in starts:
+            sentence = starts.pop(number)
+            stop = number + len(sentence)
+            for token, its_line in zip(sentence.tokens, lines[number - 1 : stop - 1], strict=True):
+                assert token in its_line
+            assert stop > len(lines) or not lines[stop - 1].strip(), f"line {stop} is not in its sentence"
+            number = stop
+            continue
+        if line.startswith("#"):
+            comments.append(line)
+        assert not line.strip() or line.startswith(("#", "-DOCSTART-")), f"line {number} is lost"
+        number += 1
+    assert not starts
+    kept = [comment for sentence in sentences for comment in sentence.comments]
+    assert kept == comments[: len(kept)]
+
+
+def check_lines_of_conllu(lines: Sequence[str], sentences: Sequence[Sentence]) -> None:
+    """Every line is a token's, an extra line or white space, unless it is a comment."""
+    given = [line for line in lines if line.strip() and line[0] != "#"]
+    kept: list[str] = []
+    for sentence in sentences:
+        extra = list(sentence.extra_lines)
+        for place in range(len(sentence) + 1):
+            while extra and extra[0][0] == place:
+                kept.append(extra.pop(0)[1])
+            kept += [f"\t{token}\t" for token in sentence.tokens[place : place + 1]]
+        assert not extra
+    assert len(kept) == len(given)
+    assert all(part in line for part, line in zip(kept, given, strict=True))
+    comments = [line for line in lines if line.strip() and line[0] == "#"]
+    kept = [comment for sentence in sentences for comment in sentence.comments]
+    assert kept == comments[: len(kept)]
+
+
+def check_round_trip(sentences: Sequence[Sentence], path: Path, read: Read, write: Write) -> None:
+    """What can be written is read as it was, but for comments that the format spells otherwise."""
+    if not attempt(write_file, sentences, path, write):
+        return
+    once = list(read(path))
+    assert list(map(without_place, once)) == list(map(without_place, sentences))
+    assert attempt(write_file, once, path, write), "what was written and read cannot be written again"
+    assert list(read(path)) == once
+
+
+def write_file(sentences: Iterable[Sentence], path: Path, write: Write) -> bool:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        write(sentences, file)
+    return True
+
+
+def without_place(sentence: Sentence) -> Sentence:
+    return replace(sentence, source="", comments=())
+
+
+def stands_in(content: bytes, row: NDArray[np.float32]) -> bool:
+    """Whether the vector is there, as raw values or as the end of a line of text."""
+    if row.astype("<f4").tobytes() in content:
+        return True
+    for line in content.split(b"\n"):
+        fields = line.rstrip().rsplit(b" ", len(row))
+        try:
+            values = np.array([float(field) for field in fields[1:]])
+        except ValueError:
+            continue
+        if len(values) == len(row) and np.array_equal(values.astype(np.float32), row):
+            return True
+    return False

@@ -1,0 +1,128 @@
+"""Formats of running text: no span is lost in silence, tags say what spans say, and all comes back."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+from inputs import attempt
+
+from tagger.corpus.files import FORMATS
+from tagger.corpus.placement import Document, documents
+from tagger.corpus.reading import OnMisaligned, Reading, Writing
+from tagger.text.schemes import spans_to_tags
+from tagger.text.sentence import Sentence
+
+BORDER = b"\n%%%\n"  # between the text and the annotations of an input for brat
+
+
+def jsonl(data: bytes, folder: Path) -> None:
+    """JSON lines: ours, doccano's, spaCy's, Prodigy's."""
+    path = folder / "input.jsonl"
+    path.write_bytes(data)
+    for sentences in readings("jsonl", path):
+        output = folder / "output.jsonl"
+        write("jsonl", sentences, output)
+        assert bare(read("jsonl", output)) == bare(sentences)
+
+
+def labelstudio(data: bytes, folder: Path) -> None:
+    """Label Studio's exports."""
+    path = folder / "input.json"
+    path.write_bytes(data)
+    for sentences in readings("labelstudio", path):
+        check_documents("labelstudio", sentences, folder / "output.json")
+
+
+def brat(data: bytes, folder: Path) -> None:
+    """A text and its standoff annotations."""
+    text, _, annotations = data.partition(BORDER)
+    pair = folder / "pair"
+    pair.mkdir(exist_ok=True)
+    (pair / "a.txt").write_bytes(text)
+    (pair / "a.ann").write_bytes(annotations)
+    for sentences in readings("brat", pair):
+        output = folder / "output"
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir()
+        check_documents("brat", sentences, output)
+
+
+def readings(name: str, path: Path) -> list[list[Sentence]]:
+    """The file in every way that spans may be read, where nothing in it is refused; checked in every way."""
+    found = []
+    for way in get_args(OnMisaligned):
+        problems: list[str] = []
+        notes: list[str] = []
+        reading = Reading(tasks=(), on_misaligned=way, refuse=problems.append, note=notes.append)
+        sentences = attempt(lambda ways=reading: list(FORMATS[name].read(path, ways)))
+        if sentences is None:
+            continue
+        assert all(len(message.splitlines()) == 1 for message in problems + notes)
+        for sentence in sentences:
+            check_sentence(sentence)
+        assert sentences or problems
+        # Whoever reads without collecting problems is told of the first one.
+        strict = attempt(
+            lambda ways=reading: list(FORMATS[name].read(path, replace(ways, refuse=Reading().refuse)))
+        )
+        assert (strict is None) == bool(problems)
+        if strict is not None:
+            assert strict == sentences
+            found.append(sentences)
+    return found
+
+
+def check_sentence(sentence: Sentence) -> None:
+    assert sentence.tokens
+    assert all(sentence.tokens)
+    assert sorted(sentence.offsets) == list(sentence.offsets)
+    start = sentence.text_start
+    for token, (first, last) in zip(sentence.tokens, sentence.offsets, strict=True):
+        assert sentence.text[first - start : last - start] == token
+    for task, spans in sentence.spans.items():
+        for span in spans:
+            assert span.start_char == sentence.offsets[span.start][0]
+            assert span.end_char == sentence.offsets[span.end - 1][1]
+        assert len(sentence.tags[task]) == len(sentence)
+        if all(tag == "O" or tag[:2] in ("B-", "I-") for tag in sentence.tags[task]):
+            assert spans_to_tags(spans, len(sentence), "IOB2").count("O") == sum(
+                not any(span.start <= place < span.end for span in spans) for place in range(len(sentence))
+            )
+
+
+def check_documents(name: str, sentences: Sequence[Sentence], output: Path) -> None:
+    """Texts and spans come back; a text that was shortened at its end may be cut otherwise."""
+    # A task of which no span is left is not named in what is written.
+    named = dict.fromkeys(task for sentence in sentences for task in sentence.spans)
+    tasks = tuple(task for task in named if any(one.spans[task] for one in sentences))
+    write(name, sentences, output)
+    expected = [placed(one) for one in documents(sentences, tasks)]
+    assert [placed(one) for one in documents(read(name, output), tasks)] == expected
+
+
+def placed(document: Document) -> tuple[str, dict[str, list[tuple[int, int, str]]]]:
+    return document.text, {
+        task: [(span.start, span.end, span.label) for span in spans] for task, spans in document.spans.items()
+    }
+
+
+def write(name: str, sentences: Sequence[Sentence], output: Path) -> None:
+    writing = Writing(tasks=tuple(dict.fromkeys(task for sentence in sentences for task in sentence.tags)))
+    known = FORMATS[name]
+    if known.write_folder:
+        known.write_folder(sentences, output, writing)
+    elif known.write:
+        with output.open("w", encoding="utf-8", newline="") as file:
+            known.write(sentences, file, writing)
+
+
+def read(name: str, path: Path) -> list[Sentence]:
+    return list(FORMATS[name].read(path, Reading(tasks=())))
+
+
+def bare(sentences: Sequence[Sentence]) -> list[Sentence]:
+    return [replace(sentence, source="") for sentence in sentences]

@@ -1,0 +1,31 @@
+"""What is fuzzed, by name: a target takes bytes and a folder of its own, and fails if anything is wrong.
+
+To add one, write the function and an entry here, and put small inputs into ``seeds/NAME/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import models
+import readers
+import records
+import sequences
+import texts
+
+TARGETS: dict[str, Callable[[bytes, Path], None]] = {
+    "conll": readers.conll,
+    "conllu": readers.conllu,
+    "jsonl": records.jsonl,
+    "labelstudio": records.labelstudio,
+    "brat": records.brat,
+    "vectors": readers.vectors,
+    "tokenizer": texts.tokenizer,
+    "long_text": texts.long_text,
+    "stream": texts.stream,
+    "config": models.config,
+    "bundle": models.bundle,
+    "schemes": sequences.schemes,
+    "decoding": sequences.decoding,
+}

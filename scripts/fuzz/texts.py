@@ -1,0 +1,93 @@
+"""Raw text: whatever it is, its tokens stand where their offsets say and nothing that can be seen is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import unicodedata
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from inputs import as_text
+
+from tagger.text.documents import stream_sentences
+from tagger.text.sentence import Sentence
+from tagger.text.tokenizer import Tokenizer
+
+OPTIONS = [field.name for field in dataclasses.fields(Tokenizer) if field.name.startswith("split_")]
+CONVENTIONS = (
+    Tokenizer(),
+    Tokenizer(newlines="boundary", longest=3, **dict.fromkeys(OPTIONS, False)),
+    Tokenizer(newlines="space", **dict.fromkeys(OPTIONS, True)),
+)
+WINDOW = 2_048
+# Long enough that time which grows with the square of the length is out of all proportion.
+LONG = 30_000
+
+
+def tokenizer(data: bytes, _: Path) -> None:
+    """Exact offsets and nothing lost, under three conventions that differ in every option."""
+    text = as_text(data)
+    for convention in CONVENTIONS:
+        sentences = convention.tokenize(text)
+        check_cover(text, sentences)
+        assert all(len(sentence) <= convention.longest for sentence in sentences)
+        shifted = convention.tokenize(text, start=7)
+        for one, other in zip(sentences, shifted, strict=True):
+            assert other.offsets == tuple((start + 7, end + 7) for start, end in one.offsets)
+
+
+def long_text(data: bytes, _: Path) -> None:
+    """The same text over and over: the fuzzer's time limit is what finds fault."""
+    text = as_text(data[:200])
+    text *= LONG // max(1, len(text))
+    for convention in CONVENTIONS[:2]:
+        offsets = [offset for sentence in convention.tokenize(text) for offset in sentence.offsets]
+        assert offsets == sorted(offsets)
+
+
+def stream(data: bytes, _: Path) -> None:
+    """Text in pieces, cut anywhere, is cut into sentences as the whole is, where that is promised."""
+    text = as_text(data)
+    text *= 1 + 3 * WINDOW // max(1, len(text))
+    convention = CONVENTIONS[0]
+    whole = convention.tokenize(text)
+    generator = random.Random(zlib.crc32(data))
+    cuts = sorted(generator.choices(range(len(text) + 1), k=20))
+    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    for given in (text.splitlines(keepends=True), pieces, [text]):
+        found = list(stream_sentences(given, convention.tokenize, window=WINDOW))
+        if is_promised(text, whole):
+            assert found == whole
+        else:
+            check_cover(text, found)
+
+
+def is_promised(text: str, whole: Sequence[Sentence]) -> bool:
+    """Whether no sentence and no 33 lines are longer than a quarter of the window."""
+    lines = text.split("\n")
+    widest = max(sum(map(len, lines[first : first + 33])) for first in range(len(lines)))
+    return 4 * max((len(s.text) for s in whole), default=0) <= WINDOW and 4 * (widest + 33) <= WINDOW
+
+
+def check_cover(text: str, sentences: Sequence[Sentence]) -> None:
+    """Sentences and tokens are in order and where they say; each visible character is in one token."""
+    covered = bytearray(len(text))
+    position = 0
+    for sentence in sentences:
+        start, end = sentence.text_start, sentence.text_start + len(sentence.text)
+        assert position <= start
+        assert text[start:end] == sentence.text
+        assert len(sentence.tokens) == len(sentence.offsets) > 0
+        position = start
+        for token, (first, last) in zip(sentence.tokens, sentence.offsets, strict=True):
+            assert position <= first < last <= end
+            assert text[first:last] == token
+            assert not any(map(str.isspace, token))
+            covered[first:last] = b"\1" * (last - first)
+            position = last
+        position = end
+    for place, character in enumerate(text):
+        if not covered[place] and not character.isspace():
+            assert unicodedata.category(character) in ("Cc", "Cf"), f"{character!r} at {place} is lost"

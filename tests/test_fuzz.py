@@ -1,0 +1,33 @@
+"""The fuzzers' seeds and finds, without the fuzzer: every find that was repaired is tried for ever after."""
+
+from pathlib import Path
+
+import pytest
+from inputs import Choices, as_text
+from targets import TARGETS
+
+FUZZ = Path(__file__).resolve().parent.parent / "scripts" / "fuzz"
+INPUTS = sorted(path for kind in ("seeds", "finds") for path in FUZZ.glob(f"{kind}/*/*"))
+
+
+@pytest.mark.parametrize("path", INPUTS, ids=lambda path: "/".join(path.parts[-3:]))
+def test_an_input_holds_what_its_target_promises(path, tmp_path):
+    TARGETS[path.parent.name](path.read_bytes(), tmp_path)
+
+
+def test_every_target_has_seeds():
+    assert {path.parent.name for path in INPUTS if path.parent.parent.name == "seeds"} == TARGETS.keys()
+
+
+def test_choices_use_up_the_bytes():
+    choices = Choices(bytes([7, 1, 0, 0, 9, 9]))
+    assert choices.pick("abc") == "b"
+    assert choices.number(1 << 16) == 0
+    assert choices.take(5) == b"\t\t"
+    assert not choices
+    assert [choices.number(5), choices.pick("abc")] == [0, "a"]
+
+
+def test_any_bytes_are_a_text():
+    assert as_text("é\ud800".encode("utf-8", "surrogatepass")) == "é\ud800"
+    assert as_text(b"a\xffb") == "a\udcffb"
