@@ -17,7 +17,7 @@ from tagger.bundle import FILES, load_bundle
 from tagger.config import Config, load_config
 from tagger.errors import InputError
 from tagger.training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint
-from tagger.training.loop import EpochRecord, StepRecord
+from tagger.training.loop import EpochRecord, StepRecord, score_part
 from tagger.training.run import DataRecord, StopRecord, run_training
 
 COLUMNS = ("--columns", "token,pos,ner", "--task", "pos,ner")
@@ -221,6 +221,22 @@ def test_a_signal_ends_after_the_step_and_says_how_to_go_on(corpus, whole, tmp_p
     code, output, _ = run(*command(corpus, tmp_path, "--resume"))
     assert code == 0
     assert "finished  after 3 epochs: nothing is left to do" in output
+
+
+def test_a_signal_while_dev_is_scored_ends_after_the_epoch(corpus, whole, tmp_path, monkeypatch):
+    def interrupted(*arguments: object) -> object:
+        os.kill(os.getpid(), signal.SIGINT)
+        return score_part(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tagger.training.loop.score_part", interrupted)
+        code, output, error = run(*command(corpus, tmp_path))
+    assert (code, error) == (130, "")
+    assert output.splitlines()[-1].startswith(
+        f"stopped after epoch 1; {tmp_path} holds the model of epoch 1;"
+    )
+    assert run(*command(corpus, tmp_path, "--resume"))[0] == 0
+    assert (tmp_path / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
 
 
 def test_an_interruption_while_files_are_read_changes_nothing_and_says_so(

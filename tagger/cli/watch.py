@@ -99,7 +99,8 @@ def watch_training(
             display.print(watch.interruption(output))
             raise typer.Exit(130) from None
     if watch.stop:
-        place = f"after step {watch.stop.step} of epoch {watch.stop.epoch}"
+        step, epoch = watch.stop.step, watch.stop.epoch
+        place = f"after step {step} of epoch {epoch}" if step else f"after epoch {epoch - 1}"
         display.print(
             f"stopped {place}{watch.kept(output)}; the same command and --resume goes on from there"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -129,10 +130,11 @@ class Processes:
         try:
             yield
         except RuntimeError as error:
+            # gloo adds where in its code that was before, and advice after, the reason.
+            reason = re.sub(r"^\[[^]]*\] ", "", str(error).splitlines()[0]).partition(". ")[0]
             raise InputError(
-                f"Process {self._accelerator.process_index} of {self.count} lost the others "
-                f"({str(error).splitlines()[0]}); see why one ended, and go on from the last checkpoint with "
-                f"--resume."
+                f"Process {self._accelerator.process_index} of {self.count} lost the others ({reason}); see "
+                f"why one ended, and go on from the last checkpoint with --resume."
             ) from None
 
 

@@ -53,7 +53,7 @@ class StopRecord:
 
     Attributes:
         epoch: The epoch that it stopped in, from 1.
-        step: Steps that were made in this epoch.
+        step: Steps that were made in this epoch; 0 right after the epoch before.
     """
 
     epoch: int
