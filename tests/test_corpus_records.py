@@ -354,3 +354,14 @@ def test_a_file_without_a_sentence_or_with_columns_is_refused(write_file):
         list(read_jsonl(path, Reading()))
     with pytest.raises(InputError, match="has no columns"):
         list(read_jsonl(path, Reading(columns="token,ner")))
+
+
+def test_what_no_sentence_has_a_place_for_is_told_once_a_file(write_file):
+    lines = [
+        '{"id": 1, "text": "Ada sang.", "label": [], "meta": {"by": "Mia"}}',
+        '{"id": 2, "text": "No.", "label": []}',
+    ]
+    notes: list[str] = []
+    path = write_file("\n".join(lines), "a.jsonl")
+    assert len(list(read_jsonl(path, Reading(note=notes.append)))) == 2
+    assert notes == [f"{path}: what records hold as id, meta was left out; no sentence has a place for it."]

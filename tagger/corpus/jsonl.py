@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn, TextIO
 
 from tagger.corpus.lines import numbered_lines
 from tagger.corpus.placement import documents
 from tagger.corpus.reading import Reading, Writing
-from tagger.corpus.records import read_record, require_no_columns, sentence_values
+from tagger.corpus.records import KEYS, read_record, require_no_columns, sentence_values
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence
+
+_MOST_KEYS = 10  # that are named of those that no sentence has a place for
 
 
 def read_jsonl(path: str | Path, reading: Reading) -> Iterator[Sentence]:
@@ -28,6 +30,7 @@ def read_jsonl(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     """
     require_no_columns(reading, path)
     is_empty = True
+    others: dict[str, None] = {}  # a set that keeps its order
     for number, line in numbered_lines(path, refuse=reading.refuse):
         if not line or line.isspace():
             continue
@@ -37,9 +40,14 @@ def read_jsonl(path: str | Path, reading: Reading) -> Iterator[Sentence]:
         except InputError as error:
             reading.refuse(str(error))
             continue
+        if isinstance(record, Mapping):
+            others.update(dict.fromkeys(key for key in record if key not in KEYS))
         for sentence in read_record(record, reading, where):
             is_empty = False
             yield sentence
+    if others:
+        named = ", ".join(list(others)[:_MOST_KEYS])
+        reading.note(f"{path}: what records hold as {named} was left out; no sentence has a place for it.")
     if is_empty:
         reading.refuse(f"{path}: the file holds no sentence; give a file with a JSON record a line.")
 

@@ -17,6 +17,11 @@ from tagger.text.sentence import Alternative, Offset, Sentence, Span
 
 SPAN_LISTS = ("spans", "entities", "ents", "label", "labels")
 """Keys under which records keep their spans."""
+KEYS = {
+    *("text", "data", "start", "starts_document", "text_before", "tokens", "tags", "scores", "n_best"),
+    *("comments", "extra_lines", "relations", *SPAN_LISTS),
+}
+"""All keys of a record that are read or told of; others, as an annotation tool's own, have no place."""
 
 NO_TOKEN = "the text holds no token and was passed over."
 """What is noted of a text that becomes no sentence."""
