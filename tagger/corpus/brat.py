@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tagger.corpus.lines import numbered_lines
-from tagger.corpus.placement import Document, TextSpan, documents, place_spans
+from tagger.corpus.placement import Document, TextSpan, documents_of_one_task, place_spans
 from tagger.corpus.reading import Reading, Unit, Writing
 from tagger.corpus.records import NO_TOKEN, flat_task, require_no_columns
 from tagger.corpus.values import label
@@ -75,12 +75,9 @@ def write_brat(sentences: Iterable[Sentence], folder: Path, writing: Writing) ->
     Raises:
         InputError: If there is not one task, or a sentence has no spans for it.
     """
-    if len(writing.tasks) != 1:
-        tasks = f"the tasks {', '.join(writing.tasks)}" if writing.tasks else "no task"
-        raise InputError(f"A brat folder holds the spans of one task, not {tasks}; name one.")
     labels: dict[str, None] = {}  # a set that keeps its order
-    for number, document in enumerate(documents(sentences, writing.tasks, writing.unit), 1):
-        spans = document.spans[writing.tasks[0]]
+    own = documents_of_one_task(sentences, writing, "A brat folder")
+    for number, (document, spans) in enumerate(own, 1):
         labels.update(dict.fromkeys(span.label for span in spans))
         lines = [_span_line(place, span, document.text) for place, span in enumerate(spans, 1)]
         name = _file_name(document, number, writing.unit)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from tagger.corpus.lines import numbered_lines
-from tagger.corpus.placement import documents
+from tagger.corpus.placement import documents_of_one_task
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import KEYS, read_record, require_no_columns, sentence_values
 from tagger.errors import InputError
@@ -64,11 +64,7 @@ def write_doccano(sentences: Iterable[Sentence], file: TextIO, writing: Writing)
     Raises:
         InputError: If there is not one task, or a sentence has no spans for it.
     """
-    if len(writing.tasks) != 1:
-        tasks = f"the tasks {', '.join(writing.tasks)}" if writing.tasks else "no task"
-        raise InputError(f"A doccano file holds the spans of one task, not {tasks}; name one.")
-    for document in documents(sentences, writing.tasks, writing.unit):
-        spans = document.spans[writing.tasks[0]]
+    for document, spans in documents_of_one_task(sentences, writing, "A doccano file"):
         labels = [[span.start, span.end, span.label] for span in spans]
         file.write(json_line({"text": document.text, "label": labels}))
 

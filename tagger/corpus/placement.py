@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from tagger.corpus.reading import Reading, Unit
+from tagger.corpus.reading import Reading, Unit, Writing
 from tagger.errors import InputError
 from tagger.text.schemes import spans_to_tags
 from tagger.text.sentence import Sentence, Span
@@ -111,6 +111,21 @@ def attach_spans(
         _attach(sentence, {task: _between(pairs, first, last) for task, pairs in placed.items()})
         for sentence, first, last in zip(joined, firsts, firsts[1:], strict=False)
     ]
+
+
+def documents_of_one_task(
+    sentences: Iterable[Sentence], writing: Writing, target: str
+) -> Iterator[tuple[Document, tuple[TextSpan, ...]]]:
+    """Put documents together for a format whose spans name no task, each with its spans.
+
+    Raises:
+        InputError: If there is not one task, or a sentence has no spans for it.
+    """
+    if len(writing.tasks) != 1:
+        tasks = f"the tasks {', '.join(writing.tasks)}" if writing.tasks else "no task"
+        raise InputError(f"{target} holds the spans of one task, not {tasks}; name one.")
+    for document in documents(sentences, writing.tasks, writing.unit):
+        yield document, document.spans[writing.tasks[0]]
 
 
 def documents(
