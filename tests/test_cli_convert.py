@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from command_line import run
@@ -314,3 +315,10 @@ def test_real_corpora_are_written_as_they_were(corpora, tmp_path):
         path, there = corpora / name, tmp_path / f"there{(corpora / name).suffix}"
         assert run("convert", path, there)[0] == 0
         assert there.read_bytes().rstrip() == path.read_bytes().rstrip()
+
+
+def test_our_own_corpus_goes_through_json_lines_unchanged(tmp_path):
+    corpus = Path(__file__).resolve().parent.parent / "data" / "dev.conll"
+    assert run("convert", corpus, tmp_path / "a.jsonl", "--columns", "token,pos,ner")[0] == 0
+    assert run("convert", tmp_path / "a.jsonl", tmp_path / "b.conll")[0] == 0
+    assert (tmp_path / "b.conll").read_text().rstrip("\n") == corpus.read_text().rstrip("\n")

@@ -82,8 +82,8 @@ def write_conll(
 ) -> None:
     """Write sentences as ``read_conll`` reads them, tokens first.
 
-    Each document begins with a ``-DOCSTART-`` line. Comments are kept; one that would be read as a token is
-    written as ``# comment = …``.
+    Each document begins with a ``-DOCSTART-`` line, unless a comment of its first sentence already says so.
+    Comments are kept; one that would be read as a token is written as ``# comment = …``.
 
     Args:
         sentences: What to write.
@@ -100,10 +100,10 @@ def write_conll(
     is_tabbed = separator == "\t" and len(columns) > 0  # a file without a tab is read as one of blanks
     filler = ["-X-" if name in _PART_OF_SPEECH else "O" for name in columns]
     for sentence in sentences:
-        if sentence.starts_document:
+        comments = [_safe_comment(comment, len(columns) + 1, is_tabbed) for comment in sentence.comments]
+        if sentence.starts_document and not any(map(_NEW_DOCUMENT.match, comments)):
             file.write(separator.join([BORDER, *filler]) + "\n\n")
-        for comment in sentence.comments:
-            file.write(_safe_comment(comment, len(columns) + 1, is_tabbed) + "\n")
+        file.writelines(f"{comment}\n" for comment in comments)
         if has_texts and has_other_spaces(sentence) and text_comment(sentence.comments) is None:
             file.write(f"# text = {sentence.text}\n" if fits_comment(sentence) else "")
         absent = ("_",) * len(sentence)
