@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from tagger.corpus.placement import TextSpan, place_spans
+from tagger.corpus.placement import TextSpan, documents, place_spans
 from tagger.corpus.reading import Reading
 
 WORDS = (
@@ -59,3 +59,11 @@ def _inside(text):
 def without_place(sentences):
     """The sentences without the file and line that they were read from."""
     return [replace(sentence, source="") for sentence in sentences]
+
+
+def content_of(sentences):
+    """The texts of the documents and the places and labels of the names in them."""
+    return [
+        (one.text, [(span.start, span.end, span.label) for span in one.spans["ner"]])
+        for one in documents(sentences, ["ner"])
+    ]

@@ -5,13 +5,13 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from annotated_texts import sentences
+from annotated_texts import content_of, sentences
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.corpus.brat import read_brat, write_brat
 from tagger.corpus.files import find_format
-from tagger.corpus.placement import TextSpan, documents, place_spans
+from tagger.corpus.placement import TextSpan, place_spans
 from tagger.corpus.reading import Reading, Writing
 from tagger.errors import InputError
 from tagger.text.sentence import Span, from_tokens
@@ -156,15 +156,9 @@ def test_a_folder_holds_texts_and_spans(folder, found, unit):
     write_brat(found, path, Writing(tasks=("ner",), unit=unit))
     again = list(read_brat(path, Reading(refuse=lambda message: pytest.fail(message) if found else None)))
 
-    def content(sentences):
-        return [
-            (one.text, [(span.start, span.end, span.label) for span in one.spans["ner"]])
-            for one in documents(sentences, ["ner"])
-        ]
-
     if unit == "sentence":  # each is a document now
         found = [replace(sentence, starts_document=True, text_before="") for sentence in found]
-    assert content(again) == content(found)
+    assert content_of(again) == content_of(found)
 
 
 def written(tmp_path, *sentences, unit="document"):

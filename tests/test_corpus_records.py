@@ -7,13 +7,12 @@ import re
 from dataclasses import replace
 
 import pytest
-from annotated_texts import sentences, without_place
+from annotated_texts import content_of, sentences, without_place
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.corpus.files import FORMATS, find_format, read_sentences
 from tagger.corpus.jsonl import read_jsonl, write_doccano, write_jsonl
-from tagger.corpus.placement import documents
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import read_record, sentence_values
 from tagger.errors import InputError
@@ -286,15 +285,9 @@ def test_doccano_holds_texts_and_spans(folder, found, unit):
     path.write_text(lines_of(write_doccano, found, tasks=("ner",), unit=unit), encoding="utf-8", newline="")
     again = list(read_jsonl(path, Reading(refuse=lambda _: None)))
 
-    def content(sentences):
-        return [
-            (one.text, [(span.start, span.end, span.label) for span in one.spans["ner"]])
-            for one in documents(sentences, ["ner"])
-        ]
-
     if unit == "sentence":  # each is a document now
         found = [replace(sentence, starts_document=True, text_before="") for sentence in found]
-    assert content(again) == content(found)
+    assert content_of(again) == content_of(found)
 
 
 def test_doccano_holds_one_task():
