@@ -18,6 +18,7 @@ Direction = Literal["forward", "backward", "bidirectional"]
 MergeMode = Literal["concat", "sum", "mul", "ave"]
 HeadKind = Literal["crf", "softmax"]
 Characters = Literal["cnn", "lstm", "none"]
+LookaheadTraining = Literal["full", "random"]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -114,6 +115,11 @@ class TrainConfig(Section):
     ema: Probability = Field(0.0, description="moving average of the weights: share kept a step; 0 = off")
     singleton_unknown: Probability = Field(
         0.5, description="how often a word seen once, without a vector, is trained as unknown"
+    )
+    lookahead: LookaheadTraining = Field(
+        "full",
+        description="random: the backward direction sees only so many of the next words, drawn a batch; "
+        "prepares a model for bounded lookahead",
     )
     threads: int = Field(
         1, ge=1, le=1024, description="of torch; more gain little on matrices of these sizes, and share badly"
