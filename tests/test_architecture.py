@@ -62,7 +62,10 @@ FLOORS: list[dict[str, list[str]]] = [
         "experiments": [
             "results",
             "grid",
+            "run_files",
+            "material",
             "training",
+            "workers",
             "comparison",
             "findings",
             "origins",
@@ -94,7 +97,7 @@ FLOORS: list[dict[str, list[str]]] = [
     },
 ]
 ONLY_HOME = {
-    "torch": ("network/", "training/", "experiments/training.py", "experiments/grid.py"),
+    "torch": ("network/", "training/"),
     "torchcrf": ("network/heads.py",),
     "accelerate": ("training/",),
     "safetensors": ("bundle.py", "training/checkpoint.py"),

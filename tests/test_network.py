@@ -10,7 +10,7 @@ from torch import nn
 from tagger.config import ModelConfig
 from tagger.features.batching import WordTable
 from tagger.features.vocab import Task, Vocabulary
-from tagger.network.encoder import Encoder, locked_dropout, merge, reverse_ragged
+from tagger.network.encoder import Chunks, Encoder, locked_dropout, merge, reverse_ragged
 from tagger.network.heads import Head
 from tagger.network.model import TaggingModel
 from tagger.network.words import CharacterCnn
@@ -298,3 +298,32 @@ def test_only_an_encoder_that_reads_the_neighbour_first_can_know_it(neighbour):
     assert toy_accuracy(seeing, "concat", neighbour) == 1.0
     for merge_mode in MERGE_MODES:
         assert toy_accuracy("bidirectional", merge_mode, neighbour) == 1.0
+
+
+@pytest.mark.parametrize(("size", "first"), [(size, first) for size in (1, 2, 3, 9) for first in range(1, size + 1)])
+def test_a_backward_direction_reads_each_chunk_as_if_it_were_alone(size, first):
+    encoder, inputs = make_encoder(direction="backward"), random_inputs()
+    outputs, final = encoder(inputs, LENGTHS, Chunks(size, first))
+    begins = [0, *range(first, inputs.shape[1], size), inputs.shape[1]]
+    for row, length in enumerate(LENGTHS.tolist()):
+        for begin, end in itertools.pairwise(begins):
+            inside = inputs[row : row + 1, begin : min(end, length)]
+            if begin < length:
+                alone, _ = encoder(inside, torch.tensor([inside.shape[1]]))
+                torch.testing.assert_close(outputs[row, begin : min(end, length)], alone[0])
+        torch.testing.assert_close(final["backward"][row], outputs[row, 0])
+
+
+def test_no_layer_sees_beyond_a_chunk():
+    encoder = make_encoder(direction="bidirectional", layers=2)
+    inputs = random_inputs().requires_grad_()
+    outputs, _ = encoder(inputs, LENGTHS, Chunks(3, 2))  # steps 0 and 1, 2 to 4, 5 and 6
+    outputs[2, 3].sum().backward()
+    assert inputs.grad is not None
+    reached = inputs.grad[2].abs().sum(dim=-1) > 0
+    assert reached.tolist() == [True, True, True, True, True, False, False]
+
+
+def test_a_forward_direction_does_not_mind_chunks():
+    encoder, inputs = make_encoder(direction="forward"), random_inputs()
+    assert torch.equal(encoder(inputs, LENGTHS, Chunks(2, 1))[0], encoder(inputs, LENGTHS)[0])

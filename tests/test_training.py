@@ -1,6 +1,7 @@
 """Preparation, schedules, the moving average and the loop."""
 
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from tagger.errors import InputError
 from tagger.features.vocab import UNKNOWN
 from tagger.training.average import WeightAverage
 from tagger.training.loop import (
+    LOOKAHEADS,
     EpochRecord,
     StepRecord,
+    draw_chunks,
     learning_rate,
     predict_part,
     train,
@@ -292,3 +295,12 @@ def test_the_average_is_what_is_scored_and_saved(corpus):
     first = build_model(preparation, configure()).state_dict()[name]
     distance = torch.linalg.vector_norm(plain[0].weights[name] - first)
     assert 0 < torch.linalg.vector_norm(averaged[0].weights[name] - first) < distance
+
+
+def test_random_lookaheads_are_drawn_with_every_place_of_the_first_cut():
+    generator = np.random.default_rng(5)
+    drawn = Counter(draw_chunks(generator) for _ in range(6000))
+    for lookahead in LOOKAHEADS:
+        its = {chunks: n for chunks, n in drawn.items() if (chunks.size - 1 if chunks else None) == lookahead}
+        assert 850 < sum(its.values()) < 1150
+        assert len(its) == (1 if lookahead is None else lookahead + 1)

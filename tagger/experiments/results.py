@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from tagger.config import Direction, HeadKind, LookaheadTraining, MergeMode
@@ -75,6 +75,7 @@ class Run:
         lookahead: For each lookahead that was asked for (``"0"``, ``"2"``, ``"full"``) its scores; empty for
             models without a backward direction.
         predictions: For each part the tags of every sentence; IOB2 where they mark spans.
+        versions: Of what it was made with, by name.
     """
 
     variant: Variant
@@ -88,6 +89,7 @@ class Run:
     tagging_tokens_per_second: float
     lookahead: Mapping[str, Lookahead]
     predictions: Mapping[str, Sequence[Sequence[str]]]
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
 from tagger.config import Direction, MergeMode
+
+
+class Chunks(NamedTuple):
+    """Where a backward direction begins anew, so that it does not see what comes later.
+
+    Attributes:
+        size: Steps of a chunk: its first step sees ``size - 1`` steps ahead, its last one none.
+        first: Steps of the first chunk, from 1 to ``size``; the others follow.
+    """
+
+    size: int
+    first: int
 
 
 def reverse_ragged(inputs: Tensor, lengths: Tensor) -> Tensor:
@@ -93,23 +107,29 @@ class Encoder(nn.Module):
                 if "bias_ih" in name:  # remember at first (Jozefowicz et al. 2015, section 5)
                     nn.init.ones_(parameter.chunk(4)[1])
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, dict[Direction, Tensor]]:
+    def forward(
+        self, inputs: Tensor, lengths: Tensor, chunks: Chunks | None = None
+    ) -> tuple[Tensor, dict[Direction, Tensor]]:
         """Read B sequences.
 
         Args:
             inputs: (B, T, D), padded at the end.
             lengths: (B,) steps of each sequence, at least 1.
+            chunks: What the backward direction of every layer reads at a time; all when not said.
 
         Returns:
             The outputs (B, T, output_size), meaningless beyond the lengths, and for each direction the state
-            (B, H) of the last layer after its last step; together they are a vector of the sequence.
+            (B, H) of the last layer after the last step that it read; together they are a vector of the
+            sequence.
         """
         final: dict[Direction, Tensor] = {}
         for number, layer in enumerate(self.layers):
             if number and self.layer_dropout:
                 inputs = locked_dropout(inputs, self.layer_dropout, self.training)
             assert isinstance(layer, nn.ModuleDict)
-            results = [self._read(layer[f"{way}_lstm"], way, inputs, lengths) for way in self.directions]
+            results = [
+                self._read(layer[f"{way}_lstm"], way, inputs, lengths, chunks) for way in self.directions
+            ]
             inputs = (
                 results[0][0] if len(results) == 1 else merge(results[0][0], results[1][0], self.merge_mode)
             )
@@ -117,19 +137,60 @@ class Encoder(nn.Module):
         return inputs, final
 
     def _read(
-        self, lstm: nn.Module, way: Direction, inputs: Tensor, lengths: Tensor
+        self, lstm: nn.Module, way: Direction, inputs: Tensor, lengths: Tensor, chunks: Chunks | None
     ) -> tuple[Tensor, Tensor]:
-        if way == "backward":
-            inputs = reverse_ragged(inputs, lengths)
+        if way == "forward":
+            outputs = self._run(lstm, inputs)
+            last = (lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])
+            return outputs, outputs.gather(1, last).squeeze(1)
+        steps = inputs.shape[1]
+        if chunks:
+            inputs, lengths = cut_chunks(inputs, lengths, chunks)
+        outputs = reverse_ragged(self._run(lstm, reverse_ragged(inputs, lengths)), lengths)
+        if chunks:
+            outputs = join_chunks(outputs, steps, chunks)
+        return outputs, outputs[:, 0]
+
+    def _run(self, lstm: nn.Module, inputs: Tensor) -> Tensor:
+        """(B, T, D) to (B, T, H), from the first step to the last."""
+        outputs: Tensor
         if self.training and self.recurrent_dropout:
             weights = dict(lstm.named_parameters())
             dropped = F.dropout(weights["weight_hh_l0"], self.recurrent_dropout)
             outputs, _ = functional_call(lstm, {"weight_hh_l0": dropped}, (inputs,))
         else:
-            outputs, _ = lstm(inputs)  # (B, T, H)
-        last = (lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])
-        final = outputs.gather(1, last).squeeze(1)  # (B, H)
-        return (reverse_ragged(outputs, lengths) if way == "backward" else outputs), final
+            outputs, _ = lstm(inputs)
+        return outputs
+
+
+def cut_chunks(inputs: Tensor, lengths: Tensor, chunks: Chunks) -> tuple[Tensor, Tensor]:
+    """Make sequences of their own of the chunks of B sequences.
+
+    Args:
+        inputs: (B, T, D).
+        lengths: (B,) steps of each sequence.
+        chunks: Where to cut.
+
+    Returns:
+        (B * N, size, D), the N chunks of a sequence one after another, and their lengths (B * N,). A first
+        chunk that is shorter than the others is filled up with zeros in front, which a backward LSTM reads
+        last; a chunk behind its sequence's end has length 0.
+    """
+    _, steps, width = inputs.shape
+    before = chunks.size - chunks.first
+    after = -(before + steps) % chunks.size
+    padded = F.pad(inputs, (0, 0, before, after))
+    begins = torch.arange(0, padded.shape[1], chunks.size, device=inputs.device)  # (N,)
+    inside = (lengths[:, None] + before - begins).clamp(0, chunks.size)  # (B, N)
+    return padded.reshape(-1, chunks.size, width), inside.reshape(-1)
+
+
+def join_chunks(outputs: Tensor, steps: int, chunks: Chunks) -> Tensor:
+    """Put together what was computed of chunks: (B * N, size, H) to (B, ``steps``, H)."""
+    before = chunks.size - chunks.first
+    count = -(-(before + steps) // chunks.size)
+    joined = outputs.reshape(len(outputs) // count, count * chunks.size, outputs.shape[2])
+    return joined[:, before : before + steps]
 
 
 def locked_dropout(inputs: Tensor, share: float, training: bool) -> Tensor:

@@ -16,7 +16,7 @@ from tagger.decoding.viterbi import Transitions, constrain
 from tagger.features.batching import Batch
 from tagger.features.vectors import Vectors
 from tagger.features.vocab import CASINGS, UNKNOWN, Vocabulary
-from tagger.network.encoder import Encoder
+from tagger.network.encoder import Chunks, Encoder
 from tagger.network.heads import Head
 from tagger.network.words import WordVectors
 
@@ -69,8 +69,13 @@ class TaggingModel(nn.Module):
             if word in vectors.trained:
                 weight[number] = torch.from_numpy(vectors.trained[word])
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """For each task the emissions (B, T, C) of a batch; meaningless beyond a sentence's end."""
+    def forward(self, batch: Batch, chunks: Chunks | None = None) -> dict[str, Tensor]:
+        """For each task the emissions (B, T, C) of a batch; meaningless beyond a sentence's end.
+
+        Args:
+            batch: The sentences.
+            chunks: What the backward direction reads at a time; whole sentences when not said.
+        """
         words = self._tensor(batch.words)
         if self.training and self.config.word_dropout:
             is_dropped = torch.rand(words.shape, device=words.device) < self.config.word_dropout
@@ -79,14 +84,19 @@ class TaggingModel(nn.Module):
         vectors = self.words(words, *map(self._tensor, shapes))
         inputs = F.embedding(self._tensor(batch.positions), vectors)  # (B, T, D)
         inputs = F.dropout(inputs, self.config.dropout, self.training)
-        encoded, _ = self.encoder(inputs, self._tensor(batch.lengths))
+        encoded, _ = self.encoder(inputs, self._tensor(batch.lengths), chunks)
         encoded = F.dropout(encoded, self.config.dropout, self.training)
         return {task.name: head(encoded) for task, head in zip(self.tasks, self.heads, strict=True)}
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Negative log-likelihood of the batch's tags, summed over tasks, averaged over sentences."""
+    def loss(self, batch: Batch, chunks: Chunks | None = None) -> Tensor:
+        """Negative log-likelihood of the batch's tags, summed over tasks, averaged over sentences.
+
+        Args:
+            batch: The sentences and their tags.
+            chunks: As in ``forward``.
+        """
         mask = self._tensor(batch.mask)
-        emissions = self(batch)
+        emissions = self(batch, chunks)
         total = torch.zeros((), device=mask.device)
         for task, head in zip(self.tasks, self.heads, strict=True):
             assert isinstance(head, Head)

@@ -50,18 +50,32 @@ def describe_run(config: Config, preparation: Preparation, processes: int) -> di
         preparation: The data; their content counts, not the files' names.
         processes: How many train together.
     """
-    run = {
+    return describe_options(config) | describe_data(preparation) | {"the number of processes": str(processes)}
+
+
+def describe_options(config: Config) -> dict[str, str]:
+    """All options that have an effect on what comes out of a run."""
+    return {
         f"{section}.{key}": json.dumps(value, ensure_ascii=False)
         for section, values in config.model_dump(mode="json").items()
         for key, value in values.items()
         if key not in _WITHOUT_EFFECT
     }
-    return run | {
+
+
+def describe_data(preparation: Preparation, test: Part | None = None) -> dict[str, str]:
+    """Digests of the content of all parts and of the vectors; the files' names do not count.
+
+    Args:
+        preparation: Train, dev and vectors.
+        test: One more part, if there is one.
+    """
+    described = {
         "the train part": _part_digest(preparation.train),
         "the dev part": _part_digest(preparation.dev) if preparation.dev else "none",
         "the vectors": _vectors_digest(preparation.vectors) if preparation.vectors else "none",
-        "the number of processes": str(processes),
     }
+    return described | ({"the test part": _part_digest(test)} if test else {})
 
 
 def differences(run: Mapping[str, str], earlier: Mapping[str, str]) -> list[str]:

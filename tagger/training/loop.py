@@ -18,6 +18,7 @@ from tagger.errors import InputError
 from tagger.evaluation.tasks import score_task
 from tagger.features.batching import Batch, group_by_length, shuffled_batches
 from tagger.features.vocab import UNKNOWN
+from tagger.network.encoder import Chunks
 from tagger.network.model import TaggingModel
 from tagger.text.schemes import convert_tags
 from tagger.training.preparation import Part, Preparation
@@ -25,6 +26,8 @@ from tagger.training.processes import Processes
 from tagger.training.progress import Progress
 
 DEV_BATCH_TOKENS = 4096
+# Of `train.lookahead = "random"`: next words that a batch's sentences see at most; None for all of them.
+LOOKAHEADS = (0, 1, 2, 4, 8, None)
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,8 @@ def _train_epoch(preparation: Preparation, config: TrainConfig, progress: Progre
         batch = part.batch(places)
         _forget_singletons(batch, preparation.unvectored_singletons, config.singleton_unknown, generator)
         rate = learning_rate(config, progress.epoch, progress.step + 1, len(batches))
-        loss = _make_step(progress, batch, rate, config.clip)
+        chunks = draw_chunks(generator) if config.lookahead == "random" else None
+        loss = _make_step(progress, batch, rate, config.clip, chunks)
         if not math.isfinite(loss):
             raise InputError(
                 f"The loss is no number any more in epoch {progress.epoch}, step {progress.step + 1}; lower "
@@ -147,7 +151,7 @@ def _train_epoch(preparation: Preparation, config: TrainConfig, progress: Progre
         )
 
 
-def _make_step(progress: Progress, batch: Batch, rate: float, clip: float) -> float:
+def _make_step(progress: Progress, batch: Batch, rate: float, clip: float, chunks: Chunks | None) -> float:
     """Update the weights, unless the mean loss of the batch's sentences is no number; return that loss."""
     model, optimizer, processes = progress.model, progress.optimizer, progress.processes
     optimizer.zero_grad()
@@ -155,7 +159,7 @@ def _make_step(progress: Progress, batch: Batch, rate: float, clip: float) -> fl
     own = processes.share(range(len(batch.lengths)))
     if own:
         # What the batch's mean owes to this process's sentences; the sum over all processes is the mean.
-        share = model.loss(batch if processes.count == 1 else batch.select(own))
+        share = model.loss(batch if processes.count == 1 else batch.select(own), chunks)
         share = share * (len(own) / len(batch.lengths))
         torch.autograd.backward(share)
         loss = share.item()
@@ -217,6 +221,17 @@ def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> flo
     elif config.schedule == "cosine":
         rate *= 0.5 * (1.0 + math.cos(math.pi * min(1.0, (done - 1) / (config.epochs * steps))))
     return rate * min(1.0, done / config.warmup_steps) if config.warmup_steps else rate
+
+
+def draw_chunks(generator: np.random.Generator) -> Chunks | None:
+    """Draw what the backward direction sees of one batch; None for whole sentences.
+
+    With a lookahead of k words the sentences are cut into chunks of k + 1 words, at a random place: the words
+    of a chunk see k, k - 1, …, 0 of the next ones, just as those of a window do whose first word's tag is
+    due (see ``runtime.stream``), at the cost of a single pass.
+    """
+    lookahead = LOOKAHEADS[generator.integers(len(LOOKAHEADS))]
+    return None if lookahead is None else Chunks(lookahead + 1, int(generator.integers(lookahead + 1)) + 1)
 
 
 def predict_part(model: TaggingModel, part: Part, processes: Processes) -> dict[str, list[list[str]]]:

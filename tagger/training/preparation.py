@@ -116,9 +116,24 @@ def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None)
         vectors=found,
         tokenizer=tokenizer,
         train=_encode(sentences, schemes, table, mode=config.data.broken_tags, with_tags=True),
-        dev=_encode_dev(config, dev_sentences, table) if dev_sentences else None,
+        dev=_encode_scored(config, dev_sentences, table) if dev_sentences else None,
         notes=notes,
     )
+
+
+def read_part(config: Config, path: Path, preparation: Preparation) -> Part:
+    """Read one more part that is only scored, as dev is.
+
+    Args:
+        config: What the preparation was made with.
+        path: The corpus file.
+        preparation: Knows the words and the tags of train; the words of the part are added to its table.
+
+    Raises:
+        InputError: The file cannot be read or does not hold what the config asks for.
+    """
+    notes: list[str] = []
+    return _encode_scored(config, _read(config, path, _make_reading(config, notes)), preparation.train.table)
 
 
 def _make_reading(config: Config, notes: list[str]) -> Reading:
@@ -143,7 +158,7 @@ def _choose_tokenizer(config: Config, sentences: Sequence[Sentence]) -> Tokenize
     return Tokenizer(**settings)  # type: ignore[arg-type]
 
 
-def _encode_dev(config: Config, sentences: Sequence[Sentence], table: WordTable) -> Part:
+def _encode_scored(config: Config, sentences: Sequence[Sentence], table: WordTable) -> Part:
     tasks = table.vocabulary.tasks
     schemes = _find_schemes(sentences, {task.name: task.scheme is not None for task in tasks})
     unseen_tags = _check_unseen(config, sentences, tasks)

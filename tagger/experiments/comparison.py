@@ -1,0 +1,125 @@
+"""A whole comparison: its grid made run by run, none of them twice, and all of them together."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tagger.errors import InputError
+from tagger.experiments.grid import require_comparable
+from tagger.experiments.material import RUNS, Job, Material, Request, gather_material, require_local_features
+from tagger.experiments.results import Comparison, GoldPart, Run
+from tagger.experiments.run_files import load_run
+from tagger.experiments.workers import Event, make_runs
+from tagger.storage import writing
+from tagger.training.preparation import Part
+
+
+@dataclass(frozen=True, slots=True)
+class GridRecord:
+    """What will be made, before the first run.
+
+    Attributes:
+        jobs: All runs of the grid, seed by seed.
+        finished: Scores on dev of those that an earlier call has made, by name.
+    """
+
+    jobs: Sequence[Job]
+    finished: dict[str, float]
+
+
+def compare(request: Request, *, processes: int = 1) -> Generator[GridRecord | Event, None, Comparison]:
+    """Make the runs of a grid that are not there yet, and put all of them together.
+
+    It may be broken off at any time: finished runs are kept in ``output/runs``, one file each, and a later
+    call goes on; a longer grid takes up those of a shorter one.
+
+    Args:
+        request: What is asked for.
+        processes: How many runs are made side by side.
+
+    Yields:
+        First a ``GridRecord``, then what happened.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        InputError: A file cannot be used, the runs would not be comparable, or the folder holds runs that
+            were made with something else.
+    """
+    require_comparable(request.config)
+    folder = request.output / RUNS
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    material = gather_material(request)
+    require_local_features(material)
+    jobs = material.jobs()
+    runs = {job.name: run for job in jobs if (run := load_run(job.name, material.describe(job), folder))}
+    measure = _measure(material)
+    yield GridRecord(jobs, {name: run.scores["dev"][measure] for name, run in runs.items()})
+    yield from make_runs([job for job in jobs if job.name not in runs], material, processes)
+    return _put_together(material, jobs)
+
+
+def _put_together(material: Material, jobs: Sequence[Job]) -> Comparison:
+    request = material.request
+    runs: list[Run] = []
+    for job in sorted(jobs, key=lambda job: (request.variants.index(job.variant), job.seed)):
+        run = load_run(job.name, material.describe(job), material.folder)
+        if run is None:
+            raise InputError(f"{material.folder / job.name}.json: the file is gone; call again.")
+        runs.append(run)
+    return Comparison(
+        task=request.config.data.tasks[0],
+        measure="f1" if _measure(material) == "f1" else "accuracy",
+        match=request.match,
+        settings=_describe_settings(material),
+        gold={name: _gold(part, _file(request, name)) for name, part in material.scored_parts.items()},
+        runs=runs,
+    )
+
+
+def _measure(material: Material) -> str:
+    (scheme,) = material.preparation.train.schemes.values()
+    return "f1" if scheme else "accuracy"
+
+
+def _file(request: Request, part: str) -> Path:
+    path = {"train": request.train_file, "dev": request.dev_file, "test": request.test_file}[part]
+    assert path is not None
+    return path
+
+
+def _gold(part: Part, path: Path) -> GoldPart:
+    (scheme,) = part.schemes.values()
+    is_seen = part.table.vocabulary.is_seen
+    seen = [[is_seen(token) for token in sentence.tokens] for sentence in part.sentences]
+    return GoldPart(path.name, part.sentences, scheme, seen)
+
+
+def _describe_settings(material: Material) -> dict[str, Any]:
+    """What all runs share, as JSON values."""
+    request = material.request
+    parts = {"train": material.preparation.train, **material.scored_parts}
+    files: dict[str, Any] = {
+        name: {
+            "file": _file(request, name).name,
+            "sentences": len(part.sentences),
+            "tokens": sum(part.lengths),
+            "content": material.digests[f"the {name} part"],
+        }
+        for name, part in parts.items()
+    }
+    if request.vectors_file:
+        files["vectors"] = {"file": request.vectors_file.name, "content": material.digests["the vectors"]}
+    return {
+        "config": request.config.model_dump(mode="json"),
+        "seeds": request.seeds,
+        "files": files,
+        "machine": {"architecture": platform.machine(), "processors": os.cpu_count()},
+    }

@@ -1,0 +1,155 @@
+"""One run of a comparison: a variant trained with a seed, and scored after its last epoch."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tagger.evaluation.tasks import score_task
+from tagger.experiments.grid import count_parameters
+from tagger.experiments.material import Job, Material
+from tagger.experiments.results import Lookahead, Run
+from tagger.experiments.run_files import save_run
+from tagger.training.checkpoint import (
+    CHECKPOINT,
+    Checkpoint,
+    differences,
+    load_checkpoint,
+    save_checkpoint,
+)
+from tagger.training.loop import EpochRecord, predict_part, train
+from tagger.training.preparation import Part
+from tagger.training.processes import Processes
+from tagger.training.progress import Progress
+
+PACKAGES = ("tagger", "torch", "numpy")  # whose versions are kept with a run
+TIMED_TOKENS = 1000  # of dev, that are tagged word by word to see what a lookahead costs
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDone:
+    """A run has made an epoch.
+
+    Attributes:
+        name: The run's.
+        epoch: From 1.
+        score: On dev.
+    """
+
+    name: str
+    epoch: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunDone:
+    """A run is finished and its file written.
+
+    Attributes:
+        name: The run's.
+        score: On dev, after the last epoch.
+    """
+
+    name: str
+    score: float
+
+
+def make_run(job: Job, material: Material) -> Generator[EpochDone | RunDone, None, None]:
+    """Make one run, or go on with it where an earlier call was broken off.
+
+    Yields:
+        A record after every epoch, and one at the end.
+
+    Raises:
+        InputError: The folder cannot be written, or the loss left the numbers.
+    """
+    folder, description = material.folder / job.name, material.describe(job)
+    progress = Progress(material.preparation, material.configure(job), Processes())
+    curve = _restore(progress, description, folder)
+    yield from _train(job, material, progress, curve)
+    if progress.average:
+        progress.average.swap()
+    run = _score(job, material, progress, curve)
+    save_run(run, description, material.folder)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    if folder.is_dir():
+        folder.rmdir()
+    yield RunDone(job.name, run.curve[-1]["score"])
+
+
+def _restore(progress: Progress, description: Mapping[str, str], folder: Path) -> list[dict[str, Any]]:
+    """Go on from the run's checkpoint, if there is one of the very same run; the epochs that it has made."""
+    checkpoint = load_checkpoint(folder)
+    if not checkpoint or not checkpoint.snapshot or differences(description, checkpoint.run):
+        return []
+    progress.restore(checkpoint.snapshot)
+    return [dict(epoch) for epoch in checkpoint.epochs]
+
+
+def _train(
+    job: Job, material: Material, progress: Progress, curve: list[dict[str, Any]]
+) -> Generator[EpochDone, None, None]:
+    """Make the epochs that are still to be made, with a checkpoint now and then."""
+    config, folder = material.configure(job), material.folder / job.name
+    interval, saved = config.train.checkpoint_minutes * 60, time.monotonic()
+    for record in train(material.preparation, config, progress):
+        if isinstance(record, EpochRecord):
+            curve.append(_epoch_values(record))
+            yield EpochDone(job.name, record.epoch, curve[-1]["score"])
+        if interval and time.monotonic() - saved > interval:
+            folder.mkdir(exist_ok=True)
+            save_checkpoint(Checkpoint(material.describe(job), curve, progress.capture()), folder)
+            saved = time.monotonic()
+
+
+def _epoch_values(record: EpochRecord) -> dict[str, Any]:
+    return {
+        "epoch": record.epoch,
+        "loss": record.loss,
+        "score": record.score,
+        "seconds": record.seconds,
+        "tokens_per_second": record.tokens_per_second,
+    }
+
+
+def _score(job: Job, material: Material, progress: Progress, curve: Sequence[Mapping[str, Any]]) -> Run:
+    model, vocabulary = progress.model, material.preparation.vocabulary
+    predictions, seconds = {}, {}
+    for name, part in material.scored_parts.items():
+        begun = time.perf_counter()
+        with progress.own_torch():
+            (predictions[name],) = predict_part(model, part, progress.processes).values()
+        seconds[name] = time.perf_counter() - begun
+    dev = material.scored_parts["dev"]
+    return Run(
+        variant=job.variant,
+        seed=job.seed,
+        hidden_size=job.hidden_size,
+        parameters=count_parameters(model.config, vocabulary, model.words.trained.embedding_dim),
+        scores={name: _score_part(part, predictions[name]) for name, part in material.scored_parts.items()},
+        curve=curve,
+        seconds_per_epoch=median(epoch["seconds"] for epoch in curve),
+        training_tokens_per_second=median(epoch["tokens_per_second"] for epoch in curve),
+        tagging_tokens_per_second=sum(dev.lengths) / max(seconds["dev"], 1e-9),
+        lookahead=_score_lookaheads(job, material, progress),
+        predictions=predictions,
+        versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+    )
+
+
+def _score_part(part: Part, predicted: Sequence[Sequence[str]]) -> dict[str, Any]:
+    ((task, scheme),) = part.schemes.items()
+    is_seen = part.table.vocabulary.is_seen
+    seen = [[is_seen(token) for token in sentence.tokens] for sentence in part.sentences]
+    return score_task([one.tags[task] for one in part.sentences], predicted, scheme=scheme, seen=seen)
+
+
+def _score_lookaheads(job: Job, material: Material, progress: Progress) -> dict[str, Lookahead]:
+    """Scores on dev when only so many of the next words are known, and what a word then costs."""
+    return {}
