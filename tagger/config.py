@@ -141,13 +141,16 @@ class Config(Section):
     train: TrainConfig = TrainConfig()  # type: ignore[call-arg]
 
 
-def load_config(path: Path | None, changes: Mapping[str, Any]) -> Config:
+def load_config(
+    path: Path | None, changes: Mapping[str, Any], *, defaults: Mapping[str, Any] | None = None
+) -> Config:
     """Build the config from a TOML file and dotted changes laid over it.
 
     Args:
         path: A TOML file with sections ``data``, ``model`` and ``train``, or None for the defaults.
         changes: Dotted keys to values, for instance ``{"model.hidden_size": 100}``; strings are read as the
             option's own type.
+        defaults: The same for what neither the file nor the changes say, in place of the options' defaults.
 
     Raises:
         InputError: The file cannot be read, a key is unknown (the nearest name is offered) or a value is out
@@ -160,6 +163,9 @@ def load_config(path: Path | None, changes: Mapping[str, Any]) -> Config:
         _require_known(dotted, "settings")
         section, _, key = dotted.partition(".")
         values.setdefault(section, {})[key] = value
+    for dotted, value in (defaults or {}).items():
+        section, _, key = dotted.partition(".")
+        values.setdefault(section, {}).setdefault(key, value)
     try:
         return Config.model_validate(values)
     except ValidationError as error:

@@ -91,6 +91,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "check",
             "convert",
             "stream",
+            "grid",
             "compare",
             "main",
         ]

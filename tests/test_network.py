@@ -300,7 +300,9 @@ def test_only_an_encoder_that_reads_the_neighbour_first_can_know_it(neighbour):
         assert toy_accuracy("bidirectional", merge_mode, neighbour) == 1.0
 
 
-@pytest.mark.parametrize(("size", "first"), [(size, first) for size in (1, 2, 3, 9) for first in range(1, size + 1)])
+@pytest.mark.parametrize(
+    ("size", "first"), [(size, first) for size in (1, 2, 3, 9) for first in range(1, size + 1)]
+)
 def test_a_backward_direction_reads_each_chunk_as_if_it_were_alone(size, first):
     encoder, inputs = make_encoder(direction="backward"), random_inputs()
     outputs, final = encoder(inputs, LENGTHS, Chunks(size, first))

@@ -45,11 +45,16 @@ def build_grid(
 
 
 def configure(variant: Variant, config: Config, *, hidden_size: int, seed: int) -> Config:
-    """The options of one run: those of all runs, and what makes the variant."""
+    """The options of one run: those of all runs, and what makes the variant.
+
+    A softmax head chooses each tag alone here: decoding under the constraints of a tag scheme carries what
+    later words say back to earlier ones, just what a one-way model must not see.
+    """
     model = {
         "direction": variant.direction,
         "merge_mode": variant.merge_mode or config.model.merge_mode,
         "head": variant.head,
+        "constrain": config.model.constrain and variant.head == "crf",
         "hidden_size": hidden_size,
     }
     train = {"seed": seed, "lookahead": variant.lookahead}

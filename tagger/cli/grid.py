@@ -1,0 +1,178 @@
+"""The table of a comparison that fills up while its runs are made, and what came out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from statistics import mean, stdev
+from types import TracebackType
+
+import typer
+from rich import box
+from rich.live import Live
+from rich.table import Table
+
+from tagger.cli.console import make_console
+from tagger.experiments.comparison import GridRecord, compare
+from tagger.experiments.findings import Findings, Gain
+from tagger.experiments.material import Job, Request
+from tagger.experiments.report import write_report
+from tagger.experiments.results import Comparison
+from tagger.experiments.summary import summarise
+from tagger.experiments.training import EpochDone, RunDone
+from tagger.experiments.workers import Event
+
+
+def watch_comparison(request: Request, *, processes: int, hide_words: bool) -> None:
+    """Make the runs of a comparison under a table that fills up, then write the report.
+
+    Args:
+        request: What is asked for.
+        processes: How many runs are made side by side.
+        hide_words: Whether the report names sentences by their places instead of showing them.
+
+    Raises:
+        InputError: As ``compare`` does; or the report cannot be written.
+        Exit: With code 130, if it was interrupted.
+    """
+    display = GridDisplay(request.config.train.epochs)
+    try:
+        with display, closing(compare(request, processes=processes)) as records:
+            comparison = _show_all(records, display)
+    except KeyboardInterrupt:
+        made = (
+            f"{len(display.finished):,} of {len(display.jobs):,} runs made" if display.jobs else "no run made"
+        )
+        display.console.print(f"stopped with {made}; the same command goes on", soft_wrap=True)
+        raise typer.Exit(130) from None
+    findings = summarise(comparison)
+    write_report(comparison, findings, request.output, hide_words=hide_words)
+    for line in gain_lines(findings):
+        display.console.print(line, soft_wrap=True)
+    display.console.print(f"report: {request.output / 'report.html'}", soft_wrap=True)
+
+
+def _show_all(records: Generator[GridRecord | Event, None, Comparison], display: GridDisplay) -> Comparison:
+    while True:
+        try:
+            display.show(next(records))
+        except StopIteration as end:
+            comparison: Comparison = end.value
+            return comparison
+
+
+class GridDisplay:
+    """A row a variant, a column a seed: the score on dev × 100, or the epoch that is done.
+
+    On a terminal the table is drawn anew as it fills; elsewhere each finished run is a line, and the table
+    comes at the end.
+
+    Args:
+        epochs: Epochs of each run.
+
+    Attributes:
+        console: Where it is shown.
+        jobs: All runs of the grid, once they are known.
+        finished: Scores of those that are made, by name.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self.console = make_console()
+        self.finished: dict[str, float] = {}
+        self.jobs: Sequence[Job] = ()
+        self._epochs = epochs
+        self._running: dict[str, int] = {}
+        self._live: Live | None = None
+
+    def __enter__(self) -> GridDisplay:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.update(self._table(), refresh=True)
+            self._live.stop()
+        elif self.finished:
+            self.console.print(self._table())
+
+    def show(self, record: GridRecord | Event) -> None:
+        """Show one record."""
+        if isinstance(record, GridRecord):
+            self._begin(record)
+        elif isinstance(record, EpochDone):
+            self._running[record.name] = record.epoch
+        else:
+            self._running.pop(record.name, None)
+            self.finished[record.name] = record.score
+            if not self._live:
+                self.console.print(self._line(record), soft_wrap=True)
+        if self._live:
+            self._live.update(self._table())
+
+    def _begin(self, record: GridRecord) -> None:
+        self.jobs, self.finished = record.jobs, dict(record.finished)
+        if self.finished:
+            count = len(self.finished)
+            self.console.print(f"{count:,} of {len(self.jobs):,} runs were made before")
+        if self.console.is_terminal:
+            self._live = Live(
+                self._table(), console=self.console, refresh_per_second=4, vertical_overflow="visible"
+            )
+            self._live.start()
+
+    def _line(self, record: RunDone) -> str:
+        job = next(job for job in self.jobs if job.name == record.name)
+        done = f"{len(self.finished)}/{len(self.jobs)}"
+        return f"{done}  {job.variant.title}, seed {job.seed}: {100 * record.score:.2f}"
+
+    def _table(self) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, title="score on dev × 100", title_justify="left")
+        seeds = sorted({job.seed for job in self.jobs})
+        table.add_column("", overflow="fold")
+        for seed in seeds:
+            table.add_column(f"seed {seed}" if len(seeds) < 4 else f"{seed}", justify="right", no_wrap=True)
+        table.add_column("mean ± sd", justify="right", no_wrap=True)
+        names = {(job.variant, job.seed): job.name for job in self.jobs}
+        for variant in dict.fromkeys(job.variant for job in self.jobs):
+            own = [names[variant, seed] for seed in seeds]
+            scores = [100 * self.finished[name] for name in own if name in self.finished]
+            table.add_row(variant.title, *map(self._cell, own), _spread(scores))
+        return table
+
+    def _cell(self, name: str) -> str:
+        if name in self.finished:
+            return f"{100 * self.finished[name]:.2f}"
+        return f"{self._running[name]}/{self._epochs}" if name in self._running else "·"
+
+
+def gain_lines(findings: Findings) -> Iterator[str]:
+    """What the backward pass adds on dev, a line for each head."""
+    for gain in findings.gains:
+        if gain.part == "dev" and gain.base.direction == "forward":
+            yield f"the backward pass adds {_points(gain)}: {gain.other.title}"
+    for curve in findings.lookahead:
+        reached = {"half": curve.half, "nine tenths": curve.most}
+        known = [
+            f"{name} of it with {_words(words)} known" for name, words in reached.items() if words is not None
+        ]
+        yield f"{curve.variant.title}: {', '.join(known) or 'only whole sentences give half of it'}"
+
+
+def _points(gain: Gain) -> str:
+    difference = gain.difference
+    text = f"{100 * difference.mean:+.2f} points"
+    if difference.low is None or difference.high is None:
+        return f"{text} (one seed, p = {gain.p_corrected:.4f})"
+    low, high = 100 * difference.low, 100 * difference.high
+    return f"{text} (95 % interval {low:+.2f} to {high:+.2f}, corrected p = {gain.p_corrected:.4f})"
+
+
+def _words(count: int) -> str:
+    return f"{count} next word{'' if count == 1 else 's'}"
+
+
+def _spread(scores: Sequence[float]) -> str:
+    if not scores:
+        return ""
+    return f"{mean(scores):.2f} ± {stdev(scores):.2f}" if len(scores) > 1 else f"{scores[0]:.2f}"
