@@ -76,9 +76,9 @@ def test_a_sentence_without_a_token_gets_empty_ones():
 def test_where_nothing_legal_exists_the_probability_is_zero():
     _, bundle = make_bundle(constrain=False)
     tagger = Tagger(bundle)
-    transitions = tagger._engine.transitions["ner"]
+    transitions = tagger.engine.transitions["ner"]
     forbidden = np.full_like(transitions.end, -np.inf)  # which no bundle holds: weights have to be finite
-    tagger._engine.transitions["ner"] = replace(transitions, end=forbidden)
+    tagger.engine.transitions["ner"] = replace(transitions, end=forbidden)
     (sentence,) = tagger.tag_tokens([["Mira", "met"]], n_best=2, scores=True)
     assert sentence.alternatives["ner"] == (Alternative(sentence.tags["ner"], 0.0),)
     assert sentence.tag_scores["ner"] == (0.0, 0.0)

@@ -29,7 +29,7 @@ _LARGEST = 1e30
 
 @dataclass(frozen=True, slots=True)
 class Lstm:
-    """One direction of one layer, prepared for ``run``.
+    """One direction of one layer, prepared for ``run`` and ``step``.
 
     torch orders the gates input, forget, cell, output. Since sigmoid(x) = (tanh(x / 2) + 1) / 2, the rows of
     the three sigmoid gates are halved here once, and one tanh over all gates serves each step.
@@ -85,16 +85,26 @@ class Lstm:
         cell = np.zeros((len(rows), size), np.float32)
         for step in reversed(range(width)) if is_backward else range(width):
             n = running[step]
-            gates = state[:n] @ self.hidden_weights
-            gates += projected[rows[:n, step]]
-            np.tanh(gates, out=gates)
-            sigmoids = gates * 0.5 + 0.5
-            kept = cell[:n]
-            kept *= sigmoids[:, size : 2 * size]
-            kept += sigmoids[:, :size] * gates[:, 2 * size : 3 * size]
-            np.multiply(sigmoids[:, 3 * size :], np.tanh(kept), out=state[:n])
+            self.step(projected[rows[:n, step]], state[:n], cell[:n])
             outputs[:n, step] = state[:n]
         return outputs, state
+
+    def step(self, projected: Floats, state: Floats, cell: Floats) -> None:
+        """Read one token of B sequences.
+
+        Args:
+            projected: (B, 4H) projected inputs.
+            state: (B, H) what the last step put out; this step's output takes its place.
+            cell: (B, H) the cells, replaced likewise.
+        """
+        size = len(self.hidden_weights)
+        gates = state @ self.hidden_weights
+        gates += projected
+        np.tanh(gates, out=gates)
+        sigmoids = gates * 0.5 + 0.5
+        cell *= sigmoids[:, size : 2 * size]
+        cell += sigmoids[:, :size] * gates[:, 2 * size : 3 * size]
+        np.multiply(sigmoids[:, 3 * size :], np.tanh(cell), out=state)
 
 
 def merge(results: list[Floats], merge_mode: str) -> Floats:
@@ -204,6 +214,12 @@ class Engine:
     Args:
         bundle: A loaded bundle.
 
+    Attributes:
+        directions: ``forward``, ``backward`` or both, in this order.
+        layers: For each layer the LSTM of each direction.
+        merge_mode: How a layer's two directions become one vector.
+        transitions: For each task what a tag sequence scores apart from its emissions.
+
     Raises:
         InputError: The bundle's tensors are not those of its config and vocabulary.
     """
@@ -212,9 +228,10 @@ class Engine:
         self._tensors = bundle.tensors
         self._config = bundle.config.model
         self._tasks = bundle.vocabulary.tasks
-        self._directions = _directions(self._config)
+        self.directions = _directions(self._config)
+        self.merge_mode = self._config.merge_mode
         _check_tensors(bundle)
-        self._layers = [self._read_layer(f"encoder.layers.{number}") for number in range(self._config.layers)]
+        self.layers = [self._read_layer(f"encoder.layers.{number}") for number in range(self._config.layers)]
         self._character_lstm = (
             self._read_layer(CHARACTER_LSTM, BOTH) if self._config.characters == "lstm" else []
         )
@@ -226,7 +243,7 @@ class Engine:
     def _read_layer(self, name: str, directions: tuple[str, ...] | None = None) -> list[Lstm]:
         return [
             Lstm.from_tensors(self._tensors, f"{name}.{direction}_lstm")
-            for direction in directions or self._directions
+            for direction in directions or self.directions
         ]
 
     def _read_head(self, number: int) -> tuple[Floats, Floats]:
@@ -253,13 +270,22 @@ class Engine:
             InputError: The weights are such that the emissions are not finite or far too large.
         """
         order = np.argsort(-batch.lengths, kind="stable")
-        found = {}
+        with np.errstate(over="ignore", invalid="ignore"):  # ``score`` looks at what comes of it
+            encoded = self._encode(self.word_vectors(batch), batch.positions[order], batch.lengths[order])
+        places = np.argsort(order)
+        return {task: emissions[places] for task, emissions in self.score(encoded).items()}
+
+    def score(self, encoded: Floats) -> dict[str, Floats]:
+        """For each task the emissions (..., C) of the encoder's outputs (..., E).
+
+        Raises:
+            InputError: The weights are such that the emissions are not finite or far too large.
+        """
         with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at instead
-            encoded = self._encode(self._word_vectors(batch), batch.positions[order], batch.lengths[order])
-            for task, (weight, bias) in zip(self._tasks, self._heads, strict=True):
-                emissions = np.empty((*batch.positions.shape, len(task.tags)), np.float32)
-                emissions[order] = encoded @ weight + bias
-                found[task.name] = emissions
+            found = {
+                task.name: encoded @ weight + bias
+                for task, (weight, bias) in zip(self._tasks, self._heads, strict=True)
+            }
         if not all(map(_is_moderate, found.values())):
             raise InputError(
                 "the model's weights give scores that are not finite or far too large; "
@@ -267,7 +293,8 @@ class Engine:
             )
         return found
 
-    def _word_vectors(self, batch: Batch) -> Floats:
+    def word_vectors(self, batch: Batch) -> Floats:
+        """The (U, D) vectors of a batch's distinct words: words, characters and casing side by side."""
         trained, fixed = self._tensors["words.trained.weight"], self._tensors["words.fixed"]
         vectors = np.empty((len(batch.words), trained.shape[1]), np.float32)
         is_fixed = batch.words >= len(trained)
@@ -317,12 +344,12 @@ class Engine:
 
     def _encode(self, vectors: Floats, rows: Ints, lengths: Ints) -> Floats:
         """(U, D) word vectors read at (B, T) rows to the encoder's outputs (B, T, ...)."""
-        for layer in self._layers:
+        for layer in self.layers:
             results = [
                 lstm.run(lstm.project(vectors), rows, lengths, is_backward=direction == "backward")[0]
-                for lstm, direction in zip(layer, self._directions, strict=True)
+                for lstm, direction in zip(layer, self.directions, strict=True)
             ]
-            encoded = merge(results, self._config.merge_mode)
+            encoded = merge(results, self.merge_mode)
             vectors = encoded.reshape(-1, encoded.shape[-1])
             rows = np.arange(len(vectors)).reshape(rows.shape)
         return encoded

@@ -51,7 +51,7 @@ class Tagger:
         self.bundle = bundle
         self.tokenizer: TextTokenizer = tokenizer or Tokenizer(**bundle.tokenizer).tokenize
         self.scheme = normalise_scheme(scheme)
-        self._engine = Engine(bundle)
+        self.engine = Engine(bundle)
         self._table = WordTable(bundle.vocabulary)
         self._tasks_by_name = {task.name: task for task in self.tasks}
         self._closing = {task.name: _closing_masks(task) for task in self.tasks if task.scheme}
@@ -175,9 +175,9 @@ class Tagger:
         spans: list[dict[str, Sequence[Span]]] = [{} for _ in sentences]
         tag_scores: list[dict[str, Sequence[float]]] = [{} for _ in sentences]
         alternatives: list[dict[str, Sequence[Alternative]]] = [{} for _ in sentences]
-        for name, emissions in self._engine(batch).items():
+        for name, emissions in self.engine(batch).items():
             task = self._tasks_by_name[name]
-            ids = viterbi(emissions, batch.lengths, self._engine.transitions[name])
+            ids = viterbi(emissions, batch.lengths, self.engine.transitions[name])
             own = [
                 [task.tags[number] for number in row[:length]]
                 for row, length in zip(ids, batch.lengths, strict=True)
@@ -186,7 +186,7 @@ class Tagger:
             for place, sequence in enumerate(own):
                 tags[place][name] = self._written(task, sequence)
             if has_scores or n_best or any(found):
-                posterior = forward_backward(emissions, batch.lengths, self._engine.transitions[name])
+                posterior = forward_backward(emissions, batch.lengths, self.engine.transitions[name])
             if found:
                 span_scores = iter(self._score_spans(task, posterior, ids, found) if any(found) else ())
                 for place, sentence in enumerate(sentences):

@@ -273,6 +273,33 @@ def convert_tags(tags: Sequence[str], source: str, target: str, *, mode: Mode = 
     return spans_to_tags(tags_to_spans(tags, source, mode=mode), len(tags), target)
 
 
+@lru_cache(maxsize=1 << 12)
+def convert_next_tag(before: str, tag: str, source: str, target: str) -> str:
+    """Rewrite one tag of a sequence that is still growing, told by the tag before it alone.
+
+    Over a legal sequence this is what ``convert_tags`` makes of it.
+
+    Args:
+        before: The tag before it in the ``source`` scheme, O at the beginning.
+        tag: The tag.
+        source: Scheme of both.
+        target: Scheme to write the tag in.
+
+    Raises:
+        InputError: If ``target`` marks where spans end and ``source`` does not, so that the next tag would
+            have to be known; if there is no such scheme.
+    """
+    ends = _RULES[normalise_scheme(source)].needs_right
+    if _RULES[normalise_scheme(target)].needs_right and not ends:
+        raise InputError(
+            f"Tags in {source} do not tell at once where a span ends, as {target} writes it; use IOB2."
+        )
+    letter, label = _read(tag)
+    # What a scheme with ends promises stands for the next tag; schemes without ends do not look at it.
+    after = f"{_RULES[source].spell('I')}-{label}" if letter in ends else "O"
+    return convert_tags([before, tag, after], source, target)[1]
+
+
 def allowed_transitions(
     tags: Sequence[str], scheme: str | None
 ) -> tuple[list[list[bool]], list[bool], list[bool]]:
