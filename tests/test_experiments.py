@@ -198,6 +198,20 @@ def test_a_run_comes_back_from_its_file(whole, corpus, folder):
     assert not runs
 
 
+def test_bidirectional_models_are_scored_with_bounded_lookahead(corpus, tmp_path):
+    variants = build_grid(("forward", "bidirectional"), ("sum",), ("crf",), has_lookahead=True)
+    request = make_request(corpus, tmp_path, seeds=1, variants=variants, lookaheads=(0, 1, 50, None))
+    runs = {run.variant: run for run in finish(request)[1].runs}
+    assert runs.pop(variants[0]).lookahead == {}
+    for variant, run in runs.items():
+        assert variant.direction == "bidirectional"
+        assert list(run.lookahead) == ["0", "1", "50", "full"]
+        assert run.lookahead["50"].score == run.lookahead["full"].score == run.scores["dev"]["f1"]
+        assert all((one.microseconds is None) == (words == "full") for words, one in run.lookahead.items())
+    whole, drawn = (run.curve[-1]["loss"] for run in runs.values())
+    assert whole != drawn
+
+
 def material_of(corpus: Path, output: Path) -> Material:
     return gather_material(make_request(corpus, output))
 

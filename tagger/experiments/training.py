@@ -11,11 +11,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tagger.bundle import Bundle
 from tagger.evaluation.tasks import score_task
 from tagger.experiments.grid import count_parameters
 from tagger.experiments.material import Job, Material
 from tagger.experiments.results import Lookahead, Run
 from tagger.experiments.run_files import save_run
+from tagger.runtime.stream import StreamingTagger, tag_with_lookahead
+from tagger.runtime.tagger import Tagger
 from tagger.training.checkpoint import (
     CHECKPOINT,
     Checkpoint,
@@ -137,7 +140,7 @@ def _score(job: Job, material: Material, progress: Progress, curve: Sequence[Map
         seconds_per_epoch=median(epoch["seconds"] for epoch in curve),
         training_tokens_per_second=median(epoch["tokens_per_second"] for epoch in curve),
         tagging_tokens_per_second=sum(dev.lengths) / max(seconds["dev"], 1e-9),
-        lookahead=_score_lookaheads(job, material, progress),
+        lookahead=_score_lookaheads(job, material, progress, predictions["dev"]),
         predictions=predictions,
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
@@ -150,6 +153,57 @@ def _score_part(part: Part, predicted: Sequence[Sequence[str]]) -> dict[str, Any
     return score_task([one.tags[task] for one in part.sentences], predicted, scheme=scheme, seen=seen)
 
 
-def _score_lookaheads(job: Job, material: Material, progress: Progress) -> dict[str, Lookahead]:
-    """Scores on dev when only so many of the next words are known, and what a word then costs."""
-    return {}
+def _score_lookaheads(
+    job: Job, material: Material, progress: Progress, predicted: Sequence[Sequence[str]]
+) -> dict[str, Lookahead]:
+    """Scores on dev when only so many of the next words are known, and what a word then costs.
+
+    Args:
+        job: The run.
+        material: What it shares with others.
+        progress: Holds the trained model.
+        predicted: Tags of dev when all words are known.
+    """
+    asked, dev = material.lookaheads(job.variant), material.scored_parts["dev"]
+    if not asked:
+        return {}
+    tagger = Tagger(_bundle(job, material, progress))
+    (task,), found = dev.schemes, {}
+    for words in asked:
+        tags = predicted
+        if words is not None:
+            tags = [one[task] for one in tag_with_lookahead(tagger, dev.sentences, words)]
+        scores = _score_part(dev, tags)
+        found["full" if words is None else str(words)] = Lookahead(
+            score=scores["f1"] if "f1" in scores else scores["accuracy"],
+            microseconds=None if words is None else _time_word(tagger, dev, words),
+        )
+    return found
+
+
+def _time_word(tagger: Tagger, part: Part, lookahead: int) -> float:
+    """Median microseconds of a word when words come one at a time."""
+    seconds: list[float] = []
+    stream = StreamingTagger(tagger, lookahead=lookahead)
+    for sentence in part.sentences:
+        for token in sentence.tokens:
+            begun = time.perf_counter()
+            stream.push(token)
+            seconds.append(time.perf_counter() - begun)
+        stream.end_sentence()
+        if len(seconds) >= TIMED_TOKENS:
+            break
+    return 1e6 * median(seconds)
+
+
+def _bundle(job: Job, material: Material, progress: Progress) -> Bundle:
+    """The trained model as it would be saved."""
+    preparation, weights = material.preparation, progress.model.state_dict()
+    return Bundle(
+        config=material.configure(job),
+        vocabulary=preparation.vocabulary,
+        tokenizer=preparation.tokenizer.settings(),
+        tensors={name: tensor.cpu().numpy() for name, tensor in weights.items()},
+        metrics={},
+        card="",
+    )
