@@ -223,7 +223,7 @@ def _curve(score, seed):
 
 def _lookahead(variant, seed, score):
     """Scores that rise to that of whole sentences, sooner for a model that was trained for it."""
-    lost = 0.15 if variant.lookahead == "random" else 0.45
+    lost = 0.06 if variant.lookahead == "random" else 0.15
     found = {}
     for words in LOOKAHEAD:
         share = 0.0 if words == "full" else 0.45 ** int(words)
@@ -243,7 +243,7 @@ def _predict(tags, scheme, variant, seed, sentence):
         )
         start, end = place / len(tags), (len(tags) - 1 - place) / len(tags)
         away = {"forward": start, "backward": end, "bidirectional": 0.5}[variant.direction]
-        if 0.4 * own.random() + 0.2 * way.random() + 0.15 * drawn.random() + 0.25 * away >= hard:
+        if 0.25 * own.random() + 0.35 * way.random() + 0.15 * drawn.random() + 0.25 * away >= hard:
             continue
         if scheme is None:
             found[place] = own.choice(["NOUN", "VERB", "PROPN", "ADJ"])

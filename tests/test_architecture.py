@@ -65,6 +65,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "training",
             "comparison",
             "findings",
+            "pairing",
             "origins",
             "evidence",
             "lookahead",
