@@ -1,0 +1,67 @@
+"""Repeat the measured answer: every comparison of README, one command each.
+
+python scripts/experiments/run.py CORPORA VECTORS OUTPUT [--only NAME]… [--jobs 2] [--keep DIR]
+
+CORPORA holds conll2003/eng.train and eng.testa, conll2000/train.txt, ud_ewt/en_ewt-ud-{train,dev}.conllu;
+VECTORS is GloVe 6B 100d as text. Runs that OUTPUT has already are not made again. With --keep the results and
+pages are copied to DIR, without the words of the corpora.
+"""
+
+import argparse
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+NER = ["--task", "ner", "--columns", "token,pos,chunk,ner", "--seeds", "5"]
+NER += ["--train", "{corpora}/conll2003/eng.train", "--dev", "{corpora}/conll2003/eng.testa"]
+CHUNK = ["--task", "chunk", "--columns", "token,pos,chunk", "--seeds", "3"]
+CHUNK += ["--train", "{output}/held_out/train.txt", "--dev", "{output}/held_out/dev.txt"]
+POS = ["--task", "pos", "--seeds", "3", "--train", "{corpora}/ud_ewt/en_ewt-ud-train.conllu"]
+POS += ["--dev", "{corpora}/ud_ewt/en_ewt-ud-dev.conllu"]
+MODES = ["--merge-modes", "concat,sum,mul,ave"]
+LOOKAHEAD = ["--lookahead", "0,1,2,4,8,full"]
+
+EXPERIMENTS = {
+    "ner-words": ["words.toml", *NER, *MODES, *LOOKAHEAD],
+    "chunk-words": ["words.toml", *CHUNK],
+    "pos-words": ["words.toml", *POS],
+    "ner-full": ["full.toml", *NER],
+    "chunk-full": ["full.toml", *CHUNK],
+    "pos-full": ["full.toml", *POS],
+}
+KEPT = ("results.json", "report.md", "report.html")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("corpora", type=Path)
+    parser.add_argument("vectors", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--only", action="append", choices=list(EXPERIMENTS), default=[])
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--keep", type=Path)
+    arguments = parser.parse_args()
+    chunks = arguments.corpora / "conll2000" / "train.txt"
+    hold_out = [sys.executable, str(HERE.parent / "recipes" / "hold_out.py"), str(chunks)]
+    subprocess.run([*hold_out, str(arguments.output / "held_out")], check=True)
+    for name in arguments.only or EXPERIMENTS:
+        config, *options = EXPERIMENTS[name]
+        folder = arguments.output / name
+        places = {"corpora": arguments.corpora, "output": arguments.output}
+        command = ["tagger", "compare", str(HERE / config), *(one.format(**places) for one in options)]
+        command += ["--vectors", str(arguments.vectors), "--match", "parameters"]
+        command += ["--jobs", str(arguments.jobs), "--output", str(folder), "--hide-words"]
+        print(shlex.join(command), flush=True)
+        subprocess.run([sys.executable, "-m", *command], check=True)
+        if arguments.keep:
+            kept = arguments.keep / name
+            kept.mkdir(parents=True, exist_ok=True)
+            for file in KEPT:
+                shutil.copy(folder / file, kept / file)
+
+
+if __name__ == "__main__":
+    main()
