@@ -79,7 +79,9 @@ FLOORS: list[dict[str, list[str]]] = [
         "cli": [
             "console",
             "output",
+            "input",
             "formats",
+            "stream",
             "tag",
             "watch",
             "train",
@@ -87,7 +89,6 @@ FLOORS: list[dict[str, list[str]]] = [
             "info",
             "check",
             "convert",
-            "stream",
             "compare",
             "main",
         ]
