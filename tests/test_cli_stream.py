@@ -21,6 +21,7 @@ TEXT = (
     "Ada met Otto in Oslo.  Then Dr. Mia left\nfor\tNew Lima; it was 5. Otto sang.\r\n\r\nThe sea (at Bonn)!"
 )
 SPACE = re.compile(r"\s+")
+TOKENIZE = Tokenizer().tokenize
 
 
 def stream(model, *options, stdin):
@@ -38,7 +39,7 @@ def sentences_of(words):
     return [sentence for sentence in found if sentence]
 
 
-def cut(text, pieces=None, tokenize=Tokenizer().tokenize):
+def cut(text, pieces=None, tokenize=TOKENIZE):
     words = read_words([text] if pieces is None else pieces, SPACE)
     return sentences_of(cut_words(words, tokenize))
 
