@@ -83,7 +83,9 @@ FLOORS: list[dict[str, list[str]]] = [
         "cli": [
             "console",
             "output",
+            "input",
             "formats",
+            "stream",
             "tag",
             "watch",
             "train",
@@ -91,7 +93,6 @@ FLOORS: list[dict[str, list[str]]] = [
             "info",
             "check",
             "convert",
-            "stream",
             "grid",
             "compare",
             "main",

@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagger import Tagger
-from tagger.cli import tag as tag_module
+from tagger.cli import input as input_module
 from tagger.cli.formats import Document, SourceText, View, text_pieces
+from tagger.cli.input import read_lines, read_tokens
 from tagger.cli.main import main
-from tagger.cli.tag import document_names, read_lines, read_tokens
+from tagger.cli.tag import document_names
 from tagger.corpus.files import read_sentences
 from tagger.text.schemes import SCHEMES, convert_tags
 from tagger.text.sentence import Span, from_tokens
@@ -348,7 +349,7 @@ def test_undecodable_bytes_are_named_and_what_stands_before_them_is_tagged(model
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
 def test_long_lines_are_read_in_pieces_that_cut_no_character(monkeypatch, tmp_path, size):
-    monkeypatch.setattr(tag_module, "PIECE_BYTES", size)
+    monkeypatch.setattr(input_module, "PIECE_BYTES", size)
     text = "aé東🌊\r\nb\u0301c\n" * 3 + "end"
     path = tmp_path / "a.txt"
     path.write_bytes(text.encode())

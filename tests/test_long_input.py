@@ -12,9 +12,9 @@ from command_line import rows, run
 from test_runtime import make_bundle
 
 from tagger import Tagger
-from tagger.cli import tag as tag_module
+from tagger.cli import input as input_module
 from tagger.cli.formats import Document, View, text_pieces
-from tagger.cli.tag import read_tokens
+from tagger.cli.input import read_tokens
 from tagger.features.batching import WordTable
 from tagger.text.documents import stream_sentences
 from tagger.text.sentence import Sentence
@@ -133,7 +133,7 @@ def test_a_document_of_any_shape_is_tagged_in_bounded_memory(pos_model, tmp_path
 def test_a_long_line_of_ready_tokens_is_cut(model, monkeypatch):
     found = list(read_tokens(["Ada met " * 55_000, "Otto\n"]))
     assert [len(sentence) for sentence in found] == [100_000, 10_001]
-    monkeypatch.setattr(tag_module, "LONGEST_LINE", 2)
+    monkeypatch.setattr(input_module, "LONGEST_LINE", 2)
     text = "Ada met Otto in Oslo"
     found = rows(run("tag", model, "--pretokenized", stdin=text.encode())[1])
     assert [row["text"] for row in found] == ["Ada met", "Otto in", "Oslo"]

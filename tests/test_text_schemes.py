@@ -13,6 +13,7 @@ from tagger.text.schemes import (
     SCHEMES,
     allowed_transitions,
     belongs_to,
+    convert_next_tag,
     convert_tags,
     detect_scheme,
     is_span_tag,
@@ -216,6 +217,29 @@ def test_conversion_repairs_once(tags, source, target):
     repaired = convert_tags(tags, source, target)
     assert violations(repaired, target) == []
     assert tags_to_spans(repaired, target) == tags_to_spans(tags, source)
+
+
+@given(span_lists(), st.sampled_from(HOLDING_SCHEMES), st.sampled_from(SCHEMES))
+def test_tags_that_come_one_by_one_are_converted_as_the_whole_is(sentence, source, target):
+    length, spans = sentence
+    tags = spans_to_tags(spans, length, source)
+    ends = ("BIOES", "BILOU", "BMES")
+    if target in ends and source not in ends:
+        with pytest.raises(InputError, match=f"Tags in {source} do not tell at once where a span ends"):
+            convert_next_tag("O", "O", source, target)
+        return
+    found = [
+        convert_next_tag(before, tag, source, target) for before, tag in itertools.pairwise(["O", *tags])
+    ]
+    assert found == convert_tags(tags, source, target)
+
+
+@given(any_tags("BIES"), st.sampled_from(["IOB1", "IOB2", "IO"]))
+def test_even_broken_tags_are_converted_as_the_whole_is_where_no_end_is_marked(tags, target):
+    found = [
+        convert_next_tag(before, tag, "BIOES", target) for before, tag in itertools.pairwise(["O", *tags])
+    ]
+    assert found == convert_tags(tags, "BIOES", target)
 
 
 @given(any_tags("I"))

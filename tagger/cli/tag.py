@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import codecs
 import difflib
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
 from tagger.cli.formats import FORMATS, Document, View
+from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_lines, read_tokens
 from tagger.cli.output import open_output
+from tagger.cli.stream import LOOKAHEAD, STYLES, write_stream
 from tagger.errors import InputError
 from tagger.features.vocab import Task
 from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger, choose_tasks
@@ -30,13 +29,9 @@ tagger tag runs/news letter.txt
 
 tagger tag runs/news --format jsonl < letter.txt > letter.jsonl
 
-tagger tag runs/news --format html --output page.html a.txt b.txt"""
+tagger tag runs/news --format html --output page.html a.txt b.txt
 
-STDIN = Path("-")
-PIECE_BYTES = 65_536  # of a line that is read at once
-LONGEST_LINE = 100_000  # ready tokens of a sentence at most, since memory grows with the longest one
-# White space of ASCII only: a token may hold a no-break space.
-_TOKEN = re.compile(r"[^ \t\n\r\f\v]+")
+tagger tag runs/news --stream --lookahead 1"""
 
 
 def tag_command(
@@ -82,6 +77,18 @@ def tag_command(
             help=f"Write the K likeliest tag sequences, in jsonl; at most {MOST_ALTERNATIVES}.",
         ),
     ] = 0,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Tag words as they come and write a line for each: conll or jsonl."),
+    ] = False,
+    lookahead: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help=f"With --stream: decide a word's tags after K further words; {LOOKAHEAD} when not said.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write to a file, not to standard output.")
     ] = None,
@@ -94,18 +101,32 @@ def tag_command(
 
     Each FILE is a document of its own: offsets count its characters (a byte
     order mark is one). Text and html show one task, the first that has spans.
+    With --stream a sentence ends at an empty line or, unless tokens are ready,
+    where the tokenizer ends it.
     """
-    style = format or ("text" if output is None and sys.stdout.isatty() else "jsonl")
+    style = format or ("conll" if stream else "text" if output is None and sys.stdout.isatty() else "jsonl")
     if style not in FORMATS:
         near = difflib.get_close_matches(style, FORMATS, n=1, cutoff=0.0)[0]
         raise InputError(f"There is no format {style!r}; did you mean {near} (of {', '.join(FORMATS)})?")
-    _require_room(style, scores=scores, n_best=n_best)
     paths = files or [STDIN]
+    _require_room(style, scores=scores, n_best=n_best)
+    _require_stream(stream, lookahead, style, has_more=bool(n_best or scores), is_one=len(paths) == 1)
     if paths.count(STDIN) > 1:
         raise InputError("Standard input (-) is named twice but can be read once; leave one out.")
     for path in paths:
         _require_readable(path, output)
     tagger = Tagger.load(model, scheme=normalise_scheme(scheme))
+    if stream:
+        write_stream(
+            tagger,
+            paths[0],
+            output,
+            lookahead=LOOKAHEAD if lookahead is None else lookahead,
+            tasks=choose_tasks(tagger, split_names(task)),
+            style=style,
+            is_pretokenized=pretokenized,
+        )
+        return
     view = make_view(tagger, split_names(task), is_coloured=_is_coloured(color, output))
 
     def tag(lines: Iterable[str]) -> Iterator[Sentence]:
@@ -115,7 +136,7 @@ def tag_command(
     names = document_names(paths)
     errors: list[InputError] = []
     documents = [
-        Document(name, _before_errors(read_lines(path), errors))
+        Document(name, before_errors(read_lines(path), errors))
         for name, path in zip(names, paths, strict=True)
     ]
     with open_output(output) as file:
@@ -123,14 +144,6 @@ def tag_command(
         if errors:  # all that could be read has been tagged; a file is left as it was
             file.flush()
             raise errors[0]
-
-
-def _before_errors(lines: Iterable[str], errors: list[InputError]) -> Iterator[str]:
-    """Pass on what can be read; an error ends the text and is kept for later."""
-    try:
-        yield from lines
-    except InputError as error:
-        errors.append(error)
 
 
 def document_names(paths: Sequence[Path]) -> list[str]:
@@ -164,80 +177,6 @@ def make_view(tagger: Tagger, tasks: Sequence[str], *, is_coloured: bool) -> Vie
     return View(names, (with_spans or names)[0], labels, is_coloured)
 
 
-def read_lines(path: Path) -> Iterator[str]:
-    r"""A file's text line by line, ends included; lines end at ``\n``, and very long ones come in pieces.
-
-    Raises:
-        InputError: While reading, if the file cannot be read or a byte is not UTF-8 (line and byte of it).
-    """
-    try:
-        if path == STDIN:
-            if sys.stdin.isatty():
-                sys.stderr.write("tagger: reading from the terminal; Ctrl-D ends the text\n")
-            yield from _decode(sys.stdin.buffer, "standard input")
-        else:
-            with path.open("rb") as file:
-                yield from _decode(file, str(path))
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise InputError(f"{path}: the file cannot be read ({error.strerror}); check it.") from None
-
-
-def read_tokens(lines: Iterable[str]) -> Iterator[Sentence]:
-    """Sentences of ready tokens, one a line; lines without a token are passed over.
-
-    A line of more than ``LONGEST_LINE`` tokens is cut into sentences of so many.
-    """
-    position = 0
-    for line in _whole_lines(lines):
-        # A byte order mark before the first token is none of its characters.
-        first = 1 if position == 0 and line.startswith("\ufeff") else 0
-        found = map(re.Match.span, _TOKEN.finditer(line, first))
-        while places := list(islice(found, LONGEST_LINE)):
-            begin, stop = places[0][0], places[-1][1]
-            yield Sentence(
-                tokens=tuple(line[start:end] for start, end in places),
-                offsets=tuple((position + start, position + end) for start, end in places),
-                text=line[begin:stop],
-                text_start=position + begin,
-            )
-        position += len(line)
-
-
-def _decode(file: BinaryIO, name: str) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    line, position = 1, 0  # bytes of the line that were read
-    while True:
-        raw = file.readline(PIECE_BYTES)
-        held = len(decoder.getstate()[0])  # bytes of a character that the last piece cut
-        try:
-            text = decoder.decode(raw, final=not raw)
-        except UnicodeDecodeError as error:
-            yield error.object[: error.start].decode()
-            place = position - held + error.start + 1
-            raise InputError(
-                f"{name}:{line}: byte {place} of the line (0x{error.object[error.start]:02x}) is not UTF-8; "
-                "convert the text to UTF-8, for instance with iconv."
-            ) from None
-        line, position = (line + 1, 0) if raw.endswith(b"\n") else (line, position + len(raw))
-        if text:
-            yield text
-        if not raw:
-            return
-
-
-def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
-    held: list[str] = []
-    for piece in pieces:
-        held.append(piece)
-        if piece.endswith("\n"):
-            yield "".join(held)
-            held = []
-    if held:
-        yield "".join(held)
-
-
 def _require_room(style: str, *, scores: bool, n_best: int) -> None:
     """Refuse a number that is out of bounds, and what the format does not hold."""
     if not 0 <= n_best <= MOST_ALTERNATIVES:
@@ -246,6 +185,21 @@ def _require_room(style: str, *, scores: bool, n_best: int) -> None:
         raise InputError(f"The format {style} does not hold --n-best sequences; use --format jsonl.")
     if scores and style not in ("jsonl", "conll"):
         raise InputError(f"The format {style} does not hold --scores; use --format jsonl or conll.")
+
+
+def _require_stream(
+    is_stream: bool, lookahead: int | None, style: str, *, has_more: bool, is_one: bool
+) -> None:
+    """Refuse what cannot be had word by word, and a lookahead where whole sentences are read."""
+    if not is_stream:
+        if lookahead is not None:
+            raise InputError("--lookahead is for --stream; without it every tag sees its whole sentence.")
+    elif style not in STYLES:
+        raise InputError(f"--stream does not write the format {style}; use --format {' or '.join(STYLES)}.")
+    elif has_more:
+        raise InputError("--stream writes each word's tags alone; leave --n-best and --scores out.")
+    elif not is_one:
+        raise InputError("--stream reads one text; give one FILE, or none for standard input.")
 
 
 def _require_readable(path: Path, output: Path | None) -> None:

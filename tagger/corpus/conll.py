@@ -109,7 +109,7 @@ def write_conll(
         absent = ("_",) * len(sentence)
         rows = zip(sentence.tokens, *(sentence.tags.get(name, absent) for name in columns), strict=True)
         for place, row in enumerate(rows):
-            file.write(_line(row, separator, sentence, is_first=place == 0))
+            file.write(token_line(row, separator, is_first=place == 0, source=sentence.source))
         file.write("\n")
 
 
@@ -309,15 +309,25 @@ def _safe_comment(comment: str, count: int, is_tabbed: bool) -> str:
     return "# comment = " + comment.lstrip("# \t") if text is None else f"# text = {text}"
 
 
-def _line(row: Sequence[str], separator: str, sentence: Sentence, *, is_first: bool) -> str:
-    """Return the line of a token and its tags after checking that it will be read as such."""
+def token_line(row: Sequence[str], separator: str = " ", *, is_first: bool, source: str | None = None) -> str:
+    """Return the line of a token and its tags after checking that it will be read as such.
+
+    Args:
+        row: The token and its tags.
+        separator: One space or one tab.
+        is_first: Whether the token begins its sentence.
+        source: Where the sentence comes from, for the error message.
+
+    Raises:
+        InputError: See ``write_conll``.
+    """
     line = separator.join(row)
     is_tabbed = separator == "\t" and len(row) > 1
     fits = split_fields(line, is_tabbed) == list(row) and all(row) and not re.search("[\r\n]", line)
     if is_first and (_BORDER_LINE.match(line) or _is_comment(line, len(row), is_tabbed)):
         fits = False
     if not fits or line.isspace():
-        where = f"{sentence.source}: " if sentence.source else ""
+        where = f"{source}: " if source else ""
         raise InputError(
             f"{where}the line {line!r} cannot be written as CoNLL columns, it would be read as something "
             "else; leave the sentence out or write another format."

@@ -24,7 +24,7 @@ from tagger.runtime.tagger import BATCH_TOKENS, MOST_WORDS, Tagger
 from tagger.text.schemes import convert_next_tag
 from tagger.text.sentence import Sentence
 
-BATCH_SENTENCES = 256  # that are scored in lock-step at most: each step is one small matrix product
+LOCKSTEP_SENTENCES = 256  # that are read together at most
 TagIds = Mapping[str, Ints]  # for each task the (B,) tags of one word
 State = tuple[Floats, Floats]  # what an LSTM put out last and its cells, (B, H) each
 
@@ -130,7 +130,8 @@ class _Lockstep:
 
     def push(self, projected: Sequence[Floats]) -> list[TagIds]:
         """Read a word, given as for ``WindowEncoder.append``; return the tags of the words it decides."""
-        self._encoder.append(projected)
+        with np.errstate(over="ignore", invalid="ignore"):  # ``Engine.score`` looks at what comes of it
+            self._encoder.append(projected)
         return self._decide(is_end=False) if len(self._encoder) > self._lookahead else []
 
     def finish(self) -> list[TagIds]:
@@ -138,7 +139,7 @@ class _Lockstep:
         return self._decide(is_end=True) if len(self._encoder) else []
 
     def _decide(self, *, is_end: bool) -> list[TagIds]:
-        with np.errstate(over="ignore", invalid="ignore"):  # ``score`` looks at what comes of it
+        with np.errstate(over="ignore", invalid="ignore"):
             encoded = self._encoder.encode()
         paths = {
             name: decode_window(
@@ -261,7 +262,7 @@ def tag_with_lookahead(
     table = WordTable(tagger.bundle.vocabulary)
     for length, same in groupby(sorted(range(len(lengths)), key=lengths.__getitem__), lengths.__getitem__):
         places = list(same)
-        for group in group_by_length([length] * len(places), BATCH_SENTENCES, BATCH_TOKENS):
+        for group in group_by_length([length] * len(places), LOCKSTEP_SENTENCES, BATCH_TOKENS):
             chosen = [places[number] for number in group]
             batch = table.batch([table.rows(sentences[place].tokens) for place in chosen])
             for task, ids in _tag_in_lockstep(tagger, batch, lookahead):
@@ -318,10 +319,10 @@ def _written(task: Task, before: str, tag: str, scheme: str) -> str:
 
 
 def _require_at_once(tagger: Tagger, lookahead: int) -> None:
-    """Refuse a lookahead that is none, and a scheme whose tags need more words than that.
+    """Refuse a lookahead that is none, and a scheme whose tags depend on the next word's.
 
     Raises:
-        InputError: One of them, or both.
+        InputError: The lookahead or the scheme is such.
     """
     if lookahead < 0:
         raise InputError(f"The lookahead is {lookahead} words; use 0 (tag at once) or more.")

@@ -1,0 +1,119 @@
+"""Where `tagger tag` reads text: standard input or a file, line by line or as it comes."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from io import BufferedIOBase
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from tagger.errors import InputError
+from tagger.text.sentence import Sentence
+
+Read = Callable[[int], bytes]
+
+STDIN = Path("-")
+PIECE_BYTES = 65_536  # of a line that is read at once
+LONGEST_LINE = 100_000  # ready tokens of a sentence at most, since memory grows with the longest one
+# White space of ASCII only: a token may hold a no-break space.
+_TOKEN = re.compile(r"[^ \t\n\r\f\v]+")
+
+
+def before_errors(lines: Iterable[str], errors: list[InputError]) -> Iterator[str]:
+    """Pass on what can be read; an error ends the text and is kept for later."""
+    try:
+        yield from lines
+    except InputError as error:
+        errors.append(error)
+
+
+def read_lines(path: Path, *, as_it_comes: bool = False) -> Iterator[str]:
+    r"""A file's text line by line, ends included; lines end at ``\n``, and very long ones come in pieces.
+
+    Args:
+        path: The file, or ``STDIN``.
+        as_it_comes: Whether to wait for no line's end: pieces are then what is there to be read.
+
+    Raises:
+        InputError: While reading, if the file cannot be read or a byte is not UTF-8 (line and byte of it).
+    """
+    try:
+        if path == STDIN:
+            if sys.stdin.isatty():
+                sys.stderr.write("tagger: reading from the terminal; Ctrl-D ends the text\n")
+            yield from _decode(_reader(sys.stdin.buffer, as_it_comes), "standard input")
+        else:
+            with path.open("rb") as file:
+                yield from _decode(_reader(file, as_it_comes), str(path))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: the file cannot be read ({error.strerror}); check it.") from None
+
+
+def read_tokens(lines: Iterable[str]) -> Iterator[Sentence]:
+    """Sentences of ready tokens, one a line; lines without a token are passed over.
+
+    A line of more than ``LONGEST_LINE`` tokens is cut into sentences of so many.
+    """
+    position = 0
+    for line in _whole_lines(lines):
+        # A byte order mark before the first token is none of its characters.
+        first = 1 if position == 0 and line.startswith("\ufeff") else 0
+        found = map(re.Match.span, _TOKEN.finditer(line, first))
+        while places := list(islice(found, LONGEST_LINE)):
+            begin, stop = places[0][0], places[-1][1]
+            yield Sentence(
+                tokens=tuple(line[start:end] for start, end in places),
+                offsets=tuple((position + start, position + end) for start, end in places),
+                text=line[begin:stop],
+                text_start=position + begin,
+            )
+        position += len(line)
+
+
+def _reader(file: BinaryIO, as_it_comes: bool) -> Read:
+    return cast(BufferedIOBase, file).read1 if as_it_comes else file.readline
+
+
+def _decode(read: Read, name: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    line, position = 1, 0  # bytes of the line that were read
+    while True:
+        raw = read(PIECE_BYTES)
+        held = len(decoder.getstate()[0])  # bytes of a character that the last piece cut
+        try:
+            text = decoder.decode(raw, final=not raw)
+        except UnicodeDecodeError as error:
+            yield error.object[: error.start].decode()
+            line, position = _advance(error.object[: error.start], line, position - held)
+            raise InputError(
+                f"{name}:{line}: byte {position + 1} of the line (0x{error.object[error.start]:02x}) is not "
+                "UTF-8; convert the text to UTF-8, for instance with iconv."
+            ) from None
+        line, position = _advance(raw, line, position)
+        if text:
+            yield text
+        if not raw:
+            return
+
+
+def _advance(raw: bytes, line: int, position: int) -> tuple[int, int]:
+    """The line's number and how many bytes of it were read, after some more bytes."""
+    last = raw.rfind(b"\n")
+    return (line, position + len(raw)) if last < 0 else (line + raw.count(b"\n"), len(raw) - last - 1)
+
+
+def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
+    held: list[str] = []
+    for piece in pieces:
+        held.append(piece)
+        if piece.endswith("\n"):
+            yield "".join(held)
+            held = []
+    if held:
+        yield "".join(held)

@@ -1,0 +1,239 @@
+"""``tagger tag --stream``: against the API and the plain command, and through pipes, word by word."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from command_line import refusal, rows, run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tagger import StreamingTagger, Tagger
+from tagger.cli.stream import LOOKAHEAD, Word, cut_words, read_words
+from tagger.corpus.files import read_sentences
+from tagger.text.tokenizer import Tokenizer
+
+TEXT = (
+    "Ada met Otto in Oslo.  Then Dr. Mia left\nfor\tNew Lima; it was 5. Otto sang.\r\n\r\nThe sea (at Bonn)!"
+)
+SPACE = re.compile(r"\s+")
+TOKENIZE = Tokenizer().tokenize
+
+
+def stream(model, *options, stdin):
+    return run("tag", model, "--stream", *options, stdin=stdin.encode())
+
+
+def sentences_of(words):
+    """The tokens of each sentence."""
+    found = [[]]
+    for word in words:
+        if word is None:
+            found.append([])
+        else:
+            found[-1].append(word)
+    return [sentence for sentence in found if sentence]
+
+
+def cut(text, pieces=None, tokenize=TOKENIZE):
+    words = read_words([text] if pieces is None else pieces, SPACE)
+    return sentences_of(cut_words(words, tokenize))
+
+
+@pytest.mark.parametrize("lookahead", [0, 1, 3, 100])
+def test_a_text_is_tagged_as_the_api_tags_its_sentences(model, lookahead):
+    code, output, error = stream(model, "--lookahead", lookahead, "--format", "jsonl", stdin=TEXT)
+    assert (code, error) == (0, "")
+    tagger = Tagger.load(model)
+    streaming = StreamingTagger(tagger, lookahead=lookahead)
+    expected = [
+        {"text": word.text, "start": word.start, "end": word.end, "tags": dict(one.tags)}
+        for sentence in cut(TEXT, tokenize=tagger.tokenizer)
+        for word, one in zip(sentence, streaming.tag([word.text for word in sentence]), strict=True)
+    ]
+    assert rows(output) == expected
+    assert all(TEXT[row["start"] : row["end"]] == row["text"] for row in expected)
+
+
+def test_with_the_whole_sentence_in_sight_it_is_the_plain_command(model):
+    plain = run("tag", model, "--format", "conll", stdin=TEXT.encode())[1]
+    assert stream(model, "--lookahead", 1000, stdin=TEXT) == (0, plain, "")
+    tokens = "Ada met Otto .\nThe sea\nnear Lima\n\nMia sang\n"
+    lines = tokens.replace("\n\n", "\x00").replace("\n", " ").replace("\x00", "\n")
+    plain = run("tag", model, "--format", "conll", "--pretokenized", stdin=lines.encode())[1]
+    assert stream(model, "--lookahead", 1000, "--pretokenized", stdin=tokens) == (0, plain, "")
+
+
+def test_columns_and_options(model, tmp_path):
+    code, output, _ = stream(model, stdin=TEXT)
+    assert (code, output) == stream(model, "--lookahead", LOOKAHEAD, "--format", "conll", stdin=TEXT)[:2]
+    (tmp_path / "out").write_text(output)
+    found = list(read_sentences(tmp_path / "out", columns="token,pos,ner"))
+    assert [list(s.tokens) for s in found] == [[word.text for word in sentence] for sentence in cut(TEXT)]
+    (tmp_path / "a.txt").write_text(TEXT, newline="")
+    options = ("--task", "ner", "--scheme", "BIOES", "--format", "jsonl")
+    code, output, _ = stream(model, *options, stdin=TEXT)
+    assert {tuple(row["tags"]) for row in rows(output)} == {("ner",)}
+    file = ("--output", tmp_path / "out")
+    assert run("tag", model, tmp_path / "a.txt", "--stream", *options, *file) == (0, "", "")
+    assert (tmp_path / "out").read_text() == output
+
+
+def test_what_cannot_be_streamed_is_refused(model, tmp_path):
+    (tmp_path / "a.txt").write_text("Ada")
+    assert "--lookahead is for --stream" in refusal("tag", model, "--lookahead", "1")
+    assert "does not write the format html; use --format conll or jsonl." in refusal(
+        "tag", model, "--stream", "--format", "html"
+    )
+    assert "leave --n-best and --scores out" in refusal(
+        "tag", model, "--stream", "--scores", "--format", "conll"
+    )
+    assert "leave --n-best and --scores out" in refusal(
+        "tag", model, "--stream", "--n-best", "2", "--format", "jsonl"
+    )
+    assert "reads one text" in refusal("tag", model, "--stream", tmp_path / "a.txt", "-")
+    assert "The lookahead is -1 words" in refusal("tag", model, "--stream", "--lookahead", "-1")
+    assert "there is no such file" in refusal("tag", model, "--stream", tmp_path / "none")
+
+
+@pytest.mark.parametrize("text", ["", " \n\n\t\n", "\ufeff"])
+def test_nothing_in_is_nothing_out(model, text):
+    for options in ([], ["--pretokenized"], ["--format", "jsonl"]):
+        assert stream(model, *options, stdin=text) == (0, "", "")
+
+
+def test_undecodable_bytes_are_named_and_what_stands_before_them_is_tagged(model, tmp_path):
+    command = ("tag", model, "--stream", "--format", "jsonl")
+    code, output, error = run(*command, stdin=b"\xc3\x89mile sang\nin Os\xfflo")
+    assert [row["text"] for row in rows(output)] == ["Émile", "sang", "in", "Os"]
+    assert (code, error.partition(" is not")[0]) == (
+        2,
+        "tagger: standard input:2: byte 6 of the line (0xff)",
+    )
+    code, output, error = run(*command, stdin=b"Ada \xc3")
+    assert (code, error.partition(" is not")[0]) == (2, "tagger: standard input:1: byte 5 of the line (0xc3)")
+
+
+# Words and sentences
+
+
+def test_sentences_end_where_the_tokenizer_ends_them():
+    def texts(text):
+        return [" ".join(word.text for word in sentence) for sentence in cut(text)]
+
+    assert texts("She scored twice. Dr. Ada left.") == ["She scored twice .", "Dr. Ada left ."]
+    assert texts("Who?\nMe!") == ["Who ?", "Me !"]
+    assert texts("one\ntwo\n\nthree \n \n four") == ["one two", "three", "four"]
+    # Only the word that follows shows that this sentence has ended.
+    assert texts("It is in the U.S. The sea.") == ["It is in the U.S.", "The sea ."]
+    assert texts("It is in the U.S. Senate.") == ["It is in the U.S. Senate ."]
+    assert texts("It was 5. Then 6.") == ["It was 5 .", "Then 6 ."]
+    assert texts("東京。大阪") == ["東 京 。", "大 阪"]
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["Ada", "Dr.", "U.S.", "(the", "5.", "e.g.", "3.5%", "don't", "\ufeff", '"', "end.Begin"]
+        )
+        | st.sampled_from([" ", "\n", "\r\n", "\n\n", "\t", ". ", "!\n", "\u00a0", "\u2028"])
+        | st.text(st.characters(exclude_categories=["Cs"]), max_size=3),
+        max_size=16,
+    ),
+    st.data(),
+)
+def test_any_text_is_cut_alike_however_it_comes_and_loses_nothing(parts, data):
+    text = "".join(parts)
+    places = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    pieces = [text[a:b] for a, b in zip([0, *places], [*places, len(text)], strict=True)]
+    whole = cut(text)
+    assert cut(text, pieces) == whole
+    end = 0
+    for word in (word for sentence in whole for word in sentence):
+        assert text[word.start : word.end] == word.text != ""
+        assert word.start >= end
+        end = word.end
+    tokens = [word.text for sentence in whole for word in sentence]
+    # The tokenizer sees the same characters, if it cuts some otherwise where it knows what follows.
+    plain = [token for sentence in Tokenizer().tokenize(text) for token in sentence.tokens]
+    assert "".join(tokens) == "".join(plain)
+
+
+def test_a_word_is_complete_when_white_space_follows():
+    words = read_words(iter(["Ad", "a", " ", "met", "\n", "\n", "x"]), SPACE)
+    assert list(words) == [Word("Ada", 0), Word("met", 4), None, Word("x", 9, is_last=True)]
+
+
+def test_a_word_without_end_comes_in_parts():
+    words = list(read_words(("x" * 1000 for _ in range(200)), SPACE))
+    assert len(words) > 2
+    assert "".join(word.text for word in words) == "x" * 200_000
+    assert [word.start for word in words[1:]] == [word.end for word in words[:-1]]
+
+
+# Through pipes
+
+
+def start(model, *options):
+    command = [sys.executable, "-m", "tagger", "tag", str(model), "--stream", *options]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def send(running, text):
+    running.stdin.write(text.encode())
+    running.stdin.flush()
+
+
+@pytest.mark.parametrize("lookahead", [0, 1])
+@pytest.mark.parametrize("format", ["conll", "jsonl"])
+def test_a_word_is_answered_before_the_next_one_is_said(model, format, lookahead):
+    words = ["Ada", "met", "Otto", "in", "Oslo"]
+    lines = []
+    with start(model, "--lookahead", str(lookahead), "--format", format) as running:
+        for number, word in enumerate(words):
+            send(running, f"{word} ")
+            if number >= lookahead:
+                lines.append(running.stdout.readline().decode())
+        send(running, "today. ")  # ends the sentence, so that nothing is left open
+        lines += [running.stdout.readline().decode() for _ in range(2 + lookahead)]
+        rest, error = running.communicate()
+    assert (running.returncode, error) == (0, b"")
+    found = [json.loads(line)["text"] if format == "jsonl" else line.split(" ")[0] for line in lines]
+    assert found == [*words, "today", "."]
+    whole = stream(model, "--lookahead", lookahead, "--format", format, stdin=f"{' '.join(words)} today. ")
+    assert "".join(lines) + rest.decode() == whole[1]
+
+
+def test_an_interrupt_ends_it_without_a_word(model):
+    with start(model, "--lookahead", "0") as running:
+        send(running, "Ada ")
+        assert running.stdout.readline().startswith(b"Ada ")
+        running.send_signal(signal.SIGINT)
+        assert running.communicate() == (b"", b"")
+        assert running.returncode == 130
+
+
+def test_a_closed_pipe_is_no_error(model):
+    with start(model, "--lookahead", "0") as running:
+        send(running, "Ada ")
+        assert running.stdout.readline().startswith(b"Ada ")
+        running.stdout.close()
+        send(running, "met Otto ")
+        running.stdin.close()
+        assert running.stderr.read() == b""
+        assert running.wait(timeout=60) == 0
+
+
+def test_a_closed_standard_output_is_one_line(model):
+    command = [sys.executable, "-m", "tagger", "tag", str(model), "--stream"]
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *command], input=b"Ada met Otto.", capture_output=True, env=os.environ
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"tagger: standard output: cannot be used")
+    assert done.stderr.count(b"\n") == 1

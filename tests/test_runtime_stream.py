@@ -1,0 +1,272 @@
+"""Bounded lookahead against whole sentences, against the engine on cut ones, and for what it may not see."""
+
+import itertools
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_runtime import make_bundle, random_sentences
+
+from tagger import StreamingTagger, Tagger
+from tagger.bundle import save_bundle
+from tagger.decoding.fixed_lag import decode_window
+from tagger.errors import InputError
+from tagger.features.batching import WordTable
+from tagger.runtime import stream as stream_module
+from tagger.runtime.stream import WindowEncoder, tag_with_lookahead
+from tagger.text.schemes import convert_tags, violations
+from tagger.text.sentence import from_tokens
+
+DIRECTIONS = ("forward", "backward", "bidirectional")
+VARIANTS = [
+    {"direction": direction, "merge_mode": mode, "head": head, "layers": layers, "characters": characters}
+    for (direction, mode), (head, layers, characters) in zip(
+        itertools.product(DIRECTIONS, ("concat", "sum", "mul", "ave")),
+        itertools.cycle(
+            [
+                ("crf", 1, "cnn"),
+                ("softmax", 2, "lstm"),
+                ("crf", 3, "none"),
+                ("crf", 2, "cnn"),
+                ("softmax", 1, "cnn"),
+            ]
+        ),
+        strict=False,
+    )
+]
+TOKENS = ["Mira", "met", "Glasgow", "unseen-WORD", "3", "Ayr", "Tom", "lost", "Rain"]
+
+
+def make_tagger(seed=0, *, written="IOB2", **model):
+    return Tagger(make_bundle(seed, **model)[1], scheme=written)
+
+
+def whole_emissions(tagger, tokens):
+    """For each task the (T, C) emissions that a whole sentence has."""
+    table = WordTable(tagger.bundle.vocabulary)
+    return {task: found[0] for task, found in tagger.engine(table.batch([table.rows(tokens)])).items()}
+
+
+def window_emissions(tagger, tokens, lookahead):
+    """Each task's (W, C) emissions of every window that is looked at; the last is what the end leaves."""
+    table = WordTable(tagger.bundle.vocabulary)
+    batch = table.batch([table.rows(tokens)])
+    vectors = tagger.engine.word_vectors(batch)
+    encoder, windows = WindowEncoder(tagger.engine, 1), []
+
+    def look() -> None:
+        scores = tagger.engine.score(encoder.encode())
+        windows.append({task: found[0] for task, found in scores.items()})
+
+    for row in batch.positions[0]:
+        encoder.append([lstm.project(vectors[row : row + 1]) for lstm in tagger.engine.layers[0]])
+        if len(encoder) > lookahead:
+            look()
+    if len(encoder):
+        look()
+    return windows
+
+
+def streamed(tagger, tokens, lookahead):
+    """For each task the tags of the words that come one by one."""
+    streaming = StreamingTagger(tagger, lookahead=lookahead)
+    found = list(streaming.tag(tokens))
+    assert [one.token for one in found] == list(tokens)
+    return {task.name: [one.tags[task.name] for one in found] for task in tagger.tasks}
+
+
+@pytest.mark.parametrize("model", VARIANTS, ids=lambda model: "-".join(map(str, model.values())))
+@pytest.mark.parametrize("scheme", ["BIOES", "IOB2"])
+def test_a_lookahead_of_the_whole_sentence_gives_its_tags(model, scheme):
+    tagger = make_tagger(**model, scheme=scheme)
+    sentences = random_sentences(tagger.bundle.vocabulary)
+    for tokens, expected in zip(sentences, tagger.tag_tokens(sentences), strict=True):
+        for lookahead in (len(tokens), len(tokens) + 5, 10**9):
+            found = streamed(tagger, tokens, lookahead)
+            assert found == {task: list(tags) for task, tags in expected.tags.items()}
+        (window,) = window_emissions(tagger, tokens, len(tokens))
+        for task, emissions in whole_emissions(tagger, tokens).items():
+            np.testing.assert_allclose(window[task], emissions, atol=1e-4)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("lookahead", [0, 1, 3])
+def test_a_forward_model_has_the_emissions_of_the_whole_sentence_at_once(lookahead, layers):
+    tagger = make_tagger(direction="forward", layers=layers)
+    expected = whole_emissions(tagger, TOKENS)
+    for first, window in enumerate(window_emissions(tagger, TOKENS, lookahead)):
+        for task, emissions in window.items():
+            wanted = expected[task][first : first + lookahead + 1]
+            np.testing.assert_allclose(emissions, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("lookahead", [0, 1, 2, 4])
+def test_one_layer_sees_a_word_as_if_the_sentence_ended_after_the_lookahead(lookahead, direction):
+    tagger = make_tagger(direction=direction)
+    windows = window_emissions(tagger, TOKENS, lookahead)
+    for first, window in enumerate(windows[: len(TOKENS) - lookahead]):
+        cut = whole_emissions(tagger, TOKENS[: first + lookahead + 1])
+        for task, emissions in window.items():
+            np.testing.assert_allclose(emissions, cut[task][first:], atol=1e-4)
+
+
+def test_upper_layers_read_what_was_known_when_each_word_was_decided():
+    """Two layers, by hand: the first one's outputs of a decided word stay, those of the window are new."""
+    tagger, lookahead = make_tagger(layers=2), 2
+    table, engine = WordTable(tagger.bundle.vocabulary), tagger.engine
+    batch = table.batch([table.rows(TOKENS)])
+    vectors, decided = engine.word_vectors(batch), []
+    for first, window in enumerate(window_emissions(tagger, TOKENS, lookahead)[: len(TOKENS) - lookahead]):
+        known = vectors[batch.positions[0, : first + lookahead + 1]]
+        below = read_both(engine.layers[0], known)
+        inputs = np.concatenate([*decided, below[first:]])
+        above = read_both(engine.layers[1], inputs)
+        decided.append(below[first : first + 1])
+        for task, emissions in engine.score(above[first:]).items():
+            np.testing.assert_allclose(window[task], emissions, atol=1e-4)
+
+
+def read_both(layer, inputs):
+    """(T, D) inputs to the outputs (T, 2H) of both directions of one layer."""
+    rows, lengths = np.arange(len(inputs))[None], np.array([len(inputs)])
+    return np.concatenate(
+        [
+            lstm.run(lstm.project(inputs), rows, lengths, is_backward=backward)[0][0]
+            for lstm, backward in zip(layer, (False, True), strict=True)
+        ],
+        axis=1,
+    )
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("lookahead", [0, 1, 2, 3])
+def test_a_word_sees_no_further_than_its_lookahead(lookahead, layers, direction):
+    tagger = make_tagger(direction=direction, layers=layers)
+    before = window_emissions(tagger, TOKENS, lookahead)
+    tags = streamed(tagger, TOKENS, lookahead)
+    for changed in range(1, len(TOKENS)):
+        tokens = [*TOKENS[:changed], "river", *TOKENS[changed + 1 :]]
+        unseen = max(0, changed - lookahead)  # so many words are decided before it comes
+        after = window_emissions(tagger, tokens, lookahead)
+        for task in ("ner", "pos"):
+            for one, other in zip(before[:unseen], after[:unseen], strict=True):
+                assert np.array_equal(one[task], other[task])
+            assert streamed(tagger, tokens, lookahead)[task][:unseen] == tags[task][:unseen]
+            if direction != "forward" and lookahead <= changed:  # the first word that sees it
+                difference = before[unseen][task][0] - after[unseen][task][0]
+                assert np.abs(difference).max() > 1e-6
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(VARIANTS),
+    st.lists(st.lists(st.sampled_from(TOKENS), max_size=7), max_size=6),
+    st.integers(0, 8),
+    st.integers(0, 3),
+)
+def test_many_sentences_in_lockstep_are_tagged_as_one_by_one(model, sentences, lookahead, seed):
+    tagger = make_tagger(seed, **model)
+    found = tag_with_lookahead(tagger, [from_tokens(tokens) for tokens in sentences], lookahead)
+    assert found == [streamed(tagger, tokens, lookahead) for tokens in sentences]
+
+
+@pytest.mark.parametrize("lookahead", [0, 1, 2, 10])
+@pytest.mark.parametrize(("scheme", "written"), [("BIOES", "BIOES"), ("BIOES", "IOB2"), ("IOB2", "IOB2")])
+@pytest.mark.parametrize("head", ["crf", "softmax"])
+def test_tags_are_those_of_fixed_lag_decoding_and_a_legal_sequence(head, scheme, written, lookahead):
+    for seed in range(3):
+        tagger = make_tagger(seed, head=head, scheme=scheme, written=written)
+        task = next(task for task in tagger.tasks if task.name == "ner")
+        for tokens in random_sentences(tagger.bundle.vocabulary, seed, count=6):
+            ids, before = [], None
+            for number, window in enumerate(window_emissions(tagger, tokens, lookahead)):
+                is_end = number >= len(tokens) - lookahead
+                rules = tagger.engine.transitions["ner"]
+                (path,) = decode_window(window["ner"][None], rules, before, is_end=is_end)
+                ids += list(path if is_end else path[:1])
+                before = path[:1]
+            own = [task.tags[number] for number in ids]
+            wanted = convert_tags(own, scheme, written) if written == "IOB2" else own
+            assert streamed(tagger, tokens, lookahead)["ner"] == wanted
+            # A span that was begun is left open where the sentence's end was not foreseen, and only there.
+            assert set(violations(own, scheme)) <= ({len(own) - 1} if lookahead == 0 else set())
+
+
+def test_the_scheme_has_to_be_told_at_once(tmp_path):
+    with pytest.raises(InputError, match="Tags in IOB2 do not tell at once where a span ends, as BIOES"):
+        StreamingTagger(make_tagger(scheme="IOB2", written="BIOES"), lookahead=3)
+    with pytest.raises(InputError, match="The lookahead is -1 words; use 0"):
+        StreamingTagger(make_tagger(), lookahead=-1)
+    with pytest.raises(InputError, match="The lookahead is -2 words; use 0"):
+        tag_with_lookahead(make_tagger(), [], -2)
+    with pytest.raises(InputError, match="missing"):
+        StreamingTagger(tmp_path / "missing", lookahead=1)
+
+
+def test_words_are_given_out_when_they_are_decided(tmp_path):
+    bundle = make_bundle()[1]
+    save_bundle(bundle, tmp_path / "model")
+    streaming = StreamingTagger(tmp_path / "model", lookahead=2)
+    counts = [[one.token for one in streaming.push(token)] for token in TOKENS[:4]]
+    assert counts == [[], [], TOKENS[:1], TOKENS[1:2]]
+    assert [one.token for one in streaming.end_sentence()] == TOKENS[2:4]
+    assert streaming.end_sentence() == []
+    assert list(streaming.tag([])) == []
+    with pytest.raises(InputError, match="The tokens are a string"):
+        streaming.tag("Mira met Tom")
+
+
+def test_a_sentence_knows_nothing_of_the_one_before():
+    tagger = make_tagger(layers=2)
+    streaming = StreamingTagger(tagger, lookahead=1)
+    alone = list(StreamingTagger(tagger, lookahead=1).tag(TOKENS))
+    for _ in range(2):
+        assert list(streaming.tag(TOKENS)) == alone
+    for one in streaming.tag(reversed(TOKENS)):
+        assert one.token == TOKENS[-1]
+        break
+    assert list(streaming.tag(TOKENS)) == alone
+
+
+def test_an_endless_stream_is_read_no_further_than_the_lookahead():
+    read = 0
+
+    def words():
+        nonlocal read
+        for token in itertools.cycle(TOKENS):
+            read += 1
+            yield token
+
+    for number, one in enumerate(StreamingTagger(make_tagger(), lookahead=3).tag(words())):
+        assert one.token == TOKENS[number % len(TOKENS)]
+        assert read == number + 4
+        if number == 50:
+            break
+
+
+@pytest.mark.parametrize("model", [{"layers": 2, "characters": "none"}, {"direction": "forward"}], ids=repr)
+def test_what_is_held_does_not_grow(monkeypatch, model):
+    monkeypatch.setattr(stream_module, "MOST_WORDS", 40)
+    streaming = StreamingTagger(make_tagger(**model), lookahead=3)
+    sizes = []
+    for number in range(2000):
+        streaming.push(f"word{number}")
+        if number % 100 == 50:
+            held = {name: value for name, value in vars(streaming._sentence).items() if name != "_engine"}
+            window = {k: v for k, v in vars(held.pop("_encoder")).items() if k not in ("_engine", "_layers")}
+            sizes.append(len(pickle.dumps((held, window, list(streaming._open), streaming._before))))
+            assert len(streaming._table) <= 42
+    assert max(sizes) - min(sizes) <= 64, "tokens of another length"
+
+
+def test_weights_beyond_all_measure_are_an_error():
+    _, bundle = make_bundle()
+    large = {"heads.0.projection.weight": np.full_like(bundle.tensors["heads.0.projection.weight"], 9e29)}
+    tagger = Tagger(replace(bundle, tensors={**bundle.tensors, **large}))
+    with pytest.raises(InputError, match="give scores that are not finite or far too large"):
+        list(StreamingTagger(tagger, lookahead=0).tag(TOKENS))
