@@ -1,0 +1,106 @@
+"""The command `tagger compare`: a grid in, a report out, and what becomes of it when it is stopped."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import OPTIONS, refusal, run
+
+GRID = ("--directions", "forward,bidirectional", "--heads", "softmax", "--seeds", 2)
+
+
+def arguments(corpus: Path, output: Path, *more: object) -> list[object]:
+    files = ["--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", output]
+    return ["compare", *files, *OPTIONS, *GRID, "--set", "train.epochs=2", *more]
+
+
+@pytest.fixture(scope="module")
+def finished(corpus: Path, folder: Path) -> tuple[Path, str]:
+    """The folder of a finished comparison, and what the command said."""
+    code, output, error = run(*arguments(corpus, folder / "compare"))
+    assert (code, error) == (0, "")
+    return folder / "compare", output
+
+
+def test_a_line_a_run_a_table_and_the_answer(finished):
+    folder, output = finished
+    lines = output.splitlines()
+    assert [line.split("  ")[0] for line in lines[:4]] == ["1/4", "2/4", "3/4", "4/4"]
+    assert lines[0].startswith("1/4  forward, softmax, seed 1: ")
+    assert "mean ± sd" in output
+    assert any(line.startswith("the backward pass adds ") for line in lines)
+    assert lines[-1] == f"report: {folder / 'report.html'}"
+
+
+def test_the_report_is_there_and_tells_the_scores_that_were_shown(finished):
+    folder, output = finished
+    assert {path.name for path in folder.iterdir()} == {"runs", "results.json", "report.md", "report.html"}
+    runs = json.loads((folder / "results.json").read_text(encoding="utf-8"))["runs"]
+    assert len(runs) == 4
+    for one in runs:
+        assert f"{100 * one['scores']['dev']['f1']:.2f}" in output
+
+
+def test_spans_are_learnt_as_iob2_unless_something_else_is_asked_for(corpus, finished, tmp_path):
+    results = json.loads((finished[0] / "results.json").read_text(encoding="utf-8"))
+    assert results["settings"]["config"]["model"]["scheme"] == "IOB2"
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[model]\nscheme = "BIOES"\n')
+    error = refusal(*arguments(corpus, finished[0]), recipe)
+    assert 'model.scheme is "BIOES", was "IOB2"' in error
+
+
+def test_a_second_call_makes_nothing_again(corpus, finished):
+    folder, output = finished
+    before = {path: path.stat().st_mtime_ns for path in (folder / "runs").iterdir()}
+    code, again, _ = run(*arguments(corpus, folder), terminal=True)
+    assert code == 0
+    assert again.startswith("4 of 4 runs were made before")
+    assert {path: path.stat().st_mtime_ns for path in (folder / "runs").iterdir()} == before
+    assert output.splitlines()[-2:] == again.splitlines()[-2:]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_comparison_that_is_stopped_goes_on(corpus, tmp_path, number):
+    words = [str(word) for word in arguments(corpus, tmp_path, "--set", "train.epochs=40")]
+    command = [sys.executable, "-m", "tagger", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("1/4")
+        process.send_signal(number)
+        output, error = process.communicate()
+    assert (process.returncode, error) == (130, "")
+    assert output.splitlines()[-1] == "stopped with 1 of 4 runs made; the same command goes on"
+    assert [path.name for path in (tmp_path / "runs").glob("*.json")] == ["forward-softmax-1.json"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--directions", "forward,up"],
+            "--directions takes by commas any of forward, backward, bidirectional",
+        ),
+        (["--merge-modes", "max"], "--merge-modes takes by commas any of concat, sum, mul, ave, not 'max'"),
+        (["--heads", ","], "--heads takes by commas any of crf, softmax, not ','"),
+        (["--match", "hidden,width"], "--match takes one of hidden, width, parameters, not 'hidden,width'"),
+        (["--lookahead", "1,-2"], "--lookahead takes numbers of words and 'full' by commas, not '1,-2'"),
+        (["--lookahead", ""], "--lookahead takes numbers"),
+        (["--task", "pos,ner", "--columns", "token,pos,ner"], "A comparison is of one task, not of 2"),
+        (["--set", "train.patience=2"], "train.patience is 2"),
+        (["--set", "model.hiden_size=3"], "did you mean model.hidden_size"),
+        (["--seeds", "0"], "0 is not in the range x>=1"),
+        (["--test", "nowhere.conll"], "nowhere.conll"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_at_once(corpus, tmp_path, options, message):
+    assert message in refusal(*arguments(corpus, tmp_path), *options)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(corpus, tmp_path):
+    (tmp_path / "taken").write_text("")
+    assert "taken" in refusal(*arguments(corpus, tmp_path / "taken"))
