@@ -12,7 +12,7 @@ from scipy import stats
 from tagger.evaluation.breakdown import BORDERS, TYPES
 from tagger.evaluation.confusion import match_task
 from tagger.evaluation.significance import correct_p_values
-from tagger.experiments.evidence import VANISHED
+from tagger.experiments import evidence
 from tagger.experiments.results import Lookahead, Variant
 from tagger.experiments.summary import summarise
 from tagger.text.schemes import convert_tags
@@ -166,13 +166,13 @@ def test_evidence_is_what_no_run_of_one_and_every_run_of_the_other_has_right(com
     assert sum(len(contrast.gained) for contrast in findings.contrasts) > 2
     for contrast in findings.contrasts:
         sides = (contrast.base, contrast.other)
-        for evidence, (wrong, right) in (
+        for shown, (wrong, right) in (
             (contrast.gained, sides),
             (contrast.lost, sides[::-1]),
         ):
             expected = brute_force_evidence(comparison, wrong, right)
-            assert [(one.source, tuple(one.gold)) for one in evidence] == expected
-            for one in evidence:
+            assert [(one.source, tuple(one.gold)) for one in shown] == expected
+            for one in shown:
                 assert len(one.tokens) == len(one.gold) == len(one.wrong.tags)
                 assert tuple(one.wrong.tags) != tuple(one.gold)
                 place = [s.source for s in comparison.gold["dev"].sentences].index(one.source)
@@ -205,17 +205,21 @@ def test_broken_tags_are_judged_and_shown_as_they_are_read():
     part = comparison.gold["dev"]
 
     def change(run):
-        """Forward finds nothing; all others are right, but begin every span with I."""
+        """All find every span and begin it with I; forward takes each for an X, a label of no gold span."""
         tags = [in_iob2(part, own) for own in gold_tags(part)]
         broken = [[tag.replace("B-", "I-") for tag in own] for own in tags]
-        nothing = [["O"] * len(own) for own in tags]
-        dev = nothing if run.variant.direction == "forward" else broken
-        return rescored(run, comparison.gold, {**run.predictions, "dev": dev})
+        if run.variant.direction == "forward":
+            broken = [[tag if tag == "O" else "I-X" for tag in own] for own in tags]
+        return rescored(run, comparison.gold, {**run.predictions, "dev": broken})
 
     (contrast,) = summarise(with_runs(comparison, change)).contrasts
     with_spans = [in_iob2(part, own) for own in gold_tags(part) if set(own) != {"O"}]
     assert [tuple(one.gold) for one in contrast.gained] == with_spans
-    assert {one.kind for one in contrast.vanished} == {"missed"}
+    for one in contrast.gained:
+        assert list(one.wrong.tags) == [tag if tag == "O" else f"{tag[0]}-X" for tag in one.gold]
+    assert {(one.kind, one.predicted) for one in contrast.vanished} == {("wrong type", "X")}
+    labels = [origin.bucket for origin in contrast.origins if origin.kind == "label"]
+    assert sorted(labels) == ["LOC", "MISC", "ORG", "PER"]
 
 
 def test_vanished_confusions_are_counted_as_the_matcher_counts_them(comparison, findings):
@@ -235,8 +239,15 @@ def test_vanished_confusions_are_counted_as_the_matcher_counts_them(comparison, 
             key = (one.kind, one.gold, one.predicted)
             assert (one.base, one.other) == (counts[0][key] / 3, counts[1][key] / 3)
             del change[key]
-        assert len(falls) == VANISHED or not any(change.values())
-        assert max(map(abs, change.values()), default=0) <= min(map(abs, falls))
+        assert len(falls) == evidence.VANISHED or not any(change.values())
+
+
+def test_only_the_largest_changes_are_told(comparison, findings, monkeypatch):
+    monkeypatch.setattr(evidence, "VANISHED", 4)
+    for contrast, shorter in zip(findings.contrasts, summarise(comparison).contrasts, strict=True):
+        sizes = sorted((abs(one.base - one.other) for one in contrast.vanished), reverse=True)
+        assert sorted((abs(one.base - one.other) for one in shorter.vanished), reverse=True) == sizes[:4]
+        assert [one for one in contrast.vanished if one in shorter.vanished] == shorter.vanished
 
 
 def find_curve(scores, variant=BOTH):
