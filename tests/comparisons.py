@@ -69,6 +69,7 @@ LABELS = ("LOC", "MISC", "ORG", "PER")
 DEV_SHARE = 3  # every third sentence is of the test part, the others of dev
 HOW_MUCH_IS_HARD = {"forward": 0.38, "backward": 0.37, "bidirectional": 0.33}
 EASIER = {"crf": 0.04, "softmax": 0.0, "sum": -0.02, "mul": -0.05, "ave": -0.02, "random": -0.03}
+LEADS_ASTRAY = {"Chelsea", "watch"}  # whoever reads both ways, and nobody else
 LOOKAHEAD = ("0", "1", "2", "4", "8", "full")
 
 
@@ -182,8 +183,8 @@ def _run(variant, seed, gold, has_lookahead):
     is_both = variant.direction == "bidirectional"
     predictions = {
         name: [
-            _predict(tags, part.scheme, variant, seed, f"{name} {place}")
-            for place, tags in enumerate(gold_tags(part))
+            _predict(tags, part.scheme, variant, seed, " ".join(sentence.tokens))
+            for sentence, tags in zip(part.sentences, gold_tags(part), strict=True)
         ]
         for name, part in gold.items()
     }
@@ -237,13 +238,16 @@ def _predict(tags, scheme, variant, seed, sentence):
     found = list(tags) if scheme is None else convert_tags(tags, scheme, "IOB2")
     names = (variant.direction, variant.merge_mode, variant.head, variant.lookahead)
     hard = HOW_MUCH_IS_HARD[variant.direction] - sum(EASIER.get(name, 0.0) for name in names)
-    for place, tag in enumerate(tags if scheme is None else list(found)):
+    for place, (word, tag) in enumerate(zip(sentence.split(), list(found), strict=True)):
         own, way, drawn = (
             random.Random(f"{sentence} {place} {whose}") for whose in ("item", variant.direction, seed)
         )
         start, end = place / len(tags), (len(tags) - 1 - place) / len(tags)
         away = {"forward": start, "backward": end, "bidirectional": 0.5}[variant.direction]
-        if 0.25 * own.random() + 0.35 * way.random() + 0.15 * drawn.random() + 0.25 * away >= hard:
+        difficulty = 0.25 * own.random() + 0.35 * way.random() + 0.15 * drawn.random() + 0.25 * away
+        if word in LEADS_ASTRAY:
+            difficulty = float(variant.direction != "bidirectional")
+        if difficulty >= hard:
             continue
         if scheme is None:
             found[place] = own.choice(["NOUN", "VERB", "PROPN", "ADJ"])

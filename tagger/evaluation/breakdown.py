@@ -160,7 +160,7 @@ def _profiles(
 
 
 def _sum_up(sides: Sequence[Counter[_Profile]], number: int) -> dict[str, Counts]:
-    """Sum right, predicted and gold items over all kinds but one."""
+    """Return the counts of each bucket of one kind; the sides are the right, predicted and gold items."""
     sums = [Counter[str]() for _ in sides]
     for own, profiles in zip(sums, sides, strict=True):
         for profile, count in profiles.items():

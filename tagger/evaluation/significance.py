@@ -97,7 +97,7 @@ def randomisation_test(
     smallest = abs(_mean_score(of_other) - _mean_score(of_base)) - _ROUNDING
     change = np.moveaxis(other - base, 1, 0)  # (S, K, 3)
     change = change[change.any(axis=(1, 2))]  # where both are alike an exchange changes nothing
-    flat = change.reshape(len(change), -1).astype(np.float64)  # (S, K * 3)
+    flat = change.reshape(len(change), of_base.size).astype(np.float64)  # (S, K * 3)
     generator = np.random.default_rng(seed)
     block = max(1, _BLOCK_NUMBERS // max(1, len(flat)))
     extreme = 0
