@@ -128,8 +128,8 @@ class Comparison:
         task: What is tagged.
         measure: ``f1`` for spans, ``accuracy`` for other tags: the key of the main score.
         match: What rows have in common: hidden size per direction, output width, or number of parameters.
-        settings: What else all runs share, as JSON values: ``config`` (all options), ``seeds``, ``files`` (for
-            each part ``file``, ``sentences``, ``tokens`` and a digest of its ``content``), ``machine``.
+        settings: What else all runs share, as JSON values: ``config`` (all options), ``seeds``, ``files``
+            (for each part ``file``, ``sentences``, ``tokens`` and a digest of its ``content``), ``machine``.
         gold: The parts that were scored: ``dev``, and ``test`` where it was given.
         runs: In the order of the grid: variants as they were asked for, each with its seeds in order.
     """

@@ -1,0 +1,185 @@
+"""Guess a hidden word from the words to its left, from those to its right, and from both.
+
+    python scripts/recipes/missing_word.py --train FILE --dev FILE [--json FILE] [--epochs 6] [--hidden 128]
+
+FILE is anything that tagger's readers know (CoNLL-U, columns, JSON lines, …), or running text as .txt. One
+pass over a sentence hides every word once: what the forward LSTM has read before a word and what the backward
+one has read after it never hold the word itself. The three models are scored on the same hidden words: all of
+dev that are among the most frequent of train.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tagger.config import Direction
+from tagger.corpus.files import read_sentences
+from tagger.network.encoder import Encoder
+from tagger.text.tokenizer import Tokenizer
+
+WORDS, BATCH_WORDS = 10_000, 2000
+UNKNOWN, EDGE = 0, 1  # every sentence has an edge before its first and after its last word
+DEMO = "The boys went to the ___ ... then they came out of the pool ."
+SIDES: dict[str, Direction] = {"left": "forward", "right": "backward", "both": "bidirectional"}
+
+
+class Guesser(nn.Module):
+    """Scores of all words for every place of a sentence, by the words around it."""
+
+    def __init__(self, words: int, hidden_size: int, direction: Direction) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(words, 128)  # also the weights of the output (Press and Wolf 2017)
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        self.encoder = Encoder(128, hidden_size, direction=direction)
+        self.context = nn.Linear(self.encoder.output_size, 128)
+        self.bias = nn.Parameter(torch.zeros(words))
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T) ids with an edge on both sides and (B,) lengths to the (B, T - 2, words) scores within."""
+        vectors = F.dropout(self.embedding(ids), 0.3, self.training)
+        outputs, _ = self.encoder(vectors, lengths)
+        sides = outputs.chunk(2, dim=2) if len(self.encoder.directions) == 2 else [outputs]
+        seen = [
+            side[:, :-2] if way == "forward" else side[:, 2:]  # what was read before, and after, the word
+            for way, side in zip(self.encoder.directions, sides, strict=True)
+        ]
+        context = self.context(F.dropout(torch.cat(seen, dim=2), 0.3, self.training))
+        return F.linear(context, self.embedding.weight, self.bias)
+
+
+def read_words(path: Path) -> list[list[str]]:
+    if path.suffix == ".txt":
+        sentences = Tokenizer().tokenize(path.read_text(encoding="utf-8"))
+    else:
+        sentences = list(read_sentences(path, tasks=()))
+    return [[token.lower() for token in sentence.tokens] for sentence in sentences]
+
+
+def encode(sentence: Sequence[str], numbers: dict[str, int]) -> Tensor:
+    return torch.tensor([EDGE, *(numbers.get(word, UNKNOWN) for word in sentence), EDGE])
+
+
+def batches(sentences: Sequence[Tensor], order: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Padded ids (B, T) and lengths (B,), about ``BATCH_WORDS`` a batch."""
+    batch: list[Tensor] = []
+    for place in order:
+        batch.append(sentences[place])
+        if sum(map(len, batch)) > BATCH_WORDS or place == order[-1]:
+            yield (
+                nn.utils.rnn.pad_sequence(batch, batch_first=True),
+                torch.tensor([len(one) for one in batch]),
+            )
+            batch = []
+
+
+def hidden_words(ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, T - 2) the words within the edges, and which of them are known: those that are guessed."""
+    words = ids[:, 1:-1]
+    return words, (words > EDGE) & (torch.arange(words.shape[1]) < lengths[:, None] - 2)
+
+
+def fit(model: Guesser, sentences: Sequence[Tensor], epochs: int) -> float:
+    """Train; return the seconds of an epoch."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    begun = time.perf_counter()
+    for _ in range(epochs):
+        model.train()
+        for ids, lengths in batches(sentences, torch.randperm(len(sentences)).tolist()):
+            words, is_known = hidden_words(ids, lengths)
+            optimizer.zero_grad()
+            torch.autograd.backward(F.cross_entropy(model(ids, lengths)[is_known], words[is_known]))
+            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimizer.step()
+        schedule.step()
+    return (time.perf_counter() - begun) / epochs
+
+
+@torch.inference_mode()
+def score(model: Guesser, sentences: Sequence[Tensor]) -> dict[str, float]:
+    """Share of hidden words that are the first, or among the first 5 guesses, and perplexity."""
+    model.eval()
+    first = five = count = 0
+    loss = 0.0
+    for ids, lengths in batches(sentences, range(len(sentences))):
+        words, is_known = hidden_words(ids, lengths)
+        scores, wanted = model(ids, lengths)[is_known], words[is_known]
+        is_hit = scores.topk(5).indices == wanted[:, None]
+        first, five, count = first + int(is_hit[:, 0].sum()), five + int(is_hit.sum()), count + len(wanted)
+        loss += float(F.cross_entropy(scores, wanted, reduction="sum"))
+    return {
+        "accuracy at 1": first / count,
+        "accuracy at 5": five / count,
+        "perplexity": math.exp(loss / count),
+    }
+
+
+@torch.inference_mode()
+def guess(model: Guesser, sentence: str, names: Sequence[str], numbers: dict[str, int]) -> list[str]:
+    """The five likeliest words for ``___``."""
+    words = sentence.lower().split()
+    ids = encode(words, numbers)[None]
+    scores = model.eval()(ids, torch.tensor([ids.shape[1]]))[0, words.index("___")]
+    scores[: EDGE + 1] = -torch.inf
+    return [names[number] for number in scores.topk(5).indices.tolist()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--dev", type=Path, required=True)
+    parser.add_argument("--json", type=Path, help="also write the figures there")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--hidden", type=int, default=128, help="LSTM units per direction")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    train, dev = read_words(arguments.train), read_words(arguments.dev)
+    frequent = Counter(word for sentence in train for word in sentence).most_common(WORDS)
+    names = ["", "", *(word for word, _ in frequent)]
+    numbers = {word: number for number, word in enumerate(names) if number > EDGE}
+    parts = [[encode(sentence, numbers) for sentence in part] for part in (train, dev)]
+    table = Table(
+        "words to the",
+        "accuracy at 1",
+        "at 5",
+        "perplexity",
+        "s an epoch",
+        "guesses",
+        title=f"{len(names) - 2:,} words",
+    )
+    figures = {}
+    for side, direction in SIDES.items():
+        torch.manual_seed(1)
+        model = Guesser(len(names), arguments.hidden, direction)
+        seconds = fit(model, parts[0], arguments.epochs)
+        figures[side] = {
+            **score(model, parts[1]),
+            "seconds": seconds,
+            "demo": guess(model, DEMO, names, numbers),
+        }
+        one, five, perplexity, *_ = figures[side].values()
+        table.add_row(
+            side,
+            f"{one:.4f}",
+            f"{five:.4f}",
+            f"{perplexity:.1f}",
+            f"{seconds:.0f}",
+            ", ".join(figures[side]["demo"]),
+        )
+    Console().print(table, f"guesses for: {DEMO}", highlight=False)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Forecast a household's power: from 168 hours the next 24, read one way or both, beside what needs no model.
+
+    python scripts/recipes/power.py household_hourly_filled.csv [--json FILE] [--seeds 3] [--epochs 12]
+
+The file has a line an hour: the time, then sums of minute values (UCI "Individual household electric power
+consumption"), the active power in kilowatts first. The last year is held out: every midnight's forecast of
+the 24 hours after it is compared with what came. All else is learnt before: the scaling from the train
+part alone, the weights from it, the epoch from the three months between it and the last year.
+"""
+
+import argparse
+import csv
+import json
+import statistics
+import time
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from tagger.config import Direction
+from tagger.network.encoder import Encoder
+
+PAST, NEXT = 168, 24  # hours
+YEAR, QUARTER = 365 * 24, 91 * 24
+STRIDE = 11  # hours between train windows; shares no factor with 24, so that they begin at all times of day
+Floats = NDArray[np.float32]
+
+
+class Forecaster(nn.Module):
+    """An encoder, and from its final states the hours to come."""
+
+    def __init__(self, inputs: int, direction: Direction) -> None:
+        super().__init__()
+        self.encoder = Encoder(inputs, 64, direction=direction)
+        self.output = nn.Linear(self.encoder.output_size, NEXT)
+
+    def forward(self, past: Tensor) -> Tensor:
+        """(B, PAST, D) scaled hours to (B, NEXT) scaled power."""
+        _, final = self.encoder(past, torch.full((len(past),), PAST))
+        hours: Tensor = self.output(torch.cat(list(final.values()), dim=1))
+        return hours
+
+
+def read_hours(path: Path) -> tuple[Floats, Floats]:
+    """(N, D) sums of each hour, and (N, 4) its time of day and of week on two circles."""
+    with path.open(encoding="utf-8", newline="") as file:
+        _, *rows = csv.reader(file)
+    times = [datetime.fromisoformat(row[0]) for row in rows]
+    turns = np.array([[one.hour / 24, (one.weekday() + one.hour / 24) / 7] for one in times]) * 2 * np.pi
+    values = np.array([row[1:] for row in rows], dtype=np.float32)
+    return values, np.concatenate([np.sin(turns), np.cos(turns)], axis=1).astype(np.float32)
+
+
+def scale(values: Floats, train_end: int) -> Floats:
+    """(N, D) values, so that those before ``train_end`` have mean 0 and deviation 1."""
+    known = values[:train_end]
+    return (values - known.mean(axis=0)) / known.std(axis=0)
+
+
+def window_starts(first_hour: int, end: int, stride: int) -> NDArray[np.int64]:
+    """First hours of the windows of which all hours to forecast lie in [first_hour, end)."""
+    return np.arange(max(0, first_hour - PAST), end - PAST - NEXT + 1, stride)
+
+
+def cut(inputs: Floats, starts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    """(W, PAST, D) what is known of each window, and (W, NEXT) the scaled power to forecast."""
+    past = inputs[starts[:, None] + np.arange(PAST)]
+    ahead = inputs[starts[:, None] + np.arange(PAST, PAST + NEXT), 0]
+    return torch.from_numpy(past), torch.from_numpy(ahead)
+
+
+def fit(
+    direction: Direction, seed: int, inputs: Floats, parts: dict[str, NDArray[np.int64]], epochs: int
+) -> Tensor:
+    """Train; return the scaled forecasts (W, NEXT) for the test part by the epoch that is best on dev."""
+    torch.manual_seed(seed)
+    model = Forecaster(inputs.shape[1], direction)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    past, ahead = cut(inputs, parts["train"])
+    dev, test = cut(inputs, parts["dev"]), cut(inputs, parts["test"])
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    best, forecast = float("inf"), torch.empty(0)
+    for _ in range(epochs):
+        model.train()
+        for rows in torch.randperm(len(past)).split(64):
+            optimizer.zero_grad()
+            torch.autograd.backward((model(past[rows]) - ahead[rows]).abs().mean())
+            optimizer.step()
+        schedule.step()
+        model.eval()
+        with torch.inference_mode():
+            error = float((model(dev[0]) - dev[1]).abs().mean())
+            if error < best:
+                best, forecast = error, model(test[0])
+    return forecast
+
+
+def divide(values: Floats, times: Floats) -> dict[str, NDArray[np.int64]]:
+    """First hours of the windows of each part; no train window holds an hour of dev or test."""
+    test = len(values) - YEAR
+    dev = test - QUARTER
+    midnights = window_starts(test, len(values), 1)
+    is_midnight = np.isclose(times[midnights + PAST, 0], 0.0, atol=1e-6) & (times[midnights + PAST, 2] > 0)
+    return {
+        "train": window_starts(0, dev, STRIDE),
+        "dev": window_starts(dev, test, STRIDE),
+        "test": midnights[is_midnight],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--json", type=Path, help="also write the figures there")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=12)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    values, times = read_hours(arguments.file)
+    parts = divide(values, times)
+    train_end = len(values) - YEAR - QUARTER
+    inputs = np.concatenate([scale(values, train_end), times], axis=1)
+    kilowatts = float(values[:train_end, 0].std()) / 60  # of one scaled unit; an hour's sum is of 60 minutes
+    past, ahead = (part.numpy() for part in cut(inputs, parts["test"]))
+    rows = {
+        "repeat the last day": [float(np.abs(past[:, -NEXT:, 0] - ahead).mean()) * kilowatts],
+        "repeat the last week": [float(np.abs(past[:, :NEXT, 0] - ahead).mean()) * kilowatts],
+    }
+    directions: dict[str, Direction] = {
+        "LSTM, forward": "forward",
+        "LSTM, backward": "backward",
+        "BiLSTM": "bidirectional",
+    }
+    seconds = {}
+    for name, direction in directions.items():
+        begun = time.perf_counter()
+        forecasts = [fit(direction, seed, inputs, parts, arguments.epochs) for seed in range(arguments.seeds)]
+        seconds[name] = (time.perf_counter() - begun) / arguments.seeds
+        rows[name] = [float(np.abs(one.numpy() - ahead).mean()) * kilowatts for one in forecasts]
+    table = Table(
+        "", "mean absolute error, kW", "by seed", "seconds a run", title=f"{len(ahead)} days of the last year"
+    )
+    for name, errors in rows.items():
+        by_seed = " ".join(f"{error:.4f}" for error in errors) if name in directions else ""
+        table.add_row(
+            name, f"{statistics.mean(errors):.4f}", by_seed, f"{seconds[name]:.0f}" if name in seconds else ""
+        )
+    Console().print(table)
+    if arguments.json:
+        figures = {"kilowatts": rows, "seconds": seconds, "days": len(ahead), "epochs": arguments.epochs}
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

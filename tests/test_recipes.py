@@ -1,0 +1,167 @@
+"""The recipes outside tagging, on tiny made-up data: what each model may see, and that it learns."""
+
+import csv
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import missing_word
+import numpy as np
+import power
+import pytest
+import torch
+from missing_word import EDGE, SIDES, UNKNOWN, Guesser, batches, encode, guess, hidden_words
+from power import NEXT, PAST, QUARTER, YEAR, Forecaster, cut, divide, read_hours, scale, window_starts
+
+HOURS = YEAR + QUARTER + 60 * 24
+
+
+@pytest.fixture(scope="module")
+def household(folder: Path) -> Path:
+    """Hours of a household that follows the time of day, with noise."""
+    generator = np.random.default_rng(3)
+    begun = datetime(2006, 12, 16, 17)
+    path = folder / "household.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["datetime", "power", "voltage"])
+        for hour in range(HOURS):
+            now = begun + timedelta(hours=hour)
+            used = 60 * (1 + np.sin(now.hour / 24 * 2 * np.pi)) + generator.normal()
+            writer.writerow([now, used, 14000 + generator.normal()])
+    return path
+
+
+class TestPower:
+    def test_hours_are_read_with_their_time_of_day_and_week(self, household):
+        values, times = read_hours(household)
+        assert values.shape == (HOURS, 2)
+        assert times.shape == (HOURS, 4)
+        np.testing.assert_allclose(times[7], times[7 + 7 * 24], atol=1e-5)
+        assert np.abs(times[7] - times[7 + 24]).max() > 0.1
+        np.testing.assert_allclose(times[:, :2] ** 2 + times[:, 2:] ** 2, 1.0, atol=1e-5)
+
+    def test_the_scaling_knows_nothing_of_what_comes_later(self, household):
+        values, _ = read_hours(household)
+        end = HOURS - YEAR - QUARTER
+        changed = values.copy()
+        changed[end:] *= 100
+        np.testing.assert_array_equal(scale(values, end)[:end], scale(changed, end)[:end])
+        np.testing.assert_allclose(scale(values, end)[:end].mean(axis=0), 0, atol=1e-3)
+
+    def test_no_train_window_holds_an_hour_of_dev_or_test(self, household):
+        values, times = read_hours(household)
+        parts = divide(values, times)
+        dev, test = HOURS - YEAR - QUARTER, HOURS - YEAR
+        assert 0 <= parts["train"].min() < PAST
+        assert parts["train"].max() + PAST + NEXT <= dev
+        assert dev <= parts["dev"].min() + PAST
+        assert parts["dev"].max() + PAST + NEXT <= test
+        assert test <= parts["test"].min() + PAST
+        assert parts["test"].max() + PAST + NEXT <= HOURS
+        begun = datetime(2006, 12, 16, 17)
+        assert {(begun + timedelta(hours=int(one) + PAST)).hour for one in parts["test"]} == {0}
+        assert len(parts["test"]) in (364, 365)
+
+    def test_windows_are_the_hours_they_say(self):
+        hours = np.arange(400, dtype=np.float32)[:, None]
+        starts = window_starts(200, 400, 50)
+        past, ahead = cut(hours, starts)
+        assert starts.tolist() == [32, 82, 132, 182]
+        assert past[1, :, 0].tolist() == list(range(82, 250))
+        assert ahead[1].tolist() == list(range(250, 274))
+
+    @pytest.mark.parametrize("direction", ["forward", "backward", "bidirectional"])
+    def test_a_forecast_depends_on_its_own_past_alone(self, direction):
+        torch.manual_seed(0)
+        model = Forecaster(1, direction).eval()
+        hours = np.random.default_rng(0).normal(size=(300, 1)).astype(np.float32)
+        starts = np.array([20])
+        changed = hours.copy()
+        changed[20 + PAST :] = 9.0
+        changed[:20] = 9.0
+        with torch.inference_mode():
+            assert torch.equal(model(cut(hours, starts)[0]), model(cut(changed, starts)[0]))
+
+    def test_the_recipe_beats_last_week_on_a_daily_rhythm_and_writes_its_figures(
+        self, household, tmp_path, monkeypatch, capsys
+    ):
+        figures = tmp_path / "power.json"
+        words = ["power.py", str(household), "--json", str(figures), "--seeds", "1", "--epochs", "18"]
+        monkeypatch.setattr("sys.argv", words)
+        power.main()
+        found = json.loads(figures.read_text())["kilowatts"]
+        assert list(found) == [
+            "repeat the last day",
+            "repeat the last week",
+            "LSTM, forward",
+            "LSTM, backward",
+            "BiLSTM",
+        ]
+        assert found["repeat the last day"][0] < 0.1  # the noise alone
+        assert f"{found['BiLSTM'][0]:.4f}" in capsys.readouterr().out
+        assert found["BiLSTM"][0] < 0.3  # a flat line at the mean is wrong by 0.64
+
+
+class TestMissingWord:
+    @pytest.mark.parametrize("direction", list(SIDES.values()))
+    def test_the_scores_of_a_place_never_depend_on_its_word(self, direction):
+        torch.manual_seed(0)
+        model = Guesser(12, 8, direction).eval()
+        ids = torch.tensor([[EDGE, 3, 4, 5, 6, EDGE], [EDGE, 7, 8, EDGE, UNKNOWN, UNKNOWN]])
+        lengths = torch.tensor([6, 4])
+        with torch.inference_mode():
+            before = model(ids, lengths)
+            for row, length in enumerate(lengths.tolist()):
+                for place in range(1, length - 1):
+                    changed = ids.clone()
+                    changed[row, place] = 11
+                    after = model(changed, lengths)
+                    assert torch.equal(before[row, place - 1], after[row, place - 1])
+                    seen = {
+                        other
+                        for other in range(1, length - 1)
+                        if not torch.equal(before[row, other - 1], after[row, other - 1])
+                    }
+                    left, right = set(range(1, place)), set(range(place + 1, length - 1))
+                    expected = {"forward": right, "backward": left, "bidirectional": left | right}
+                    assert seen == expected[direction]
+
+    def test_every_sentence_comes_once_and_hides_its_known_words(self):
+        numbers = {"a": 2, "b": 3}
+        sentences = [encode(text.split(), numbers) for text in ("a b x", "b", "x a")]
+        found = []
+        for ids, lengths in batches(sentences, [2, 0, 1]):
+            words, is_known = hidden_words(ids, lengths)
+            found += [row[known].tolist() for row, known in zip(words, is_known, strict=True)]
+        assert found == [[2], [2, 3], [3]]
+
+    def test_each_model_learns_what_its_side_tells(self, tmp_path, monkeypatch, capsys):
+        """A word in the middle is told by the word before it, or the one after it, or by neither alone."""
+        generator = np.random.default_rng(1)
+        lines = [
+            f"x{number % 4} m{(number % 4) * 4 + other} y{other}"
+            for number, other in enumerate(generator.integers(4, size=400).tolist())
+        ]
+        corpus = tmp_path / "corpus.conll"
+        corpus.write_text("".join("\n".join(line.split()) + "\n\n" for line in lines))
+        figures = tmp_path / "figures.json"
+        words = ["missing_word.py", "--train", str(corpus), "--dev", str(corpus)]
+        words += ["--json", str(figures), "--epochs", "15", "--hidden", "16"]
+        monkeypatch.setattr("sys.argv", words)
+        monkeypatch.setattr(missing_word, "DEMO", "x1 ___ y2")
+        monkeypatch.setattr(missing_word, "BATCH_WORDS", 60)
+        missing_word.main()
+        found = json.loads(figures.read_text())
+        assert found["both"]["demo"][0] == "m6"
+        assert found["both"]["accuracy at 1"] > found["left"]["accuracy at 1"] + 0.1
+        assert found["both"]["perplexity"] < min(found[side]["perplexity"] for side in ("left", "right"))
+        assert set(found["left"]["demo"][:4]) == {"m4", "m5", "m6", "m7"}
+        assert set(found["right"]["demo"][:4]) == {"m2", "m6", "m10", "m14"}
+        assert "guesses for: x1 ___ y2" in capsys.readouterr().out
+
+    def test_guesses_are_words(self):
+        torch.manual_seed(0)
+        names = ["", "", *"abcdef"]
+        numbers = {name: number for number, name in enumerate(names) if name}
+        assert set(guess(Guesser(8, 4, "bidirectional"), "a ___ b", names, numbers)) <= set("abcdef")
