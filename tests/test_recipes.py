@@ -1,6 +1,7 @@
 """The recipes outside tagging, on tiny made-up data: what each model may see, and that it learns."""
 
 import csv
+import gzip
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,9 +10,12 @@ import missing_word
 import numpy as np
 import power
 import pytest
+import sentiment
 import torch
 from missing_word import EDGE, SIDES, UNKNOWN, Guesser, batches, encode, guess, hidden_words
 from power import NEXT, PAST, QUARTER, YEAR, Forecaster, cut, divide, read_hours, scale, window_starts
+from sentiment import PADDING, Classifier, Settings, collate
+from sentiment import encode as encode_reviews
 
 HOURS = YEAR + QUARTER + 60 * 24
 
@@ -165,3 +169,54 @@ class TestMissingWord:
         names = ["", "", *"abcdef"]
         numbers = {name: number for number, name in enumerate(names) if name}
         assert set(guess(Guesser(8, 4, "bidirectional"), "a ___ b", names, numbers)) <= set("abcdef")
+
+
+class TestSentiment:
+    REVIEWS = ((["a", "a", "b", "c"], 1), (["b", "a", "z"], 0))
+
+    def test_reviews_become_their_last_frequent_words(self):
+        settings = Settings(words=2, longest=3)
+        ids, lengths, labels = collate(encode_reviews(self.REVIEWS, self.REVIEWS[:1], settings))
+        assert ids.tolist() == [[2, 3, 1], [3, 2, 1]]
+        assert (lengths.tolist(), labels.tolist()) == ([3, 3], [1.0, 0.0])
+
+    @pytest.mark.parametrize("pooling", ["final", "max"])
+    @pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave"])
+    def test_padding_never_counts(self, pooling, merge_mode):
+        torch.manual_seed(0)
+        model = Classifier(Settings(merge_mode=merge_mode, pooling=pooling, words=8)).eval()
+        short = torch.tensor([[3, 4, 5]])
+        padded = torch.tensor([[3, 4, 5, PADDING, PADDING], [2, 2, 2, 2, 2]])
+        with torch.inference_mode():
+            alone, beside = model(short, torch.tensor([3])), model(padded, torch.tensor([3, 5]))
+        torch.testing.assert_close(alone[0], beside[0])
+
+    def test_the_final_state_is_what_its_direction_read_last(self):
+        """Forward's hardly knows the first of many words; backward's hardly knows the last one."""
+        torch.manual_seed(0)
+        for direction, far, near in (("forward", 0, -1), ("backward", -1, 0)):
+            model = Classifier(Settings(direction=direction, words=8)).eval()
+            vectors = torch.randn(1, 30, 128, requires_grad=True)
+            _, final = model.encoder(vectors, torch.tensor([30]))
+            final[direction].sum().backward()
+            size = vectors.grad[0].norm(dim=1)
+            assert size[near] > 10 * size[far]
+
+    def test_the_recipe_tells_good_from_bad(self, tmp_path, monkeypatch, capsys):
+        generator = np.random.default_rng(0)
+        for part, count in (("train", 300), ("test", 60)):
+            with gzip.open(tmp_path / f"{part}.jsonl.gz", "wt", encoding="utf-8") as file:
+                for number in range(count):
+                    words = generator.choice(["plot", "cast", "scene"], size=6).tolist()
+                    words[int(generator.integers(6))] = ("dull", "bright")[number % 2]
+                    line = {"label": ("neg", "pos")[number % 2], "text": f"{' '.join(words)}<br />The end."}
+                    file.write(json.dumps(line) + "\n")
+        quick = Settings(words=20, epochs=20)
+        monkeypatch.setattr(sentiment, "ROWS", {"quick": quick})
+        figures = tmp_path / "figures.json"
+        monkeypatch.setattr("sys.argv", ["sentiment.py", str(tmp_path), "--json", str(figures)])
+        sentiment.main()
+        found = json.loads(figures.read_text())["quick"]["accuracy"]
+        assert len(found) == 20
+        assert found[-1] > 0.95
+        assert f"{found[-1]:.4f}" in capsys.readouterr().out
