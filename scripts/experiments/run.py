@@ -15,22 +15,24 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NER = ["--task", "ner", "--columns", "token,pos,chunk,ner", "--seeds", "5"]
+NER = ["--task", "ner", "--columns", "token,pos,chunk,ner"]
 NER += ["--train", "{corpora}/conll2003/eng.train", "--dev", "{corpora}/conll2003/eng.testa"]
-CHUNK = ["--task", "chunk", "--columns", "token,pos,chunk", "--seeds", "3"]
+CHUNK = ["--task", "chunk", "--columns", "token,pos,chunk"]
 CHUNK += ["--train", "{output}/held_out/train.txt", "--dev", "{output}/held_out/dev.txt"]
-POS = ["--task", "pos", "--seeds", "3", "--train", "{corpora}/ud_ewt/en_ewt-ud-train.conllu"]
+POS = ["--task", "pos", "--train", "{corpora}/ud_ewt/en_ewt-ud-train.conllu"]
 POS += ["--dev", "{corpora}/ud_ewt/en_ewt-ud-dev.conllu"]
-MODES = ["--merge-modes", "concat,sum,mul,ave"]
+MODES = ["--directions", "bidirectional", "--merge-modes", "concat,sum,mul,ave", "--heads", "crf"]
 LOOKAHEAD = ["--lookahead", "0,1,2,4,8,full"]
 
+# For each its options and how many seeds.
 EXPERIMENTS = {
-    "ner-words": ["words.toml", *NER, *MODES, *LOOKAHEAD],
-    "chunk-words": ["words.toml", *CHUNK],
-    "pos-words": ["words.toml", *POS],
-    "ner-full": ["full.toml", *NER],
-    "chunk-full": ["full.toml", *CHUNK],
-    "pos-full": ["full.toml", *POS],
+    "ner-words": (["words.toml", *NER, *LOOKAHEAD], 5),
+    "chunk-words": (["words.toml", *CHUNK], 3),
+    "pos-words": (["words.toml", *POS], 3),
+    "ner-full": (["full.toml", *NER], 5),
+    "chunk-full": (["full.toml", *CHUNK], 3),
+    "pos-full": (["full.toml", *POS], 3),
+    "ner-modes": (["words.toml", *NER, *MODES], 3),
 }
 KEPT = ("results.json", "report.md", "report.html")
 
@@ -48,11 +50,12 @@ def main() -> None:
     hold_out = [sys.executable, str(HERE.parent / "recipes" / "hold_out.py"), str(chunks)]
     subprocess.run([*hold_out, str(arguments.output / "held_out")], check=True)
     for name in arguments.only or EXPERIMENTS:
-        config, *options = EXPERIMENTS[name]
+        (config, *options), seeds = EXPERIMENTS[name]
         folder = arguments.output / name
         places = {"corpora": arguments.corpora, "output": arguments.output}
         command = ["tagger", "compare", str(HERE / config), *(one.format(**places) for one in options)]
         command += ["--vectors", str(arguments.vectors), "--match", "parameters"]
+        command += ["--seeds", str(seeds)]
         command += ["--jobs", str(arguments.jobs), "--output", str(folder), "--hide-words"]
         print(shlex.join(command), flush=True)
         subprocess.run([sys.executable, "-m", *command], check=True)
