@@ -68,6 +68,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "workers",
             "comparison",
             "findings",
+            "pairing",
             "origins",
             "evidence",
             "lookahead",

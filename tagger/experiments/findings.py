@@ -68,7 +68,7 @@ class Origin:
         kind: What the items were sorted by: their ``label``, ``novelty`` (seen or unseen in train),
             ``position`` in the sentence, sentence ``length``, or for spans what was judged (borders, types).
         bucket: Which of these.
-        support: Gold items in it.
+        support: Gold items in it; for types the gold spans whose borders a run finds, mean over all runs.
         base: Score of the base over seeds, a fraction of 1.
         other: Score of the other over the same seeds.
         difference: Other minus base, paired by seed.
@@ -137,7 +137,8 @@ class Contrast:
         origins: Where the gain comes from; kinds in the order of ``OriginKind``, buckets in reading order.
         gained: Sentences that every base run has wrong and every other run right, in the file's order.
         lost: The reverse.
-        vanished: Kinds of confusion, those that become rarer the most first.
+        vanished: The kinds of confusion whose number changes the most: those that become rarer first, by how
+            much, those that become more frequent last.
     """
 
     base: Variant
@@ -158,7 +159,8 @@ class LookaheadPoint:
         score: Over seeds, a fraction of 1.
         microseconds: Time a word when words come one at a time, median over runs; None if not measured.
         share: Part of the backward gain that it has: 0 at the forward model's score, 1 at that of the
-            bidirectional one trained and used on whole sentences; None where there is no gain.
+            bidirectional one with the same merge mode trained and used on whole sentences; None where there
+            is no gain, or one of these models is missing.
     """
 
     words: int | None
@@ -175,7 +177,7 @@ class LookaheadCurve:
         variant: The kind of model, and what it was trained with.
         points: By rising lookahead, whole sentences last.
         half: The smallest lookahead that was tried from which on at least half of the gain is had; None if
-            only whole sentences have it.
+            only whole sentences have it, or not even they.
         most: The same for nine tenths.
     """
 

@@ -1,0 +1,74 @@
+"""How much of the backward gain can be had when only so many of the next words are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, median
+
+from tagger.evaluation.significance import estimate
+from tagger.experiments.findings import LookaheadCurve, LookaheadPoint
+from tagger.experiments.pairing import runs_by_seed
+from tagger.experiments.results import Comparison, Run, Variant
+
+WHOLE = "full"
+HALF, MOST = 0.5, 0.9
+
+
+def find_curves(comparison: Comparison) -> list[LookaheadCurve]:
+    """Draw a curve for each variant that was tried with bounded lookahead."""
+    curves = []
+    for variant in comparison.variants:
+        points = _find_points(comparison, variant)
+        if points:
+            curves.append(LookaheadCurve(variant, points, _from(points, HALF), _from(points, MOST)))
+    return curves
+
+
+def _find_points(comparison: Comparison, variant: Variant) -> list[LookaheadPoint]:
+    runs = [run for run in comparison.runs_of(variant) if run.lookahead]
+    names = {name for run in runs for name in run.lookahead}
+    return [
+        _find_point(comparison, name, [run for run in runs if name in run.lookahead])
+        for name in sorted(names, key=lambda name: (name == WHOLE, 0 if name == WHOLE else int(name)))
+    ]
+
+
+def _find_point(comparison: Comparison, name: str, runs: Sequence[Run]) -> LookaheadPoint:
+    found = [run.lookahead[name] for run in runs]
+    times = [one.microseconds for one in found if one.microseconds is not None]
+    return LookaheadPoint(
+        words=None if name == WHOLE else int(name),
+        score=estimate([one.score for one in found]),
+        microseconds=median(times) if times else None,
+        share=_share(comparison, {run.seed: run.lookahead[name].score for run in runs}, runs[0].variant),
+    )
+
+
+def _share(comparison: Comparison, scores: dict[int, float], variant: Variant) -> float | None:
+    """Part of the backward gain that the scores (by seed) have, over the seeds that all sides have.
+
+    The gain is that of the bidirectional model with the same head and merge mode, trained and used on whole
+    sentences, over the forward model with the same head.
+    """
+    ends = (
+        Variant("forward", None, variant.head),
+        Variant(variant.direction, variant.merge_mode, variant.head),
+    )
+    runs = [runs_by_seed(comparison, end, "dev") for end in ends]
+    seeds = [seed for seed in scores if all(seed in own for own in runs)]
+    if not seeds:
+        return None
+    forward, whole = (fmean(comparison.score(own[seed]) for seed in seeds) for own in runs)
+    if whole <= forward:
+        return None
+    return (fmean(scores[seed] for seed in seeds) - forward) / (whole - forward)
+
+
+def _from(points: Sequence[LookaheadPoint], share: float) -> int | None:
+    """The smallest lookahead from which on every point has this share of the gain."""
+    smallest = None
+    for point in reversed(points):
+        if point.share is None or point.share < share:
+            break
+        smallest = point.words
+    return smallest

@@ -1,0 +1,174 @@
+"""Intervals and tests against scipy, full enumeration and the definitions."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from tagger.evaluation import significance
+from tagger.evaluation.significance import (
+    correct_p_values,
+    estimate,
+    estimate_difference,
+    randomisation_test,
+)
+
+TRIALS = 10_000
+SCORES = st.lists(st.tuples(*[st.integers(0, 1000).map(lambda n: n / 1000)] * 2), min_size=2, max_size=9)
+# Dyadic numbers of few digits: products with small whole numbers are exact.
+P_VALUES = st.lists(st.integers(1, 256).map(lambda n: n / 256), max_size=9)
+
+
+@given(SCORES)
+def test_the_interval_of_a_difference_is_that_of_the_paired_t_test(pairs):
+    base, other = ([pair[side] for pair in pairs] for side in range(2))
+    found = estimate_difference(base, other)
+    assert found.values == pytest.approx([b - a for a, b in pairs])
+    assert found.mean == pytest.approx(np.mean(other) - np.mean(base))
+    assert found.deviation == pytest.approx(np.std(found.values, ddof=1))
+    if found.deviation > 1e-9:  # scipy warns of values that are all alike
+        interval = stats.ttest_rel(other, base).confidence_interval(0.95)
+        assert (found.low, found.high) == pytest.approx(tuple(interval))
+
+
+def test_wider_confidence_is_a_wider_interval():
+    values = [0.8, 0.9, 0.85]
+    found = estimate(values, confidence=0.99)
+    assert (found.low, found.high) == pytest.approx(
+        tuple(stats.ttest_1samp(values, 0).confidence_interval(0.99))
+    )
+
+
+def test_a_single_value_has_no_interval_and_no_value_is_an_error():
+    found = estimate_difference([0.5], [0.75])
+    assert (found.mean, found.deviation, found.low, found.high, found.values) == (
+        0.25,
+        None,
+        None,
+        None,
+        (0.25,),
+    )
+    with pytest.raises(ValueError, match="at least one value"):
+        estimate([])
+    with pytest.raises(ValueError, match="zip"):
+        estimate_difference([0.5], [0.5, 0.6])
+
+
+def draw_counts(generator, seeds, sentences):
+    """Gold items of each sentence, of which each system finds some, and some that are wrong."""
+    gold = np.broadcast_to(generator.integers(0, 4, size=sentences), (seeds, sentences))
+    right = generator.integers(0, gold + 1)
+    return np.stack([right, right + generator.integers(0, 3, size=gold.shape), gold], axis=-1)
+
+
+def f1(counts):
+    right, predicted, gold = (sum(count[side] for count in counts) for side in range(3))
+    return 2 * right / (predicted + gold) if predicted + gold else 0.0
+
+
+def exact_p_value(base, other):
+    """Of all ways to exchange sentences, the share whose difference is at least as large."""
+
+    def difference(is_exchanged):
+        sides = ([], [])
+        for first, second in zip(base.tolist(), other.tolist(), strict=True):  # a seed
+            rows = list(zip(first, second, is_exchanged, strict=True))
+            sides[0].append(f1([b if exchanged else a for a, b, exchanged in rows]))
+            sides[1].append(f1([a if exchanged else b for a, b, exchanged in rows]))
+        return abs(np.mean(sides[1]) - np.mean(sides[0]))
+
+    sentences = base.shape[1]
+    observed = difference([False] * sentences)
+    ways = list(itertools.product([False, True], repeat=sentences))
+    return np.mean([difference(way) >= observed - 1e-12 for way in ways])
+
+
+def assert_near(p_value, exact, trials=TRIALS):
+    """Within four standard errors of a share of so many trials."""
+    assert abs(p_value - exact) <= 4 * (exact * (1 - exact) / trials) ** 0.5 + 1 / trials
+
+
+@pytest.mark.parametrize("case", range(12))
+def test_randomisation_is_near_the_enumeration_of_all_exchanges(case):
+    generator = np.random.default_rng(case)
+    base, other = (draw_counts(generator, 1 + case % 3, 4 + case % 5) for _ in range(2))
+    assert_near(randomisation_test(base, other), exact_p_value(base, other))
+
+
+@pytest.mark.parametrize("case", range(4))
+def test_randomisation_of_equally_long_sentences_is_scipys_paired_permutation_test(case):
+    generator = np.random.default_rng(case)
+    right = generator.integers(0, 8, size=(2, 10)) + np.array([[0], [case]])
+    tokens = np.full(10, 12)
+    base, other = (np.stack([side, tokens, tokens], axis=-1)[None] for side in right)
+    exact = stats.permutation_test(
+        (right[0] / 12, right[1] / 12),
+        lambda first, second, axis: np.mean(second - first, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=np.inf,
+    )
+    assert_near(randomisation_test(base, other), exact.pvalue)
+
+
+def test_the_same_outputs_from_more_seeds_are_no_further_evidence():
+    generator = np.random.default_rng(1)
+    base, other = (draw_counts(generator, 1, 40) for _ in range(2))
+    p_value = randomisation_test(base, other)
+    assert 0.01 < p_value < 0.9
+    assert randomisation_test(base.repeat(4, axis=0), other.repeat(4, axis=0)) == p_value
+    assert randomisation_test(other, base) == p_value
+
+
+def test_the_seed_of_the_random_numbers_decides():
+    generator = np.random.default_rng(1)
+    base, other = (draw_counts(generator, 2, 40) for _ in range(2))
+    first, again, second = (randomisation_test(base, other, trials=999, seed=seed) for seed in (1, 1, 2))
+    assert first == again != second
+
+
+@pytest.mark.parametrize("numbers", [1, 7, 100])
+def test_trials_come_in_blocks_of_bounded_memory(numbers, monkeypatch):
+    monkeypatch.setattr(significance, "_BLOCK_NUMBERS", numbers)
+    base, other = (draw_counts(np.random.default_rng(seed), 2, 6) for seed in (1, 2))
+    assert_near(randomisation_test(base, other, trials=1001), exact_p_value(base, other), 1001)
+    # One sentence that differs: every exchange gives the same difference, so every trial has to count.
+    assert randomisation_test(base[:, :1], base[:, :1] + [1, 1, 1], trials=1001) == 1.0
+
+
+def test_extremes():
+    counts = draw_counts(np.random.default_rng(1), 3, 50)
+    assert randomisation_test(counts, counts) == 1.0
+    nothing = np.zeros((2, 0, 3), dtype=np.int64)
+    assert randomisation_test(nothing, nothing) == 1.0
+    ones = np.ones((1, 60, 3), dtype=np.int64)
+    assert randomisation_test(ones * [0, 1, 1], ones, trials=99) == 1 / 100
+    with pytest.raises(ValueError, match=r"one shape, got \(3, 50, 3\) and \(3, 49, 3\)"):
+        randomisation_test(counts, counts[:, 1:])
+
+
+@given(P_VALUES)
+def test_corrected_p_values_by_the_definition(p_values):
+    order = sorted(p_values)
+    corrected = correct_p_values(p_values)
+    for raw, found in zip(p_values, corrected, strict=True):
+        rank = order.index(raw) + 1
+        assert found == max(min(1.0, (len(order) - j) * order[j]) for j in range(rank))
+        assert raw <= found <= 1
+    assert sorted(corrected) == [
+        found for _, found in sorted(zip(p_values, corrected, strict=True))
+    ]  # the order stays
+
+
+@given(P_VALUES, st.integers(1, 255).map(lambda n: n / 256))
+def test_corrected_p_values_reject_what_the_procedure_rejects(p_values, level):
+    """Holm (1979): from the smallest on, reject as long as p <= level / (hypotheses that are left)."""
+    rejected = set()
+    for step, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        if p_values[place] * (len(p_values) - step) > level:
+            break
+        rejected.add(place)
+    assert {place for place, found in enumerate(correct_p_values(p_values)) if found <= level} == rejected
