@@ -57,7 +57,7 @@ FLOORS: list[dict[str, list[str]]] = [
         ],
         "runtime": ["engine", "tagger", "stream", "evaluation"],
     },
-    {"reports": ["page", "charts", "matrix", "errors"]},
+    {"reports": ["page", "charts", "matrix", "marks", "errors"]},
     {
         "experiments": [
             "results",
@@ -73,7 +73,10 @@ FLOORS: list[dict[str, list[str]]] = [
             "evidence",
             "lookahead",
             "summary",
+            "prose",
             "tables",
+            "figures",
+            "quotations",
             "sections",
             "page",
             "report",

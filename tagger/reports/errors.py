@@ -5,26 +5,25 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tagger.evaluation.confusion import NO_SPAN, SPAN_KINDS, TAG_KINDS, Kind, Outcome
 from tagger.evaluation.mistakes import Mistake, group_mistakes, words_around
-from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head
+from tagger.reports.marks import SIDES, mark_side
+from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head, read_sheet
 from tagger.runtime.evaluation import Analysis, TaskAnalysis
 from tagger.storage import replace_file
 from tagger.text.sentence import Sentence
 
 FREQUENT = 20  # groups of errors that are listed
 EXAMPLES = 3  # sentences that each of them names
-AROUND = 40  # tokens that are shown before and after an error
 MANY = 12  # labels from which on the matrix is written small
 
 KINDS: tuple[Kind, ...] = tuple(kind for kind in (*SPAN_KINDS, *TAG_KINDS) if kind != "right")
-Side = Literal["gold", "predicted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def write_errors(analysis: Analysis, path: Path, *, model: str, file: str) -> No
 def errors_page(analysis: Analysis, *, model: str, file: str) -> Iterator[str]:
     """The page, piece by piece; see ``write_errors``."""
     room = files("tagger.reports")
-    style, script = (room.joinpath(f"errors.{end}").read_text(encoding="utf-8") for end in ("css", "js"))
+    style, script = (room.joinpath(name).read_text(encoding="utf-8") for name in ("errors.css", "errors.js"))
     tasks = list(_number_tasks(analysis))
     hues = {
         task.name: label_hues(label for label in task.numbers if label is not None)
@@ -83,7 +82,9 @@ def errors_page(analysis: Analysis, *, model: str, file: str) -> Iterator[str]:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-    yield page_head(f"Errors of {model} on {file}", style=style + rules, meta=meta, language="en")
+    yield page_head(
+        f"Errors of {model} on {file}", style=read_sheet() + style + rules, meta=meta, language="en"
+    )
     yield (
         f"<h1>Errors of <bdi>{escape(model)}</bdi> on <bdi>{escape(file)}</bdi></h1>\n"
         f'<p class="quiet">{analysis.result["sentences"]:,} sentences, '
@@ -231,7 +232,7 @@ def _filters(tasks: Sequence[_Task]) -> Iterator[str]:
     if len(tasks) > 1:
         options = "".join(f'<option value="{task.place}">{escape(task.name)}</option>' for task in tasks)
         yield f'<label>Task <select name="task"><option value="">all</option>{options}</select></label>\n'
-    for side in ("gold", "predicted"):
+    for side in SIDES:
         groups = "".join(
             f'<optgroup label="{escape(task.name)}">'
             + "".join(
@@ -256,7 +257,6 @@ def _articles(task: _Task, analysis: Analysis, hues: Mapping[str, int]) -> Itera
         wrong = [outcome for outcome in outcomes if outcome.kind != "right"]
         if not wrong:
             continue
-        near = _mark_near(len(sentence), wrong)
         chips = "".join(
             f'<li data-error="{KINDS.index(one.kind)}.{task.pair(one.labels)}">{_taken(one)}</li>'
             for one in wrong
@@ -267,8 +267,8 @@ def _articles(task: _Task, analysis: Analysis, hues: Mapping[str, int]) -> Itera
             f"<header><code>{_place(analysis.sentences, number)}</code> "
             f'<small>{escape(task.name)}</small>\n<ul>{chips}</ul></header>\n<div class="sides">\n'
         )
-        for side in ("gold", "predicted"):
-            words = "".join(_side(sentence, outcomes, side, near, analysis.seen[number], hues))
+        for side in SIDES:
+            words = "".join(mark_side(sentence, outcomes, side, seen=analysis.seen[number], hues=hues))
             yield f'<div><h3>{side}</h3><p class="{side}" lang="" dir="auto">{words}</p></div>\n'
         yield "</div>\n</article>\n"
 
@@ -282,64 +282,3 @@ def _taken(outcome: Outcome) -> str:
 
 def _place(sentences: Sequence[Sentence], number: int) -> str:
     return escape(sentences[number].source or f"sentence {number + 1}")
-
-
-def _mark_near(length: int, outcomes: Iterable[Outcome]) -> list[bool]:
-    """For each token whether it stands near one of these."""
-    near = [False] * length
-    for outcome in outcomes:
-        first, stop = max(0, outcome.start - AROUND), min(length, outcome.end + AROUND)
-        near[first:stop] = [True] * (stop - first)
-    return near
-
-
-def _side(
-    sentence: Sentence,
-    outcomes: Iterable[Outcome],
-    side: Side,
-    near: Sequence[bool],
-    seen: Sequence[bool],
-    hues: Mapping[str, int],
-) -> Iterator[str]:
-    """One side's tagging of a sentence, without the words that are far from every error."""
-    starts = {span.start: (span, one) for one in outcomes if (span := getattr(one, side))}
-    place, is_cut = 0, False
-    while place < len(sentence):
-        span, outcome = starts.get(place, (None, None))
-        stop = span.end if span else place + 1
-        if any(near[place:stop]):
-            words = _words(sentence, place, stop, seen)
-            yield _space(sentence, place)
-            yield _mark(words, span.label, outcome, hues) if span and outcome else words
-            is_cut = False
-        elif not is_cut:
-            yield ' <span class="gap">[…]</span> '
-            is_cut = True
-        place = stop
-
-
-def _words(sentence: Sentence, start: int, stop: int, seen: Sequence[bool]) -> str:
-    """Tokens with the white space between them, those that train lacks underlined."""
-    parts = []
-    for place in range(start, stop):
-        token = escape(sentence.tokens[place])
-        parts.append(_space(sentence, place) if place > start else "")
-        parts.append(token if seen[place] else f"<u>{token}</u>")
-    return "".join(parts)
-
-
-def _space(sentence: Sentence, place: int) -> str:
-    """What separates a token from the one before it: a space or nothing."""
-    is_apart = place > 0 and sentence.offsets[place - 1][1] < sentence.offsets[place][0]
-    return " " if is_apart else ""
-
-
-def _mark(words: str, label: str, outcome: Outcome, hues: Mapping[str, int]) -> str:
-    is_right = outcome.kind == "right"
-    if not hues:  # a task without spans
-        ruby = f"<ruby>{words}<rt>{escape(label)}</rt></ruby>"
-        return ruby if is_right else f'<mark class="tag bad">{ruby}</mark>'
-    if is_right:
-        return f'<mark class="h{hues[label]}">{words}<b>{escape(label)}</b></mark>'
-    name = f"<b>{escape(label)}</b><i>{outcome.kind}</i>"
-    return f'<mark class="h{hues[label]} bad">{words}{name}</mark>'

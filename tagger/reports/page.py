@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import zlib
 from collections.abc import Iterable
+from importlib.resources import files
 
 HUES = tuple(range(0, 360, 30))  # degrees of the colour circle
 HUE_SEED = 1030  # with it the labels of the usual corpora (PER, LOC, ...; NP, VP, ...) get hues far apart
@@ -36,6 +37,11 @@ def escape(text: str) -> str:
     return text.replace("\0", "\ufffd").replace("\r", "&#13;")
 
 
+def isolate(text: str) -> str:
+    """The text between marks that keep its direction of writing from what stands beside it (UAX 9, FSI)."""
+    return f"\u2068{text}\u2069"
+
+
 def page_head(title: str, *, style: str = "", meta: str = "", language: str = "") -> str:
     """The page up to where its body begins; it follows the reader's choice of light or dark.
 
@@ -51,6 +57,11 @@ def page_head(title: str, *, style: str = "", meta: str = "", language: str = ""
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n<style>\n{_STYLE}{style}</style>\n</head>\n<body>\n"
     )
+
+
+def read_sheet() -> str:
+    """The rules in CSS of pages with headings, tables and marked sentences."""
+    return files("tagger.reports").joinpath("sheet.css").read_text(encoding="utf-8")
 
 
 def label_hues(labels: Iterable[str]) -> dict[str, int]:

@@ -67,10 +67,10 @@ def write_card(
     lines += ["## Use", "", *_usage(vocabulary), ""]
     lines += ["## Settings", "", "| option | value |", "|---|---|"]
     for section, values in config.model_dump(mode="json").items():
-        lines += [f"| {section}.{key} | {_cell(value)} |" for key, value in values.items()]
+        lines += [f"| {section}.{key} | {cell(value)} |" for key, value in values.items()]
     lines += ["", "## Tokenizer", "", "Learnt from the train part, used for raw text.", ""]
     lines += ["| setting | value |", "|---|---|"]
-    lines += [f"| {key} | {_cell(value)} |" for key, value in tokenizer.items()]
+    lines += [f"| {key} | {cell(value)} |" for key, value in tokenizer.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -78,7 +78,7 @@ def _summary(config: Config, vocabulary: Vocabulary) -> str:
     model = config.model
     reading = f"bidirectional ({model.merge_mode})" if model.direction == "bidirectional" else model.direction
     tasks = "; ".join(
-        f"{_cell(name)} ({len(labels)} labels: {_cell(', '.join(labels))})"
+        f"{cell(name)} ({len(labels)} labels: {cell(', '.join(labels))})"
         for name, labels in task_labels(vocabulary).items()
     )
     head = {"crf": "CRF", "softmax": "softmax"}[model.head]
@@ -90,21 +90,21 @@ def _data(data: Mapping[str, Any]) -> Iterator[str]:
     for name in ("train", "dev"):
         part = data[name]
         if part:
-            yield f"| {name} | {_cell(part['file'])} | {part['sentences']:,} | {part['tokens']:,} |"
+            yield f"| {name} | {cell(part['file'])} | {part['sentences']:,} | {part['tokens']:,} |"
     for name in ("train", "dev"):
         for task, count in (data[name] or {"repairs": {}})["repairs"].items():
             if count:
                 yield ""
-                yield f"In {name} {count:,} {_cell(task)} tags were illegal and read as conlleval reads them."
+                yield f"In {name} {count:,} {cell(task)} tags were illegal and read as conlleval reads them."
     for task, count in (data["dev"] or {"unseen_tags": {}})["unseen_tags"].items():
         if count:
             yield ""
-            yield f"In dev {count:,} {_cell(task)} tags are unknown to train and scored as wrong."
+            yield f"In dev {count:,} {cell(task)} tags are unknown to train and scored as wrong."
     vectors = data["vectors"]
     if vectors:
         yield ""
         yield (
-            f"Word vectors: {_cell(vectors['file'])}, {vectors['size']} wide; {vectors['found']:,} of "
+            f"Word vectors: {cell(vectors['file'])}, {vectors['size']} wide; {vectors['found']:,} of "
             f"{vectors['words']:,} words of train are in it, {vectors['kept']:,} more were kept for tagging."
         )
 
@@ -116,8 +116,8 @@ def _scores(metrics: Mapping[str, Any]) -> Iterator[str]:
     yield f"On dev, after epoch {metrics['epoch']} of at most {metrics['epochs']}, the best one."
     for task, scores in metrics["dev"].items():
         head, rows = score_rows(scores)
-        yield from ("", f"### {_cell(task)}", "", f"| {' | '.join(head)} |", "|---|---:|---:|---:|---:|")
-        yield from (f"| {' | '.join(map(_cell, row))} |" for row in rows)
+        yield from ("", f"### {cell(task)}", "", f"| {' | '.join(head)} |", "|---|---:|---:|---:|---:|")
+        yield from (f"| {' | '.join(map(cell, row))} |" for row in rows)
 
 
 def _usage(vocabulary: Vocabulary) -> Iterator[str]:
@@ -142,6 +142,7 @@ def _number(score: float, support: int) -> str:
     return f"{score:.4f}" if support else "-"
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     """A value as text that cannot break out of a Markdown table."""
-    return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    line = " ".join(str(value).splitlines())
+    return line.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

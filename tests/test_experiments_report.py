@@ -1,0 +1,257 @@
+"""The report of a comparison: read again, against the findings it was made of; hostile and missing names."""
+
+import inspect
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from comparisons import TEXTS, UNSEEN, make_comparison
+from large_findings import NASTY, make_large
+
+from tagger.errors import InputError
+from tagger.evaluation.significance import estimate, randomisation_test
+from tagger.experiments.findings import Findings
+from tagger.experiments.prose import (
+    TESTED,
+    answer,
+    compared,
+    format_gain,
+    format_interval,
+    format_p,
+    tell_lookahead,
+    why_crf,
+)
+from tagger.experiments.quotations import SHOWN
+from tagger.experiments.report import write_report
+from tagger.experiments.sections import make_sections
+from tagger.experiments.summary import summarise
+
+VOID = {"meta", "img", "br"}
+PAGES = ("results.json", "report.md", "report.html")
+
+
+class Page(HTMLParser):
+    """Elements of a page with their attributes and text; each must be closed in its order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open = [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        element = {"tag": tag, "text": "", **dict(attrs)}
+        self.elements.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append({"tag": tag, "text": "", **dict(attrs)})
+
+    def handle_endtag(self, tag):
+        assert self.open.pop()["tag"] == tag
+
+    def handle_data(self, data):
+        for element in self.open:
+            element["text"] += data
+
+    def find(self, tag, **attributes):
+        return [one for one in self.elements if one["tag"] == tag and attributes.items() <= one.items()]
+
+
+def report(comparison, findings, folder, **options):
+    write_report(comparison, findings, folder, **options)
+    results, markdown, page = ((folder / name).read_text(encoding="utf-8") for name in PAGES)
+    return json.loads(results), markdown, page
+
+
+@pytest.fixture(scope="module", params=["spans", "tags"])
+def made(request, tmp_path_factory):
+    comparison = make_comparison(request.param)
+    findings = summarise(comparison)
+    return comparison, findings, report(comparison, findings, tmp_path_factory.mktemp("report"))
+
+
+def test_results_hold_every_run_and_what_they_show(made):
+    comparison, findings, (results, _, _) = made
+    assert results["runs"] == json.loads(json.dumps([run.values() for run in comparison.runs]))
+    assert [row["scores"]["dev"]["mean"] for row in results["rows"]] == [
+        row.scores["dev"].mean for row in findings.rows
+    ]
+    assert [gain["p_corrected"] for gain in results["gains"]] == [gain.p_corrected for gain in findings.gains]
+    assert [one["gained"] for one in results["contrasts"]] == [len(one.gained) for one in findings.contrasts]
+    assert len(results["contrasts"][0]["origins"]) == len(findings.contrasts[0].origins)
+    assert [curve["half"] for curve in results["lookahead"]] == [curve.half for curve in findings.lookahead]
+
+
+def test_every_number_of_the_tables_is_on_the_page_and_in_markdown(made):
+    _, findings, (_, markdown, page) = made
+    cells = [one["text"] for one in Page(page).find("td")]
+    for row in findings.rows:
+        line = next(line for line in markdown.splitlines() if line.startswith(f"| {row.variant.title} |"))
+        for score in row.scores.values():
+            assert f"{100 * score.mean:.2f}" in cells
+            assert f"| {100 * score.mean:.2f} | {100 * score.deviation:.2f} |" in line
+    for gain in findings.gains:
+        sign = f"{100 * gain.difference.mean:+.2f}".replace("-", "−")
+        assert sign in cells
+        assert f"| {gain.part} | {sign} |" in markdown
+    for contrast in findings.contrasts:
+        for origin in contrast.origins:
+            assert f"| {origin.bucket} | {origin.support:,} | {100 * origin.base.mean:.2f} |" in markdown
+    assert f"{findings.rows[0].parameters['all']:,}" in cells
+
+
+def test_sentences_are_quoted_only_on_the_page_and_not_where_words_are_hidden(made, tmp_path):
+    comparison, findings, (results, markdown, page) = made
+    _, _, hidden = report(comparison, findings, tmp_path, hide_words=True)
+    evidence = [one for contrast in findings.contrasts for one in (*contrast.gained, *contrast.lost)]
+    assert evidence
+    shown = [one["text"] for one in Page(page).find("p", **{"class": "gold"})]
+    labels = [text.split("<b>")[0] for text in shown]
+    assert len(shown) == len(evidence)
+    for one, text in zip(evidence, labels, strict=True):
+        assert all(token in text for token in one.tokens)
+        assert one.source in page
+        assert one.source in hidden
+    words = {piece.strip("[").partition("/")[0] for piece in TEXTS.split() if len(piece) > 10} | UNSEEN
+    words -= {"Holm", "scored", "missed"}  # the pages' own
+    told = json.dumps(results) + markdown + hidden
+    assert not [word for word in words if re.search(rf"\b{word}\b", told)]
+
+
+def test_hidden_words_stand_by_number(tmp_path):
+    comparison = make_comparison()
+    findings = summarise(comparison)
+    contrast = findings.contrasts[0]
+    example = replace(
+        contrast.gained[0],
+        tokens=list("abcde"),
+        gold=["B-PER", "I-PER", "O", "B-LOC", "O"],
+        wrong=replace(contrast.gained[0].wrong, tags=["B-PER", "O", "O", "B-LOC", "B-ORG"]),
+    )
+    only = replace(findings, contrasts=[replace(contrast, gained=[example], lost=[])])
+    page = Page(report(comparison, only, tmp_path, hide_words=True)[2])
+    assert [one["text"] for one in page.find("p", **{"class": "gold"})] == ["1–2PER 4LOC"]
+    assert [one["text"] for one in page.find("p", **{"class": "predicted"})] == ["1PER 4LOC 5ORG"]
+    wrong = [one["text"] for one in page.find("mark") if "bad" in one["class"]]
+    assert wrong == ["1–2PER", "1PER", "5ORG"]
+
+
+def test_names_stay_text_and_folders_are_left_out(tmp_path):
+    comparison, findings = make_large(sentences=80)
+    _, markdown, text = report(comparison, findings, tmp_path)
+    page = Page(text)
+    assert not page.find("script")
+    assert not page.find("img")
+    assert not page.find("link")
+    assert "<script" not in markdown
+    assert "http:" not in text
+    assert "url(" not in text
+    assert not re.search(r"<[^>]*\son\w+=", text)
+    assert NASTY[0] in page.find("h1")[0]["text"]
+    assert "/a/folder" not in text
+    counted = [one["text"] for one in page.find("summary")]
+    assert counted[2].startswith("80 sentences")
+    assert counted[2].endswith(f"The first {SHOWN} of them are shown.")
+    tables = [block.splitlines() for block in markdown.split("\n\n") if block.startswith("|")]
+    assert len(tables) > 10
+    for lines in tables:  # a bar that is not escaped would make another cell
+        assert len({len(re.split(r"(?<!\\)\|", line)) for line in lines}) == 1
+
+
+def test_what_there_is_not_is_left_out(tmp_path):
+    one_way = make_comparison(directions=("forward",), heads=("crf",), seeds=(1,), has_test=False)
+    findings = summarise(one_way)
+    sections = [section.anchor for section in make_sections(one_way, findings, hide_words=False)]
+    assert sections == ["scores", "curves", "cost"]
+    assert "do not say" in answer(one_way, findings)
+    _, markdown, page = report(one_way, findings, tmp_path)
+    assert "Merge" not in markdown + page
+    assert "None" not in markdown + page
+    one_mode = make_comparison(merge_modes=("sum",), heads=("softmax",), has_lookahead=False)
+    sections = make_sections(one_mode, summarise(one_mode), hide_words=False)
+    assert [one.anchor for one in sections] == ["scores", "origins", "evidence", "curves", "cost"]
+    empty = Findings((), (), (), ())
+    assert make_sections(one_way, empty, hide_words=False)[0].anchor == "scores"
+
+
+def test_one_seed_has_no_interval(tmp_path):
+    comparison = make_comparison(seeds=(1,), heads=("softmax",))
+    findings = summarise(comparison)
+    assert "one seed, so no interval" in answer(comparison, findings)
+    _, _, page = report(comparison, findings, tmp_path)
+    assert 'class="whisker"' not in page
+    assert "1 seed each" in compared(comparison, findings)
+
+
+def test_the_answer_names_gain_interval_and_p(made):
+    comparison, findings, (_, markdown, page) = made
+    text = answer(comparison, findings)
+    assert text in markdown
+    assert Page(page).find("p", **{"class": "answer"})[0]["text"] == text
+    for gain in findings.gains:
+        if gain.base.direction == "forward" and gain.part == "dev":
+            assert f"{100 * gain.difference.mean:.2f} points" in text
+            assert format_interval(gain.difference, is_gain=True) in text
+            assert format_p(gain.p_corrected) in text
+            assert format_gain(gain.difference.mean) in why_crf(findings)
+    loss = replace(findings.gains[0], difference=estimate([-0.011, -0.013]), p_corrected=0.4)
+    told = answer(comparison, replace(findings, gains=[loss]))
+    assert "takes away 1.20 points" in told
+    assert "so it may be chance" in told
+
+
+@pytest.mark.parametrize(
+    ("match", "told"),
+    [("hidden", "100 LSTM units"), ("width", "100 units a direction"), ("parameters", "about equally many")],
+)
+def test_what_is_held_equal_is_told(made, match, told):
+    comparison, findings, _ = made
+    text = compared(replace(comparison, match=match), findings)
+    assert told in text
+    assert f"--match {match}" in text
+
+
+def test_lookahead_is_told_as_far_as_it_reaches(made):
+    _, findings, _ = made
+    curve = findings.lookahead[0]
+    whole = curve.points[-1]
+    lines = tell_lookahead(
+        [
+            replace(curve, half=1, most=4),
+            replace(curve, half=0, most=None, points=[replace(whole, share=0.95)]),
+            replace(curve, half=None, most=None, points=[replace(whole, words=8, share=0.3)]),
+            replace(curve, half=None, most=None, points=[replace(whole, share=None)]),
+        ]
+    )
+    assert "had with k = 1, nine tenths with k = 4." in lines[0]
+    assert "had with k = 0, nine tenths only with whole sentences." in lines[1]
+    assert "had at none of the lookaheads, nine tenths at none" in lines[2]
+    assert "no gain" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("gain", "text"), [(0.0231, "+2.31"), (-0.001, "−0.10"), (0.00001, "0.00"), (-0.00001, "0.00")]
+)
+def test_gains_have_signs(gain, text):
+    assert format_gain(gain) == text
+
+
+def test_small_p_values_are_bounded():
+    assert format_p(0.00005) == "< 0.0001"
+    assert format_p(0.04321) == "0.0432"
+
+
+def test_the_number_of_trials_that_is_told_is_the_one_that_is_made():
+    trials = inspect.signature(randomisation_test).parameters["trials"].default
+    assert f"({trials:,} trials" in TESTED
+
+
+def test_a_report_that_cannot_be_written_is_named(made, tmp_path):
+    comparison, findings, _ = made
+    with pytest.raises(InputError, match=r"results\.json: cannot be written"):
+        write_report(comparison, findings, tmp_path / "no")
