@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from unittest.mock import patch
 
 import pytest
 from command_line import refusal, rows, run
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagger import StreamingTagger, Tagger
+from tagger.cli.input import STDIN, read_lines
 from tagger.cli.stream import LOOKAHEAD, Word, cut_words, read_words
 from tagger.corpus.files import read_sentences
 from tagger.text.tokenizer import Tokenizer
@@ -51,12 +53,19 @@ def test_a_text_is_tagged_as_the_api_tags_its_sentences(model, lookahead):
     tagger = Tagger.load(model)
     streaming = StreamingTagger(tagger, lookahead=lookahead)
     expected = [
-        {"text": word.text, "start": word.start, "end": word.end, "tags": dict(one.tags)}
-        for sentence in cut(TEXT, tokenize=tagger.tokenizer)
+        {
+            "text": word.text,
+            "start": word.start,
+            "end": word.end,
+            "sentence": number,
+            "tags": dict(one.tags),
+        }
+        for number, sentence in enumerate(cut(TEXT, tokenize=tagger.tokenizer))
         for word, one in zip(sentence, streaming.tag([word.text for word in sentence]), strict=True)
     ]
     assert rows(output) == expected
     assert all(TEXT[row["start"] : row["end"]] == row["text"] for row in expected)
+    assert expected[-1]["sentence"] == 3
 
 
 def test_with_the_whole_sentence_in_sight_it_is_the_plain_command(model):
@@ -89,12 +98,8 @@ def test_what_cannot_be_streamed_is_refused(model, tmp_path):
     assert "does not write the format html; use --format conll or jsonl." in refusal(
         "tag", model, "--stream", "--format", "html"
     )
-    assert "leave --n-best and --scores out" in refusal(
-        "tag", model, "--stream", "--scores", "--format", "conll"
-    )
-    assert "leave --n-best and --scores out" in refusal(
-        "tag", model, "--stream", "--n-best", "2", "--format", "jsonl"
-    )
+    for option in (["--scores"], ["--n-best", "2"], ["--n-best", "2", "--format", "jsonl"]):
+        assert "leave --n-best and --scores out" in refusal("tag", model, "--stream", *option)
     assert "reads one text" in refusal("tag", model, "--stream", tmp_path / "a.txt", "-")
     assert "The lookahead is -1 words" in refusal("tag", model, "--stream", "--lookahead", "-1")
     assert "there is no such file" in refusal("tag", model, "--stream", tmp_path / "none")
@@ -116,6 +121,17 @@ def test_undecodable_bytes_are_named_and_what_stands_before_them_is_tagged(model
     )
     code, output, error = run(*command, stdin=b"Ada \xc3")
     assert (code, error.partition(" is not")[0]) == (2, "tagger: standard input:1: byte 5 of the line (0xc3)")
+    (tmp_path / "out").write_text("earlier")
+    assert refusal(*command, "--output", tmp_path / "out", stdin=b"Ada \xff").startswith(
+        "standard input:1: byte"
+    )
+    assert [row["text"] for row in rows((tmp_path / "out").read_text())] == ["Ada"]
+
+
+def test_a_file_that_cannot_be_written_is_named(model, tmp_path):
+    for place in (tmp_path, tmp_path / "none" / "out", "/dev/full"):
+        found = refusal("tag", model, "--stream", "--output", place, stdin=b"Ada met Otto.")
+        assert found.startswith(f"{place}: cannot be written (")
 
 
 # Words and sentences
@@ -127,7 +143,7 @@ def test_sentences_end_where_the_tokenizer_ends_them():
 
     assert texts("She scored twice. Dr. Ada left.") == ["She scored twice .", "Dr. Ada left ."]
     assert texts("Who?\nMe!") == ["Who ?", "Me !"]
-    assert texts("one\ntwo\n\nthree \n \n four") == ["one two", "three", "four"]
+    assert texts("one\ntwo\n\nthree \n \n four\u2029five") == ["one two", "three", "four", "five"]
     # Only the word that follows shows that this sentence has ended.
     assert texts("It is in the U.S. The sea.") == ["It is in the U.S.", "The sea ."]
     assert texts("It is in the U.S. Senate.") == ["It is in the U.S. Senate ."]
@@ -207,6 +223,19 @@ def test_a_word_is_answered_before_the_next_one_is_said(model, format, lookahead
     assert found == [*words, "today", "."]
     whole = stream(model, "--lookahead", lookahead, "--format", format, stdin=f"{' '.join(words)} today. ")
     assert "".join(lines) + rest.decode() == whole[1]
+
+
+def test_an_input_that_does_not_wait_has_no_early_end():
+    """A pipe whose reader is told at once that nothing is there yet, as some programs leave theirs."""
+    end, begin = os.pipe()
+    os.set_blocking(end, False)
+    with os.fdopen(end) as given, patch("sys.stdin", given):
+        pieces = read_lines(STDIN, as_it_comes=True)
+        os.write(begin, b"Ada ")
+        assert next(pieces) == "Ada "
+        assert os.get_blocking(end)
+        os.close(begin)
+        assert list(pieces) == []
 
 
 def test_an_interrupt_ends_it_without_a_word(model):

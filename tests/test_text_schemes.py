@@ -242,6 +242,11 @@ def test_even_broken_tags_are_converted_as_the_whole_is_where_no_end_is_marked(t
     assert found == convert_tags(tags, "BIOES", target)
 
 
+def test_a_growing_sequence_may_name_its_schemes_otherwise():
+    assert convert_next_tag("O", "U-PER", "bilou", "IOBES") == "S-PER"
+    assert convert_next_tag("O", "B-PER", "IOBES", "bilou") == "B-PER"
+
+
 @given(any_tags("I"))
 def test_io_writes_what_it_reads(tags):
     assert convert_tags(tags, "IO", "IO", mode="strict") == tags

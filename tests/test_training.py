@@ -297,6 +297,23 @@ def test_the_average_is_what_is_scored_and_saved(corpus):
     assert 0 < torch.linalg.vector_norm(averaged[0].weights[name] - first) < distance
 
 
+@pytest.mark.parametrize(("direction", "is_changed"), [("forward", False), ("bidirectional", True)])
+def test_random_lookaheads_change_what_a_backward_direction_is_trained_on(corpus, direction, is_changed):
+    losses = [
+        run(
+            configure(
+                model__direction=direction,
+                train__lookahead=lookahead,
+                train__epochs=1,
+                train__singleton_unknown=0.0,
+            ),
+            corpus,
+        )[0][0].loss
+        for lookahead in ("full", "random")
+    ]
+    assert (losses[0] != losses[1]) == is_changed
+
+
 def test_random_lookaheads_are_drawn_with_every_place_of_the_first_cut():
     generator = np.random.default_rng(5)
     drawn = Counter(draw_chunks(generator) for _ in range(6000))

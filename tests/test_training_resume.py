@@ -22,7 +22,7 @@ from tagger.training.run import DataRecord, StopRecord, run_training
 
 COLUMNS = ("--columns", "token,pos,ner", "--task", "pos,ner")
 WEIGHTS = "model.safetensors"
-# All that a run has to remember: momentum, an average, forgotten words, a schedule, dropout, patience.
+# All that a run has to remember: momentum, an average, forgotten words, lookaheads, rates, dropout, patience.
 CHANGES = {
     "data.tasks": ("pos", "ner"),
     "data.columns": "token,pos,ner",
@@ -36,6 +36,7 @@ CHANGES = {
     "train.schedule": "cosine",
     "train.ema": 0.9,
     "train.patience": 2,
+    "train.lookahead": "random",
 }
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from io import BufferedIOBase
+from contextlib import suppress
+from io import BufferedIOBase, UnsupportedOperation
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -43,6 +45,8 @@ def read_lines(path: Path, *, as_it_comes: bool = False) -> Iterator[str]:
     """
     try:
         if path == STDIN:
+            with suppress(UnsupportedOperation):  # what stands in its place may be no file
+                os.set_blocking(sys.stdin.fileno(), True)  # or a pause would be taken for the end
             if sys.stdin.isatty():
                 sys.stderr.write("tagger: reading from the terminal; Ctrl-D ends the text\n")
             yield from _decode(_reader(sys.stdin.buffer, as_it_comes), "standard input")

@@ -9,14 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
 
+from tagger.errors import InputError
 from tagger.storage import replace_file
 
 
 @contextmanager
-def open_output(path: Path | None) -> Iterator[TextIO]:
+def open_output(path: Path | None, *, is_growing: bool = False) -> Iterator[TextIO]:
     """Standard output or a file, in UTF-8 and with line ends as they are, whatever the locale says.
 
     An earlier file stays as it is until the new one is whole. One that is called ``.gz`` is packed.
+
+    Args:
+        path: The file, or None for standard output.
+        is_growing: Whether the file takes an earlier one's place at once, so that it can be read while it is
+            written, and keeps what was written however that ends.
 
     Raises:
         InputError: The file cannot be written.
@@ -28,8 +34,20 @@ def open_output(path: Path | None) -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
         return
-    with replace_file(path) as place, _open(place, is_packed=path.suffix.lower() == ".gz") as file:
+    placed = _in_place(path) if is_growing else replace_file(path)
+    with placed as place, _open(place, is_packed=path.suffix.lower() == ".gz") as file:
         yield file
+
+
+@contextmanager
+def _in_place(path: Path) -> Iterator[Path]:
+    try:
+        yield path
+    except OSError as error:
+        problem = error.strerror or error
+        raise InputError(
+            f"{path}: cannot be written ({problem}); free space or name another place."
+        ) from None
 
 
 def _open(place: Path, *, is_packed: bool) -> TextIO:

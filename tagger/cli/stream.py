@@ -18,11 +18,12 @@ from tagger.errors import InputError
 from tagger.runtime.stream import StreamingTagger
 from tagger.runtime.tagger import Tagger, TextTokenizer
 
-LOOKAHEAD = 2  # words; nearly all of what the backward pass adds
+LOOKAHEAD = 2  # words, when not said
 LONGEST_WORD = 65_536  # characters of a word that are waited for
 # Stands for the word that is not known yet: a name, which begins a sentence only where the mark before it
 # leaves no doubt.
 _NEXT = " Xyz"
+_PARAGRAPH_END = "\u2029"  # says what an empty line says
 _SPACE = re.compile(r"\s+")
 _ASCII_SPACE = re.compile(r"[ \t\n\r\f\v]+")  # a ready token may hold a no-break space
 
@@ -81,7 +82,7 @@ def write_stream(
     )
     tokens = words if is_pretokenized else cut_words(words, tagger.tokenizer)
     streaming = StreamingTagger(tagger, lookahead=lookahead)
-    with open_output(output) as file:
+    with open_output(output, is_growing=True) as file:
         for line in STYLES[style](tag_words(tokens, streaming), tasks):
             file.write(line)
             file.flush()
@@ -99,8 +100,8 @@ def read_words(pieces: Iterable[str], space: re.Pattern[str]) -> Iterator[Word |
         space: The white space.
 
     Yields:
-        Each word as soon as white space follows or the text ends, and None where an empty line ends a
-        sentence.
+        Each word as soon as white space follows or the text ends, and None where an empty line or a
+        paragraph separator ends a sentence.
     """
     held, position, line_ends = "", 0, 0  # what is not yielded yet, its place, and line ends before it
     for piece in pieces:
@@ -113,7 +114,7 @@ def read_words(pieces: Iterable[str], space: re.Pattern[str]) -> Iterator[Word |
                 yield Word(held[begin : gap.start()], position + begin)
                 line_ends = 0
             is_open = line_ends < 2
-            line_ends += gap[0].count("\n")
+            line_ends += gap[0].count("\n") + 2 * gap[0].count(_PARAGRAPH_END)
             if is_open and line_ends >= 2:
                 yield None
             begin = gap.end()
@@ -187,15 +188,19 @@ def conll_lines(tagged: Tagged, tasks: Sequence[str]) -> Iterator[str]:
 
 
 def jsonl_lines(tagged: Tagged, tasks: Sequence[str]) -> Iterator[str]:
-    """A line of JSON a token; places count characters of the text."""
+    """A line of JSON a token; places count characters of the text, and sentences are numbered from 0."""
+    number = 0
     for one in tagged:
-        if one is not None:
+        if one is None:
+            number += 1
+        else:
             token, tags = one
             yield json_line(
                 {
                     "text": token.text,
                     "start": token.start,
                     "end": token.end,
+                    "sentence": number,
                     "tags": {task: tags[task] for task in tasks},
                 }
             )

@@ -52,7 +52,8 @@ def tag_command(
         bool,
         typer.Option(
             "--pretokenized",
-            help=f"A sentence a line, tokens separated by spaces or tabs; cut after {LONGEST_LINE:,} tokens.",
+            help=f"A sentence a line, tokens separated by spaces or tabs; cut after {LONGEST_LINE:,} tokens. "
+            "With --stream a sentence ends at an empty line.",
         ),
     ] = False,
     scheme: Annotated[
@@ -109,8 +110,8 @@ def tag_command(
         near = difflib.get_close_matches(style, FORMATS, n=1, cutoff=0.0)[0]
         raise InputError(f"There is no format {style!r}; did you mean {near} (of {', '.join(FORMATS)})?")
     paths = files or [STDIN]
-    _require_room(style, scores=scores, n_best=n_best)
     _require_stream(stream, lookahead, style, has_more=bool(n_best or scores), is_one=len(paths) == 1)
+    _require_room(style, scores=scores, n_best=n_best)
     if paths.count(STDIN) > 1:
         raise InputError("Standard input (-) is named twice but can be read once; leave one out.")
     for path in paths:

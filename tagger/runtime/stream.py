@@ -20,7 +20,7 @@ from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints, WordTable, group_by_length
 from tagger.features.vocab import Task
 from tagger.runtime.engine import Engine, Floats, Lstm, merge
-from tagger.runtime.tagger import BATCH_TOKENS, MOST_WORDS, Tagger
+from tagger.runtime.tagger import BATCH_TOKENS, Tagger
 from tagger.text.schemes import convert_next_tag
 from tagger.text.sentence import Sentence
 
@@ -174,7 +174,6 @@ class StreamingTagger:
         self._tagger = model if isinstance(model, Tagger) else Tagger.load(model)
         _require_at_once(self._tagger, lookahead)
         self._lookahead = lookahead
-        self._table = WordTable(self._tagger.bundle.vocabulary)
         self._begin()
 
     def _begin(self) -> None:
@@ -188,15 +187,11 @@ class StreamingTagger:
         Raises:
             InputError: The model's weights are such that its scores are not finite or far too large.
         """
-        if len(self._table) > MOST_WORDS:
-            self._table = WordTable(self._tagger.bundle.vocabulary)
         self._open.append(token)
-        batch = self._table.batch([self._table.rows([token])])
-        return self._give_out(
-            self._sentence.push(
-                [projected[batch.positions[0]] for projected in _project(self._tagger.engine, batch)]
-            )
-        )
+        table = WordTable(self._tagger.bundle.vocabulary)  # a lasting one would grow with the stream
+        batch = table.batch([table.rows([token])])
+        projected = [inputs[batch.positions[0]] for inputs in _project(self._tagger.engine, batch)]
+        return self._give_out(self._sentence.push(projected))
 
     def end_sentence(self) -> list[TaggedToken]:
         """Return the tokens whose tags were still open; the next token begins a new sentence.

@@ -289,14 +289,14 @@ def convert_next_tag(before: str, tag: str, source: str, target: str) -> str:
         InputError: If ``target`` marks where spans end and ``source`` does not, so that the next tag would
             have to be known; if there is no such scheme.
     """
-    ends = _RULES[normalise_scheme(source)].needs_right
-    if _RULES[normalise_scheme(target)].needs_right and not ends:
+    rules = _RULES[normalise_scheme(source)]
+    if _RULES[normalise_scheme(target)].needs_right and not rules.needs_right:
         raise InputError(
             f"Tags in {source} do not tell at once where a span ends, as {target} writes it; use IOB2."
         )
     letter, label = _read(tag)
     # What a scheme with ends promises stands for the next tag; schemes without ends do not look at it.
-    after = f"{_RULES[source].spell('I')}-{label}" if letter in ends else "O"
+    after = f"{rules.spell('I')}-{label}" if letter in rules.needs_right else "O"
     return convert_tags([before, tag, after], source, target)[1]
 
 
