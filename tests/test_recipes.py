@@ -99,6 +99,7 @@ class TestPower:
             "repeat the last day",
             "repeat the last week",
             "LSTM, forward",
+            "LSTM, forward, as wide as both",
             "LSTM, backward",
             "BiLSTM",
         ]

@@ -35,9 +35,9 @@ Floats = NDArray[np.float32]
 class Forecaster(nn.Module):
     """An encoder, and from its final states the hours to come."""
 
-    def __init__(self, inputs: int, direction: Direction) -> None:
+    def __init__(self, inputs: int, direction: Direction, hidden_size: int = 64) -> None:
         super().__init__()
-        self.encoder = Encoder(inputs, 64, direction=direction)
+        self.encoder = Encoder(inputs, hidden_size, direction=direction)
         self.output = nn.Linear(self.encoder.output_size, NEXT)
 
     def forward(self, past: Tensor) -> Tensor:
@@ -75,12 +75,8 @@ def cut(inputs: Floats, starts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(past), torch.from_numpy(ahead)
 
 
-def fit(
-    direction: Direction, seed: int, inputs: Floats, parts: dict[str, NDArray[np.int64]], epochs: int
-) -> Tensor:
+def fit(model: Forecaster, inputs: Floats, parts: dict[str, NDArray[np.int64]], epochs: int) -> Tensor:
     """Train; return the scaled forecasts (W, NEXT) for the test part by the epoch that is best on dev."""
-    torch.manual_seed(seed)
-    model = Forecaster(inputs.shape[1], direction)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     past, ahead = cut(inputs, parts["train"])
     dev, test = cut(inputs, parts["dev"]), cut(inputs, parts["test"])
@@ -132,22 +128,26 @@ def main() -> None:
         "repeat the last day": [float(np.abs(past[:, -NEXT:, 0] - ahead).mean()) * kilowatts],
         "repeat the last week": [float(np.abs(past[:, :NEXT, 0] - ahead).mean()) * kilowatts],
     }
-    directions: dict[str, Direction] = {
-        "LSTM, forward": "forward",
-        "LSTM, backward": "backward",
-        "BiLSTM": "bidirectional",
+    models: dict[str, tuple[Direction, int]] = {
+        "LSTM, forward": ("forward", 64),
+        "LSTM, forward, as wide as both": ("forward", 128),
+        "LSTM, backward": ("backward", 64),
+        "BiLSTM": ("bidirectional", 64),
     }
     seconds = {}
-    for name, direction in directions.items():
-        begun = time.perf_counter()
-        forecasts = [fit(direction, seed, inputs, parts, arguments.epochs) for seed in range(arguments.seeds)]
+    for name, (direction, hidden_size) in models.items():
+        rows[name], begun = [], time.perf_counter()
+        for seed in range(arguments.seeds):
+            torch.manual_seed(seed)
+            model = Forecaster(inputs.shape[1], direction, hidden_size)
+            forecast = fit(model, inputs, parts, arguments.epochs).numpy()
+            rows[name].append(float(np.abs(forecast - ahead).mean()) * kilowatts)
         seconds[name] = (time.perf_counter() - begun) / arguments.seeds
-        rows[name] = [float(np.abs(one.numpy() - ahead).mean()) * kilowatts for one in forecasts]
     table = Table(
         "", "mean absolute error, kW", "by seed", "seconds a run", title=f"{len(ahead)} days of the last year"
     )
     for name, errors in rows.items():
-        by_seed = " ".join(f"{error:.4f}" for error in errors) if name in directions else ""
+        by_seed = " ".join(f"{error:.4f}" for error in errors) if name in models else ""
         table.add_row(
             name, f"{statistics.mean(errors):.4f}", by_seed, f"{seconds[name]:.0f}" if name in seconds else ""
         )
