@@ -97,9 +97,7 @@ def _file(request: Request, part: str) -> Path:
 
 def _gold(part: Part, path: Path) -> GoldPart:
     (scheme,) = part.schemes.values()
-    is_seen = part.table.vocabulary.is_seen
-    seen = [[is_seen(token) for token in sentence.tokens] for sentence in part.sentences]
-    return GoldPart(path.name, part.sentences, scheme, seen)
+    return GoldPart(path.name, part.sentences, scheme, part.table.vocabulary.mark_seen(part.sentences))
 
 
 def _describe_settings(material: Material) -> dict[str, Any]:

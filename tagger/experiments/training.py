@@ -11,8 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tagger.bundle import Bundle
-from tagger.evaluation.tasks import score_task
+from tagger.evaluation.tasks import main_score, score_task
 from tagger.experiments.grid import count_parameters
 from tagger.experiments.material import Job, Material
 from tagger.experiments.results import Lookahead, Run
@@ -29,7 +28,7 @@ from tagger.training.checkpoint import (
 from tagger.training.loop import EpochRecord, predict_part, train
 from tagger.training.preparation import Part
 from tagger.training.processes import Processes
-from tagger.training.progress import Progress
+from tagger.training.progress import Progress, make_bundle
 
 PACKAGES = ("tagger", "torch", "numpy")  # whose versions are kept with a run
 TIMED_TOKENS = 1000  # of dev, that are tagged word by word to see what a lookahead costs
@@ -148,8 +147,7 @@ def _score(job: Job, material: Material, progress: Progress, curve: Sequence[Map
 
 def _score_part(part: Part, predicted: Sequence[Sequence[str]]) -> dict[str, Any]:
     ((task, scheme),) = part.schemes.items()
-    is_seen = part.table.vocabulary.is_seen
-    seen = [[is_seen(token) for token in sentence.tokens] for sentence in part.sentences]
+    seen = part.table.vocabulary.mark_seen(part.sentences)
     return score_task([one.tags[task] for one in part.sentences], predicted, scheme=scheme, seen=seen)
 
 
@@ -167,15 +165,15 @@ def _score_lookaheads(
     asked, dev = material.lookaheads(job.variant), material.scored_parts["dev"]
     if not asked:
         return {}
-    tagger = Tagger(_bundle(job, material, progress))
+    bundle = make_bundle(material.preparation, material.configure(job), progress.model.state_dict())
+    tagger = Tagger(bundle)
     (task,), found = dev.schemes, {}
     for words in asked:
         tags = predicted
         if words is not None:
             tags = [one[task] for one in tag_with_lookahead(tagger, dev.sentences, words)]
-        scores = _score_part(dev, tags)
         found["full" if words is None else str(words)] = Lookahead(
-            score=scores["f1"] if "f1" in scores else scores["accuracy"],
+            score=main_score(_score_part(dev, tags)),
             microseconds=None if words is None else _time_word(tagger, dev, words),
         )
     return found
@@ -194,16 +192,3 @@ def _time_word(tagger: Tagger, part: Part, lookahead: int) -> float:
         if len(seconds) >= TIMED_TOKENS:
             break
     return 1e6 * median(seconds)
-
-
-def _bundle(job: Job, material: Material, progress: Progress) -> Bundle:
-    """The trained model as it would be saved."""
-    preparation, weights = material.preparation, progress.model.state_dict()
-    return Bundle(
-        config=material.configure(job),
-        vocabulary=preparation.vocabulary,
-        tokenizer=preparation.tokenizer.settings(),
-        tensors={name: tensor.cpu().numpy() for name, tensor in weights.items()},
-        metrics={},
-        card="",
-    )
