@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tagger.errors import InputError
 from tagger.evaluation.tasks import main_score, score_task
 from tagger.experiments.grid import count_parameters
 from tagger.experiments.material import Job, Material
@@ -18,6 +20,7 @@ from tagger.experiments.results import Lookahead, Run
 from tagger.experiments.run_files import save_run
 from tagger.runtime.stream import StreamingTagger, tag_with_lookahead
 from tagger.runtime.tagger import Tagger
+from tagger.storage import writing
 from tagger.training.checkpoint import (
     CHECKPOINT,
     Checkpoint,
@@ -69,43 +72,66 @@ def make_run(job: Job, material: Material) -> Generator[EpochDone | RunDone, Non
         A record after every epoch, and one at the end.
 
     Raises:
-        InputError: The folder cannot be written, or the loss left the numbers.
+        InputError: The folder cannot be written, the run's checkpoint is damaged, or the loss left the
+            numbers; the message names the run.
     """
-    folder, description = material.folder / job.name, material.describe(job)
+    try:
+        yield from _make_run(job, material)
+    except InputError as error:
+        raise InputError(f"{job.name}: {error}") from None
+
+
+def forget_checkpoint(job: Job, material: Material) -> None:
+    """Remove what a finished run has no use for any more; it may be left where a call was killed."""
+    shutil.rmtree(material.folder / job.name, ignore_errors=True)
+
+
+def _make_run(job: Job, material: Material) -> Generator[EpochDone | RunDone, None, None]:
+    description = material.describe(job)
     progress = Progress(material.preparation, material.configure(job), Processes())
-    curve = _restore(progress, description, folder)
+    curve = _restore(progress, description, material.folder / job.name)
     yield from _train(job, material, progress, curve)
     if progress.average:
         progress.average.swap()
     run = _score(job, material, progress, curve)
     save_run(run, description, material.folder)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
-    if folder.is_dir():
-        folder.rmdir()
+    forget_checkpoint(job, material)
     yield RunDone(job.name, run.curve[-1]["score"])
 
 
 def _restore(progress: Progress, description: Mapping[str, str], folder: Path) -> list[dict[str, Any]]:
-    """Go on from the run's checkpoint, if there is one of the very same run; the epochs that it has made."""
-    checkpoint = load_checkpoint(folder)
-    if not checkpoint or not checkpoint.snapshot or differences(description, checkpoint.run):
-        return []
-    progress.restore(checkpoint.snapshot)
+    """Go on from the run's checkpoint, if there is one of the very same run; the epochs that it has made.
+
+    Raises:
+        InputError: The checkpoint is damaged.
+    """
+    try:
+        checkpoint = load_checkpoint(folder)
+        if not checkpoint or not checkpoint.snapshot or differences(description, checkpoint.run):
+            return []
+        progress.restore(checkpoint.snapshot)
+    except InputError:
+        raise InputError(f"{folder / CHECKPOINT}: is damaged; delete it to begin this run anew.") from None
     return [dict(epoch) for epoch in checkpoint.epochs]
 
 
 def _train(
     job: Job, material: Material, progress: Progress, curve: list[dict[str, Any]]
 ) -> Generator[EpochDone, None, None]:
-    """Make the epochs that are still to be made, with a checkpoint now and then."""
+    """Make the epochs that are still to be made, with a checkpoint every ``train.checkpoint_minutes``.
+
+    Epochs of a comparison may be short, and checkpoints large: there is one after each epoch only if it is 0.
+    """
     config, folder = material.configure(job), material.folder / job.name
     interval, saved = config.train.checkpoint_minutes * 60, time.monotonic()
     for record in train(material.preparation, config, progress):
         if isinstance(record, EpochRecord):
             curve.append(_epoch_values(record))
             yield EpochDone(job.name, record.epoch, curve[-1]["score"])
-        if interval and time.monotonic() - saved > interval:
-            folder.mkdir(exist_ok=True)
+        is_due = time.monotonic() - saved > interval if interval else isinstance(record, EpochRecord)
+        if is_due:
+            with writing(folder):
+                folder.mkdir(exist_ok=True)
             save_checkpoint(Checkpoint(material.describe(job), curve, progress.capture()), folder)
             saved = time.monotonic()
 
