@@ -51,6 +51,8 @@ def main() -> None:
     names = arguments.only or list(EXPERIMENTS)
     if any(name.startswith("chunk") for name in names):
         chunks = arguments.corpora / "conll2000" / "train.txt"
+        if not chunks.is_file():
+            parser.error(f"{chunks}: there is no such file; check CORPORA.")
         hold_out = [sys.executable, str(HERE.parent / "recipes" / "hold_out.py"), str(chunks)]
         if code := subprocess.run([*hold_out, str(arguments.output / "held_out")], check=False).returncode:
             sys.exit(code)
