@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -76,6 +78,34 @@ def new_folder(path: Path) -> Iterator[Path]:
             temporary.replace(target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def claim_folder(path: Path) -> Iterator[None]:
+    """Make a folder and hold it for this process alone; the system gives it free however the process ends.
+
+    File systems that hold no folder for anybody (some of networks) are used without.
+
+    Raises:
+        InputError: It cannot be made or written, or another process holds it.
+    """
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass  # only this tells: permissions do not show file systems that are read alone
+        handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{path}: another call is at work there; wait until it ends, or name another folder."
+            ) from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_whole(path: Path, content: bytes) -> None:

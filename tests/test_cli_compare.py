@@ -1,13 +1,15 @@
 """The command `tagger compare`: a grid in, a report out, and what becomes of it when it is stopped."""
 
+import itertools
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from command_line import OPTIONS, refusal, run
+
+from tagger.experiments import training
+from tagger.training.loop import train
 
 GRID = ("--directions", "forward,bidirectional", "--heads", "softmax", "--seeds", 2)
 
@@ -31,7 +33,7 @@ def test_a_line_a_run_a_table_and_the_answer(finished):
     assert [line.split("  ")[0] for line in lines[:4]] == ["1/4", "2/4", "3/4", "4/4"]
     assert lines[0].startswith("1/4  forward, softmax, seed 1: ")
     assert any("seed 1" in line and "seed 2" in line and "mean" in line for line in lines)
-    assert any(line.startswith("the backward pass adds ") for line in lines)
+    assert lines[-2].startswith("Reading each sentence from the right as well as from the left ")
     assert lines[-1] == f"report: {folder / 'report.html'}"
 
 
@@ -63,18 +65,30 @@ def test_a_second_call_makes_nothing_again(corpus, finished):
     assert output.splitlines()[-1] == again.splitlines()[-1]
 
 
+def dev_scores(folder: Path) -> list[dict]:
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return [one["scores"]["dev"] for one in results["runs"]]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_comparison_that_is_stopped_goes_on(corpus, tmp_path, number):
-    words = [str(word) for word in arguments(corpus, tmp_path, "--set", "train.epochs=40")]
-    command = [sys.executable, "-m", "tagger", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("1/4")
-        process.send_signal(number)
-        output, error = process.communicate()
-    assert (process.returncode, error) == (130, "")
+def test_a_comparison_that_is_stopped_goes_on(corpus, finished, tmp_path, monkeypatch, number):
+    steps = itertools.count()
+
+    def train_until_signal(*given):
+        for record in train(*given):
+            if next(steps) == 30:  # a run has 18 steps and 2 epochs
+                signal.raise_signal(number)
+            yield record
+
+    monkeypatch.setattr(training, "train", train_until_signal)
+    code, output, error = run(*arguments(corpus, tmp_path))
+    assert (code, error) == (130, "")
     assert output.splitlines()[-1] == "stopped with 1 of 4 runs made; the same command goes on"
-    assert [path.name for path in (tmp_path / "runs").glob("*.json")] == ["forward-softmax-1.json"]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["forward-softmax-1.json"]
+    code, output, error = run(*arguments(corpus, tmp_path))
+    assert (code, error) == (0, "")
+    assert output.startswith("1 of 4 runs were made before")
+    assert dev_scores(tmp_path) == dev_scores(finished[0])
 
 
 @pytest.mark.parametrize(
@@ -92,6 +106,9 @@ def test_a_comparison_that_is_stopped_goes_on(corpus, tmp_path, number):
         (["--task", "pos,ner", "--columns", "token,pos,ner"], "A comparison is of one task, not of 2"),
         (["--set", "train.patience=2"], "train.patience is 2"),
         (["--set", "model.hiden_size=3"], "did you mean model.hidden_size"),
+        (["--set", "model.head=crf"], "--set model.head would be the same in all runs; use --heads instead"),
+        (["--directions", "forward,backward", "--lookahead", "1"], "put bidirectional into --directions"),
+        (["--lookahead", "9" * 5000], "--lookahead takes numbers"),
         (["--seeds", "0"], "Invalid value for '--seeds'"),
         (["--test", "nowhere.conll"], "nowhere.conll"),
     ],

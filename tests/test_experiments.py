@@ -2,8 +2,16 @@
 
 import json
 import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,9 +19,10 @@ from command_line import SMALL
 
 from tagger.config import load_config
 from tagger.errors import InputError
+from tagger.experiments import workers
 from tagger.experiments.comparison import GridRecord, compare
 from tagger.experiments.grid import build_grid
-from tagger.experiments.material import Material, Request, gather_material, require_local_features
+from tagger.experiments.material import Job, Material, Request, gather_material, require_local_features
 from tagger.experiments.results import Comparison
 from tagger.experiments.run_files import load_run
 from tagger.experiments.training import EpochDone, RunDone
@@ -131,44 +140,140 @@ def test_a_comparison_that_was_broken_off_ends_as_if_it_never_was(corpus, tmp_pa
     assert outcomes(finish(request)[1]) == outcomes(whole[1])
 
 
-def test_a_run_goes_on_from_its_checkpoint(corpus, tmp_path, whole):
-    request = make_request(corpus, tmp_path, test_file=corpus / "train.conll")
-    minutes = {"train": request.config.train.model_copy(update={"checkpoint_minutes": 1e-9})}
-    request = make_request(
-        corpus,
-        tmp_path,
-        test_file=corpus / "train.conll",
-        config=request.config.model_copy(update=minutes),
-    )
+def with_checkpoints(corpus: Path, output: Path, minutes: float) -> Request:
+    request = make_request(corpus, output, test_file=corpus / "train.conll")
+    train = request.config.train.model_copy(update={"checkpoint_minutes": minutes})
+    return replace(request, config=request.config.model_copy(update={"train": train}))
+
+
+def break_off(request: Request, epochs: int) -> Path:
+    """Break a comparison off in the epoch after so many; the folder of the run it was at."""
     records = compare(request)
-    list(islice(records, 2))  # the grid, the first epoch
+    list(islice(records, 1 + epochs))
     next(records)
     records.close()
-    name = f"{VARIANTS[0].name}-1"
-    assert (tmp_path / "runs" / name / "checkpoint.safetensors").exists()
+    return request.output / "runs" / f"{VARIANTS[0].name}-1"
+
+
+@pytest.mark.parametrize("minutes", [0, 1e-9], ids=["an epoch", "a step"])
+def test_a_run_goes_on_from_its_checkpoint(corpus, tmp_path, whole, minutes):
+    request = with_checkpoints(corpus, tmp_path, minutes)
+    kept = break_off(request, 1)
+    assert (kept / "checkpoint.safetensors").exists()
+    (kept / ".checkpoint.safetensors.new").write_text("what a killed call was writing")
     seen, comparison = finish(request)
-    repeated = [one.epoch for one in seen if isinstance(one, EpochDone) and one.name == name]
+    repeated = [one.epoch for one in seen if isinstance(one, EpochDone) and one.name == kept.name]
     assert repeated == [2]
     assert outcomes(comparison) == outcomes(whole[1])
-    assert not (tmp_path / "runs" / name).exists()
+    assert not kept.exists()
 
 
-def test_runs_side_by_side_come_out_the_same(corpus, tmp_path, whole):
+def test_what_a_call_left_that_was_killed_after_its_last_run_is_removed(corpus, tmp_path):
+    request = make_request(corpus, tmp_path, seeds=1, variants=VARIANTS[:1])
+    finish(request)
+    kept = tmp_path / "runs" / f"{VARIANTS[0].name}-1"
+    kept.mkdir()
+    (kept / "checkpoint.safetensors").write_text("")
+    finish(request)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [f"{kept.name}.json"]
+
+
+def test_a_damaged_checkpoint_is_named_with_what_helps(corpus, tmp_path):
+    request = with_checkpoints(corpus, tmp_path, 0)
+    (break_off(request, 1) / "checkpoint.safetensors").write_bytes(b"no checkpoint")
+    with pytest.raises(InputError, match=r"forward-softmax-1/checkpoint\.safetensors: is damaged; delete it"):
+        finish(request)
+
+
+def test_a_run_that_fails_is_named(corpus, tmp_path):
+    rate = {"train.learning_rate": 1e38, "train.clip": 0, "train.optimizer": "sgd"}
+    config = load_config(None, SMALL | {"data.columns": "token,pos,ner"} | rate)
+    with pytest.raises(InputError, match=r"forward-softmax-1: The loss is no number any more"):
+        finish(make_request(corpus, tmp_path, config=config))
+
+
+def test_two_calls_do_not_make_runs_in_one_folder(corpus, tmp_path):
+    request = make_request(corpus, tmp_path, seeds=1)
+    first = compare(request)
+    next(first)
+    with pytest.raises(InputError, match=r"runs: another call is at work there; wait"):
+        next(compare(request))
+    first.close()
+    assert len(finish(request)[1].runs) == 2
+
+
+def test_processes_that_would_train_together_are_refused(corpus, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match=r"without torchrun .* --jobs"):
+        next(compare(make_request(corpus, tmp_path)))
+
+
+@contextmanager
+def threads_that_work(request: Request, count: int) -> Iterator[list[Connection]]:
+    """In the place of processes, which take seconds to start."""
+    pipes = [multiprocessing.Pipe() for _ in range(count)]
+    threads = [Thread(target=workers._work, args=(request, theirs)) for _, theirs in pipes]
+    for thread in threads:
+        thread.start()
+    yield [ours for ours, _ in pipes]
+    for ours, _ in pipes:
+        ours.close()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 9])
+def test_every_run_is_handed_to_one_process(monkeypatch, count):
+    def pretend(job: Job, material: object) -> Iterator[EpochDone | RunDone]:
+        yield EpochDone(job.name, 1, 0.5)
+        yield RunDone(job.name, 0.5)
+
+    monkeypatch.setattr(workers, "_workers", threads_that_work)
+    monkeypatch.setattr(workers, "gather_material", lambda request: None)
+    monkeypatch.setattr(workers, "make_run", pretend)
+    jobs = [Job(VARIANTS[0], seed, 1) for seed in range(6)]
+    events = list(workers.make_runs(jobs, SimpleNamespace(request=None), count))
+    for kind in (EpochDone, RunDone):
+        assert sorted(one.name for one in events if isinstance(one, kind)) == [job.name for job in jobs]
+
+
+@pytest.mark.parametrize("error", [InputError("no space"), MemoryError("no memory")])
+def test_what_a_process_cannot_do_is_told(monkeypatch, error):
+    def fail(job: Job, material: object) -> Iterator[EpochDone | RunDone]:
+        yield EpochDone(job.name, 1, 0.5)
+        raise error
+
+    monkeypatch.setattr(workers, "_workers", threads_that_work)
+    monkeypatch.setattr(workers, "gather_material", lambda request: None)
+    monkeypatch.setattr(workers, "make_run", fail)
+    with pytest.raises(type(error), match=str(error)):
+        list(workers.make_runs([Job(VARIANTS[0], 1, 1)] * 2, SimpleNamespace(request=None), 2))
+
+
+def test_processes_outlive_ctrl_c_make_the_same_and_their_end_is_told(corpus, tmp_path, whole, monkeypatch):
     request = make_request(corpus, tmp_path, test_file=corpus / "train.conll")
-    records, comparison = finish(request, processes=2)
-    assert sum(isinstance(record, RunDone) for record in records) == 4
-    assert outcomes(comparison) == outcomes(whole[1])
+    waits = []
 
+    def interrupt_and_wait(connections: Sequence[Connection]) -> list:
+        if not waits:  # they have just been started, and still import what they need
+            for child in multiprocessing.active_children():
+                os.kill(child.pid, signal.SIGINT)
+        waits.append(len(connections))
+        return wait(connections)
 
-def test_a_process_that_is_killed_ends_the_comparison_with_a_message(corpus, tmp_path):
-    request = make_request(corpus, tmp_path, seeds=3)
+    monkeypatch.setattr(workers, "wait", interrupt_and_wait)
     records = compare(request, processes=2)
-    next(records)
-    next(records)  # an epoch: the processes are at work
+    made = 0
+    while made < 2:
+        made += isinstance(next(records), RunDone)
     for child in multiprocessing.active_children():
         child.kill()
+        child.join()
     with pytest.raises(InputError, match=r"was ended from outside.*fewer --jobs.*finished runs are kept"):
         list(records)
+    seen, comparison = finish(request)
+    assert 2 <= len(seen[0].finished) < 4
+    assert outcomes(comparison) == outcomes(whole[1])
 
 
 def test_runs_of_something_else_are_not_taken_for_these(corpus, tmp_path):
@@ -178,7 +283,17 @@ def test_runs_of_something_else_are_not_taken_for_these(corpus, tmp_path):
         finish(make_request(corpus, tmp_path, seeds=1, config=other))
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"format": "tagger comparison run 1"}', "\0"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{}",
+        "[1]",
+        '{"format": "tagger comparison run 1"}',
+        '{"format": "tagger comparison run 1", "run": [], "predictions": {}, "description": {}}',
+        "\0",
+    ],
+)
 def test_a_damaged_file_of_a_run_is_named(corpus, tmp_path, content):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "forward-softmax-1.json").write_text(content)

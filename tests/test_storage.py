@@ -1,12 +1,13 @@
 """Files and folders take their place whole, or not at all."""
 
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
 from tagger.errors import InputError
-from tagger.storage import new_folder, replace_file, write_whole
+from tagger.storage import claim_folder, new_folder, replace_file, write_whole
 
 
 def test_a_file_is_replaced_when_the_new_one_is_whole(tmp_path):
@@ -80,3 +81,25 @@ def test_a_folder_is_there_when_all_of_it_is(tmp_path):
     with pytest.raises(InputError, match="there is something already"), new_folder(path):
         pass
     assert [one.name for one in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_is_held_by_one_at_a_time(tmp_path):
+    folder = tmp_path / "a" / "b"
+    with claim_folder(folder):
+        with pytest.raises(InputError, match=r"b: another call is at work there"), claim_folder(folder):
+            pass
+        assert list(folder.iterdir()) == []
+    with claim_folder(folder):
+        pass
+
+
+def test_a_folder_is_used_where_none_can_be_held_and_named_where_none_can_be_made(tmp_path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with claim_folder(tmp_path), claim_folder(tmp_path):
+        pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/a: cannot be written"), claim_folder(tmp_path / "file" / "a"):
+        pass

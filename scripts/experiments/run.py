@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tagger.cli.main import main as tagger
+
 HERE = Path(__file__).resolve().parent
 NER = ["--task", "ner", "--columns", "token,pos,chunk,ner"]
 NER += ["--train", "{corpora}/conll2003/eng.train", "--dev", "{corpora}/conll2003/eng.testa"]
@@ -46,19 +48,26 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--keep", type=Path)
     arguments = parser.parse_args()
-    chunks = arguments.corpora / "conll2000" / "train.txt"
-    hold_out = [sys.executable, str(HERE.parent / "recipes" / "hold_out.py"), str(chunks)]
-    subprocess.run([*hold_out, str(arguments.output / "held_out")], check=True)
-    for name in arguments.only or EXPERIMENTS:
+    names = arguments.only or list(EXPERIMENTS)
+    if any(name.startswith("chunk") for name in names):
+        chunks = arguments.corpora / "conll2000" / "train.txt"
+        if not chunks.is_file():
+            parser.error(f"{chunks}: there is no such file; check CORPORA.")
+        hold_out = [sys.executable, str(HERE.parent / "recipes" / "hold_out.py"), str(chunks)]
+        if code := subprocess.run([*hold_out, str(arguments.output / "held_out")], check=False).returncode:
+            sys.exit(code)
+    for name in names:
         (config, *options), seeds = EXPERIMENTS[name]
         folder = arguments.output / name
         places = {"corpora": arguments.corpora, "output": arguments.output}
-        command = ["tagger", "compare", str(HERE / config), *(one.format(**places) for one in options)]
+        command = ["compare", str(HERE / config), *(one.format(**places) for one in options)]
         command += ["--vectors", str(arguments.vectors), "--match", "parameters"]
         command += ["--seeds", str(seeds)]
         command += ["--jobs", str(arguments.jobs), "--output", str(folder), "--hide-words"]
-        print(shlex.join(command), flush=True)
-        subprocess.run([sys.executable, "-m", *command], check=True)
+        print(shlex.join(["tagger", *command]), flush=True)
+        # In this process, so that Ctrl-C comes to the command alone and it ends in its own way.
+        if code := tagger(command):
+            sys.exit(code)
         if arguments.keep:
             kept = arguments.keep / name
             kept.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
@@ -27,6 +28,13 @@ tagger compare --train t.conll --dev d.conll --merge-modes concat,sum,mul,ave --
 FULL = "full"
 # BIOES tags say where a span ends, which a model that reads forward cannot know.
 DEFAULTS = {"model.scheme": "IOB2"}
+# Options that the grid decides, and what says how; where a recipe has them they are those of `tagger train`.
+OF_THE_GRID = {
+    "model.direction": "--directions",
+    "model.merge_mode": "--merge-modes",
+    "model.head": "--heads",
+    "train.lookahead": "--lookahead",
+}
 
 
 def compare_command(
@@ -102,6 +110,9 @@ def compare_command(
     }
     changes = {key: value for key, value in flags.items() if value is not None}
     changes.update(map(parse_setting, set or ()))
+    for option, flag in OF_THE_GRID.items():
+        if option in changes:
+            raise InputError(f"--set {option} would be the same in all runs; use {flag} instead.")
     options = load_config(config, changes, defaults=DEFAULTS)
     from tagger.cli.console import require_extra
 
@@ -118,6 +129,8 @@ def compare_command(
         cast(Sequence[HeadKind], _choose(heads, get_args(HeadKind), "--heads")),
         has_lookahead=bool(lookaheads),
     )
+    if lookaheads and all(variant.direction != "bidirectional" for variant in variants):
+        raise InputError("--lookahead is of bidirectional models; put bidirectional into --directions too.")
     (matched,) = _choose(match, MATCHES, "--match", most=1)
     request = Request(
         config=options,
@@ -155,7 +168,7 @@ def _read_lookaheads(text: str | None) -> list[int | None]:
         InputError: One is no number and not ``full``.
     """
     names = split_names([text]) if text is not None else []
-    wrong = [name for name in names if name != FULL and not (name.isascii() and name.isdigit())]
+    wrong = [name for name in names if name != FULL and not re.fullmatch("[0-9]{1,9}", name)]
     if wrong or (text is not None and not names):
         raise InputError(f"--lookahead takes numbers of words and {FULL!r} by commas, not {text!r}.")
     numbers = sorted({int(name) for name in names if name != FULL})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from statistics import mean, stdev
 from types import TracebackType
@@ -14,8 +14,8 @@ from rich.table import Table
 
 from tagger.cli.console import make_console
 from tagger.experiments.comparison import GridRecord, compare
-from tagger.experiments.findings import Findings, Gain
 from tagger.experiments.material import Job, Request
+from tagger.experiments.prose import answer, tell_lookahead
 from tagger.experiments.report import write_report
 from tagger.experiments.results import Comparison
 from tagger.experiments.summary import summarise
@@ -47,7 +47,7 @@ def watch_comparison(request: Request, *, processes: int, hide_words: bool) -> N
         raise typer.Exit(130) from None
     findings = summarise(comparison)
     write_report(comparison, findings, request.output, hide_words=hide_words)
-    for line in gain_lines(findings):
+    for line in (answer(comparison, findings), *tell_lookahead(findings.lookahead)):
         display.console.print(line, soft_wrap=True)
     display.console.print(f"report: {request.output / 'report.html'}", soft_wrap=True)
 
@@ -144,32 +144,6 @@ class GridDisplay:
         if name in self.finished:
             return f"{100 * self.finished[name]:.2f}"
         return f"{self._running[name]}/{self._epochs}" if name in self._running else "·"
-
-
-def gain_lines(findings: Findings) -> Iterator[str]:
-    """What the backward pass adds on dev, a line for each head."""
-    for gain in findings.gains:
-        if gain.part == "dev" and gain.base.direction == "forward":
-            yield f"the backward pass adds {_points(gain)}: {gain.other.title}"
-    for curve in findings.lookahead:
-        reached = {"half": curve.half, "nine tenths": curve.most}
-        known = [
-            f"{name} of it with {_words(words)} known" for name, words in reached.items() if words is not None
-        ]
-        yield f"{curve.variant.title}: {', '.join(known) or 'only whole sentences give half of it'}"
-
-
-def _points(gain: Gain) -> str:
-    difference = gain.difference
-    text = f"{100 * difference.mean:+.2f} points"
-    if difference.low is None or difference.high is None:
-        return f"{text} (one seed, p = {gain.p_corrected:.4f})"
-    low, high = 100 * difference.low, 100 * difference.high
-    return f"{text} (95 % interval {low:+.2f} to {high:+.2f}, corrected p = {gain.p_corrected:.4f})"
-
-
-def _words(count: int) -> str:
-    return f"{count} next word{'' if count == 1 else 's'}"
 
 
 def _spread(scores: Sequence[float]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tagger.evaluation.scores import (
@@ -38,3 +38,8 @@ def score_task(
         **score_spans_by_novelty(gold, found, seen, scheme=scheme),
         "repairs": sum(len(violations(tags, scheme)) for tags in gold),
     }
+
+
+def main_score(scores: Mapping[str, Any]) -> float:
+    """Of a task's scores the one that stands for all: F1 of spans, or accuracy of tags."""
+    return float(scores["f1"] if "f1" in scores else scores["accuracy"])

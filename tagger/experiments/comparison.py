@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from tagger.errors import InputError
+from tagger.evaluation.tasks import main_score
 from tagger.experiments.grid import require_comparable
 from tagger.experiments.material import RUNS, Job, Material, Request, gather_material, require_local_features
-from tagger.experiments.results import Comparison, GoldPart, Run
+from tagger.experiments.results import Comparison, GoldPart, Measure, Run
 from tagger.experiments.run_files import load_run
+from tagger.experiments.training import forget_checkpoint
 from tagger.experiments.workers import Event, make_runs
-from tagger.storage import writing
+from tagger.storage import claim_folder
 from tagger.training.preparation import Part
+from tagger.training.processes import is_alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +52,34 @@ def compare(request: Request, *, processes: int = 1) -> Generator[GridRecord | E
         The comparison.
 
     Raises:
-        InputError: A file cannot be used, the runs would not be comparable, or the folder holds runs that
-            were made with something else.
+        InputError: A file cannot be used, the runs would not be comparable, the folder holds runs that
+            were made with something else, or another call is making runs in it.
     """
     require_comparable(request.config)
-    folder = request.output / RUNS
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    material = gather_material(request)
-    require_local_features(material)
-    jobs = material.jobs()
-    runs = {job.name: run for job in jobs if (run := load_run(job.name, material.describe(job), folder))}
-    measure = _measure(material)
-    yield GridRecord(jobs, {name: run.scores["dev"][measure] for name, run in runs.items()})
-    yield from make_runs([job for job in jobs if job.name not in runs], material, processes)
-    return _put_together(material, jobs)
+    if not is_alone():
+        raise InputError(
+            "A comparison makes each run in one process; call it without torchrun or accelerate launch (and "
+            "without WORLD_SIZE in the environment), and let --jobs make runs side by side."
+        )
+    with claim_folder(request.output / RUNS):
+        material = gather_material(request)
+        require_local_features(material)
+        jobs = material.jobs()
+        finished = _find_finished(material, jobs)
+        yield GridRecord(jobs, finished)
+        yield from make_runs([job for job in jobs if job.name not in finished], material, processes)
+        return _put_together(material, jobs)
+
+
+def _find_finished(material: Material, jobs: Sequence[Job]) -> dict[str, float]:
+    """Scores on dev of the runs that earlier calls have made, by name."""
+    finished = {}
+    for job in jobs:
+        run = load_run(job.name, material.describe(job), material.folder)
+        if run:
+            finished[job.name] = main_score(run.scores["dev"])
+            forget_checkpoint(job, material)
+    return finished
 
 
 def _put_together(material: Material, jobs: Sequence[Job]) -> Comparison:
@@ -76,7 +92,7 @@ def _put_together(material: Material, jobs: Sequence[Job]) -> Comparison:
         runs.append(run)
     return Comparison(
         task=request.config.data.tasks[0],
-        measure="f1" if _measure(material) == "f1" else "accuracy",
+        measure=_measure(material),
         match=request.match,
         settings=_describe_settings(material),
         gold={name: _gold(part, _file(request, name)) for name, part in material.scored_parts.items()},
@@ -84,7 +100,7 @@ def _put_together(material: Material, jobs: Sequence[Job]) -> Comparison:
     )
 
 
-def _measure(material: Material) -> str:
+def _measure(material: Material) -> Measure:
     (scheme,) = material.preparation.train.schemes.values()
     return "f1" if scheme else "accuracy"
 
@@ -97,9 +113,7 @@ def _file(request: Request, part: str) -> Path:
 
 def _gold(part: Part, path: Path) -> GoldPart:
     (scheme,) = part.schemes.values()
-    is_seen = part.table.vocabulary.is_seen
-    seen = [[is_seen(token) for token in sentence.tokens] for sentence in part.sentences]
-    return GoldPart(path.name, part.sentences, scheme, seen)
+    return GoldPart(path.name, part.sentences, scheme, part.table.vocabulary.mark_seen(part.sentences))
 
 
 def _describe_settings(material: Material) -> dict[str, Any]:

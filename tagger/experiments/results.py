@@ -11,6 +11,7 @@ from tagger.text.sentence import Sentence
 
 FORMAT = "tagger comparison 1"
 Match = Literal["hidden", "width", "parameters"]
+Measure = Literal["f1", "accuracy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class Comparison:
     """
 
     task: str
-    measure: Literal["f1", "accuracy"]
+    measure: Measure
     match: Match
     settings: Mapping[str, Any]
     gold: Mapping[str, GoldPart]

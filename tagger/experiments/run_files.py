@@ -55,7 +55,7 @@ def load_run(name: str, description: Mapping[str, str], folder: Path) -> Run | N
         if values["format"] != FORMAT:
             raise ValueError(f"expected the format {FORMAT!r}")
         run, earlier = _restore(values["run"], values["predictions"]), dict(values["description"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: is no run of this program or damaged ({error}); delete it and call again."
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +12,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tagger.bundle import Bundle
-from tagger.evaluation.tasks import score_task
+from tagger.errors import InputError
+from tagger.evaluation.tasks import main_score, score_task
 from tagger.experiments.grid import count_parameters
 from tagger.experiments.material import Job, Material
 from tagger.experiments.results import Lookahead, Run
 from tagger.experiments.run_files import save_run
 from tagger.runtime.stream import StreamingTagger, tag_with_lookahead
 from tagger.runtime.tagger import Tagger
+from tagger.storage import writing
 from tagger.training.checkpoint import (
     CHECKPOINT,
     Checkpoint,
@@ -29,7 +31,7 @@ from tagger.training.checkpoint import (
 from tagger.training.loop import EpochRecord, predict_part, train
 from tagger.training.preparation import Part
 from tagger.training.processes import Processes
-from tagger.training.progress import Progress
+from tagger.training.progress import Progress, make_bundle
 
 PACKAGES = ("tagger", "torch", "numpy")  # whose versions are kept with a run
 TIMED_TOKENS = 1000  # of dev, that are tagged word by word to see what a lookahead costs
@@ -70,43 +72,66 @@ def make_run(job: Job, material: Material) -> Generator[EpochDone | RunDone, Non
         A record after every epoch, and one at the end.
 
     Raises:
-        InputError: The folder cannot be written, or the loss left the numbers.
+        InputError: The folder cannot be written, the run's checkpoint is damaged, or the loss left the
+            numbers; the message names the run.
     """
-    folder, description = material.folder / job.name, material.describe(job)
+    try:
+        yield from _make_run(job, material)
+    except InputError as error:
+        raise InputError(f"{job.name}: {error}") from None
+
+
+def forget_checkpoint(job: Job, material: Material) -> None:
+    """Remove what a finished run has no use for any more; it may be left where a call was killed."""
+    shutil.rmtree(material.folder / job.name, ignore_errors=True)
+
+
+def _make_run(job: Job, material: Material) -> Generator[EpochDone | RunDone, None, None]:
+    description = material.describe(job)
     progress = Progress(material.preparation, material.configure(job), Processes())
-    curve = _restore(progress, description, folder)
+    curve = _restore(progress, description, material.folder / job.name)
     yield from _train(job, material, progress, curve)
     if progress.average:
         progress.average.swap()
     run = _score(job, material, progress, curve)
     save_run(run, description, material.folder)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
-    if folder.is_dir():
-        folder.rmdir()
+    forget_checkpoint(job, material)
     yield RunDone(job.name, run.curve[-1]["score"])
 
 
 def _restore(progress: Progress, description: Mapping[str, str], folder: Path) -> list[dict[str, Any]]:
-    """Go on from the run's checkpoint, if there is one of the very same run; the epochs that it has made."""
-    checkpoint = load_checkpoint(folder)
-    if not checkpoint or not checkpoint.snapshot or differences(description, checkpoint.run):
-        return []
-    progress.restore(checkpoint.snapshot)
+    """Go on from the run's checkpoint, if there is one of the very same run; the epochs that it has made.
+
+    Raises:
+        InputError: The checkpoint is damaged.
+    """
+    try:
+        checkpoint = load_checkpoint(folder)
+        if not checkpoint or not checkpoint.snapshot or differences(description, checkpoint.run):
+            return []
+        progress.restore(checkpoint.snapshot)
+    except InputError:
+        raise InputError(f"{folder / CHECKPOINT}: is damaged; delete it to begin this run anew.") from None
     return [dict(epoch) for epoch in checkpoint.epochs]
 
 
 def _train(
     job: Job, material: Material, progress: Progress, curve: list[dict[str, Any]]
 ) -> Generator[EpochDone, None, None]:
-    """Make the epochs that are still to be made, with a checkpoint now and then."""
+    """Make the epochs that are still to be made, with a checkpoint every ``train.checkpoint_minutes``.
+
+    Epochs of a comparison may be short, and checkpoints large: there is one after each epoch only if it is 0.
+    """
     config, folder = material.configure(job), material.folder / job.name
     interval, saved = config.train.checkpoint_minutes * 60, time.monotonic()
     for record in train(material.preparation, config, progress):
         if isinstance(record, EpochRecord):
             curve.append(_epoch_values(record))
             yield EpochDone(job.name, record.epoch, curve[-1]["score"])
-        if interval and time.monotonic() - saved > interval:
-            folder.mkdir(exist_ok=True)
+        is_due = time.monotonic() - saved > interval if interval else isinstance(record, EpochRecord)
+        if is_due:
+            with writing(folder):
+                folder.mkdir(exist_ok=True)
             save_checkpoint(Checkpoint(material.describe(job), curve, progress.capture()), folder)
             saved = time.monotonic()
 
@@ -148,8 +173,7 @@ def _score(job: Job, material: Material, progress: Progress, curve: Sequence[Map
 
 def _score_part(part: Part, predicted: Sequence[Sequence[str]]) -> dict[str, Any]:
     ((task, scheme),) = part.schemes.items()
-    is_seen = part.table.vocabulary.is_seen
-    seen = [[is_seen(token) for token in sentence.tokens] for sentence in part.sentences]
+    seen = part.table.vocabulary.mark_seen(part.sentences)
     return score_task([one.tags[task] for one in part.sentences], predicted, scheme=scheme, seen=seen)
 
 
@@ -167,15 +191,15 @@ def _score_lookaheads(
     asked, dev = material.lookaheads(job.variant), material.scored_parts["dev"]
     if not asked:
         return {}
-    tagger = Tagger(_bundle(job, material, progress))
+    bundle = make_bundle(material.preparation, material.configure(job), progress.model.state_dict())
+    tagger = Tagger(bundle)
     (task,), found = dev.schemes, {}
     for words in asked:
         tags = predicted
         if words is not None:
             tags = [one[task] for one in tag_with_lookahead(tagger, dev.sentences, words)]
-        scores = _score_part(dev, tags)
         found["full" if words is None else str(words)] = Lookahead(
-            score=scores["f1"] if "f1" in scores else scores["accuracy"],
+            score=main_score(_score_part(dev, tags)),
             microseconds=None if words is None else _time_word(tagger, dev, words),
         )
     return found
@@ -194,16 +218,3 @@ def _time_word(tagger: Tagger, part: Part, lookahead: int) -> float:
         if len(seconds) >= TIMED_TOKENS:
             break
     return 1e6 * median(seconds)
-
-
-def _bundle(job: Job, material: Material, progress: Progress) -> Bundle:
-    """The trained model as it would be saved."""
-    preparation, weights = material.preparation, progress.model.state_dict()
-    return Bundle(
-        config=material.configure(job),
-        vocabulary=preparation.vocabulary,
-        tokenizer=preparation.tokenizer.settings(),
-        tensors={name: tensor.cpu().numpy() for name, tensor in weights.items()},
-        metrics={},
-        card="",
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -44,7 +45,8 @@ def _make_side_by_side(jobs: Sequence[Job], request: Request, processes: int) ->
         busy: list[Connection] = []
         while waiting or busy:
             while waiting and idle:
-                idle[-1].send(waiting.pop())
+                with _telling_of_lost_processes():
+                    idle[-1].send(waiting.pop())
                 busy.append(idle.pop())
             for connection in wait(busy):
                 assert isinstance(connection, Connection)
@@ -66,7 +68,8 @@ def _workers(request: Request, count: int) -> Iterator[list[Connection]]:
         for _ in range(count):
             ours, theirs = context.Pipe()
             worker = context.Process(target=_work, args=(request, theirs), daemon=True)
-            worker.start()
+            with _interrupts_held_back():
+                worker.start()
             theirs.close()  # so that the end of the process is the end of what can be received
             connections.append(ours)
             workers.append(worker)
@@ -79,15 +82,35 @@ def _workers(request: Request, count: int) -> Iterator[list[Connection]]:
             worker.join()
 
 
-def _receive(connection: Connection) -> Event:
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let processes that are started within never hear of Ctrl-C, which reaches all: the caller decides.
+
+    They take over what is blocked here, so that it holds also while they still import what they need.
+    """
+    resource_tracker.ensure_running()  # else the first start would start it, which unblocks what is blocked
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        event = connection.recv()
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _telling_of_lost_processes() -> Iterator[None]:
+    try:
+        yield
     except (EOFError, OSError):
         raise InputError(
             "A process that trains was ended from outside, perhaps for want of memory; call again with fewer "
             "--jobs, the finished runs are kept."
         ) from None
-    if isinstance(event, InputError):
+
+
+def _receive(connection: Connection) -> Event:
+    with _telling_of_lost_processes():
+        event = connection.recv()
+    if isinstance(event, InputError | MemoryError):
         raise event
     assert isinstance(event, EpochDone | RunDone)
     return event
@@ -95,13 +118,11 @@ def _receive(connection: Connection) -> Event:
 
 def _work(request: Request, connection: Connection) -> None:
     """What a process does: make each run that it is sent, until the connection ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process decides
-    try:
-        material = gather_material(request)
-        while True:
-            for event in make_run(connection.recv(), material):
-                connection.send(event)
-    except InputError as error:
-        connection.send(error)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the first process is gone
+        try:
+            material = gather_material(request)
+            while True:
+                for event in make_run(connection.recv(), material):
+                    connection.send(event)
+        except (InputError, MemoryError) as error:
+            connection.send(error)

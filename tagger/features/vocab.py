@@ -100,6 +100,10 @@ class Vocabulary:
         """Whether the token's looked-up form occurs in train."""
         return UNKNOWN < self.word_ids.get(self.normalise(token), UNKNOWN) < len(self.words)
 
+    def mark_seen(self, sentences: Iterable[Sentence]) -> list[list[bool]]:
+        """For each sentence and token whether train has the word (see ``is_seen``)."""
+        return [[self.is_seen(token) for token in sentence.tokens] for sentence in sentences]
+
     def word_characters(self, token: str) -> list[int]:
         """Character ids of a token, at most ``LONGEST_WORD`` of them."""
         if len(token) > LONGEST_WORD:

@@ -102,7 +102,7 @@ def evaluate(
     """
     gold = list(sentences)
     tags, seconds = _tag(tagger, gold, tasks)
-    return _score(tagger, tags, gold, _mark_seen(tagger, gold), seconds)
+    return _score(tagger, tags, gold, tagger.bundle.vocabulary.mark_seen(gold), seconds)
 
 
 def analyse(tagger: Tagger, sentences: Iterable[Sentence], *, tasks: Sequence[str] | None = None) -> Analysis:
@@ -113,7 +113,7 @@ def analyse(tagger: Tagger, sentences: Iterable[Sentence], *, tasks: Sequence[st
     """
     gold = list(sentences)
     tags, seconds = _tag(tagger, gold, tasks)
-    seen = _mark_seen(tagger, gold)
+    seen = tagger.bundle.vocabulary.mark_seen(gold)
     return Analysis(
         result=_score(tagger, tags, gold, seen, seconds),
         sentences=gold,
@@ -152,11 +152,6 @@ def _tag(
             predicted = [convert_tags(one, tagger.scheme, "IOB2") for one in predicted]
         tags[name] = _TaskTags([sentence.tags[name] for sentence in gold], predicted, scheme)
     return tags, seconds
-
-
-def _mark_seen(tagger: Tagger, sentences: Iterable[Sentence]) -> list[list[bool]]:
-    is_seen = tagger.bundle.vocabulary.is_seen
-    return [[is_seen(token) for token in sentence.tokens] for sentence in sentences]
 
 
 def _score(

@@ -18,7 +18,7 @@ from tagger.training.checkpoint import Checkpoint, save_checkpoint
 from tagger.training.curves import draw_curves
 from tagger.training.loop import EpochRecord
 from tagger.training.preparation import Part, Preparation
-from tagger.training.progress import Progress
+from tagger.training.progress import Progress, make_bundle
 
 METRICS = "metrics.jsonl"
 
@@ -121,14 +121,8 @@ class ModelFolder:
             "dev": dict(record.dev),
             "data": dict(self._data),
         }
-        return Bundle(
-            config=self._config,
-            vocabulary=vocabulary,
-            tokenizer=tokenizer,
-            tensors={name: tensor.cpu().numpy() for name, tensor in weights.items()},
-            metrics=metrics,
-            card=write_card(self._config, vocabulary, tokenizer, metrics),
-        )
+        card = write_card(self._config, vocabulary, tokenizer, metrics)
+        return make_bundle(self._preparation, self._config, weights, metrics=metrics, card=card)
 
 
 def require_usable(output: Path) -> None:

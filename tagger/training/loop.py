@@ -15,7 +15,7 @@ from torch import Tensor
 from tagger.config import Config, TrainConfig
 from tagger.decoding.viterbi import viterbi
 from tagger.errors import InputError
-from tagger.evaluation.tasks import score_task
+from tagger.evaluation.tasks import main_score, score_task
 from tagger.features.batching import Batch, group_by_length, shuffled_batches
 from tagger.features.vocab import UNKNOWN
 from tagger.network.encoder import Chunks
@@ -261,8 +261,7 @@ def predict_part(model: TaggingModel, part: Part, processes: Processes) -> dict[
 def score_part(model: TaggingModel, part: Part, processes: Processes) -> dict[str, dict[str, Any]]:
     """Scores of every task on a part (see ``evaluation.scores.score_task``)."""
     predicted = predict_part(model, part, processes)
-    is_seen = part.table.vocabulary.is_seen
-    seen = [[is_seen(token) for token in sentence.tokens] for sentence in part.sentences]
+    seen = part.table.vocabulary.mark_seen(part.sentences)
     return {
         name: score_task(
             [sentence.tags[name] for sentence in part.sentences], tags, scheme=part.schemes[name], seen=seen
@@ -272,7 +271,7 @@ def score_part(model: TaggingModel, part: Part, processes: Processes) -> dict[st
 
 
 def _mean_score(dev: Mapping[str, Mapping[str, Any]]) -> float | None:
-    scores = [task["f1"] if "f1" in task else task["accuracy"] for task in dev.values()]
+    scores = [main_score(task) for task in dev.values()]
     return sum(scores) / len(scores) if scores else None
 
 

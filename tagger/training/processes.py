@@ -39,11 +39,10 @@ class Processes:
             raise InputError(
                 "train.tensorboard needs the package tensorboard; install the extra `tensorboard`."
             )
-        is_alone = os.environ.get("WORLD_SIZE", "1") == "1"
         self._events = tensorboard
         self._accelerator = Accelerator(
             # accelerate joins processes without a GPU only where it is told that they have none.
-            cpu=not (is_alone or torch.cuda.is_available()),
+            cpu=not (is_alone() or torch.cuda.is_available()),
             log_with="tensorboard" if tensorboard else None,
             project_dir=tensorboard,
         )
@@ -136,6 +135,11 @@ class Processes:
                 f"Process {self._accelerator.process_index} of {self.count} lost the others ({reason}); see "
                 f"why one ended, and go on from the last checkpoint with --resume."
             ) from None
+
+
+def is_alone() -> bool:
+    """Whether this process was started to train by itself, told before any have joined."""
+    return os.environ.get("WORLD_SIZE", "1") == "1"
 
 
 def is_main_process() -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tagger.bundle import Bundle
 from tagger.config import Config, TrainConfig
 from tagger.errors import InputError
 from tagger.network.model import TaggingModel
@@ -167,6 +168,25 @@ def build_model(preparation: Preparation, config: Config) -> TaggingModel:
     """The network with its first weights, which depend on the seed alone; torch's random numbers go on."""
     torch.manual_seed(config.train.seed)
     return TaggingModel(config.model, preparation.vocabulary, preparation.vectors)
+
+
+def make_bundle(
+    preparation: Preparation,
+    config: Config,
+    weights: Mapping[str, Tensor],
+    *,
+    metrics: Mapping[str, Any] | None = None,
+    card: str = "",
+) -> Bundle:
+    """The model that was trained on these data, with weights of ``TaggingModel.state_dict``."""
+    return Bundle(
+        config=config,
+        vocabulary=preparation.vocabulary,
+        tokenizer=preparation.tokenizer.settings(),
+        tensors={name: tensor.cpu().numpy() for name, tensor in weights.items()},
+        metrics=metrics or {},
+        card=card,
+    )
 
 
 def make_optimizer(model: TaggingModel, config: TrainConfig) -> torch.optim.Optimizer:
