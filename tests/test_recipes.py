@@ -12,7 +12,7 @@ import power
 import pytest
 import sentiment
 import torch
-from missing_word import EDGE, SIDES, UNKNOWN, Guesser, batches, encode, guess, hidden_words
+from missing_word import EDGE, SIDES, UNKNOWN, Guesser, encode, guess, hide, pad
 from power import NEXT, PAST, QUARTER, YEAR, Forecaster, cut, divide, read_hours, scale, window_starts
 from sentiment import PADDING, Classifier, Settings, collate
 from sentiment import encode as encode_reviews
@@ -115,13 +115,14 @@ class TestMissingWord:
         model = Guesser(12, 8, direction).eval()
         ids = torch.tensor([[EDGE, 3, 4, 5, 6, EDGE], [EDGE, 7, 8, EDGE, UNKNOWN, UNKNOWN]])
         lengths = torch.tensor([6, 4])
+        everywhere = torch.ones(2, 4, dtype=torch.bool)
         with torch.inference_mode():
-            before = model(ids, lengths)
+            before = model(ids, lengths, everywhere).reshape(2, 4, -1)
             for row, length in enumerate(lengths.tolist()):
                 for place in range(1, length - 1):
                     changed = ids.clone()
                     changed[row, place] = 11
-                    after = model(changed, lengths)
+                    after = model(changed, lengths, everywhere).reshape(2, 4, -1)
                     assert torch.equal(before[row, place - 1], after[row, place - 1])
                     seen = {
                         other
@@ -132,14 +133,14 @@ class TestMissingWord:
                     expected = {"forward": right, "backward": left, "bidirectional": left | right}
                     assert seen == expected[direction]
 
-    def test_every_sentence_comes_once_and_hides_its_known_words(self):
-        numbers = {"a": 2, "b": 3}
-        sentences = [encode(text.split(), numbers) for text in ("a b x", "b", "x a")]
-        found = []
-        for ids, lengths in batches(sentences, [2, 0, 1]):
-            words, is_known = hidden_words(ids, lengths)
-            found += [row[known].tolist() for row, known in zip(words, is_known, strict=True)]
-        assert found == [[2], [2, 3], [3]]
+    def test_only_words_that_count_are_hidden(self):
+        numbers = {"a": 2, ",": 3}
+        batch = pad([encode(text.split(), numbers) for text in ("a , x", "a", "x ,")], [2, 0])
+        is_asked, words = hide(*batch, torch.tensor([False, False, True, True]))
+        assert is_asked.tolist() == [[False, True, False], [True, True, False]]
+        assert words.tolist() == [3, 2, 3]
+        is_asked, words = hide(*batch, torch.tensor([False, False, True, False]))
+        assert words.tolist() == [2]
 
     def test_each_model_learns_what_its_side_tells(self, tmp_path, monkeypatch, capsys):
         """A word in the middle is told by the word before it, or the one after it, or by neither alone."""
@@ -155,7 +156,7 @@ class TestMissingWord:
         words += ["--json", str(figures), "--epochs", "15", "--hidden", "16"]
         monkeypatch.setattr("sys.argv", words)
         monkeypatch.setattr(missing_word, "DEMO", "x1 ___ y2")
-        monkeypatch.setattr(missing_word, "BATCH_WORDS", 60)
+        monkeypatch.setattr(missing_word, "BATCH_TOKENS", 60)
         missing_word.main()
         found = json.loads(figures.read_text())
         assert found["both"]["demo"][0] == "m6"

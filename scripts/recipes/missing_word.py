@@ -5,7 +5,7 @@
 FILE is anything that tagger's readers know (CoNLL-U, columns, JSON lines, …), or running text as .txt. One
 pass over a sentence hides every word once: what the forward LSTM has read before a word and what the backward
 one has read after it never hold the word itself. The three models are scored on the same hidden words: all of
-dev that are among the most frequent of train.
+dev that hold a letter and are among the most frequent of train.
 """
 
 import argparse
@@ -13,9 +13,10 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -24,10 +25,11 @@ from torch.nn import functional as F
 
 from tagger.config import Direction
 from tagger.corpus.files import read_sentences
+from tagger.features.batching import group_by_length, shuffled_batches
 from tagger.network.encoder import Encoder
 from tagger.text.tokenizer import Tokenizer
 
-WORDS, BATCH_WORDS = 10_000, 2000
+WORDS, BATCH_SENTENCES, BATCH_TOKENS = 10_000, 64, 2000
 UNKNOWN, EDGE = 0, 1  # every sentence has an edge before its first and after its last word
 DEMO = "The boys went to the ___ ... then they came out of the pool ."
 SIDES: dict[str, Direction] = {"left": "forward", "right": "backward", "both": "bidirectional"}
@@ -44,8 +46,11 @@ class Guesser(nn.Module):
         self.context = nn.Linear(self.encoder.output_size, 128)
         self.bias = nn.Parameter(torch.zeros(words))
 
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T) ids with an edge on both sides and (B,) lengths to the (B, T - 2, words) scores within."""
+    def forward(self, ids: Tensor, lengths: Tensor, is_asked: Tensor) -> Tensor:
+        """(B, T) ids with an edge on both sides and (B,) lengths to (N, words) scores.
+
+        ``is_asked`` (B, T - 2) marks the N places within the edges that are guessed.
+        """
         vectors = F.dropout(self.embedding(ids), 0.3, self.training)
         outputs, _ = self.encoder(vectors, lengths)
         sides = outputs.chunk(2, dim=2) if len(self.encoder.directions) == 2 else [outputs]
@@ -53,7 +58,7 @@ class Guesser(nn.Module):
             side[:, :-2] if way == "forward" else side[:, 2:]  # what was read before, and after, the word
             for way, side in zip(self.encoder.directions, sides, strict=True)
         ]
-        context = self.context(F.dropout(torch.cat(seen, dim=2), 0.3, self.training))
+        context = self.context(F.dropout(torch.cat(seen, dim=2)[is_asked], 0.3, self.training))
         return F.linear(context, self.embedding.weight, self.bias)
 
 
@@ -69,36 +74,33 @@ def encode(sentence: Sequence[str], numbers: dict[str, int]) -> Tensor:
     return torch.tensor([EDGE, *(numbers.get(word, UNKNOWN) for word in sentence), EDGE])
 
 
-def batches(sentences: Sequence[Tensor], order: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Padded ids (B, T) and lengths (B,), about ``BATCH_WORDS`` a batch."""
-    batch: list[Tensor] = []
-    for place in order:
-        batch.append(sentences[place])
-        if sum(map(len, batch)) > BATCH_WORDS or place == order[-1]:
-            yield (
-                nn.utils.rnn.pad_sequence(batch, batch_first=True),
-                torch.tensor([len(one) for one in batch]),
-            )
-            batch = []
+def pad(sentences: Sequence[Tensor], places: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """(B, T) ids of the sentences at these places, and (B,) lengths."""
+    batch = [sentences[place] for place in places]
+    return nn.utils.rnn.pad_sequence(batch, batch_first=True), torch.tensor([len(one) for one in batch])
 
 
-def hidden_words(ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, T - 2) the words within the edges, and which of them are known: those that are guessed."""
+def hide(ids: Tensor, lengths: Tensor, is_word: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, T - 2) which places within the edges are guessed, and the (N,) words that stand there."""
     words = ids[:, 1:-1]
-    return words, (words > EDGE) & (torch.arange(words.shape[1]) < lengths[:, None] - 2)
+    is_asked = is_word[words] & (torch.arange(words.shape[1]) < lengths[:, None] - 2)
+    return is_asked, words[is_asked]
 
 
 def fit(model: Guesser, sentences: Sequence[Tensor], epochs: int) -> float:
-    """Train; return the seconds of an epoch."""
+    """Train on all words that are known; return the seconds of an epoch."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    is_known = torch.arange(len(model.bias)) > EDGE
+    lengths, generator = [len(one) for one in sentences], np.random.default_rng(1)
     begun = time.perf_counter()
     for _ in range(epochs):
         model.train()
-        for ids, lengths in batches(sentences, torch.randperm(len(sentences)).tolist()):
-            words, is_known = hidden_words(ids, lengths)
+        for places in shuffled_batches(lengths, BATCH_SENTENCES, BATCH_TOKENS, generator):
+            batch = pad(sentences, places)
+            is_asked, words = hide(*batch, is_known)
             optimizer.zero_grad()
-            torch.autograd.backward(F.cross_entropy(model(ids, lengths)[is_known], words[is_known]))
+            torch.autograd.backward(F.cross_entropy(model(*batch, is_asked), words))
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
             optimizer.step()
         schedule.step()
@@ -106,21 +108,24 @@ def fit(model: Guesser, sentences: Sequence[Tensor], epochs: int) -> float:
 
 
 @torch.inference_mode()
-def score(model: Guesser, sentences: Sequence[Tensor]) -> dict[str, float]:
-    """Share of hidden words that are the first, or among the first 5 guesses, and perplexity."""
+def score(model: Guesser, sentences: Sequence[Tensor], is_scored: Tensor) -> dict[str, float]:
+    """Share of hidden words that are the first, or among the first 5 guesses, perplexity, and how many."""
     model.eval()
     first = five = count = 0
     loss = 0.0
-    for ids, lengths in batches(sentences, range(len(sentences))):
-        words, is_known = hidden_words(ids, lengths)
-        scores, wanted = model(ids, lengths)[is_known], words[is_known]
-        is_hit = scores.topk(5).indices == wanted[:, None]
-        first, five, count = first + int(is_hit[:, 0].sum()), five + int(is_hit.sum()), count + len(wanted)
-        loss += float(F.cross_entropy(scores, wanted, reduction="sum"))
+    for places in group_by_length([len(one) for one in sentences], BATCH_SENTENCES, BATCH_TOKENS):
+        batch = pad(sentences, places)
+        is_asked, words = hide(*batch, is_scored)
+        scores = model(*batch, is_asked)
+        is_hit = scores.topk(5).indices == words[:, None]
+        first, five, count = first + int(is_hit[:, 0].sum()), five + int(is_hit.sum()), count + len(words)
+        loss += float(F.cross_entropy(scores, words, reduction="sum"))
+    perplexity = math.exp(loss / count)
     return {
         "accuracy at 1": first / count,
         "accuracy at 5": five / count,
-        "perplexity": math.exp(loss / count),
+        "perplexity": perplexity,
+        "words": count,
     }
 
 
@@ -128,8 +133,8 @@ def score(model: Guesser, sentences: Sequence[Tensor]) -> dict[str, float]:
 def guess(model: Guesser, sentence: str, names: Sequence[str], numbers: dict[str, int]) -> list[str]:
     """The five likeliest words for ``___``."""
     words = sentence.lower().split()
-    ids = encode(words, numbers)[None]
-    scores = model.eval()(ids, torch.tensor([ids.shape[1]]))[0, words.index("___")]
+    is_asked = torch.tensor([[word == "___" for word in words]])
+    scores = model.eval()(*pad([encode(words, numbers)], [0]), is_asked)[0]
     scores[: EDGE + 1] = -torch.inf
     return [names[number] for number in scores.topk(5).indices.tolist()]
 
@@ -147,6 +152,7 @@ def main() -> None:
     frequent = Counter(word for sentence in train for word in sentence).most_common(WORDS)
     names = ["", "", *(word for word, _ in frequent)]
     numbers = {word: number for number, word in enumerate(names) if number > EDGE}
+    is_scored = torch.tensor([any(map(str.isalpha, name)) for name in names])
     parts = [[encode(sentence, numbers) for sentence in part] for part in (train, dev)]
     table = Table(
         "words to the",
@@ -163,7 +169,7 @@ def main() -> None:
         model = Guesser(len(names), arguments.hidden, direction)
         seconds = fit(model, parts[0], arguments.epochs)
         figures[side] = {
-            **score(model, parts[1]),
+            **score(model, parts[1], is_scored),
             "seconds": seconds,
             "demo": guess(model, DEMO, names, numbers),
         }
