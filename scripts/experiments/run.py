@@ -23,7 +23,6 @@ CHUNK = ["--task", "chunk", "--columns", "token,pos,chunk"]
 CHUNK += ["--train", "{output}/held_out/train.txt", "--dev", "{output}/held_out/dev.txt"]
 POS = ["--task", "pos", "--train", "{corpora}/ud_ewt/en_ewt-ud-train.conllu"]
 POS += ["--dev", "{corpora}/ud_ewt/en_ewt-ud-dev.conllu"]
-MODES = ["--directions", "bidirectional", "--merge-modes", "concat,sum,mul,ave", "--heads", "crf"]
 LOOKAHEAD = ["--lookahead", "0,1,2,4,8,full"]
 
 # For each its options and how many seeds.
@@ -34,7 +33,6 @@ EXPERIMENTS = {
     "ner-full": (["full.toml", *NER], 5),
     "chunk-full": (["full.toml", *CHUNK], 3),
     "pos-full": (["full.toml", *POS], 3),
-    "ner-modes": (["words.toml", *NER, *MODES], 3),
 }
 KEPT = ("results.json", "report.md", "report.html")
 
