@@ -197,7 +197,9 @@ def test_a_word_without_end_comes_in_parts():
 
 def start(model, *options):
     command = [sys.executable, "-m", "tagger", "tag", str(model), "--stream", *options]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    # Without a buffer here: `communicate` would not see what `readline` has read beyond its line.
+    return subprocess.Popen(command, bufsize=0, **pipes)
 
 
 def send(running, text):
