@@ -10,9 +10,17 @@ from typing import Annotated, Any, cast, get_args
 import typer
 
 from tagger.cli.tag import split_names
-from tagger.cli.train import EXTRA
-from tagger.config import Direction, HeadKind, MergeMode, load_config, parse_setting
-from tagger.corpus.files import FORMATS
+from tagger.cli.train import (
+    EXTRA,
+    Columns,
+    ConfigFile,
+    FormatName,
+    Settings,
+    VectorsFile,
+    read_changes,
+    read_folder,
+)
+from tagger.config import Direction, HeadKind, MergeMode, load_config
 from tagger.errors import InputError
 
 EXAMPLES = """Examples:
@@ -25,7 +33,6 @@ tagger compare --train t.conll --dev d.conll --lookahead 0,1,2,4,8,full --output
 
 tagger compare --train t.conll --dev d.conll --merge-modes concat,sum,mul,ave --output c"""
 
-FULL = "full"
 # BIOES tags say where a span ends, which a model that reads forward cannot know.
 DEFAULTS = {"model.scheme": "IOB2"}
 # Options that the grid decides, and what says how; where a recipe has them they are those of `tagger train`.
@@ -43,23 +50,14 @@ def compare_command(
     output: Annotated[
         str, typer.Option(metavar="DIR", help="Where runs and report go; finished runs there are kept.")
     ],
-    config: Annotated[
-        Path | None, typer.Argument(metavar="CONFIG.toml", help="Options, in sections data, model, train.")
-    ] = None,
+    config: ConfigFile = None,
     test: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Held-out corpus file, scored after training.")
     ] = None,
     task: Annotated[str | None, typer.Option(metavar="NAME", help="Column to learn; ner by default.")] = None,
-    columns: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Names of the file's columns, as token,pos,chunk,ner.")
-    ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option(metavar="FORMAT", help=f"Of the files: {', '.join(FORMATS)}; by default their suffix."),
-    ] = None,
-    vectors: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Word vectors: GloVe, word2vec or fastText.")
-    ] = None,
+    columns: Columns = None,
+    format: FormatName = None,
+    vectors: VectorsFile = None,
     directions: Annotated[
         str, typer.Option(metavar="NAMES", help="Ways to read, by commas.")
     ] = "forward,backward,bidirectional",
@@ -80,10 +78,7 @@ def compare_command(
         str | None,
         typer.Option(metavar="0,1,2,…,full", help="Score with so many of the next words known, too."),
     ] = None,
-    set: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Any option, as model.hidden_size=100 (repeatable)."),
-    ] = None,
+    set: Settings = None,
     jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Runs that are made side by side.")] = 1,
     hide_words: Annotated[
         bool,
@@ -101,15 +96,13 @@ def compare_command(
     Spans are learnt as IOB2 unless model.scheme is set: BIOES asks for the end
     of a span at its beginning, which reading forward cannot tell.
     """
-    if not output:  # as a path it would be the current folder
-        raise InputError("--output is empty; name a folder.")
+    folder = read_folder(output)
     flags: dict[str, Any] = {
         "data.tasks": tuple(split_names([task])) if task else None,
         "data.columns": columns,
         "data.format": format,
     }
-    changes = {key: value for key, value in flags.items() if value is not None}
-    changes.update(map(parse_setting, set or ()))
+    changes = read_changes(flags, set)
     for option, flag in OF_THE_GRID.items():
         if option in changes:
             raise InputError(f"--set {option} would be the same in all runs; use {flag} instead.")
@@ -142,7 +135,7 @@ def compare_command(
         seeds=seeds,
         match=cast(Match, matched),
         lookaheads=lookaheads,
-        output=Path(output),
+        output=folder,
     )
     watch_comparison(request, processes=jobs, hide_words=hide_words)
 
@@ -167,9 +160,11 @@ def _read_lookaheads(text: str | None) -> list[int | None]:
     Raises:
         InputError: One is no number and not ``full``.
     """
+    from tagger.experiments.results import WHOLE
+
     names = split_names([text]) if text is not None else []
-    wrong = [name for name in names if name != FULL and not re.fullmatch("[0-9]{1,9}", name)]
+    wrong = [name for name in names if name != WHOLE and not re.fullmatch("[0-9]{1,9}", name)]
     if wrong or (text is not None and not names):
-        raise InputError(f"--lookahead takes numbers of words and {FULL!r} by commas, not {text!r}.")
-    numbers = sorted({int(name) for name in names if name != FULL})
-    return [*numbers, *([None] if FULL in names else [])]
+        raise InputError(f"--lookahead takes numbers of words and {WHOLE!r} by commas, not {text!r}.")
+    numbers = sorted({int(name) for name in names if name != WHOLE})
+    return [*numbers, *([None] if WHOLE in names else [])]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tagger.cli.tag import split_names
-from tagger.config import load_config, parse_setting
+from tagger.config import load_config, option_names, parse_setting
 from tagger.corpus.files import FORMATS
 from tagger.errors import InputError
 
@@ -22,6 +23,34 @@ tagger train --train t.conll --columns token,pos,ner --task pos,ner --output m
 
 tagger train --train t.conll --set model.layers=2 --direction forward --output m"""
 
+# Options that `tagger compare` has, too.
+ConfigFile = Annotated[
+    Path | None, typer.Argument(metavar="CONFIG.toml", help="Options, in sections data, model, train.")
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="Names of the file's columns, as token,pos,chunk,ner; by default the first is the token "
+        "and the last the task.",
+    ),
+]
+FormatName = Annotated[
+    str | None,
+    typer.Option(metavar="FORMAT", help=f"Of the files: {', '.join(FORMATS)}; by default their suffix."),
+]
+VectorsFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Word vectors: GloVe, word2vec or fastText.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Any option, as model.hidden_size=100 (repeatable).",
+        autocompletion=lambda: [f"{name}=" for name in option_names()],
+    ),
+]
+
 EXTRA = ("torch", "torchcrf", "accelerate", "seqeval", "matplotlib")
 
 
@@ -30,9 +59,7 @@ def train_command(
     output: Annotated[
         str, typer.Option(metavar="DIR", help="Where the model goes; an earlier one there is replaced.")
     ],
-    config: Annotated[
-        Path | None, typer.Argument(metavar="CONFIG.toml", help="Options, in sections data, model, train.")
-    ] = None,
+    config: ConfigFile = None,
     dev: Annotated[
         Path | None,
         typer.Option(
@@ -44,18 +71,8 @@ def train_command(
         list[str] | None,
         typer.Option(metavar="NAME", help="Column to learn (repeatable, or pos,ner); ner by default."),
     ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAMES",
-            help="Names of the file's columns, as token,pos,chunk,ner; by default the first is the token "
-            "and the last the task.",
-        ),
-    ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option(metavar="FORMAT", help=f"Of the files: {', '.join(FORMATS)}; by default their suffix."),
-    ] = None,
+    columns: Columns = None,
+    format: FormatName = None,
     on_misaligned: Annotated[
         str | None,
         typer.Option(
@@ -64,9 +81,7 @@ def train_command(
             autocompletion=lambda: ["expand", "skip", "error"],
         ),
     ] = None,
-    vectors: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Word vectors: GloVe, word2vec or fastText.")
-    ] = None,
+    vectors: VectorsFile = None,
     direction: Annotated[
         str | None,
         typer.Option(
@@ -91,14 +106,7 @@ def train_command(
     ] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over train at most.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Of weights, order and dropout.")] = None,
-    set: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="Any option, as model.hidden_size=100 (repeatable).",
-            autocompletion=lambda: [f"{name}=" for name in _option_names()],
-        ),
-    ] = None,
+    set: Settings = None,
     resume: Annotated[
         bool | None,
         typer.Option(
@@ -117,8 +125,7 @@ def train_command(
     after the running step; the same command and --resume goes on from there.
     A flag outweighs CONFIG.toml, and --set outweighs a flag.
     """
-    if not output:  # as a path it would be the current folder
-        raise InputError("--output is empty; name a folder.")
+    folder = read_folder(output)
     flags: dict[str, Any] = {
         "data.tasks": tuple(split_names(task)) or None,
         "data.columns": columns,
@@ -131,18 +138,31 @@ def train_command(
         "train.seed": seed,
         "train.tensorboard": tensorboard,
     }
-    changes = {key: value for key, value in flags.items() if value is not None}
-    changes.update(map(parse_setting, set or ()))
-    options = load_config(config, changes)
+    options = load_config(config, read_changes(flags, set))
     from tagger.cli.console import require_extra
 
     require_extra("train", *EXTRA)
     from tagger.cli.watch import watch_training
 
-    watch_training(options, Path(output), train, dev, vectors, resume=resume)
+    watch_training(options, folder, train, dev, vectors, resume=resume)
 
 
-def _option_names() -> list[str]:
-    from tagger.config import option_names
+def read_folder(output: str) -> Path:
+    """The folder that ``--output`` names.
 
-    return option_names()
+    Raises:
+        InputError: It is empty: as a path it would be the current folder.
+    """
+    if not output:
+        raise InputError("--output is empty; name a folder.")
+    return Path(output)
+
+
+def read_changes(flags: Mapping[str, Any], settings: Sequence[str] | None) -> dict[str, Any]:
+    """What is laid over a config: the flags that were given, and over them each ``--set``.
+
+    Raises:
+        InputError: A setting is not of the form ``key=value``.
+    """
+    given = {key: value for key, value in flags.items() if value is not None}
+    return given | dict(map(parse_setting, settings or ()))
