@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,38 +65,37 @@ def compare(request: Request, *, processes: int = 1) -> Generator[GridRecord | E
         material = gather_material(request)
         require_local_features(material)
         jobs = material.jobs()
-        finished = _find_finished(material, jobs)
-        yield GridRecord(jobs, finished)
-        yield from make_runs([job for job in jobs if job.name not in finished], material, processes)
-        return _put_together(material, jobs)
+        runs = _load_runs(material, jobs)
+        yield GridRecord(jobs, {name: main_score(run.scores["dev"]) for name, run in runs.items()})
+        missing = [job for job in jobs if job.name not in runs]
+        yield from make_runs(missing, material, processes)
+        return _put_together(material, jobs, runs | _load_runs(material, missing))
 
 
-def _find_finished(material: Material, jobs: Sequence[Job]) -> dict[str, float]:
-    """Scores on dev of the runs that earlier calls have made, by name."""
-    finished = {}
+def _load_runs(material: Material, jobs: Sequence[Job]) -> dict[str, Run]:
+    """Those of the runs that are finished, by name."""
+    runs = {}
     for job in jobs:
         run = load_run(job.name, material.describe(job), material.folder)
         if run:
-            finished[job.name] = main_score(run.scores["dev"])
+            runs[job.name] = run
             forget_checkpoint(job, material)
-    return finished
+    return runs
 
 
-def _put_together(material: Material, jobs: Sequence[Job]) -> Comparison:
+def _put_together(material: Material, jobs: Sequence[Job], runs: Mapping[str, Run]) -> Comparison:
     request = material.request
-    runs: list[Run] = []
-    for job in sorted(jobs, key=lambda job: (request.variants.index(job.variant), job.seed)):
-        run = load_run(job.name, material.describe(job), material.folder)
-        if run is None:
+    for job in jobs:
+        if job.name not in runs:
             raise InputError(f"{material.folder / job.name}.json: the file is gone; call again.")
-        runs.append(run)
+    ordered = sorted(jobs, key=lambda job: (request.variants.index(job.variant), job.seed))
     return Comparison(
         task=request.config.data.tasks[0],
         measure=_measure(material),
         match=request.match,
         settings=_describe_settings(material),
         gold={name: _gold(part, _file(request, name)) for name, part in material.scored_parts.items()},
-        runs=runs,
+        runs=[runs[job.name] for job in ordered],
     )
 
 

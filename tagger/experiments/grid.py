@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -119,14 +120,9 @@ def match_hidden_sizes(
 
 def _nearest(count: Callable[[int], int], wanted: int) -> int:
     """The number from 1 on for which a rising function comes nearest to a value; of two the smaller."""
-    high = 1
-    while count(high) < wanted:
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if count(middle) < wanted else (low, middle)
-    return high if not low or abs(count(high) - wanted) < abs(wanted - count(low)) else low
+    sizes = range(1, wanted + 1)  # no layer of as many units has fewer parameters
+    place = bisect_left(sizes, wanted, key=count)
+    return min(sizes[max(0, place - 1) : place + 1], key=lambda size: abs(count(size) - wanted))
 
 
 def require_comparable(config: Config) -> None:

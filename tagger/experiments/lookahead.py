@@ -8,9 +8,8 @@ from statistics import fmean, median
 from tagger.evaluation.significance import estimate
 from tagger.experiments.findings import LookaheadCurve, LookaheadPoint
 from tagger.experiments.pairing import runs_by_seed
-from tagger.experiments.results import Comparison, Run, Variant
+from tagger.experiments.results import WHOLE, Comparison, Run, Variant
 
-WHOLE = "full"
 HALF, MOST = 0.5, 0.9
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from tagger.config import Config
 from tagger.errors import InputError
 from tagger.experiments.grid import configure, match_hidden_sizes
-from tagger.experiments.results import Match, Variant
+from tagger.experiments.results import Match, Variant, lookahead_name
 from tagger.training.checkpoint import describe_data, describe_options
 from tagger.training.preparation import Part, Preparation, prepare, read_part
 from tagger.training.progress import build_model
@@ -65,7 +65,7 @@ class Job:
     @property
     def name(self) -> str:
         """That of its run."""
-        return f"{self.variant.name}-{self.seed}"
+        return self.variant.run_name(self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Material:
 
     def describe(self, job: Job) -> dict[str, str]:
         """All that decides what comes out of a run, by names that a user knows."""
-        asked = ",".join("full" if words is None else str(words) for words in self.lookaheads(job.variant))
+        asked = ",".join(map(lookahead_name, self.lookaheads(job.variant)))
         return {
             **describe_options(self.configure(job)),
             **self.digests,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from tagger.text.sentence import Sentence
 FORMAT = "tagger comparison 1"
 Match = Literal["hidden", "width", "parameters"]
 Measure = Literal["f1", "accuracy"]
+WHOLE = "full"  # the name of the lookahead that is the whole sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,27 @@ class Variant:
         parts = [self.direction, self.merge_mode, self.head]
         return "-".join([part for part in parts if part] + ["lookahead"] * (self.lookahead == "random"))
 
+    def run_name(self, seed: int) -> str:
+        """That of its run with a seed, as it stands in names of files."""
+        return f"{self.name}-{seed}"
+
     @property
     def title(self) -> str:
         """As a reader reads it: ``bidirectional (sum), softmax``."""
         merged = f" ({self.merge_mode})" if self.merge_mode not in (None, "concat") else ""
         trained = ", random lookahead" if self.lookahead == "random" else ""
         return f"{self.direction}{merged}, {'CRF' if self.head == 'crf' else self.head}{trained}"
+
+
+def find_twin(variants: Iterable[Variant], head: HeadKind) -> Variant | None:
+    """The bidirectional variant that those of one direction are compared with: concat, or else the first."""
+    whole = [one for one in variants if one.merge_mode and (one.head, one.lookahead) == (head, "full")]
+    return min(whole, key=lambda variant: variant.merge_mode != "concat", default=None)
+
+
+def lookahead_name(words: int | None) -> str:
+    """What a number of next words is called in keys and settings; None stands for all of them."""
+    return WHOLE if words is None else str(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +111,7 @@ class Run:
     @property
     def name(self) -> str:
         """As it stands in names of files."""
-        return f"{self.variant.name}-{self.seed}"
+        return self.variant.run_name(self.seed)
 
     def values(self) -> dict[str, Any]:
         """All but the predictions as JSON values."""

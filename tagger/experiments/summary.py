@@ -17,7 +17,7 @@ from tagger.experiments.findings import Contrast, Findings, Gain, Row
 from tagger.experiments.lookahead import find_curves
 from tagger.experiments.origins import find_origins
 from tagger.experiments.pairing import Pairing, pair_runs
-from tagger.experiments.results import Comparison, Variant
+from tagger.experiments.results import Comparison, Variant, find_twin
 
 
 def summarise(comparison: Comparison) -> Findings:
@@ -42,13 +42,9 @@ def summarise(comparison: Comparison) -> Findings:
 def _twins(variants: Sequence[Variant]) -> Iterator[tuple[Variant, Variant]]:
     """Each variant that reads one way, with the bidirectional one of the same head."""
     for base in variants:
-        twins = [
-            variant
-            for variant in variants
-            if (variant.direction, variant.head, variant.lookahead) == ("bidirectional", base.head, "full")
-        ]
-        if base.direction != "bidirectional" and twins:
-            yield base, min(twins, key=lambda variant: variant.merge_mode != "concat")
+        twin = find_twin(variants, base.head)
+        if base.direction != "bidirectional" and twin:
+            yield base, twin
 
 
 def _judge(pairing: Pairing) -> Gain:

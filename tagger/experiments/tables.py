@@ -25,7 +25,7 @@ from tagger.experiments.prose import (
     tell_lookahead,
     why_crf,
 )
-from tagger.experiments.results import Comparison, Variant
+from tagger.experiments.results import Comparison, Variant, find_twin
 from tagger.reports.page import isolate
 from tagger.training.card import cell
 
@@ -162,12 +162,12 @@ def whole_rows(findings: Findings) -> list[Row]:
 def compared_rows(findings: Findings) -> list[Row]:
     """Rows of what reads one way, and for each head the bidirectional one that it is compared with."""
     rows = whole_rows(findings)
-    merged = [row for row in rows if row.variant.merge_mode]
-    chosen = [row for row in rows if not row.variant.merge_mode]
-    for head in HEADS:
-        own = [row for row in merged if row.variant.head == head]
-        chosen += sorted(own, key=lambda row: row.variant.merge_mode != "concat")[:1]
-    return [row for row in rows if row in chosen]
+    variants = [row.variant for row in rows]
+    return [
+        row
+        for row in rows
+        if not row.variant.merge_mode or row.variant == find_twin(variants, row.variant.head)
+    ]
 
 
 def head_pairs(findings: Findings) -> list[tuple[Row, Row]]:

@@ -13,10 +13,10 @@ from statistics import median
 from typing import Any
 
 from tagger.errors import InputError
-from tagger.evaluation.tasks import main_score, score_task
+from tagger.evaluation.tasks import main_score
 from tagger.experiments.grid import count_parameters
 from tagger.experiments.material import Job, Material
-from tagger.experiments.results import Lookahead, Run
+from tagger.experiments.results import Lookahead, Run, lookahead_name
 from tagger.experiments.run_files import save_run
 from tagger.runtime.stream import StreamingTagger, tag_with_lookahead
 from tagger.runtime.tagger import Tagger
@@ -28,11 +28,12 @@ from tagger.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from tagger.training.loop import EpochRecord, predict_part, train
+from tagger.training.loop import EpochRecord, predict_part, score_predicted, train
 from tagger.training.preparation import Part
 from tagger.training.processes import Processes
 from tagger.training.progress import Progress, make_bundle
 
+CURVE = ("epoch", "loss", "score", "seconds", "tokens_per_second")  # what is kept of an ``EpochRecord``
 PACKAGES = ("tagger", "torch", "numpy")  # whose versions are kept with a run
 TIMED_TOKENS = 1000  # of dev, that are tagged word by word to see what a lookahead costs
 
@@ -90,7 +91,7 @@ def _make_run(job: Job, material: Material) -> Generator[EpochDone | RunDone, No
     description = material.describe(job)
     progress = Progress(material.preparation, material.configure(job), Processes())
     curve = _restore(progress, description, material.folder / job.name)
-    yield from _train(job, material, progress, curve)
+    yield from _train(job, material, progress, curve, description)
     if progress.average:
         progress.average.swap()
     run = _score(job, material, progress, curve)
@@ -116,7 +117,11 @@ def _restore(progress: Progress, description: Mapping[str, str], folder: Path) -
 
 
 def _train(
-    job: Job, material: Material, progress: Progress, curve: list[dict[str, Any]]
+    job: Job,
+    material: Material,
+    progress: Progress,
+    curve: list[dict[str, Any]],
+    description: Mapping[str, str],
 ) -> Generator[EpochDone, None, None]:
     """Make the epochs that are still to be made, with a checkpoint every ``train.checkpoint_minutes``.
 
@@ -126,33 +131,24 @@ def _train(
     interval, saved = config.train.checkpoint_minutes * 60, time.monotonic()
     for record in train(material.preparation, config, progress):
         if isinstance(record, EpochRecord):
-            curve.append(_epoch_values(record))
+            curve.append({name: getattr(record, name) for name in CURVE})
             yield EpochDone(job.name, record.epoch, curve[-1]["score"])
         is_due = time.monotonic() - saved > interval if interval else isinstance(record, EpochRecord)
         if is_due:
             with writing(folder):
                 folder.mkdir(exist_ok=True)
-            save_checkpoint(Checkpoint(material.describe(job), curve, progress.capture()), folder)
+            save_checkpoint(Checkpoint(description, curve, progress.capture()), folder)
             saved = time.monotonic()
-
-
-def _epoch_values(record: EpochRecord) -> dict[str, Any]:
-    return {
-        "epoch": record.epoch,
-        "loss": record.loss,
-        "score": record.score,
-        "seconds": record.seconds,
-        "tokens_per_second": record.tokens_per_second,
-    }
 
 
 def _score(job: Job, material: Material, progress: Progress, curve: Sequence[Mapping[str, Any]]) -> Run:
     model, vocabulary = progress.model, material.preparation.vocabulary
+    (task,) = material.preparation.train.schemes
     predictions, seconds = {}, {}
     for name, part in material.scored_parts.items():
         begun = time.perf_counter()
         with progress.own_torch():
-            (predictions[name],) = predict_part(model, part, progress.processes).values()
+            predictions[name] = predict_part(model, part, progress.processes)[task]
         seconds[name] = time.perf_counter() - begun
     dev = material.scored_parts["dev"]
     return Run(
@@ -160,7 +156,10 @@ def _score(job: Job, material: Material, progress: Progress, curve: Sequence[Map
         seed=job.seed,
         hidden_size=job.hidden_size,
         parameters=count_parameters(model.config, vocabulary, model.words.trained.embedding_dim),
-        scores={name: _score_part(part, predictions[name]) for name, part in material.scored_parts.items()},
+        scores={
+            name: score_predicted(part, {task: predictions[name]})[task]
+            for name, part in material.scored_parts.items()
+        },
         curve=curve,
         seconds_per_epoch=median(epoch["seconds"] for epoch in curve),
         training_tokens_per_second=median(epoch["tokens_per_second"] for epoch in curve),
@@ -169,12 +168,6 @@ def _score(job: Job, material: Material, progress: Progress, curve: Sequence[Map
         predictions=predictions,
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
-
-
-def _score_part(part: Part, predicted: Sequence[Sequence[str]]) -> dict[str, Any]:
-    ((task, scheme),) = part.schemes.items()
-    seen = part.table.vocabulary.mark_seen(part.sentences)
-    return score_task([one.tags[task] for one in part.sentences], predicted, scheme=scheme, seen=seen)
 
 
 def _score_lookaheads(
@@ -198,8 +191,8 @@ def _score_lookaheads(
         tags = predicted
         if words is not None:
             tags = [one[task] for one in tag_with_lookahead(tagger, dev.sentences, words)]
-        found["full" if words is None else str(words)] = Lookahead(
-            score=main_score(_score_part(dev, tags)),
+        found[lookahead_name(words)] = Lookahead(
+            score=main_score(score_predicted(dev, {task: tags})[task]),
             microseconds=None if words is None else _time_word(tagger, dev, words),
         )
     return found

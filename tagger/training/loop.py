@@ -15,6 +15,7 @@ from torch import Tensor
 from tagger.config import Config, TrainConfig
 from tagger.decoding.viterbi import viterbi
 from tagger.errors import InputError
+from tagger.evaluation.scores import TagSequences
 from tagger.evaluation.tasks import main_score, score_task
 from tagger.features.batching import Batch, group_by_length, shuffled_batches
 from tagger.features.vocab import UNKNOWN
@@ -259,8 +260,12 @@ def predict_part(model: TaggingModel, part: Part, processes: Processes) -> dict[
 
 
 def score_part(model: TaggingModel, part: Part, processes: Processes) -> dict[str, dict[str, Any]]:
-    """Scores of every task on a part (see ``evaluation.scores.score_task``)."""
-    predicted = predict_part(model, part, processes)
+    """Scores of every task on a part (see ``evaluation.tasks.score_task``)."""
+    return score_predicted(part, predict_part(model, part, processes))
+
+
+def score_predicted(part: Part, predicted: Mapping[str, TagSequences]) -> dict[str, dict[str, Any]]:
+    """Scores of every task that was predicted, as ``predict_part`` returns it, on a part."""
     seen = part.table.vocabulary.mark_seen(part.sentences)
     return {
         name: score_task(
