@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tagger.evaluation.tasks import score_task
-from tagger.experiments.results import Comparison, GoldPart, Lookahead, Run, Variant
+from tagger.experiments.grid import build_grid
+from tagger.experiments.results import Comparison, GoldPart, Lookahead, Run
 from tagger.text.schemes import convert_tags
 from tagger.text.sentence import from_tokens
 
@@ -98,7 +99,7 @@ def make_comparison(
     """
     is_spans = kind == "spans"
     gold = {name: _gold_part(name, scheme if is_spans else None) for name in ("dev", "test")[: 1 + has_test]}
-    variants = _grid(directions, merge_modes, heads, has_lookahead)
+    variants = build_grid(directions, merge_modes, heads, has_lookahead=has_lookahead)
     runs = [_run(variant, seed, gold, has_lookahead) for variant in variants for seed in seeds]
     files = {
         name: {"file": part.file, "sentences": len(part.sentences), "tokens": sum(map(len, part.sentences))}
@@ -133,19 +134,6 @@ def rescored(run: Run, gold: dict[str, GoldPart], predictions: dict[str, list[li
         for name in predictions
     }
     return replace(run, predictions=predictions, scores=scores)
-
-
-def _grid(directions, merge_modes, heads, has_lookahead):
-    variants = []
-    for head in heads:
-        for direction in directions:
-            if direction != "bidirectional":
-                variants.append(Variant(direction, None, head))
-                continue
-            variants += [Variant(direction, merge_mode, head) for merge_mode in merge_modes]
-            if has_lookahead:
-                variants.append(Variant(direction, merge_modes[0], head, "random"))
-    return variants
 
 
 def _gold_part(name, scheme):

@@ -1,8 +1,10 @@
 """Fixtures that several rooms share."""
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -61,3 +63,21 @@ def model(corpus: Path) -> Path:
 def pos_model(corpus: Path) -> Path:
     """A model of parts of speech alone; it is only read."""
     return train_pos_model(corpus)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium that does nothing of its own; tests in it are skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("there is no Chromium on this machine")
+    quiet = ("no-sandbox", "disable-gpu", "no-first-run", "disable-sync")
+    networking = ("disable-background-networking", "disable-component-update")
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(
+            executable_path=path, args=[f"--{option}" for option in (*quiet, *networking)]
+        )
+        yield running
+        running.close()

@@ -1,26 +1,13 @@
 """The report of a comparison in a real browser: on a phone and on a screen, light and dark."""
 
-import shutil
-
 import pytest
 from comparisons import make_comparison
 from large_findings import make_large
+from pages import watch_page
 
 from tagger.experiments.report import write_report
 from tagger.experiments.summary import summarise
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
-
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 COMPARISONS = {
     "spans": lambda: (made := make_comparison(), summarise(made)),
     "tags of one seed": lambda: (made := make_comparison("tags", seeds=(1,)), summarise(made)),
@@ -28,27 +15,14 @@ COMPARISONS = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield running
-        running.close()
-
-
 @pytest.fixture(scope="module", params=COMPARISONS)
 def page(request, browser, tmp_path_factory):
     """One open page, everything unfolded; what it complained about, asked for and failed to get is noted."""
     folder = tmp_path_factory.mktemp("report")
     write_report(*COMPARISONS[request.param](), folder)
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.complaints, page.requests = [], []
-    page.on("console", lambda message: page.complaints.append(message.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("request", lambda request: page.requests.append(request.url))
-    page.on("requestfailed", lambda request: page.complaints.append(request.url))
-    page.address = (folder / "report.html").as_uri()
-    page.goto(page.address)
+    address = (folder / "report.html").as_uri()
+    page = watch_page(browser, address, viewport={"width": 1280, "height": 900})
+    page.address = address
     yield page
     page.close()
 

@@ -4,11 +4,11 @@ import inspect
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 from comparisons import TEXTS, UNSEEN, make_comparison
 from large_findings import NASTY, make_large
+from pages import Page
 
 from tagger.errors import InputError
 from tagger.evaluation.significance import estimate, randomisation_test
@@ -28,38 +28,7 @@ from tagger.experiments.report import write_report
 from tagger.experiments.sections import make_sections
 from tagger.experiments.summary import summarise
 
-VOID = {"meta", "img", "br"}
 PAGES = ("results.json", "report.md", "report.html")
-
-
-class Page(HTMLParser):
-    """Elements of a page with their attributes and text; each must be closed in its order."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.elements, self.open = [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        element = {"tag": tag, "text": "", **dict(attrs)}
-        self.elements.append(element)
-        if tag not in VOID:
-            self.open.append(element)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append({"tag": tag, "text": "", **dict(attrs)})
-
-    def handle_endtag(self, tag):
-        assert self.open.pop()["tag"] == tag
-
-    def handle_data(self, data):
-        for element in self.open:
-            element["text"] += data
-
-    def find(self, tag, **attributes):
-        return [one for one in self.elements if one["tag"] == tag and attributes.items() <= one.items()]
 
 
 def report(comparison, findings, folder, **options):
@@ -110,7 +79,7 @@ def test_sentences_are_quoted_only_on_the_page_and_not_where_words_are_hidden(ma
     _, _, hidden = report(comparison, findings, tmp_path, hide_words=True)
     evidence = [one for contrast in findings.contrasts for one in (*contrast.gained, *contrast.lost)]
     assert evidence
-    shown = [one["text"] for one in Page(page).find("p", **{"class": "gold"})]
+    shown = [one["text"] for one in Page(page).find("p", class_="gold")]
     labels = [text.split("<b>")[0] for text in shown]
     assert len(shown) == len(evidence)
     for one, text in zip(evidence, labels, strict=True):
@@ -135,9 +104,9 @@ def test_hidden_words_stand_by_number(tmp_path):
     )
     only = replace(findings, contrasts=[replace(contrast, gained=[example], lost=[])])
     page = Page(report(comparison, only, tmp_path, hide_words=True)[2])
-    assert [one["text"] for one in page.find("p", **{"class": "gold"})] == ["1–2PER 4LOC"]
-    assert [one["text"] for one in page.find("p", **{"class": "predicted"})] == ["1PER 4LOC 5ORG"]
-    wrong = [one["text"] for one in page.find("mark") if "bad" in one["class"]]
+    assert [one["text"] for one in page.find("p", class_="gold")] == ["1–2PER 4LOC"]
+    assert [one["text"] for one in page.find("p", class_="predicted")] == ["1PER 4LOC 5ORG"]
+    wrong = [one["text"] for one in page.find("mark") if "bad" in one["attributes"]["class"]]
     assert wrong == ["1–2PER", "1PER", "5ORG"]
 
 
@@ -192,7 +161,7 @@ def test_the_answer_names_gain_interval_and_p(made):
     comparison, findings, (_, markdown, page) = made
     text = answer(comparison, findings)
     assert text in markdown
-    assert Page(page).find("p", **{"class": "answer"})[0]["text"] == text
+    assert Page(page).find("p", class_="answer")[0]["text"] == text
     for gain in findings.gains:
         if gain.base.direction == "forward" and gain.part == "dev":
             assert f"{100 * gain.difference.mean:.2f} points" in text

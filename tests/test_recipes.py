@@ -166,6 +166,10 @@ class TestMissingWord:
         assert set(found["right"]["demo"][:4]) == {"m2", "m6", "m10", "m14"}
         assert "guesses for: x1 ___ y2" in capsys.readouterr().out
 
+    def test_running_text_is_cut_into_words_and_sentences(self, write_file):
+        path = write_file("The boys went home. They slept!", "story.txt")
+        assert missing_word.read_words(path) == [["the", "boys", "went", "home", "."], ["they", "slept", "!"]]
+
     def test_guesses_are_words(self):
         torch.manual_seed(0)
         names = ["", "", *"abcdef"]
@@ -181,6 +185,12 @@ class TestSentiment:
         ids, lengths, labels = collate(encode_reviews(self.REVIEWS, self.REVIEWS[:1], settings))
         assert ids.tolist() == [[2, 3, 1], [3, 2, 1]]
         assert (lengths.tolist(), labels.tolist()) == ([3, 3], [1.0, 0.0])
+
+    def test_reviews_come_from_datasets_where_no_folder_is_named(self, monkeypatch):
+        rows = {"train": [{"text": "Bad<br />plot", "label": 0}], "test": [{"text": "A joy", "label": 1}]}
+        monkeypatch.setattr("datasets.load_dataset", lambda name, split: {"imdb": rows}[name][split])
+        assert sentiment.read_reviews(None, "train") == [(["bad", "plot"], 0)]
+        assert sentiment.read_reviews(None, "test") == [(["a", "joy"], 1)]
 
     @pytest.mark.parametrize("pooling", ["final", "max"])
     @pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave"])

@@ -3,12 +3,12 @@
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
-from html.parser import HTMLParser
 
 import pytest
 from error_analysis import NER, POS, WORDS, make_analysis
 from hypothesis import given
 from hypothesis import strategies as st
+from pages import Page
 
 from tagger.errors import InputError
 from tagger.evaluation.confusion import NO_SPAN
@@ -16,42 +16,6 @@ from tagger.reports.errors import errors_page, write_errors
 from tagger.reports.marks import AROUND
 from tagger.reports.matrix import draw_matrices, matrix_figure
 from tagger.reports.page import HUES, escape, label_hues, page_head
-
-VOID = {"meta", "input"}
-
-
-class Page(HTMLParser):
-    """Elements with their attributes and text; every element must be closed in its order."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: list[dict] = []
-        self.open: list[dict] = []
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        assert len(dict(attrs)) == len(attrs)
-        element = {"tag": tag, "attributes": dict(attrs), "text": "", "inside": [o["tag"] for o in self.open]}
-        self.elements.append(element)
-        if tag not in VOID:
-            self.open.append(element)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop()["tag"] == tag
-
-    def handle_data(self, data):
-        for element in self.open:
-            element["text"] += data
-
-    def find(self, tag, **attributes):
-        wanted = {name.rstrip("_"): value for name, value in attributes.items()}
-        return [
-            element
-            for element in self.elements
-            if element["tag"] == tag and wanted.items() <= element["attributes"].items()
-        ]
 
 
 def page_of(analysis, **names):

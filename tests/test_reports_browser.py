@@ -1,27 +1,15 @@
 """The page of errors in a real browser: what it shows, what its filters hide, that it asks for nothing."""
 
-import shutil
 from collections import Counter
 
 import pytest
 from error_analysis import NER, POS, WORDS, make_analysis
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pages import watch_page
 
 from tagger.reports.errors import KINDS, write_errors
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
-
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 LONG = ["word" * 40, "a", "\u202eabc", "<script>x</script>", "ДОМ", "x" * 90]
 ANALYSIS = make_analysis(
     [*WORDS, LONG],
@@ -37,14 +25,6 @@ ANALYSIS = make_analysis(
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="module")
 def address(tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "errors.html"
     write_errors(ANALYSIS, path, model="a model", file="test.conll")
@@ -54,13 +34,7 @@ def address(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(browser, address):
     """One open page; ``complaints`` of its console and its ``requests`` are noted."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.complaints, page.requests = [], []
-    page.on("console", lambda message: page.complaints.append(message.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("request", lambda request: page.requests.append(request.url))
-    page.goto(address)
-    return page
+    return watch_page(browser, address, viewport={"width": 1280, "height": 900})
 
 
 def expect(kinds=KINDS, task=None, gold=None, predicted=None, text=""):
