@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,12 +13,23 @@ import power
 import pytest
 import sentiment
 import torch
+import typer
 from missing_word import EDGE, SIDES, UNKNOWN, Guesser, encode, guess, hide, pad
 from power import NEXT, PAST, QUARTER, YEAR, Forecaster, cut, divide, read_hours, scale, window_starts
 from sentiment import PADDING, Classifier, Settings, collate
 from sentiment import encode as encode_reviews
+from typer.testing import CliRunner
 
 HOURS = YEAR + QUARTER + 60 * 24
+
+
+def run(recipe: Callable[..., None], *words: object) -> str:
+    """What a recipe prints."""
+    app = typer.Typer()
+    app.command()(recipe)
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
 
 
 @pytest.fixture(scope="module")
@@ -87,14 +99,11 @@ class TestPower:
         with torch.inference_mode():
             assert torch.equal(model(cut(hours, starts)[0]), model(cut(changed, starts)[0]))
 
-    def test_the_recipe_beats_last_week_on_a_daily_rhythm_and_writes_its_figures(
-        self, household, tmp_path, monkeypatch, capsys
-    ):
+    def test_the_recipe_beats_last_week_on_a_daily_rhythm_and_writes_its_figures(self, household, tmp_path):
         figures = tmp_path / "power.json"
-        words = ["power.py", str(household), "--json", str(figures), "--seeds", "1", "--epochs", "18"]
-        monkeypatch.setattr("sys.argv", words)
-        power.main()
-        found = json.loads(figures.read_text())["kilowatts"]
+        text = run(power.main, household, "--json", figures, "--seeds", 1, "--epochs", 18)
+        rows = json.loads(figures.read_text())
+        found = {name: row["mean absolute error, kW"] for name, row in rows.items()}
         assert list(found) == [
             "repeat the last day",
             "repeat the last week",
@@ -103,9 +112,9 @@ class TestPower:
             "LSTM, backward",
             "BiLSTM",
         ]
-        assert found["repeat the last day"][0] < 0.1  # the noise alone
-        assert f"{found['BiLSTM'][0]:.4f}" in capsys.readouterr().out
-        assert found["BiLSTM"][0] < 0.3  # a flat line at the mean is wrong by 0.64
+        assert found["repeat the last day"] < 0.1  # the noise alone
+        assert f"{found['BiLSTM']:.4f}" in text
+        assert found["BiLSTM"] < 0.3  # a flat line at the mean is wrong by 0.64
 
 
 class TestMissingWord:
@@ -142,7 +151,7 @@ class TestMissingWord:
         is_asked, words = hide(*batch, torch.tensor([False, False, True, False]))
         assert words.tolist() == [2]
 
-    def test_each_model_learns_what_its_side_tells(self, tmp_path, monkeypatch, capsys):
+    def test_each_model_learns_what_its_side_tells(self, tmp_path, monkeypatch):
         """A word in the middle is told by the word before it, or the one after it, or by neither alone."""
         generator = np.random.default_rng(1)
         lines = [
@@ -152,19 +161,17 @@ class TestMissingWord:
         corpus = tmp_path / "corpus.conll"
         corpus.write_text("".join("\n".join(line.split()) + "\n\n" for line in lines))
         figures = tmp_path / "figures.json"
-        words = ["missing_word.py", "--train", str(corpus), "--dev", str(corpus)]
-        words += ["--json", str(figures), "--epochs", "15", "--hidden", "16"]
-        monkeypatch.setattr("sys.argv", words)
         monkeypatch.setattr(missing_word, "DEMO", "x1 ___ y2")
         monkeypatch.setattr(missing_word, "BATCH_TOKENS", 60)
-        missing_word.main()
+        words = ["--train", corpus, "--dev", corpus, "--json", figures, "--epochs", 15, "--hidden", 16]
+        text = run(missing_word.main, *words)
         found = json.loads(figures.read_text())
         assert found["both"]["demo"][0] == "m6"
         assert found["both"]["accuracy at 1"] > found["left"]["accuracy at 1"] + 0.1
         assert found["both"]["perplexity"] < min(found[side]["perplexity"] for side in ("left", "right"))
         assert set(found["left"]["demo"][:4]) == {"m4", "m5", "m6", "m7"}
         assert set(found["right"]["demo"][:4]) == {"m2", "m6", "m10", "m14"}
-        assert "guesses for: x1 ___ y2" in capsys.readouterr().out
+        assert "guesses for: x1 ___ y2" in text
 
     def test_running_text_is_cut_into_words_and_sentences(self, write_file):
         path = write_file("The boys went home. They slept!", "story.txt")
@@ -192,6 +199,12 @@ class TestSentiment:
         assert sentiment.read_reviews(None, "train") == [(["bad", "plot"], 0)]
         assert sentiment.read_reviews(None, "test") == [(["a", "joy"], 1)]
 
+    def test_the_last_fifth_of_each_label_is_held_out(self):
+        reviews = [([str(number)], label) for label in (0, 1) for number in range(10)]
+        train, held = sentiment.hold_out(reviews)
+        assert held == [(["8"], 0), (["9"], 0), (["8"], 1), (["9"], 1)]
+        assert sorted(train + held) == sorted(reviews)
+
     @pytest.mark.parametrize("pooling", ["final", "max"])
     @pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave"])
     def test_padding_never_counts(self, pooling, merge_mode):
@@ -214,7 +227,7 @@ class TestSentiment:
             size = vectors.grad[0].norm(dim=1)
             assert size[near] > 10 * size[far]
 
-    def test_the_recipe_tells_good_from_bad(self, tmp_path, monkeypatch, capsys):
+    def test_the_recipe_tells_good_from_bad(self, tmp_path, monkeypatch):
         generator = np.random.default_rng(0)
         for part, count in (("train", 300), ("test", 60)):
             with gzip.open(tmp_path / f"{part}.jsonl.gz", "wt", encoding="utf-8") as file:
@@ -226,9 +239,8 @@ class TestSentiment:
         quick = Settings(words=20, epochs=20)
         monkeypatch.setattr(sentiment, "ROWS", {"quick": quick})
         figures = tmp_path / "figures.json"
-        monkeypatch.setattr("sys.argv", ["sentiment.py", str(tmp_path), "--json", str(figures)])
-        sentiment.main()
+        text = run(sentiment.main, tmp_path, "--json", figures)
         found = json.loads(figures.read_text())["quick"]["accuracy"]
         assert len(found) == 20
         assert found[-1] > 0.95
-        assert f"{found[-1]:.4f}" in capsys.readouterr().out
+        assert f"{found[-1]:.4f}" in text

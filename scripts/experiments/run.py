@@ -24,12 +24,14 @@ CHUNK += ["--train", "{output}/held_out/train.txt", "--dev", "{output}/held_out/
 POS = ["--task", "pos", "--train", "{corpora}/ud_ewt/en_ewt-ud-train.conllu"]
 POS += ["--dev", "{corpora}/ud_ewt/en_ewt-ud-dev.conllu"]
 LOOKAHEAD = ["--lookahead", "0,1,2,4,8,full"]
+MODES = ["--directions", "bidirectional", "--merge-modes", "concat,sum,mul,ave", "--heads", "crf"]
 
 # For each its options and how many seeds.
 EXPERIMENTS = {
     "ner-words": (["words.toml", *NER, *LOOKAHEAD], 5),
     "chunk-words": (["words.toml", *CHUNK], 3),
     "pos-words": (["words.toml", *POS], 3),
+    "ner-modes": (["words.toml", *NER, *MODES], 3),
     "ner-full": (["full.toml", *NER], 5),
     "chunk-full": (["full.toml", *CHUNK], 3),
     "pos-full": (["full.toml", *POS], 3),

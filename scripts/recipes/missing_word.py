@@ -8,18 +8,17 @@ one has read after it never hold the word itself. The three models are scored on
 dev that hold a letter and are among the most frequent of train.
 """
 
-import argparse
-import json
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
+import typer
+from figures import Figures, show
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -120,13 +119,8 @@ def score(model: Guesser, sentences: Sequence[Tensor], is_scored: Tensor) -> dic
         is_hit = scores.topk(5).indices == words[:, None]
         first, five, count = first + int(is_hit[:, 0].sum()), five + int(is_hit.sum()), count + len(words)
         loss += float(F.cross_entropy(scores, words, reduction="sum"))
-    perplexity = math.exp(loss / count)
-    return {
-        "accuracy at 1": first / count,
-        "accuracy at 5": five / count,
-        "perplexity": perplexity,
-        "words": count,
-    }
+    shares = {"accuracy at 1": first / count, "accuracy at 5": five / count}
+    return {**shares, "perplexity": math.exp(loss / count), "words": count}
 
 
 @torch.inference_mode()
@@ -139,53 +133,32 @@ def guess(model: Guesser, sentence: str, names: Sequence[str], numbers: dict[str
     return [names[number] for number in scores.topk(5).indices.tolist()]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--dev", type=Path, required=True)
-    parser.add_argument("--json", type=Path, help="also write the figures there")
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--hidden", type=int, default=128, help="LSTM units per direction")
-    arguments = parser.parse_args()
+def main(
+    train: Annotated[Path, typer.Option()],
+    dev: Annotated[Path, typer.Option()],
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the figures there")] = None,
+    epochs: int = 6,
+    hidden: Annotated[int, typer.Option(help="LSTM units per direction")] = 128,
+) -> None:
+    """Guess hidden words from one side and from both."""
     torch.set_num_threads(1)
-    train, dev = read_words(arguments.train), read_words(arguments.dev)
-    frequent = Counter(word for sentence in train for word in sentence).most_common(WORDS)
+    texts = [read_words(train), read_words(dev)]
+    frequent = Counter(word for sentence in texts[0] for word in sentence).most_common(WORDS)
     names = ["", "", *(word for word, _ in frequent)]
     numbers = {word: number for number, word in enumerate(names) if number > EDGE}
     is_scored = torch.tensor([any(map(str.isalpha, name)) for name in names])
-    parts = [[encode(sentence, numbers) for sentence in part] for part in (train, dev)]
-    table = Table(
-        "words to the",
-        "accuracy at 1",
-        "at 5",
-        "perplexity",
-        "s an epoch",
-        "guesses",
-        title=f"{len(names) - 2:,} words",
-    )
-    figures = {}
-    for side, direction in SIDES.items():
-        torch.manual_seed(1)
-        model = Guesser(len(names), arguments.hidden, direction)
-        seconds = fit(model, parts[0], arguments.epochs)
-        figures[side] = {
-            **score(model, parts[1], is_scored),
-            "seconds": seconds,
-            "demo": guess(model, DEMO, names, numbers),
-        }
-        one, five, perplexity, *_ = figures[side].values()
-        table.add_row(
-            side,
-            f"{one:.4f}",
-            f"{five:.4f}",
-            f"{perplexity:.1f}",
-            f"{seconds:.0f}",
-            ", ".join(figures[side]["demo"]),
-        )
-    Console().print(table, f"guesses for: {DEMO}", highlight=False)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    parts = [[encode(sentence, numbers) for sentence in text] for text in texts]
+
+    def rows() -> Iterator[tuple[str, Figures]]:
+        for side, direction in SIDES.items():
+            torch.manual_seed(1)
+            model = Guesser(len(names), hidden, direction)
+            seconds = fit(model, parts[0], epochs)
+            scores = score(model, parts[1], is_scored)
+            yield side, {**scores, "seconds": seconds, "demo": guess(model, DEMO, names, numbers)}
+
+    show(f"guesses for: {DEMO}", rows(), json_file)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

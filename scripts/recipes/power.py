@@ -8,19 +8,19 @@ the 24 hours after it is compared with what came. All else is learnt before: the
 part alone, the weights from it, the epoch from the three months between it and the last year.
 """
 
-import argparse
 import csv
-import json
 import statistics
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import typer
+from figures import Figures, show
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
 from tagger.config import Direction
@@ -29,6 +29,13 @@ from tagger.network.encoder import Encoder
 PAST, NEXT = 168, 24  # hours
 YEAR, QUARTER = 365 * 24, 91 * 24
 STRIDE = 11  # hours between train windows; shares no factor with 24, so that they begin at all times of day
+ERROR = "mean absolute error, kW"
+MODELS: dict[str, tuple[Direction, int]] = {
+    "LSTM, forward": ("forward", 64),
+    "LSTM, forward, as wide as both": ("forward", 128),
+    "LSTM, backward": ("backward", 64),
+    "BiLSTM": ("bidirectional", 64),
+}
 Floats = NDArray[np.float32]
 
 
@@ -110,52 +117,38 @@ def divide(values: Floats, times: Floats) -> dict[str, NDArray[np.int64]]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--json", type=Path, help="also write the figures there")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=12)
-    arguments = parser.parse_args()
+def main(
+    file: Path,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the figures there")] = None,
+    seeds: int = 3,
+    epochs: int = 12,
+) -> None:
+    """Forecast a household's power for the next 24 hours."""
     torch.set_num_threads(1)
-    values, times = read_hours(arguments.file)
+    values, times = read_hours(file)
     parts = divide(values, times)
     train_end = len(values) - YEAR - QUARTER
     inputs = np.concatenate([scale(values, train_end), times], axis=1)
     kilowatts = float(values[:train_end, 0].std()) / 60  # of one scaled unit; an hour's sum is of 60 minutes
     past, ahead = (part.numpy() for part in cut(inputs, parts["test"]))
-    rows = {
-        "repeat the last day": [float(np.abs(past[:, -NEXT:, 0] - ahead).mean()) * kilowatts],
-        "repeat the last week": [float(np.abs(past[:, :NEXT, 0] - ahead).mean()) * kilowatts],
-    }
-    models: dict[str, tuple[Direction, int]] = {
-        "LSTM, forward": ("forward", 64),
-        "LSTM, forward, as wide as both": ("forward", 128),
-        "LSTM, backward": ("backward", 64),
-        "BiLSTM": ("bidirectional", 64),
-    }
-    seconds = {}
-    for name, (direction, hidden_size) in models.items():
-        rows[name], begun = [], time.perf_counter()
-        for seed in range(arguments.seeds):
-            torch.manual_seed(seed)
-            model = Forecaster(inputs.shape[1], direction, hidden_size)
-            forecast = fit(model, inputs, parts, arguments.epochs).numpy()
-            rows[name].append(float(np.abs(forecast - ahead).mean()) * kilowatts)
-        seconds[name] = (time.perf_counter() - begun) / arguments.seeds
-    table = Table(
-        "", "mean absolute error, kW", "by seed", "seconds a run", title=f"{len(ahead)} days of the last year"
-    )
-    for name, errors in rows.items():
-        by_seed = " ".join(f"{error:.4f}" for error in errors) if name in models else ""
-        table.add_row(
-            name, f"{statistics.mean(errors):.4f}", by_seed, f"{seconds[name]:.0f}" if name in seconds else ""
-        )
-    Console().print(table)
-    if arguments.json:
-        figures = {"kilowatts": rows, "seconds": seconds, "days": len(ahead), "epochs": arguments.epochs}
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+    def error(forecast: Floats) -> float:
+        return float(np.abs(forecast - ahead).mean()) * kilowatts
+
+    def rows() -> Iterator[tuple[str, Figures]]:
+        yield "repeat the last day", {ERROR: error(past[:, -NEXT:, 0])}
+        yield "repeat the last week", {ERROR: error(past[:, :NEXT, 0])}
+        for name, (direction, hidden_size) in MODELS.items():
+            errors, begun = [], time.perf_counter()
+            for seed in range(seeds):
+                torch.manual_seed(seed)
+                model = Forecaster(inputs.shape[1], direction, hidden_size)
+                errors.append(error(fit(model, inputs, parts, epochs).numpy()))
+            seconds = (time.perf_counter() - begun) / seeds
+            yield name, {ERROR: statistics.mean(errors), "by seed": errors, "seconds a run": seconds}
+
+    show(f"{len(ahead)} days of the last year", rows(), json_file)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

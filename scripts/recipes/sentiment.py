@@ -1,14 +1,13 @@
 """Is a film review good or bad? What each direction adds, and each way of merging the two.
 
-    python scripts/recipes/sentiment.py [FOLDER] [--rows NAME…] [--trials] [--json FILE] [--seed 1]
+    python scripts/recipes/sentiment.py [FOLDER] [--rows NAME]… [--trials] [--json FILE] [--seed 1]
 
 FOLDER holds train.jsonl.gz and test.jsonl.gz (lines with `text` and `label`, pos or neg); without it
 `datasets` fetches its `imdb`. The first row has the settings of Keras's example "Bidirectional LSTM on IMDB",
-which validates on the test reviews: its best epoch is chosen by what it is measured on, so the last one
-stands beside it. `--trials` measures on a fifth of train instead: there the row `chosen` was found.
+which validates on the test reviews: its best epoch is chosen by what it is measured on, so read the last one.
+`--trials` measures on the last fifth of train instead, where the row `chosen` was found.
 """
 
-import argparse
 import gzip
 import json
 import re
@@ -17,11 +16,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from rich.console import Console
-from rich.table import Table
+import typer
+from figures import Figures, show
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -41,23 +40,17 @@ class Settings:
     pooling: Literal["final", "max"] = "final"  # the final states, or the largest output of each unit
     words: int = 10_000  # the most frequent of train
     longest: int = 200  # words of a review, its last ones
-    dropout: float = 0.5
     embedding_dropout: float = 0.0
+    word_dropout: float = 0.0  # share of words that are unknown, drawn anew each time
+    rate: float = 1e-3
     is_decaying: bool = False  # the learning rate falls to zero along a cosine
     epochs: int = 4
 
 
 CLASSIC = Settings()
-POOLED = replace(CLASSIC, pooling="max")
-DROPPED = replace(POOLED, embedding_dropout=0.3, is_decaying=True)
-CHOSEN = replace(DROPPED, epochs=8)
 TRIALS = {
     "classic": CLASSIC,
-    "largest outputs": POOLED,
-    "largest outputs, 6 epochs": replace(POOLED, epochs=6),
-    "and embedding dropout, decay": DROPPED,
-    "and 400 words of 20,000": replace(DROPPED, words=20_000, longest=400),
-    "and embedding dropout, decay, 8 epochs": CHOSEN,
+    "largest outputs": replace(CLASSIC, pooling="max"),
 }
 ROWS = {
     "classic: both, concat": CLASSIC,
@@ -66,7 +59,7 @@ ROWS = {
     "both, ave": replace(CLASSIC, merge_mode="ave"),
     "forward's final state": replace(CLASSIC, direction="forward"),
     "backward's final state": replace(CLASSIC, direction="backward"),
-    "chosen": CHOSEN,
+    "chosen": TRIALS["largest outputs"],
 }
 
 
@@ -87,19 +80,24 @@ class Classifier(nn.Module):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(B, T) word ids and (B,) lengths to (B,) logits of a good review."""
+        is_padding = torch.arange(ids.shape[1]) >= lengths[:, None]  # (B, T)
+        if self.training and self.settings.word_dropout:
+            is_dropped = torch.rand(ids.shape) < self.settings.word_dropout
+            ids = ids.masked_fill(is_dropped & ~is_padding, UNKNOWN)
         vectors = locked_dropout(self.embedding(ids), self.settings.embedding_dropout, self.training)
         outputs, final = self.encoder(vectors, lengths)
         if self.settings.pooling == "max":
-            is_padding = torch.arange(outputs.shape[1]) >= lengths[:, None]  # (B, T)
             vector = outputs.masked_fill(is_padding[:, :, None], -torch.inf).amax(1)
+        elif len(states := list(final.values())) == 2:
+            vector = merge(states[0], states[1], self.settings.merge_mode)
         else:
-            states = list(final.values())
-            vector = states[0] if len(states) == 1 else merge(states[0], states[1], self.settings.merge_mode)
-        logits: Tensor = self.output(F.dropout(vector, self.settings.dropout, self.training)).squeeze(1)
+            vector = states[0]
+        logits: Tensor = self.output(F.dropout(vector, 0.5, self.training)).squeeze(1)
         return logits
 
 
 def read_reviews(folder: Path | None, part: str) -> Reviews:
+    """The words of each review, and its label."""
     if folder is None:
         from datasets import load_dataset
 
@@ -110,17 +108,22 @@ def read_reviews(folder: Path | None, part: str) -> Reviews:
     return [(re.findall(r"[\w']+", text.lower().replace("<br />", " ")), label) for text, label in rows]
 
 
+def hold_out(reviews: Reviews) -> tuple[Reviews, Reviews]:
+    """Four fifths, and the last fifth of each label: films are hardly split, since theirs stand together."""
+    ordered = sorted(reviews, key=lambda review: review[1])
+    tenths = [number * 10 // len(ordered) for number in range(len(ordered))]  # 0 to 4 bad, 5 to 9 good
+    parts: tuple[list[tuple[list[str], int]], list[tuple[list[str], int]]] = ([], [])
+    for review, tenth in zip(ordered, tenths, strict=True):
+        parts[tenth in (4, 9)].append(review)
+    return parts
+
+
 def encode(reviews: Reviews, train: Reviews, settings: Settings) -> list[tuple[Tensor, float]]:
     """The ids of each review's last words, ranked by how frequent they are in train, and its label."""
     ranking = Counter(word for words, _ in train for word in words).most_common(settings.words)
     numbers = {word: number for number, (word, _) in enumerate(ranking, start=UNKNOWN + 1)}
-    return [
-        (
-            torch.tensor([numbers.get(word, UNKNOWN) for word in words[-settings.longest :]] or [UNKNOWN]),
-            label,
-        )
-        for words, label in reviews
-    ]
+    cut = [(words[-settings.longest :] or [""], label) for words, label in reviews]
+    return [(torch.tensor([numbers.get(word, UNKNOWN) for word in words]), label) for words, label in cut]
 
 
 def collate(reviews: Sequence[tuple[Tensor, float]]) -> tuple[Tensor, Tensor, Tensor]:
@@ -140,12 +143,12 @@ def accuracy(model: Classifier, reviews: Sequence[tuple[Tensor, float]]) -> floa
     return right / len(reviews)
 
 
-def fit(settings: Settings, train: Reviews, test: Reviews, seed: int) -> tuple[list[float], float]:
+def fit(settings: Settings, train: Reviews, test: Reviews, seed: int) -> Figures:
     """The accuracy on test after each epoch, and the seconds of an epoch without that."""
     torch.manual_seed(seed)
     model = Classifier(settings)
     encoded, others = encode(train, train, settings), encode(test, train, settings)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.rate)
     steps = settings.epochs * -(-len(train) // 128)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     scores, seconds = [], 0.0
@@ -161,35 +164,24 @@ def fit(settings: Settings, train: Reviews, test: Reviews, seed: int) -> tuple[l
                 schedule.step()
         seconds += time.perf_counter() - begun
         scores.append(accuracy(model, others))
-    return scores, seconds / settings.epochs
+    return {"accuracy": scores, "seconds": seconds / settings.epochs}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?")
-    parser.add_argument("--rows", nargs="+", metavar="NAME", choices=[*ROWS, *TRIALS], default=[])
-    parser.add_argument("--trials", action="store_true", help="train on four fifths, measure on the fifth")
-    parser.add_argument("--json", type=Path, help="also write the figures there")
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
+def main(
+    folder: Annotated[Path | None, typer.Argument()] = None,
+    rows: Annotated[list[str] | None, typer.Option(help="only these; all when not said")] = None,
+    trials: Annotated[bool, typer.Option("--trials", help="measure on a fifth of train")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the figures there")] = None,
+    seed: int = 1,
+) -> None:
+    """Tell good reviews from bad ones."""
     torch.set_num_threads(1)
-    rows = TRIALS if arguments.trials else ROWS
-    train = read_reviews(arguments.folder, "train")
-    if arguments.trials:
-        train, test = [one for n, one in enumerate(train) if n % 5], train[::5]
-    else:
-        test = read_reviews(arguments.folder, "test")
-    table = Table("", "best epoch", "last epoch", "every epoch", "s an epoch", title=f"{len(test):,} reviews")
-    figures = {}
-    for name in arguments.rows or rows:
-        scores, seconds = fit(rows[name], train, test, arguments.seed)
-        figures[name] = {"accuracy": scores, "seconds": seconds}
-        every = " ".join(f"{score:.4f}" for score in scores)
-        table.add_row(name, f"{max(scores):.4f}", f"{scores[-1]:.4f}", every, f"{seconds:.0f}")
-        if arguments.json:  # after every row, so that one that is broken off loses no other
-            arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    Console().print(table)
+    train = read_reviews(folder, "train")
+    train, test = hold_out(train) if trials else (train, read_reviews(folder, "test"))
+    settings = TRIALS if trials else ROWS
+    runs = ((name, fit(settings[name], train, test, seed)) for name in rows or settings)
+    show(f"{len(test):,} reviews", runs, json_file)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
