@@ -284,12 +284,14 @@ def test_threads_share_a_word_table():
 
 
 @pytest.mark.usefixtures("_impatient_threads")
-def test_threads_share_a_tagger_whose_table_is_renewed(monkeypatch):
+def test_threads_share_a_tagger_whose_cache_is_renewed(monkeypatch):
     _, bundle = make_bundle()
     sentences = random_sentences(bundle.vocabulary, count=40)
     expected = [Tagger(bundle).tag_tokens([tokens])[0].tags for tokens in sentences]
-    monkeypatch.setattr("tagger.runtime.tagger.MOST_WORDS", 5)
+    width = Tagger(bundle).engine.projected_size
+    monkeypatch.setattr("tagger.runtime.tagger.CACHE_BYTES", 5 * 4 * width)
     tagger = Tagger(bundle)
+    assert tagger.cache_statistics.capacity == 5
     with ThreadPoolExecutor(4) as pool:
         for _ in range(3):
             found = pool.map(lambda tokens: tagger.tag_tokens([tokens])[0].tags, sentences)

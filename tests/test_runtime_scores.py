@@ -8,8 +8,10 @@ import pytest
 from test_runtime import every_legal_path, make_bundle, random_sentences
 
 from tagger import Tagger
+from tagger.decoding.viterbi import Transitions
 from tagger.errors import InputError
 from tagger.features.batching import WordTable
+from tagger.runtime.annotation import Annotator
 from tagger.runtime.engine import Engine
 from tagger.runtime.tagger import MOST_ALTERNATIVES
 from tagger.text.schemes import convert_tags
@@ -74,14 +76,15 @@ def test_a_sentence_without_a_token_gets_empty_ones():
 
 
 def test_where_nothing_legal_exists_the_probability_is_zero():
-    _, bundle = make_bundle(constrain=False)
-    tagger = Tagger(bundle)
-    transitions = tagger.engine.transitions["ner"]
-    forbidden = np.full_like(transitions.end, -np.inf)  # which no bundle holds: weights have to be finite
-    tagger.engine.transitions["ner"] = replace(transitions, end=forbidden)
-    (sentence,) = tagger.tag_tokens([["Mira", "met"]], n_best=2, scores=True)
-    assert sentence.alternatives["ner"] == (Alternative(sentence.tags["ner"], 0.0),)
-    assert sentence.tag_scores["ner"] == (0.0, 0.0)
+    task = make_bundle(constrain=False)[1].vocabulary.tasks[0]
+    free = Transitions.free(len(task.tags))
+    forbidden = replace(free, end=np.full_like(free.end, -np.inf))  # which no bundle holds
+    emissions = np.random.default_rng(0).normal(size=(2, len(task.tags))).astype(np.float32)
+    sentence = from_tokens(["Mira", "met"])
+    annotator = Annotator(task, forbidden, "IOB2")
+    found = annotator.annotate(emissions, np.array([2]), [sentence], n_best=2, has_scores=True)
+    assert found.alternatives == [[Alternative(found.tags[0], 0.0)]]
+    assert found.tag_scores == [[0.0, 0.0]]
 
 
 @pytest.mark.parametrize("wrong", [-1, MOST_ALTERNATIVES + 1])
@@ -109,7 +112,7 @@ def test_spans_are_scored_alike_in_groups(monkeypatch):
     sentences = random_sentences(bundle.vocabulary, count=30)
     expected = [sentence.spans["ner"] for sentence in Tagger(bundle).tag_tokens(sentences)]
     assert len({span.end - span.start for spans in expected for span in spans}) > 1
-    monkeypatch.setattr("tagger.runtime.tagger.SPAN_TOKENS", 2)
+    monkeypatch.setattr("tagger.runtime.annotation.SPAN_TOKENS", 2)
     assert [sentence.spans["ner"] for sentence in Tagger(bundle).tag_tokens(sentences)] == expected
 
 
@@ -127,7 +130,26 @@ def test_windows_of_few_tokens_change_nothing(monkeypatch):
             read += 1
             yield from_tokens(tokens)
 
-    tagged = Tagger(bundle).tag_sentences(stream())
-    first = next(tagged)
-    assert sum(map(len, sentences[: read - 1])) < 9
-    assert [one.tags for one in (first, *tagged)] == [one.tags for one in expected]
+    for threads in (1, 2):
+        read = 0
+        tagged = Tagger(bundle, threads=threads).tag_sentences(stream())
+        first = next(tagged)
+        windows = 1 if threads == 1 else threads + 1
+        assert sum(map(len, sentences[: read - windows])) < 9 * windows
+        assert [one.tags for one in (first, *tagged)] == [one.tags for one in expected]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_comes_before_an_error_is_tagged_first(monkeypatch, threads):
+    _, bundle = make_bundle()
+    monkeypatch.setattr("tagger.runtime.tagger.WINDOW", 2)
+    sentences = [from_tokens(tokens) for tokens in random_sentences(bundle.vocabulary, count=7)]
+
+    def stream():
+        yield from sentences
+        raise InputError("line 8 is broken")
+
+    tagged = Tagger(bundle, threads=threads).tag_sentences(stream())
+    assert [next(tagged).tokens for _ in sentences] == [one.tokens for one in sentences]
+    with pytest.raises(InputError, match="line 8 is broken"):
+        next(tagged)

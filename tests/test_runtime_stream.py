@@ -61,7 +61,7 @@ def window_emissions(tagger, tokens, lookahead):
         windows.append({task: found[0] for task, found in scores.items()})
 
     for row in batch.positions[0]:
-        encoder.append([lstm.project(vectors[row : row + 1]) for lstm in tagger.engine.layers[0]])
+        encoder.append([lstm.project(vectors[row : row + 1]) for lstm in tagger.engine.lstms[0]])
         if len(encoder) > lookahead:
             look()
     if len(encoder):
@@ -121,9 +121,9 @@ def test_upper_layers_read_what_was_known_when_each_word_was_decided():
     vectors, decided = engine.word_vectors(batch), []
     for first, window in enumerate(window_emissions(tagger, TOKENS, lookahead)[: len(TOKENS) - lookahead]):
         known = vectors[batch.positions[0, : first + lookahead + 1]]
-        below = read_both(engine.layers[0], known)
+        below = read_both(engine.lstms[0], known)
         inputs = np.concatenate([*decided, below[first:]])
-        above = read_both(engine.layers[1], inputs)
+        above = read_both(engine.lstms[1], inputs)
         decided.append(below[first : first + 1])
         for task, emissions in engine.score(above[first:]).items():
             np.testing.assert_allclose(window[task], emissions, atol=1e-4)
@@ -131,14 +131,15 @@ def test_upper_layers_read_what_was_known_when_each_word_was_decided():
 
 def read_both(layer, inputs):
     """(T, D) inputs to the outputs (T, 2H) of both directions of one layer."""
-    rows, lengths = np.arange(len(inputs))[None], np.array([len(inputs)])
-    return np.concatenate(
-        [
-            lstm.run(lstm.project(inputs), rows, lengths, is_backward=backward)[0][0]
-            for lstm, backward in zip(layer, (False, True), strict=True)
-        ],
-        axis=1,
-    )
+    results = []
+    for lstm, order in zip(layer, (1, -1), strict=True):
+        state, cell = np.zeros((2, 1, len(lstm.hidden_weights)), np.float32)
+        outputs = []
+        for projected in lstm.project(inputs)[::order]:
+            lstm.step(projected[None], state, cell)
+            outputs.append(state[0].copy())
+        results.append(np.stack(outputs)[::order])
+    return np.concatenate(results, axis=1)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)

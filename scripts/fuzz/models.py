@@ -19,8 +19,8 @@ from inputs import Choices, as_text, attempt
 from tagger.bundle import FILES, Bundle, load_bundle, save_bundle
 from tagger.config import Config, load_config, parse_setting
 from tagger.features.vocab import Task, Vocabulary
-from tagger.runtime.engine import tensor_shapes
 from tagger.runtime.tagger import Tagger
+from tagger.runtime.weights import tensor_shapes
 from tagger.text.tokenizer import Tokenizer
 
 NETWORKS: tuple[dict[str, object], ...] = (

@@ -16,7 +16,7 @@ DoubleArray = NDArray[np.float64]
 # value was above 1e-280 when it was summed, and the terms that float64 cannot hold are below 1e-308.
 _TRUSTED = 1e-140
 # Sentences taken at once: few enough for a step's arrays to stay in the processor's cache.
-_CHUNK = 128
+_CHUNK = 256
 # Numbers in the largest temporary of one step in log space (float64: 8 MB).
 _STEP_BUDGET = 1 << 20
 
@@ -68,12 +68,12 @@ def forward_backward(emissions: FloatArray, lengths: ArrayLike, transitions: Tra
         rows = order[first : first + _CHUNK]
         steps = int(sizes[rows[0]])
         scores = _by_step(emissions[rows, :steps], sizes[rows])  # (T, n, C)
-        alphas, betas, trusted = _scaled(scores, sizes[rows], transitions)
+        found, betas, trusted = _scaled(scores, sizes[rows], transitions)
         again = np.flatnonzero(~trusted)
         if len(again):
             redone = _in_logs(scores[:, again], sizes[rows[again]], transitions)
-            alphas[:, again], betas[:, again] = redone
-        tags[rows, :steps] = _normalise(alphas + betas).transpose(1, 0, 2)
+            found[:, again], betas[:, again] = _normalise(redone[0] + redone[1]), redone[1]
+        tags[rows, :steps] = found.transpose(1, 0, 2)
         backward[rows, :steps] = betas.transpose(1, 0, 2)
         log_partition[rows] = _log_sum(transitions.start + scores[0] + betas[0], axis=1)
     beyond = np.arange(emissions.shape[1]) >= sizes[:, None]
@@ -153,8 +153,8 @@ def _scaled(
     """Run both recursions on rescaled probabilities, for sentences that stand longest first.
 
     Returns:
-        Log alpha (T, n, C), each token's up to a constant; log beta (T, n, C); and (n,) whether no possible
-        value came so near to underflow that terms may be missing.
+        The probabilities of the tags (T, n, C); log beta (T, n, C); and (n,) whether no possible value came
+        so near to underflow that terms may be missing.
     """
     steps = len(scores)
     step = np.arange(steps)[:, None]
@@ -176,8 +176,10 @@ def _scaled(
     beta_counts = _possible_tags(np.isfinite(transitions.end), possible.T, steps)[sizes - 1 - step]
     sound = (alphas > _TRUSTED).sum(axis=2) == alpha_counts
     sound &= (betas > _TRUSTED).sum(axis=2) == beta_counts
+    joint = alphas * betas
+    joint /= np.maximum(joint.sum(axis=2, keepdims=True), _TRUSTED)
     with np.errstate(divide="ignore"):
-        return np.log(alphas), np.log(betas) + scales[:, :, None], (sound | (step >= sizes)).all(axis=0)
+        return joint, np.log(betas) + scales[:, :, None], (sound | (step >= sizes)).all(axis=0)
 
 
 def _scaled_alphas(

@@ -66,15 +66,9 @@ def constrain(
 
 
 def viterbi(emissions: FloatArray, lengths: ArrayLike, transitions: Transitions) -> IntArray:
-    """Return the tag sequence of the highest score for every sentence.
+    """Return the tag sequence of the highest score for every sentence of a padded batch.
 
-    A sequence scores its emissions, plus the transitions between its tags, plus start and end. Among equal
-    scores the lower tag id wins, looking from the last token to the first. A sentence for which nothing legal
-    exists (every sequence of its length scores -inf) gets the best tag of each token by itself.
-
-    The recursion is Viterbi's (Rabiner 1989, "A tutorial on hidden Markov models", section III.B). In place
-    of back-pointers it keeps the table of best scores, no larger than the emissions, and looks up the best
-    predecessor only for tags that lie on the best path: C comparisons a token for that, not C * C.
+    What ``viterbi_flat`` finds, in another form.
 
     Args:
         emissions: (B, T, C) float32; what stands beyond a sentence's length is never read.
@@ -88,21 +82,42 @@ def viterbi(emissions: FloatArray, lengths: ArrayLike, transitions: Transitions)
         ValueError: If the shapes do not fit together.
     """
     sizes = check_shapes(emissions, lengths, transitions)
-    sentence_count, steps, tag_count = emissions.shape
-    inside = np.arange(steps) < sizes[:, None]  # (B, T)
-    tags = np.zeros((sentence_count, steps), np.int64)
-    if not inside.any():
-        return tags
-    if not any(array.any() for array in (transitions.scores, transitions.start, transitions.end)):
-        return np.where(inside, emissions.argmax(axis=2), 0)
+    inside = np.arange(emissions.shape[1]) < sizes[:, None]  # (B, T)
+    tags = np.zeros(inside.shape, np.int64)
+    tags[inside] = viterbi_flat(emissions[inside], sizes, transitions)
+    return tags
 
-    order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
-    chunk = _STEP_BUDGET // tag_count**2
+
+def viterbi_flat(emissions: FloatArray, lengths: IntArray, transitions: Transitions) -> IntArray:
+    """Return the tag sequence of the highest score for sentences that stand one behind another.
+
+    A sequence scores its emissions, plus the transitions between its tags, plus start and end. Among equal
+    scores the lower tag id wins, looking from the last token to the first. A sentence for which nothing legal
+    exists (every sequence of its length scores -inf) gets the best tag of each token by itself.
+
+    The recursion is Viterbi's (Rabiner 1989, "A tutorial on hidden Markov models", section III.B). In place
+    of back-pointers it keeps the table of best scores, no larger than the emissions, and looks up the best
+    predecessor only for tags that lie on the best path: C comparisons a token for that, not C * C.
+
+    Args:
+        emissions: (N, C) float32.
+        lengths: (S,) int64, tokens of each sentence, N in all.
+        transitions: Scores of the C tags.
+
+    Returns:
+        (N,) int64 tag ids.
+    """
+    if not any(array.any() for array in (transitions.scores, transitions.start, transitions.end)):
+        best: IntArray = emissions.argmax(axis=1)
+        return best
+    tags = np.zeros(len(emissions), np.int64)
+    begins = np.cumsum(lengths) - lengths
+    order = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
+    chunk = _STEP_BUDGET // emissions.shape[1] ** 2
     chunk = chunk if chunk >= _SMALLEST_CHUNK else 1
     for first in range(0, len(order), chunk):
         rows = order[first : first + chunk]
-        longest = int(sizes[rows[0]])
-        tags[rows, :longest] = _decode(emissions[rows, :longest], sizes[rows], transitions).T
+        _decode(emissions, begins[rows], lengths[rows], transitions, tags)
     return tags
 
 
@@ -136,31 +151,36 @@ def sentences_at(sizes: IntArray, steps: int) -> list[int]:
     return [int(count) for count in len(sizes) - ended]
 
 
-def _decode(emissions: FloatArray, sizes: IntArray, transitions: Transitions) -> IntArray:
-    """Decode sentences (B, T, C), longest first, none empty; return (T, B) tag ids, 0 beyond each length."""
-    steps = emissions.shape[1]
+def _decode(
+    emissions: FloatArray, begins: IntArray, sizes: IntArray, transitions: Transitions, tags: IntArray
+) -> None:
+    """Fill in the ``tags`` (N,) of sentences, the longest first and none empty, given where they begin."""
+    steps = int(sizes[0])
     active = sentences_at(sizes, steps)
+    # One step of all sentences after another, and the tags first: long contiguous rows in every operation.
+    places = np.concatenate([begins[: active[t]] + t for t in range(steps)])
+    parts = np.cumsum([0, *active[:steps]]).tolist()
+    # The emissions become the table of best scores: of all sequences up to a token that end in tag c.
+    best = emissions[places].T.copy(order="C")  # (C, M)
+    best[:, : active[0]] += transitions.start[:, None]
     scores = transitions.scores[:, :, None]
-    # Sentences go last: then every operation runs over long contiguous rows. The emissions' copy becomes the
-    # table of best scores: best[t, c, b] is that of all sequences up to step t that end in tag c.
-    best = emissions.transpose(1, 2, 0).copy(order="C")  # (T, C, B)
-    best[0] += transitions.start[:, None]
     for t in range(1, steps):
-        count = active[t]
-        before = best[t - 1, :, :count]
+        before = best[:, parts[t - 1] : parts[t - 1] + active[t]]
         # Scores count from the step's best: otherwise a long text's sums would outgrow float32.
         before -= np.maximum(before.max(axis=0), np.finfo(np.float32).min)
-        best[t, :, :count] += (before[:, None, :] + scores).max(axis=0)  # (C, C, n) -> (C, n)
+        best[:, parts[t] : parts[t + 1]] += (before[:, None, :] + scores).max(axis=0)  # (C, C, n) -> (C, n)
 
-    tags = np.zeros((steps + 1, len(sizes)), np.int64)  # one row more: what follows the last step
+    after = np.zeros(0, np.int64)  # the tags of the step that follows
     totals = np.zeros(len(sizes), np.float32)
     for t in range(steps - 1, -1, -1):
-        count, following = active[t], active[t + 1]
-        onward = best[t, :, :count]
-        onward[:, :following] += transitions.scores[:, tags[t + 1, :following]]
-        onward[:, following:] += transitions.end[:, None]
-        tags[t, :count] = onward.argmax(axis=0)
-        totals[following:count] = onward[:, following:].max(axis=0)
+        count, following = active[t], len(after)
+        onward = best[:, parts[t] : parts[t + 1]]
+        onward[:, :following] += transitions.scores[:, after]
+        if count > following:
+            onward[:, following:] += transitions.end[:, None]
+            totals[following:count] = onward[:, following:].max(axis=0)
+        after = onward.argmax(axis=0)
+        tags[places[parts[t] : parts[t + 1]]] = after
     for row in np.flatnonzero(np.isneginf(totals)):  # nothing legal: rare, if it ever happens
-        tags[: sizes[row], row] = emissions[row, : sizes[row]].argmax(axis=1)
-    return tags[:steps]
+        whole = slice(begins[row], begins[row] + sizes[row])
+        tags[whole] = emissions[whole].argmax(axis=1)

@@ -12,7 +12,7 @@ from tagger.config import Config, Direction, HeadKind, MergeMode, ModelConfig
 from tagger.errors import InputError
 from tagger.experiments.results import Match, Variant
 from tagger.features.vocab import Vocabulary
-from tagger.runtime.engine import tensor_shapes
+from tagger.runtime.weights import tensor_shapes
 
 MATCHES: tuple[Match, ...] = ("hidden", "width", "parameters")
 

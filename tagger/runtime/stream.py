@@ -19,7 +19,8 @@ from tagger.decoding.fixed_lag import decode_window
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints, WordTable, group_by_length
 from tagger.features.vocab import Task
-from tagger.runtime.engine import Engine, Floats, Lstm, merge
+from tagger.runtime.engine import Engine, Floats
+from tagger.runtime.lstm import Lstm, merge
 from tagger.runtime.tagger import BATCH_TOKENS, Tagger
 from tagger.text.schemes import convert_next_tag
 from tagger.text.sentence import Sentence
@@ -56,8 +57,8 @@ class WindowEncoder:
 
     def __init__(self, engine: Engine, count: int) -> None:
         self._engine = engine
-        self._layers = [dict(zip(engine.directions, layer, strict=True)) for layer in engine.layers]
-        self._states = [_zero_state(layer[0], count) for layer in engine.layers]
+        self._layers = [dict(zip(engine.directions, layer, strict=True)) for layer in engine.lstms]
+        self._states = [_zero_state(layer[0], count) for layer in engine.lstms]
         # Of each word of the window: what was read forward for good, and what is read backward.
         self._forward: deque[Floats] = deque()
         self._backward: deque[Floats] = deque()
@@ -286,7 +287,7 @@ def _project(engine: Engine, batch: Batch) -> list[Floats]:
     """For each direction the (U, 4H) projected inputs of a batch's distinct words."""
     with np.errstate(over="ignore", invalid="ignore"):  # ``Engine.score`` looks at what comes of it
         vectors = engine.word_vectors(batch)
-        return [lstm.project(vectors) for lstm in engine.layers[0]]
+        return [lstm.project(vectors) for lstm in engine.lstms[0]]
 
 
 def _read(lstm: Lstm, projected: Iterable[Floats], state: State) -> Floats:

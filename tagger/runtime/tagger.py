@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from time import sleep
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tagger.bundle import Bundle, load_bundle
-from tagger.decoding.marginals import Posterior, forward_backward, span_probabilities
-from tagger.decoding.nbest import nbest
-from tagger.decoding.viterbi import viterbi
 from tagger.errors import InputError
-from tagger.features.batching import Batch, WordTable, group_by_length
 from tagger.features.vocab import Task
+from tagger.runtime.annotation import Annotations, Annotator
+from tagger.runtime.cache import CACHE_BYTES, CacheStatistics, WordCache
 from tagger.runtime.engine import Engine
-from tagger.text.schemes import convert_tags, normalise_scheme, split_tag, tags_to_spans
-from tagger.text.sentence import Alternative, Sentence, Span, from_tokens
+from tagger.runtime.overlap import compute_ahead, usable_cores
+from tagger.text.schemes import normalise_scheme
+from tagger.text.sentence import Sentence, from_tokens
 from tagger.text.tokenizer import Tokenizer
 
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
 TextTokenizer = Callable[[str], Sequence[Sentence]]
-WINDOW = 1024  # sentences that are sorted by length together; output comes at the latest after so many
-WINDOW_TOKENS = 65_536  # or when they have so many tokens, which bounds what is held of long sentences
-BATCH_SENTENCES = 64
+WINDOW = 1024  # sentences that the network reads together; each thread may hold a window, and one is prepared
+WINDOW_TOKENS = 16_384  # of a window, or it has a single longer sentence; this bounds what is held
 BATCH_TOKENS = 4096
-SPAN_TOKENS = 65_536  # of the spans that are scored together, padding included
-MOST_WORDS = 100_000  # distinct words whose ids are kept
 MOST_ALTERNATIVES = 1000  # tag sequences of a sentence that may be asked for
 MOST_POINTERS = 1 << 26  # of one sentence's alternatives, of two bytes as a rule (see ``nbest``)
+
+
+class _Window(NamedTuple):
+    """Sentences that the network reads together.
+
+    Attributes:
+        sentences: All of them.
+        filled: Places of those that have a token.
+        lengths: Tokens of each of these.
+        projected: (U, …) projected inputs of words.
+        tokens: (N,) which row of ``projected`` each token has.
+    """
+
+    sentences: list[Sentence]
+    filled: list[int]
+    lengths: Ints
+    projected: Floats
+    tokens: Ints
 
 
 class Tagger:
@@ -40,34 +59,48 @@ class Tagger:
         tokenizer: Makes sentences of a raw text, in place of the tokenizer that the model learnt from its
             train part; the offsets of the sentences it returns must fit the text.
         scheme: How tags of span tasks are written: one of ``text.schemes.SCHEMES``.
+        threads: How many threads the network runs in, beside the one that calls; as many as there are cores
+            when not said. With 1 the calling thread does everything.
 
     Raises:
         InputError: There is no such scheme, or the bundle's tensors do not fit its config.
     """
 
     def __init__(
-        self, bundle: Bundle, *, tokenizer: TextTokenizer | None = None, scheme: str = "IOB2"
+        self,
+        bundle: Bundle,
+        *,
+        tokenizer: TextTokenizer | None = None,
+        scheme: str = "IOB2",
+        threads: int | None = None,
     ) -> None:
         self.bundle = bundle
         self.tokenizer: TextTokenizer = tokenizer or Tokenizer(**bundle.tokenizer).tokenize
         self.scheme = normalise_scheme(scheme)
         self.engine = Engine(bundle)
-        self._table = WordTable(bundle.vocabulary)
-        self._tasks_by_name = {task.name: task for task in self.tasks}
-        self._closing = {task.name: _closing_masks(task) for task in self.tasks if task.scheme}
+        self.threads = threads or usable_cores()
+        self._cache = WordCache(self.engine, bundle.vocabulary, CACHE_BYTES)
+        self._annotators = [
+            Annotator(task, self.engine.transitions[task.name], self.scheme) for task in self.tasks
+        ]
 
     @classmethod
     def load(
-        cls, path: str | Path, *, tokenizer: TextTokenizer | None = None, scheme: str = "IOB2"
+        cls,
+        path: str | Path,
+        *,
+        tokenizer: TextTokenizer | None = None,
+        scheme: str = "IOB2",
+        threads: int | None = None,
     ) -> Tagger:
-        """Load a model from the folder that ``tagger train`` wrote.
+        """Load a model from the folder that ``tagger train`` wrote; the arguments are those of the class.
 
         Raises:
             InputError: The folder is missing or is no model of this version, or there is no such scheme.
         """
         scheme, bundle = normalise_scheme(scheme), load_bundle(Path(path))
         try:
-            return cls(bundle, tokenizer=tokenizer, scheme=scheme)
+            return cls(bundle, tokenizer=tokenizer, scheme=scheme, threads=threads)
         except InputError as error:  # which knows the tensor, but not where the model is
             raise InputError(f"{path}: {error}") from None
 
@@ -75,6 +108,11 @@ class Tagger:
     def tasks(self) -> tuple[Task, ...]:
         """What the model tags."""
         return self.bundle.vocabulary.tasks
+
+    @property
+    def cache_statistics(self) -> CacheStatistics:
+        """How many words are kept with what the network makes of them, and how often that served."""
+        return self._cache.statistics
 
     def tag(self, text: str, *, n_best: int = 0, scores: bool = False) -> list[Sentence]:
         """Tag raw text; offsets count characters of ``text``.
@@ -109,9 +147,10 @@ class Tagger:
     ) -> Iterator[Sentence]:
         """Tag a stream of sentences in order.
 
-        At most ``WINDOW`` sentences are read ahead, and none once they have ``WINDOW_TOKENS`` tokens (with
-        alternatives ``WINDOW_TOKENS / n_best``, yet a whole batch): memory does not grow with the stream,
-        only with its longest sentence (see ``Engine`` and ``nbest`` for how). Alternatives that take
+        The network reads windows of at most ``WINDOW`` sentences and ``WINDOW_TOKENS`` tokens (with
+        alternatives ``WINDOW_TOKENS / n_best``, yet a whole batch), one a thread and one ahead: memory does
+        not grow with the stream, only with its longest sentence (see ``Engine`` and ``nbest`` for how).
+        What comes before an error in the stream is tagged and given out first. Alternatives that take
         ``nbest`` more than ``MOST_POINTERS`` back-pointers are refused: of 16 tags, a sentence of 100,000
         tokens can have 41 alternatives, and one of 4,000 tokens 1000 of them.
 
@@ -136,117 +175,61 @@ class Tagger:
         if n_best:
             tag_count = max(len(task.tags) for task in self.tasks)
             sentences = _with_room_for(sentences, n_best, MOST_POINTERS // tag_count)
+        windows = self._windows(sentences, max(BATCH_TOKENS, WINDOW_TOKENS // max(1, n_best)))
         return (
             tagged
-            for window in _windows(sentences, max(BATCH_TOKENS, WINDOW_TOKENS // max(1, n_best)))
-            for tagged in self._tag_window(window, n_best=n_best, has_scores=scores)
+            for window, emissions in compute_ahead(self._emissions, windows, self.threads)
+            for tagged in self._annotate(window, emissions, n_best=n_best, has_scores=scores)
         )
 
-    def _tag_window(
-        self, sentences: Sequence[Sentence], *, n_best: int, has_scores: bool
-    ) -> Sequence[Sentence]:
-        table = self._table  # another thread may renew it meanwhile
-        if len(table) > MOST_WORDS:
-            table = self._table = WordTable(self.bundle.vocabulary)
-        nothing: dict[str, tuple[()]] = dict.fromkeys(self._tasks_by_name, ())
+    def _windows(self, sentences: Iterable[Sentence], most_tokens: int) -> Iterator[_Window]:
+        for window in _cut_windows(sentences, most_tokens):
+            filled = [place for place, sentence in enumerate(window) if sentence.tokens]
+            tokens = list(chain.from_iterable(sentence.tokens for sentence in window))
+            lengths = np.array([len(window[place].tokens) for place in filled], np.int64)
+            yield _Window(window, filled, lengths, *self._cache.look_up(tokens))
+
+    def _emissions(self, window: _Window) -> dict[str, Floats]:
+        return self.engine.emissions(window.projected, window.tokens, window.lengths)
+
+    def _annotate(
+        self, window: _Window, emissions: Mapping[str, Floats], *, n_best: int, has_scores: bool
+    ) -> list[Sentence]:
+        nothing: dict[str, tuple[()]] = {task.name: () for task in self.tasks}
         empty = {
-            "spans": dict.fromkeys(self._closing, ()),
+            "spans": {task.name: () for task in self.tasks if task.scheme},
             "tag_scores": nothing if has_scores else None,
             "alternatives": nothing if n_best else None,
         }
-        tagged = [one if one.tokens else one.with_tags(nothing, **empty) for one in sentences]
-        rows = [table.rows(sentence.tokens) for sentence in sentences]
-        filled = [place for place, row in enumerate(rows) if len(row)]
-        lengths = [len(rows[place]) for place in filled]
-        for group in group_by_length(lengths, BATCH_SENTENCES, BATCH_TOKENS):
-            places = [filled[number] for number in group]
-            batch = table.batch([rows[place] for place in places])
-            found = self._tag_batch(
-                batch, [sentences[place] for place in places], n_best=n_best, has_scores=has_scores
+        tagged = list(window.sentences)
+        if len(window.filled) < len(tagged):
+            tagged = [one if one.tokens else one.with_tags(nothing, **empty) for one in tagged]
+        sentences = [window.sentences[place] for place in window.filled]
+        found = {
+            annotator.task.name: annotator.annotate(
+                emissions[annotator.task.name],
+                window.lengths,
+                sentences,
+                n_best=n_best,
+                has_scores=has_scores,
             )
-            for place, sentence in zip(places, found, strict=True):
-                tagged[place] = sentence
+            for annotator in self._annotators
+        }
+        for number, (place, sentence) in enumerate(zip(window.filled, sentences, strict=True)):
+            tagged[place] = _tagged(sentence, found, number)
+            if not number % 64:
+                sleep(0)  # lets a thread that waits for the interpreter's lock have it
         return tagged
 
-    def _tag_batch(
-        self, batch: Batch, sentences: Sequence[Sentence], *, n_best: int, has_scores: bool
-    ) -> list[Sentence]:
-        tags: list[dict[str, Sequence[str]]] = [{} for _ in sentences]
-        spans: list[dict[str, Sequence[Span]]] = [{} for _ in sentences]
-        tag_scores: list[dict[str, Sequence[float]]] = [{} for _ in sentences]
-        alternatives: list[dict[str, Sequence[Alternative]]] = [{} for _ in sentences]
-        for name, emissions in self.engine(batch).items():
-            task = self._tasks_by_name[name]
-            ids = viterbi(emissions, batch.lengths, self.engine.transitions[name])
-            own = [
-                [task.tags[number] for number in row[:length]]
-                for row, length in zip(ids, batch.lengths, strict=True)
-            ]
-            found = [tags_to_spans(sequence, task.scheme) for sequence in own] if task.scheme else []
-            for place, sequence in enumerate(own):
-                tags[place][name] = self._written(task, sequence)
-            if has_scores or n_best or any(found):
-                posterior = forward_backward(emissions, batch.lengths, self.engine.transitions[name])
-            if found:
-                span_scores = iter(self._score_spans(task, posterior, ids, found) if any(found) else ())
-                for place, sentence in enumerate(sentences):
-                    spans[place][name] = [
-                        _complete(span, next(span_scores), sentence) for span in found[place]
-                    ]
-            if has_scores:
-                for place, its_scores in enumerate(_score_tags(posterior, ids)):
-                    tag_scores[place][name] = its_scores
-            if n_best:
-                for place, its_best in enumerate(self._find_alternatives(task, posterior, n_best)):
-                    alternatives[place][name] = its_best
-        return [
-            sentence.with_tags(
-                tags[place], spans[place], tag_scores=tag_scores[place], alternatives=alternatives[place]
-            )
-            for place, sentence in enumerate(sentences)
-        ]
 
-    def _written(self, task: Task, tags: Sequence[str]) -> Sequence[str]:
-        """The model's own tags in the tagger's scheme."""
-        return convert_tags(tags, task.scheme, self.scheme) if task.scheme else tags
-
-    def _find_alternatives(self, task: Task, posterior: Posterior, n_best: int) -> list[list[Alternative]]:
-        """The likeliest tag sequences of every sentence, in the tagger's scheme."""
-        best = nbest(posterior.emissions, posterior.lengths, posterior.transitions, n_best)
-        # Where nothing legal exists both are -inf, and the one sequence there is has probability 0.
-        totals = np.where(np.isneginf(posterior.log_partition), 0.0, posterior.log_partition)
-        probabilities = np.exp(np.minimum(best.scores - totals[:, None], 0.0))
-        return [
-            [
-                Alternative(tuple(self._written(task, [task.tags[number] for number in ids])), probability)
-                for ids, probability in zip(
-                    best.tags[place, :count, :length], probabilities[place].tolist(), strict=False
-                )
-            ]
-            for place, (count, length) in enumerate(zip(best.counts, posterior.lengths, strict=True))
-        ]
-
-    def _score_spans(
-        self, task: Task, posterior: Posterior, ids: NDArray[np.int64], found: Sequence[Sequence[Span]]
-    ) -> list[float]:
-        """The marginal probability of every span, sentence after sentence."""
-        places = [(place, span) for place, spans in enumerate(found) for span in spans]
-        lengths = [span.end - span.start for _, span in places]
-        scores = np.zeros(len(places), np.float32)
-        # Spans of like length together: beside one of many thousand tokens short ones would be padded to it.
-        for group in group_by_length(lengths, len(places), SPAN_TOKENS):
-            chosen = [places[number] for number in group]
-            paths = np.full((len(chosen), lengths[group[-1]]), -1, np.int64)
-            for path, (place, span) in zip(paths, chosen, strict=True):
-                path[: span.end - span.start] = ids[place, span.start : span.end]
-            scores[group] = span_probabilities(
-                posterior,
-                np.array([place for place, _ in chosen]),
-                np.array([span.start for _, span in chosen]),
-                paths,
-                np.stack([self._closing[task.name][span.label] for _, span in chosen]),
-            )
-        return scores.tolist()
+def _tagged(sentence: Sentence, found: Mapping[str, Annotations], number: int) -> Sentence:
+    """A sentence with what is said of it, the one with this number, by each task."""
+    return sentence.with_tags(
+        {task: one.tags[number] for task, one in found.items()},
+        {task: one.spans[number] for task, one in found.items() if one.spans},
+        tag_scores={task: one.tag_scores[number] for task, one in found.items() if one.tag_scores},
+        alternatives={task: one.alternatives[number] for task, one in found.items() if one.alternatives},
+    )
 
 
 def choose_tasks(tagger: Tagger, tasks: Sequence[str] | None) -> tuple[str, ...]:
@@ -262,15 +245,20 @@ def choose_tasks(tagger: Tagger, tasks: Sequence[str] | None) -> tuple[str, ...]
     return tuple(dict.fromkeys(tasks)) if tasks else tuple(known)
 
 
-def _windows(sentences: Iterable[Sentence], most_tokens: int) -> Iterator[list[Sentence]]:
+def _cut_windows(sentences: Iterable[Sentence], most_tokens: int) -> Iterator[list[Sentence]]:
     window: list[Sentence] = []
     tokens = 0
-    for sentence in sentences:
-        window.append(sentence)
-        tokens += len(sentence)
-        if len(window) == WINDOW or tokens >= most_tokens:
+    try:
+        for sentence in sentences:
+            window.append(sentence)
+            tokens += len(sentence)
+            if len(window) == WINDOW or tokens >= most_tokens:
+                yield window
+                window, tokens = [], 0
+    except Exception:
+        if window:  # what came before the error is tagged all the same
             yield window
-            window, tokens = [], 0
+        raise
     if window:
         yield window
 
@@ -284,27 +272,6 @@ def _with_room_for(sentences: Iterable[Sentence], n_best: int, most_tokens: int)
                 f"alternatives of it take too much memory; ask for {most_tokens // len(sentence)} or cut it."
             )
         yield sentence
-
-
-def _score_tags(posterior: Posterior, ids: NDArray[np.int64]) -> list[list[float]]:
-    """The marginal probability of every token's tag, sentence after sentence."""
-    chosen = np.take_along_axis(posterior.tags, ids[:, :, None], axis=2)[:, :, 0]  # (B, T)
-    return [row[:length].tolist() for row, length in zip(chosen, posterior.lengths, strict=True)]
-
-
-def _complete(span: Span, score: float, sentence: Sentence) -> Span:
-    begin, end = sentence.offsets[span.start][0], sentence.offsets[span.end - 1][1]
-    return replace(span, score=score, start_char=begin, end_char=end)
-
-
-def _closing_masks(task: Task) -> dict[str, NDArray[np.bool_]]:
-    """For each label the (C,) tags that may follow a span: all but those that would make it longer."""
-    parts = [split_tag(tag) for tag in task.tags]
-    labels = {label for prefix, label in parts if prefix != "O"}
-    return {
-        label: np.array([prefix not in ("I", "E") or other != label for prefix, other in parts])
-        for label in labels
-    }
 
 
 def _from_lists(sentences: Iterable[Sequence[str]]) -> Iterator[Sentence]:

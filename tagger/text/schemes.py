@@ -227,7 +227,7 @@ def tags_to_spans(
     before, label_before, start = "O", "", 0
     for place, tag in enumerate(tags):
         letter, label = _read(tag)
-        goes_on = before in "BI" and letter in "IE" and label == label_before
+        goes_on = _goes_on(before, label_before, letter, label)
         if before != "O" and not goes_on:
             spans.append(Span(start, place, label_before))
         if not goes_on:
@@ -236,6 +236,11 @@ def tags_to_spans(
     if before != "O":
         spans.append(Span(start, len(tags), label_before))
     return spans
+
+
+def continues_span(before: str, tag: str) -> bool:
+    """Whether ``tag`` belongs to the span of the tag before it, as ``tags_to_spans`` reads them."""
+    return _goes_on(*_read(before), *_read(tag))
 
 
 def spans_to_tags(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
@@ -329,6 +334,10 @@ def _read(tag: str) -> tuple[str, str]:
     prefix, label = split_tag(tag)
     letter = _OTHER_SPELLINGS.get(prefix, prefix)
     return (letter, label) if letter in ("B", "I", "E", "S") else ("O", "")
+
+
+def _goes_on(before: str, label_before: str, letter: str, label: str) -> bool:
+    return before in "BI" and letter in "IE" and label == label_before
 
 
 @lru_cache(maxsize=1 << 14)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 Offset = tuple[int, int]
 
@@ -92,21 +93,27 @@ class Sentence:
         alternatives: Mapping[str, Sequence[Alternative]] | None = None,
     ) -> Sentence:
         """Return a copy that carries these tags, and what is said of them, in place of its own."""
-        return replace(
-            self,
-            tags={task: tuple(values) for task, values in tags.items()},
-            spans={task: tuple(values) for task, values in (spans or {}).items()},
-            tag_scores={task: tuple(values) for task, values in (tag_scores or {}).items()},
-            alternatives={task: tuple(values) for task, values in (alternatives or {}).items()},
+        return Sentence(
+            self.tokens,
+            self.offsets,
+            self.text,
+            self.text_start,
+            {task: tuple(values) for task, values in tags.items()},
+            {task: tuple(values) for task, values in spans.items()} if spans else {},
+            self.starts_document,
+            self.source,
+            self.has_token_lines,
+            self.comments,
+            self.extra_lines,
+            self.text_before,
+            {task: tuple(values) for task, values in tag_scores.items()} if tag_scores else {},
+            {task: tuple(values) for task, values in alternatives.items()} if alternatives else {},
         )
 
 
 def from_tokens(tokens: Iterable[str]) -> Sentence:
     """Make a sentence of ready tokens; its text is the tokens joined by single spaces."""
     tokens = tuple(tokens)
-    offsets = []
-    position = 0
-    for token in tokens:
-        offsets.append((position, position + len(token)))
-        position += len(token) + 1
+    following = list(accumulate([len(token) + 1 for token in tokens]))  # where the next token would begin
+    offsets = zip([0, *following], [place - 1 for place in following], strict=False)
     return Sentence(tokens, tuple(offsets), " ".join(tokens))

@@ -1,0 +1,76 @@
+"""One layer of LSTMs with its directions side by side, as ``recurrence`` reads sentences with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagger.runtime.recurrence import Lanes, read
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The weights of D directions of H units.
+
+    Attributes:
+        is_backward: For each direction whether it reads from the last token to the first.
+        input_weights: (E, D * 4H).
+        bias: (D * 4H,).
+        hidden_weights: (D, H, 4H).
+    """
+
+    is_backward: tuple[bool, ...]
+    input_weights: Floats
+    bias: Floats
+    hidden_weights: Floats
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Floats], name: str, directions: Sequence[str]) -> Layer:
+        """Take the tensors of the ``nn.LSTM`` of each direction."""
+        names = [f"{name}.{direction}_lstm" for direction in directions]
+        return cls(
+            tuple(direction == "backward" for direction in directions),
+            np.concatenate([tensors[f"{one}.weight_ih_l0"].T for one in names], axis=1),
+            np.concatenate([tensors[f"{one}.bias_ih_l0"] + tensors[f"{one}.bias_hh_l0"] for one in names]),
+            np.stack([np.ascontiguousarray(tensors[f"{one}.weight_hh_l0"].T) for one in names]),
+        )
+
+    @property
+    def width(self) -> int:
+        """Numbers of a projected input: D * 4H."""
+        return len(self.bias)
+
+    def project(self, inputs: Floats) -> Floats:
+        """(N, E) inputs to (N, D * 4H), the part of the gates that does not depend on the recurrence."""
+        projected: Floats = inputs @ self.input_weights
+        projected += self.bias
+        return projected
+
+    def outputs(self, projected: Floats, tokens: Ints, lanes: Lanes) -> list[Floats]:
+        """For each direction what it puts out (N, H) for every token of some sentences.
+
+        Args:
+            projected: (U, D * 4H) projected inputs.
+            tokens: (N,) which row of ``projected`` each token has.
+            lanes: How the sentences lie.
+        """
+        return self._read(projected, tokens, lanes, None)
+
+    def scores(self, projected: Floats, tokens: Ints, lanes: Lanes, heads: Floats) -> Floats:
+        """(N, C) the sum over the directions of ``outputs`` times ``heads`` (D, H, C)."""
+        first, *others = self._read(projected, tokens, lanes, heads)
+        for other in others:
+            first += other
+        return first
+
+    def _read(self, projected: Floats, tokens: Ints, lanes: Lanes, heads: Floats | None) -> list[Floats]:
+        table = projected.reshape(len(projected) * len(self.is_backward), -1)
+        rows, keep = lanes.rows(tokens, self.is_backward), lanes.keep(self.is_backward)
+        found = read(table, rows, keep, self.hidden_weights, heads)
+        return [lanes.pick(found, d, is_backward=back) for d, back in enumerate(self.is_backward)]

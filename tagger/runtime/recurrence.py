@@ -1,0 +1,137 @@
+"""LSTMs over many sentences at once: one onnxruntime graph for every model, with the weights as its inputs.
+
+Sentences lie one behind another in lanes. All lanes of a direction take a step together, so that a step is
+one matrix product; where a sentence begins, the lane's state is set to zero. No sentence has to be as long as
+another, and none is padded: only the ends of lanes are.
+
+The graph (written by ``scripts/build_recurrence.py``) takes the first layer's input projections as a table
+with a row for each distinct word, since they are linear in the word's vector. What is left to do a token is
+the recurrence alone.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+GRAPH = Path(__file__).with_suffix(".onnx")
+MOST_LANES = 256
+# Numbers that the graph puts out at once (float32: 32 MB); longer lanes are read in several calls.
+_OUTPUT_BUDGET = 1 << 23
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """N tokens of several sentences laid out in B lanes of T steps.
+
+    Attributes:
+        steps: T.
+        count: B.
+        places: (N,) ``step * B + lane`` of each token, in the order of the sentences.
+        begins: (S,) the same of each sentence's first token.
+        ends: (S,) the same of each sentence's last token.
+    """
+
+    steps: int
+    count: int
+    places: Ints
+    begins: Ints
+    ends: Ints
+
+    @classmethod
+    def arrange(cls, lengths: Ints) -> Lanes:
+        """Lay S sentences out, each at least one token long, so that no lane is much longer than another.
+
+        The longest sentence that is left goes to the shortest lane (Graham 1969, "Bounds on multiprocessing
+        timing anomalies"). There are no more lanes than the longest sentence leaves room for.
+        """
+        total, longest = int(lengths.sum()), int(lengths.max(initial=1))
+        count = max(1, min(MOST_LANES, total // longest))
+        lanes = [(0, lane) for lane in range(count)]
+        begins = np.empty(len(lengths), np.int64)
+        sizes = lengths.tolist()
+        for place in np.argsort(-lengths, kind="stable").tolist():
+            filled, lane = lanes[0]
+            begins[place] = filled * count + lane
+            heapq.heapreplace(lanes, (filled + sizes[place], lane))
+        within = np.arange(total) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        places = np.repeat(begins, lengths) + within * count
+        return cls(max(filled for filled, _ in lanes), count, places, begins, begins + (lengths - 1) * count)
+
+    def rows(self, tokens: Ints, is_backward: tuple[bool, ...]) -> Ints:
+        """(T, D, B) row of the table for each step, of (N,) words: row ``word * D + d`` in direction d."""
+        directions = len(is_backward)
+        flat = np.zeros(self.steps * self.count, np.int64)
+        flat[self.places] = tokens * directions
+        grid = flat.reshape(self.steps, self.count)
+        return np.stack([grid[::-1] + d if back else grid + d for d, back in enumerate(is_backward)], axis=1)
+
+    def keep(self, is_backward: tuple[bool, ...]) -> Floats:
+        """(T, D, B, 1) 0 where a sentence begins in the direction's own order of reading, else 1."""
+        found = np.ones((self.steps, len(is_backward), self.count, 1), np.float32)
+        for d, back in enumerate(is_backward):
+            flat = np.ones(self.steps * self.count, np.float32)
+            flat[self.ends if back else self.begins] = 0.0
+            grid = flat.reshape(self.steps, self.count)
+            found[:, d, :, 0] = grid[::-1] if back else grid
+        return found
+
+    def pick(self, outputs: Floats, direction: int, *, is_backward: bool) -> Floats:
+        """(N, X) what one direction put out for each token, of (T, D, B, X) in its own order of reading."""
+        steps, directions, count, width = outputs.shape
+        step, lane = np.divmod(self.places, self.count)
+        if is_backward:
+            step = steps - 1 - step
+        places = (step * directions + direction) * count + lane
+        picked: Floats = outputs.reshape(-1, width)[places]
+        return picked
+
+
+def read(table: Floats, rows: Ints, keep: Floats, hidden_weights: Floats, heads: Floats | None) -> Floats:
+    """Read lanes to their ends.
+
+    Args:
+        table: (N, 4H) projected inputs, the gates in torch's order.
+        rows: (T, D, B) which row of the table each step reads.
+        keep: (T, D, B, 1) what the state before the step is multiplied with.
+        hidden_weights: (D, H, 4H).
+        heads: (D, H, C) what each direction's outputs are multiplied with, or None.
+
+    Returns:
+        (T, D, B, C) the products with ``heads``, or (T, D, B, H) the outputs themselves.
+    """
+    steps, directions, count = rows.shape
+    size = hidden_weights.shape[1]
+    state = np.zeros((directions, count, size), np.float32)
+    given: dict[str, NDArray[Any]] = {
+        "table": table,
+        "hidden_weights": hidden_weights,
+        "state": state,
+        "cell": state,
+    }
+    given["heads"] = np.zeros((directions, size, 0), np.float32) if heads is None else heads
+    wanted = "states" if heads is None else "scores"
+    found = []
+    at_once = max(1, _OUTPUT_BUDGET // max(1, directions * count * size))
+    for begin in range(0, max(1, steps), at_once):
+        given["rows"], given["keep"] = rows[begin : begin + at_once], keep[begin : begin + at_once]
+        output, given["state"], given["cell"] = _session().run([wanted, "last_state", "last_cell"], given)
+        found.append(output)
+    return found[0] if len(found) == 1 else np.concatenate(found)
+
+
+@lru_cache(maxsize=1)
+def _session() -> onnxruntime.InferenceSession:
+    """The graph, loaded once a process; threads may run it at the same time, each on a core of its own."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(GRAPH, options, providers=["CPUExecutionProvider"])

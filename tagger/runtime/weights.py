@@ -1,0 +1,104 @@
+"""The tensors of a bundle: which there have to be, and whether their values can be reckoned with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagger.bundle import Bundle
+from tagger.config import ModelConfig
+from tagger.errors import InputError
+from tagger.features.vocab import CASINGS, Vocabulary
+
+Floats = NDArray[np.float32]
+Shape = tuple[int, ...]
+BOTH = ("forward", "backward")
+CHARACTER_LSTM = "words.characters.encoder.layers.0"
+# No trained weight or score comes near to it, and sums of smaller ones stay far below the end of float32.
+_LARGEST = 1e30
+
+
+def directions_of(config: ModelConfig) -> tuple[str, ...]:
+    """Which ways a model reads, forward first."""
+    return BOTH if config.direction == "bidirectional" else (config.direction,)
+
+
+def tensor_shapes(config: ModelConfig, vocabulary: Vocabulary, word_size: int) -> dict[str, Shape]:
+    """The name and shape of every tensor of a network, as ``TaggingModel.state_dict`` has them."""
+    shapes: dict[str, Shape] = {
+        "words.trained.weight": (len(vocabulary.words), word_size),
+        "words.fixed": (len(vocabulary.fixed_words), word_size),
+    }
+    width = word_size + config.casing_size
+    if config.casing_size:
+        shapes["words.casing.weight"] = (len(CASINGS), config.casing_size)
+    size, hidden = config.character_size, config.character_hidden
+    if config.characters != "none":
+        shapes["words.characters.embedding.weight"] = (len(vocabulary.characters), size)
+    if config.characters == "cnn":
+        shapes["words.characters.filters.weight"] = (hidden, size * config.character_width)
+        shapes["words.characters.filters.bias"] = (hidden,)
+        width += hidden
+    elif config.characters == "lstm":
+        shapes |= _lstm_shapes(CHARACTER_LSTM, BOTH, size, hidden)
+        width += 2 * hidden
+    directions = directions_of(config)
+    for number in range(config.layers):
+        shapes |= _lstm_shapes(f"encoder.layers.{number}", directions, width, config.hidden_size)
+        width = config.hidden_size * (len(directions) if config.merge_mode == "concat" else 1)
+    for number, task in enumerate(vocabulary.tasks):
+        tags = len(task.tags)
+        shapes[f"heads.{number}.projection.weight"] = (tags, width)
+        shapes[f"heads.{number}.projection.bias"] = (tags,)
+        if config.head == "crf":
+            shapes[f"heads.{number}.crf.transitions"] = (tags, tags)
+            shapes[f"heads.{number}.crf.start_transitions"] = (tags,)
+            shapes[f"heads.{number}.crf.end_transitions"] = (tags,)
+    return shapes
+
+
+def check_tensors(bundle: Bundle) -> None:
+    """Compare names, shapes and types with what config and vocabulary ask for, and look for NaN and infinity.
+
+    Raises:
+        InputError: The bundle's tensors are not those of its config and vocabulary.
+    """
+    # Word vectors are as wide as those of the file they began with, whatever the config says.
+    word_size = (0, *np.shape(bundle.tensors.get("words.trained.weight", 0)))[-1]
+    expected = tensor_shapes(bundle.config.model, bundle.vocabulary, word_size)
+    found = {name: tensor.shape for name, tensor in bundle.tensors.items()}
+    for name in {**expected, **found}:
+        if found.get(name) != expected.get(name):
+            raise InputError(
+                f"the model's tensor {name} has shape {found.get(name, 'none')}, expected "
+                f"{expected.get(name, 'none')}; copy or train the model again."
+            )
+    for name, tensor in bundle.tensors.items():
+        dtype = np.float16 if name == "words.fixed" else np.float32
+        if tensor.dtype != dtype:
+            raise InputError(
+                f"the model's tensor {name} has type {tensor.dtype}, expected {np.dtype(dtype)}; "
+                "copy or train the model again."
+            )
+        if not is_moderate(tensor):
+            raise InputError(
+                f"the model's tensor {name} holds a value that is not finite or far too large; "
+                "copy or train the model again."
+            )
+
+
+def is_moderate(values: Floats) -> bool:
+    """Whether all values are finite and far from the end of float32; NaN compares as false."""
+    return not values.size or -_LARGEST < float(values.min()) <= float(values.max()) < _LARGEST
+
+
+def _lstm_shapes(name: str, directions: Sequence[str], inputs: int, hidden: int) -> dict[str, Shape]:
+    parts = {
+        "weight_ih": (4 * hidden, inputs),
+        "weight_hh": (4 * hidden, hidden),
+        "bias_ih": (4 * hidden,),
+        "bias_hh": (4 * hidden,),
+    }
+    return {f"{name}.{way}_lstm.{part}_l0": shape for way in directions for part, shape in parts.items()}

@@ -1,0 +1,48 @@
+"""Spans of many sentences at once, against ``tags_to_spans`` and ``spans_to_tags`` one sentence at a time."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.decoding.spans import SpanReader
+from tagger.text.schemes import SCHEMES, spans_to_tags, tags_to_spans
+
+TAGS = ["O", "B-PER", "I-PER", "E-PER", "S-PER", "B-LOC", "I-LOC", "L-LOC", "U-LOC", "M-LOC", "B", "I", "NN"]
+
+
+@pytest.mark.parametrize("target", SCHEMES)
+@given(sentences=st.lists(st.lists(st.sampled_from(TAGS), min_size=1, max_size=7), min_size=1, max_size=5))
+def test_spans_and_tags_are_those_of_each_sentence(target, sentences):
+    reader = SpanReader(TAGS, target)
+    ids = np.array([TAGS.index(tag) for tags in sentences for tag in tags])
+    is_first = np.array([place == 0 for tags in sentences for place in range(len(tags))])
+    found = reader.find(ids, is_first)
+    written = reader.write(found, is_first)
+    expected_spans, expected_tags, begin = [], [], 0
+    for tags in sentences:
+        spans = tags_to_spans(tags, "IOB2")
+        expected_tags += spans_to_tags(spans, len(tags), target)
+        expected_spans += [(begin + span.start, begin + span.end, span.label) for span in spans]
+        begin += len(tags)
+    labels = [reader.labels[place] for place in found.labels]
+    assert list(zip(found.starts.tolist(), found.ends.tolist(), labels, strict=True)) == expected_spans
+    assert written == expected_tags
+
+
+def test_what_may_follow_a_span_does_not_make_it_longer():
+    reader = SpanReader(TAGS, "IOB2")
+    for label, closing in zip(reader.labels, reader.closing, strict=True):
+        for tag, may_follow in zip(TAGS, closing, strict=True):
+            begun = "B" if label == "_" else f"B-{label}"
+            assert may_follow == (tags_to_spans([begun, tag], "IOB2")[0].end == 1)
+
+
+def test_no_tokens_and_no_span_tags():
+    for tags in (["O"], ["N", "V"]):
+        reader = SpanReader(tags, "BIOES")
+        for size in (0, 3):
+            is_first = np.arange(size) == 0
+            found = reader.find(np.zeros(size, np.int64), is_first)
+            assert len(found.starts) == 0
+            assert reader.write(found, is_first) == ["O"] * size
