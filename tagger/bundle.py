@@ -26,6 +26,7 @@ from tagger.text.tokenizer import Tokenizer
 
 FORMAT = "tagger"
 FORMAT_VERSION = 1
+MAPPED = "words.fixed"  # the one tensor that is large, and of which hardly any row is ever read
 # In the order in which they are moved into place: config.json last.
 FILES = ("model.safetensors", "vocab.json", "metrics.json", "README.md", "config.json")
 # A save writes its files into the first of these sub-folders; renaming it to the second commits them.
@@ -209,7 +210,12 @@ def _load_tensors(folder: Path) -> tuple[dict[str, NDArray[Any]], str | None]:
     _require_file(path)
     try:
         with safe_open(path, framework="np") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+            tensors = {
+                name: _map_half(path, name)
+                if name == MAPPED and file.get_slice(name).get_dtype() == "F16"
+                else file.get_tensor(name)
+                for name in file.keys()  # noqa: SIM118, not a dict
+            }
             identity = (file.metadata() or {}).get("identity")
     except OSError as error:
         raise _damaged(path, f"cannot be read ({error})") from None
@@ -219,6 +225,21 @@ def _load_tensors(folder: Path) -> tuple[dict[str, NDArray[Any]], str | None]:
     if not all(map(str.isprintable, tensors)):
         raise _damaged(path, "a tensor's name holds what cannot be printed")
     return tensors, identity
+
+
+def _map_half(path: Path, name: str) -> NDArray[np.float16]:
+    """A tensor of a file that safetensors has found sound, left in the file and shared by all processes.
+
+    safetensors itself copies what it reads. The format is eight bytes of the header's size, a header of JSON,
+    and the data, see https://github.com/huggingface/safetensors#format.
+    """
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        entry = json.loads(file.read(size))[name]
+    shape = tuple(entry["shape"])
+    if 0 in shape:
+        return np.empty(shape, np.float16)
+    return np.memmap(path, np.float16, "r", 8 + size + entry["data_offsets"][0], shape)
 
 
 def _load_card(folder: Path) -> str:

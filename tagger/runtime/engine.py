@@ -16,7 +16,14 @@ from tagger.features.batching import Batch, Ints
 from tagger.runtime.layer import Layer
 from tagger.runtime.lstm import Lstm, merge
 from tagger.runtime.recurrence import Lanes
-from tagger.runtime.weights import BOTH, CHARACTER_LSTM, check_tensors, directions_of, is_moderate
+from tagger.runtime.weights import (
+    BOTH,
+    CHARACTER_LSTM,
+    check_tensors,
+    directions_of,
+    is_moderate,
+    not_moderate,
+)
 
 Floats = NDArray[np.float32]
 
@@ -162,12 +169,18 @@ class Engine:
         return {task.name: part for task, part in zip(self._tasks, parts, strict=True)}
 
     def word_vectors(self, batch: Batch) -> Floats:
-        """The (U, D) vectors of a batch's distinct words: words, characters and casing side by side."""
+        """The (U, D) vectors of a batch's distinct words: words, characters and casing side by side.
+
+        Raises:
+            InputError: The fixed vector of one of them is not finite.
+        """
         trained, fixed = self._tensors["words.trained.weight"], self._tensors["words.fixed"]
         vectors = np.empty((len(batch.words), trained.shape[1]), np.float32)
         is_fixed = batch.words >= len(trained)
         vectors[~is_fixed] = trained[batch.words[~is_fixed]]
         vectors[is_fixed] = fixed[batch.words[is_fixed] - len(trained)]
+        if not is_moderate(vectors):
+            raise not_moderate("words.fixed")
         parts = [vectors]
         if self._config.characters == "cnn":
             parts.append(self._convolve(batch.characters, batch.word_lengths))

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
@@ -130,8 +129,10 @@ def read(table: Floats, rows: Ints, keep: Floats, hidden_weights: Floats, heads:
 
 
 @lru_cache(maxsize=1)
-def _session() -> onnxruntime.InferenceSession:
+def _session() -> Any:
     """The graph, loaded once a process; threads may run it at the same time, each on a core of its own."""
+    import onnxruntime  # which takes longer than the rest of `import tagger`
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(GRAPH, options, providers=["CPUExecutionProvider"])

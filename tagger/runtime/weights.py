@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.bundle import Bundle
+from tagger.bundle import MAPPED, Bundle
 from tagger.config import ModelConfig
 from tagger.errors import InputError
 from tagger.features.vocab import CASINGS, Vocabulary
@@ -76,17 +76,23 @@ def check_tensors(bundle: Bundle) -> None:
                 f"{expected.get(name, 'none')}; copy or train the model again."
             )
     for name, tensor in bundle.tensors.items():
-        dtype = np.float16 if name == "words.fixed" else np.float32
+        dtype = np.float16 if name == MAPPED else np.float32
         if tensor.dtype != dtype:
             raise InputError(
                 f"the model's tensor {name} has type {tensor.dtype}, expected {np.dtype(dtype)}; "
                 "copy or train the model again."
             )
-        if not is_moderate(tensor):
-            raise InputError(
-                f"the model's tensor {name} holds a value that is not finite or far too large; "
-                "copy or train the model again."
-            )
+        # The fixed vectors stay in their file: of these each row is looked at when it is read.
+        if name != MAPPED and not is_moderate(tensor):
+            raise not_moderate(name)
+
+
+def not_moderate(name: str) -> InputError:
+    """The error of a tensor for which ``is_moderate`` is false."""
+    return InputError(
+        f"the model's tensor {name} holds a value that is not finite or far too large; "
+        "copy or train the model again."
+    )
 
 
 def is_moderate(values: Floats) -> bool:
