@@ -13,7 +13,7 @@ from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, checker
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 
 OUTPUT = Path(__file__).resolve().parent.parent / "tagger" / "runtime" / "recurrence.onnx"
-OPSET, IR_VERSION = 18, 9  # what onnxruntime 1.17 and later read
+OPSET, IR_VERSION = 18, 9  # what every onnxruntime that knows numpy 2 reads
 
 
 def value(name: str, *shape: str | int, kind: int = TensorProto.FLOAT) -> ValueInfoProto:

@@ -101,6 +101,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "input",
             "formats",
             "stream",
+            "workers",
             "tag",
             "watch",
             "train",

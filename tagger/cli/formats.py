@@ -81,12 +81,17 @@ class SourceText:
 def jsonl_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
     """A line of JSON a sentence; all offsets count characters of the document, named if there are several."""
     for document in documents:
-        name = {"document": document.name} if len(documents) > 1 else {}
-        starts_document = True
-        for sentence in tag(document.lines):
-            marked = replace(sentence, starts_document=starts_document)
-            yield json_line(sentence_values(marked, view.tasks, digits=SCORE_DIGITS) | name)
-            starts_document = False
+        name = document.name if len(documents) > 1 else None
+        for number, sentence in enumerate(tag(document.lines)):
+            yield jsonl_line(sentence, view, name, starts_document=number == 0)
+
+
+def jsonl_line(sentence: Sentence, view: View, name: str | None, *, starts_document: bool) -> str:
+    """The line of one sentence; ``name`` is that of its document, where there are several."""
+    if sentence.starts_document != starts_document:
+        sentence = replace(sentence, starts_document=starts_document)
+    values = sentence_values(sentence, view.tasks, digits=SCORE_DIGITS)
+    return json_line(values if name is None else values | {"document": name})
 
 
 def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
@@ -99,19 +104,23 @@ def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterato
     for number, document in enumerate(documents):
         starts_document = number > 0
         for sentence in tag(document.lines):
-            block = StringIO()
-            if begins_file and sentence.text.startswith(BOM):
-                block.write(BOM)  # readers drop one that begins a file, and the token's own has to stay
-            begins_file = False
-            columns, tags = list(view.tasks), dict(sentence.tags)
-            if sentence.tag_scores:
-                columns = [column for task in view.tasks for column in (task, f"score of {task}")]
-                for task in view.tasks:
-                    tags[f"score of {task}"] = tuple(f"{p:.6f}" for p in sentence.tag_scores[task])
-            marked = replace(sentence, starts_document=starts_document, tags=tags)
-            write_conll([marked], block, columns=columns)
-            yield block.getvalue()
-            starts_document = False
+            yield conll_block(sentence, view, starts_document=starts_document, begins_file=begins_file)
+            starts_document = begins_file = False
+
+
+def conll_block(sentence: Sentence, view: View, *, starts_document: bool, begins_file: bool) -> str:
+    """The lines of one sentence."""
+    block = StringIO()
+    if begins_file and sentence.text.startswith(BOM):
+        block.write(BOM)  # readers drop one that begins a file, and the token's own has to stay
+    columns, tags = list(view.tasks), dict(sentence.tags)
+    if sentence.tag_scores:
+        columns = [column for task in view.tasks for column in (task, f"score of {task}")]
+        for task in view.tasks:
+            tags[f"score of {task}"] = tuple(f"{p:.6f}" for p in sentence.tag_scores[task])
+    marked = replace(sentence, starts_document=starts_document, tags=tags)
+    write_conll([marked], block, columns=columns)
+    return block.getvalue()
 
 
 def text_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:

@@ -59,12 +59,16 @@ def read_lines(path: Path, *, as_it_comes: bool = False) -> Iterator[str]:
         raise InputError(f"{path}: the file cannot be read ({error.strerror}); check it.") from None
 
 
-def read_tokens(lines: Iterable[str]) -> Iterator[Sentence]:
+def read_tokens(lines: Iterable[str], *, start: int = 0) -> Iterator[Sentence]:
     """Sentences of ready tokens, one a line; lines without a token are passed over.
 
     A line of more than ``LONGEST_LINE`` tokens is cut into sentences of so many.
+
+    Args:
+        lines: The lines, or pieces of them.
+        start: Position of the first line in the document, in characters.
     """
-    position = 0
+    position = start
     for line in _whole_lines(lines):
         # A byte order mark before the first token is none of its characters.
         first = 1 if position == 0 and line.startswith("\ufeff") else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,8 @@ from tagger.cli.formats import FORMATS, Document, View
 from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_lines, read_tokens
 from tagger.cli.output import open_output
 from tagger.cli.stream import LOOKAHEAD, STYLES, write_stream
+from tagger.cli.workers import STYLES as WORKER_STYLES
+from tagger.cli.workers import Job, tag_in_workers
 from tagger.errors import InputError
 from tagger.features.vocab import Task
 from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger, choose_tasks
@@ -90,6 +93,10 @@ def tag_command(
             show_default=False,
         ),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(metavar="N", help="Tag with N processes, in jsonl and conll; the order is kept."),
+    ] = 1,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write to a file, not to standard output.")
     ] = None,
@@ -112,11 +119,13 @@ def tag_command(
     paths = files or [STDIN]
     _require_stream(stream, lookahead, style, has_more=bool(n_best or scores), is_one=len(paths) == 1)
     _require_room(style, scores=scores, n_best=n_best)
+    _require_workers(workers, style, is_stream=stream)
     if paths.count(STDIN) > 1:
         raise InputError("Standard input (-) is named twice but can be read once; leave one out.")
     for path in paths:
         _require_readable(path, output)
     tagger = Tagger.load(model, scheme=normalise_scheme(scheme))
+    gc.freeze()  # the model stays as long as the process: it need not be looked through again and again
     if stream:
         write_stream(
             tagger,
@@ -141,7 +150,11 @@ def tag_command(
         for name, path in zip(names, paths, strict=True)
     ]
     with open_output(output) as file:
-        file.writelines(FORMATS[style](documents, tag, view))
+        if workers > 1:
+            job = Job(model, tagger.scheme, view, style, pretokenized, scores, n_best)
+            file.writelines(tag_in_workers(documents, job, workers))
+        else:
+            file.writelines(FORMATS[style](documents, tag, view))
         if errors:  # all that could be read has been tagged; a file is left as it was
             file.flush()
             raise errors[0]
@@ -201,6 +214,17 @@ def _require_stream(
         raise InputError("--stream writes each word's tags alone; leave --n-best and --scores out.")
     elif not is_one:
         raise InputError("--stream reads one text; give one FILE, or none for standard input.")
+
+
+def _require_workers(workers: int, style: str, *, is_stream: bool) -> None:
+    if workers < 1:
+        raise InputError(f"--workers is {workers}; use 1 (this process alone) or more.")
+    if workers > 1 and is_stream:
+        raise InputError("--stream reads one text word by word; leave --workers out.")
+    if workers > 1 and style not in WORKER_STYLES:
+        raise InputError(
+            f"--workers does not write the format {style}; use --format {' or '.join(WORKER_STYLES)}."
+        )
 
 
 def _require_readable(path: Path, output: Path | None) -> None:

@@ -107,10 +107,12 @@ def write_conll(
         if has_texts and has_other_spaces(sentence) and text_comment(sentence.comments) is None:
             file.write(f"# text = {sentence.text}\n" if fits_comment(sentence) else "")
         absent = ("_",) * len(sentence)
-        rows = zip(sentence.tokens, *(sentence.tags.get(name, absent) for name in columns), strict=True)
-        for place, row in enumerate(rows):
+        rows = list(zip(sentence.tokens, *(sentence.tags.get(name, absent) for name in columns), strict=True))
+        # Of plain lines only the first can be read as something else.
+        checked = 1 if _are_plain(rows, separator) else len(rows)
+        for place, row in enumerate(rows[:checked]):
             file.write(token_line(row, separator, is_first=place == 0, source=sentence.source))
-        file.write("\n")
+        file.write("".join([separator.join(row) + "\n" for row in rows[checked:]]) + "\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +309,18 @@ def _safe_comment(comment: str, count: int, is_tabbed: bool) -> str:
         return comment
     text = text_comment([comment])
     return "# comment = " + comment.lstrip("# \t") if text is None else f"# text = {text}"
+
+
+def _are_plain(rows: Sequence[Sequence[str]], separator: str) -> bool:
+    """Whether no field is empty or holds white space that a reader of the lines might divide or drop."""
+    text = "\n" + "\n".join(map(separator.join, rows)) + "\n"
+    return (
+        text.count(separator) == sum(map(len, rows)) - len(rows)
+        and text.count("\n") == len(rows) + 1
+        and not any(mark in text for mark in (separator * 2, f"\n{separator}", f"{separator}\n", "\r"))
+        and (" " if separator == "\t" else "\t") not in text
+        and not any("".join(row).isspace() for row in rows)
+    )
 
 
 def token_line(row: Sequence[str], separator: str = " ", *, is_first: bool, source: str | None = None) -> str:

@@ -69,9 +69,12 @@ def write_doccano(sentences: Iterable[Sentence], file: TextIO, writing: Writing)
         file.write(json_line({"text": document.text, "label": labels}))
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+
+
 def json_line(value: object) -> str:
     """Return the value as one line of JSON, with its line end."""
-    return json.dumps(value, ensure_ascii=False) + "\n"
+    return _ENCODER.encode(value) + "\n"
 
 
 def parse_json(line: str, where: str) -> object:

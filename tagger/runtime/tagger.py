@@ -217,7 +217,7 @@ class Tagger:
         }
         for number, (place, sentence) in enumerate(zip(window.filled, sentences, strict=True)):
             tagged[place] = _tagged(sentence, found, number)
-            if not number % 64:
+            if number % 64 == 63:
                 sleep(0)  # lets a thread that waits for the interpreter's lock have it
         return tagged
 

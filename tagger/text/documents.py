@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 from tagger.text.sentence import Sentence
 from tagger.text.splitting import LINES_AROUND
@@ -68,6 +68,66 @@ def stream_sentences(
     yield from _shifted(tokenize("".join(pieces)), start, done)
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of a document, with what stands around it.
+
+    Attributes:
+        text: The stretch and its surroundings.
+        start: Position of ``text`` in the document, in characters.
+        own: Which characters of ``text`` are the stretch.
+    """
+
+    text: str
+    start: int
+    own: slice
+
+
+def cut_chunks(pieces: Iterable[str], *, size: int = 1 << 19, around: int = 1 << 14) -> Iterator[Chunk]:
+    """Cut a document into chunks whose sentences can be found one chunk at a time.
+
+    Args:
+        pieces: The document's lines, or any other pieces of it.
+        size: Characters of a chunk's own, about so many; it ends after a line where it can.
+        around: Characters before and after it that are shown with it.
+
+    Yields:
+        Chunks whose own stretches are the document, one after another. The first holds more than white space
+        if the document does.
+    """
+    held: list[str] = []
+    count = 0
+    start = begin = 0  # in the document: of what is held; of the next chunk's own stretch
+    for piece in pieces:
+        held.append(piece)
+        count += len(piece)
+        while start + count - begin >= size + around:
+            text = "".join(held)
+            end = _window_end(text, begin - start, size)
+            if begin == 0 and text[:end].isspace():
+                size *= 2
+                held = [text]
+                break
+            yield Chunk(text[: end + around], start, slice(begin - start, end))
+            begin = start + end
+            cut = max(0, end - around)
+            start, held, count = start + cut, [text[cut:]], count - cut
+    text = "".join(held)
+    if begin < start + count:
+        yield Chunk(text, start, slice(begin - start, len(text)))
+
+
+def chunk_sentences(chunk: Chunk, tokenize: Callable[[str], Sequence[Sentence]]) -> Iterator[Sentence]:
+    """Yield the sentences that begin in a chunk's own stretch; offsets count from the document's beginning.
+
+    Over all chunks they are those of the whole document, as long as what a tokenizer does at a place depends
+    on no more than the text ``around`` it and no sentence is longer than that.
+    """
+    for sentence in tokenize(chunk.text):
+        if chunk.own.start <= sentence.text_start < chunk.own.stop:
+            yield sentence.shifted(chunk.start)
+
+
 def _window_end(text: str, position: int, window: int) -> int:
     """Return where the window that begins at ``position`` ends: after a line or word, if there is one."""
     stop = position + window
@@ -101,8 +161,7 @@ def _shifted(sentences: Iterable[Sentence], shift: int, done: int) -> Iterator[S
     """Yield the sentences moved to their place in the document, without what stands before ``done``."""
     for sentence in sentences:
         if shift:
-            offsets = tuple([(start + shift, end + shift) for start, end in sentence.offsets])
-            sentence = replace(sentence, offsets=offsets, text_start=sentence.text_start + shift)
+            sentence = sentence.shifted(shift)
         if sentence.text_start >= done:
             yield sentence
         elif sentence.text_start + len(sentence.text) > done:

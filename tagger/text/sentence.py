@@ -84,6 +84,11 @@ class Sentence:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def shifted(self, shift: int) -> Sentence:
+        """Return a copy without tags whose places count from ``shift`` characters earlier."""
+        offsets = tuple([(start + shift, end + shift) for start, end in self.offsets])
+        return Sentence(self.tokens, offsets, self.text, self.text_start + shift)
+
     def with_tags(
         self,
         tags: Mapping[str, Sequence[str]],

@@ -1,0 +1,112 @@
+"""``tagger tag --workers``: the same output as one process writes."""
+
+import json
+import os
+
+import pytest
+from command_line import refusal, rows, run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tagger.cli import workers
+from tagger.text.documents import chunk_sentences, cut_chunks
+from tagger.text.tokenizer import Tokenizer
+
+TEXT = "Ada met Otto in Oslo. Then  Otto left\nfor Lima,\tand Ada stayed.\r\n\r\n  Mia saw the sea 🌊!\n"
+PIECES = ["Ada met Otto. ", "He left\n", "\n", "for Oslo, ", "Dr. Mia ", "x " * 9]
+
+
+def without_scores(output: str) -> list[dict]:
+    """Rows whose probabilities, which rounding may turn in the last digit, are taken out."""
+    found = rows(output)
+    for row in found:
+        for spans in row["spans"].values():
+            for span in spans:
+                assert 0.0 <= span.pop("score") <= 1.0001
+        row.pop("scores", None)
+    return found
+
+
+@pytest.fixture
+def texts(tmp_path):
+    (tmp_path / "a.txt").write_text("\ufeff" + TEXT * 40)
+    (tmp_path / "b.txt").write_text(" \n\n")
+    (tmp_path / "c.txt").write_text("\n\n" + TEXT * 3)
+    return [tmp_path / name for name in ("a.txt", "b.txt", "c.txt")]
+
+
+@pytest.mark.parametrize("options", [(), ("--pretokenized", "--scores")])
+def test_the_output_is_that_of_one_process(model, texts, options):
+    for style, read in (("jsonl", without_scores), ("conll", str)):
+        if style == "conll" and options:
+            continue
+        command = ("tag", model, *texts, "--format", style, *options)
+        code, output, error = run(*command, "--workers", 2)
+        assert (code, error) == (0, "")
+        assert read(output) == read(run(*command)[1])
+
+
+def test_small_chunks_change_nothing(model, texts, monkeypatch):
+    """In one process, so that the chunks can be made small."""
+    jobs = []
+
+    class Pool:
+        def __init__(self, workers, context, initializer, initargs):
+            jobs.append(initargs[0])
+            initializer(*initargs)
+
+        def submit(self, function, part):
+            return Done(json.loads(json.dumps(function(part))))
+
+        def shutdown(self, cancel_futures):
+            assert cancel_futures
+
+    class Done:
+        def __init__(self, value):
+            self.value = value
+
+        def result(self):
+            return self.value
+
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(workers, "cut_chunks", lambda lines: cut_chunks(lines, size=300, around=150))
+    monkeypatch.setattr(workers, "LINE_CHARACTERS", 50)
+    monkeypatch.setattr(workers.signal, "signal", lambda *_: None)
+    for options in ((), ("--pretokenized",)):
+        command = ("tag", model, *texts, "--format", "jsonl", *options)
+        found = without_scores(run(*command, "--workers", 3)[1])
+        assert found == without_scores(run(*command)[1])
+    assert len(jobs) == 2
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.sampled_from(["Ada met Otto. ", "He left\n", "\n", "for Oslo, ", "Dr. Mia ", "x " * 9]),
+        max_size=80,
+    ),
+    st.integers(20, 200),
+)
+def test_chunks_are_the_document_and_their_sentences_its_own(pieces, size):
+    text, tokenizer = "".join(pieces), Tokenizer()
+    chunks = list(cut_chunks(pieces, size=size, around=10_000))
+    assert "".join(chunk.text[chunk.own] for chunk in chunks) == text
+    found = [sentence for chunk in chunks for sentence in chunk_sentences(chunk, tokenizer.tokenize)]
+    assert found == tokenizer.tokenize(text)
+
+
+def test_what_cannot_be_done_by_workers_is_refused(model):
+    assert "--workers is 0; use 1" in refusal("tag", model, "--workers", 0)
+    assert "does not write the format html; use" in refusal("tag", model, "--workers", 2, "--format", "html")
+    message = refusal("tag", model, "--workers", 2, "--stream", "--format", "conll")
+    assert "leave --workers out" in message
+
+
+def end(_: object) -> None:
+    os._exit(1)
+
+
+def test_a_worker_that_is_killed_is_told(model, monkeypatch, texts):
+    monkeypatch.setattr(workers, "_tag", end)
+    code, _, error = run("tag", model, texts[0], "--format", "conll", "--workers", 2)
+    assert (code, "A worker process ended before its work was done" in error) == (2, True)

@@ -1,0 +1,85 @@
+"""Lanes: every token has one place, sentences do not mix, and the graph is what its script writes."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.runtime import recurrence
+from tagger.runtime.recurrence import GRAPH, Lanes, read
+
+SIZES = st.lists(st.integers(1, 30), min_size=1, max_size=60)
+WAYS = [(False,), (True,), (False, True)]
+
+
+@given(SIZES)
+def test_sentences_lie_whole_in_lanes_of_like_length(sizes):
+    lengths = np.array(sizes)
+    lanes = Lanes.arrange(lengths)
+    assert len(set(lanes.places.tolist())) == len(lanes.places) == sum(sizes)
+    assert lanes.places.max() < lanes.steps * lanes.count
+    ends = np.cumsum(lengths)
+    assert np.array_equal(lanes.begins, lanes.places[ends - lengths])
+    assert np.array_equal(lanes.ends, lanes.places[ends - 1])
+    for begin, end in zip(ends - lengths, ends, strict=True):
+        assert (np.diff(lanes.places[begin:end]) == lanes.count).all()
+    # Graham's bound for the longest processing time first: 4/3 of what is possible.
+    assert lanes.steps <= 4 / 3 * max(max(sizes), -(-sum(sizes) // lanes.count)) + 1
+
+
+@pytest.mark.parametrize("is_backward", WAYS)
+@given(SIZES)
+def test_each_direction_meets_each_sentence_in_its_own_order(is_backward, sizes):
+    lengths = np.array(sizes)
+    lanes = Lanes.arrange(lengths)
+    tokens = np.arange(1, sum(sizes) + 1)
+    rows, keep = lanes.rows(tokens, is_backward), lanes.keep(is_backward)
+    assert rows.shape == keep.shape[:3] == (lanes.steps, len(is_backward), lanes.count)
+    for d, back in enumerate(is_backward):
+        found = lanes.pick(rows[:, :, :, None].astype(np.float32), d, is_backward=back)
+        assert np.array_equal(found[:, 0], tokens * len(is_backward) + d)
+        kept = lanes.pick(keep, d, is_backward=back)[:, 0]
+        ends = np.cumsum(lengths)
+        assert np.array_equal(np.flatnonzero(kept == 0), ends - 1 if back else ends - lengths)
+
+
+def test_long_lanes_are_read_in_several_calls(monkeypatch):
+    generator = np.random.default_rng(0)
+    table, hidden, heads = (
+        generator.normal(size=shape).astype(np.float32) for shape in ((9, 12), (2, 3, 12), (2, 3, 4))
+    )
+    lanes = Lanes.arrange(np.array([40, 3, 17, 29, 1]))
+    rows = lanes.rows(generator.integers(4, size=90), (False, True))
+    keep = lanes.keep((False, True))
+    whole = [read(table, rows, keep, hidden, one) for one in (heads, None)]
+    assert [one.shape[3] for one in whole] == [4, 3]
+    monkeypatch.setattr(recurrence, "_OUTPUT_BUDGET", 2 * lanes.count * 3 * 7)
+    for one, expected in zip((heads, None), whole, strict=True):
+        np.testing.assert_allclose(read(table, rows, keep, hidden, one), expected, atol=1e-6)
+
+
+def test_a_step_is_the_lstm_of_its_definition():
+    """Hochreiter and Schmidhuber with forget gates, in float64, one sentence."""
+    generator = np.random.default_rng(1)
+    table, hidden = (generator.normal(size=shape).astype(np.float32) for shape in ((5, 8), (1, 2, 8)))
+    lanes = Lanes.arrange(np.array([5]))
+    found = read(table, lanes.rows(np.arange(5), (False,)), lanes.keep((False,)), hidden, None)
+    state = cell = np.zeros(2)
+    for step in range(5):
+        gates = table[step].astype(np.float64) + state @ hidden[0].astype(np.float64)
+        taken, forgotten, shown = (1 / (1 + np.exp(-gates[place : place + 2])) for place in (0, 2, 6))
+        cell = forgotten * cell + taken * np.tanh(gates[4:6])
+        state = shown * np.tanh(cell)
+        np.testing.assert_allclose(found[step, 0, 0], state, atol=1e-5)
+
+
+def test_the_graph_is_what_its_script_writes(tmp_path, monkeypatch):
+    pytest.importorskip("onnx")
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "scripts"))
+    from build_recurrence import make_recurrence
+
+    sys.modules.pop("build_recurrence")
+    assert make_recurrence().SerializeToString(deterministic=True) == GRAPH.read_bytes()
