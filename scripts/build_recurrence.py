@@ -1,18 +1,21 @@
-"""Write tagger/runtime/recurrence.onnx, the graph that reads sentences with LSTMs; needs the `onnx` package.
+"""Write tagger/runtime/recurrence_*.onnx, the graphs that read sentences with LSTMs; needs `onnx`.
 
-    python scripts/build_recurrence.py [OUTPUT]
+    python scripts/build_recurrence.py [FOLDER]
 
 One graph serves every model: weights are inputs, and no size is fixed. tagger/runtime/recurrence.py says what
-goes in and comes out. The file is kept with the code so that tagging does not need `onnx`.
+goes in and comes out. The files are kept with the code so that tagging does not need `onnx`.
 """
 
 import sys
 from pathlib import Path
 
-from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, checker
+import numpy as np
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, checker
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
+from onnx.numpy_helper import from_array
 
-OUTPUT = Path(__file__).resolve().parent.parent / "tagger" / "runtime" / "recurrence.onnx"
+FOLDER = Path(__file__).resolve().parent.parent / "tagger" / "runtime"
+PRECISIONS = ("f32", "int8")
 OPSET, IR_VERSION = 18, 9  # what every onnxruntime that knows numpy 2 reads
 
 
@@ -20,12 +23,24 @@ def value(name: str, *shape: str | int, kind: int = TensorProto.FLOAT) -> ValueI
     return make_tensor_value_info(name, kind, shape)
 
 
-def make_step() -> GraphProto:
+def make_product(precision: str) -> list[NodeProto]:
+    """The state times the hidden weights; a state lies between -1 and 1, so that its steps are known."""
+    if precision == "f32":
+        return [make_node("MatMul", ["state_kept", "hidden_weights"], ["recurrent"])]
+    whole = ["state_kept", "state_step", "state_zero"]
+    factors = ["state_whole", "hidden_weights", "state_step", "weight_steps", "state_zero"]
+    return [
+        make_node("QuantizeLinear", whole, ["state_whole"]),
+        make_node("MatMulIntegerToFloat", factors, ["recurrent"], domain="com.microsoft"),
+    ]
+
+
+def make_step(precision: str) -> GraphProto:
     """One step of D directions and B lanes; torch's order of gates: input, forget, cell, output."""
     nodes = [
         make_node("Mul", ["state", "keep"], ["state_kept"]),
         make_node("Mul", ["cell", "keep"], ["cell_kept"]),
-        make_node("MatMul", ["state_kept", "hidden_weights"], ["recurrent"]),
+        *make_product(precision),
         make_node("Gather", ["table", "rows"], ["projected"], axis=0),
         make_node("Add", ["recurrent", "projected"], ["gates"]),
         make_node("Split", ["gates"], ["input", "forget", "update", "output"], axis=-1, num_outputs=4),
@@ -50,14 +65,15 @@ def make_step() -> GraphProto:
     return make_graph(nodes, "step", inputs, outputs)
 
 
-def make_recurrence() -> ModelProto:
+def make_recurrence(precision: str) -> ModelProto:
+    is_whole = precision == "int8"
     nodes = [
         make_node(
             "Scan",
             ["state", "cell", "rows", "keep"],
             ["last_state", "last_cell", "states"],
             num_scan_inputs=2,
-            body=make_step(),
+            body=make_step(precision),
         ),
         make_node("MatMul", ["states", "heads"], ["scores"]),
     ]
@@ -67,7 +83,8 @@ def make_recurrence() -> ModelProto:
         value("keep", "T", "D", "B", 1),
         value("state", "D", "B", "H"),
         value("cell", "D", "B", "H"),
-        value("hidden_weights", "D", "H", "G"),
+        value("hidden_weights", "D", "H", "G", kind=TensorProto.INT8 if is_whole else TensorProto.FLOAT),
+        *([value("weight_steps", "D", 1, "G")] if is_whole else []),
         value("heads", "D", "H", "C"),
     ]
     outputs = [
@@ -76,13 +93,17 @@ def make_recurrence() -> ModelProto:
         value("last_state", "D", "B", "H"),
         value("last_cell", "D", "B", "H"),
     ]
-    graph = make_graph(nodes, "recurrence", inputs, outputs)
-    model = make_model(graph, opset_imports=[make_opsetid("", OPSET)], producer_name="tagger")
+    constants = [from_array(np.float32(1 / 127), "state_step"), from_array(np.uint8(128), "state_zero")]
+    graph = make_graph(nodes, "recurrence", inputs, outputs, constants if is_whole else [])
+    domains = [make_opsetid("", OPSET), *([make_opsetid("com.microsoft", 1)] if is_whole else [])]
+    model = make_model(graph, opset_imports=domains, producer_name="tagger")
     model.ir_version = IR_VERSION
     checker.check_model(model, full_check=True)
     return model
 
 
 if __name__ == "__main__":
-    output = Path(sys.argv[1]) if len(sys.argv) > 1 else OUTPUT
-    output.write_bytes(make_recurrence().SerializeToString(deterministic=True))
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    for name in PRECISIONS:
+        content = make_recurrence(name).SerializeToString(deterministic=True)
+        (folder / f"recurrence_{name}.onnx").write_bytes(content)

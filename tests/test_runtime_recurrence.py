@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tagger.errors import InputError
 from tagger.runtime import recurrence
-from tagger.runtime.recurrence import GRAPH, Lanes, read
+from tagger.runtime.recurrence import GRAPHS, HiddenWeights, Lanes, choose_precision, read
 
 SIZES = st.lists(st.integers(1, 30), min_size=1, max_size=60)
 WAYS = [(False,), (True,), (False, True)]
@@ -54,11 +55,12 @@ def test_long_lanes_are_read_in_several_calls(monkeypatch):
     lanes = Lanes.arrange(np.array([40, 3, 17, 29, 1]))
     rows = lanes.rows(generator.integers(4, size=90), (False, True))
     keep = lanes.keep((False, True))
-    whole = [read(table, rows, keep, hidden, one) for one in (heads, None)]
+    weights = HiddenWeights(hidden)
+    whole = [read(table, rows, keep, weights, one) for one in (heads, None)]
     assert [one.shape[3] for one in whole] == [4, 3]
     monkeypatch.setattr(recurrence, "_OUTPUT_BUDGET", 2 * lanes.count * 3 * 7)
     for one, expected in zip((heads, None), whole, strict=True):
-        np.testing.assert_allclose(read(table, rows, keep, hidden, one), expected, atol=1e-6)
+        np.testing.assert_allclose(read(table, rows, keep, weights, one), expected, atol=1e-6)
 
 
 def test_a_step_is_the_lstm_of_its_definition():
@@ -66,7 +68,8 @@ def test_a_step_is_the_lstm_of_its_definition():
     generator = np.random.default_rng(1)
     table, hidden = (generator.normal(size=shape).astype(np.float32) for shape in ((5, 8), (1, 2, 8)))
     lanes = Lanes.arrange(np.array([5]))
-    found = read(table, lanes.rows(np.arange(5), (False,)), lanes.keep((False,)), hidden, None)
+    rows, keep = lanes.rows(np.arange(5), (False,)), lanes.keep((False,))
+    found = read(table, rows, keep, HiddenWeights(hidden), None)
     state = cell = np.zeros(2)
     for step in range(5):
         gates = table[step].astype(np.float64) + state @ hidden[0].astype(np.float64)
@@ -76,10 +79,44 @@ def test_a_step_is_the_lstm_of_its_definition():
         np.testing.assert_allclose(found[step, 0, 0], state, atol=1e-5)
 
 
-def test_the_graph_is_what_its_script_writes(tmp_path, monkeypatch):
+@pytest.mark.parametrize("directions", [1, 2])
+def test_weights_of_8_bits_are_the_nearest_ones(directions):
+    """The graph of whole numbers against the other one with weights and states rounded likewise."""
+    generator = np.random.default_rng(2)
+    table = generator.normal(size=(7 * directions, 24)).astype(np.float32)
+    hidden = HiddenWeights(generator.normal(size=(directions, 6, 24)).astype(np.float32))
+    rounded = hidden.rounded()
+    assert rounded.values.dtype == np.int8
+    near = rounded.values * rounded.steps
+    assert (np.abs(near - hidden.values) <= rounded.steps / 2 + 1e-6).all()
+    lanes = Lanes.arrange(np.array([1, 1, 1]))  # the state before the first step is zero: nothing to round
+    is_backward = (False, True)[:directions]
+    rows, keep = lanes.rows(generator.integers(7, size=3), is_backward), lanes.keep(is_backward)
+    first = [read(table, rows, keep, one, None) for one in (rounded, hidden)]
+    np.testing.assert_allclose(*first, atol=1e-6)
+    lanes = Lanes.arrange(np.array([9, 5, 8, 2]))
+    rows, keep = lanes.rows(generator.integers(7, size=24), is_backward), lanes.keep(is_backward)
+    found = read(table, rows, keep, rounded, None)
+    expected = read(table, rows, keep, HiddenWeights(near.astype(np.float32)), None)
+    # What is left is the rounding of states: half a step of 1/127 times the weights, step after step.
+    assert 0 < np.abs(found - expected).max() < 0.05
+
+
+def test_names_of_precisions():
+    assert [choose_precision(name) for name in ("f32", "int8")] == ["f32", "int8"]
+    assert choose_precision("auto", 8) in GRAPHS
+    with pytest.raises(InputError, match="There is no precision 'f16'; use f32, int8 or auto"):
+        choose_precision("f16")
+    with pytest.raises(InputError, match="no bf16 for LSTMs on this processor; use f32"):
+        choose_precision("bf16")
+
+
+def test_the_graphs_are_what_their_script_writes(monkeypatch):
     pytest.importorskip("onnx")
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "scripts"))
-    from build_recurrence import make_recurrence
+    from build_recurrence import PRECISIONS, make_recurrence
 
     sys.modules.pop("build_recurrence")
-    assert make_recurrence().SerializeToString(deterministic=True) == GRAPH.read_bytes()
+    assert tuple(GRAPHS) == PRECISIONS
+    for name, path in GRAPHS.items():
+        assert make_recurrence(name).SerializeToString(deterministic=True) == path.read_bytes()

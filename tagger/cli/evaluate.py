@@ -10,7 +10,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from tagger.cli.tag import split_names
+from tagger.cli.tag import PrecisionOption, split_names
 from tagger.corpus.files import FORMATS, find_format, read_sentences
 from tagger.corpus.reading import OnMisaligned, Reading
 from tagger.errors import InputError
@@ -67,6 +67,7 @@ def evaluate_command(
             help="A gold span that does not fit the model's tokens: widen it, leave it out, or refuse.",
         ),
     ] = "error",
+    precision: PrecisionOption = "f32",
 ) -> None:
     """Score a model on a file with gold tags, and show what it takes for what.
 
@@ -85,7 +86,7 @@ def evaluate_command(
         raise InputError(
             f"There is no --on-misaligned {on_misaligned!r}; choose one of {', '.join(ON_MISALIGNED)}."
         )
-    tagger = Tagger.load(model)
+    tagger = Tagger.load(model, precision=precision)
     tasks = choose_tasks(tagger, split_names(task))
     sentences = _read(tagger, file, columns, format, tasks, cast(OnMisaligned, on_misaligned))
     analysis = analyse(tagger, sentences, tasks=tasks)

@@ -22,7 +22,7 @@ from tagger.errors import InputError
 from tagger.features.vocab import Task
 from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger, choose_tasks
 from tagger.text.documents import stream_sentences
-from tagger.text.schemes import SCHEMES, normalise_scheme
+from tagger.text.schemes import SCHEMES
 from tagger.text.sentence import Sentence
 from tagger.training.card import task_labels
 
@@ -35,6 +35,15 @@ tagger tag runs/news --format jsonl < letter.txt > letter.jsonl
 tagger tag runs/news --format html --output page.html a.txt b.txt
 
 tagger tag runs/news --stream --lookahead 1"""
+
+
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        metavar="f32|int8|auto",
+        help="Of the recurrent weights; int8 is faster on most processors, auto takes what a trial finds so.",
+    ),
+]
 
 
 def tag_command(
@@ -97,6 +106,7 @@ def tag_command(
         int,
         typer.Option(metavar="N", help="Tag with N processes, in jsonl and conll; the order is kept."),
     ] = 1,
+    precision: PrecisionOption = "f32",
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write to a file, not to standard output.")
     ] = None,
@@ -124,7 +134,7 @@ def tag_command(
         raise InputError("Standard input (-) is named twice but can be read once; leave one out.")
     for path in paths:
         _require_readable(path, output)
-    tagger = Tagger.load(model, scheme=normalise_scheme(scheme))
+    tagger = Tagger.load(model, scheme=scheme, precision=precision)
     gc.freeze()  # the model stays as long as the process: it need not be looked through again and again
     if stream:
         write_stream(
@@ -151,7 +161,8 @@ def tag_command(
     ]
     with open_output(output) as file:
         if workers > 1:
-            job = Job(model, tagger.scheme, view, style, pretokenized, scores, n_best)
+            written = (tagger.scheme, tagger.precision, view, style)
+            job = Job(model, *written, pretokenized, scores, n_best)
             file.writelines(tag_in_workers(documents, job, workers))
         else:
             file.writelines(FORMATS[style](documents, tag, view))

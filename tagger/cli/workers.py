@@ -30,6 +30,7 @@ class Job:
     Attributes:
         model: The model's folder.
         scheme: How tags of spans are written.
+        precision: Of the recurrent weights.
         view: The tasks that are written.
         style: One of ``STYLES``.
         is_pretokenized: Whether a line is a sentence of ready tokens.
@@ -39,6 +40,7 @@ class Job:
 
     model: Path
     scheme: str
+    precision: str
     view: View
     style: str
     is_pretokenized: bool
@@ -123,7 +125,7 @@ _state: tuple[Job, Tagger] | None = None  # of a worker process
 def _begin(job: Job) -> None:
     global _state
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started the workers
-    _state = (job, Tagger.load(job.model, scheme=job.scheme, threads=1))
+    _state = (job, Tagger.load(job.model, scheme=job.scheme, precision=job.precision, threads=1))
     gc.freeze()  # the model stays, and need not be looked through again and again
 
 

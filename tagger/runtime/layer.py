@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.runtime.recurrence import Lanes, read
+from tagger.runtime.recurrence import HiddenWeights, Lanes, Precision, read
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -22,23 +22,26 @@ class Layer:
         is_backward: For each direction whether it reads from the last token to the first.
         input_weights: (E, D * 4H).
         bias: (D * 4H,).
-        hidden_weights: (D, H, 4H).
+        hidden_weights: What the states are multiplied with.
     """
 
     is_backward: tuple[bool, ...]
     input_weights: Floats
     bias: Floats
-    hidden_weights: Floats
+    hidden_weights: HiddenWeights
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Floats], name: str, directions: Sequence[str]) -> Layer:
+    def from_tensors(
+        cls, tensors: Mapping[str, Floats], name: str, directions: Sequence[str], precision: Precision = "f32"
+    ) -> Layer:
         """Take the tensors of the ``nn.LSTM`` of each direction."""
         names = [f"{name}.{direction}_lstm" for direction in directions]
+        weights = HiddenWeights(np.stack([tensors[f"{one}.weight_hh_l0"].T for one in names]))
         return cls(
             tuple(direction == "backward" for direction in directions),
             np.concatenate([tensors[f"{one}.weight_ih_l0"].T for one in names], axis=1),
             np.concatenate([tensors[f"{one}.bias_ih_l0"] + tensors[f"{one}.bias_hh_l0"] for one in names]),
-            np.stack([np.ascontiguousarray(tensors[f"{one}.weight_hh_l0"].T) for one in names]),
+            weights.rounded() if precision == "int8" else weights,
         )
 
     @property

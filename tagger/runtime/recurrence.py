@@ -1,4 +1,4 @@
-"""LSTMs over many sentences at once: one onnxruntime graph for every model, with the weights as its inputs.
+"""LSTMs over many sentences at once: an onnxruntime graph for every model, with the weights as its inputs.
 
 Sentences lie one behind another in lanes. All lanes of a direction take a step together, so that a step is
 one matrix product; where a sentence begins, the lane's state is set to zero. No sentence has to be as long as
@@ -13,16 +13,22 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tagger.errors import InputError
+
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-GRAPH = Path(__file__).with_suffix(".onnx")
+Precision = Literal["f32", "int8"]
+GRAPHS: dict[Precision, Path] = {
+    name: Path(__file__).with_name(f"recurrence_{name}.onnx") for name in ("f32", "int8")
+}
 MOST_LANES = 256
 # Numbers that the graph puts out at once (float32: 32 MB); longer lanes are read in several calls.
 _OUTPUT_BUDGET = 1 << 23
@@ -95,44 +101,102 @@ class Lanes:
         return picked
 
 
-def read(table: Floats, rows: Ints, keep: Floats, hidden_weights: Floats, heads: Floats | None) -> Floats:
+@dataclass(frozen=True, slots=True)
+class HiddenWeights:
+    """What the state of D directions is multiplied with before each step.
+
+    Attributes:
+        values: (D, H, 4H) float32, the gates in torch's order, or whole numbers (int8) of steps.
+        steps: (D, 1, 4H) float32 size of a step in each column; None where the values are no whole numbers.
+    """
+
+    values: NDArray[Any]
+    steps: Floats | None = None
+
+    def rounded(self) -> HiddenWeights:
+        """The same to 8 bits, with a step for each column of weights; the state has steps of 1/127.
+
+        Jacob et al. 2018, "Quantization and training of neural networks for efficient integer-arithmetic-only
+        inference", section 2.1, without zero points.
+        """
+        steps = np.maximum(np.abs(self.values).max(axis=1, keepdims=True), np.float32(1e-30)) / 127
+        return HiddenWeights(np.round(self.values / steps).astype(np.int8), steps.astype(np.float32))
+
+
+def read(table: Floats, rows: Ints, keep: Floats, weights: HiddenWeights, heads: Floats | None) -> Floats:
     """Read lanes to their ends.
 
     Args:
         table: (N, 4H) projected inputs, the gates in torch's order.
         rows: (T, D, B) which row of the table each step reads.
         keep: (T, D, B, 1) what the state before the step is multiplied with.
-        hidden_weights: (D, H, 4H).
+        weights: What it is multiplied with next.
         heads: (D, H, C) what each direction's outputs are multiplied with, or None.
 
     Returns:
         (T, D, B, C) the products with ``heads``, or (T, D, B, H) the outputs themselves.
     """
     steps, directions, count = rows.shape
-    size = hidden_weights.shape[1]
+    size = weights.values.shape[1]
     state = np.zeros((directions, count, size), np.float32)
-    given: dict[str, NDArray[Any]] = {
-        "table": table,
-        "hidden_weights": hidden_weights,
-        "state": state,
-        "cell": state,
-    }
+    given = {"table": table, "hidden_weights": weights.values, "state": state, "cell": state}
+    if weights.steps is not None:
+        given["weight_steps"] = weights.steps
     given["heads"] = np.zeros((directions, size, 0), np.float32) if heads is None else heads
-    wanted = "states" if heads is None else "scores"
+    session = _session("f32" if weights.steps is None else "int8")
+    wanted = ["states" if heads is None else "scores", "last_state", "last_cell"]
     found = []
     at_once = max(1, _OUTPUT_BUDGET // max(1, directions * count * size))
-    for begin in range(0, max(1, steps), at_once):
+    for begin in range(0, steps, at_once):
         given["rows"], given["keep"] = rows[begin : begin + at_once], keep[begin : begin + at_once]
-        output, given["state"], given["cell"] = _session().run([wanted, "last_state", "last_cell"], given)
+        output, given["state"], given["cell"] = session.run(wanted, given)
         found.append(output)
     return found[0] if len(found) == 1 else np.concatenate(found)
 
 
-@lru_cache(maxsize=1)
-def _session() -> Any:
-    """The graph, loaded once a process; threads may run it at the same time, each on a core of its own."""
+def choose_precision(name: str, hidden_size: int = 100) -> Precision:
+    """The precision of this name; for ``auto`` the faster one, by a short trial on this machine.
+
+    Args:
+        name: ``f32``, ``int8`` or ``auto``.
+        hidden_size: Units a direction, for the trial.
+
+    Raises:
+        InputError: There is no such precision, or not here.
+    """
+    if name == "auto":
+        return "int8" if 1.05 * _seconds("int8", hidden_size) < _seconds("f32", hidden_size) else "f32"
+    if name == "bf16":
+        raise InputError("onnxruntime has no bf16 for LSTMs on this processor; use f32, int8 or auto.")
+    for known in GRAPHS:
+        if name == known:
+            return known
+    raise InputError(f"There is no precision {name!r}; use f32, int8 or auto.")
+
+
+def _seconds(
+    precision: Precision, hidden_size: int, lanes: int = 64, steps: int = 4, trials: int = 5
+) -> float:
+    """The least time that some steps of random lanes take."""
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(2, hidden_size, 4 * hidden_size)).astype(np.float32)
+    weights = HiddenWeights(values).rounded() if precision == "int8" else HiddenWeights(values)
+    table = generator.normal(size=(2, 4 * hidden_size)).astype(np.float32)
+    rows = np.zeros((steps, 2, lanes), np.int64)
+    keep = np.ones((*rows.shape, 1), np.float32)
+    found = []
+    for _ in range(trials + 1):  # the first one makes the graph ready
+        begun = perf_counter()
+        read(table, rows, keep, weights, None)
+        found.append(perf_counter() - begun)
+    return min(found[1:])
+
+
+@cache
+def _session(precision: Precision) -> Any:
+    """A graph, loaded once a process; threads may run it at the same time, each on a core of its own."""
     import onnxruntime  # which takes longer than the rest of `import tagger`
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(GRAPH, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(GRAPHS[precision], options, providers=["CPUExecutionProvider"])
