@@ -61,6 +61,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "recurrence",
             "layer",
             "engine",
+            "export",
             "cache",
             "annotation",
             "overlap",
@@ -111,6 +112,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "convert",
             "grid",
             "compare",
+            "export",
             "main",
         ]
     },
@@ -127,6 +129,7 @@ ONLY_HOME = {
     "pyarrow": ("corpus/hub.py",),
     "matplotlib": ("training/curves.py", "reports/matrix.py"),
     "onnxruntime": ("runtime/recurrence.py",),
+    "onnx": ("runtime/export.py",),
     "typer": ("cli/",),
     "rich": ("cli/",),
 }

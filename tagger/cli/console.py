@@ -34,7 +34,7 @@ MOST_FREQUENT = 10  # errors that are shown with a sentence
 _TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
-def require_extra(command: str, *modules: str) -> None:
+def require_extra(command: str, *modules: str, extra: str = "train") -> None:
     """Refuse a command whose packages are not installed.
 
     Raises:
@@ -43,7 +43,7 @@ def require_extra(command: str, *modules: str) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise InputError(
-                f"`tagger {command}` needs the package {module}; install the extra `train` (see README)."
+                f"`tagger {command}` needs the package {module}; install the extra `{extra}` (see README)."
             )
 
 

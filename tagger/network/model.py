@@ -122,3 +122,19 @@ class TaggingModel(nn.Module):
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         """An array of a batch, on the device where the weights are."""
         return torch.from_numpy(array).to(self.words.trained.weight.device)
+
+
+def restore_model(
+    config: ModelConfig, vocabulary: Vocabulary, vectors: Vectors, tensors: Mapping[str, NDArray[Any]]
+) -> TaggingModel:
+    """A trained network in evaluation mode.
+
+    Args:
+        config: The network's shape.
+        vocabulary: Sizes of the tables and the tasks.
+        vectors: The fixed vectors; trained ones are not looked at.
+        tensors: The weights by the names of ``TaggingModel.state_dict``.
+    """
+    model = TaggingModel(config, vocabulary, vectors)
+    model.load_state_dict({name: torch.from_numpy(np.array(tensor)) for name, tensor in tensors.items()})
+    return model.eval()

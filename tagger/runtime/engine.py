@@ -103,6 +103,11 @@ class Engine:
         return constrain(transitions, *task.allowed()) if self._config.constrain else transitions
 
     @property
+    def word_size(self) -> int:
+        """Width D of ``word_vectors``."""
+        return len(self._layers[0].input_weights)
+
+    @property
     def projected_size(self) -> int:
         """Numbers of a word's projected input, see ``project``."""
         return self._layers[0].width

@@ -195,8 +195,13 @@ def _seconds(
 @cache
 def _session(precision: Precision) -> Any:
     """A graph, loaded once a process; threads may run it at the same time, each on a core of its own."""
+    return open_graph(GRAPHS[precision])
+
+
+def open_graph(path: Path) -> Any:
+    """An onnxruntime session of a graph, which runs in the thread that calls it."""
     import onnxruntime  # which takes longer than the rest of `import tagger`
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(GRAPHS[precision], options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,37 @@
+"""``tagger export``: a model as an ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tagger.bundle import load_bundle
+from tagger.cli.console import require_extra
+from tagger.errors import InputError
+
+EXAMPLES = """Examples:
+
+tagger export runs/news news.onnx"""
+
+
+def export_command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `tagger train` wrote.")],
+    output: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="Where to write.")],
+) -> None:
+    """Write a model's network as ONNX, from word vectors to emissions, and compare it with torch."""
+    if output.suffix.lower() != ".onnx":
+        raise InputError(f"{output}: the name of an ONNX file must end in .onnx.")
+    if output.is_dir():
+        raise InputError(f"{output}: this is a folder; name a file in it.")
+    require_extra("export", "torch", extra="train")
+    require_extra("export", "onnx", extra="export")
+    from tagger.runtime.export import export_model
+
+    bundle = load_bundle(model)
+    try:
+        difference = export_model(bundle, output)
+    except InputError as error:
+        raise InputError(str(error) if str(output) in str(error) else f"{model}: {error}") from None
+    typer.echo(f"{output}: emissions are within {difference:.1e} of torch's", err=True)

@@ -1,0 +1,70 @@
+"""Exported graphs against torch, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from command_line import refusal, run
+from test_runtime import make_bundle, random_sentences
+
+from tagger.bundle import save_bundle
+from tagger.features.batching import WordTable
+from tagger.runtime.engine import Engine
+from tagger.runtime.recurrence import open_graph
+
+onnx = pytest.importorskip("onnx")
+export = pytest.importorskip("tagger.runtime.export")
+MERGES = ("concat", "sum", "mul", "ave")
+
+
+@pytest.mark.parametrize(
+    ("direction", "merge_mode"),
+    [("forward", "concat"), ("backward", "sum")]
+    + [("bidirectional", m) for m in ("concat", "sum", "mul", "ave")],
+)
+@pytest.mark.parametrize(("layers", "characters"), [(1, "cnn"), (2, "lstm"), (1, "none")])
+def test_the_graph_gives_the_emissions_of_torch(tmp_path, direction, merge_mode, layers, characters):
+    network, bundle = make_bundle(
+        direction=direction, merge_mode=merge_mode, layers=layers, characters=characters
+    )
+    assert export.export_model(bundle, tmp_path / "model.onnx") < 1e-4
+    table = WordTable(bundle.vocabulary)
+    batch = table.batch([table.rows(tokens) for tokens in random_sentences(bundle.vocabulary)])
+    found = export.run_graph(open_graph(tmp_path / "model.onnx"), Engine(bundle), batch)
+    expected = network.emissions(batch)
+    for task in ("ner", "pos"):
+        np.testing.assert_allclose(found[task][batch.mask], expected[task][batch.mask], atol=1e-4)
+
+
+def test_what_decoding_needs_stands_in_the_file(tmp_path):
+    _, bundle = make_bundle()
+    export.export_model(bundle, tmp_path / "model.onnx")
+    properties = {p.key: p.value for p in onnx.load(tmp_path / "model.onnx").metadata_props}
+    tasks = json.loads(properties["tasks"])
+    assert list(tasks) == ["ner", "pos"]
+    transitions = Engine(bundle).transitions["ner"]
+    found = np.array(tasks["ner"]["transitions"], np.float64)  # null becomes NaN
+    assert np.array_equal(np.isnan(found), np.isneginf(transitions.scores))
+    np.testing.assert_allclose(found[~np.isnan(found)], transitions.scores[~np.isnan(found)])
+    assert tasks["ner"]["tags"] == list(bundle.vocabulary.tasks[0].tags)
+    assert tasks["pos"]["scheme"] is None
+
+
+def test_another_network_is_told(tmp_path, monkeypatch):
+    _, bundle = make_bundle()
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    with pytest.raises(export.InputError, match=r"off from those of torch"):
+        export.export_model(bundle, tmp_path / "model.onnx")
+
+
+def test_the_command(tmp_path):
+    folder = tmp_path / "model"
+    save_bundle(make_bundle()[1], folder)
+    code, output, error = run("export", folder, tmp_path / "a.onnx")
+    assert (code, output) == (0, "")
+    assert "emissions are within" in error
+    assert (tmp_path / "a.onnx").stat().st_size > 1000
+    assert "must end in .onnx" in refusal("export", folder, tmp_path / "a.txt")
+    assert "cannot be written" in refusal("export", folder, tmp_path / "none" / "a.onnx")
+    (tmp_path / "b.onnx").mkdir()
+    assert "this is a folder" in refusal("export", folder, tmp_path / "b.onnx")
