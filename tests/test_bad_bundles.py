@@ -241,11 +241,16 @@ TENSORS = [
 NAMES = ("words.trained.weight", "words.fixed", "encoder.layers.0.backward_lstm.weight_hh_l0")
 
 
-@pytest.mark.parametrize("tensor", NAMES)
-@pytest.mark.parametrize(("change", "message"), [case[1:] for case in TENSORS], ids=[c[0] for c in TENSORS])
+@pytest.mark.parametrize(
+    ("tensor", "change", "message"),
+    [
+        pytest.param(name, change, message, id=f"{name}-{what}")
+        for name in NAMES
+        for what, change, message in TENSORS
+        if name != "words.fixed" or "not finite" not in message  # see the test after this one
+    ],
+)
 def test_a_tensor_that_does_not_fit_is_named(bundle, tensor, change, message):
-    if tensor == "words.fixed" and message == "holds a value that is not finite":
-        pytest.skip("fixed vectors stay in their file until their word is met")
     edit_tensors(bundle, lambda tensors: tensors.update({tensor: change(tensors[tensor])}))
     found = refused(bundle)
     assert found.startswith(": the model's tensor ")
@@ -328,7 +333,8 @@ def test_types_that_numpy_lacks_are_refused(bundle, dtype):
         header["extra"]["shape"] = [2]
     changed = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(changed)) + changed + data + bytes(4))
-    assert refused(bundle).startswith("model.safetensors: ")
+    # Where another package has given numpy a bfloat16, the tensor is read, and then is one too many.
+    assert refused(bundle).startswith(("model.safetensors: ", ": the model's tensor extra has shape"))
 
 
 # Not files at all

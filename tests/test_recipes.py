@@ -199,13 +199,20 @@ class TestSentiment:
         assert sentiment.read_reviews(None, "train") == [(["bad", "plot"], 0)]
         assert sentiment.read_reviews(None, "test") == [(["a", "joy"], 1)]
 
+    def test_a_stretch_is_cut_from_anywhere(self):
+        torch.manual_seed(0)
+        found = [sentiment.cut(torch.arange(6), 1.0, 4)[0].tolist() for _ in range(60)]
+        assert {tuple(one) for one in found} == {(0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5)}
+        assert sentiment.cut(torch.arange(3), 1.0, 4)[0].tolist() == [0, 1, 2]
+        assert sentiment.cut(torch.arange(3), 0.0, None)[0].tolist() == [0, 1, 2]
+
     def test_the_last_fifth_of_each_label_is_held_out(self):
         reviews = [([str(number)], label) for label in (0, 1) for number in range(10)]
         train, held = sentiment.hold_out(reviews)
         assert held == [(["8"], 0), (["9"], 0), (["8"], 1), (["9"], 1)]
         assert sorted(train + held) == sorted(reviews)
 
-    @pytest.mark.parametrize("pooling", ["final", "max"])
+    @pytest.mark.parametrize("pooling", ["final", "all"])
     @pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave"])
     def test_padding_never_counts(self, pooling, merge_mode):
         torch.manual_seed(0)
