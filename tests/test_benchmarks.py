@@ -2,11 +2,22 @@
 
 import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 from kernels import make_inputs
+from material import Corpus
 from measurement import Timing, estimate, interleave, rates, shares, show, text_of, write_results
+from peers import (
+    PEERS,
+    Peer,
+    Schooling,
+    batches_until_time_is_up,
+    features_of,
+    find_peers,
+    training_of,
+)
 from plot import Point, draw, points_of
 from scaling import chunks, shuffled
 
@@ -61,6 +72,10 @@ class TestSpeeds:
         """Both are half as fast in the second round, on a machine that is busy, which changes no share."""
         found = shares(seconds(4.0, 8.0, 4.0), seconds(1.0, 2.0, 1.0))
         assert found["runs"] == [0.25, 0.25, 0.25]
+
+    def test_shares_by_processor_time_count_nothing_but_that(self):
+        found = shares([Timing(wall=9.0, processor=4.0)], [Timing(wall=1.0, processor=2.0)], by="processor")
+        assert found["runs"] == [0.5]
 
     def test_rounds_that_do_not_match_are_refused(self):
         with pytest.raises(ValueError, match="zip"):
@@ -139,6 +154,42 @@ class TestTexts:
         batches = make_inputs(lengths, width=4)
         assert [batch.vectors.shape for batch in batches] == [(63, 64, 4), (100, 37, 4)]
         assert [length for batch in batches for length in batch.lengths] == sorted(lengths)
+
+
+class TestPeers:
+    @staticmethod
+    def schooling(folder: Path, *, minutes: float) -> Schooling:
+        train = Corpus([["a"]] * 70, [["O"]] * 70)
+        return Schooling(folder, train, folder / "vectors", epochs=2, minutes=minutes, threads=1)
+
+    def test_every_epoch_has_every_sentence_once(self, tmp_path):
+        found = list(batches_until_time_is_up(self.schooling(tmp_path, minutes=60), "one"))
+        numbers = [number for _, batch in found for number in batch]
+        assert sorted(numbers[:70]) == sorted(numbers[70:]) == list(range(70))
+        assert numbers[:70] != numbers[70:]
+        assert [done for done, _ in found] == sorted(done for done, _ in found)
+        assert training_of(tmp_path, "one") == {"epochs": 2}
+
+    def test_it_stops_when_the_time_is_up_and_notes_how_far_it_came(self, tmp_path):
+        assert not list(batches_until_time_is_up(self.schooling(tmp_path, minutes=0), "one"))
+        assert training_of(tmp_path, "one") == {"epochs": 0}
+        assert training_of(tmp_path, "other") == {}
+
+    def test_features_are_those_of_a_word_and_its_neighbours(self):
+        first, second = features_of(["U.N.", "said"])
+        assert first["upper"] is True
+        assert first["before:edge"] is True
+        assert first["after:lower"] == second["lower"] == "said"
+        assert second["before:lower"] == "u.n."
+        assert second["last2"] == "id"
+
+    def test_a_peer_that_is_not_installed_is_told_and_left_out(self, tmp_path, monkeypatch, capsys):
+        def missing(_: Schooling) -> Peer:
+            raise ImportError("No module named 'other'")
+
+        monkeypatch.setitem(PEERS, "other", ("other-package", missing))
+        assert find_peers(self.schooling(tmp_path, minutes=1), ["other"]) == {}
+        assert "pip install other-package" in capsys.readouterr().out
 
 
 class TestPlot:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import numpy as np
 from rich.console import Console
@@ -42,6 +42,7 @@ BLAS_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """They choose the kernels that numpy computes with, and may slow them, so they are written down."""
 
 Cell = str | int | float | None
+Clock = Literal["wall", "processor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +129,17 @@ def rates(count: int, timings: Iterable[Timing]) -> Estimate:
     return estimate(count / timing.wall for timing in timings)
 
 
-def shares(ours: Sequence[Timing], theirs: Sequence[Timing]) -> Estimate:
-    """Our speed as a share of theirs, round by round, when both do the same amount of work."""
-    return estimate(other.wall / own.wall for own, other in zip(ours, theirs, strict=True))
+def shares(ours: Sequence[Timing], theirs: Sequence[Timing], *, by: Clock = "wall") -> Estimate:
+    """Our speed as a share of theirs, round by round, when both do the same amount of work.
+
+    Args:
+        ours: Our runs.
+        theirs: Their runs, in the same rounds.
+        by: ``processor`` asks what was spent instead of how long it took, which a busy machine changes less;
+            a thread that waits for another may spend, too.
+    """
+    pairs = zip(ours, theirs, strict=True)
+    return estimate(getattr(other, by) / getattr(own, by) for own, other in pairs)
 
 
 def versions() -> dict[str, str]:
@@ -191,7 +200,7 @@ def show(title: str, rows: Sequence[Mapping[str, object]], columns: Mapping[str,
         table.add_column(heading, justify="right" if number else "left")
     for row in rows:
         table.add_row(*(text_of(row.get(key)) for key in columns))
-    Console(width=max(110, Console().width)).print(table, highlight=False)
+    Console(width=max(130, Console().width)).print(table, highlight=False)
 
 
 def show_machine() -> None:
@@ -214,8 +223,8 @@ def text_of(figure: object) -> str:
 
 
 def _processor_seconds() -> float:
-    spent = os.times()
-    return spent.user + spent.system + spent.children_user + spent.children_system
+    spent = os.times()  # in hundredths of a second, which is too coarse for this process
+    return time.process_time() + spent.children_user + spent.children_system
 
 
 def _processor_name() -> str:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from material import TASK, Corpus, Tokens, read_vectors
 
 from tagger.text.schemes import spans_to_tags, tags_to_spans
@@ -21,6 +20,7 @@ from tagger.text.sentence import Span
 
 BATCH_SENTENCES = 64
 TRAIN_BATCH = 32
+CRF_STEPS = 100  # of L-BFGS
 UNITS = 100  # of flair's LSTM in each direction, as in ncrfpp.toml
 Tags = list[list[str]]
 
@@ -39,30 +39,48 @@ class Schooling:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A trained tagger: what is timed, and its output as tags in IOB2."""
+    """A trained tagger: what is timed, its output as tags in IOB2, and how long it was trained."""
 
     tag: Callable[[Sequence[Tokens]], Any]
     to_tags: Callable[[Any], Tags]
+    trained: dict[str, float]
 
 
-def batches_until_time_is_up(schooling: Schooling) -> Iterator[list[int]]:
-    """Numbers of train sentences in batches, in an order drawn anew each epoch."""
-    deadline = time.monotonic() + 60 * schooling.minutes
+def batches_until_time_is_up(schooling: Schooling, name: str) -> Iterator[tuple[float, list[int]]]:
+    """Numbers of train sentences in batches, in an order drawn anew each epoch; notes how far it came.
+
+    Before each batch stands the share of training that is done, by epochs or by minutes, whichever is more.
+    """
+    begun, seconds = time.monotonic(), max(1e-9, 60 * schooling.minutes)
     order = list(range(len(schooling.train.tokens)))
     generator = random.Random(1)
     for epoch in range(schooling.epochs):
         generator.shuffle(order)
         for start in range(0, len(order), TRAIN_BATCH):
-            if time.monotonic() > deadline:
-                print(f"training stopped after {epoch + start / len(order):.1f} epochs: the time was up")
+            epochs = epoch + start / len(order)
+            done = max(epochs / schooling.epochs, (time.monotonic() - begun) / seconds)
+            if done >= 1:
+                note_training(schooling, name, {"epochs": round(epochs, 1)})
                 return
-            yield order[start : start + TRAIN_BATCH]
+            yield done, order[start : start + TRAIN_BATCH]
+    note_training(schooling, name, {"epochs": schooling.epochs})
+
+
+def note_training(schooling: Schooling, name: str, facts: dict[str, float]) -> None:
+    """Write down how long a peer learnt, which its F1 depends on."""
+    (schooling.folder / f"{name}.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
+
+
+def training_of(folder: Path, name: str) -> dict[str, float]:
+    """How long a peer of this folder learnt, nothing where it is not known."""
+    path = folder / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def crfsuite(schooling: Schooling) -> Peer:
     """A linear CRF over hand-made features of three words (sklearn-crfsuite's tutorial, without POS tags).
 
-    Training takes 100 steps of L-BFGS, whatever the minutes are.
+    Training takes its steps whatever the minutes are.
     """
     import sklearn_crfsuite
 
@@ -71,17 +89,18 @@ def crfsuite(schooling: Schooling) -> Peer:
         algorithm="lbfgs",
         c1=0.1,
         c2=0.1,
-        max_iterations=100,
+        max_iterations=CRF_STEPS,
         all_possible_transitions=True,
         model_filename=str(path),
     )
     if not path.is_file():
         model.fit([features_of(tokens) for tokens in schooling.train.tokens], schooling.train.tags)
+        note_training(schooling, "crfsuite", {"steps": CRF_STEPS})
 
     def tag(sentences: Sequence[Tokens]) -> Tags:
         return model.predict([features_of(tokens) for tokens in sentences])
 
-    return Peer(tag, lambda tags: [list(row) for row in tags])
+    return Peer(tag, lambda tags: [list(row) for row in tags], training_of(schooling.folder, "crfsuite"))
 
 
 def features_of(tokens: Tokens) -> list[dict[str, str | bool | float]]:
@@ -138,7 +157,7 @@ def spacy_ner(schooling: Schooling, *, width: int, depth: int) -> Peer:
             for doc in docs
         ]
 
-    return Peer(tag, to_tags)
+    return Peer(tag, to_tags, training_of(schooling.folder, folder.name))
 
 
 def _train_spacy(schooling: Schooling, width: int, depth: int, folder: Path) -> None:
@@ -182,7 +201,7 @@ def _train_spacy(schooling: Schooling, width: int, depth: int, folder: Path) -> 
         return Example.from_dict(doc, {"entities": _biluo(corpus.tags[number])})
 
     optimizer = nlp.initialize(lambda: [example(number) for number in range(len(corpus.tokens))])
-    for batch in batches_until_time_is_up(schooling):
+    for _, batch in batches_until_time_is_up(schooling, folder.name):
         nlp.update([example(number) for number in batch], sgd=optimizer, drop=0.1)
     part = folder.with_suffix(".part")
     with nlp.use_params(optimizer.averages):
@@ -253,7 +272,8 @@ def flair_tagger(schooling: Schooling) -> Peer:
             sentence.get_spans(TASK)
         return made
 
-    return Peer(tag, lambda made: [_flair_tags(sentence) for sentence in made])
+    trained = training_of(schooling.folder, "flair")
+    return Peer(tag, lambda made: [_flair_tags(sentence) for sentence in made], trained)
 
 
 def _train_flair(schooling: Schooling, model: Any) -> None:
@@ -266,9 +286,10 @@ def _train_flair(schooling: Schooling, model: Any) -> None:
         for span in tags_to_spans(tags, "IOB2"):
             sentence[span.start : span.end].add_label(TASK, span.label)
         sentences.append(sentence)
-    optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=0.003)
+    optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad])
     model.train()
-    for batch in batches_until_time_is_up(schooling):
+    for done, batch in batches_until_time_is_up(schooling, "flair"):
+        optimizer.param_groups[0]["lr"] = 0.003 * (1 - done)
         chosen = [sentences[number] for number in batch]
         loss, count = model.forward_loss(chosen)
         optimizer.zero_grad()
@@ -309,17 +330,4 @@ def find_peers(schooling: Schooling, names: Sequence[str]) -> dict[str, Peer]:
             print(f"{name} is left out ({error}); to have it: pip install {package}")
             continue
         print(f"{name} is ready after {time.monotonic() - started:.0f} s", flush=True)
-    (schooling.folder / "README.json").write_text(
-        json.dumps(_trained_with(schooling)) + "\n", encoding="utf-8"
-    )
     return found
-
-
-def _trained_with(schooling: Schooling) -> dict[str, object]:
-    return {
-        "sentences": len(schooling.train.tokens),
-        "words": schooling.train.words,
-        "epochs at most": schooling.epochs,
-        "minutes at most": schooling.minutes,
-        "numpy": np.__version__,
-    }

@@ -7,7 +7,7 @@ Three parts, each with its table and JSON file; what stands in one table takes t
 
 kernels  `Tagger.tag_tokens` over train and dev: strings in, `Sentence` objects out, every sentence's tags and
          spans touched. Beside it a bare bidirectional LSTM of the model's sizes; our speed is given as a
-         share of its speed.
+         share of its speed, by the clock and by processor time.
 peers    The same over dev, and other taggers on the same strings, each with its F1 on dev. They are trained
          on train the first time and kept in the folder --peers.
 command  `tagger tag` from a raw text to JSON lines and to CoNLL columns, the start of the process included.
@@ -17,12 +17,12 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import material
 from kernels import KERNELS, make_inputs, sizes_of
-from material import Corpus, Tokens
+from material import Tokens
 from measurement import fix_threads, interleave, parser, rates, shares, show, show_machine, write_results
 from peers import PEERS, Schooling, find_peers
 
@@ -55,7 +55,7 @@ def parse() -> argparse.Namespace:
     options.add_argument("--peer", action="append", choices=list(PEERS), help="only these (repeatable)")
     options.add_argument("--peer-epochs", type=int, default=10)
     options.add_argument(
-        "--peer-minutes", type=float, default=10.0, help="of training, for each at most [10]"
+        "--peer-minutes", type=float, default=20.0, help="of training, for each at most [20]"
     )
     options.add_argument("--text", type=Path, help="raw text for the part `command`")
     options.add_argument("--copies", type=int, default=10, help="of the text, one after the other [10]")
@@ -103,14 +103,14 @@ def measure_kernels(options: argparse.Namespace) -> list[Row]:
         timings = interleave(runs, repeats=options.repeats)
         ours = timings[name_of(folder)]
         for name, its in timings.items():
-            share = None if its is ours else shares(ours, its)
             rows.append(
                 {
                     "name": name,
                     "words": sum(lengths),
                     "words_per_second": rates(sum(lengths), its),
                     "processor_seconds": min(timing.processor for timing in its),
-                    "kernel_share": share,
+                    "kernel_share": None if its is ours else shares(ours, its),
+                    "processor_share": None if its is ours else shares(ours, its, by="processor"),
                 }
             )
     return rows
@@ -120,6 +120,7 @@ def measure_peers(options: argparse.Namespace) -> list[Row]:
     dev = material.read_corpus(options.dev, options.sentences)
     outputs: dict[str, Callable[[], list[list[str]]]] = {}
     runs: dict[str, Callable[[], object]] = {}
+    trained: dict[str, dict[str, float]] = {}
     for folder in options.model:
         tagger = material.load_tagger(folder, options.threads)
         runs[name_of(folder)] = tags_of(tagger, dev.tokens)
@@ -137,17 +138,9 @@ def measure_peers(options: argparse.Namespace) -> list[Row]:
     for name, peer in find_peers(schooling, options.peer or list(PEERS)).items():
         runs[name] = lambda peer=peer: peer.tag(dev.tokens)
         outputs[name] = lambda peer=peer: peer.to_tags(peer.tag(dev.tokens))
-    return peer_rows(dev, outputs, runs, options.repeats)
-
-
-def peer_rows(
-    dev: Corpus,
-    outputs: Mapping[str, Callable[[], list[list[str]]]],
-    runs: Mapping[str, Callable[[], object]],
-    repeats: int,
-) -> list[Row]:
+        trained[name] = peer.trained
     scores = {name: material.f1(dev.tags, output()) for name, output in outputs.items()}
-    timings = interleave(runs, repeats=repeats)
+    timings = interleave(runs, repeats=options.repeats)
     return [
         {
             "name": name,
@@ -155,6 +148,7 @@ def peer_rows(
             "words_per_second": rates(dev.words, its),
             "processor_seconds": min(timing.processor for timing in its),
             "f1": scores[name],
+            "trained": trained.get(name),
         }
         for name, its in timings.items()
     ]
@@ -198,7 +192,8 @@ COLUMNS = {
     "words": "words",
     "words_per_second": "words/s",
     "processor_seconds": "processor s",
-    "kernel_share": "ours / its speed",
+    "kernel_share": "kernel share",
+    "processor_share": "by processor time",
     "f1": "F1 on dev",
 }
 
