@@ -9,6 +9,7 @@ import pytest
 from kernels import make_inputs
 from material import Corpus
 from measurement import Timing, estimate, interleave, rates, shares, show, text_of, write_results
+from memory import NOVEL, letters, pieces, slope
 from peers import (
     PEERS,
     Peer,
@@ -154,6 +155,25 @@ class TestTexts:
         batches = make_inputs(lengths, width=4)
         assert [batch.vectors.shape for batch in batches] == [(63, 64, 4), (100, 37, 4)]
         assert [length for batch in batches for length in batch.lengths] == sorted(lengths)
+
+
+class TestMemory:
+    def test_a_repeated_text_has_ever_more_words(self):
+        text = "one or two words here\n\nthree words there"
+        sent = list(pieces(text, 20_000))
+        assert 20_000 <= sum(map(len, sent)) < 20_100
+        halves = [b"".join(half).split() for half in (sent[: len(sent) // 2], sent)]
+        known, all_words = (set(half) for half in halves)
+        assert len(all_words) - len(known) > len(halves[0]) / (2 * NOVEL)
+
+    def test_numbers_in_letters_are_all_different(self):
+        assert len({letters(number) for number in range(2000)}) == 2000
+
+    def test_the_slope_is_that_of_a_line(self):
+        sent = np.arange(5.0)
+        assert slope(sent, 3 * sent + 100) == pytest.approx(3.0)
+        assert slope(sent[:2], sent[:2]) is None
+        assert slope(np.ones(5), sent) is None
 
 
 class TestPeers:
