@@ -5,7 +5,22 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FUZZ_INSTALLED := $(VENV)/.installed-fuzz
 
-.PHONY: install quickstart test check fuzz format clean
+# What `make bench` reads and where it keeps what it trains; all can be given, as CORPORA=…
+BENCH_VENV ?= .venv-bench
+BENCH := $(BENCH_VENV)/bin/python
+BENCH_INSTALLED := $(BENCH_VENV)/.installed
+BENCH_WORK ?= runs/benchmarks
+CORPORA ?= $(TAGGER_CORPORA)
+VECTORS ?= $(CORPORA)/glove.6B.100d.txt
+TEXT ?= $(CORPORA)/raw_text/melville-moby_dick.txt
+THREADS ?= 2
+MEGABYTES ?= 1000
+CONLL = $(if $(CORPORA),,$(error Say where the corpora are: make bench CORPORA=… VECTORS=…))--train \
+	$(CORPORA)/conll2003/eng.train --dev $(CORPORA)/conll2003/eng.testa
+UD := --train $(CORPORA)/ud_ewt/en_ewt-ud-train.conllu --dev $(CORPORA)/ud_ewt/en_ewt-ud-dev.conllu
+MODELS := $(BENCH_WORK)/model-100 $(BENCH_WORK)/model-200
+
+.PHONY: install quickstart test check fuzz bench format clean
 
 install: $(INSTALLED)
 
@@ -31,6 +46,29 @@ fuzz: $(FUZZ_INSTALLED)
 
 $(FUZZ_INSTALLED): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	touch $@
+
+# Speed, memory and size on this machine, beside other taggers; hours, most of them for training those and for memory.
+bench: $(BENCH_INSTALLED) $(MODELS:=/model.safetensors)
+	$(BENCH) scripts/benchmarks/throughput.py $(MODELS:%=--model %) $(CONLL) --vectors $(VECTORS) \
+		--peers $(BENCH_WORK)/peers --text $(TEXT) --threads $(THREADS)
+	$(BENCH) scripts/benchmarks/plot.py
+	$(BENCH) scripts/benchmarks/latency.py --model $(firstword $(MODELS)) --dev $(CORPORA)/conll2003/eng.testa \
+		--threads $(THREADS)
+	$(BENCH) scripts/benchmarks/scaling.py --model $(firstword $(MODELS)) \
+		--corpus $(CORPORA)/conll2003/eng.train --threads $(THREADS)
+	$(BENCH) scripts/benchmarks/memory.py --model $(firstword $(MODELS)) --text $(TEXT) \
+		--megabytes $(MEGABYTES) --threads $(THREADS)
+	$(BENCH) scripts/benchmarks/install_size.py
+	$(BENCH) scripts/benchmarks/tokenizer.py $(UD) --raw $(TEXT)
+
+$(BENCH_WORK)/model-%/model.safetensors: | $(BENCH_INSTALLED)
+	$(BENCH) -m tagger train scripts/benchmarks/ncrfpp.toml $(CONLL) --vectors $(VECTORS) \
+		--output $(@D) --set model.hidden_size=$* --restart
+
+$(BENCH_INSTALLED): pyproject.toml scripts/benchmarks/constraints.txt
+	test -x $(BENCH) || $(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH) -m pip install --quiet --disable-pip-version-check -c scripts/benchmarks/constraints.txt -e '.[train,bench]'
 	touch $@
 
 format: $(INSTALLED)

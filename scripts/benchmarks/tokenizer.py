@@ -5,17 +5,17 @@
 The text is rebuilt from the dev file's `# text` lines: a space between the sentences of a paragraph, a blank
 line where `# newpar` or `# newdoc` stands. A token counts as right if its character range is that of a gold
 word, a sentence if its range is that of a gold sentence. The convention is learnt from the train file. Speed
-is the median of five runs over the dev text (and over the --raw text), from a string to sentences. spaCy's
-blank English pipeline (with its `sentencizer`) is measured in the same run where it is installed.
+is that of five runs over the dev text (and over the --raw text), from a string to sentences. spaCy's blank
+English pipeline (with its `sentencizer`) is measured in the same run where it is installed.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import timeit
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+
+from measurement import Estimate, estimate, parser, show, show_machine, write_results
 
 from tagger.corpus.conllu import read_conllu
 from tagger.text.sentence import Offset, Sentence
@@ -24,42 +24,51 @@ from tagger.text.tokenizer import Tokenizer, learn_convention
 RUNS = 5
 Cut = Callable[[str], tuple[list[Offset], list[Offset]]]
 """A text to the character ranges of its tokens and of its sentences."""
+Row = dict[str, object]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--train", type=Path, required=True, help="CoNLL-U file to learn the convention from")
-    parser.add_argument("--dev", type=Path, required=True, help="CoNLL-U file to measure on")
-    parser.add_argument("--raw", type=Path, help="plain text to measure speed on as well")
-    paths = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--train", type=Path, required=True, help="CoNLL-U file that teaches the convention")
+    options.add_argument("--dev", type=Path, required=True, help="CoNLL-U file to measure on")
+    options.add_argument("--raw", type=Path, help="plain text to measure speed on as well")
+    paths = options.parse_args()
 
+    show_machine()
     learnt = learn_convention(read_conllu(paths.train, tasks=()))
     text, tokens, sentences = document(read_conllu(paths.dev, tasks=()))
     raw = paths.raw.read_text(encoding="utf-8") if paths.raw else ""
     print(f"dev: {len(tokens):,} tokens, {len(sentences):,} sentences, {len(text):,} characters")
     changed = {k: v for k, v in learnt.settings().items() if v != Tokenizer().settings()[k]}
     print(f"learnt from train: {changed}")
-    print(f"{'':<18}{'tokens':^24}{'sentences':^24}{'tokens/s':^22}")
-    print(f"{'':<18}" + f"{'P':>8}{'R':>8}{'F1':>8}" * 2 + f"{'dev':>11}" + (f"{'raw':>11}" if raw else ""))
-    for name, tokenizer in (("tagger, learnt", learnt), ("tagger, default", Tokenizer())):
-        report(name, ranges_of(tokenizer), tokenizer.tokenize, tokens, sentences, text, raw)
+    rows = [
+        measure(name, ranges_of(tokenizer), tokenizer.tokenize, tokens, sentences, text, raw)
+        for name, tokenizer in (("tagger, learnt", learnt), ("tagger, default", Tokenizer()))
+    ]
+    if spacy_cut := find_spacy(max(len(text), len(raw))):
+        rows.append(measure(*spacy_cut, tokens, sentences, text, raw))
+    show("tokenizer, one core", rows, COLUMNS)
+    files = [path.name for path in (paths.train, paths.dev, paths.raw) if path]
+    print(write_results("tokenizer", paths.results, rows, {"files": files}))
+
+
+def find_spacy(longest: int) -> tuple[str, Cut, Callable[[str], object]] | None:
+    """The name of the row, what cuts a text, and what is timed; None where spaCy is not installed."""
     try:
         import spacy
     except ImportError:
-        print("spaCy is not installed, so it was not measured")
-        return
+        print("spaCy is left out; to have it: pip install spacy")
+        return None
     pipeline = spacy.blank("en")
     pipeline.add_pipe("sentencizer")
-    pipeline.max_length = max(len(text), len(raw)) + 1
+    pipeline.max_length = longest + 1
 
     def cut(text: str) -> tuple[list[Offset], list[Offset]]:
         found = pipeline(text)
         words = [(t.idx, t.idx + len(t)) for t in found if not t.is_space]
         return words, [trimmed(text, s.start_char, s.end_char) for s in found.sents]
 
-    report(f"spaCy {spacy.__version__}", cut, pipeline.make_doc, tokens, sentences, text, raw)
+    return f"spaCy {spacy.__version__}", cut, pipeline.make_doc
 
 
 def document(sentences: Iterable[Sentence]) -> tuple[str, list[Offset], list[Offset]]:
@@ -104,7 +113,7 @@ def score(gold: Sequence[Offset], found: Sequence[Offset]) -> tuple[float, float
     return precision, recall, 2 * precision * recall / (precision + recall)
 
 
-def report(
+def measure(
     name: str,
     cut: Cut,
     timed: Callable[[str], object],
@@ -112,25 +121,38 @@ def report(
     sentences: Sequence[Offset],
     text: str,
     raw: str,
-) -> None:
+) -> Row:
     found_tokens, found_sentences = cut(text)
     figures = (*score(tokens, found_tokens), *score(sentences, found_sentences))
-    speeds = [rate(timed, text, len(found_tokens))]
+    row: Row = {"name": name} | dict(zip(SCORES, figures, strict=True))
+    row["dev_tokens_per_second"] = rate(timed, text, len(found_tokens))
     if raw:
-        speeds.append(rate(timed, raw, len(cut(raw)[0])))
-    print(
-        f"{name:<18}"
-        + "".join(f"{figure:>8.4f}" for figure in figures)
-        + "".join(f"{speed:>11,.0f}" for speed in speeds)
-    )
+        row["raw_tokens_per_second"] = rate(timed, raw, len(cut(raw)[0]))
+    return row
 
 
-def rate(timed: Callable[[str], object], text: str, count: int) -> float:
-    """Return tokens per second: the median of some runs, each of which repeats a short text."""
+def rate(timed: Callable[[str], object], text: str, count: int) -> Estimate:
+    """Tokens a second over some runs, each of which repeats a short text."""
     timer = timeit.Timer(lambda: timed(text))
     repetitions, _ = timer.autorange()  # as often as fills a fifth of a second
-    return count * repetitions / statistics.median(timer.repeat(RUNS, repetitions))
+    return estimate(count * repetitions / seconds for seconds in timer.repeat(RUNS, repetitions))
 
+
+SCORES = (
+    "token_precision",
+    "token_recall",
+    "token_f1",
+    "sentence_precision",
+    "sentence_recall",
+    "sentence_f1",
+)
+COLUMNS = {
+    "name": "",
+    "token_f1": "token F1",
+    "sentence_f1": "sentence F1",
+    "dev_tokens_per_second": "dev, tokens/s",
+    "raw_tokens_per_second": "raw, tokens/s",
+}
 
 if __name__ == "__main__":
     main()

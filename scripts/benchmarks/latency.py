@@ -1,0 +1,128 @@
+"""How long one sentence takes, and how long a command takes to start.
+
+    python scripts/benchmarks/latency.py --model DIR --dev eng.testa
+
+Sentences have 20 words each: dev's words in their order, cut anew. Each is tagged alone through
+`Tagger.tag_tokens`, and as raw text through `Tagger.tag`. Starting is timed as a user waits for it, in whole
+processes that take turns: `echo TEXT | tagger tag MODEL`, `import tagger`, and a Python that does nothing.
+What `import tagger` takes by itself is told by the process that imports it, which must not load torch.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import material
+import numpy as np
+from measurement import estimate, fix_threads, interleave, parser, show, show_machine, write_results
+
+WORDS = 20
+TARGETS = {
+    "tag_tokens, median": 1.0,
+    "tag_tokens, 99th percentile": 3.0,
+    "echo TEXT | tagger tag": 700.0,
+    "import tagger, inside the process": 150.0,
+}
+"""Milliseconds."""
+IMPORT = (
+    "import sys, time; begun = time.perf_counter(); import tagger; print(time.perf_counter() - begun); "
+    "sys.exit('torch' in sys.modules)"
+)
+COLUMNS = {"name": "", "milliseconds": "ms", "processor_milliseconds": "processor ms", "target": "target"}
+Row = dict[str, object]
+
+
+def main() -> None:
+    options = parse()
+    fix_threads(options.threads)
+    show_machine()
+    rows = [*measure_sentences(options), *measure_starts(options)]
+    for row in rows:
+        row["target"] = TARGETS.get(str(row["name"]))
+    show(f"latency, threads: {options.threads}", rows, COLUMNS)
+    settings = {name: getattr(options, name) for name in ("threads", "sentences", "repeats", "starts")}
+    print(write_results("latency", options.results, rows, settings | {"model": options.model.name}))
+
+
+def parse() -> argparse.Namespace:
+    options = parser(__doc__)
+    options.add_argument("--model", type=Path, required=True)
+    options.add_argument("--dev", type=Path, required=True, help="CoNLL-2003's eng.testa")
+    options.add_argument("--sentences", type=int, default=2000, help="of 20 words, at most [2000]")
+    options.add_argument("--repeats", type=int, default=5, help="passes over the sentences [5]")
+    options.add_argument("--starts", type=int, default=11, help="processes of each kind [11]")
+    return options.parse_args()
+
+
+def measure_sentences(options: argparse.Namespace) -> list[Row]:
+    """Every pass has a median and a 99th percentile of its own; both are estimated over the passes.
+
+    The first pass stands apart: it meets words that were not seen before, which later ones do not.
+    """
+    corpus = material.read_corpus(options.dev)
+    sentences = list(material.running_words(corpus.tokens, WORDS))[: options.sentences]
+    texts = [" ".join(words) for words in sentences]
+    by_tokens, by_text = (material.load_tagger(options.model, options.threads) for _ in range(2))
+    tags: dict[str, Callable[[int], object]] = {
+        "tag_tokens": lambda number: by_tokens.tag_tokens([sentences[number]]),
+        "tag, raw text": lambda number: by_text.tag(texts[number]),
+    }
+    passes: dict[str, list[list[float]]] = {name: [] for name in tags}
+    for _ in range(1 + options.repeats):
+        for name, tag in tags.items():
+            passes[name].append([milliseconds(tag, number) for number in range(len(sentences))])
+    return [
+        {"name": f"{name}{when}, {figure}", "milliseconds": estimate(np.percentile(its, percent, axis=1))}
+        for name, (first, *later) in passes.items()
+        for when, its in (("", later), (", first pass", [first]))
+        for figure, percent in (("median", 50), ("99th percentile", 99))
+    ]
+
+
+def milliseconds(tag: Callable[[int], object], number: int) -> float:
+    begun = time.perf_counter()
+    tag(number)
+    return 1000 * (time.perf_counter() - begun)
+
+
+def measure_starts(options: argparse.Namespace) -> list[Row]:
+    text = " ".join(material.read_corpus(options.dev, 2).tokens[-1]) + "\n"
+    inside: list[float] = []
+
+    def start(*arguments: str, given: str = "") -> str:
+        ran = subprocess.run(
+            [sys.executable, *arguments], input=given, capture_output=True, text=True, check=False
+        )
+        if ran.returncode:
+            sys.exit(f"{' '.join(arguments)} failed (torch must not be loaded): {ran.stderr}")
+        return ran.stdout
+
+    runs: dict[str, Callable[[], object]] = {
+        "echo TEXT | tagger tag": lambda: start("-m", "tagger", "tag", str(options.model), given=text),
+        "import tagger, whole process": lambda: inside.append(float(start("-c", IMPORT))),
+        "Python that does nothing": lambda: start("-c", "pass"),
+    }
+    timings = interleave(runs, repeats=options.starts)
+    rows: list[Row] = [
+        {
+            "name": name,
+            "milliseconds": in_milliseconds([timing.wall for timing in its]),
+            "processor_milliseconds": 1000 * min(timing.processor for timing in its),
+        }
+        for name, its in timings.items()
+    ]
+    return [
+        *rows,
+        {"name": "import tagger, inside the process", "milliseconds": in_milliseconds(inside[1:])},
+    ]
+
+
+def in_milliseconds(seconds: Sequence[float]) -> object:
+    return estimate(1000 * value for value in seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""What benchmarks read and ask of this package, all of it through what users may call."""
+
+import inspect
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagger import Sentence, Tagger
+from tagger.corpus.conll import read_conll
+from tagger.text.schemes import convert_tags
+
+TASK = "ner"
+Tokens = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Sentences of ready tokens with their gold tags in IOB2."""
+
+    tokens: list[list[str]]
+    tags: list[list[str]]
+
+    @property
+    def words(self) -> int:
+        """How many tokens there are."""
+        return sum(map(len, self.tokens))
+
+
+def read_corpus(path: Path, most: int | None = None) -> Corpus:
+    """Read the first ``most`` sentences of a CoNLL-2003 file; IOB1 and IOB2 tags are both understood."""
+    sentences = [one for one in read_conll(path, tasks=(TASK,)) if one.tokens][:most]
+    return Corpus(
+        [list(one.tokens) for one in sentences],
+        [convert_tags(one.tags[TASK], "IOB1", "IOB2") for one in sentences],
+    )
+
+
+def read_vectors(path: Path, most: int = 400_000) -> tuple[list[str], NDArray[np.float32]]:
+    """Read the first word vectors of a GloVe text file: words, and vectors of (words, width)."""
+    words: list[str] = []
+    rows: list[NDArray[np.float32]] = []
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            word, _, values = line.rstrip("\n").partition(" ")
+            words.append(word)
+            rows.append(np.array(values.split(" "), np.float32))
+            if len(words) == most:
+                break
+    return words, np.stack(rows)
+
+
+def load_tagger(folder: Path, threads: int) -> Tagger:
+    """Load a model; ``threads`` is passed on where loading takes such a number."""
+    if "threads" in inspect.signature(Tagger.load).parameters:
+        return Tagger.load(folder, threads=threads)
+    return Tagger.load(folder)
+
+
+def cache_counts(tagger: Tagger) -> tuple[int, int] | None:
+    """Hits and misses of the tagger's word cache until now, None where it tells of no cache."""
+    tell = getattr(tagger, "cache_statistics", None)
+    if tell is None:
+        return None
+    told = tell()
+    if isinstance(told, dict):
+        return told["hits"], told["misses"]
+    return told.hits, told.misses
+
+
+def touch(sentences: Iterable[Sentence]) -> int:
+    """Make a tuple of every sentence's tags and of its spans, so that none can be put off; count both."""
+    count = 0
+    for sentence in sentences:
+        for tags in sentence.tags.values():
+            count += len(tuple(tags))
+        for spans in sentence.spans.values():
+            count += len(tuple(spans))
+    return count
+
+
+def f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
+    """F1 of spans by seqeval, as the script conlleval counts."""
+    from seqeval.metrics import f1_score  # here, since memory is measured with this file loaded
+
+    return float(f1_score([list(tags) for tags in gold], [list(tags) for tags in predicted]))
+
+
+def running_words(sentences: Sequence[Tokens], size: int) -> Iterator[list[str]]:
+    """Sentences of exactly ``size`` words: a corpus's words in order, cut anew; the rest is left out."""
+    words = [word for sentence in sentences for word in sentence]
+    for start in range(0, len(words) - size + 1, size):
+        yield words[start : start + size]

@@ -1,0 +1,178 @@
+"""How much memory tagging takes: a large text as a stream, and one sentence of very many words.
+
+    python scripts/benchmarks/memory.py --model DIR --text moby_dick.txt [--megabytes 1000]
+
+The text is the given one over and over, sent to the standard input of `tagger tag`; one word in 50 is made
+one that did not stand there before, since memory that grows with the number of distinct words would not be
+noticed otherwise. Resident memory is sampled all the while; over the second half of the text it should not
+rise. The words of the one sentence are the text's, in their order.
+"""
+
+import argparse
+import itertools
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import material
+import numpy as np
+import psutil
+from measurement import fix_threads, parser, show, show_machine, write_results
+
+MEGABYTE = 1_000_000
+SECONDS = 0.1  # between samples
+NOVEL = 50  # one word in so many is new
+Row = dict[str, object]
+
+
+def main() -> None:
+    options = parse()
+    fix_threads(options.threads)
+    if options.sentence_only:  # the process of its own that ``measure_sentence`` starts
+        return tag_one_sentence(options)
+    show_machine()
+    rows = [measure_stream(options), measure_sentence(options)]
+    show("memory of `tagger tag`", rows, COLUMNS)
+    settings = {name: getattr(options, name) for name in ("threads", "megabytes", "words")}
+    print(write_results("memory", options.results, rows, settings | {"model": options.model.name}))
+    return None
+
+
+def parse() -> argparse.Namespace:
+    options = parser(__doc__)
+    options.add_argument("--model", type=Path, required=True)
+    options.add_argument("--text", type=Path, required=True, help="raw text, UTF-8")
+    options.add_argument("--megabytes", type=int, default=1000, help="of text that are tagged [1000]")
+    options.add_argument("--words", type=int, default=100_000, help="of the one sentence [100000]")
+    options.add_argument("--sentence-only", action="store_true", help=argparse.SUPPRESS)
+    return options.parse_args()
+
+
+def pieces(text: str, size: int) -> Iterator[bytes]:
+    """A text again and again, about ``size`` bytes of it, in which one word in ``NOVEL`` is always new."""
+    numbers = itertools.count()
+
+    def renew(match: re.Match[str]) -> str:
+        number = next(numbers)
+        return match[0] if number % NOVEL else match[0] + letters(number // NOVEL)
+
+    sent = 0
+    for paragraph in itertools.cycle(text.split("\n\n")):
+        piece = (re.sub(r"\b[A-Za-z]{3,}\b", renew, paragraph) + "\n\n").encode()
+        yield piece
+        sent += len(piece)
+        if sent >= size:
+            return
+
+
+def letters(number: int) -> str:
+    """A number in letters, a different string for each."""
+    found = ""
+    while True:
+        number, digit = divmod(number, 26)
+        found += chr(ord("a") + digit)
+        if not number:
+            return found
+
+
+def measure_stream(options: argparse.Namespace) -> Row:
+    text = options.text.read_text(encoding="utf-8")
+    size = options.megabytes * MEGABYTE
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tagger", "tag", str(options.model), "--format", "conll"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    progress = [0]
+
+    def send() -> None:
+        assert process.stdin is not None
+        with process.stdin as pipe:
+            for piece in pieces(text, size):
+                pipe.write(piece)
+                progress[0] += len(piece)
+
+    sender = threading.Thread(target=send, daemon=True)
+    begun = time.perf_counter()
+    sender.start()
+    samples = sample(process, progress)
+    seconds = time.perf_counter() - begun
+    if process.wait():
+        sys.exit(f"tagger tag ended with {process.returncode}")
+    sender.join()
+    sent, resident = np.array(samples, float).T / MEGABYTE  # both in MB
+    half = (sent >= sent[-1] / 2) & (sent < sent[-1])  # when all is sent, the process is about to end
+    return {
+        "name": f"{progress[0] / MEGABYTE:,.0f} MB of text as a stream",
+        "maximum_mb": float(resident.max()),
+        "slope_mb_per_gb": slope(sent[half] / 1000, resident[half]),
+        "seconds": seconds,
+        "samples": thin(samples),
+    }
+
+
+def sample(process: subprocess.Popen[bytes], progress: list[int]) -> list[tuple[int, int]]:
+    """Bytes that were sent and resident bytes, as long as the process lives."""
+    watched = psutil.Process(process.pid)
+    samples = []
+    while process.poll() is None:
+        try:
+            samples.append((progress[0], watched.memory_info().rss))
+        except psutil.NoSuchProcess:
+            break
+        time.sleep(SECONDS)
+    return [pair for pair in samples if pair[1]]  # a process that has just ended has no memory any more
+
+
+def slope(sent: np.ndarray, resident: np.ndarray) -> float | None:
+    """Least squares; None where there are too few samples to tell."""
+    if len(sent) < 3 or np.ptp(sent) == 0:
+        return None
+    return float(np.polyfit(sent, resident, 1)[0])
+
+
+def thin(samples: list[tuple[int, int]], most: int = 200) -> list[tuple[int, int]]:
+    return samples[:: -(-len(samples) // most)]
+
+
+def measure_sentence(options: argparse.Namespace) -> Row:
+    """Peak memory, of which the model alone takes ``loaded_mb``; in a process of its own, which it tells."""
+    command = [sys.executable, *sys.argv, "--sentence-only"]
+    loaded, peak, seconds = map(float, subprocess.check_output(command, text=True).split())
+    return {
+        "name": f"one sentence of {options.words:,} words",
+        "maximum_mb": peak,
+        "loaded_mb": loaded,
+        "seconds": seconds,
+    }
+
+
+def tag_one_sentence(options: argparse.Namespace) -> None:
+    import resource
+
+    words = itertools.islice(itertools.cycle(options.text.read_text(encoding="utf-8").split()), options.words)
+    sentence = list(words)
+    tagger = material.load_tagger(options.model, options.threads)
+    loaded = psutil.Process(os.getpid()).memory_info().rss / MEGABYTE
+    begun = time.perf_counter()
+    material.touch(tagger.tag_tokens([sentence]))
+    seconds = time.perf_counter() - begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    print(loaded, peak / MEGABYTE, seconds)
+
+
+COLUMNS = {
+    "name": "",
+    "maximum_mb": "most resident, MB",
+    "loaded_mb": "before, MB",
+    "slope_mb_per_gb": "second half, MB a GB",
+    "seconds": "s",
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Words a second: ours against a bare LSTM, against other taggers, and as a command.
+
+    python scripts/benchmarks/throughput.py --model DIR [--model DIR]... --train eng.train --dev eng.testa
+        --vectors glove.6B.100d.txt --peers DIR --text moby_dick.txt
+
+Three parts, each with its table and JSON file; what stands in one table takes turns in one run:
+
+kernels  `Tagger.tag_tokens` over train and dev: strings in, `Sentence` objects out, every sentence's tags and
+         spans touched. Beside it a bare bidirectional LSTM of the model's sizes; our speed is given as a
+         share of its speed, by the clock and by processor time.
+peers    The same over dev, and other taggers on the same strings, each with its F1 on dev. They are trained
+         on train the first time and kept in the folder --peers.
+command  `tagger tag` from a raw text to JSON lines and to CoNLL columns, the start of the process included.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import material
+from kernels import KERNELS, make_inputs, sizes_of
+from material import Tokens
+from measurement import fix_threads, interleave, parser, rates, shares, show, show_machine, write_results
+from peers import PEERS, Schooling, find_peers
+
+from tagger import Tagger
+
+Row = dict[str, object]
+
+
+def main() -> None:
+    options = parse()
+    fix_threads(options.threads)
+    show_machine()
+    for part in options.part or PARTS:
+        rows = PARTS[part](options)
+        show(f"throughput, {part}, threads: {options.threads}", rows, COLUMNS)
+        print(write_results(f"throughput-{part}", options.results, rows, settings_of(options)))
+
+
+def parse() -> argparse.Namespace:
+    options = parser(__doc__)
+    options.add_argument(
+        "--model", type=Path, action="append", required=True, help="trained model (repeatable)"
+    )
+    options.add_argument("--train", type=Path, required=True, help="CoNLL-2003's eng.train")
+    options.add_argument("--dev", type=Path, required=True, help="CoNLL-2003's eng.testa")
+    options.add_argument("--vectors", type=Path, help="GloVe text file, for peers that are not trained yet")
+    options.add_argument(
+        "--peers", type=Path, default=Path("runs/benchmarks/peers"), help="where peers are kept"
+    )
+    options.add_argument("--peer", action="append", choices=list(PEERS), help="only these (repeatable)")
+    options.add_argument("--peer-epochs", type=int, default=10)
+    options.add_argument(
+        "--peer-minutes", type=float, default=20.0, help="of training, for each at most [20]"
+    )
+    options.add_argument("--text", type=Path, help="raw text for the part `command`")
+    options.add_argument("--copies", type=int, default=10, help="of the text, one after the other [10]")
+    options.add_argument("--sentences", type=int, help="only so many of train and of dev are tagged")
+    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--part", action="append", choices=list(PARTS), help="only these (repeatable)")
+    return options.parse_args()
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, object]:
+    """Names of files without their folders: the figures do not depend on where they lie."""
+    return {
+        "threads": options.threads,
+        "repeats": options.repeats,
+        "sentences": options.sentences,
+        "copies": options.copies,
+        "models": [folder.name for folder in options.model],
+        "files": [path.name for path in (options.train, options.dev, options.vectors, options.text) if path],
+    }
+
+
+def name_of(folder: Path) -> str:
+    return f"tagger {sizes_of(folder).hidden}"
+
+
+def tags_of(tagger: Tagger, sentences: Sequence[Tokens]) -> Callable[[], int]:
+    return lambda: material.touch(tagger.tag_tokens(sentences))
+
+
+def measure_kernels(options: argparse.Namespace) -> list[Row]:
+    corpora = [material.read_corpus(path, options.sentences) for path in (options.train, options.dev)]
+    sentences = [tokens for corpus in corpora for tokens in corpus.tokens]
+    lengths = [len(tokens) for tokens in sentences]
+    rows: list[Row] = []
+    for folder in options.model:
+        sizes = sizes_of(folder)
+        batches = make_inputs(lengths, sizes.inputs)
+        tagger = material.load_tagger(folder, options.threads)
+        runs: dict[str, Callable[[], object]] = {name_of(folder): tags_of(tagger, sentences)}
+        for kernel, make in KERNELS.items():
+            try:
+                runs[f"{kernel} {sizes.inputs}-{sizes.hidden}"] = make(sizes, batches, options.threads)
+            except ImportError as error:
+                print(f"{kernel} is left out ({error}); to have it: pip install onnx onnxruntime torch")
+        timings = interleave(runs, repeats=options.repeats)
+        ours = timings[name_of(folder)]
+        for name, its in timings.items():
+            rows.append(
+                {
+                    "name": name,
+                    "words": sum(lengths),
+                    "words_per_second": rates(sum(lengths), its),
+                    "processor_seconds": min(timing.processor for timing in its),
+                    "kernel_share": None if its is ours else shares(ours, its),
+                    "processor_share": None if its is ours else shares(ours, its, by="processor"),
+                }
+            )
+    return rows
+
+
+def measure_peers(options: argparse.Namespace) -> list[Row]:
+    dev = material.read_corpus(options.dev, options.sentences)
+    outputs: dict[str, Callable[[], list[list[str]]]] = {}
+    runs: dict[str, Callable[[], object]] = {}
+    trained: dict[str, dict[str, float]] = {}
+    for folder in options.model:
+        tagger = material.load_tagger(folder, options.threads)
+        runs[name_of(folder)] = tags_of(tagger, dev.tokens)
+        outputs[name_of(folder)] = lambda tagger=tagger: [
+            list(sentence.tags[material.TASK]) for sentence in tagger.tag_tokens(dev.tokens)
+        ]
+    schooling = Schooling(
+        options.peers,
+        material.read_corpus(options.train),
+        options.vectors,
+        options.peer_epochs,
+        options.peer_minutes,
+        options.threads,
+    )
+    for name, peer in find_peers(schooling, options.peer or list(PEERS)).items():
+        runs[name] = lambda peer=peer: peer.tag(dev.tokens)
+        outputs[name] = lambda peer=peer: peer.to_tags(peer.tag(dev.tokens))
+        trained[name] = peer.trained
+    scores = {name: material.f1(dev.tags, output()) for name, output in outputs.items()}
+    timings = interleave(runs, repeats=options.repeats)
+    return [
+        {
+            "name": name,
+            "words": dev.words,
+            "words_per_second": rates(dev.words, its),
+            "processor_seconds": min(timing.processor for timing in its),
+            "f1": scores[name],
+            "trained": trained.get(name),
+        }
+        for name, its in timings.items()
+    ]
+
+
+def measure_command(options: argparse.Namespace) -> list[Row]:
+    if options.text is None:
+        print("no --text is given, so the command was not measured")
+        return []
+    with tempfile.TemporaryDirectory() as temporary:
+        text = Path(temporary) / "text.txt"
+        text.write_text(options.text.read_text(encoding="utf-8") * options.copies, encoding="utf-8")
+        output = Path(temporary) / "output"
+        runs: dict[str, Callable[[], object]] = {}
+        words: dict[str, int] = {}
+        for folder in options.model:
+            for style in ("jsonl", "conll"):
+                command = [sys.executable, "-m", "tagger", "tag", folder, text, "--format", style]
+                runs[f"{name_of(folder)}, {style}"] = lambda command=command: subprocess.run(
+                    [*map(str, command), "--output", str(output)], check=True, stderr=subprocess.DEVNULL
+                )
+            runs[f"{name_of(folder)}, conll"]()
+            with output.open(encoding="utf-8") as lines:
+                tokens = sum(not line.isspace() for line in lines)
+            words |= dict.fromkeys((f"{name_of(folder)}, jsonl", f"{name_of(folder)}, conll"), tokens)
+        timings = interleave(runs, repeats=options.repeats)
+    return [
+        {
+            "name": name,
+            "words": words[name],
+            "words_per_second": rates(words[name], its),
+            "processor_seconds": min(timing.processor for timing in its),
+        }
+        for name, its in timings.items()
+    ]
+
+
+PARTS = {"kernels": measure_kernels, "peers": measure_peers, "command": measure_command}
+COLUMNS = {
+    "name": "",
+    "words": "words",
+    "words_per_second": "words/s",
+    "processor_seconds": "processor s",
+    "kernel_share": "kernel share",
+    "processor_share": "by processor time",
+    "f1": "F1 on dev",
+}
+
+if __name__ == "__main__":
+    main()
