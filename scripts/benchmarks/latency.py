@@ -19,6 +19,8 @@ import material
 import numpy as np
 from measurement import estimate, fix_threads, interleave, parser, show, show_machine, write_results
 
+from tagger import Tagger
+
 WORDS = 20
 TARGETS = {
     "tag_tokens, median": 1.0,
@@ -65,7 +67,7 @@ def measure_sentences(options: argparse.Namespace) -> list[Row]:
     corpus = material.read_corpus(options.dev)
     sentences = list(material.running_words(corpus.tokens, WORDS))[: options.sentences]
     texts = [" ".join(words) for words in sentences]
-    by_tokens, by_text = (material.load_tagger(options.model, options.threads) for _ in range(2))
+    by_tokens, by_text = (Tagger.load(options.model, threads=options.threads) for _ in range(2))
     tags: dict[str, Callable[[int], object]] = {
         "tag_tokens": lambda number: by_tokens.tag_tokens([sentences[number]]),
         "tag, raw text": lambda number: by_text.tag(texts[number]),

@@ -1,6 +1,5 @@
 """What benchmarks read and ask of this package, all of it through what users may call."""
 
-import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,22 +51,10 @@ def read_vectors(path: Path, most: int = 400_000) -> tuple[list[str], NDArray[np
     return words, np.stack(rows)
 
 
-def load_tagger(folder: Path, threads: int) -> Tagger:
-    """Load a model; ``threads`` is passed on where loading takes such a number."""
-    if "threads" in inspect.signature(Tagger.load).parameters:
-        return Tagger.load(folder, threads=threads)
-    return Tagger.load(folder)
-
-
-def cache_counts(tagger: Tagger) -> tuple[int, int] | None:
-    """Hits and misses of the tagger's word cache until now, None where it tells of no cache."""
-    tell = getattr(tagger, "cache_statistics", None)
-    if tell is None:
-        return None
-    told = tell()
-    if isinstance(told, dict):
-        return told["hits"], told["misses"]
-    return told.hits, told.misses
+def cache_counts(tagger: Tagger) -> tuple[int, int]:
+    """Hits and misses of the tagger's word cache until now."""
+    statistics = tagger.cache_statistics
+    return statistics.hits, statistics.misses
 
 
 def touch(sentences: Iterable[Sentence]) -> int:

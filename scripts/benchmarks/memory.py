@@ -24,6 +24,8 @@ import numpy as np
 import psutil
 from measurement import fix_threads, parser, show, show_machine, write_results
 
+from tagger import Tagger
+
 MEGABYTE = 1_000_000
 SECONDS = 0.1  # between samples
 NOVEL = 50  # one word in so many is new
@@ -157,7 +159,7 @@ def tag_one_sentence(options: argparse.Namespace) -> None:
 
     words = itertools.islice(itertools.cycle(options.text.read_text(encoding="utf-8").split()), options.words)
     sentence = list(words)
-    tagger = material.load_tagger(options.model, options.threads)
+    tagger = Tagger.load(options.model, threads=options.threads)
     loaded = psutil.Process(os.getpid()).memory_info().rss / MEGABYTE
     begun = time.perf_counter()
     material.touch(tagger.tag_tokens([sentence]))

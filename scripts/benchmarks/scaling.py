@@ -32,7 +32,7 @@ def main() -> None:
     fix_threads(options.threads)
     show_machine()
     corpus = material.read_corpus(options.corpus)
-    tagger = material.load_tagger(options.model, options.threads)
+    tagger = Tagger.load(options.model, threads=options.threads)
     rows = [measure(tagger, corpus.tokens, corpus.words, 1, name="first pass over the corpus")]
     size = SMALLEST
     while size <= options.most:
@@ -57,9 +57,7 @@ def measure(tagger: Tagger, sentences: Sequence[Tokens], size: int, runs: int, *
     before = material.cache_counts(tagger)
     timings = [time_text(tagger, sentences, size, seed) for seed in range(runs)]
     after = material.cache_counts(tagger)
-    hits = None
-    if before and after and sum(after) > sum(before):
-        hits = (after[0] - before[0]) / (sum(after) - sum(before))
+    hits = (after[0] - before[0]) / (sum(after) - sum(before))
     return {"name": name, "words": size, "words_per_second": rates(size, timings), "cache_hits": hits}
 
 

@@ -93,7 +93,7 @@ def measure_kernels(options: argparse.Namespace) -> list[Row]:
     for folder in options.model:
         sizes = sizes_of(folder)
         batches = make_inputs(lengths, sizes.inputs)
-        tagger = material.load_tagger(folder, options.threads)
+        tagger = Tagger.load(folder, threads=options.threads)
         runs: dict[str, Callable[[], object]] = {name_of(folder): tags_of(tagger, sentences)}
         for kernel, make in KERNELS.items():
             try:
@@ -122,7 +122,7 @@ def measure_peers(options: argparse.Namespace) -> list[Row]:
     runs: dict[str, Callable[[], object]] = {}
     trained: dict[str, dict[str, float]] = {}
     for folder in options.model:
-        tagger = material.load_tagger(folder, options.threads)
+        tagger = Tagger.load(folder, threads=options.threads)
         runs[name_of(folder)] = tags_of(tagger, dev.tokens)
         outputs[name_of(folder)] = lambda tagger=tagger: [
             list(sentence.tags[material.TASK]) for sentence in tagger.tag_tokens(dev.tokens)
