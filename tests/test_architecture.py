@@ -45,6 +45,7 @@ FLOORS: list[dict[str, list[str]]] = [
     {
         "training": [
             "average",
+            "rows",
             "preparation",
             "processes",
             "progress",

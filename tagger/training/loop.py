@@ -156,6 +156,9 @@ def _make_step(progress: Progress, batch: Batch, rate: float, clip: float, chunk
     """Update the weights, unless the mean loss of the batch's sentences is no number; return that loss."""
     model, optimizer, processes = progress.model, progress.optimizer, progress.processes
     optimizer.zero_grad()
+    rows, parameters = progress.rows, progress.parameters
+    if rows:
+        rows.look_up(np.append(batch.words, UNKNOWN))  # the unknown word may stand in for any
     loss = 0.0
     own = processes.share(range(len(batch.lengths)))
     if own:
@@ -164,22 +167,29 @@ def _make_step(progress: Progress, batch: Batch, rate: float, clip: float, chunk
         share = share * (len(own) / len(batch.lengths))
         torch.autograd.backward(share)
         loss = share.item()
-    loss = processes.sum_gradients(model, loss)
+    if rows:
+        rows.collect_gradient()
+        parameters = [*parameters, rows.batch]
+    loss = processes.sum_gradients(parameters, loss)
     if not math.isfinite(loss):
         return loss
     if clip:
-        torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+        torch.nn.utils.clip_grad_norm_(parameters, clip)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()
     if progress.average:
         progress.average.update()
+    if rows:
+        rows.step(rate, progress.average.decay if progress.average else 0.0)
     return loss
 
 
 def _end_epoch(preparation: Preparation, config: TrainConfig, progress: Progress) -> EpochRecord:
     """Score the weights and go on to the next epoch."""
     model, average = progress.model, progress.average
+    if progress.rows:
+        progress.rows.settle()
     if average:
         average.swap()
     dev = score_part(model, preparation.dev, progress.processes) if preparation.dev else {}
