@@ -41,7 +41,7 @@ FLOORS: list[dict[str, list[str]]] = [
         "decoding": ["viterbi", "marginals", "nbest", "fixed_lag"],
         "evaluation": ["scores", "tasks", "confusion", "mistakes", "breakdown", "significance"],
     },
-    {"network": ["encoder", "words", "crf", "heads", "model"], "": ["bundle"]},
+    {"network": ["dropout", "encoder", "words", "crf", "heads", "model"], "": ["bundle"]},
     {
         "training": [
             "average",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from tagger.config import Direction, MergeMode
+from tagger.network.dropout import draw_mask, dropout
 
 
 class Chunks(NamedTuple):
@@ -22,6 +23,20 @@ class Chunks(NamedTuple):
 
     size: int
     first: int
+
+
+class _Exchange(torch.autograd.Function):
+    """Vectors (B, T, D) in an order that, taken twice, is the first again: so is the gradient's way back."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, order: Tensor) -> Tensor:
+        ctx.save_for_backward(order)
+        return inputs.flatten(0, 1).index_select(0, order).view(inputs.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> Any:
+        (order,) = ctx.saved_tensors
+        return outer[0].flatten(0, 1).index_select(0, order).view(outer[0].shape), None
 
 
 def reverse_ragged(inputs: Tensor, lengths: Tensor) -> Tensor:
@@ -37,7 +52,9 @@ def reverse_ragged(inputs: Tensor, lengths: Tensor) -> Tensor:
     steps = torch.arange(inputs.shape[1], device=inputs.device)  # (T,)
     mirrored = lengths[:, None] - 1 - steps  # (B, T)
     source = torch.where(mirrored >= 0, mirrored, steps)
-    return inputs.gather(1, source[:, :, None].expand_as(inputs))
+    begins = torch.arange(0, source.numel(), max(len(steps), 1), device=inputs.device)
+    reversed_inputs: Tensor = _Exchange.apply(inputs, (source + begins[:, None]).flatten())  # type: ignore[no-untyped-call]
+    return reversed_inputs
 
 
 def merge(forward: Tensor, backward: Tensor, merge_mode: MergeMode) -> Tensor:
@@ -156,7 +173,7 @@ class Encoder(nn.Module):
         outputs: Tensor
         if self.training and self.recurrent_dropout:
             weights = dict(lstm.named_parameters())
-            dropped = F.dropout(weights["weight_hh_l0"], self.recurrent_dropout)
+            dropped = dropout(weights["weight_hh_l0"], self.recurrent_dropout, self.training)
             outputs, _ = functional_call(lstm, {"weight_hh_l0": dropped}, (inputs,))
         else:
             outputs, _ = lstm(inputs)
@@ -197,5 +214,4 @@ def locked_dropout(inputs: Tensor, share: float, training: bool) -> Tensor:
     """Dropout with one mask for all steps of a sequence: (B, T, D) to (B, T, D)."""
     if not training or not share:
         return inputs
-    mask = F.dropout(inputs.new_ones(inputs.shape[0], 1, inputs.shape[2]), share)
-    return inputs * mask
+    return inputs * draw_mask(inputs[:, :1], share)
