@@ -26,17 +26,17 @@ class Chunks(NamedTuple):
 
 
 class _Exchange(torch.autograd.Function):
-    """Vectors (B, T, D) in an order that, taken twice, is the first again: so is the gradient's way back."""
+    """Vectors (B, T, D) that change places in pairs, so that their gradient goes back the same way."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, order: Tensor) -> Tensor:
-        ctx.save_for_backward(order)
-        return inputs.flatten(0, 1).index_select(0, order).view(inputs.shape)
+    def forward(ctx: Any, inputs: Tensor, places: Tensor) -> Tensor:
+        ctx.save_for_backward(places)
+        return inputs.flatten(0, 1).index_select(0, places).view(inputs.shape)
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> Any:
-        (order,) = ctx.saved_tensors
-        return outer[0].flatten(0, 1).index_select(0, order).view(outer[0].shape), None
+        (places,) = ctx.saved_tensors
+        return outer[0].flatten(0, 1).index_select(0, places).view(outer[0].shape), None
 
 
 def reverse_ragged(inputs: Tensor, lengths: Tensor) -> Tensor:
@@ -49,12 +49,20 @@ def reverse_ragged(inputs: Tensor, lengths: Tensor) -> Tensor:
     Returns:
         (B, T, D). Doing it twice gives the input again.
     """
-    steps = torch.arange(inputs.shape[1], device=inputs.device)  # (T,)
+    return _exchange(inputs, _mirror(lengths, inputs.shape[1]))
+
+
+def _mirror(lengths: Tensor, width: int) -> Tensor:
+    """(B * T,) which step of B sequences, padded to ``width`` T, each one changes places with."""
+    steps = torch.arange(width, device=lengths.device)  # (T,)
     mirrored = lengths[:, None] - 1 - steps  # (B, T)
-    source = torch.where(mirrored >= 0, mirrored, steps)
-    begins = torch.arange(0, source.numel(), max(len(steps), 1), device=inputs.device)
-    reversed_inputs: Tensor = _Exchange.apply(inputs, (source + begins[:, None]).flatten())  # type: ignore[no-untyped-call]
-    return reversed_inputs
+    begins = torch.arange(0, mirrored.numel(), max(width, 1), device=lengths.device)  # (B,)
+    return (torch.where(mirrored >= 0, mirrored, steps) + begins[:, None]).flatten()
+
+
+def _exchange(inputs: Tensor, places: Tensor) -> Tensor:
+    exchanged: Tensor = _Exchange.apply(inputs, places)  # type: ignore[no-untyped-call]
+    return exchanged
 
 
 def merge(forward: Tensor, backward: Tensor, merge_mode: MergeMode) -> Tensor:
@@ -163,7 +171,8 @@ class Encoder(nn.Module):
         steps = inputs.shape[1]
         if chunks:
             inputs, lengths = cut_chunks(inputs, lengths, chunks)
-        outputs = reverse_ragged(self._run(lstm, reverse_ragged(inputs, lengths)), lengths)
+        places = _mirror(lengths, inputs.shape[1])
+        outputs = _exchange(self._run(lstm, _exchange(inputs, places)), places)
         if chunks:
             outputs = join_chunks(outputs, steps, chunks)
         return outputs, outputs[:, 0]

@@ -151,10 +151,10 @@ class WordVectors(nn.Module):
 
     def _embed(self, words: Tensor) -> Tensor:
         known = self.trained.num_embeddings
+        if int(words.max()) < known:
+            trained: Tensor = self.trained(words)
+            return trained
+        assert isinstance(self.fixed, Tensor)
         is_fixed = words >= known
-        embedded: Tensor = self.trained(words.masked_fill(is_fixed, 0))
-        if bool(is_fixed.any()):
-            assert isinstance(self.fixed, Tensor)
-            rows = self.fixed[(words - known).clamp(min=0)].to(embedded.dtype)
-            embedded = torch.where(is_fixed[:, None], rows, embedded)
-        return embedded
+        rows = self.fixed[(words - known).clamp(min=0)].to(self.trained.weight.dtype)
+        return torch.where(is_fixed[:, None], rows, self.trained(words.masked_fill(is_fixed, 0)))

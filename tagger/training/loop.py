@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tagger.config import Config, TrainConfig
@@ -124,12 +125,15 @@ def _train_epoch(preparation: Preparation, config: TrainConfig, progress: Progre
     else:
         progress.order_state = generator.bit_generator.state
         ordering = generator
+    # Train's words have the lower ids, those of the vectors file alone come behind them.
+    singletons = np.zeros(len(preparation.vocabulary.words), np.bool_)
+    singletons[list(preparation.unvectored_singletons)] = True
     batches = shuffled_batches(part.lengths, config.batch_size, config.batch_tokens, ordering)
     progress.model.train()
     begun, before = time.perf_counter(), progress.seconds
     for places in batches[progress.step :]:
         batch = part.batch(places)
-        _forget_singletons(batch, preparation.unvectored_singletons, config.singleton_unknown, generator)
+        _forget_singletons(batch, singletons, config.singleton_unknown, generator)
         rate = learning_rate(config, progress.epoch, progress.step + 1, len(batches))
         chunks = draw_chunks(generator) if config.lookahead == "random" else None
         loss = _make_step(progress, batch, rate, config.clip, chunks)
@@ -155,8 +159,9 @@ def _train_epoch(preparation: Preparation, config: TrainConfig, progress: Progre
 def _make_step(progress: Progress, batch: Batch, rate: float, clip: float, chunks: Chunks | None) -> float:
     """Update the weights, unless the mean loss of the batch's sentences is no number; return that loss."""
     model, optimizer, processes = progress.model, progress.optimizer, progress.processes
-    optimizer.zero_grad()
     rows, parameters = progress.rows, progress.parameters
+    for parameter in parameters:
+        parameter.grad = None
     if rows:
         rows.look_up(np.append(batch.words, UNKNOWN))  # the unknown word may stand in for any
     loss = 0.0
@@ -295,9 +300,8 @@ def _copy_weights(model: TaggingModel) -> dict[str, Tensor]:
 
 
 def _forget_singletons(
-    batch: Batch, singletons: frozenset[int] | Sequence[int], share: float, generator: np.random.Generator
+    batch: Batch, singletons: NDArray[np.bool_], share: float, generator: np.random.Generator
 ) -> None:
     """Replace some of the words that train holds once by the unknown word, so that its vector is learnt."""
-    for place, word in enumerate(batch.words):
-        if int(word) in singletons and generator.random() < share:
-            batch.words[place] = UNKNOWN
+    places = np.flatnonzero(singletons[batch.words])
+    batch.words[places[generator.random(len(places)) < share]] = UNKNOWN

@@ -51,16 +51,16 @@ class LazyRows:
         self._numbers = np.unique(rows)
         self._rows = torch.from_numpy(self._numbers).to(self._weight.device)
         self.batch, self._batch_velocity, self._batch_average = self._catch_up(self._numbers, self._rows)
-        self._weight[self._rows] = self.batch
+        self._weight.index_copy_(0, self._rows, self.batch)
         self._leaf.grad = None
 
     def _catch_up(
         self, numbers: NDArray[np.int64], rows: Tensor
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Weight, velocity and average of some rows as they are now, (R, D) each."""
-        weight = self._weight[rows]
-        velocity = None if self._velocity is None else self._velocity[rows]
-        average = None if self.average is None else self.average[rows]
+        weight = self._weight.index_select(0, rows)
+        velocity = None if self._velocity is None else self._velocity.index_select(0, rows)
+        average = None if self.average is None else self.average.index_select(0, rows)
         course = self._course[:, self._seen[numbers], None]  # (4, R, 1)
         kept, moved, held, lagged = torch.from_numpy(course).to(weight)
         if average is not None:
@@ -93,11 +93,11 @@ class LazyRows:
         assert change is not None
         if velocity is not None and self._velocity is not None:
             change = velocity.mul_(self._momentum).add_(change)
-            self._velocity[self._rows] = velocity
+            self._velocity.index_copy_(0, self._rows, velocity)
         weight.sub_(change, alpha=rate)
-        self._weight[self._rows] = weight
+        self._weight.index_copy_(0, self._rows, weight)
         if average is not None and self.average is not None:
-            self.average[self._rows] = average.lerp_(weight, 1.0 - decay)
+            self.average.index_copy_(0, self._rows, average.lerp_(weight, 1.0 - decay))
         self._extend_course(rate, decay)
         self._seen[self._numbers] = self._steps
         if self._steps == SPAN:
