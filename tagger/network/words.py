@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,28 @@ def embed_characters(alphabet: int, size: int) -> nn.Embedding:
     embedding = make_embedding(alphabet, size)
     embedding.weight.detach()[UNKNOWN] = 0.0
     return embedding
+
+
+class _Highest(torch.autograd.Function):
+    """The maxima of rows that belong together: (N, D) rows and (U,) how many of them, at least 1, to (U, D).
+
+    Equal maxima, as in "....", share the gradient, as with ``amax``. The backward pass of torch 2.13's own
+    ``segment_reduce`` is wrong there: it divides positive gradients only.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, counts: Tensor) -> Tensor:
+        highest: Tensor = torch.segment_reduce(rows, "max", lengths=counts, unsafe=True)
+        ctx.save_for_backward(rows, counts, highest)
+        return highest
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> Any:
+        rows, counts, highest = ctx.saved_tensors
+        owners = torch.repeat_interleave(counts, output_size=len(rows))  # (N,)
+        is_highest = (rows == highest.index_select(0, owners)).to(rows.dtype)
+        ties = torch.zeros_like(highest).index_add_(0, owners, is_highest)
+        return is_highest.mul_((outer[0] / ties).index_select(0, owners)), None
 
 
 class CharacterCnn(nn.Module):
@@ -62,7 +85,7 @@ class CharacterCnn(nn.Module):
         weights = weights.permute(2, 0, 1).flatten(0, 1)  # (width * filters, size)
         table = F.linear(self.embedding(used), weights).view(-1, self.output_size)
         scores = F.embedding_bag(rows * self.width + places, table, mode="sum")  # (N, filters)
-        highest: Tensor = torch.segment_reduce(scores, "max", lengths=lengths, unsafe=True)
+        highest: Tensor = _Highest.apply(scores, lengths)  # type: ignore[no-untyped-call]
         return highest + self.filters.bias
 
 
