@@ -41,10 +41,11 @@ FLOORS: list[dict[str, list[str]]] = [
         "decoding": ["viterbi", "marginals", "nbest", "fixed_lag", "spans"],
         "evaluation": ["scores", "tasks", "confusion", "mistakes", "breakdown", "significance"],
     },
-    {"network": ["encoder", "words", "heads", "model"], "": ["bundle"]},
+    {"network": ["dropout", "encoder", "words", "crf", "heads", "model"], "": ["bundle"]},
     {
         "training": [
             "average",
+            "rows",
             "preparation",
             "processes",
             "progress",

@@ -168,14 +168,23 @@ def test_the_character_cnn_is_a_convolution_with_a_maximum():
     convolution = nn.Conv1d(4, 5, 3, padding=1)
     convolution.weight.data = cnn.filters.weight.data.view(5, 4, 3)
     convolution.bias.data = cnn.filters.bias.data
-    words = [[2, 3, 4, 5], [6], [7, 8]]
-    padded = torch.zeros(3, 4, dtype=torch.long)
+    words = [[2, 3, 4, 5], [6], [7, 8], [3, 3, 3, 3]]
+    padded = torch.zeros(4, 4, dtype=torch.long)
     for row, word in zip(padded, words, strict=True):
         row[: len(word)] = torch.tensor(word)
     found = cnn(padded, torch.tensor([len(word) for word in words]))
-    for row, word in enumerate(words):
-        expected = convolution(cnn.embedding(torch.tensor([word])).transpose(1, 2)).amax(dim=2)
-        torch.testing.assert_close(found[row], expected[0])
+    expected = torch.cat(
+        [convolution(cnn.embedding(torch.tensor([word])).transpose(1, 2)).amax(dim=2) for word in words]
+    )
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn(found.shape)
+    ours = torch.autograd.grad((found * weights).sum(), [cnn.embedding.weight, *cnn.filters.parameters()])
+    theirs = torch.autograd.grad(
+        (expected * weights).sum(), [cnn.embedding.weight, *convolution.parameters()]
+    )
+    torch.testing.assert_close(ours[0], theirs[0])
+    torch.testing.assert_close(ours[1], theirs[1].flatten(1))
+    torch.testing.assert_close(ours[2], theirs[2])
 
 
 def test_head_losses_equal_their_definitions():

@@ -272,7 +272,7 @@ def test_adamw_decays_matrices_only(corpus):
 def test_the_average_follows_its_definition_and_swaps_back():
     torch.manual_seed(0)
     model = nn.Linear(3, 2)
-    average = WeightAverage(model, 0.5)
+    average = WeightAverage(model.parameters(), 0.5)
     expected = model.weight.detach().clone()
     for number in range(1, 30):
         with torch.no_grad():

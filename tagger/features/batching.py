@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from threading import Lock
 
 import numpy as np
@@ -154,8 +155,8 @@ def shuffled_batches(
 
 
 def _pad(sequences: Sequence[Sequence[int] | Ints]) -> Ints:
-    width = max((len(sequence) for sequence in sequences), default=0)
-    padded = np.zeros((len(sequences), width), dtype=np.int64)
-    for row, sequence in zip(padded, sequences, strict=True):
-        row[: len(sequence)] = sequence
+    lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
+    padded = np.zeros((len(sequences), lengths.max(initial=0)), dtype=np.int64)
+    is_inside = np.arange(padded.shape[1]) < lengths[:, None]
+    padded[is_inside] = np.fromiter(chain.from_iterable(sequences), dtype=np.int64, count=lengths.sum())
     return padded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from tagger.config import Direction, MergeMode
+from tagger.network.dropout import draw_mask, dropout
 
 
 class Chunks(NamedTuple):
@@ -24,6 +25,20 @@ class Chunks(NamedTuple):
     first: int
 
 
+class _Exchange(torch.autograd.Function):
+    """Vectors (B, T, D) that change places in pairs, so that their gradient goes back the same way."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, places: Tensor) -> Tensor:
+        ctx.save_for_backward(places)
+        return inputs.flatten(0, 1).index_select(0, places).view(inputs.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> Any:
+        (places,) = ctx.saved_tensors
+        return outer[0].flatten(0, 1).index_select(0, places).view(outer[0].shape), None
+
+
 def reverse_ragged(inputs: Tensor, lengths: Tensor) -> Tensor:
     """Reverse each sequence within its own length; padding stays behind it.
 
@@ -34,10 +49,20 @@ def reverse_ragged(inputs: Tensor, lengths: Tensor) -> Tensor:
     Returns:
         (B, T, D). Doing it twice gives the input again.
     """
-    steps = torch.arange(inputs.shape[1], device=inputs.device)  # (T,)
+    return _exchange(inputs, _mirror(lengths, inputs.shape[1]))
+
+
+def _mirror(lengths: Tensor, width: int) -> Tensor:
+    """(B * T,) which step of B sequences, padded to ``width`` T, each one changes places with."""
+    steps = torch.arange(width, device=lengths.device)  # (T,)
     mirrored = lengths[:, None] - 1 - steps  # (B, T)
-    source = torch.where(mirrored >= 0, mirrored, steps)
-    return inputs.gather(1, source[:, :, None].expand_as(inputs))
+    begins = torch.arange(0, mirrored.numel(), max(width, 1), device=lengths.device)  # (B,)
+    return (torch.where(mirrored >= 0, mirrored, steps) + begins[:, None]).flatten()
+
+
+def _exchange(inputs: Tensor, places: Tensor) -> Tensor:
+    exchanged: Tensor = _Exchange.apply(inputs, places)  # type: ignore[no-untyped-call]
+    return exchanged
 
 
 def merge(forward: Tensor, backward: Tensor, merge_mode: MergeMode) -> Tensor:
@@ -146,7 +171,8 @@ class Encoder(nn.Module):
         steps = inputs.shape[1]
         if chunks:
             inputs, lengths = cut_chunks(inputs, lengths, chunks)
-        outputs = reverse_ragged(self._run(lstm, reverse_ragged(inputs, lengths)), lengths)
+        places = _mirror(lengths, inputs.shape[1])
+        outputs = _exchange(self._run(lstm, _exchange(inputs, places)), places)
         if chunks:
             outputs = join_chunks(outputs, steps, chunks)
         return outputs, outputs[:, 0]
@@ -156,7 +182,7 @@ class Encoder(nn.Module):
         outputs: Tensor
         if self.training and self.recurrent_dropout:
             weights = dict(lstm.named_parameters())
-            dropped = F.dropout(weights["weight_hh_l0"], self.recurrent_dropout)
+            dropped = dropout(weights["weight_hh_l0"], self.recurrent_dropout, self.training)
             outputs, _ = functional_call(lstm, {"weight_hh_l0": dropped}, (inputs,))
         else:
             outputs, _ = lstm(inputs)
@@ -197,5 +223,4 @@ def locked_dropout(inputs: Tensor, share: float, training: bool) -> Tensor:
     """Dropout with one mask for all steps of a sequence: (B, T, D) to (B, T, D)."""
     if not training or not share:
         return inputs
-    mask = F.dropout(inputs.new_ones(inputs.shape[0], 1, inputs.shape[2]), share)
-    return inputs * mask
+    return inputs * draw_mask(inputs[:, :1], share)

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from torchcrf import CRF
 
 from tagger.config import HeadKind
+from tagger.network.crf import scaled_crf_loss
 
 
 class Head(nn.Module):
@@ -42,8 +43,11 @@ class Head(nn.Module):
         """
         if self.crf is None:
             return F.cross_entropy(emissions[mask], tags[mask], reduction="sum") / len(tags)
-        likelihood: Tensor = self.crf(emissions, tags, mask=mask, reduction="sum")
-        return -likelihood / len(tags)
+        edges = (self.crf.start_transitions, self.crf.end_transitions, self.crf.transitions)
+        loss = scaled_crf_loss(emissions, *edges, tags, mask.sum(dim=1))
+        if loss is None:
+            loss = -self.crf(emissions, tags, mask=mask, reduction="sum")
+        return loss / len(tags)
 
     def transitions(self) -> tuple[Tensor, Tensor, Tensor]:
         """The scores of tag after tag (C, C) from -> to, of the first and of the last tag (C,) each."""

@@ -16,6 +16,7 @@ from tagger.decoding.viterbi import Transitions, constrain
 from tagger.features.batching import Batch
 from tagger.features.vectors import Vectors
 from tagger.features.vocab import CASINGS, UNKNOWN, Vocabulary
+from tagger.network.dropout import dropout
 from tagger.network.encoder import Chunks, Encoder
 from tagger.network.heads import Head
 from tagger.network.words import WordVectors
@@ -83,9 +84,9 @@ class TaggingModel(nn.Module):
         shapes = (batch.casing, batch.characters, batch.word_lengths)
         vectors = self.words(words, *map(self._tensor, shapes))
         inputs = F.embedding(self._tensor(batch.positions), vectors)  # (B, T, D)
-        inputs = F.dropout(inputs, self.config.dropout, self.training)
+        inputs = dropout(inputs, self.config.dropout, self.training)
         encoded, _ = self.encoder(inputs, self._tensor(batch.lengths), chunks)
-        encoded = F.dropout(encoded, self.config.dropout, self.training)
+        encoded = dropout(encoded, self.config.dropout, self.training)
         return {task.name: head(encoded) for task, head in zip(self.tasks, self.heads, strict=True)}
 
     def loss(self, batch: Batch, chunks: Chunks | None = None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,28 @@ def embed_characters(alphabet: int, size: int) -> nn.Embedding:
     return embedding
 
 
+class _Highest(torch.autograd.Function):
+    """The maxima of rows that belong together: (N, D) rows and (U,) how many of them, at least 1, to (U, D).
+
+    Equal maxima, as in "....", share the gradient, as with ``amax``. The backward pass of torch 2.13's own
+    ``segment_reduce`` is wrong there: it divides positive gradients only.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, counts: Tensor) -> Tensor:
+        highest: Tensor = torch.segment_reduce(rows, "max", lengths=counts, unsafe=True)
+        ctx.save_for_backward(rows, counts, highest)
+        return highest
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> Any:
+        rows, counts, highest = ctx.saved_tensors
+        owners = torch.repeat_interleave(counts, output_size=len(rows))  # (N,)
+        is_highest = (rows == highest.index_select(0, owners)).to(rows.dtype)
+        ties = torch.zeros_like(highest).index_add_(0, owners, is_highest)
+        return is_highest.mul_((outer[0] / ties).index_select(0, owners)), None
+
+
 class CharacterCnn(nn.Module):
     """Convolution over a word's characters, then the maximum over places (Ma and Hovy 2016, section 2.1).
 
@@ -43,18 +66,27 @@ class CharacterCnn(nn.Module):
         self.output_size = filters
         self.width = width
         self.embedding = embed_characters(alphabet, size)
-        # As one matrix on unfolded characters: several times faster on a CPU than nn.Conv1d for short words.
+        # Weights of a filter are those of nn.Conv1d, flattened.
         self.filters = nn.Linear(size * width, filters)
 
     def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:
-        """(U, L) character ids and (U,) lengths to (U, filters)."""
+        """(U, L) character ids and (U,) lengths to (U, filters).
+
+        What a filter makes of a character at a place of its window depends on these alone, so it is computed
+        once for each character and place; a window is a sum of such rows.
+        """
         left = (self.width - 1) // 2
+        is_inside = torch.arange(characters.shape[1], device=lengths.device) < lengths[:, None]
         padded = F.pad(characters, (left, self.width - 1 - left))
-        windows = self.embedding(padded).unfold(1, self.width, 1)  # (U, L, size, width)
-        scores = self.filters(windows.flatten(2))  # (U, L, filters)
-        is_beyond = torch.arange(characters.shape[1], device=lengths.device) >= lengths[:, None]
-        highest: Tensor = scores.masked_fill(is_beyond[:, :, None], -math.inf).amax(dim=1)
-        return highest
+        windows = padded.unfold(1, self.width, 1)[is_inside]  # (N, width), one for each character
+        used, rows = torch.unique(windows, return_inverse=True)
+        places = torch.arange(self.width, device=lengths.device)
+        weights = self.filters.weight.view(self.output_size, -1, self.width)  # (filters, size, width)
+        weights = weights.permute(2, 0, 1).flatten(0, 1)  # (width * filters, size)
+        table = F.linear(self.embedding(used), weights).view(-1, self.output_size)
+        scores = F.embedding_bag(rows * self.width + places, table, mode="sum")  # (N, filters)
+        highest: Tensor = _Highest.apply(scores, lengths)  # type: ignore[no-untyped-call]
+        return highest + self.filters.bias
 
 
 class CharacterLstm(nn.Module):
@@ -142,10 +174,10 @@ class WordVectors(nn.Module):
 
     def _embed(self, words: Tensor) -> Tensor:
         known = self.trained.num_embeddings
+        if int(words.max()) < known:
+            trained: Tensor = self.trained(words)
+            return trained
+        assert isinstance(self.fixed, Tensor)
         is_fixed = words >= known
-        embedded: Tensor = self.trained(words.masked_fill(is_fixed, 0))
-        if bool(is_fixed.any()):
-            assert isinstance(self.fixed, Tensor)
-            rows = self.fixed[(words - known).clamp(min=0)].to(embedded.dtype)
-            embedded = torch.where(is_fixed[:, None], rows, embedded)
-        return embedded
+        rows = self.fixed[(words - known).clamp(min=0)].to(self.trained.weight.dtype)
+        return torch.where(is_fixed[:, None], rows, self.trained(words.masked_fill(is_fixed, 0)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class WeightAverage:
@@ -14,25 +16,33 @@ class WeightAverage:
     weights are soon forgotten.
 
     Args:
-        model: The model whose weights are followed.
+        parameters: The weights that are followed.
         decay: Share of the average that is kept a step.
+        elsewhere: Weights whose average is kept up to date elsewhere, and that average.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
+    def __init__(
+        self, parameters: Iterable[Tensor], decay: float, elsewhere: Iterable[tuple[Tensor, Tensor]] = ()
+    ) -> None:
+        self._highest_decay = decay
         self.updates = 0
-        self._followed = [parameter.detach() for parameter in model.parameters()]
+        self._followed = [parameter.detach() for parameter in parameters]
         self.weights: list[Tensor] = [weight.clone() for weight in self._followed]
+        self._elsewhere = [(weight.detach(), average) for weight, average in elsewhere]
+
+    @property
+    def decay(self) -> float:
+        """Share of the average that the latest update kept."""
+        return min(self._highest_decay, (1 + self.updates) / (10 + self.updates))
 
     def update(self) -> None:
         """Take the present weights in."""
         self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self.weights, self._followed, 1.0 - decay)
+        torch._foreach_lerp_(self.weights, self._followed, 1.0 - self.decay)
 
     def swap(self) -> None:
         """Exchange weights and average in place; calling it again puts them back."""
-        for weight, average in zip(self._followed, self.weights, strict=True):
+        for weight, average in [*zip(self._followed, self.weights, strict=True), *self._elsewhere]:
             kept = weight.clone()
             weight.copy_(average)
             average.copy_(kept)

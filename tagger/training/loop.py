@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tagger.config import Config, TrainConfig
@@ -124,12 +125,15 @@ def _train_epoch(preparation: Preparation, config: TrainConfig, progress: Progre
     else:
         progress.order_state = generator.bit_generator.state
         ordering = generator
+    # Train's words have the lower ids, those of the vectors file alone come behind them.
+    singletons = np.zeros(len(preparation.vocabulary.words), np.bool_)
+    singletons[list(preparation.unvectored_singletons)] = True
     batches = shuffled_batches(part.lengths, config.batch_size, config.batch_tokens, ordering)
     progress.model.train()
     begun, before = time.perf_counter(), progress.seconds
     for places in batches[progress.step :]:
         batch = part.batch(places)
-        _forget_singletons(batch, preparation.unvectored_singletons, config.singleton_unknown, generator)
+        _forget_singletons(batch, singletons, config.singleton_unknown, generator)
         rate = learning_rate(config, progress.epoch, progress.step + 1, len(batches))
         chunks = draw_chunks(generator) if config.lookahead == "random" else None
         loss = _make_step(progress, batch, rate, config.clip, chunks)
@@ -155,7 +159,11 @@ def _train_epoch(preparation: Preparation, config: TrainConfig, progress: Progre
 def _make_step(progress: Progress, batch: Batch, rate: float, clip: float, chunks: Chunks | None) -> float:
     """Update the weights, unless the mean loss of the batch's sentences is no number; return that loss."""
     model, optimizer, processes = progress.model, progress.optimizer, progress.processes
-    optimizer.zero_grad()
+    rows, parameters = progress.rows, progress.parameters
+    for parameter in parameters:
+        parameter.grad = None
+    if rows:
+        rows.look_up(np.append(batch.words, UNKNOWN))  # the unknown word may stand in for any
     loss = 0.0
     own = processes.share(range(len(batch.lengths)))
     if own:
@@ -164,22 +172,29 @@ def _make_step(progress: Progress, batch: Batch, rate: float, clip: float, chunk
         share = share * (len(own) / len(batch.lengths))
         torch.autograd.backward(share)
         loss = share.item()
-    loss = processes.sum_gradients(model, loss)
+    if rows:
+        rows.collect_gradient()
+        parameters = [*parameters, rows.batch]
+    loss = processes.sum_gradients(parameters, loss)
     if not math.isfinite(loss):
         return loss
     if clip:
-        torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+        torch.nn.utils.clip_grad_norm_(parameters, clip)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()
     if progress.average:
         progress.average.update()
+    if rows:
+        rows.step(rate, progress.average.decay if progress.average else 0.0)
     return loss
 
 
 def _end_epoch(preparation: Preparation, config: TrainConfig, progress: Progress) -> EpochRecord:
     """Score the weights and go on to the next epoch."""
     model, average = progress.model, progress.average
+    if progress.rows:
+        progress.rows.settle()
     if average:
         average.swap()
     dev = score_part(model, preparation.dev, progress.processes) if preparation.dev else {}
@@ -285,9 +300,8 @@ def _copy_weights(model: TaggingModel) -> dict[str, Tensor]:
 
 
 def _forget_singletons(
-    batch: Batch, singletons: frozenset[int] | Sequence[int], share: float, generator: np.random.Generator
+    batch: Batch, singletons: NDArray[np.bool_], share: float, generator: np.random.Generator
 ) -> None:
     """Replace some of the words that train holds once by the unknown word, so that its vector is learnt."""
-    for place, word in enumerate(batch.words):
-        if int(word) in singletons and generator.random() < share:
-            batch.words[place] = UNKNOWN
+    places = np.flatnonzero(singletons[batch.words])
+    batch.words[places[generator.random(len(places)) < share]] = UNKNOWN

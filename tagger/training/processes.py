@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch import Tensor, nn
+from torch import Tensor
 
 from tagger.errors import InputError
 from tagger.storage import writing
@@ -67,11 +67,10 @@ class Processes:
         """This process's part of a list; the parts of all make up the list."""
         return items[self._accelerator.process_index :: self.count]
 
-    def sum_gradients(self, model: nn.Module, loss: float) -> float:
+    def sum_gradients(self, parameters: Sequence[Tensor], loss: float) -> float:
         """Put the sum of all processes' gradients in place of its own; return the sum of their losses."""
         if self.count == 1:
             return loss
-        parameters = list(model.parameters())
         own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         flat = torch.cat([gradient.flatten() for gradient in own] + [own[0].new_tensor([loss])])
         total = self._sum(flat)

@@ -19,6 +19,7 @@ from tagger.network.model import TaggingModel
 from tagger.training.average import WeightAverage
 from tagger.training.preparation import Preparation
 from tagger.training.processes import Processes
+from tagger.training.rows import LazyRows
 
 _COUNTERS = (
     "epoch",
@@ -55,6 +56,9 @@ class Progress:
 
     Attributes:
         model: The network.
+        rows: The update of the word vectors where it is not the optimizer's; between the ends of two epochs
+            those that no batch needed lag behind.
+        parameters: The weights that the optimizer updates.
         optimizer: The update rule.
         average: The moving average of the weights, if there is one.
         generator: Orders the sentences and chooses the words that are forgotten.
@@ -80,8 +84,14 @@ class Progress:
             torch.manual_seed(config.train.seed + sum(processes.share(range(processes.count))))
         self.random_state = torch.get_rng_state()
         torch.set_rng_state(callers_state)
+        self.rows = make_rows(self.model, config.train)
         self.optimizer = make_optimizer(self.model, config.train)
-        self.average = WeightAverage(self.model, config.train.ema) if config.train.ema else None
+        self.parameters: list[Tensor] = [p for group in self.optimizer.param_groups for p in group["params"]]
+        elsewhere = []
+        if self.rows and self.rows.average is not None:
+            elsewhere = [(self.model.words.trained.weight, self.rows.average)]
+        ema = config.train.ema
+        self.average = WeightAverage(self.parameters, ema, elsewhere) if ema else None
         self.generator = np.random.default_rng(config.train.seed)
         self.order_state = self.generator.bit_generator.state
         self.best = -math.inf
@@ -122,6 +132,8 @@ class Progress:
         for number, slots in memory.items():
             kept = {slot: tensor for slot, tensor in slots.items() if tensor is not None}
             tensors |= {f"optimizer.{number}.{slot}": tensor for slot, tensor in kept.items()}
+        if self.rows:
+            tensors |= {f"rows.{name}": tensor for name, tensor in self.rows.state().items()}
         if self.average:
             tensors |= {f"average.{n}": weight for n, weight in enumerate(self.average.weights)}
             values["average_updates"] = self.average.updates
@@ -147,6 +159,9 @@ class Progress:
                     parameter_number, _, slot = place.partition(".")
                     memory.setdefault(int(parameter_number), {})[slot] = tensor
             self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": memory})
+            if self.rows:
+                own = {name: t for name, t in tensors.items() if name.startswith("rows.")}
+                self.rows.load_state({name.removeprefix("rows."): t for name, t in own.items()})
             if self.average:
                 for number, weight in enumerate(self.average.weights):
                     weight.copy_(tensors[f"average.{number}"])
@@ -189,23 +204,38 @@ def make_bundle(
     )
 
 
+def make_rows(model: TaggingModel, config: TrainConfig) -> LazyRows | None:
+    """The lazy update of the word vectors; None where every row changes at every step in a way of its own."""
+    if config.optimizer != "sgd" or config.weight_decay:
+        return None
+    model.words.trained.sparse = True
+    return LazyRows(model.words.trained.weight, config.momentum, is_averaged=bool(config.ema))
+
+
 def make_optimizer(model: TaggingModel, config: TrainConfig) -> torch.optim.Optimizer:
-    """The update rule over all weights; biases and vectors of words are not decayed by adamw."""
+    """The update rule over all weights but those that ``make_rows`` took over.
+
+    Biases and vectors of words are not decayed by adamw.
+    """
+    tables = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
+    elsewhere = {id(table.weight) for table in tables if table.sparse}
+    parameters = [parameter for parameter in model.parameters() if id(parameter) not in elsewhere]
     if config.optimizer == "sgd":
         return torch.optim.SGD(
-            model.parameters(),
+            parameters,
             lr=config.learning_rate,
             momentum=config.momentum,
             weight_decay=config.weight_decay,
+            fused=True,
         )
-    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
+    embeddings = {id(table.weight) for table in tables}
     decayed: list[Tensor] = []
     plain: list[Tensor] = []
-    for parameter in model.parameters():
+    for parameter in parameters:
         is_plain = parameter.dim() < 2 or id(parameter) in embeddings
         (plain if is_plain else decayed).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)

@@ -1,0 +1,125 @@
+"""The CRF's loss and gradient against pytorch-crf, which computes step by step in log space."""
+
+import numpy as np
+import pytest
+import torch
+from torchcrf import CRF
+
+from tagger.network.crf import scaled_crf_loss
+from tagger.network.heads import Head
+
+Case = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def make_case(seed: int, *, tags: int = 5, sentences: int = 6, longest: int = 9, size: float = 1.0) -> Case:
+    """Emissions, tags and lengths; one sentence has a single token, one is the longest."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(1, longest + 1, (sentences,), generator=generator)
+    lengths[0], lengths[-1] = 1, longest
+    emissions = size * torch.randn(sentences, longest, tags, generator=generator)
+    gold = torch.randint(tags, (sentences, longest), generator=generator)
+    return emissions, gold * (torch.arange(longest) < lengths[:, None]), lengths
+
+
+def make_crf(tags: int, size: float = 1.0) -> CRF:
+    torch.manual_seed(tags)
+    crf = CRF(tags, batch_first=True)
+    for parameter in crf.parameters():
+        parameter.data = size * torch.randn_like(parameter)
+    return crf
+
+
+def scaled(crf: CRF, emissions: torch.Tensor, gold: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    found = scaled_crf_loss(
+        emissions, crf.start_transitions, crf.end_transitions, crf.transitions, gold, lengths
+    )
+    assert found is not None
+    return found
+
+
+def assert_like_pytorch_crf(crf: CRF, case: Case) -> None:
+    emissions, gold, lengths = case
+    emissions.requires_grad_()
+    mask = torch.arange(emissions.shape[1]) < lengths[:, None]
+    sources = [emissions, *crf.parameters()]
+    expected = -crf(emissions, gold, mask=mask, reduction="sum")
+    found = scaled(crf, emissions, gold, lengths)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
+    # A factor, as the mean over sentences has one, reaches the gradient.
+    expected_gradients = torch.autograd.grad(expected / 3, sources, materialize_grads=True)
+    for ours, theirs in zip(torch.autograd.grad(found / 3, sources), expected_gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("tags", [1, 2, 17])
+def test_loss_and_gradient_of_uneven_sentences(tags, seed):
+    assert_like_pytorch_crf(make_crf(tags), make_case(seed, tags=tags))
+
+
+@pytest.mark.parametrize(("sentences", "longest"), [(1, 1), (4, 1), (1, 7), (3, 120)])
+def test_single_tokens_single_sentences_and_long_ones(sentences, longest):
+    assert_like_pytorch_crf(make_crf(5), make_case(0, sentences=sentences, longest=longest))
+
+
+def test_large_scores_stay_exact():
+    assert_like_pytorch_crf(make_crf(5, size=8.0), make_case(1, size=15.0))
+
+
+@pytest.mark.parametrize("constant", [-3e4, 3e4])
+def test_a_constant_that_all_tags_share_changes_nothing_but_rounding(constant):
+    emissions, gold, lengths = make_case(2)
+    crf = make_crf(5)
+    moved = scaled(crf, emissions + constant, gold, lengths)
+    torch.testing.assert_close(moved, scaled(crf, emissions, gold, lengths), rtol=0, atol=0.2)
+
+
+def test_the_gradient_is_that_of_finite_differences():
+    emissions, gold, lengths = make_case(3, tags=3, sentences=3, longest=4)
+    crf = make_crf(3)
+    emissions.requires_grad_()
+    (gradient,) = torch.autograd.grad(scaled(crf, emissions, gold, lengths), emissions)
+    direction = torch.randn(emissions.shape, generator=torch.Generator().manual_seed(1))
+    step = 1e-2
+    ahead = scaled(crf, emissions + step * direction, gold, lengths)
+    back = scaled(crf, emissions - step * direction, gold, lengths)
+    torch.testing.assert_close(
+        (ahead - back) / (2 * step), (gradient * direction).sum(), rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda emissions, crf: emissions[0, 0].copy_(torch.tensor([0.0, 900.0, 0.0])),
+        lambda emissions, crf: crf.transitions.data[:, 1:].fill_(-900.0),
+        lambda emissions, crf: crf.end_transitions.data.copy_(torch.tensor([0.0, 900.0, 0.0])),
+        lambda emissions, crf: emissions[0, 0].fill_(torch.nan),
+        lambda emissions, crf: emissions[-1, 2].fill_(torch.inf),
+    ],
+    ids=["emission", "transition", "end", "no number", "infinity"],
+)
+def test_what_is_too_far_apart_is_left_to_log_space(spoil):
+    """Two states that exclude each other: the scaled pass says that it lost something, the head goes on."""
+    emissions, gold, lengths = make_case(4, tags=3)
+    head = Head(1, 3, "crf")
+    spoil(emissions, head.crf)
+    edges = (head.crf.start_transitions, head.crf.end_transitions, head.crf.transitions)
+    assert scaled_crf_loss(emissions, *edges, gold, lengths) is None
+    mask = torch.arange(emissions.shape[1]) < lengths[:, None]
+    expected = -head.crf(emissions, gold, mask=mask, reduction="mean")
+    torch.testing.assert_close(head.loss(emissions, gold, mask), expected, equal_nan=True)
+
+
+def test_what_stands_beyond_a_sentence_is_never_read():
+    emissions, gold, lengths = make_case(5)
+    crf = make_crf(5)
+    expected = scaled(crf, emissions, gold, lengths)
+    beyond = torch.arange(emissions.shape[1]) >= lengths[:, None]
+    emissions[beyond], gold[beyond] = torch.nan, 4
+    emissions.requires_grad_()
+    found = scaled(crf, emissions, gold, lengths)
+    assert torch.equal(found, expected)
+    (gradient,) = torch.autograd.grad(found, emissions)
+    assert not gradient[beyond].any()
+    np.testing.assert_allclose(gradient.sum(-1).numpy(), 0.0, atol=1e-5)  # probabilities minus one tag
