@@ -1,4 +1,4 @@
-"""Write tagger/runtime/recurrence_*.onnx, the graphs that read sentences with LSTMs; needs `onnx`.
+"""Write the graphs of tagger/runtime/*.onnx, which read sentences with LSTMs; needs `onnx`.
 
     python scripts/build_recurrence.py [FOLDER]
 
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, checker
+from onnx import GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto, checker
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 from onnx.numpy_helper import from_array
 
@@ -65,6 +65,21 @@ def make_step(precision: str) -> GraphProto:
     return make_graph(nodes, "step", inputs, outputs)
 
 
+def make_projection() -> ModelProto:
+    """(N, E) inputs to (N, G): here, since numpy's BLAS would start threads of its own beside ours."""
+    inputs = [value("inputs", "N", "E"), value("weights", "E", "G"), value("bias", "G")]
+    nodes = [make_node("Gemm", ["inputs", "weights", "bias"], ["projected"])]
+    graph = make_graph(nodes, "projection", inputs, [value("projected", "N", "G")])
+    return finish(graph, [make_opsetid("", OPSET)])
+
+
+def finish(graph: GraphProto, domains: list[OperatorSetIdProto]) -> ModelProto:
+    model = make_model(graph, opset_imports=domains, producer_name="tagger")
+    model.ir_version = IR_VERSION
+    checker.check_model(model, full_check=True)
+    return model
+
+
 def make_recurrence(precision: str) -> ModelProto:
     is_whole = precision == "int8"
     nodes = [
@@ -96,14 +111,18 @@ def make_recurrence(precision: str) -> ModelProto:
     constants = [from_array(np.float32(1 / 127), "state_step"), from_array(np.uint8(128), "state_zero")]
     graph = make_graph(nodes, "recurrence", inputs, outputs, constants if is_whole else [])
     domains = [make_opsetid("", OPSET), *([make_opsetid("com.microsoft", 1)] if is_whole else [])]
-    model = make_model(graph, opset_imports=domains, producer_name="tagger")
-    model.ir_version = IR_VERSION
-    checker.check_model(model, full_check=True)
-    return model
+    return finish(graph, domains)
+
+
+def make_all() -> dict[str, ModelProto]:
+    """The graphs by the names of their files."""
+    return {
+        "projection": make_projection(),
+        **{f"recurrence_{precision}": make_recurrence(precision) for precision in PRECISIONS},
+    }
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
-    for name in PRECISIONS:
-        content = make_recurrence(name).SerializeToString(deterministic=True)
-        (folder / f"recurrence_{name}.onnx").write_bytes(content)
+    for name, model in make_all().items():
+        (folder / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import stat
@@ -240,6 +241,15 @@ def _map_half(path: Path, name: str) -> NDArray[np.float16]:
     if 0 in shape:
         return np.empty(shape, np.float16)
     return np.memmap(path, np.float16, "r", 8 + size + entry["data_offsets"][0], shape)
+
+
+def forget_pages(tensor: NDArray[Any]) -> None:
+    """Give back the memory of what was read of a tensor that is left in its file; it can be read again.
+
+    Pages come in sixteens, so that some scattered rows would soon make the whole file resident.
+    """
+    if isinstance(tensor.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+        tensor.base.madvise(mmap.MADV_DONTNEED)
 
 
 def _load_card(folder: Path) -> str:

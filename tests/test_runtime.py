@@ -4,6 +4,7 @@ import itertools
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from tagger.features.batching import WordTable
 from tagger.features.vectors import Vectors
 from tagger.features.vocab import Vocabulary, build_vocabulary
 from tagger.network.model import TaggingModel
+from tagger.runtime.cache import WordCache
 from tagger.runtime.engine import Engine
 from tagger.text.schemes import violations
 from tagger.text.sentence import from_tokens
@@ -288,8 +290,9 @@ def test_threads_share_a_tagger_whose_cache_is_renewed(monkeypatch):
     _, bundle = make_bundle()
     sentences = random_sentences(bundle.vocabulary, count=40)
     expected = [Tagger(bundle).tag_tokens([tokens])[0].tags for tokens in sentences]
-    width = Tagger(bundle).engine.projected_size
-    monkeypatch.setattr("tagger.runtime.tagger.CACHE_BYTES", 5 * 4 * width)
+    engine = Tagger(bundle).engine
+    small = partial(WordCache, most_bytes=5 * 4 * engine.projected_size)
+    monkeypatch.setattr("tagger.runtime.tagger.WordCache", lambda *parts: small(*parts[:2]))
     tagger = Tagger(bundle)
     assert tagger.cache_statistics.capacity == 5
     with ThreadPoolExecutor(4) as pool:

@@ -22,7 +22,7 @@ def make_cache(parts, words: int) -> WordCache:
 def projections(parts, tokens):
     table = WordTable(parts[1])
     batch = table.batch([table.rows(tokens)])
-    return parts[0].project(batch)[batch.positions[0]]
+    return parts[0].project(parts[0].word_vectors(batch))[batch.positions[0]]
 
 
 def test_words_have_the_projections_that_the_engine_gives_them(parts):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tagger.errors import InputError
 from tagger.runtime import recurrence
-from tagger.runtime.recurrence import GRAPHS, HiddenWeights, Lanes, choose_precision, read
+from tagger.runtime.recurrence import GRAPHS, PROJECTION, HiddenWeights, Lanes, choose_precision, read
 
 SIZES = st.lists(st.integers(1, 30), min_size=1, max_size=60)
 WAYS = [(False,), (True,), (False, True)]
@@ -114,9 +114,11 @@ def test_names_of_precisions():
 def test_the_graphs_are_what_their_script_writes(monkeypatch):
     pytest.importorskip("onnx")
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "scripts"))
-    from build_recurrence import PRECISIONS, make_recurrence
+    from build_recurrence import make_all
 
     sys.modules.pop("build_recurrence")
-    assert tuple(GRAPHS) == PRECISIONS
-    for name, path in GRAPHS.items():
-        assert make_recurrence(name).SerializeToString(deterministic=True) == path.read_bytes()
+    assert {path.stem for path in [PROJECTION, *GRAPHS.values()]} == set(make_all())
+    for name, model in make_all().items():
+        assert (
+            model.SerializeToString(deterministic=True) == PROJECTION.with_name(f"{name}.onnx").read_bytes()
+        )

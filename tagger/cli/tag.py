@@ -26,6 +26,10 @@ from tagger.text.schemes import SCHEMES
 from tagger.text.sentence import Sentence
 from tagger.training.card import task_labels
 
+CACHE_MEGABYTES = (
+    48  # half of the library's: running text has fewer distinct words, and memory is to stay small
+)
+
 EXAMPLES = """Examples:
 
 tagger tag runs/news letter.txt
@@ -134,7 +138,7 @@ def tag_command(
         raise InputError("Standard input (-) is named twice but can be read once; leave one out.")
     for path in paths:
         _require_readable(path, output)
-    tagger = Tagger.load(model, scheme=scheme, precision=precision)
+    tagger = Tagger.load(model, scheme=scheme, precision=precision, cache_megabytes=CACHE_MEGABYTES)
     gc.freeze()  # the model stays as long as the process: it need not be looked through again and again
     if stream:
         write_stream(
@@ -162,7 +166,7 @@ def tag_command(
     with open_output(output) as file:
         if workers > 1:
             written = (tagger.scheme, tagger.precision, view, style)
-            job = Job(model, *written, pretokenized, scores, n_best)
+            job = Job(model, *written, pretokenized, scores, n_best, CACHE_MEGABYTES)
             file.writelines(tag_in_workers(documents, job, workers))
         else:
             file.writelines(FORMATS[style](documents, tag, view))

@@ -36,6 +36,7 @@ class Job:
         is_pretokenized: Whether a line is a sentence of ready tokens.
         has_scores: Whether tags get their probabilities.
         n_best: How many alternatives each sentence gets.
+        cache_megabytes: See ``Tagger``.
     """
 
     model: Path
@@ -46,6 +47,7 @@ class Job:
     is_pretokenized: bool
     has_scores: bool
     n_best: int
+    cache_megabytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,14 @@ _state: tuple[Job, Tagger] | None = None  # of a worker process
 def _begin(job: Job) -> None:
     global _state
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started the workers
-    _state = (job, Tagger.load(job.model, scheme=job.scheme, precision=job.precision, threads=1))
+    tagger = Tagger.load(
+        job.model,
+        scheme=job.scheme,
+        precision=job.precision,
+        threads=1,
+        cache_megabytes=job.cache_megabytes,
+    )
+    _state = (job, tagger)
     gc.freeze()  # the model stays, and need not be looked through again and again
 
 

@@ -20,7 +20,7 @@ from tagger.text.sentence import Alternative, Sentence, Span
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 GROUP_SENTENCES = 512  # whose posterior is computed together
-GROUP_TOKENS = 32_768  # the same, padding included
+GROUP_TOKENS = 16_384  # the same, padding included
 SPAN_TOKENS = 65_536  # of the spans that are scored together, padding included
 
 

@@ -16,7 +16,6 @@ from tagger.runtime.engine import Engine
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-CACHE_BYTES = 96 << 20
 _AT_ONCE = 1024  # new words that are computed together; their characters are padded to the longest
 
 
@@ -127,4 +126,4 @@ class WordCache:
             some = ordered[begin : begin + _AT_ONCE]
             table = WordTable(self._vocabulary)
             batch = table.batch([table.rows(some)])
-            self._words.add(some, self._engine.project(batch)[batch.positions[0]])
+            self._words.add(some, self._engine.project(self._engine.word_vectors(batch)[batch.positions[0]]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.bundle import Bundle
+from tagger.bundle import Bundle, forget_pages
 from tagger.decoding.viterbi import Transitions, constrain
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints
@@ -120,17 +120,17 @@ class Engine:
         """
         is_token = batch.mask
         lengths = batch.lengths[batch.lengths > 0]
-        found = self.emissions(self.project(batch), batch.positions[is_token], lengths)
+        found = self.emissions(self.project(self.word_vectors(batch)), batch.positions[is_token], lengths)
         padded = {}
         for task, emissions in found.items():
             padded[task] = np.zeros((*is_token.shape, emissions.shape[1]), np.float32)
             padded[task][is_token] = emissions
         return padded
 
-    def project(self, batch: Batch) -> Floats:
-        """The (U, ``projected_size``) first layer's input projections of a batch's distinct words."""
+    def project(self, vectors: Floats) -> Floats:
+        """The (U, ``projected_size``) first layer's input projections of ``word_vectors`` (U, D)."""
         with np.errstate(over="ignore", invalid="ignore"):  # ``emissions`` looks at what comes of it
-            return self._layers[0].project(self.word_vectors(batch))
+            return self._layers[0].project(vectors)
 
     def emissions(self, projected: Floats, tokens: Ints, lengths: Ints) -> dict[str, Floats]:
         """For each task the emissions (N, C) of the N tokens of some sentences, one after another.
@@ -186,6 +186,7 @@ class Engine:
         is_fixed = batch.words >= len(trained)
         vectors[~is_fixed] = trained[batch.words[~is_fixed]]
         vectors[is_fixed] = fixed[batch.words[is_fixed] - len(trained)]
+        forget_pages(fixed)
         if not is_moderate(vectors):
             raise not_moderate("words.fixed")
         parts = [vectors]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.runtime.recurrence import HiddenWeights, Lanes, Precision, read
+from tagger.runtime.recurrence import HiddenWeights, Lanes, Precision, project, read
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -51,9 +51,7 @@ class Layer:
 
     def project(self, inputs: Floats) -> Floats:
         """(N, E) inputs to (N, D * 4H), the part of the gates that does not depend on the recurrence."""
-        projected: Floats = inputs @ self.input_weights
-        projected += self.bias
-        return projected
+        return project(inputs, self.input_weights, self.bias)
 
     def outputs(self, projected: Floats, tokens: Ints, lanes: Lanes) -> list[Floats]:
         """For each direction what it puts out (N, H) for every token of some sentences.

@@ -26,12 +26,13 @@ from tagger.errors import InputError
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Precision = Literal["f32", "int8"]
+PROJECTION = Path(__file__).with_name("projection.onnx")
 GRAPHS: dict[Precision, Path] = {
     name: Path(__file__).with_name(f"recurrence_{name}.onnx") for name in ("f32", "int8")
 }
 MOST_LANES = 256
-# Numbers that the graph puts out at once (float32: 32 MB); longer lanes are read in several calls.
-_OUTPUT_BUDGET = 1 << 23
+# Numbers that the graph puts out at once (float32: 8 MB); longer lanes are read in several calls.
+_OUTPUT_BUDGET = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,15 @@ class HiddenWeights:
         return HiddenWeights(np.round(self.values / steps).astype(np.int8), steps.astype(np.float32))
 
 
+def project(inputs: Floats, weights: Floats, bias: Floats) -> Floats:
+    """(N, E) inputs, (E, G) weights and (G,) bias to (N, G).
+
+    Not numpy's product: its BLAS starts a thread on every core, which gets in the way of those that read.
+    """
+    found: Floats = _session(PROJECTION).run(None, {"inputs": inputs, "weights": weights, "bias": bias})[0]
+    return found
+
+
 def read(table: Floats, rows: Ints, keep: Floats, weights: HiddenWeights, heads: Floats | None) -> Floats:
     """Read lanes to their ends.
 
@@ -143,7 +153,7 @@ def read(table: Floats, rows: Ints, keep: Floats, weights: HiddenWeights, heads:
     if weights.steps is not None:
         given["weight_steps"] = weights.steps
     given["heads"] = np.zeros((directions, size, 0), np.float32) if heads is None else heads
-    session = _session("f32" if weights.steps is None else "int8")
+    session = _session(GRAPHS["f32" if weights.steps is None else "int8"])
     wanted = ["states" if heads is None else "scores", "last_state", "last_cell"]
     found = []
     at_once = max(1, _OUTPUT_BUDGET // max(1, directions * count * size))
@@ -193,9 +203,9 @@ def _seconds(
 
 
 @cache
-def _session(precision: Precision) -> Any:
+def _session(path: Path) -> Any:
     """A graph, loaded once a process; threads may run it at the same time, each on a core of its own."""
-    return open_graph(GRAPHS[precision])
+    return open_graph(path)
 
 
 def open_graph(path: Path) -> Any:
