@@ -60,6 +60,7 @@ bench: $(BENCH_INSTALLED) $(MODELS:=/model.safetensors)
 	$(BENCH) scripts/benchmarks/memory.py --model $(firstword $(MODELS)) --text $(TEXT) \
 		--megabytes $(MEGABYTES) --threads $(THREADS)
 	$(BENCH) scripts/benchmarks/install_size.py
+	$(BENCH) scripts/benchmarks/training.py --train $(CORPORA)/conll2003/eng.train --vectors $(VECTORS)
 	$(BENCH) scripts/benchmarks/tokenizer.py $(UD) --raw $(TEXT)
 
 $(BENCH_WORK)/model-%/model.safetensors: | $(BENCH_INSTALLED)
