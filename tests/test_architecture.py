@@ -13,7 +13,7 @@ FLOORS: list[dict[str, list[str]]] = [
     {"": ["errors"]},
     {
         "text": ["sentence", "schemes", "lexicon", "patterns", "splitting", "tokenizer", "documents"],
-        "": ["config", "storage"],
+        "": ["config", "storage", "signals"],
     },
     {
         "corpus": [

@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 from command_line import refusal, rows, run
@@ -71,7 +74,6 @@ def test_small_chunks_change_nothing(model, texts, monkeypatch):
     monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
     monkeypatch.setattr(workers, "cut_chunks", lambda lines: cut_chunks(lines, size=300, around=150))
     monkeypatch.setattr(workers, "LINE_CHARACTERS", 50)
-    monkeypatch.setattr(workers.signal, "signal", lambda *_: None)
     for options in ((), ("--pretokenized",)):
         command = ("tag", model, *texts, "--format", "jsonl", *options)
         found = without_scores(run(*command, "--workers", 3)[1])
@@ -110,3 +112,20 @@ def test_a_worker_that_is_killed_is_told(model, monkeypatch, texts):
     monkeypatch.setattr(workers, "_tag", end)
     code, _, error = run("tag", model, texts[0], "--format", "conll", "--workers", 2)
     assert (code, "A worker process ended before its work was done" in error) == (2, True)
+
+
+def test_an_interrupt_ends_all_without_a_word(model, tmp_path):
+    """While workers still import what they need, and as from a terminal, where it reaches all processes."""
+    end, begin = os.pipe()
+    command = [sys.executable, "-m", "tagger", "tag", str(model), "--format", "conll", "--workers", "2"]
+    with (
+        subprocess.Popen(
+            command, stdin=end, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        ) as running,
+        os.fdopen(begin, "wb") as pipe,
+    ):
+        os.close(end)
+        pipe.write(("Ada met Otto in Oslo.\n" * 60_000).encode())  # the last part can be sent once it is read
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.communicate() == (b"", b"")
+        assert running.returncode == 130

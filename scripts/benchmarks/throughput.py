@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 
 import material
@@ -121,10 +122,11 @@ def measure_peers(options: argparse.Namespace) -> list[Row]:
     outputs: dict[str, Callable[[], list[list[str]]]] = {}
     runs: dict[str, Callable[[], object]] = {}
     trained: dict[str, dict[str, float]] = {}
-    for folder in options.model:
-        tagger = Tagger.load(folder, threads=options.threads)
-        runs[name_of(folder)] = tags_of(tagger, dev.tokens)
-        outputs[name_of(folder)] = lambda tagger=tagger: [
+    for folder, precision in product(options.model, ("f32", "int8")):
+        tagger = Tagger.load(folder, threads=options.threads, precision=precision)
+        name = name_of(folder) + ("" if precision == "f32" else f", {precision}")
+        runs[name] = tags_of(tagger, dev.tokens)
+        outputs[name] = lambda tagger=tagger: [
             list(sentence.tags[material.TASK]) for sentence in tagger.tag_tokens(dev.tokens)
         ]
     schooling = Schooling(
@@ -163,17 +165,16 @@ def measure_command(options: argparse.Namespace) -> list[Row]:
         text.write_text(options.text.read_text(encoding="utf-8") * options.copies, encoding="utf-8")
         output = Path(temporary) / "output"
         runs: dict[str, Callable[[], object]] = {}
-        words: dict[str, int] = {}
-        for folder in options.model:
-            for style in ("jsonl", "conll"):
-                command = [sys.executable, "-m", "tagger", "tag", folder, text, "--format", style]
-                runs[f"{name_of(folder)}, {style}"] = lambda command=command: subprocess.run(
-                    [*map(str, command), "--output", str(output)], check=True, stderr=subprocess.DEVNULL
-                )
-            runs[f"{name_of(folder)}, conll"]()
-            with output.open(encoding="utf-8") as lines:
-                tokens = sum(not line.isspace() for line in lines)
-            words |= dict.fromkeys((f"{name_of(folder)}, jsonl", f"{name_of(folder)}, conll"), tokens)
+        for folder, style, workers in product(options.model, ("jsonl", "conll"), (1, options.threads)):
+            command = [sys.executable, "-m", "tagger", "tag", folder, text, "--format", style]
+            command += ["--workers", workers, "--output", output]
+            name = f"{name_of(folder)}, {style}" + (f", {workers} workers" if workers > 1 else "")
+            runs[name] = lambda command=command: subprocess.run(
+                list(map(str, command)), check=True, stderr=subprocess.DEVNULL
+            )
+        list(runs.values())[-1]()
+        with output.open(encoding="utf-8") as lines:
+            words = dict.fromkeys(runs, sum(not line.isspace() for line in lines))
         timings = interleave(runs, repeats=options.repeats)
     return [
         {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,6 +15,7 @@ from tagger.cli.formats import Document, View, conll_block, jsonl_line
 from tagger.cli.input import read_tokens
 from tagger.errors import InputError
 from tagger.runtime.tagger import Tagger
+from tagger.signals import interrupts_blocked
 from tagger.text.documents import Chunk, chunk_sentences, cut_chunks
 from tagger.text.sentence import Sentence
 
@@ -83,7 +83,8 @@ def tag_in_workers(documents: Sequence[Document], job: Job, workers: int) -> Ite
     waiting: deque[Future[str]] = deque()
     try:
         for part in _parts(documents, is_pretokenized=job.is_pretokenized):
-            waiting.append(pool.submit(_tag, part))
+            with interrupts_blocked():  # a submission may start a worker
+                waiting.append(pool.submit(_tag, part))
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
         while waiting:
@@ -126,7 +127,6 @@ _state: tuple[Job, Tagger] | None = None  # of a worker process
 
 def _begin(job: Job) -> None:
     global _state
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started the workers
     tagger = Tagger.load(
         job.model,
         scheme=job.scheme,

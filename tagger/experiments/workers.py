@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from tagger.errors import InputError
 from tagger.experiments.material import Job, Material, Request, gather_material
 from tagger.experiments.training import EpochDone, RunDone, make_run
+from tagger.signals import interrupts_blocked
 
 Event = EpochDone | RunDone
 
@@ -68,7 +67,7 @@ def _workers(request: Request, count: int) -> Iterator[list[Connection]]:
         for _ in range(count):
             ours, theirs = context.Pipe()
             worker = context.Process(target=_work, args=(request, theirs), daemon=True)
-            with _interrupts_held_back():
+            with interrupts_blocked():
                 worker.start()
             theirs.close()  # so that the end of the process is the end of what can be received
             connections.append(ours)
@@ -80,20 +79,6 @@ def _workers(request: Request, count: int) -> Iterator[list[Connection]]:
         for worker in workers:
             worker.terminate()
             worker.join()
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Let processes that are started within never hear of Ctrl-C, which reaches all: the caller decides.
-
-    They take over what is blocked here, so that it holds also while they still import what they need.
-    """
-    resource_tracker.ensure_running()  # else the first start would start it, which unblocks what is blocked
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

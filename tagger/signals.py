@@ -1,0 +1,22 @@
+"""Ctrl-C, which reaches every process of a terminal, where one of them decides for all."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+
+
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Let processes that are started within never hear of Ctrl-C, which reaches all: the caller decides.
+
+    They take over what is blocked here, so that it holds also while they still import what they need.
+    """
+    resource_tracker.ensure_running()  # else the first start would start it, which unblocks what is blocked
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
