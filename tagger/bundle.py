@@ -100,6 +100,9 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
 def load_bundle(folder: Path) -> Bundle:
     """Read a bundle; a save that was committed and then interrupted is finished first.
 
+    The fixed word vectors stay in their file: do not write into it while the bundle is in use. Saving another
+    model there is safe, as it puts new files in the place of the old ones.
+
     Raises:
         InputError: The folder is no bundle, has a newer format, or its files do not belong together.
     """

@@ -49,52 +49,77 @@ def test_the_output_is_that_of_one_process(model, texts, options):
         assert read(output) == read(run(*command)[1])
 
 
-def test_small_chunks_change_nothing(model, texts, monkeypatch):
-    """In one process, so that the chunks can be made small."""
-    jobs = []
+class Done:
+    """What a future is once its work is done."""
 
-    class Pool:
-        def __init__(self, workers, context, initializer, initargs):
-            jobs.append(initargs[0])
-            initializer(*initargs)
+    def __init__(self, value: tuple[str, str]) -> None:
+        self.value = tuple(json.loads(json.dumps(value)))  # as a pipe would bring it
 
-        def submit(self, function, part):
-            return Done(json.loads(json.dumps(function(part))))
+    def result(self) -> tuple[str, str]:
+        return self.value
 
-        def shutdown(self, cancel_futures):
-            assert cancel_futures
 
-    class Done:
-        def __init__(self, value):
-            self.value = value
+class Pool:
+    """In place of processes, so that what they import can be changed."""
 
-        def result(self):
-            return self.value
+    def __init__(self, workers, context, initializer, initargs):
+        initializer(*initargs)
 
+    def submit(self, function, part):
+        return Done(function(part))
+
+    def shutdown(self, cancel_futures):
+        assert cancel_futures
+
+
+@pytest.fixture
+def _in_one_process(monkeypatch):
     monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(workers, "cut_chunks", lambda lines: cut_chunks(lines, size=300, around=150))
-    monkeypatch.setattr(workers, "LINE_CHARACTERS", 50)
+
+
+@pytest.mark.usefixtures("_in_one_process")
+def test_small_chunks_change_nothing(model, texts, monkeypatch):
+    monkeypatch.setattr(workers, "CHARACTERS", 60)
     for options in ((), ("--pretokenized",)):
         command = ("tag", model, *texts, "--format", "jsonl", *options)
         found = without_scores(run(*command, "--workers", 3)[1])
         assert found == without_scores(run(*command)[1])
-    assert len(jobs) == 2
+
+
+def sentences_of(parts, tokenizer):
+    for part in parts:
+        yield from part if isinstance(part, list) else chunk_sentences(part, tokenizer.tokenize)
 
 
 @settings(max_examples=60)
-@given(
-    st.lists(
-        st.sampled_from(["Ada met Otto. ", "He left\n", "\n", "for Oslo, ", "Dr. Mia ", "x " * 9]),
-        max_size=80,
-    ),
-    st.integers(20, 200),
-)
-def test_chunks_are_the_document_and_their_sentences_its_own(pieces, size):
+@given(st.lists(st.sampled_from(PIECES), max_size=80), st.integers(20, 200))
+def test_parts_are_the_document_and_their_sentences_its_own(pieces, size):
     text, tokenizer = "".join(pieces), Tokenizer()
-    chunks = list(cut_chunks(pieces, size=size, around=10_000))
-    assert "".join(chunk.text[chunk.own] for chunk in chunks) == text
-    found = [sentence for chunk in chunks for sentence in chunk_sentences(chunk, tokenizer.tokenize)]
-    assert found == tokenizer.tokenize(text)
+    parts = list(cut_chunks(pieces, tokenizer.tokenize, size=size, around=10_000))
+    own = "".join(part.text[part.own] for part in parts if not isinstance(part, list))
+    assert text.startswith(own)
+    assert list(sentences_of(parts, tokenizer)) == tokenizer.tokenize(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hello my world and " * 3000,
+        "x" * 60_000,
+        "He left. Ada\nstayed, \n" * 3000,
+        "Ada met Otto.\n\n" * 3000,
+    ],
+    ids=["no end", "one word", "no blank line", "blank lines"],
+)
+def test_every_character_is_tagged_once(text):
+    tokenizer = Tokenizer()
+    lines = text.splitlines(keepends=True)
+    parts = list(cut_chunks(lines, tokenizer.tokenize, size=1000, around=500))
+    assert len(parts) > 1 or len(lines) == 1
+    found = list(sentences_of(parts, tokenizer))
+    assert "".join(token for sentence in found for token in sentence.tokens) == "".join(text.split())
+    for sentence in found:
+        assert all(text[a:b] == t for t, (a, b) in zip(sentence.tokens, sentence.offsets, strict=True))
 
 
 def test_what_cannot_be_done_by_workers_is_refused(model):
@@ -102,6 +127,17 @@ def test_what_cannot_be_done_by_workers_is_refused(model):
     assert "does not write the format html; use" in refusal("tag", model, "--workers", 2, "--format", "html")
     message = refusal("tag", model, "--workers", 2, "--stream", "--format", "conll")
     assert "leave --workers out" in message
+
+
+@pytest.mark.usefixtures("_in_one_process")
+def test_what_comes_before_an_error_is_written(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("tagger.runtime.tagger.MOST_POINTERS", 400)
+    (tmp_path / "a.txt").write_text("Ada met Otto .\n" * 3 + "Ada " * 400 + "\n")
+    command = ("tag", model, tmp_path / "a.txt", "--format", "jsonl", "--pretokenized", "--n-best", "5")
+    one, several = (run(*command, "--workers", count) for count in (1, 2))
+    assert one[0] == several[0] == 2
+    assert one[2] == several[2]
+    assert len(rows(one[1])) == len(rows(several[1])) == 3
 
 
 def end(_: object) -> None:

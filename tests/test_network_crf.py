@@ -123,3 +123,10 @@ def test_what_stands_beyond_a_sentence_is_never_read():
     (gradient,) = torch.autograd.grad(found, emissions)
     assert not gradient[beyond].any()
     np.testing.assert_allclose(gradient.sum(-1).numpy(), 0.0, atol=1e-5)  # probabilities minus one tag
+
+
+def test_an_empty_sentence_is_refused():
+    scores = torch.zeros(2, 3, 4)
+    edges = torch.zeros(4), torch.zeros(4), torch.zeros(4, 4)
+    with pytest.raises(ValueError, match="got an empty one"):
+        scaled_crf_loss(scores, *edges, torch.zeros(2, 3, dtype=torch.long), torch.tensor([3, 0]))

@@ -107,7 +107,7 @@ def test_names_of_precisions():
     assert choose_precision("auto", 8) in GRAPHS
     with pytest.raises(InputError, match="There is no precision 'f16'; use f32, int8 or auto"):
         choose_precision("f16")
-    with pytest.raises(InputError, match="no bf16 for LSTMs on this processor; use f32"):
+    with pytest.raises(InputError, match="no products of bf16 for processors; use f32"):
         choose_precision("bf16")
 
 

@@ -196,6 +196,8 @@ def main(
     train = read_reviews(folder, "train")
     train, test = hold_out(train) if trials else (train, read_reviews(folder, "test"))
     settings = TRIALS if trials else ROWS
+    if unknown := set(rows or ()) - set(settings):
+        raise typer.BadParameter(f"no row is called {unknown.pop()!r}; choose from {', '.join(settings)}")
     runs = ((name, fit(settings[name], train, test, seed)) for name in rows or settings)
     show(f"{len(test):,} reviews", runs, json_file)
 

@@ -134,6 +134,8 @@ def tag_command(
     _require_stream(stream, lookahead, style, has_more=bool(n_best or scores), is_one=len(paths) == 1)
     _require_room(style, scores=scores, n_best=n_best)
     _require_workers(workers, style, is_stream=stream)
+    if stream and precision != "f32":
+        raise InputError("--stream reads in f32; leave --precision out.")
     if paths.count(STDIN) > 1:
         raise InputError("Standard input (-) is named twice but can be read once; leave one out.")
     for path in paths:
@@ -166,7 +168,7 @@ def tag_command(
     with open_output(output) as file:
         if workers > 1:
             written = (tagger.scheme, tagger.precision, view, style)
-            job = Job(model, *written, pretokenized, scores, n_best, CACHE_MEGABYTES)
+            job = Job(model, *written, pretokenized, scores, n_best, CACHE_MEGABYTES, tagger.tokenizer)
             file.writelines(tag_in_workers(documents, job, workers))
         else:
             file.writelines(FORMATS[style](documents, tag, view))

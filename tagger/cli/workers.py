@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from tagger.cli.formats import Document, View, conll_block, jsonl_line
 from tagger.cli.input import read_tokens
 from tagger.errors import InputError
-from tagger.runtime.tagger import Tagger
+from tagger.runtime.tagger import Tagger, TextTokenizer
 from tagger.signals import interrupts_blocked
 from tagger.text.documents import Chunk, chunk_sentences, cut_chunks
 from tagger.text.sentence import Sentence
 
 STYLES = ("jsonl", "conll")
-LINE_CHARACTERS = 1 << 19  # of ready tokens that go to a worker together
+CHARACTERS = 1 << 18  # that go to a worker together
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Job:
         has_scores: Whether tags get their probabilities.
         n_best: How many alternatives each sentence gets.
         cache_megabytes: See ``Tagger``.
+        tokenize: Makes sentences of raw text.
     """
 
     model: Path
@@ -48,20 +49,21 @@ class Job:
     has_scores: bool
     n_best: int
     cache_megabytes: int
+    tokenize: TextTokenizer
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A chunk of a document, and what of the output depends on where it stands.
+    """A part of a document, and what of the output depends on where it stands.
 
     Attributes:
-        chunk: The text.
+        content: The text, or sentences that are ready.
         name: The document's name, where there are several.
         number: Place of the document among all.
         is_first: Whether the document begins with it.
     """
 
-    chunk: Chunk
+    content: Chunk | list[Sentence]
     name: str | None
     number: int
     is_first: bool
@@ -80,42 +82,62 @@ def tag_in_workers(documents: Sequence[Document], job: Job, workers: int) -> Ite
     """
     # A new interpreter for each: a copy of this one would have its threads' locks, but not its threads.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(job,))
-    waiting: deque[Future[str]] = deque()
+    waiting: deque[Future[tuple[str, str]]] = deque()
+    is_done = False
     try:
-        for part in _parts(documents, is_pretokenized=job.is_pretokenized):
+        for part in _parts(documents, job):
             with interrupts_blocked():  # a submission may start a worker
                 waiting.append(pool.submit(_tag, part))
             if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
+                yield from _checked(*waiting.popleft().result())
         while waiting:
-            yield waiting.popleft().result()
+            yield from _checked(*waiting.popleft().result())
+        is_done = True
     except BrokenProcessPool:
         raise InputError(
             "A worker process ended before its work was done, perhaps for want of memory; use fewer of them."
         ) from None
     finally:
+        if not is_done:  # nobody waits for what they are at
+            for worker in active_children():
+                worker.terminate()
         pool.shutdown(cancel_futures=True)
 
 
-def _parts(documents: Sequence[Document], *, is_pretokenized: bool) -> Iterator[_Part]:
-    cut: Callable[[Iterable[str]], Iterator[Chunk]] = _line_chunks if is_pretokenized else cut_chunks
+def _checked(output: str, error: str) -> Iterator[str]:
+    """What a worker wrote, then the error that ended its work, if there was one."""
+    yield output
+    if error:
+        raise InputError(error)
+
+
+def _parts(documents: Sequence[Document], job: Job) -> Iterator[_Part]:
+    size = CHARACTERS // max(1, job.n_best)  # alternatives make much output of little text
     for number, document in enumerate(documents):
         name = document.name if len(documents) > 1 else None
         is_first = True
-        for chunk in cut(document.lines):
-            yield _Part(chunk, name, number, is_first)
-            own = chunk.text[chunk.own]
-            is_first = is_first and not (own.strip(" \t\n\r\f\v") if is_pretokenized else own.strip())
+        if job.is_pretokenized:
+            found: Iterable[Chunk | list[Sentence]] = _line_chunks(document.lines, size)
+        else:
+            found = cut_chunks(document.lines, job.tokenize, size=size)
+        for content in found:
+            yield _Part(content, name, number, is_first)
+            is_first = is_first and isinstance(content, Chunk) and _is_blank(content, job)
 
 
-def _line_chunks(pieces: Iterable[str]) -> Iterator[Chunk]:
+def _is_blank(chunk: Chunk, job: Job) -> bool:
+    own = chunk.text[chunk.own]
+    return not (own.strip(" \t\n\r\f\v") if job.is_pretokenized else own.strip())
+
+
+def _line_chunks(pieces: Iterable[str], size: int) -> Iterator[Chunk]:
     """Whole lines, so many as make a chunk."""
     held: list[str] = []
     start = count = 0
     for piece in pieces:
         held.append(piece)
         count += len(piece)
-        if count >= LINE_CHARACTERS and piece.endswith("\n"):
+        if count >= size and piece.endswith("\n"):
             yield Chunk("".join(held), start, slice(0, count))
             start, held, count = start + count, [], 0
     if held:
@@ -138,24 +160,31 @@ def _begin(job: Job) -> None:
     gc.freeze()  # the model stays, and need not be looked through again and again
 
 
-def _tag(part: _Part) -> str:
+def _tag(part: _Part) -> tuple[str, str]:
+    """The lines of a part, and what ended its work before its end, if anything did."""
     assert _state is not None
     job, tagger = _state
     sentences: Iterable[Sentence]
-    if job.is_pretokenized:
-        sentences = read_tokens(part.chunk.text.splitlines(keepends=True), start=part.chunk.start)
+    if isinstance(part.content, list):
+        sentences = part.content
+    elif job.is_pretokenized:
+        lines = part.content.text.splitlines(keepends=True)
+        sentences = read_tokens(lines, start=part.content.start)
     else:
-        sentences = chunk_sentences(part.chunk, tagger.tokenizer)
-    tagged = tagger.tag_sentences(sentences, n_best=job.n_best, scores=job.has_scores)
-    lines = []
-    for place, sentence in enumerate(tagged):
-        is_first = part.is_first and place == 0
-        if job.style == "jsonl":
-            lines.append(jsonl_line(sentence, job.view, part.name, starts_document=is_first))
-        else:
-            begins_file = is_first and part.number == 0
-            starts_document = is_first and part.number > 0
-            lines.append(
-                conll_block(sentence, job.view, starts_document=starts_document, begins_file=begins_file)
-            )
-    return "".join(lines)
+        sentences = chunk_sentences(part.content, tagger.tokenizer)
+    written: list[str] = []
+    try:
+        for sentence in tagger.tag_sentences(sentences, n_best=job.n_best, scores=job.has_scores):
+            written.append(_line(sentence, part, job, is_first=part.is_first and not written))
+    except InputError as error:
+        return "".join(written), str(error)
+    return "".join(written), ""
+
+
+def _line(sentence: Sentence, part: _Part, job: Job, *, is_first: bool) -> str:
+    if job.style == "jsonl":
+        return jsonl_line(sentence, job.view, part.name, starts_document=is_first)
+    begins_file = is_first and part.number == 0
+    return conll_block(
+        sentence, job.view, starts_document=is_first and part.number > 0, begins_file=begins_file
+    )

@@ -317,6 +317,7 @@ def _are_plain(rows: Sequence[Sequence[str]], separator: str) -> bool:
     return (
         text.count(separator) == sum(map(len, rows)) - len(rows)
         and text.count("\n") == len(rows) + 1
+        and "\n\n" not in text
         and not any(mark in text for mark in (separator * 2, f"\n{separator}", f"{separator}\n", "\r"))
         and (" " if separator == "\t" else "\t") not in text
         and not any("".join(row).isspace() for row in rows)

@@ -67,7 +67,12 @@ def scaled_crf_loss(
     Returns:
         A scalar; None if a probability came near to underflow, as with emissions hundreds apart, or if a
         score is no number.
+
+    Raises:
+        ValueError: A sentence has no token.
     """
+    if not bool(lengths.all()):
+        raise ValueError("expected sentences of one token or more, got an empty one")
     scores = (emissions, start, end, transitions)
     values = _Scores(*(score.detach().cpu().numpy().astype(np.float64) for score in scores))
     with np.errstate(divide="ignore", invalid="ignore"):  # such values are found out, and not trusted

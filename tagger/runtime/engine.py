@@ -6,6 +6,8 @@ first layer's input projection, which is linear in them; only the recurrence run
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,7 +44,6 @@ class Engine:
 
     Attributes:
         directions: ``forward``, ``backward`` or both, in this order.
-        lstms: For each layer the LSTM of each direction, to be read word by word.
         merge_mode: How a layer's two directions become one vector.
         transitions: For each task what a tag sequence scores apart from its emissions.
 
@@ -59,10 +60,6 @@ class Engine:
         check_tensors(bundle)
         names = [f"encoder.layers.{number}" for number in range(self._config.layers)]
         self._layers = [Layer.from_tensors(self._tensors, name, self.directions, precision) for name in names]
-        self.lstms = [
-            [Lstm.from_tensors(self._tensors, f"{name}.{way}_lstm") for way in self.directions]
-            for name in names
-        ]
         self._character_layer = (
             Layer.from_tensors(self._tensors, CHARACTER_LSTM, BOTH)
             if self._config.characters == "lstm"
@@ -72,6 +69,17 @@ class Engine:
         self.transitions = {
             task.name: self._read_transitions(number) for number, task in enumerate(self._tasks)
         }
+
+    @cached_property
+    def lstms(self) -> list[list[Lstm]]:
+        """For each layer the LSTM of each direction in float32, to be read word by word."""
+        return [
+            [
+                Lstm.from_tensors(self._tensors, f"encoder.layers.{number}.{way}_lstm")
+                for way in self.directions
+            ]
+            for number in range(len(self._layers))
+        ]
 
     def _read_heads(self) -> None:
         """The heads of all tasks side by side, so that one product serves them all."""

@@ -40,7 +40,7 @@ Tensors = Mapping[str, NDArray[Any]]
 
 
 def export_model(bundle: Bundle, path: Path) -> float:
-    """Write a model as ONNX and compare what the file gives with what torch gives.
+    """Write a model as ONNX after comparing what the graph gives with what torch gives.
 
     The graph takes ``vectors`` (B, T, D), the vectors of words as ``Engine.word_vectors`` makes them, and
     ``lengths`` (B,) int32. It gives for each task ``emissions_TASK`` (B, T, C), which mean nothing beyond a
@@ -51,14 +51,14 @@ def export_model(bundle: Bundle, path: Path) -> float:
         The largest difference from torch, over some made-up sentences of the model's words.
 
     Raises:
-        InputError: The file cannot be written, or it gives other emissions than torch.
+        InputError: The file cannot be written, or the graph gives other emissions than torch.
     """
     engine = Engine(bundle)
     content = build_graph(bundle, engine).SerializeToString(deterministic=True)
-    write_whole(path, content)
-    difference = _difference(bundle, engine, path)
+    difference = _difference(bundle, engine, content)
     if not difference <= TOLERANCE:
         raise InputError(f"{path}: its emissions are {difference:.1e} off from those of torch; report this.")
+    write_whole(path, content)
     return difference
 
 
@@ -163,19 +163,19 @@ def _describe_tasks(bundle: Bundle, engine: Engine) -> dict[str, Any]:
     }
 
 
-def _difference(bundle: Bundle, engine: Engine, path: Path) -> float:
-    """How far the file's emissions are from torch's, at most."""
+def _difference(bundle: Bundle, engine: Engine, content: bytes) -> float:
+    """How far the graph's emissions are from torch's, at most."""
     vocabulary, fixed = bundle.vocabulary, bundle.tensors["words.fixed"]
     vectors = Vectors({}, vocabulary.fixed_words, np.array(fixed), fixed.shape[1], 0)
     network = restore_model(bundle.config.model, vocabulary, vectors, bundle.tensors)
-    session, largest = open_graph(path), 0.0
+    session, largest = open_graph(content), 0.0
     for batch in _trials(bundle):
         expected = network.emissions(batch)
         found = run_graph(session, engine, batch)
         is_token = batch.mask
         for task, emissions in found.items():
             difference = np.abs(emissions[is_token] - expected[task][is_token])
-            largest = max(largest, float(difference.max()))
+            largest = float(np.maximum(largest, difference.max()))  # NaN stays NaN
     return largest
 
 

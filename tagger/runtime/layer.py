@@ -36,10 +36,12 @@ class Layer:
     ) -> Layer:
         """Take the tensors of the ``nn.LSTM`` of each direction."""
         names = [f"{name}.{direction}_lstm" for direction in directions]
-        weights = HiddenWeights(np.stack([tensors[f"{one}.weight_hh_l0"].T for one in names]))
+        # onnxruntime would copy what is not in rows, at every call.
+        hidden = np.stack([np.ascontiguousarray(tensors[f"{one}.weight_hh_l0"].T) for one in names])
+        weights = HiddenWeights(np.ascontiguousarray(hidden))
         return cls(
             tuple(direction == "backward" for direction in directions),
-            np.concatenate([tensors[f"{one}.weight_ih_l0"].T for one in names], axis=1),
+            np.ascontiguousarray(np.concatenate([tensors[f"{one}.weight_ih_l0"].T for one in names], axis=1)),
             np.concatenate([tensors[f"{one}.bias_ih_l0"] + tensors[f"{one}.bias_hh_l0"] for one in names]),
             weights.rounded() if precision == "int8" else weights,
         )

@@ -48,12 +48,17 @@ def compute_ahead(
     else:
         with ThreadPoolExecutor(threads) as pool:
             waiting: deque[tuple[Item, Future[Result]]] = deque()
-            for item in chain(head, source):
-                waiting.append((item, pool.submit(function, item)))
-                if len(waiting) > threads:
+            try:
+                for item in chain(head, source):
+                    waiting.append((item, pool.submit(function, item)))
+                    if len(waiting) > threads:
+                        done, future = waiting.popleft()
+                        yield done, future.result()
+                while waiting:
                     done, future = waiting.popleft()
                     yield done, future.result()
-            for item, future in waiting:
-                yield item, future.result()
+            finally:
+                for _, future in waiting:
+                    future.cancel()
     if errors:
         raise errors[0]

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.errors import InputError
+from tagger.signals import interrupts_held
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -115,12 +116,13 @@ class HiddenWeights:
     steps: Floats | None = None
 
     def rounded(self) -> HiddenWeights:
-        """The same to 8 bits, with a step for each column of weights; the state has steps of 1/127.
+        """The same in whole numbers, with a step for each column of weights; the state has steps of 1/127.
 
         Jacob et al. 2018, "Quantization and training of neural networks for efficient integer-arithmetic-only
-        inference", section 2.1, without zero points.
+        inference", section 2.1, without zero points. Weights have 7 of the 8 bits: processors that add up
+        pairs of products in 16 bits would cut larger sums off.
         """
-        steps = np.maximum(np.abs(self.values).max(axis=1, keepdims=True), np.float32(1e-30)) / 127
+        steps = np.maximum(np.abs(self.values).max(axis=1, keepdims=True), np.float32(1e-30)) / 63
         return HiddenWeights(np.round(self.values / steps).astype(np.int8), steps.astype(np.float32))
 
 
@@ -177,7 +179,7 @@ def choose_precision(name: str, hidden_size: int = 100) -> Precision:
     if name == "auto":
         return "int8" if 1.05 * _seconds("int8", hidden_size) < _seconds("f32", hidden_size) else "f32"
     if name == "bf16":
-        raise InputError("onnxruntime has no bf16 for LSTMs on this processor; use f32, int8 or auto.")
+        raise InputError("onnxruntime has no products of bf16 for processors; use f32, int8 or auto.")
     for known in GRAPHS:
         if name == known:
             return known
@@ -208,10 +210,11 @@ def _session(path: Path) -> Any:
     return open_graph(path)
 
 
-def open_graph(path: Path) -> Any:
+def open_graph(graph: Path | bytes) -> Any:
     """An onnxruntime session of a graph, which runs in the thread that calls it."""
-    import onnxruntime  # which takes longer than the rest of `import tagger`
+    with interrupts_held():  # an import that is broken off would be an error of its own
+        import onnxruntime  # here, since it takes longer than the rest of `import tagger`
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -62,10 +62,11 @@ class Tagger:
         scheme: How tags of span tasks are written: one of ``text.schemes.SCHEMES``.
         threads: How many threads the network runs in, beside the one that calls; as many as there are cores
             when not said. With 1 the calling thread does everything.
-        precision: Of the network's recurrent weights: ``f32``, ``int8`` (faster on most processors, scores
+        precision: Of the encoder's recurrent weights: ``f32``, ``int8`` (faster on most processors, scores
             change in the second digit), or ``auto`` for whichever a short trial finds faster here.
         cache_megabytes: How much may be kept of what the network makes of words: with 100 units a direction
-            the most frequent 31,000 words when not said. While it is renewed it takes up to half more.
+            the most frequent 31,000 words when not said. Windows that are being read when it is renewed keep
+            what they were given, so that it may take twice as much for a while, and more with many threads.
 
     Raises:
         InputError: There is no such scheme or precision, or the bundle's tensors do not fit its config.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from tagger.text.sentence import Sentence
 from tagger.text.splitting import LINES_AROUND
@@ -12,6 +13,7 @@ from tagger.text.splitting import LINES_AROUND
 _MARGIN = 256
 # Whether a line break is a boundary is told by lines around it, each judged by the lines around it again.
 _LINES = 2 * LINES_AROUND + 1
+_READY = 500  # sentences that ``cut_chunks`` gives out together
 
 
 def stream_sentences(
@@ -83,46 +85,66 @@ class Chunk:
     own: slice
 
 
-def cut_chunks(pieces: Iterable[str], *, size: int = 1 << 19, around: int = 1 << 14) -> Iterator[Chunk]:
-    """Cut a document into chunks whose sentences can be found one chunk at a time.
+def cut_chunks(
+    pieces: Iterable[str],
+    tokenize: Callable[[str], Sequence[Sentence]],
+    *,
+    size: int = 1 << 18,
+    around: int = 1 << 14,
+) -> Iterator[Chunk | list[Sentence]]:
+    """Cut a document into parts whose sentences can be found one part at a time.
 
     Args:
         pieces: The document's lines, or any other pieces of it.
-        size: Characters of a chunk's own, about so many; it ends after a line where it can.
+        tokenize: As for ``stream_sentences``.
+        size: Characters of a chunk's own, at least.
         around: Characters before and after it that are shown with it.
 
     Yields:
-        Chunks whose own stretches are the document, one after another. The first holds more than white space
-        if the document does.
+        Chunks that end after a blank line, which ends a sentence in any case. From where no blank line comes
+        for eight times ``size`` on, sentences that are ready, some hundred at a time. In this order they are
+        the document.
     """
     held: list[str] = []
-    count = 0
-    start = begin = 0  # in the document: of what is held; of the next chunk's own stretch
-    for piece in pieces:
+    start = begin = position = 0  # in the document: of what is held, of the next chunk's own; what was read
+    border = -1  # where that chunk can end, once it is known
+    is_line_end = True
+    source = iter(pieces)
+    for piece in source:
         held.append(piece)
-        count += len(piece)
-        while start + count - begin >= size + around:
+        position += len(piece)
+        if border < 0 and position - begin >= size and is_line_end and piece.isspace() and "\n" in piece:
+            border = position
+        is_line_end = piece.endswith("\n")
+        if 0 <= border <= position - around:
             text = "".join(held)
-            end = _window_end(text, begin - start, size)
-            if begin == 0 and text[:end].isspace():
-                size *= 2
-                held = [text]
-                break
-            yield Chunk(text[: end + around], start, slice(begin - start, end))
-            begin = start + end
-            cut = max(0, end - around)
-            start, held, count = start + cut, [text[cut:]], count - cut
-    text = "".join(held)
-    if begin < start + count:
-        yield Chunk(text, start, slice(begin - start, len(text)))
+            yield Chunk(text, start, slice(begin - start, border - start))
+            cut = max(0, border - around - start)
+            held, start, begin, border = [text[cut:]], start + cut, border, -1
+        elif border < 0 and position - begin >= 8 * size:
+            yield from _ready_sentences(chain(held, source), tokenize, start, begin)
+            return
+    if begin < position:
+        yield Chunk("".join(held), start, slice(begin - start, position - start))
+
+
+def _ready_sentences(
+    pieces: Iterable[str], tokenize: Callable[[str], Sequence[Sentence]], start: int, begin: int
+) -> Iterator[list[Sentence]]:
+    """The sentences from ``begin`` on of a document whose text before ``start`` is not there any more."""
+    found: list[Sentence] = []
+    for sentence in stream_sentences(pieces, tokenize):
+        if start + sentence.text_start >= begin:
+            found.append(sentence.shifted(start))
+        if len(found) == _READY:
+            yield found
+            found = []
+    if found:
+        yield found
 
 
 def chunk_sentences(chunk: Chunk, tokenize: Callable[[str], Sequence[Sentence]]) -> Iterator[Sentence]:
-    """Yield the sentences that begin in a chunk's own stretch; offsets count from the document's beginning.
-
-    Over all chunks they are those of the whole document, as long as what a tokenizer does at a place depends
-    on no more than the text ``around`` it and no sentence is longer than that.
-    """
+    """Yield the sentences of a chunk's own stretch; offsets count from the document's beginning."""
     for sentence in tokenize(chunk.text):
         if chunk.own.start <= sentence.text_start < chunk.own.stop:
             yield sentence.shifted(chunk.start)

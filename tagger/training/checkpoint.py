@@ -20,7 +20,7 @@ from tagger.training.preparation import Part, Preparation
 from tagger.training.progress import Snapshot
 
 CHECKPOINT = "checkpoint.safetensors"
-FORMAT = "tagger checkpoint 1"
+FORMAT = "tagger checkpoint 2"
 # Options that say how a run is watched, not what comes out of it.
 _WITHOUT_EFFECT = ("checkpoint_minutes", "tensorboard")
 
