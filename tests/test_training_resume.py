@@ -16,7 +16,7 @@ from command_line import OPTIONS, run
 from tagger.bundle import FILES, load_bundle
 from tagger.config import Config, load_config
 from tagger.errors import InputError
-from tagger.training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint
+from tagger.training.checkpoint import CHECKPOINT, FORMAT, Checkpoint, load_checkpoint, save_checkpoint
 from tagger.training.loop import EpochRecord, StepRecord, score_part
 from tagger.training.run import DataRecord, StopRecord, run_training
 
@@ -176,7 +176,7 @@ def test_a_checkpoint_is_what_was_saved_or_one_clear_sentence(tmp_path):
         (tmp_path / CHECKPOINT).write_bytes(content[:length])
         with pytest.raises(InputError, match=r"checkpoint\.safetensors.*--restart"):
             load_checkpoint(tmp_path)
-    (tmp_path / CHECKPOINT).write_bytes(content.replace(b"tagger checkpoint 1", b"tagger checkpoint 9"))
+    (tmp_path / CHECKPOINT).write_bytes(content.replace(FORMAT.encode(), b"tagger checkpoint 9"))
     with pytest.raises(InputError, match="no checkpoint of this program"):
         load_checkpoint(tmp_path)
 
