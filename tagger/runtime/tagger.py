@@ -65,7 +65,7 @@ class Tagger:
         precision: Of the encoder's recurrent weights: ``f32``, ``int8`` (faster on most processors, scores
             change in the second digit), or ``auto`` for whichever a short trial finds faster here.
         cache_megabytes: How much may be kept of what the network makes of words: with 100 units a direction
-            the most frequent 31,000 words when not said. Windows that are being read when it is renewed keep
+            the most frequent 62,000 words when not said. Windows that are being read when it is renewed keep
             what they were given, so that it may take twice as much for a while, and more with many threads.
 
     Raises:
@@ -80,7 +80,7 @@ class Tagger:
         scheme: str = "IOB2",
         threads: int | None = None,
         precision: str = "f32",
-        cache_megabytes: int = 96,
+        cache_megabytes: int = 192,
     ) -> None:
         self.bundle = bundle
         self.tokenizer: TextTokenizer = tokenizer or Tokenizer(**bundle.tokenizer).tokenize
@@ -102,7 +102,7 @@ class Tagger:
         scheme: str = "IOB2",
         threads: int | None = None,
         precision: str = "f32",
-        cache_megabytes: int = 96,
+        cache_megabytes: int = 192,
     ) -> Tagger:
         """Load a model from the folder that ``tagger train`` wrote; the arguments are those of the class.
 
