@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import mmap
 import os
@@ -189,6 +188,8 @@ def _check_tokenizer(folder: Path, settings: Any) -> None:
 
 def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]) -> str:
     """A digest of the content, kept in three files so that files of different models are never mixed."""
+    import hashlib  # here, since only saving needs it and it loads OpenSSL
+
     digest = hashlib.sha256(_dump(vocabulary))
     for name in sorted(tensors):
         digest.update(name.encode())

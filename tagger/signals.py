@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 
 
 @contextmanager
@@ -27,6 +26,8 @@ def interrupts_blocked() -> Iterator[None]:
 
     They take over what is blocked here, so that it holds also while they still import what they need.
     """
+    from multiprocessing import resource_tracker  # here, since few commands start processes
+
     resource_tracker.ensure_running()  # else the first start would start it, which unblocks what is blocked
     with interrupts_held():
         yield

@@ -43,14 +43,14 @@ def main() -> None:
 
 
 def points_of(record: dict[str, object]) -> list[Point]:
-    """The rows that have both a speed and a score."""
+    """The rows that have both a speed and a score, without those of other precisions, which lie too close."""
     rows = record["rows"]
     if not isinstance(rows, list):
         raise TypeError(f"rows must be a list, not {type(rows).__name__}")
     return [
         Point(row["name"], speed["median"], speed["low"], speed["high"], row["f1"])
         for row in rows
-        if (speed := row.get("words_per_second")) and row.get("f1") is not None
+        if (speed := row.get("words_per_second")) and row.get("f1") is not None and "," not in row["name"]
     ]
 
 
@@ -65,12 +65,13 @@ def draw(points: Sequence[Point], threads: int, output: Path) -> None:
         colour = COLOURS[point.name.startswith(OURS)]
         bar = [[point.speed - point.low], [point.high - point.speed]]
         axes.errorbar([point.speed], [100 * point.f1], xerr=bar, fmt="o", color=colour, capsize=2)
+        is_ours = point.name.startswith(OURS)  # which lie close together: their names stand beside them
         axes.annotate(
             point.name,
             (point.speed, 100 * point.f1),
             textcoords="offset points",
-            xytext=(0, 7),
-            ha="center",
+            xytext=(8, -3) if is_ours else (0, 7),
+            ha="left" if is_ours else "center",
             color=colour,
             fontsize=9,
         )
