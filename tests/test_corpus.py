@@ -298,6 +298,11 @@ def test_tokens_that_columns_cannot_hold(tokens):
         written([from_tokens(tokens)], columns=("ner",))
 
 
+def test_an_empty_token_is_refused_also_where_no_tag_stands_beside_it():
+    with pytest.raises(InputError, match="cannot be written as CoNLL columns"):
+        write_conll([from_tokens(["a", "", "b"])], io.StringIO(), columns=[])
+
+
 CHARACTERS = st.sampled_from("abÉ#-=.O_\u00a0\u0085\u2028\x0c\u3000\u200b漢😀")
 TOKENS = st.one_of(
     st.sampled_from(["#", "#a", "-DOCSTART-", "O"]), st.text(CHARACTERS, min_size=1, max_size=4)

@@ -57,6 +57,20 @@ def test_another_network_is_told(tmp_path, monkeypatch):
         export.export_model(bundle, tmp_path / "model.onnx")
 
 
+def test_what_is_no_number_is_no_small_difference(tmp_path, monkeypatch):
+    _, bundle = make_bundle()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"earlier")
+    nothing = {"ner": np.nan, "pos": np.nan}
+    given = export.run_graph
+    monkeypatch.setattr(
+        export, "run_graph", lambda *parts: {task: one * nothing[task] for task, one in given(*parts).items()}
+    )
+    with pytest.raises(export.InputError, match="its emissions are nan off"):
+        export.export_model(bundle, path)
+    assert path.read_bytes() == b"earlier"
+
+
 def test_the_command(tmp_path):
     folder = tmp_path / "model"
     save_bundle(make_bundle()[1], folder)
