@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tagger.bundle import load_bundle
 from tagger.cli.console import require_extra
 from tagger.errors import InputError
+from tagger.runtime.tagger import Tagger
 
 EXAMPLES = """Examples:
 
@@ -25,13 +25,10 @@ def export_command(
         raise InputError(f"{output}: the name of an ONNX file must end in .onnx.")
     if output.is_dir():
         raise InputError(f"{output}: this is a folder; name a file in it.")
-    require_extra("export", "torch", extra="train")
+    require_extra("export", "torch")
     require_extra("export", "onnx", extra="export")
     from tagger.runtime.export import export_model
 
-    bundle = load_bundle(model)
-    try:
-        difference = export_model(bundle, output)
-    except InputError as error:
-        raise InputError(str(error) if str(output) in str(error) else f"{model}: {error}") from None
+    bundle = Tagger.load(model).bundle  # as for tagging, so that what is wrong with it is told alike
+    difference = export_model(bundle, output)
     typer.echo(f"{output}: emissions are within {difference:.1e} of torch's", err=True)

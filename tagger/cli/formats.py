@@ -164,6 +164,8 @@ FORMATS: dict[str, Pieces] = {
     "text": text_pieces,
     "html": html_pieces,
 }
+BY_SENTENCE = ("jsonl", "conll")
+"""Formats in which a sentence is written without what stands around it."""
 
 
 def _marked(

@@ -12,12 +12,10 @@ from typing import Annotated
 
 import typer
 
-from tagger.cli.formats import FORMATS, Document, View
+from tagger.cli.formats import BY_SENTENCE, FORMATS, Document, View
 from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_lines, read_tokens
 from tagger.cli.output import open_output
 from tagger.cli.stream import LOOKAHEAD, STYLES, write_stream
-from tagger.cli.workers import STYLES as WORKER_STYLES
-from tagger.cli.workers import Job, tag_in_workers
 from tagger.errors import InputError
 from tagger.features.vocab import Task
 from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger, choose_tasks
@@ -26,9 +24,7 @@ from tagger.text.schemes import SCHEMES
 from tagger.text.sentence import Sentence
 from tagger.training.card import task_labels
 
-CACHE_MEGABYTES = (
-    48  # half of the library's: running text has fewer distinct words, and memory is to stay small
-)
+CACHE_MEGABYTES = 48  # a quarter of what the library takes: memory is to stay small
 
 EXAMPLES = """Examples:
 
@@ -167,9 +163,11 @@ def tag_command(
     ]
     with open_output(output) as file:
         if workers > 1:
+            from tagger.cli.workers import Job, tag_in_workers  # here, since few texts need processes
+
             written = (tagger.scheme, tagger.precision, view, style)
-            job = Job(model, *written, pretokenized, scores, n_best, CACHE_MEGABYTES, tagger.tokenizer)
-            file.writelines(tag_in_workers(documents, job, workers))
+            job = Job(model, *written, pretokenized, scores, n_best, CACHE_MEGABYTES)
+            file.writelines(tag_in_workers(documents, job, workers, tagger.tokenizer))
         else:
             file.writelines(FORMATS[style](documents, tag, view))
         if errors:  # all that could be read has been tagged; a file is left as it was
@@ -238,9 +236,9 @@ def _require_workers(workers: int, style: str, *, is_stream: bool) -> None:
         raise InputError(f"--workers is {workers}; use 1 (this process alone) or more.")
     if workers > 1 and is_stream:
         raise InputError("--stream reads one text word by word; leave --workers out.")
-    if workers > 1 and style not in WORKER_STYLES:
+    if workers > 1 and style not in BY_SENTENCE:
         raise InputError(
-            f"--workers does not write the format {style}; use --format {' or '.join(WORKER_STYLES)}."
+            f"--workers does not write the format {style}; use --format {' or '.join(BY_SENTENCE)}."
         )
 
 

@@ -19,7 +19,6 @@ from tagger.signals import interrupts_blocked
 from tagger.text.documents import Chunk, chunk_sentences, cut_chunks
 from tagger.text.sentence import Sentence
 
-STYLES = ("jsonl", "conll")
 CHARACTERS = 1 << 18  # that go to a worker together
 
 
@@ -32,12 +31,11 @@ class Job:
         scheme: How tags of spans are written.
         precision: Of the recurrent weights.
         view: The tasks that are written.
-        style: One of ``STYLES``.
+        style: One of ``formats.BY_SENTENCE``.
         is_pretokenized: Whether a line is a sentence of ready tokens.
         has_scores: Whether tags get their probabilities.
         n_best: How many alternatives each sentence gets.
         cache_megabytes: See ``Tagger``.
-        tokenize: Makes sentences of raw text.
     """
 
     model: Path
@@ -49,7 +47,6 @@ class Job:
     has_scores: bool
     n_best: int
     cache_megabytes: int
-    tokenize: TextTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +66,16 @@ class _Part:
     is_first: bool
 
 
-def tag_in_workers(documents: Sequence[Document], job: Job, workers: int) -> Iterator[str]:
+def tag_in_workers(
+    documents: Sequence[Document], job: Job, workers: int, tokenize: TextTokenizer
+) -> Iterator[str]:
     """Yield what ``FORMATS[job.style]`` yields for these documents, in larger pieces.
 
     Args:
         documents: What to tag.
         job: How.
         workers: How many processes.
+        tokenize: The model's, for texts that can only be cut into sentences here.
 
     Raises:
         InputError: As ``Tagger`` does, or if a worker ended before its work was done.
@@ -85,7 +85,7 @@ def tag_in_workers(documents: Sequence[Document], job: Job, workers: int) -> Ite
     waiting: deque[Future[tuple[str, str]]] = deque()
     is_done = False
     try:
-        for part in _parts(documents, job):
+        for part in _parts(documents, job, tokenize):
             with interrupts_blocked():  # a submission may start a worker
                 waiting.append(pool.submit(_tag, part))
             if len(waiting) > 2 * workers:
@@ -111,7 +111,7 @@ def _checked(output: str, error: str) -> Iterator[str]:
         raise InputError(error)
 
 
-def _parts(documents: Sequence[Document], job: Job) -> Iterator[_Part]:
+def _parts(documents: Sequence[Document], job: Job, tokenize: TextTokenizer) -> Iterator[_Part]:
     size = CHARACTERS // max(1, job.n_best)  # alternatives make much output of little text
     for number, document in enumerate(documents):
         name = document.name if len(documents) > 1 else None
@@ -119,7 +119,7 @@ def _parts(documents: Sequence[Document], job: Job) -> Iterator[_Part]:
         if job.is_pretokenized:
             found: Iterable[Chunk | list[Sentence]] = _line_chunks(document.lines, size)
         else:
-            found = cut_chunks(document.lines, job.tokenize, size=size)
+            found = cut_chunks(document.lines, tokenize, size=size)
         for content in found:
             yield _Part(content, name, number, is_first)
             is_first = is_first and isinstance(content, Chunk) and _is_blank(content, job)

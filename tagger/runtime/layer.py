@@ -38,7 +38,7 @@ class Layer:
         names = [f"{name}.{direction}_lstm" for direction in directions]
         # onnxruntime would copy what is not in rows, at every call.
         hidden = np.stack([np.ascontiguousarray(tensors[f"{one}.weight_hh_l0"].T) for one in names])
-        weights = HiddenWeights(np.ascontiguousarray(hidden))
+        weights = HiddenWeights(hidden)
         return cls(
             tuple(direction == "backward" for direction in directions),
             np.ascontiguousarray(np.concatenate([tensors[f"{one}.weight_ih_l0"].T for one in names], axis=1)),

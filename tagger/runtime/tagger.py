@@ -109,10 +109,8 @@ class Tagger:
         Raises:
             InputError: The folder is missing or is no model of this version, or there is no such scheme.
         """
-        scheme = normalise_scheme(scheme)
-        if precision != "auto":
-            choose_precision(precision)
-        bundle = load_bundle(Path(path))
+        scheme, bundle = normalise_scheme(scheme), load_bundle(Path(path))
+        precision = choose_precision(precision, bundle.config.model.hidden_size)
         try:
             return cls(
                 bundle,

@@ -43,7 +43,7 @@ def stream_sentences(
     start = done = 0  # in the document: of what is held; of what was not yielded yet
     for piece in lines:
         # A blank line after another one or at the beginning ends nothing: a million of them are passed over.
-        if piece.isspace() and "\n" in piece and (not pieces or pieces[-1].endswith("\n")):
+        if _is_blank_line(piece, pieces):
             if pieces:
                 yield from _shifted(tokenize("".join(pieces)), start, done)
             start += size + len(piece)
@@ -108,14 +108,12 @@ def cut_chunks(
     held: list[str] = []
     start = begin = position = 0  # in the document: of what is held, of the next chunk's own; what was read
     border = -1  # where that chunk can end, once it is known
-    is_line_end = True
     source = iter(pieces)
     for piece in source:
-        held.append(piece)
         position += len(piece)
-        if border < 0 and position - begin >= size and is_line_end and piece.isspace() and "\n" in piece:
+        if border < 0 and position - begin >= size and _is_blank_line(piece, held):
             border = position
-        is_line_end = piece.endswith("\n")
+        held.append(piece)
         if 0 <= border <= position - around:
             text = "".join(held)
             yield Chunk(text, start, slice(begin - start, border - start))
@@ -148,6 +146,11 @@ def chunk_sentences(chunk: Chunk, tokenize: Callable[[str], Sequence[Sentence]])
     for sentence in tokenize(chunk.text):
         if chunk.own.start <= sentence.text_start < chunk.own.stop:
             yield sentence.shifted(chunk.start)
+
+
+def _is_blank_line(piece: str, before: Sequence[str]) -> bool:
+    """Whether a piece ends a line that holds nothing, by the pieces that stand before it."""
+    return piece.isspace() and "\n" in piece and (not before or before[-1].endswith("\n"))
 
 
 def _window_end(text: str, position: int, window: int) -> int:
