@@ -9,7 +9,7 @@ import shutil
 import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,14 +19,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tagger.config import Config, restore_config
+from tagger.decoding.temperature import HIGHEST, LOWEST
 from tagger.errors import InputError
 from tagger.features.vocab import Vocabulary
 from tagger.storage import write_synced, writing
 from tagger.text.tokenizer import Tokenizer
 
 FORMAT = "tagger"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+SHRUNK_VERSION = 3  # of a model that takes less room, see ``tagger.shrinking``
 MAPPED = "words.fixed"  # the one tensor that is large, and of which hardly any row is ever read
+SCALES = ".scales"  # behind the name of a tensor of 8 bits: what each of its rows is to be multiplied with
 # In the order in which they are moved into place: config.json last.
 FILES = ("model.safetensors", "vocab.json", "metrics.json", "README.md", "config.json")
 # A save writes its files into the first of these sub-folders; renaming it to the second commits them.
@@ -45,6 +48,11 @@ class Bundle:
         tensors: The weights by the names of ``TaggingModel.state_dict``.
         metrics: What the run measured, JSON values.
         card: The model card, Markdown.
+        temperatures: For each task what its scores are divided by before they become probabilities, so that
+            these mean what they say (see ``decoding.temperature``); 1 for a task that is not named.
+        is_shrunk: Whether tensors may be stored in half precision and word vectors in 8 bits: such a model is
+            of another version, which programs that know nothing of it refuse. What is loaded is float32 all
+            the same, but for the fixed word vectors (see ``fixed_vectors``).
     """
 
     config: Config
@@ -53,6 +61,12 @@ class Bundle:
     tensors: Mapping[str, NDArray[Any]]
     metrics: Mapping[str, Any]
     card: str
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    is_shrunk: bool = False
+
+    def temperature(self, task: str) -> float:
+        """The temperature of a task."""
+        return self.temperatures.get(task, 1.0)
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
@@ -66,9 +80,10 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     identity = _identify(tensors, vocabulary)
     header = {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format_version": SHRUNK_VERSION if bundle.is_shrunk else FORMAT_VERSION,
         "identity": identity,
         "tokenizer": dict(bundle.tokenizer),
+        "temperatures": dict(bundle.temperatures),
         **bundle.config.model_dump(mode="json"),
     }
     contents = {
@@ -113,33 +128,44 @@ def load_bundle(folder: Path) -> Bundle:
             f"{folder}: config.json is not that of a tagger model; give a folder that train wrote."
         )
     version = header.pop("format_version", None)
-    if type(version) is not int or version != FORMAT_VERSION:
+    if type(version) is not int or not 1 <= version <= SHRUNK_VERSION:
         raise InputError(
-            f"{folder}: the model has format version {version!r}, this program reads {FORMAT_VERSION}; "
+            f"{folder}: the model has format version {version!r}, this program reads up to {SHRUNK_VERSION}; "
             f"install a matching version of tagger."
         )
+    if version == 1 and isinstance(header.get("model"), dict):
+        header["model"].setdefault("context", "sentence")  # there was nothing else
     identity = header.pop("identity", None)
     tokenizer = header.pop("tokenizer", {})
     _check_tokenizer(folder, tokenizer)
+    temperatures = header.pop("temperatures", {})  # which older models lack
     words = _load_json(folder, "vocab.json")
     identities = [identity, words.pop("identity", None)]
     tensors, identity = _load_tensors(folder)
     if identities != [identity, identity]:
         raise InputError(f"{folder}: the files are of different models; copy the whole folder again.")
+    if version == 1:  # filters of one width
+        for part in ("weight", "bias"):
+            if (old := f"words.characters.filters.{part}") in tensors:
+                tensors[f"words.characters.filters.0.{part}"] = tensors.pop(old)
     try:
         vocabulary = Vocabulary.from_json(words)
     except InputError as error:
         raise _damaged(_find(folder, "vocab.json"), str(error)) from None
+    is_shrunk = version == SHRUNK_VERSION
     config = restore_config(header, str(_find(folder, "config.json")))
     if {task.name for task in vocabulary.tasks} != set(config.data.tasks):
         raise _damaged(_find(folder, "vocab.json"), "its tasks are not those of config.json")
+    _check_temperatures(_find(folder, "config.json"), temperatures, config.data.tasks)
     return Bundle(
         config=config,
         vocabulary=vocabulary,
         tokenizer=tokenizer,
-        tensors=tensors,
+        tensors=_widen(tensors) if is_shrunk else tensors,
         metrics=_load_json(folder, "metrics.json"),
         card=_load_card(folder),
+        temperatures=temperatures,
+        is_shrunk=is_shrunk,
     )
 
 
@@ -186,6 +212,17 @@ def _check_tokenizer(folder: Path, settings: Any) -> None:
         ) from None
 
 
+def _check_temperatures(path: Path, temperatures: Any, tasks: Sequence[str]) -> None:
+    if not isinstance(temperatures, dict):
+        raise _damaged(path, f"temperatures = {temperatures!r} are no numbers by tasks")
+    for task, value in temperatures.items():
+        if task not in tasks:
+            raise _damaged(path, f"temperatures.{task} is of none of the model's tasks")
+        # A bool is an int to isinstance; NaN compares as false.
+        if type(value) not in (int, float) or not LOWEST <= value <= HIGHEST:
+            raise _damaged(path, f"temperatures.{task} = {value!r} is no number from {LOWEST} to {HIGHEST}")
+
+
 def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]) -> str:
     """A digest of the content, kept in three files so that files of different models are never mixed."""
     import hashlib  # here, since only saving needs it and it loads OpenSSL
@@ -216,8 +253,8 @@ def _load_tensors(folder: Path) -> tuple[dict[str, NDArray[Any]], str | None]:
     try:
         with safe_open(path, framework="np") as file:
             tensors = {
-                name: _map_half(path, name)
-                if name == MAPPED and file.get_slice(name).get_dtype() == "F16"
+                name: _map(path, name, _MAPPED_TYPES[file.get_slice(name).get_dtype()])
+                if name == MAPPED and file.get_slice(name).get_dtype() in _MAPPED_TYPES
                 else file.get_tensor(name)
                 for name in file.keys()  # noqa: SIM118, not a dict
             }
@@ -232,7 +269,10 @@ def _load_tensors(folder: Path) -> tuple[dict[str, NDArray[Any]], str | None]:
     return tensors, identity
 
 
-def _map_half(path: Path, name: str) -> NDArray[np.float16]:
+_MAPPED_TYPES: dict[str, type[np.generic]] = {"F16": np.float16, "I8": np.int8}
+
+
+def _map(path: Path, name: str, dtype: type[np.generic]) -> NDArray[Any]:
     """A tensor of a file that safetensors has found sound, left in the file and shared by all processes.
 
     safetensors itself copies what it reads. The format is eight bytes of the header's size, a header of JSON,
@@ -243,8 +283,41 @@ def _map_half(path: Path, name: str) -> NDArray[np.float16]:
         entry = json.loads(file.read(size))[name]
     shape = tuple(entry["shape"])
     if 0 in shape:
-        return np.empty(shape, np.float16)
-    return np.memmap(path, np.float16, "r", 8 + size + entry["data_offsets"][0], shape)
+        return np.empty(shape, dtype)
+    return np.memmap(path, dtype, "r", 8 + size + entry["data_offsets"][0], shape)
+
+
+def _widen(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The tensors of a shrunk model as the network computes with them; the fixed word vectors as they are."""
+    widened = {}
+    for name, tensor in tensors.items():
+        scales = tensors.get(name + SCALES)
+        if name == MAPPED:
+            widened[name] = tensor
+        elif tensor.dtype == np.int8 and scales is not None and scales.shape == tensor.shape[:1]:
+            widened[name] = tensor.astype(np.float32) * scales.astype(np.float32)[:, None]
+        elif tensor.dtype == np.float16:
+            widened[name] = tensor.astype(np.float32)
+        else:
+            widened[name] = tensor
+    used = [name + SCALES for name in tensors if name != MAPPED and tensors[name].dtype == np.int8]
+    return {name: tensor for name, tensor in widened.items() if name not in used}
+
+
+def fixed_vectors(tensors: Mapping[str, NDArray[Any]], rows: Any = slice(None)) -> NDArray[np.float16]:
+    """Some rows of the fixed word vectors, in half precision also where they are stored in 8 bits.
+
+    So a shrunk model gives the same results as one that stores these values in half precision.
+
+    Args:
+        tensors: Those of a loaded bundle.
+        rows: Which rows.
+    """
+    values, scales = tensors[MAPPED][rows], tensors.get(MAPPED + SCALES)
+    if scales is not None:
+        with np.errstate(over="ignore"):  # whoever reads them looks for infinity
+            values = (values * scales[rows][:, None]).astype(np.float16)
+    return np.asarray(values)
 
 
 def forget_pages(tensor: NDArray[Any]) -> None:

@@ -18,6 +18,7 @@ Direction = Literal["forward", "backward", "bidirectional"]
 MergeMode = Literal["concat", "sum", "mul", "ave"]
 HeadKind = Literal["crf", "softmax"]
 Characters = Literal["cnn", "lstm", "none"]
+Context = Literal["sentence", "document"]
 LookaheadTraining = Literal["full", "random"]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -26,6 +27,15 @@ def _names(value: Any) -> Any:
     """Names joined by commas, and a JSON list, as the tuple they stand for."""
     if isinstance(value, str):
         return tuple(value.split(","))
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _numbers(value: Any) -> Any:
+    """A number, numbers joined by commas, and a JSON list, as the tuple they stand for."""
+    if isinstance(value, str) and all(part.strip().isdecimal() for part in value.split(",")):
+        return tuple(map(int, value.split(",")))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (value,)
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -79,11 +89,28 @@ class ModelConfig(Section):
     characters: Characters = Field("cnn", description="network over each word's characters")
     character_size: int = Field(30, ge=1, le=10_000, description="width of character vectors")
     character_hidden: int = Field(
-        50, ge=1, le=10_000, description="filters of the CNN, or LSTM units per direction"
+        50, ge=1, le=10_000, description="filters of the CNN of each width, or LSTM units per direction"
     )
-    character_width: int = Field(3, ge=1, le=15, description="characters under one CNN filter")
+    character_width: Annotated[tuple[Annotated[int, Field(ge=1, le=15)], ...], BeforeValidator(_numbers)] = (
+        Field(
+            (2, 3, 4),
+            min_length=1,
+            description='characters under one CNN filter; several widths as a list or "2,3,4"',
+        )
+    )
     casing_size: int = Field(
         8, ge=0, le=10_000, description="width of the casing vector; 0 leaves casing out"
+    )
+    context: Context = Field(
+        "document",
+        description="document: a word is also told by its other mentions in the document; sentence: "
+        "sentences stand alone, as they always do where one direction reads",
+    )
+    context_size: int = Field(
+        32, ge=1, le=10_000, description="width of what is kept of the words before other mentions, and after"
+    )
+    context_dropout: Probability = Field(
+        0.5, description="on what other mentions show; a share of the sentences is also trained without it"
     )
     dropout: Probability = Field(0.5, description="on word vectors before, and outputs after the encoder")
     layer_dropout: Probability = Field(0.0, description="between stacked layers")
@@ -94,27 +121,40 @@ class ModelConfig(Section):
     scheme: Literal["BIOES", "IOB2"] = Field("BIOES", description="tag scheme that the network learns")
     constrain: bool = Field(True, description="decode only tag sequences that the scheme allows")
 
+    @property
+    def has_mentions(self) -> bool:
+        """Whether the network is told of a word's other mentions: what stands to the right is among them."""
+        return self.context == "document" and self.direction == "bidirectional"
+
 
 class TrainConfig(Section):
     """How the weights are found."""
 
-    epochs: int = Field(30, ge=1, description="passes over the train part at most")
+    epochs: int = Field(30, ge=1, description="passes over the train part at most (see min_steps)")
     seed: int = Field(1, ge=0, lt=2**32, description="of initial weights, order and dropout")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="update rule")
-    learning_rate: float = Field(0.015, gt=0.0, description="step size at its highest")
+    learning_rate: float = Field(0.025, gt=0.0, description="step size at its highest")
     momentum: Probability = Field(0.9, description="of SGD")
     weight_decay: float = Field(0.0, ge=0.0, description="decoupled for adamw, L2 for sgd")
     schedule: Literal["inverse_time", "cosine", "constant"] = Field(
-        "inverse_time", description="how the step size falls over epochs"
+        "cosine", description="how the step size falls over epochs"
     )
     decay: float = Field(0.05, ge=0.0, description="inverse_time: rate / (1 + decay * epochs done)")
     warmup_steps: int = Field(0, ge=0, description="steps over which the rate rises from 0")
     clip: float = Field(5.0, ge=0.0, description="largest gradient norm; 0 = no clipping")
     batch_size: int = Field(10, ge=1, description="sentences a step at most")
     batch_tokens: int = Field(4096, ge=1, description="tokens a step at most, padding included")
-    ema: Probability = Field(0.0, description="moving average of the weights: share kept a step; 0 = off")
+    min_steps: int = Field(
+        100, ge=0, description="steps an epoch at least: it passes over a small train part several times"
+    )
+    ema: Probability = Field(0.9995, description="moving average of the weights: share kept a step; 0 = off")
     singleton_unknown: Probability = Field(
         0.5, description="how often a word seen once, without a vector, is trained as unknown"
+    )
+    recased: Probability = Field(
+        0.0,
+        description="share of sentences shown in lower, upper or title case instead of their own, drawn anew "
+        "each time",
     )
     lookahead: LookaheadTraining = Field(
         "full",
@@ -166,12 +206,21 @@ def load_config(
     for dotted, value in (defaults or {}).items():
         section, _, key = dotted.partition(".")
         values.setdefault(section, {}).setdefault(key, value)
+    model, train = values.setdefault("model", {}), values.get("train", {})
+    if isinstance(model, dict) and isinstance(train, dict) and train.get("lookahead") == "random":
+        model.setdefault("context", "sentence")  # later mentions are as little known as the next words
     try:
-        return Config.model_validate(values)
+        config = Config.model_validate(values)
     except ValidationError as error:
         option, problem = _first_problem(error)
         origin = "settings" if option in changes else path
         raise InputError(f"{origin}: {problem}.") from None
+    if config.train.lookahead == "random" and config.model.has_mentions:
+        raise InputError(
+            f"{path or 'settings'}: train.lookahead = random is for text whose next sentences are not known "
+            "yet; set model.context = sentence with it."
+        )
+    return config
 
 
 def restore_config(values: Mapping[str, Any], origin: str) -> Config:

@@ -18,6 +18,9 @@ SMALL = {
     "train.batch_size": 4,
     "train.optimizer": "adamw",
     "train.learning_rate": 0.02,
+    "train.schedule": "inverse_time",
+    "train.ema": 0.0,
+    "train.min_steps": 0,
 }
 OPTIONS = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
 

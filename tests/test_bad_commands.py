@@ -62,7 +62,7 @@ def test_a_model_of_files_of_any_name_is_trained_and_described(corpus, tmp_path,
 
 def test_things_of_another_kind_are_refused(corpus, model, tmp_path):
     text = corpus / "dev.conll"
-    assert refusal("tag", text, text).startswith(
+    assert refusal("tag", "-m", text, text).startswith(
         f"{text}/config.json: cannot be read (Not a directory); give"
     )
     assert refusal("info", "/dev/null").startswith("/dev/null/config.json: cannot be read (Not a directory)")
@@ -72,9 +72,10 @@ def test_things_of_another_kind_are_refused(corpus, model, tmp_path):
     assert refusal("tag", model, "--output", corpus, stdin=b"Ada").startswith(f"{corpus}: this is a folder;")
     (tmp_path / "loop").symlink_to("loop")
     assert refusal("tag", model, tmp_path / "loop").startswith(f"{tmp_path}/loop: there is no such file;")
-    assert refusal("tag", tmp_path / "loop", text).startswith(
+    assert refusal("tag", "-m", tmp_path / "loop", text).startswith(
         f"{tmp_path}/loop/config.json: cannot be read ("
     )
+    assert refusal("tag", tmp_path / "loop", text).startswith(f"{tmp_path}/loop: there is no such file;")
     assert run("tag", model, "--output", tmp_path / "loop", stdin=b"Ada") == (0, "", "")
     assert (tmp_path / "loop").read_text() == run("tag", model, stdin=b"Ada")[1]
     assert [path.name for path in tmp_path.iterdir()] == ["loop"]

@@ -27,7 +27,8 @@ def make_bundle(value: float = 1.0) -> Bundle:
         "turned": np.arange(6, dtype=np.float32).reshape(2, 3).T,
     }
     config = Config.model_validate({"model": {"hidden_size": 7}, "data": {"tasks": ["ner", "pos"]}})
-    return Bundle(config, vocabulary, {"split_hyphens": True}, tensors, {"score": 0.5}, "# A model\n")
+    tokenizer, temperatures = {"split_hyphens": True}, {"ner": 1.75}
+    return Bundle(config, vocabulary, tokenizer, tensors, {"score": 0.5}, "# A model\n", temperatures)
 
 
 def test_what_is_saved_is_loaded(tmp_path):
@@ -40,11 +41,22 @@ def test_what_is_saved_is_loaded(tmp_path):
         bundle.tokenizer,
     )
     assert (found.metrics, found.card) == (bundle.metrics, bundle.card)
+    assert found.temperatures == bundle.temperatures == {"ner": 1.75}
+    assert (found.temperature("ner"), found.temperature("pos")) == (1.75, 1)
     assert found.tensors.keys() == bundle.tensors.keys()
     for name, tensor in bundle.tensors.items():
         assert found.tensors[name].dtype == tensor.dtype
         assert np.array_equal(found.tensors[name], tensor)
     assert sorted(p.name for p in (tmp_path / "new" / "model").iterdir()) == sorted(FILES)
+
+
+def test_a_model_that_was_made_without_temperatures_has_none(tmp_path):
+    save_bundle(make_bundle(), tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    del values["temperatures"]
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert load_bundle(tmp_path).temperatures == {}
+    assert load_bundle(tmp_path).temperature("ner") == 1
 
 
 def test_a_failed_save_leaves_the_earlier_model_whole(tmp_path, monkeypatch):

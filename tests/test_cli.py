@@ -116,7 +116,7 @@ def test_evaluate_gives_the_scores_of_training(corpus, model):
     assert (code, error) == (0, "")
     result = json.loads(output)
     scores = ["tasks", "unseen_tags", "sentences", "tokens", "tokens_per_second"]
-    assert list(result) == [*scores, "confusion", "frequent", "mistakes"]
+    assert list(result) == [*scores, "confusion", "frequent", "mistakes", "min_score", "calibration"]
     dev = list(read_sentences(corpus / "dev.conll", columns="token,pos,ner"))
     assert (result["sentences"], result["tokens"]) == (len(dev), sum(map(len, dev)))
     assert {"f1", "precision", "recall", "support", "strict", "by_label", "seen", "unseen"} <= set(

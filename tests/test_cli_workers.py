@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagger.cli import workers
-from tagger.text.documents import chunk_sentences, cut_chunks
+from tagger.text.documents import chunk_stretches, cut_chunks
 from tagger.text.tokenizer import Tokenizer
 
 TEXT = "Ada met Otto in Oslo. Then  Otto left\nfor Lima,\tand Ada stayed.\r\n\r\n  Mia saw the sea 🌊!\n"
@@ -87,8 +88,38 @@ def test_small_chunks_change_nothing(model, texts, monkeypatch):
 
 
 def sentences_of(parts, tokenizer):
+    begin = 0
     for part in parts:
-        yield from part if isinstance(part, list) else chunk_sentences(part, tokenizer.tokenize)
+        if isinstance(part, list):
+            yield from (one for one in part if one.text_start >= begin)
+            continue
+        end = part.start + part.own.stop
+        shown = (one.shifted(part.start) for one in tokenizer.tokenize(part.text))
+        yield from (one for one in chunk_stretches(part, shown) if begin <= one.text_start < end)
+        begin = end
+
+
+def test_a_document_is_looked_at_as_a_whole_by_workers(model, tmp_path, monkeypatch):
+    generator = random.Random(1)
+    words = ["Ada", "ADA", "Otto", "Lund", "met", "in", "saw", "the", "."]
+    lines = [
+        " ".join(generator.choices(words, k=9)) + " .\n" * (1 + generator.randrange(2)) for _ in range(900)
+    ]
+    (tmp_path / "long.txt").write_text("".join(lines))
+    (tmp_path / "unbroken.txt").write_text("".join(lines).replace("\n", " "))
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(workers, "CHARACTERS", 700)
+    for name, options in (("long", ()), ("unbroken", ()), ("long", ("--pretokenized",))):
+        command = ("tag", model, tmp_path / f"{name}.txt", "--format", "jsonl", "--scores", *options)
+        assert scores_of(run(*command, "--workers", 2)[1]) == pytest.approx(
+            scores_of(run(*command)[1]), abs=1e-4
+        )
+
+
+def scores_of(output):
+    return [
+        s for line in output.splitlines() for scores in json.loads(line)["scores"].values() for s in scores
+    ]
 
 
 @settings(max_examples=60)

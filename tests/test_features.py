@@ -262,3 +262,15 @@ def test_batches_lose_nothing_and_keep_their_bounds(lengths, batch_size, batch_t
             assert len(batch) <= batch_size
             longest = max(lengths[place] for place in batch)
             assert len(batch) == 1 or longest * len(batch) <= batch_tokens
+
+
+@pytest.mark.parametrize("count", [40, 100, 400, 1_000, 5_000])
+def test_hardly_two_passes_see_the_same_batch_and_little_is_padded(count):
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(1, 50, count).tolist()
+    passes = [{tuple(sorted(one)) for one in shuffled_batches(lengths, 10, 4096, generator)} for _ in "ab"]
+    assert len(passes[0] & passes[1]) <= len(passes[0]) // 20
+    # A quarter of the sentences, sorted by length, pads less than an order by chance does.
+    padded = [sum(len(b) * max(lengths[p] for p in b) for b in batches) for batches in passes]
+    by_chance = generator.permutation(count).reshape(-1, 10)
+    assert max(padded) < sum(10 * max(lengths[p] for p in b) for b in by_chance)

@@ -84,7 +84,7 @@ print(len({one.tags for one in best}), {len(one.tags) for one in best}, best[0].
 
 
 def test_a_long_sentence_is_tagged_as_torch_and_the_plain_recursion_tag_it():
-    network, bundle = make_bundle()
+    network, bundle = make_bundle(context="sentence")
     tokens = WORDS * 400
     table = WordTable(bundle.vocabulary)
     emissions = network.emissions(table.batch([table.rows(tokens)]))

@@ -164,10 +164,10 @@ def test_locked_dropout_has_one_mask_for_all_steps():
 
 def test_the_character_cnn_is_a_convolution_with_a_maximum():
     torch.manual_seed(0)
-    cnn = CharacterCnn(alphabet=9, size=4, filters=5, width=3)
+    cnn = CharacterCnn(alphabet=9, size=4, filters=5, widths=(3,))
     convolution = nn.Conv1d(4, 5, 3, padding=1)
-    convolution.weight.data = cnn.filters.weight.data.view(5, 4, 3)
-    convolution.bias.data = cnn.filters.bias.data
+    convolution.weight.data = cnn.filters[0].weight.data.view(5, 4, 3)
+    convolution.bias.data = cnn.filters[0].bias.data
     words = [[2, 3, 4, 5], [6], [7, 8], [3, 3, 3, 3]]
     padded = torch.zeros(4, 4, dtype=torch.long)
     for row, word in zip(padded, words, strict=True):
@@ -240,8 +240,8 @@ def test_emissions_leak_nothing(direction, merge_mode, head):
     other_end, other_begin = emissions("w0 w1 w2 w0")[0], emissions("w3 w1 w2 w3")[0]
     sees_right, sees_left = direction != "forward", direction != "backward"
     for place in range(3):
-        assert np.allclose(alone[place], other_end[place], atol=1e-7) != sees_right
-        assert np.allclose(alone[place + 1], other_begin[place + 1], atol=1e-7) != sees_left
+        assert np.allclose(alone[place], other_end[place], rtol=0.0, atol=1e-7) != sees_right
+        assert np.allclose(alone[place + 1], other_begin[place + 1], rtol=0.0, atol=1e-7) != sees_left
 
 
 def test_characters_that_train_lacks_say_nothing():

@@ -87,7 +87,7 @@ def test_the_engine_equals_torch(direction, merge_mode, head, characters):
             assert np.array_equal(ours, getattr(network.transitions()[task], name))
 
 
-@pytest.mark.parametrize(("character_width", "casing_size"), [(1, 0), (2, 3), (5, 3)])
+@pytest.mark.parametrize(("character_width", "casing_size"), [(1, 0), (2, 3), ((5, 1), 3)])
 def test_the_engine_equals_torch_for_other_widths(character_width, casing_size):
     network, bundle = make_bundle(character_width=character_width, casing_size=casing_size)
     table = WordTable(bundle.vocabulary)
@@ -291,7 +291,7 @@ def test_threads_share_a_tagger_whose_cache_is_renewed(monkeypatch):
     sentences = random_sentences(bundle.vocabulary, count=40)
     expected = [Tagger(bundle).tag_tokens([tokens])[0].tags for tokens in sentences]
     engine = Tagger(bundle).engine
-    small = partial(WordCache, most_bytes=5 * 4 * engine.projected_size)
+    small = partial(WordCache, most_bytes=5 * 4 * (engine.projected_size + engine.context.shown_size))
     monkeypatch.setattr("tagger.runtime.tagger.WordCache", lambda *parts: small(*parts[:2]))
     tagger = Tagger(bundle)
     assert tagger.cache_statistics.capacity == 5

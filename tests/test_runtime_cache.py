@@ -16,7 +16,7 @@ def parts():
 
 
 def make_cache(parts, words: int) -> WordCache:
-    return WordCache(*parts, 4 * parts[0].projected_size * words)
+    return WordCache(*parts, 4 * (parts[0].projected_size + parts[0].context.shown_size) * words)
 
 
 def projections(parts, tokens):
@@ -30,7 +30,7 @@ def test_words_have_the_projections_that_the_engine_gives_them(parts):
     cache, seen = make_cache(parts, 20), []
     for _ in range(50):
         tokens = [f"w{number}" for number in generator.zipf(1.3, size=12) % 60]
-        projected, rows = cache.look_up(tokens)
+        projected, _, rows = cache.look_up(tokens)
         seen.append((tokens, projected, rows))
         assert cache.statistics.words <= cache.statistics.capacity == 20
     for tokens, projected, rows in seen:  # also of calls long past
@@ -52,7 +52,7 @@ def test_frequent_words_outlast_rare_ones(parts):
 def test_more_words_than_there_is_room_for_are_all_served(parts):
     cache = make_cache(parts, 4)
     tokens = [f"w{number}" for number in range(30)]
-    projected, rows = cache.look_up(tokens)
+    projected, _, rows = cache.look_up(tokens)
     np.testing.assert_allclose(projected[rows], projections(parts, tokens), atol=1e-5)
     cache.look_up(["other"])
     assert cache.statistics.words <= 30
@@ -63,5 +63,5 @@ def test_more_words_than_there_is_room_for_are_all_served(parts):
 
 def test_no_tokens(parts):
     cache = make_cache(parts, 4)
-    assert len(cache.look_up([])[1]) == 0
+    assert len(cache.look_up([]).tokens) == 0
     assert cache.statistics.hit_rate == 0.0

@@ -1,6 +1,7 @@
 """Exported graphs against torch, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,6 +39,7 @@ def test_the_graph_gives_the_emissions_of_torch(tmp_path, direction, merge_mode,
 
 def test_what_decoding_needs_stands_in_the_file(tmp_path):
     _, bundle = make_bundle()
+    bundle = replace(bundle, temperatures={"ner": 1.5})
     export.export_model(bundle, tmp_path / "model.onnx")
     properties = {p.key: p.value for p in onnx.load(tmp_path / "model.onnx").metadata_props}
     tasks = json.loads(properties["tasks"])
@@ -48,6 +50,7 @@ def test_what_decoding_needs_stands_in_the_file(tmp_path):
     np.testing.assert_allclose(found[~np.isnan(found)], transitions.scores[~np.isnan(found)])
     assert tasks["ner"]["tags"] == list(bundle.vocabulary.tasks[0].tags)
     assert tasks["pos"]["scheme"] is None
+    assert (tasks["ner"]["temperature"], tasks["pos"]["temperature"]) == (1.5, 1)
 
 
 def test_another_network_is_told(tmp_path, monkeypatch):

@@ -117,7 +117,7 @@ def test_spans_are_scored_alike_in_groups(monkeypatch):
 
 
 def test_windows_of_few_tokens_change_nothing(monkeypatch):
-    _, bundle = make_bundle()
+    _, bundle = make_bundle(context="sentence")
     sentences = [*random_sentences(bundle.vocabulary, count=20), []]
     expected = Tagger(bundle).tag_tokens(sentences)
     monkeypatch.setattr("tagger.runtime.tagger.WINDOW_TOKENS", 9)

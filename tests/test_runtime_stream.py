@@ -40,7 +40,7 @@ TOKENS = ["Mira", "met", "Glasgow", "unseen-WORD", "3", "Ayr", "Tom", "lost", "R
 
 
 def make_tagger(seed=0, *, written="IOB2", **model):
-    return Tagger(make_bundle(seed, **model)[1], scheme=written)
+    return Tagger(make_bundle(seed, **{"context": "sentence", **model})[1], scheme=written)
 
 
 def whole_emissions(tagger, tokens):

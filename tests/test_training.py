@@ -17,6 +17,7 @@ from tagger.training.loop import (
     LOOKAHEADS,
     EpochRecord,
     StepRecord,
+    draw_batches,
     draw_chunks,
     learning_rate,
     predict_part,
@@ -33,6 +34,9 @@ TINY = {
     "train.epochs": 3,
     "train.optimizer": "adamw",
     "train.learning_rate": 0.02,
+    "train.schedule": "inverse_time",
+    "train.ema": 0.0,
+    "train.min_steps": 0,
 }
 
 
@@ -198,6 +202,31 @@ def test_the_schedule_reaches_the_optimizer(corpus):
     epochs, _ = run(config, corpus)
     rate = config.train.learning_rate
     assert [record.learning_rate for record in epochs] == pytest.approx([rate, rate / 2, rate / 3])
+
+
+@pytest.mark.parametrize(("min_steps", "passes"), [(0, 1), (6, 1), (7, 2), (20, 4)])
+def test_an_epoch_passes_over_a_small_train_part_until_it_has_its_steps(min_steps, passes):
+    config = TrainConfig(min_steps=min_steps, batch_size=10)
+    batches = draw_batches([3] * 60, config, np.random.default_rng(0))
+    assert len(batches) == 6 * passes
+    firsts = set()
+    for start in range(0, len(batches), 6):
+        own = batches[start : start + 6]
+        assert sorted(place for batch in own for place in batch) == list(range(60))
+        firsts.add(tuple(own[0]))
+    assert len(firsts) == passes  # each pass has an order of its own
+
+
+def test_the_least_number_of_steps_reaches_the_loop_and_the_schedule(corpus):
+    config = configure(train__min_steps=13, train__schedule="cosine", train__epochs=2)
+    records = list(train(prepare(config, corpus, None, None), config))
+    steps = [record.steps for record in records if isinstance(record, StepRecord)]
+    assert steps == [18] * 36  # 60 sentences in batches of 10
+    rates = [record.learning_rate for record in records if isinstance(record, EpochRecord)]
+    share = [17 / 36, 35 / 36]  # of all steps, before an epoch's last one
+    expected = [config.train.learning_rate * (1 + math.cos(math.pi * done)) / 2 for done in share]
+    assert rates == pytest.approx(expected)
+    assert [record.epoch for record in records if isinstance(record, EpochRecord)] == [1, 2]
 
 
 def test_clipping_and_momentum_reach_the_optimizer(corpus):

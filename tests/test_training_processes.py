@@ -25,10 +25,14 @@ SIZES = {
     "model.word_size": 8,
     "model.character_hidden": 4,
     "model.dropout": 0,
+    "model.context_dropout": 0,
     "train.epochs": 1,
     "train.momentum": 0,
     "train.learning_rate": 1,
     "train.clip": 0,
+    "train.schedule": "inverse_time",
+    "train.ema": 0.0,
+    "train.min_steps": 0,
 }
 
 

@@ -22,7 +22,8 @@ from tagger.training.run import DataRecord, StopRecord, run_training
 
 COLUMNS = ("--columns", "token,pos,ner", "--task", "pos,ner")
 WEIGHTS = "model.safetensors"
-# All that a run has to remember: momentum, an average, forgotten words, lookaheads, rates, dropout, patience.
+# All that a run has to remember: momentum, an average, forgotten words, casings, lookaheads, rates, dropout,
+# patience, and the order of several passes in an epoch.
 CHANGES = {
     "data.tasks": ("pos", "ner"),
     "data.columns": "token,pos,ner",
@@ -32,10 +33,12 @@ CHANGES = {
     "model.word_dropout": 0.1,
     "train.epochs": 3,
     "train.batch_size": 4,
+    "train.min_steps": 10,
     "train.learning_rate": 0.1,
     "train.schedule": "cosine",
     "train.ema": 0.9,
     "train.patience": 2,
+    "train.recased": 0.3,
     "train.lookahead": "random",
 }
 
@@ -87,6 +90,8 @@ def test_a_run_that_is_stopped_and_resumed_is_the_same_run(corpus, tmp_path, opt
         stops += not is_finished
     assert stops >= 2
     assert (output / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+    assert (output / "config.json").read_bytes() == (tmp_path / "whole" / "config.json").read_bytes()
+    assert load_bundle(output).temperatures.keys() == {"pos", "ner"}
     assert scores(output) == scores(tmp_path / "whole")
 
 
@@ -96,7 +101,7 @@ def test_the_records_say_where_a_run_was_stopped_and_resumed(corpus, tmp_path):
     def is_stopped() -> bool:
         nonlocal steps
         steps += 1
-        return steps == 13  # nine steps and an epoch before, so it is the third step of the second epoch
+        return steps == 22  # two passes of nine steps and an epoch before: the third step of the second epoch
 
     stopped = list(train(corpus, tmp_path, configure(), is_stopped=is_stopped))
     assert stopped[-1] == StopRecord(epoch=2, step=3)
@@ -192,6 +197,8 @@ def test_killed_anywhere_and_resumed_it_ends_with_the_same_weights(
     done = subprocess.run([*program, *words], capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-2]) >= least_deaths
+    found = (load_bundle(folder).temperatures for folder in (tmp_path, whole))
+    assert next(found) == next(found) != {}
     assert (tmp_path / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
     assert scores(tmp_path) == scores(whole)
     left = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".saving-")}

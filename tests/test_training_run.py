@@ -14,13 +14,14 @@ from tagger.bundle import FILES, load_bundle
 from tagger.config import Config, load_config
 from tagger.corpus.files import read_sentences
 from tagger.errors import InputError
+from tagger.runtime.calibration import fit_temperatures
 from tagger.runtime.evaluation import evaluate
 from tagger.runtime.tagger import choose_tasks
 from tagger.text.sentence import from_tokens
 from tagger.training.checkpoint import CHECKPOINT
 from tagger.training.folder import epoch_values
 from tagger.training.loop import EpochRecord, StepRecord
-from tagger.training.run import DataRecord, run_training
+from tagger.training.run import DataRecord, StopRecord, run_training
 
 COLUMNS = "token,pos,ner"
 
@@ -140,6 +141,34 @@ def test_vectors_repairs_and_unseen_tags_are_reported(corpus, tmp_path):
     assert f"2 of {len(words)} words" in card
 
 
+def test_the_kept_model_has_the_temperatures_that_fit_dev(corpus, finished):
+    bundle = load_bundle(finished[0])
+    dev = list(read_sentences(corpus / "dev.conll", columns=COLUMNS, tasks=("pos", "ner")))
+    expected = fit_temperatures(Tagger(bundle), dev)  # by the engine, not torch
+    assert bundle.temperatures == pytest.approx(expected, rel=5e-3)
+    assert set(bundle.temperatures) == {"pos", "ner"}
+    fitted = ", ".join(f"{task} {value:g}" for task, value in bundle.temperatures.items())
+    assert f"Probabilities are calibrated on dev; temperatures: {fitted}." in bundle.card
+
+
+def test_unknown_tags_of_dev_do_not_keep_the_others_from_being_fitted(corpus, tmp_path):
+    dev = tmp_path / "dev.conll"
+    strange = "Ada STRANGE B-STRANGE\nmet VERB O\n\n"
+    dev.write_text((corpus / "dev.conll").read_text(encoding="utf-8") + strange, encoding="utf-8")
+    config = make_config(**{"train.epochs": 1, "data.unseen_tags": "count", "model.context": "sentence"})
+    for name, path in (("a", corpus / "dev.conll"), ("b", dev)):
+        files = {"train_file": corpus / "train.conll", "dev_file": path}
+        list(run_training(config, tmp_path / name, **files))
+    a, b = (load_bundle(tmp_path / name).temperatures for name in ("a", "b"))
+    assert a == pytest.approx(b, rel=2e-3)
+
+
+def test_a_run_that_is_stopped_is_calibrated_as_far_as_it_came(corpus, tmp_path):
+    records = run(corpus, tmp_path / "m", is_stopped=lambda: (tmp_path / "m" / "config.json").exists())
+    assert isinstance(records[-1], StopRecord)
+    assert set(load_bundle(tmp_path / "m").temperatures) == {"pos", "ner"}
+
+
 def test_without_dev_the_last_epoch_is_kept(corpus, tmp_path):
     records = run(corpus, tmp_path, dev_file=None)
     bundle = load_bundle(tmp_path)
@@ -148,6 +177,7 @@ def test_without_dev_the_last_epoch_is_kept(corpus, tmp_path):
     for name, tensor in last.weights.items():
         assert torch.equal(torch.from_numpy(bundle.tensors[name].copy()), tensor)
     assert "no dev part" in bundle.card
+    assert load_bundle(tmp_path).temperatures == {}
 
 
 def test_the_same_seed_gives_the_same_run(corpus, finished, tmp_path):

@@ -35,6 +35,7 @@ class Schooling:
     epochs: int
     minutes: float
     threads: int
+    seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def batches_until_time_is_up(schooling: Schooling, name: str) -> Iterator[tuple[
     """
     begun, seconds = time.monotonic(), max(1e-9, 60 * schooling.minutes)
     order = list(range(len(schooling.train.tokens)))
-    generator = random.Random(1)
+    generator = random.Random(schooling.seed)
     for epoch in range(schooling.epochs):
         generator.shuffle(order)
         for start in range(0, len(order), TRAIN_BATCH):
@@ -166,7 +167,7 @@ def _train_spacy(schooling: Schooling, width: int, depth: int, folder: Path) -> 
     from spacy.vectors import Vectors
     from thinc.api import fix_random_seed
 
-    fix_random_seed(1)
+    fix_random_seed(schooling.seed)
     nlp = spacy.blank("en")
     words, rows = read_vectors(schooling.vectors)
     nlp.vocab.vectors = Vectors(strings=nlp.vocab.strings, data=rows, keys=words, attr="LOWER")
@@ -227,7 +228,7 @@ def flair_tagger(schooling: Schooling) -> Peer:
 
     torch.set_num_threads(schooling.threads)
     flair.device = torch.device("cpu")
-    flair.set_seed(1)
+    flair.set_seed(schooling.seed)
     words, rows = read_vectors(schooling.vectors)
     static = WordEmbeddings(
         None,

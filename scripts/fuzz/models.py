@@ -123,7 +123,8 @@ def make_bundle(network: dict[str, object]) -> dict[str, bytes]:
         name: generator.normal(size=shape).astype(np.float16 if name == "words.fixed" else np.float32)
         for name, shape in tensor_shapes(config.model, vocabulary, 2).items()
     }
-    whole = Bundle(config, vocabulary, Tokenizer().settings(), tensors, {"score": 0.5}, "# A model\n")
+    parts = (config, vocabulary, Tokenizer().settings(), tensors, {"score": 0.5}, "# A model\n")
+    whole = Bundle(*parts, temperatures={"ner": 1.5} if network else {})
     with tempfile.TemporaryDirectory() as folder:
         save_bundle(whole, Path(folder))
         check_tagging(whole, Tagger(load_bundle(Path(folder))))

@@ -20,8 +20,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tagger.errors import InputError
+from tagger.evaluation.calibration import BINS
 from tagger.evaluation.confusion import Confusion, most_confused
 from tagger.evaluation.mistakes import Mistake, group_mistakes, words_around
+from tagger.runtime.calibration import Calibration
 from tagger.runtime.evaluation import TaskAnalysis
 from tagger.text.sentence import Sentence
 from tagger.training.card import score_rows
@@ -92,6 +94,29 @@ def confusion_table(task: str, confusion: Confusion, console: Console) -> Table:
     table.add_column("count", justify="right")
     for pair in most_confused(confusion, MOST_CONFUSED):
         table.add_row(printable(pair["gold"]), printable(pair["predicted"]), f"{pair['count']:,}")
+    return table
+
+
+def calibration_line(task: str, calibration: Calibration) -> str:
+    """How far probabilities are from what is right, at temperature 1 and at the model's own."""
+    before, after = calibration.errors
+    what = "spans" if calibration.has_spans else "tokens"
+    found = f"{printable(task)}: expected calibration error {before:.4f}"
+    if calibration.temperature == 1:
+        found += ", not calibrated"
+    else:
+        found += f" before, {after:.4f} after calibration (temperature {calibration.temperature:g})"
+    return f"{found}; {BINS} bins, {len(calibration.is_right):,} predicted {what}"
+
+
+def thresholds_table(task: str, calibration: Calibration) -> Table:
+    """What remains of the predicted spans at some values of ``--min-score``, and how good that is."""
+    table = Table(title=f"{printable(task)}: with --min-score", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("min score", "spans", "precision", "recall", "F1"):
+        table.add_column(name, justify="right")
+    for row in calibration.against():
+        scores = (f"{row[key]:.4f}" for key in ("precision", "recall", "f1"))
+        table.add_row(f"{row['min_score']:g}", f"{row['found']:,}", *scores)
     return table
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json as json_format
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
 
-from tagger.cli.tag import PrecisionOption, split_names
+from tagger.cli.tag import MinScoreOption, ModelName, PrecisionOption, split_names
 from tagger.corpus.files import FORMATS, find_format, read_sentences
 from tagger.corpus.reading import OnMisaligned, Reading
 from tagger.errors import InputError
+from tagger.included import find_model
+from tagger.runtime.calibration import Calibration, measure_calibration
 from tagger.runtime.evaluation import Analysis, analyse
-from tagger.runtime.tagger import Tagger, choose_tasks
+from tagger.runtime.tagger import Tagger, choose_tasks, require_probability
 from tagger.text.sentence import Sentence
 
 ON_MISALIGNED: tuple[str, ...] = get_args(OnMisaligned)
@@ -27,12 +29,14 @@ tagger evaluate runs/news data/test.conll
 
 tagger evaluate runs/news data/test.conll --errors errors.html --picture confusion.svg
 
+tagger evaluate runs/news data/test.conll --min-score 0.9 --reliability reliability.svg
+
 tagger evaluate runs/news data/test.conll --json > scores.json"""
 MOST_UNSEEN = 5  # labels of the file that are named though the model lacks them
 
 
 def evaluate_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `tagger train` wrote.")],
+    model: ModelName,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Corpus file with gold tags.")],
     json: Annotated[
         bool, typer.Option("--json", help="Write JSON, with every error; scores are fractions of 1.")
@@ -43,6 +47,13 @@ def evaluate_command(
     ] = None,
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE.svg|png", help="Draw the confusion matrices.")
+    ] = None,
+    reliability: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.svg|png",
+            help="Draw what is right of what has each score, and precision and recall against --min-score.",
+        ),
     ] = None,
     columns: Annotated[
         str | None,
@@ -67,21 +78,22 @@ def evaluate_command(
             help="A gold span that does not fit the model's tokens: widen it, leave it out, or refuse.",
         ),
     ] = "error",
+    min_score: MinScoreOption = 0.0,
     precision: PrecisionOption = "f32",
 ) -> None:
     """Score a model on a file with gold tags, and show what it takes for what.
 
     Spans are scored by seqeval in the mode that imitates conlleval, also apart
-    for words that train has and lacks, and in strict mode.
+    for words that train has and lacks, and in strict mode. With --min-score what
+    remains is scored; calibration is always that of all spans.
     """
     from tagger.cli.console import require_extra
 
     require_extra("evaluate", "seqeval")
-    if picture:
-        require_extra("evaluate --picture", "matplotlib")
-        if picture.suffix.lower() not in PICTURE_SUFFIXES:
-            raise InputError(f"{picture}: a picture's name must end in {' or '.join(PICTURE_SUFFIXES)}.")
-    _check_outputs(file, [path for path in (errors, picture) if path])
+    for option, path in (("--picture", picture), ("--reliability", reliability)):
+        _require_picture(option, path)
+    _check_outputs(file, [path for path in (errors, picture, reliability) if path])
+    require_probability(min_score, "--min-score")
     if on_misaligned not in ON_MISALIGNED:
         raise InputError(
             f"There is no --on-misaligned {on_misaligned!r}; choose one of {', '.join(ON_MISALIGNED)}."
@@ -89,19 +101,26 @@ def evaluate_command(
     tagger = Tagger.load(model, precision=precision)
     tasks = choose_tasks(tagger, split_names(task))
     sentences = _read(tagger, file, columns, format, tasks, cast(OnMisaligned, on_misaligned))
-    analysis = analyse(tagger, sentences, tasks=tasks)
+    analysis = analyse(tagger, sentences, tasks=tasks, min_score=min_score)
+    calibrations = measure_calibration(tagger, sentences, tasks=tasks)
     if errors:
         from tagger.reports.errors import write_errors
 
-        write_errors(analysis, errors, model=model.resolve().name, file=file.name)
+        write_errors(analysis, errors, model=find_model(model).resolve().name, file=file.name)
     if picture:
         from tagger.reports.matrix import draw_matrices
 
         draw_matrices({name: one.confusion for name, one in analysis.tasks.items()}, picture)
+    if reliability:
+        from tagger.reports.reliability import draw_reliability
+
+        draw_reliability(calibrations, reliability, min_score=min_score)
     if json:
-        typer.echo(json_format.dumps(analysis.values(), indent=2))
+        calibration = {name: one.values() for name, one in calibrations.items()}
+        values = {**analysis.values(), "min_score": min_score, "calibration": calibration}
+        typer.echo(json_format.dumps(values, indent=2))
     else:
-        _show(analysis)
+        _show(analysis, calibrations)
 
 
 def _read(
@@ -132,6 +151,16 @@ def _read(
     return sentences
 
 
+def _require_picture(option: str, path: Path | None) -> None:
+    """Refuse a picture that cannot be drawn, or whose name does not say how."""
+    from tagger.cli.console import require_extra
+
+    if path:
+        require_extra(f"evaluate {option}", "matplotlib")
+        if path.suffix.lower() not in PICTURE_SUFFIXES:
+            raise InputError(f"{path}: a picture's name must end in {' or '.join(PICTURE_SUFFIXES)}.")
+
+
 def _check_outputs(file: Path, outputs: Sequence[Path]) -> None:
     """Find a wrong name before the work begins."""
     for path in outputs:
@@ -142,11 +171,19 @@ def _check_outputs(file: Path, outputs: Sequence[Path]) -> None:
         if path.resolve() == file.resolve() or (path.exists() and file.exists() and path.samefile(file)):
             raise InputError(f"{path}: this would overwrite the corpus file; name another file.")
     if len({path.resolve() for path in outputs}) < len(outputs):
-        raise InputError(f"{outputs[0]}: page and picture cannot be one file; name another for one of them.")
+        raise InputError(f"{outputs[0]}: page and pictures cannot be one file; name another for one of them.")
 
 
-def _show(analysis: Analysis) -> None:
-    from tagger.cli.console import borders_table, confusion_table, make_console, mistake_lines, scores_table
+def _show(analysis: Analysis, calibrations: Mapping[str, Calibration]) -> None:
+    from tagger.cli.console import (
+        borders_table,
+        calibration_line,
+        confusion_table,
+        make_console,
+        mistake_lines,
+        scores_table,
+        thresholds_table,
+    )
 
     console = make_console()
     for name, task in analysis.tasks.items():
@@ -163,6 +200,10 @@ def _show(analysis: Analysis) -> None:
         if task.has_spans:
             console.print(borders_table(name, task.confusion))
         console.print(confusion_table(name, task.confusion, console))
+        calibration = calibrations[name]
+        console.print(calibration_line(name, calibration))
+        if task.has_spans:
+            console.print(thresholds_table(name, calibration))
         for line in mistake_lines(name, task, analysis.sentences, console.width):
             console.print(line, soft_wrap=True)
         console.print()

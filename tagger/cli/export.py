@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tagger.cli.console import require_extra
+from tagger.cli.tag import ModelName
 from tagger.errors import InputError
 from tagger.runtime.tagger import Tagger
 
@@ -17,7 +18,7 @@ tagger export runs/news news.onnx"""
 
 
 def export_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `tagger train` wrote.")],
+    model: ModelName,
     output: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="Where to write.")],
 ) -> None:
     """Write a model's network as ONNX, from word vectors to emissions, and compare it with torch."""

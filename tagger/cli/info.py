@@ -9,8 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tagger.bundle import FILES
+from tagger.bundle import FILES, MAPPED, SCALES
+from tagger.cli.tag import ModelName
 from tagger.errors import InputError
+from tagger.included import find_model
 from tagger.runtime.tagger import Tagger
 from tagger.training.card import task_labels
 
@@ -18,15 +20,18 @@ EXAMPLES = """Examples:
 
 tagger info runs/news
 
-tagger info runs/news --json"""
+tagger info runs/news --json
+
+tagger info en"""
 
 
 def info_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `tagger train` wrote.")],
+    model: ModelName,
     json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
     """Show what a model tags, what it was made of and what it scored."""
-    description = describe_model(model)
+    folder = find_model(model)
+    description = describe_model(folder)
     if json:
         typer.echo(json_format.dumps(description, indent=2))
         return
@@ -37,7 +42,7 @@ def info_command(
         tables += [scores_table(f"dev, {name}", scores) for name, scores in description["dev"].items()]
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError(
-            f"{model / 'metrics.json'}: holds no facts of a training; copy or train the model again."
+            f"{folder / 'metrics.json'}: holds no facts of a training; copy or train the model again."
         ) from None
     console = make_console()
     for table in tables:
@@ -54,7 +59,8 @@ def describe_model(folder: Path) -> dict[str, Any]:
     vocabulary = bundle.vocabulary
     labels = task_labels(vocabulary)
     sizes = {name: int(tensor.size) for name, tensor in bundle.tensors.items()}
-    fixed = sizes.get("words.fixed", 0)
+    sizes.pop(MAPPED + SCALES, None)  # of 8 bits; they are part of how the vectors are stored
+    fixed = sizes.get(MAPPED, 0)
     return {
         "tasks": {
             task.name: {"scheme": task.scheme, "labels": labels[task.name], "tags": len(task.tags)}
@@ -67,6 +73,7 @@ def describe_model(folder: Path) -> dict[str, Any]:
         "characters": len(vocabulary.characters),
         "config": bundle.config.model_dump(mode="json"),
         "tokenizer": dict(bundle.tokenizer),
+        "temperatures": {task.name: bundle.temperature(task.name) for task in vocabulary.tasks},
         "epoch": bundle.metrics.get("epoch"),
         "data": bundle.metrics.get("data") or {},
         "dev": bundle.metrics.get("dev") or {},
@@ -94,6 +101,10 @@ def _facts(description: Mapping[str, Any]) -> dict[str, str]:
     )
     facts.update(_data_facts(description["data"]))
     facts["tokenizer"] = ", ".join(f"{key}={value}" for key, value in description["tokenizer"].items())
+    calibrated = {name: value for name, value in description["temperatures"].items() if value != 1}
+    facts["calibration"] = (
+        ", ".join(f"temperature of {name} {value:g}" for name, value in calibrated.items()) or "none"
+    )
     if description["epoch"]:
         facts["epoch"] = str(description["epoch"])
     for name, size in description["files"].items():

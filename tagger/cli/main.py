@@ -31,7 +31,7 @@ tagger tag runs/news letter.txt"""
 UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
 
 # In the order of the help; each is the function ``NAME_command`` of the module ``tagger.cli.NAME``.
-COMMANDS = ("train", "compare", "evaluate", "tag", "info", "check", "convert", "export")
+COMMANDS = ("train", "compare", "evaluate", "tag", "info", "check", "convert", "export", "shrink")
 
 
 class _Commands(TyperGroup):

@@ -10,8 +10,9 @@ from itertools import chain
 from pathlib import Path
 
 from tagger.cli.formats import BOM
-from tagger.cli.input import before_errors, read_lines
+from tagger.cli.input import before_errors
 from tagger.cli.output import open_output
+from tagger.cli.sources import Source
 from tagger.corpus.conll import token_line
 from tagger.corpus.jsonl import json_line
 from tagger.errors import InputError
@@ -53,7 +54,7 @@ Tagged = Iterable[tuple[Word, Mapping[str, str]] | None]  # a token with its tag
 
 def write_stream(
     tagger: Tagger,
-    path: Path,
+    source: Source,
     output: Path | None,
     *,
     lookahead: int,
@@ -65,7 +66,7 @@ def write_stream(
 
     Args:
         tagger: The model.
-        path: The text, or ``STDIN``.
+        source: The text.
         output: The file to write, or None for standard output.
         lookahead: How many words after a word are known when its tags are decided.
         tasks: The tasks to write.
@@ -77,7 +78,7 @@ def write_stream(
     """
     errors: list[InputError] = []
     words = read_words(
-        before_errors(read_lines(path, as_it_comes=True), errors),
+        before_errors(source.lines(as_it_comes=True), errors),
         _ASCII_SPACE if is_pretokenized else _SPACE,
     )
     tokens = words if is_pretokenized else cut_words(words, tagger.tokenizer)

@@ -13,12 +13,14 @@ from typing import Annotated
 import typer
 
 from tagger.cli.formats import BY_SENTENCE, FORMATS, Document, View
-from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_lines, read_tokens
+from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_tokens
 from tagger.cli.output import open_output
+from tagger.cli.sources import Source, choose_model, find_sources, warn_of_word
 from tagger.cli.stream import LOOKAHEAD, STYLES, write_stream
 from tagger.errors import InputError
 from tagger.features.vocab import Task
-from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger, choose_tasks
+from tagger.included import DEFAULT, find_model
+from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger, choose_tasks, require_probability
 from tagger.text.documents import stream_sentences
 from tagger.text.schemes import SCHEMES
 from tagger.text.sentence import Sentence
@@ -28,6 +30,8 @@ CACHE_MEGABYTES = 48  # a quarter of what the library takes: memory is to stay s
 
 EXAMPLES = """Examples:
 
+tagger tag "Jordan scored twice for Chicago."
+
 tagger tag runs/news letter.txt
 
 tagger tag runs/news --format jsonl < letter.txt > letter.jsonl
@@ -36,7 +40,12 @@ tagger tag runs/news --format html --output page.html a.txt b.txt
 
 tagger tag runs/news --stream --lookahead 1"""
 
-
+ModelName = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="Folder that `tagger train` wrote, or the name of a model in the package (en)."
+    ),
+]
 PrecisionOption = Annotated[
     str,
     typer.Option(
@@ -45,12 +54,35 @@ PrecisionOption = Annotated[
     ),
 ]
 
+MinScoreOption = Annotated[
+    float,
+    typer.Option(
+        metavar="X",
+        help="Leave out spans whose score is lower, from 0 to 1; tags of tasks without spans stay.",
+        show_default=False,
+    ),
+]
+
 
 def tag_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `tagger train` wrote.")],
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="FILE...|-", help="Texts in UTF-8; standard input when none is given."),
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL] FILE...|-|TEXT",
+            help="Files in UTF-8 or a text in quotes; standard input when none is given. The first may be a "
+            "model.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Folder that `tagger train` wrote, or the name of a model in the package; "
+            f"{DEFAULT} when not said.",
+        ),
     ] = None,
     format: Annotated[
         str | None,
@@ -90,6 +122,7 @@ def tag_command(
             help=f"Write the K likeliest tag sequences, in jsonl; at most {MOST_ALTERNATIVES}.",
         ),
     ] = 0,
+    min_score: MinScoreOption = 0.0,
     stream: Annotated[
         bool,
         typer.Option("--stream", help="Tag words as they come and write a line for each: conll or jsonl."),
@@ -115,7 +148,10 @@ def tag_command(
         typer.Option("--color/--no-color", help="Colours in the text format; by default on a terminal."),
     ] = None,
 ) -> None:
-    """Tag raw text (or ready tokens) with a trained model.
+    """Tag raw text (or ready tokens) with the English model, or one of your own.
+
+    The first word is the model if it is a folder or the name of a model in the
+    package. A word that names no file is itself the text, unless it looks like a path.
 
     Each FILE is a document of its own: offsets count its characters (a byte
     order mark is one). Text and html show one task, the first that has spans.
@@ -126,22 +162,28 @@ def tag_command(
     if style not in FORMATS:
         near = difflib.get_close_matches(style, FORMATS, n=1, cutoff=0.0)[0]
         raise InputError(f"There is no format {style!r}; did you mean {near} (of {', '.join(FORMATS)})?")
-    paths = files or [STDIN]
-    _require_stream(stream, lookahead, style, has_more=bool(n_best or scores), is_one=len(paths) == 1)
+    _require_min_score(min_score, is_stream=stream)
+    name, inputs = choose_model(words or [], model)
+    is_text_likely = model is not None or len(inputs) == len(words or [])
+    sources = find_sources(inputs, is_text_likely=is_text_likely)
+    _require_stream(stream, lookahead, style, has_more=bool(n_best or scores), is_one=len(sources) == 1)
     _require_room(style, scores=scores, n_best=n_best)
     _require_workers(workers, style, is_stream=stream)
     if stream and precision != "f32":
         raise InputError("--stream reads in f32; leave --precision out.")
-    if paths.count(STDIN) > 1:
+    if sources.count(Source(STDIN)) > 1:
         raise InputError("Standard input (-) is named twice but can be read once; leave one out.")
-    for path in paths:
-        _require_readable(path, output)
-    tagger = Tagger.load(model, scheme=scheme, precision=precision, cache_megabytes=CACHE_MEGABYTES)
+    for source in sources:
+        _require_readable(source, output)
+    folder = find_model(name)
+    if model is None:
+        warn_of_word(words or [], sources)
+    tagger = Tagger.load(folder, scheme=scheme, precision=precision, cache_megabytes=CACHE_MEGABYTES)
     gc.freeze()  # the model stays as long as the process: it need not be looked through again and again
     if stream:
         write_stream(
             tagger,
-            paths[0],
+            sources[0],
             output,
             lookahead=LOOKAHEAD if lookahead is None else lookahead,
             tasks=choose_tasks(tagger, split_names(task)),
@@ -153,20 +195,20 @@ def tag_command(
 
     def tag(lines: Iterable[str]) -> Iterator[Sentence]:
         cut = read_tokens(lines) if pretokenized else stream_sentences(lines, tagger.tokenizer)
-        return tagger.tag_sentences(cut, n_best=n_best, scores=scores)
+        return tagger.tag_sentences(cut, n_best=n_best, scores=scores, min_score=min_score)
 
-    names = document_names(paths)
+    names = document_names([source.path for source in sources])
     errors: list[InputError] = []
     documents = [
-        Document(name, before_errors(read_lines(path), errors))
-        for name, path in zip(names, paths, strict=True)
+        Document(name, before_errors(source.lines(), errors))
+        for name, source in zip(names, sources, strict=True)
     ]
     with open_output(output) as file:
         if workers > 1:
             from tagger.cli.workers import Job, tag_in_workers  # here, since few texts need processes
 
             written = (tagger.scheme, tagger.precision, view, style)
-            job = Job(model, *written, pretokenized, scores, n_best, CACHE_MEGABYTES)
+            job = Job(folder, *written, pretokenized, scores, n_best, min_score, CACHE_MEGABYTES)
             file.writelines(tag_in_workers(documents, job, workers, tagger.tokenizer))
         else:
             file.writelines(FORMATS[style](documents, tag, view))
@@ -231,6 +273,14 @@ def _require_stream(
         raise InputError("--stream reads one text; give one FILE, or none for standard input.")
 
 
+def _require_min_score(min_score: float, *, is_stream: bool) -> None:
+    require_probability(min_score, "--min-score")
+    if is_stream and min_score:
+        raise InputError(
+            "--stream gives out a span's first tag before its score is known; leave --min-score out."
+        )
+
+
 def _require_workers(workers: int, style: str, *, is_stream: bool) -> None:
     if workers < 1:
         raise InputError(f"--workers is {workers}; use 1 (this process alone) or more.")
@@ -242,11 +292,14 @@ def _require_workers(workers: int, style: str, *, is_stream: bool) -> None:
         )
 
 
-def _require_readable(path: Path, output: Path | None) -> None:
+def _require_readable(source: Source, output: Path | None) -> None:
     """Find a wrong name before the first line is written."""
+    path = source.path
     if path == STDIN:
         if sys.stdin is None:
             raise InputError("Standard input is closed; name a file or give a pipe.")
+        return
+    if source.text is not None:
         return
     if not path.exists():
         raise InputError(f"{path}: there is no such file; check the path.")

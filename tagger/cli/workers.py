@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,7 +17,7 @@ from tagger.cli.input import read_tokens
 from tagger.errors import InputError
 from tagger.runtime.tagger import Tagger, TextTokenizer
 from tagger.signals import interrupts_blocked
-from tagger.text.documents import Chunk, chunk_sentences, cut_chunks
+from tagger.text.documents import Chunk, chunk_stretches, cut_chunks
 from tagger.text.sentence import Sentence
 
 CHARACTERS = 1 << 18  # that go to a worker together
@@ -35,6 +36,7 @@ class Job:
         is_pretokenized: Whether a line is a sentence of ready tokens.
         has_scores: Whether tags get their probabilities.
         n_best: How many alternatives each sentence gets.
+        min_score: The least score of a span that is given out.
         cache_megabytes: See ``Tagger``.
     """
 
@@ -46,6 +48,7 @@ class Job:
     is_pretokenized: bool
     has_scores: bool
     n_best: int
+    min_score: float
     cache_megabytes: int
 
 
@@ -57,12 +60,14 @@ class _Part:
         content: The text, or sentences that are ready.
         name: The document's name, where there are several.
         number: Place of the document among all.
+        begin: Where in the document the sentences begin that are the part's own.
         is_first: Whether the document begins with it.
     """
 
     content: Chunk | list[Sentence]
     name: str | None
     number: int
+    begin: int
     is_first: bool
 
 
@@ -116,32 +121,18 @@ def _parts(documents: Sequence[Document], job: Job, tokenize: TextTokenizer) -> 
     for number, document in enumerate(documents):
         name = document.name if len(documents) > 1 else None
         is_first = True
-        if job.is_pretokenized:
-            found: Iterable[Chunk | list[Sentence]] = _line_chunks(document.lines, size)
-        else:
-            found = cut_chunks(document.lines, tokenize, size=size)
+        found = cut_chunks(document.lines, tokenize, size=size, has_lines=job.is_pretokenized)
+        begin = 0
         for content in found:
-            yield _Part(content, name, number, is_first)
+            yield _Part(content, name, number, begin, is_first)
+            if isinstance(content, Chunk):
+                begin = content.start + content.own.stop
             is_first = is_first and isinstance(content, Chunk) and _is_blank(content, job)
 
 
 def _is_blank(chunk: Chunk, job: Job) -> bool:
     own = chunk.text[chunk.own]
     return not (own.strip(" \t\n\r\f\v") if job.is_pretokenized else own.strip())
-
-
-def _line_chunks(pieces: Iterable[str], size: int) -> Iterator[Chunk]:
-    """Whole lines, so many as make a chunk."""
-    held: list[str] = []
-    start = count = 0
-    for piece in pieces:
-        held.append(piece)
-        count += len(piece)
-        if count >= size and piece.endswith("\n"):
-            yield Chunk("".join(held), start, slice(0, count))
-            start, held, count = start + count, [], 0
-    if held:
-        yield Chunk("".join(held), start, slice(0, count))
 
 
 _state: tuple[Job, Tagger] | None = None  # of a worker process
@@ -164,21 +155,29 @@ def _tag(part: _Part) -> tuple[str, str]:
     """The lines of a part, and what ended its work before its end, if anything did."""
     assert _state is not None
     job, tagger = _state
-    sentences: Iterable[Sentence]
-    if isinstance(part.content, list):
-        sentences = part.content
-    elif job.is_pretokenized:
-        lines = part.content.text.splitlines(keepends=True)
-        sentences = read_tokens(lines, start=part.content.start)
-    else:
-        sentences = chunk_sentences(part.content, tagger.tokenizer)
     written: list[str] = []
+    end = part.content.start + part.content.own.stop if isinstance(part.content, Chunk) else math.inf
     try:
-        for sentence in tagger.tag_sentences(sentences, n_best=job.n_best, scores=job.has_scores):
-            written.append(_line(sentence, part, job, is_first=part.is_first and not written))
+        found = _sentences(part.content, job, tagger.tokenizer)
+        for sentence in tagger.tag_sentences(
+            found, n_best=job.n_best, scores=job.has_scores, min_score=job.min_score
+        ):
+            if part.begin <= sentence.text_start < end:
+                written.append(_line(sentence, part, job, is_first=part.is_first and not written))
     except InputError as error:
         return "".join(written), str(error)
     return "".join(written), ""
+
+
+def _sentences(content: Chunk | list[Sentence], job: Job, tokenize: TextTokenizer) -> Iterable[Sentence]:
+    """What is to be tagged for a part's own sentences: their stretches of the document, as a whole."""
+    if isinstance(content, list):
+        return content
+    if job.is_pretokenized:
+        found = read_tokens(content.text.splitlines(keepends=True), start=content.start)
+    else:
+        found = (sentence.shifted(content.start) for sentence in tokenize(content.text))
+    return chunk_stretches(content, found)
 
 
 def _line(sentence: Sentence, part: _Part, job: Job, *, is_first: bool) -> str:

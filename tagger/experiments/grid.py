@@ -57,6 +57,7 @@ def configure(variant: Variant, config: Config, *, hidden_size: int, seed: int) 
         "head": variant.head,
         "constrain": config.model.constrain and variant.head == "crf",
         "hidden_size": hidden_size,
+        "context": "sentence",  # a word's later mentions are what stands to its right, too
     }
     train = {"seed": seed, "lookahead": variant.lookahead}
     return config.model_copy(

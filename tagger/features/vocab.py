@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any
 
@@ -41,6 +42,16 @@ class Task:
         """Tag string to id."""
         return MappingProxyType({tag: number for number, tag in enumerate(self.tags)})
 
+    def encode(self, tags: Sequence[str], source: str | None) -> list[int]:
+        """Ids of one sentence's tags; -1 for a tag that is none of the task's.
+
+        Args:
+            tags: The tags, as a file has them.
+            source: The scheme that they are written in; None where they mark no spans.
+        """
+        own = convert_tags(tags, source, self.scheme) if source and self.scheme else tags
+        return [self.ids.get(tag, -1) for tag in own]
+
     def allowed(self) -> tuple[list[list[bool]], list[bool], list[bool]]:
         """Which tag may follow which (C x C, from -> to), begin (C) and end (C) a sentence."""
         return allowed_transitions(self.tags, self.scheme)
@@ -60,6 +71,7 @@ class Vocabulary:
         tasks: What is learnt.
         lowercase: Words are looked up in lower case.
         fold_digits: Words are looked up with every digit as ``0``.
+        frequent: How many of the words, which stand in the order of their frequency, make up half of train.
     """
 
     words: tuple[str, ...]
@@ -68,6 +80,7 @@ class Vocabulary:
     lowercase: bool
     fold_digits: bool
     fixed_words: tuple[str, ...] = field(default=(), repr=False)
+    frequent: int = 0
 
     @cached_property
     def word_ids(self) -> Mapping[str, int]:
@@ -80,6 +93,11 @@ class Vocabulary:
     def character_ids(self) -> Mapping[str, int]:
         """Characters to ids."""
         return MappingProxyType({c: n for n, c in enumerate(self.characters) if n > UNKNOWN})
+
+    @cached_property
+    def frequent_forms(self) -> frozenset[str]:
+        """The most frequent words of train in lower case: too common to tell anything of one another."""
+        return frozenset(word.lower() for word in self.words[len(SPECIAL) : len(SPECIAL) + self.frequent])
 
     def normalise(self, token: str) -> str:
         """The form under which a token is looked up."""
@@ -123,6 +141,7 @@ class Vocabulary:
             "characters": list(self.characters),
             "lowercase": self.lowercase,
             "fold_digits": self.fold_digits,
+            "frequent": self.frequent,
             "tasks": [
                 {"name": task.name, "tags": list(task.tags), "scheme": task.scheme} for task in self.tasks
             ],
@@ -136,7 +155,8 @@ class Vocabulary:
             InputError: The values are none of ``to_json``: an entry is missing, unknown or of another type,
                 something is there twice, or a task's tags are not those of its scheme.
         """
-        known = {"words", "fixed_words", "characters", "lowercase", "fold_digits", "tasks"}
+        known = {"words", "fixed_words", "characters", "lowercase", "fold_digits", "frequent", "tasks"}
+        values = {"frequent": 0, **values}  # models of format version 1 have no use for it
         _require(values.keys() == known, f"its entries are {', '.join(map(repr, values))}")
         for name in ("lowercase", "fold_digits"):
             _require(type(values[name]) is bool, f"{name} is neither true nor false")
@@ -150,7 +170,10 @@ class Vocabulary:
         _require(isinstance(values["tasks"], list) and bool(values["tasks"]), "tasks is no list of them")
         tasks = tuple(map(_restore_task, values["tasks"]))
         _require_unique([task.name for task in tasks], "tasks")
-        return cls(words, characters, tasks, values["lowercase"], values["fold_digits"], fixed_words)
+        frequent = values["frequent"]
+        _require(type(frequent) is int and 0 <= frequent <= len(words), "frequent is no number of words")
+        lowercase, fold_digits = values["lowercase"], values["fold_digits"]
+        return cls(words, characters, tasks, lowercase, fold_digits, fixed_words, frequent)
 
 
 def casing_id(token: str) -> int:
@@ -199,11 +222,18 @@ def build_vocabulary(
         tasks=tuple(_collect_task(sentences, name, source, scheme) for name, source in schemes.items()),
         lowercase=lowercase,
         fold_digits=fold_digits,
+        frequent=_count_frequent([count for _, count in counts.most_common()]),
     )
     singletons = frozenset(
         number for number, word in enumerate(vocabulary.words) if number > UNKNOWN and counts[word] == 1
     )
     return vocabulary, singletons
+
+
+def _count_frequent(counts: Sequence[int]) -> int:
+    """How many words, the most frequent first, come to half of all together at most."""
+    half = sum(counts) / 2
+    return sum(total <= half for total in accumulate(counts))
 
 
 def _collect_task(sentences: Iterable[Sentence], name: str, source: str | None, scheme: str) -> Task:

@@ -15,11 +15,15 @@ from tagger.config import ModelConfig
 from tagger.decoding.viterbi import Transitions, constrain
 from tagger.features.batching import Batch
 from tagger.features.vectors import Vectors
-from tagger.features.vocab import CASINGS, UNKNOWN, Vocabulary
+from tagger.features.vocab import CASINGS, PADDING, UNKNOWN, Vocabulary
+from tagger.network.context import DocumentContext
 from tagger.network.dropout import dropout
 from tagger.network.encoder import Chunks, Encoder
 from tagger.network.heads import Head
 from tagger.network.words import WordVectors
+
+# Of the sentences that are trained as if their documents held nothing else, where there is context dropout.
+ALONE = 0.15
 
 
 class TaggingModel(nn.Module):
@@ -49,8 +53,9 @@ class TaggingModel(nn.Module):
             casings=len(CASINGS),
             casing_size=config.casing_size,
         )
+        self.context = DocumentContext(size, config.context_size) if config.has_mentions else None
         self.encoder = Encoder(
-            self.words.output_size,
+            self.words.output_size + (self.context.output_size if self.context else 0),
             config.hidden_size,
             layers=config.layers,
             direction=config.direction,
@@ -85,9 +90,36 @@ class TaggingModel(nn.Module):
         vectors = self.words(words, *map(self._tensor, shapes))
         inputs = F.embedding(self._tensor(batch.positions), vectors)  # (B, T, D)
         inputs = dropout(inputs, self.config.dropout, self.training)
+        if self.context:
+            inputs = torch.cat([inputs, self._read_mentions(batch, self.context)], dim=-1)
         encoded, _ = self.encoder(inputs, self._tensor(batch.lengths), chunks)
         encoded = dropout(encoded, self.config.dropout, self.training)
         return {task.name: head(encoded) for task, head in zip(self.tasks, self.heads, strict=True)}
+
+    def _read_mentions(self, batch: Batch, context: DocumentContext) -> Tensor:
+        """(B, T, …) what each token's other mentions show, zeros where there are none.
+
+        The neighbours' vectors are not trained by way of it: a batch would need as many again.
+        """
+        count, steps = batch.positions.shape
+        found = self.words.trained.weight.new_zeros(count * steps, context.output_size)
+        mentions = batch.mentions
+        if mentions is not None and len(mentions.tokens):
+            left, right = (self._embed_neighbours(self._tensor(n)) for n in (mentions.left, mentions.right))
+            numbers = (mentions.casing, mentions.words, mentions.own)
+            shown = context(left, right, *map(self._tensor, numbers))  # (N, …)
+            tokens = self._tensor(mentions.tokens)
+            if self.training and self.config.context_dropout:
+                shown = dropout(shown, self.config.context_dropout, self.training)
+                is_kept = torch.rand(count, device=shown.device) >= ALONE
+                shown = shown * is_kept[tokens // steps, None]
+            found = found.index_copy(0, tokens, shown)
+        return found.view(count, steps, -1)
+
+    @torch.no_grad()
+    def _embed_neighbours(self, words: Tensor) -> Tensor:
+        """(M,) word ids, ``PADDING`` where there is no word, to (M, D)."""
+        return self.words.embed(words) * (words != PADDING)[:, None]
 
     def loss(self, batch: Batch, chunks: Chunks | None = None) -> Tensor:
         """Negative log-likelihood of the batch's tags, summed over tasks, averaged over sentences.
@@ -126,14 +158,14 @@ class TaggingModel(nn.Module):
 
 
 def restore_model(
-    config: ModelConfig, vocabulary: Vocabulary, vectors: Vectors, tensors: Mapping[str, NDArray[Any]]
+    config: ModelConfig, vocabulary: Vocabulary, vectors: Vectors | None, tensors: Mapping[str, NDArray[Any]]
 ) -> TaggingModel:
     """A trained network in evaluation mode.
 
     Args:
         config: The network's shape.
         vocabulary: Sizes of the tables and the tasks.
-        vectors: The fixed vectors; trained ones are not looked at.
+        vectors: Those that it was made with, or None; only the fixed ones play a part.
         tensors: The weights by the names of ``TaggingModel.state_dict``.
     """
     model = TaggingModel(config, vocabulary, vectors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -54,39 +55,49 @@ class _Highest(torch.autograd.Function):
 class CharacterCnn(nn.Module):
     """Convolution over a word's characters, then the maximum over places (Ma and Hovy 2016, section 2.1).
 
+    With several widths at once a filter can be of an ending as well as of a stem (Kim 2014, section 2).
+
     Args:
         alphabet: Number of character ids.
         size: Width of character vectors.
-        filters: Number of filters, the width of the output.
-        width: Characters under one filter.
+        filters: Number of filters of each width; the output has as many for every width.
+        widths: Characters under one filter.
     """
 
-    def __init__(self, alphabet: int, size: int, filters: int, width: int) -> None:
+    def __init__(self, alphabet: int, size: int, filters: int, widths: Sequence[int]) -> None:
         super().__init__()
-        self.output_size = filters
-        self.width = width
+        self.output_size = filters * len(widths)
+        self.widths = tuple(widths)
         self.embedding = embed_characters(alphabet, size)
         # Weights of a filter are those of nn.Conv1d, flattened.
-        self.filters = nn.Linear(size * width, filters)
+        self.filters = nn.ModuleList(nn.Linear(size * width, filters) for width in widths)
 
     def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:
-        """(U, L) character ids and (U,) lengths to (U, filters).
+        """(U, L) character ids and (U,) lengths to (U, output_size)."""
+        is_inside = torch.arange(characters.shape[1], device=lengths.device) < lengths[:, None]
+        found = []
+        for width, filters in zip(self.widths, self.filters, strict=True):
+            assert isinstance(filters, nn.Linear)
+            left = (width - 1) // 2
+            windows = F.pad(characters, (left, width - 1 - left)).unfold(1, width, 1)[is_inside]
+            found.append(self._convolve(windows, lengths, filters))
+        return torch.cat(found, dim=-1)
+
+    def _convolve(self, windows: Tensor, lengths: Tensor, filters: nn.Linear) -> Tensor:
+        """(N, width) windows, one for each character of U words, to (U, filters).
 
         What a filter makes of a character at a place of its window depends on these alone, so it is computed
         once for each character and place; a window is a sum of such rows.
         """
-        left = (self.width - 1) // 2
-        is_inside = torch.arange(characters.shape[1], device=lengths.device) < lengths[:, None]
-        padded = F.pad(characters, (left, self.width - 1 - left))
-        windows = padded.unfold(1, self.width, 1)[is_inside]  # (N, width), one for each character
+        count, width = filters.out_features, windows.shape[1]
         used, rows = torch.unique(windows, return_inverse=True)
-        places = torch.arange(self.width, device=lengths.device)
-        weights = self.filters.weight.view(self.output_size, -1, self.width)  # (filters, size, width)
+        places = torch.arange(width, device=lengths.device)
+        weights = filters.weight.view(count, -1, width)  # (filters, size, width)
         weights = weights.permute(2, 0, 1).flatten(0, 1)  # (width * filters, size)
-        table = F.linear(self.embedding(used), weights).view(-1, self.output_size)
-        scores = F.embedding_bag(rows * self.width + places, table, mode="sum")  # (N, filters)
+        table = F.linear(self.embedding(used), weights).view(-1, count)
+        scores = F.embedding_bag(rows * width + places, table, mode="sum")  # (N, filters)
         highest: Tensor = _Highest.apply(scores, lengths)  # type: ignore[no-untyped-call]
-        return highest + self.filters.bias
+        return highest + filters.bias
 
 
 class CharacterLstm(nn.Module):
@@ -120,8 +131,8 @@ class WordVectors(nn.Module):
         alphabet: Number of character ids.
         characters: Which network reads the characters.
         character_size: Width of character vectors.
-        character_hidden: Filters of the CNN, or units per direction of the LSTM.
-        character_width: Characters under one filter of the CNN.
+        character_hidden: Filters of the CNN of each width, or units per direction of the LSTM.
+        character_width: Characters under one filter of the CNN, for each width.
         casings: Number of casing ids.
         casing_size: Width of the casing vector, 0 for none.
     """
@@ -136,7 +147,7 @@ class WordVectors(nn.Module):
         characters: Characters,
         character_size: int,
         character_hidden: int,
-        character_width: int,
+        character_width: Sequence[int],
         casings: int,
         casing_size: int,
     ) -> None:
@@ -165,14 +176,15 @@ class WordVectors(nn.Module):
         Returns:
             (U, output_size).
         """
-        parts = [self._embed(words)]
+        parts = [self.embed(words)]
         if self.characters is not None:
             parts.append(self.characters(characters, word_lengths))
         if self.casing is not None:
             parts.append(self.casing(casing))
         return torch.cat(parts, dim=-1)
 
-    def _embed(self, words: Tensor) -> Tensor:
+    def embed(self, words: Tensor) -> Tensor:
+        """Word embeddings alone: (U,) word ids to (U, word_size)."""
         known = self.trained.num_embeddings
         if int(words.max()) < known:
             trained: Tensor = self.trained(words)

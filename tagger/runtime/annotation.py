@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tagger.decoding.marginals import Posterior, forward_backward, span_probabilities
 from tagger.decoding.nbest import nbest
 from tagger.decoding.spans import FoundSpans, SpanReader
+from tagger.decoding.temperature import temper
 from tagger.decoding.viterbi import Transitions, viterbi_flat
 from tagger.features.batching import group_by_length
 from tagger.features.vocab import Task
@@ -70,11 +71,17 @@ class Annotator:
         task: The task.
         transitions: What its tag sequences score apart from their emissions.
         scheme: How tags of spans are to be written.
+        temperature: What emissions and transitions are divided by where probabilities are asked for. Which
+            tags and alternatives are the best, and in which order, does not depend on it.
     """
 
-    def __init__(self, task: Task, transitions: Transitions, scheme: str) -> None:
+    def __init__(
+        self, task: Task, transitions: Transitions, scheme: str, *, temperature: float = 1.0
+    ) -> None:
         self.task = task
         self._transitions = transitions
+        self._temperature = temperature
+        self._tempered = transitions if temperature == 1 else temper(transitions, temperature)
         self._scheme = scheme
         self._reader = SpanReader(task.tags, scheme) if task.scheme else None
         self._names = np.array(task.tags, object)
@@ -87,6 +94,7 @@ class Annotator:
         *,
         n_best: int = 0,
         has_scores: bool = False,
+        min_score: float = 0.0,
     ) -> Annotations:
         """Decode S sentences.
 
@@ -96,17 +104,15 @@ class Annotator:
             sentences: The S sentences, for the offsets of their tokens.
             n_best: How many alternatives each sentence gets.
             has_scores: Whether each tag gets its probability.
+            min_score: Spans of a lower score are left out, and what is told of their tokens is told of ``O``.
         """
         ids, ends = viterbi_flat(emissions, lengths, self._transitions), np.cumsum(lengths)
         window = _Decoded(emissions, lengths, ends - lengths, ids)
-        if self._reader is None:
-            found = FoundSpans(*np.zeros((3, 0), np.int64))
-            written: list[str] = self._names[ids].tolist()
-        else:
-            is_first = np.zeros(len(ids), np.bool_)
-            is_first[window.begins] = True
+        is_first = np.zeros(len(ids), np.bool_)
+        is_first[window.begins] = True
+        found = FoundSpans(*np.zeros((3, 0), np.int64))
+        if self._reader:
             found = self._reader.find(ids, is_first)
-            written = self._reader.write(found, is_first)
         owners = np.searchsorted(window.begins, found.starts, side="right") - 1
         span_scores = np.zeros(len(owners), np.float32)
         tag_scores: list[list[float]] = [[] for _ in sentences] if has_scores else []
@@ -114,17 +120,26 @@ class Annotator:
         # Without scores and alternatives only sentences that have a span need a posterior.
         wanted = np.arange(len(sentences)) if has_scores or n_best else np.unique(owners)
         for rows in self._groups(lengths, wanted):
-            posterior = forward_backward(window.padded(rows), lengths[rows], self._transitions)
+            posterior = self._posterior(window, rows)
             chosen = np.flatnonzero(np.isin(owners, rows))
             if len(chosen):
                 places = np.searchsorted(rows, owners[chosen])
                 span_scores[chosen] = self._score_spans(posterior, places, found.select(chosen), window, rows)
+                if min_score and has_scores:
+                    _clear(window, found.select(chosen[span_scores[chosen] < min_score]))
             if has_scores:
                 for row, own in zip(rows, _score_tags(posterior, window, rows), strict=True):
                     tag_scores[row] = own
             if n_best:
-                for row, best in zip(rows, self._find_alternatives(posterior, n_best), strict=True):
-                    alternatives[row] = best
+                best = self._find_alternatives(window.padded(rows), posterior, n_best)
+                for row, own_best in zip(rows, best, strict=True):
+                    alternatives[row] = own_best
+        if min_score:
+            kept = np.flatnonzero(span_scores >= min_score)
+            found, owners, span_scores = found.select(kept), owners[kept], span_scores[kept]
+        written: list[str] = (
+            self._reader.write(found, is_first) if self._reader else self._names[ids].tolist()
+        )
         borders = zip(window.begins.tolist(), ends.tolist(), strict=True)
         return Annotations(
             [tuple(written[begin:end]) for begin, end in borders],
@@ -177,12 +192,22 @@ class Annotator:
             scores[group] = span_probabilities(posterior, places[group], starts[group], paths, closing)
         return scores
 
-    def _find_alternatives(self, posterior: Posterior, n_best: int) -> list[list[Alternative]]:
-        """The likeliest tag sequences of every sentence, in the wished scheme."""
-        best = nbest(posterior.emissions, posterior.lengths, posterior.transitions, n_best)
+    def _posterior(self, window: _Decoded, rows: Ints) -> Posterior:
+        """The posterior, at the task's temperature, of the sentences in these rows."""
+        emissions = window.padded(rows)  # an array of its own
+        if self._temperature != 1:
+            emissions /= np.float32(self._temperature)
+        return forward_backward(emissions, window.lengths[rows], self._tempered)
+
+    def _find_alternatives(
+        self, emissions: Floats, posterior: Posterior, n_best: int
+    ) -> list[list[Alternative]]:
+        """The likeliest tag sequences of every sentence (B, T, C), in the wished scheme."""
+        # Not those of the tempered scores: rounding would let sequences change places that are all but equal.
+        best = nbest(emissions, posterior.lengths, self._transitions, n_best)
         # Where nothing legal exists both are -inf, and the one sequence there is has probability 0.
         totals = np.where(np.isneginf(posterior.log_partition), 0.0, posterior.log_partition)
-        probabilities = np.exp(np.minimum(best.scores - totals[:, None], 0.0))
+        probabilities = np.exp(np.minimum(best.scores / self._temperature - totals[:, None], 0.0))
         return [
             [
                 Alternative(tuple(self._written([self.task.tags[number] for number in ids])), probability)
@@ -195,6 +220,12 @@ class Annotator:
 
     def _written(self, tags: Sequence[str]) -> Sequence[str]:
         return convert_tags(tags, self.task.scheme, self._scheme) if self.task.scheme else tags
+
+
+def _clear(window: _Decoded, left_out: FoundSpans) -> None:
+    """Put ``O``, the first tag of every task with spans, in the place of these spans' tags."""
+    for start, end in zip(left_out.starts.tolist(), left_out.ends.tolist(), strict=True):
+        window.ids[start:end] = 0
 
 
 def _score_tags(posterior: Posterior, window: _Decoded, rows: Ints) -> list[list[float]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,21 +42,37 @@ class CacheStatistics:
         return self.hits / max(1, self.hits + self.misses)
 
 
-class _Words:
-    """Distinct words and their projected inputs; grows until it is full, and is never changed otherwise."""
+class FoundWords(NamedTuple):
+    """What ``WordCache.look_up`` returns.
 
-    def __init__(self, capacity: int, width: int) -> None:
+    Attributes:
+        projected: (U, ``Engine.projected_size``) projected inputs of words.
+        shown: (U, …) what they show of mentions, see ``Engine.show``.
+        tokens: (N,) which row of both each token has.
+    """
+
+    projected: Floats
+    shown: Floats
+    tokens: Ints
+
+
+class _Words:
+    """Distinct words and what is kept of them; grows until it is full, and is never changed otherwise."""
+
+    def __init__(self, capacity: int, width: int, shown: int) -> None:
         self.rows: dict[str, int] = {}
         self.projected = np.empty((capacity, width), np.float32)  # pages that are not touched cost nothing
+        self.shown = np.empty((capacity, shown), np.float32)
         self.uses = np.zeros(capacity, np.int64)
 
     @property
     def room(self) -> int:
         return len(self.projected) - len(self.rows)
 
-    def add(self, words: Sequence[str], projected: Floats) -> None:
+    def add(self, words: Sequence[str], projected: Floats, shown: Floats) -> None:
         begin = len(self.rows)
         self.projected[begin : begin + len(words)] = projected
+        self.shown[begin : begin + len(words)] = shown
         self.rows.update(zip(words, range(begin, begin + len(words)), strict=True))
 
     def most_used(self, count: int, room: int) -> _Words:
@@ -65,8 +82,8 @@ class _Words:
         """
         names = list(self.rows)
         kept = np.argsort(-self.uses[: len(names)], kind="stable")[:count]
-        copy = _Words(len(kept) + room, self.projected.shape[1])
-        copy.add([names[row] for row in kept], self.projected[kept])
+        copy = _Words(len(kept) + room, self.projected.shape[1], self.shown.shape[1])
+        copy.add([names[row] for row in kept], self.projected[kept], self.shown[kept])
         copy.uses[: len(kept)] = self.uses[kept] // 2
         return copy
 
@@ -84,8 +101,9 @@ class WordCache:
     def __init__(self, engine: Engine, vocabulary: Vocabulary, most_bytes: int) -> None:
         self._engine = engine
         self._vocabulary = vocabulary
-        self._capacity = max(1, most_bytes // (4 * engine.projected_size))
-        self._words = _Words(self._capacity, engine.projected_size)
+        shown = engine.context.shown_size if engine.context else 0
+        self._capacity = max(1, most_bytes // (4 * (engine.projected_size + shown)))
+        self._words = _Words(self._capacity, engine.projected_size, shown)
         self._lock = Lock()
         self._hits = self._misses = 0
 
@@ -94,8 +112,8 @@ class WordCache:
         """How well it did so far."""
         return CacheStatistics(len(self._words.rows), self._capacity, self._hits, self._misses)
 
-    def look_up(self, tokens: Sequence[str]) -> tuple[Floats, Ints]:
-        """Return projected inputs (U, ``Engine.projected_size``) and which row of them each token has (N,).
+    def look_up(self, tokens: Sequence[str]) -> FoundWords:
+        """Return what is kept of words, and which of them each token is.
 
         The rows of what was returned stay what they are, whatever is looked up later.
         """
@@ -114,7 +132,7 @@ class WordCache:
             words.uses += np.bincount(rows, minlength=len(words.uses))
             self._hits += len(tokens) - len(missing)
             self._misses += len(missing)
-            return words.projected, rows
+            return FoundWords(words.projected, words.shown, rows)
 
     def _rows(self, tokens: Sequence[str]) -> Ints:
         """Row of each token, -1 where there is none."""
@@ -126,4 +144,6 @@ class WordCache:
             some = ordered[begin : begin + _AT_ONCE]
             table = WordTable(self._vocabulary)
             batch = table.batch([table.rows(some)])
-            self._words.add(some, self._engine.project(self._engine.word_vectors(batch)[batch.positions[0]]))
+            rows = batch.positions[0]
+            vectors, shown = self._engine.word_vectors(batch)[rows], self._engine.show(batch)[rows]
+            self._words.add(some, self._engine.project(vectors), shown)

@@ -6,15 +6,19 @@ first layer's input projection, which is linear in them; only the recurrence run
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.bundle import Bundle, forget_pages
+from tagger.bundle import MAPPED, Bundle, fixed_vectors, forget_pages
 from tagger.decoding.viterbi import Transitions, constrain
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints
+from tagger.features.mentions import EXTRAS, BatchMentions, aggregate
+from tagger.features.vocab import PADDING
+from tagger.runtime.context import DocumentContext, add_rows
 from tagger.runtime.layer import Layer
 from tagger.runtime.lstm import Lstm, merge
 from tagger.runtime.recurrence import Lanes, Precision
@@ -45,6 +49,7 @@ class Engine:
     Attributes:
         directions: ``forward``, ``backward`` or both, in this order.
         merge_mode: How a layer's two directions become one vector.
+        context: What reads a word's other mentions in its document, None where sentences stand alone.
         transitions: For each task what a tag sequence scores apart from its emissions.
 
     Raises:
@@ -60,6 +65,13 @@ class Engine:
         check_tensors(bundle)
         names = [f"encoder.layers.{number}" for number in range(self._config.layers)]
         self._layers = [Layer.from_tensors(self._tensors, name, self.directions, precision) for name in names]
+        self.context: DocumentContext | None = None
+        if self._config.has_mentions:
+            first = self._layers[0]
+            own = len(first.input_weights) - 2 * self._config.context_size - EXTRAS
+            self.context = DocumentContext(self._tensors, first.input_weights[own:])
+            of_words = np.ascontiguousarray(first.input_weights[:own])
+            self._layers[0] = replace(first, input_weights=of_words)
         self._character_layer = (
             Layer.from_tensors(self._tensors, CHARACTER_LSTM, BOTH)
             if self._config.characters == "lstm"
@@ -72,10 +84,17 @@ class Engine:
 
     @cached_property
     def lstms(self) -> list[list[Lstm]]:
-        """For each layer the LSTM of each direction in float32, to be read word by word."""
+        """For each layer the LSTM of each direction in float32, to be read word by word.
+
+        The first one's inputs are those of words alone: what is read so does not know a document's others.
+        """
         return [
             [
-                Lstm.from_tensors(self._tensors, f"encoder.layers.{number}.{way}_lstm")
+                Lstm.from_tensors(
+                    self._tensors,
+                    f"encoder.layers.{number}.{way}_lstm",
+                    None if number else self.word_size,
+                )
                 for way in self.directions
             ]
             for number in range(len(self._layers))
@@ -116,6 +135,11 @@ class Engine:
         return len(self._layers[0].input_weights)
 
     @property
+    def input_size(self) -> int:
+        """Width of ``inputs``."""
+        return self.word_size + (2 * self._config.context_size + EXTRAS if self.context else 0)
+
+    @property
     def projected_size(self) -> int:
         """Numbers of a word's projected input, see ``project``."""
         return self._layers[0].width
@@ -128,12 +152,54 @@ class Engine:
         """
         is_token = batch.mask
         lengths = batch.lengths[batch.lengths > 0]
-        found = self.emissions(self.project(self.word_vectors(batch)), batch.positions[is_token], lengths)
+        projected, tokens = self.project(self.word_vectors(batch)), batch.positions[is_token]
+        if batch.mentions and len(batch.mentions.tokens):
+            assert self.context
+            places = (np.cumsum(is_token) - 1)[batch.mentions.tokens]
+            added = self.context.project(self._read_mentions(batch.mentions))
+            projected, tokens = add_rows(projected, tokens, places, added)
+        found = self.emissions(projected, tokens, lengths)
         padded = {}
         for task, emissions in found.items():
             padded[task] = np.zeros((*is_token.shape, emissions.shape[1]), np.float32)
             padded[task][is_token] = emissions
         return padded
+
+    def _read_mentions(self, mentions: BatchMentions) -> Floats:
+        """(N, …) what ``aggregate`` makes of what the mentions show."""
+        assert self.context
+        ids = np.concatenate([mentions.left, mentions.right])
+        shown = self.context.show(self.embed(ids), np.concatenate([mentions.casing] * 2))
+        count = len(mentions.left)
+        own, beside = np.arange(count), np.arange(count, 2 * count)
+        left = np.where(mentions.left == PADDING, -1, own)
+        right = np.where(mentions.right == PADDING, -1, beside)
+        features = self.context.features(shown, left, own, right)
+        return aggregate(features, mentions.words, mentions.own)
+
+    def inputs(self, batch: Batch) -> Floats:
+        """The encoder's inputs (B, T, ``input_size``): vectors of words, and what other mentions show.
+
+        Raises:
+            InputError: As for ``word_vectors``.
+        """
+        vectors = self.word_vectors(batch)[batch.positions]
+        found = np.zeros((*batch.positions.shape, self.input_size), np.float32)
+        found[:, :, : vectors.shape[2]] = vectors
+        if batch.mentions and len(batch.mentions.tokens):
+            flat = found.reshape(-1, self.input_size)
+            flat[batch.mentions.tokens, vectors.shape[2] :] = self._read_mentions(batch.mentions)
+        return found
+
+    def show(self, batch: Batch) -> Floats:
+        """(U, …) what a batch's words show of mentions, see ``DocumentContext.show``; no columns without it.
+
+        Raises:
+            InputError: As for ``word_vectors``.
+        """
+        if self.context is None:
+            return np.zeros((len(batch.words), 0), np.float32)
+        return self.context.show(self.embed(batch.words), batch.casing)
 
     def project(self, vectors: Floats) -> Floats:
         """The (U, ``projected_size``) first layer's input projections of ``word_vectors`` (U, D)."""
@@ -189,28 +255,39 @@ class Engine:
         Raises:
             InputError: The fixed vector of one of them is not finite.
         """
-        trained, fixed = self._tensors["words.trained.weight"], self._tensors["words.fixed"]
-        vectors = np.empty((len(batch.words), trained.shape[1]), np.float32)
-        is_fixed = batch.words >= len(trained)
-        vectors[~is_fixed] = trained[batch.words[~is_fixed]]
-        vectors[is_fixed] = fixed[batch.words[is_fixed] - len(trained)]
-        forget_pages(fixed)
-        if not is_moderate(vectors):
-            raise not_moderate("words.fixed")
-        parts = [vectors]
+        parts = [self.embed(batch.words)]
         if self._config.characters == "cnn":
-            parts.append(self._convolve(batch.characters, batch.word_lengths))
+            parts += [
+                self._convolve(number, batch.characters, batch.word_lengths)
+                for number in range(len(self._config.character_width))
+            ]
         elif self._config.characters == "lstm":
             parts.append(self._read_characters(batch.characters, batch.word_lengths))
         if self._config.casing_size:
             parts.append(self._tensors["words.casing.weight"][batch.casing])
         return np.concatenate(parts, axis=1)
 
-    def _convolve(self, characters: Ints, lengths: Ints) -> Floats:
-        """(U, L) character ids to (U, filters): see ``network.words.CharacterCnn``."""
+    def embed(self, words: Ints) -> Floats:
+        """(U,) word ids to (U, …) word embeddings alone.
+
+        Raises:
+            InputError: The fixed vector of one of them is not finite.
+        """
+        trained = self._tensors["words.trained.weight"]
+        vectors = np.empty((len(words), trained.shape[1]), np.float32)
+        is_fixed = words >= len(trained)
+        vectors[~is_fixed] = trained[words[~is_fixed]]
+        vectors[is_fixed] = fixed_vectors(self._tensors, words[is_fixed] - len(trained))
+        forget_pages(self._tensors[MAPPED])
+        if not is_moderate(vectors):
+            raise not_moderate("words.fixed")
+        return vectors
+
+    def _convolve(self, number: int, characters: Ints, lengths: Ints) -> Floats:
+        """(U, L) character ids to (U, filters) of one width: see ``network.words.CharacterCnn``."""
         embedding = self._tensors["words.characters.embedding.weight"]
-        weight = self._tensors["words.characters.filters.weight"]
-        bias = self._tensors["words.characters.filters.bias"]
+        weight = self._tensors[f"words.characters.filters.{number}.weight"]
+        bias = self._tensors[f"words.characters.filters.{number}.bias"]
         filters, size = len(weight), embedding.shape[1]
         width = weight.shape[1] // size
         left = (width - 1) // 2

@@ -81,7 +81,11 @@ class _TaskTags:
 
 
 def evaluate(
-    tagger: Tagger, sentences: Iterable[Sentence], *, tasks: Sequence[str] | None = None
+    tagger: Tagger,
+    sentences: Iterable[Sentence],
+    *,
+    tasks: Sequence[str] | None = None,
+    min_score: float = 0.0,
 ) -> dict[str, Any]:
     """Tag sentences anew and compare with the tags that they carry.
 
@@ -89,6 +93,7 @@ def evaluate(
         tagger: The model.
         sentences: Sentences with gold tags.
         tasks: The tasks to score; all of the model's when not said.
+        min_score: Spans of a lower score are left out (see ``Tagger.tag_sentences``).
 
     Returns:
         ``"tasks"`` with the scores of each task (see ``evaluation.tasks.score_task``; fractions of 1),
@@ -98,21 +103,27 @@ def evaluate(
 
     Raises:
         InputError: A task is none of the model's, a sentence lacks its gold tags or has one outside the
-            scheme, or seqeval is missing.
+            scheme, seqeval is missing, or ``min_score`` is no probability.
     """
     gold = list(sentences)
-    tags, seconds = _tag(tagger, gold, tasks)
+    tags, seconds = _tag(tagger, gold, tasks, min_score)
     return _score(tagger, tags, gold, tagger.bundle.vocabulary.mark_seen(gold), seconds)
 
 
-def analyse(tagger: Tagger, sentences: Iterable[Sentence], *, tasks: Sequence[str] | None = None) -> Analysis:
+def analyse(
+    tagger: Tagger,
+    sentences: Iterable[Sentence],
+    *,
+    tasks: Sequence[str] | None = None,
+    min_score: float = 0.0,
+) -> Analysis:
     """Score as ``evaluate`` does, and tell what was taken for what, and where.
 
     Raises:
         InputError: As ``evaluate`` does.
     """
     gold = list(sentences)
-    tags, seconds = _tag(tagger, gold, tasks)
+    tags, seconds = _tag(tagger, gold, tasks, min_score)
     seen = tagger.bundle.vocabulary.mark_seen(gold)
     return Analysis(
         result=_score(tagger, tags, gold, seen, seconds),
@@ -133,17 +144,30 @@ def _analyse_task(sentences: Sequence[Sentence], tags: _TaskTags) -> TaskAnalysi
     )
 
 
-def _tag(
+def gold_schemes(
     tagger: Tagger, gold: Sequence[Sentence], tasks: Sequence[str] | None
-) -> tuple[dict[str, _TaskTags], float]:
-    """Gold and predicted tags of each task, and the seconds that tagging took."""
+) -> dict[str, str | None]:
+    """For each task that was asked for the scheme of the gold tags, None where they mark no spans.
+
+    Raises:
+        InputError: A task is none of the model's, or a sentence lacks its gold tags or has one outside the
+            scheme.
+    """
     known = {task.name: task for task in tagger.tasks}
     schemes = {}
     for name in choose_tasks(tagger, tasks):
         _require_gold(gold, name)
         schemes[name] = find_scheme(gold, name, has_spans=known[name].scheme is not None)
+    return schemes
+
+
+def _tag(
+    tagger: Tagger, gold: Sequence[Sentence], tasks: Sequence[str] | None, min_score: float
+) -> tuple[dict[str, _TaskTags], float]:
+    """Gold and predicted tags of each task, and the seconds that tagging took."""
+    schemes = gold_schemes(tagger, gold, tasks)
     begun = time.perf_counter()
-    found = list(tagger.tag_sentences(gold))
+    found = list(tagger.tag_sentences(gold, min_score=min_score))
     seconds = time.perf_counter() - begun
     tags = {}
     for name, scheme in schemes.items():

@@ -28,6 +28,7 @@ from tagger.network.model import restore_model
 from tagger.runtime.engine import Engine
 from tagger.runtime.recurrence import open_graph
 from tagger.runtime.weights import directions_of
+from tagger.shrinking import restore_bundle
 from tagger.storage import write_whole
 
 OPSET, IR_VERSION = 18, 9
@@ -42,10 +43,11 @@ Tensors = Mapping[str, NDArray[Any]]
 def export_model(bundle: Bundle, path: Path) -> float:
     """Write a model as ONNX after comparing what the graph gives with what torch gives.
 
-    The graph takes ``vectors`` (B, T, D), the vectors of words as ``Engine.word_vectors`` makes them, and
+    The graph takes ``vectors`` (B, T, D), the encoder's inputs as ``Engine.inputs`` makes them, and
     ``lengths`` (B,) int32. It gives for each task ``emissions_TASK`` (B, T, C), which mean nothing beyond a
     sentence's end. B and T are free. What decoding needs beside them stands in the file's properties: for
-    each task its tags, their scheme, and the scores of transitions, as JSON.
+    each task its tags, their scheme, the scores of transitions, and the temperature that all scores are
+    divided by before they become probabilities, as JSON.
 
     Returns:
         The largest difference from torch, over some made-up sentences of the model's words.
@@ -84,7 +86,7 @@ def build_graph(bundle: Bundle, engine: Engine) -> ModelProto:
         ]
         outputs.append(make_tensor_value_info(name, TensorProto.FLOAT, ["B", "T", len(task.tags)]))
     given = [
-        make_tensor_value_info("vectors", TensorProto.FLOAT, ["B", "T", engine.word_size]),
+        make_tensor_value_info("vectors", TensorProto.FLOAT, ["B", "T", engine.input_size]),
         make_tensor_value_info("lengths", TensorProto.INT32, ["B"]),
     ]
     graph = make_graph(nodes, "tagger", given, outputs, constants)
@@ -158,6 +160,7 @@ def _describe_tasks(bundle: Bundle, engine: Engine) -> dict[str, Any]:
             "transitions": values(engine.transitions[task.name].scores),
             "start": values(engine.transitions[task.name].start),
             "end": values(engine.transitions[task.name].end),
+            "temperature": bundle.temperature(task.name),
         }
         for task in bundle.vocabulary.tasks
     }
@@ -165,6 +168,7 @@ def _describe_tasks(bundle: Bundle, engine: Engine) -> dict[str, Any]:
 
 def _difference(bundle: Bundle, engine: Engine, content: bytes) -> float:
     """How far the graph's emissions are from torch's, at most."""
+    bundle = restore_bundle(bundle)
     vocabulary, fixed = bundle.vocabulary, bundle.tensors["words.fixed"]
     vectors = Vectors({}, vocabulary.fixed_words, np.array(fixed), fixed.shape[1], 0)
     network = restore_model(bundle.config.model, vocabulary, vectors, bundle.tensors)
@@ -181,7 +185,7 @@ def _difference(bundle: Bundle, engine: Engine, content: bytes) -> float:
 
 def run_graph(session: Any, engine: Engine, batch: Batch) -> dict[str, NDArray[np.float32]]:
     """For each task the emissions (B, T, C) that an exported graph gives for a batch."""
-    vectors = engine.word_vectors(batch)[batch.positions]
+    vectors = engine.inputs(batch)
     names = [output.name for output in session.get_outputs()]
     found = session.run(names, {"vectors": vectors, "lengths": batch.lengths.astype(np.int32)})
     return {name.removeprefix("emissions_"): one for name, one in zip(names, found, strict=True)}

@@ -29,15 +29,15 @@ class Lstm:
     bias: Floats
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Floats], name: str) -> Lstm:
-        """Take the four tensors of one ``nn.LSTM`` layer."""
+    def from_tensors(cls, tensors: Mapping[str, Floats], name: str, inputs: int | None = None) -> Lstm:
+        """Take the four tensors of one ``nn.LSTM`` layer; of its inputs only the first so many, if said."""
         hidden = tensors[f"{name}.weight_hh_l0"]
         size = hidden.shape[1]
         scale = np.full(4 * size, 0.5, np.float32)
         scale[2 * size : 3 * size] = 1.0
         bias = tensors[f"{name}.bias_ih_l0"] + tensors[f"{name}.bias_hh_l0"]
         return cls(
-            input_weights=np.ascontiguousarray(tensors[f"{name}.weight_ih_l0"].T * scale),
+            input_weights=np.ascontiguousarray(tensors[f"{name}.weight_ih_l0"].T[:inputs] * scale),
             hidden_weights=np.ascontiguousarray(hidden.T * scale),
             bias=bias * scale,
         )

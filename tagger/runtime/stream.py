@@ -160,7 +160,8 @@ class StreamingTagger:
     """Tags words that come one at a time, each after ``lookahead`` further words.
 
     With a lookahead of the sentence's length or more the tags are those of ``Tagger.tag_tokens`` in f32,
-    which every stream is read in. One object reads one stream: threads may share the ``Tagger``, not this.
+    which every stream is read in; but a model that is told of a word's other mentions does without them here.
+    One object reads one stream: threads may share the ``Tagger``, not this.
 
     Args:
         model: A tagger, whose scheme the tags are written in, or the folder of a model.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from time import sleep
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from tagger.bundle import Bundle, load_bundle
 from tagger.errors import InputError
 from tagger.features.vocab import Task
+from tagger.included import find_model
 from tagger.runtime.annotation import Annotations, Annotator
 from tagger.runtime.cache import CacheStatistics, WordCache
 from tagger.runtime.engine import Engine
 from tagger.runtime.overlap import compute_ahead, usable_cores
 from tagger.runtime.recurrence import choose_precision
+from tagger.runtime.windows import Window, make_windows
 from tagger.text.schemes import normalise_scheme
 from tagger.text.sentence import Sentence, from_tokens
 from tagger.text.tokenizer import Tokenizer
@@ -32,24 +34,6 @@ WINDOW_TOKENS = 16_384  # of a window, or it has a single longer sentence; this 
 BATCH_TOKENS = 4096
 MOST_ALTERNATIVES = 1000  # tag sequences of a sentence that may be asked for
 MOST_POINTERS = 1 << 26  # of one sentence's alternatives, of two bytes as a rule (see ``nbest``)
-
-
-class _Window(NamedTuple):
-    """Sentences that the network reads together.
-
-    Attributes:
-        sentences: All of them.
-        filled: Places of those that have a token.
-        lengths: Tokens of each of these.
-        projected: (U, …) projected inputs of words.
-        tokens: (N,) which row of ``projected`` each token has.
-    """
-
-    sentences: list[Sentence]
-    filled: list[int]
-    lengths: Ints
-    projected: Floats
-    tokens: Ints
 
 
 class Tagger:
@@ -89,8 +73,17 @@ class Tagger:
         self.engine = Engine(bundle, self.precision)
         self.threads = threads or usable_cores()
         self._cache = WordCache(self.engine, bundle.vocabulary, cache_megabytes << 20)
-        self._annotators = [
-            Annotator(task, self.engine.transitions[task.name], self.scheme) for task in self.tasks
+        self._annotators = self._make_annotators()
+
+    def _make_annotators(self) -> list[Annotator]:
+        return [
+            Annotator(
+                task,
+                self.engine.transitions[task.name],
+                self.scheme,
+                temperature=self.bundle.temperature(task.name),
+            )
+            for task in self.tasks
         ]
 
     @classmethod
@@ -104,12 +97,21 @@ class Tagger:
         precision: str = "f32",
         cache_megabytes: int = 192,
     ) -> Tagger:
-        """Load a model from the folder that ``tagger train`` wrote; the arguments are those of the class.
+        """Load a model; the other arguments are those of the class.
+
+        Args:
+            path: The folder that ``tagger train`` wrote, or the name of a model in the package, as ``"en"``;
+                a folder of that name comes first.
+            tokenizer: See the class.
+            scheme: See the class.
+            threads: See the class.
+            precision: See the class.
+            cache_megabytes: See the class.
 
         Raises:
             InputError: The folder is missing or is no model of this version, or there is no such scheme.
         """
-        scheme, bundle = normalise_scheme(scheme), load_bundle(Path(path))
+        scheme, bundle = normalise_scheme(scheme), load_bundle(find_model(path))
         precision = choose_precision(precision, bundle.config.model.hidden_size)
         try:
             return cls(
@@ -128,26 +130,48 @@ class Tagger:
         """What the model tags."""
         return self.bundle.vocabulary.tasks
 
+    def with_temperatures(self, temperatures: Mapping[str, float]) -> Tagger:
+        """Return a tagger that shares all with this one but the temperatures of its probabilities.
+
+        Args:
+            temperatures: For each task what its scores are divided by (see ``Bundle``); 1 for a task that is
+                not named, so that ``{}`` gives the model's probabilities as it was trained.
+        """
+        other = copy(self)
+        other.bundle = replace(self.bundle, temperatures=dict(temperatures))
+        other._annotators = other._make_annotators()
+        return other
+
     @property
     def cache_statistics(self) -> CacheStatistics:
         """How many words are kept with what the network makes of them, and how often that served."""
         return self._cache.statistics
 
-    def tag(self, text: str, *, n_best: int = 0, scores: bool = False) -> list[Sentence]:
+    def tag(
+        self, text: str, *, n_best: int = 0, scores: bool = False, min_score: float = 0.0
+    ) -> list[Sentence]:
         """Tag raw text; offsets count characters of ``text``.
 
         Args:
             text: A document.
             n_best: How many alternatives each sentence gets, see ``tag_sentences``.
             scores: Whether each tag gets its probability, see ``tag_sentences``.
+            min_score: The least score of a span that is given out, see ``tag_sentences``.
 
         Raises:
-            InputError: ``n_best`` is out of bounds.
+            InputError: ``n_best`` or ``min_score`` is out of bounds.
         """
-        return list(self.tag_sentences(self.tokenizer(text), n_best=n_best, scores=scores))
+        sentences = self.tokenizer(text)
+        return list(self.tag_sentences(sentences, n_best=n_best, scores=scores, min_score=min_score))
 
     def tag_tokens(
-        self, sentences: Iterable[Sequence[str]], *, n_best: int = 0, scores: bool = False
+        self,
+        sentences: Iterable[Sequence[str]],
+        *,
+        n_best: int = 0,
+        scores: bool = False,
+        min_score: float = 0.0,
+        is_document: bool = False,
     ) -> list[Sentence]:
         """Tag sentences of ready tokens, in order; offsets count characters of the tokens joined by spaces.
 
@@ -155,14 +179,24 @@ class Tagger:
             sentences: The tokens of each sentence.
             n_best: How many alternatives each sentence gets, see ``tag_sentences``.
             scores: Whether each tag gets its probability, see ``tag_sentences``.
+            min_score: The least score of a span that is given out, see ``tag_sentences``.
+            is_document: Whether they are one document, so that what a name is in one of them helps in the
+                others; by default each stands alone, and no sentence depends on what else is in the list.
 
         Raises:
-            InputError: A sentence is a string instead of a list of tokens, or ``n_best`` is out of bounds.
+            InputError: A sentence is a string instead of a list of tokens, or ``n_best`` or ``min_score`` is
+                out of bounds.
         """
-        return list(self.tag_sentences(_from_lists(sentences), n_best=n_best, scores=scores))
+        ready = _from_lists(sentences, is_document=is_document)
+        return list(self.tag_sentences(ready, n_best=n_best, scores=scores, min_score=min_score))
 
     def tag_sentences(
-        self, sentences: Iterable[Sentence], *, n_best: int = 0, scores: bool = False
+        self,
+        sentences: Iterable[Sentence],
+        *,
+        n_best: int = 0,
+        scores: bool = False,
+        min_score: float = 0.0,
     ) -> Iterator[Sentence]:
         """Tag a stream of sentences in order.
 
@@ -172,6 +206,10 @@ class Tagger:
         What comes before an error in the stream is tagged and given out first. Alternatives that take
         ``nbest`` more than ``MOST_POINTERS`` back-pointers are refused: of 16 tags, a sentence of 100,000
         tokens can have 41 alternatives, and one of 4,000 tokens 1000 of them.
+
+        All probabilities (of spans, tags and alternatives) are those of the model's scores divided by the
+        task's temperature, if the model has one: it was fitted to its dev part, so that they mean what they
+        say. Tags, and the order of alternatives, do not depend on it.
 
         Args:
             sentences: What to tag; what tags they carry is not looked at.
@@ -183,10 +221,15 @@ class Tagger:
             scores: Fills ``Sentence.tag_scores`` with the marginal probability of each token's tag under the
                 model. Where the model's scheme is another than the tagger's, it is the probability of the
                 model's own tag: that of ``S-PER`` where ``B-PER`` is written.
+            min_score: Spans whose score is lower are left out, and their tokens tagged ``O``, with the
+                probability of ``O`` if there are ``scores``. Tags of tasks without spans and alternatives
+                stay as they are.
 
         Raises:
-            InputError: ``n_best`` is out of bounds, or, once it comes to it, too large for a sentence.
+            InputError: ``n_best`` or ``min_score`` is out of bounds, or, once it comes to it, ``n_best`` too
+                large for a sentence.
         """
+        require_probability(min_score, "The least score")
         if not 0 <= n_best <= MOST_ALTERNATIVES:
             raise InputError(
                 f"The number of alternatives is {n_best}; use 0 for none, or at most {MOST_ALTERNATIVES}."
@@ -194,25 +237,37 @@ class Tagger:
         if n_best:
             tag_count = max(len(task.tags) for task in self.tasks)
             sentences = _with_room_for(sentences, n_best, MOST_POINTERS // tag_count)
-        windows = self._windows(sentences, max(BATCH_TOKENS, WINDOW_TOKENS // max(1, n_best)))
+        windows = make_windows(
+            sentences,
+            self._cache,
+            self.bundle.vocabulary if self.engine.context else None,
+            most_items=WINDOW,
+            most_tokens=max(BATCH_TOKENS, WINDOW_TOKENS // max(1, n_best)),
+        )
         return (
             tagged
             for window, emissions in compute_ahead(self._emissions, windows, self.threads)
-            for tagged in self._annotate(window, emissions, n_best=n_best, has_scores=scores)
+            for tagged in self._annotate(
+                window, emissions, n_best=n_best, has_scores=scores, min_score=min_score
+            )
         )
 
-    def _windows(self, sentences: Iterable[Sentence], most_tokens: int) -> Iterator[_Window]:
-        for window in _cut_windows(sentences, most_tokens):
-            filled = [place for place, sentence in enumerate(window) if sentence.tokens]
-            tokens = list(chain.from_iterable(sentence.tokens for sentence in window))
-            lengths = np.array([len(window[place].tokens) for place in filled], np.int64)
-            yield _Window(window, filled, lengths, *self._cache.look_up(tokens))
-
-    def _emissions(self, window: _Window) -> dict[str, Floats]:
-        return self.engine.emissions(window.projected, window.tokens, window.lengths)
+    def _emissions(self, window: Window) -> dict[str, Floats]:
+        projected, shown, tokens = window.words
+        if self.engine.context and window.mentions and len(window.mentions.places):
+            projected, tokens = self.engine.context.extend(
+                projected, shown, tokens, window.lengths, window.mentions
+            )
+        return self.engine.emissions(projected, tokens, window.lengths)
 
     def _annotate(
-        self, window: _Window, emissions: Mapping[str, Floats], *, n_best: int, has_scores: bool
+        self,
+        window: Window,
+        emissions: Mapping[str, Floats],
+        *,
+        n_best: int,
+        has_scores: bool,
+        min_score: float,
     ) -> list[Sentence]:
         nothing: dict[str, tuple[()]] = {task.name: () for task in self.tasks}
         empty = {
@@ -231,6 +286,7 @@ class Tagger:
                 sentences,
                 n_best=n_best,
                 has_scores=has_scores,
+                min_score=min_score,
             )
             for annotator in self._annotators
         }
@@ -251,6 +307,20 @@ def _tagged(sentence: Sentence, found: Mapping[str, Annotations], number: int) -
     )
 
 
+def require_probability(value: float, name: str) -> None:
+    """Refuse a number that is no probability.
+
+    Args:
+        value: The number.
+        name: What it is, to begin the message with.
+
+    Raises:
+        InputError: It is below 0, above 1, or NaN.
+    """
+    if not 0 <= value <= 1:
+        raise InputError(f"{name} is {value}; use a probability from 0 (nothing is left out) to 1.")
+
+
 def choose_tasks(tagger: Tagger, tasks: Sequence[str] | None) -> tuple[str, ...]:
     """The tasks that were asked for, or all of the model's.
 
@@ -264,24 +334,6 @@ def choose_tasks(tagger: Tagger, tasks: Sequence[str] | None) -> tuple[str, ...]
     return tuple(dict.fromkeys(tasks)) if tasks else tuple(known)
 
 
-def _cut_windows(sentences: Iterable[Sentence], most_tokens: int) -> Iterator[list[Sentence]]:
-    window: list[Sentence] = []
-    tokens = 0
-    try:
-        for sentence in sentences:
-            window.append(sentence)
-            tokens += len(sentence)
-            if len(window) == WINDOW or tokens >= most_tokens:
-                yield window
-                window, tokens = [], 0
-    except Exception:
-        if window:  # what came before the error is tagged all the same
-            yield window
-        raise
-    if window:
-        yield window
-
-
 def _with_room_for(sentences: Iterable[Sentence], n_best: int, most_tokens: int) -> Iterator[Sentence]:
     """Pass sentences on, and refuse one whose alternatives have more tokens in all than may be held."""
     for sentence in sentences:
@@ -293,10 +345,10 @@ def _with_room_for(sentences: Iterable[Sentence], n_best: int, most_tokens: int)
         yield sentence
 
 
-def _from_lists(sentences: Iterable[Sequence[str]]) -> Iterator[Sentence]:
+def _from_lists(sentences: Iterable[Sequence[str]], *, is_document: bool) -> Iterator[Sentence]:
     for number, tokens in enumerate(sentences, start=1):
         if isinstance(tokens, str):
             raise InputError(
                 f"Sentence {number} is a string; give a list of tokens, or raw text to `Tagger.tag`."
             )
-        yield from_tokens(tokens)
+        yield from_tokens(tokens, starts_document=number == 1 or not is_document)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.bundle import MAPPED, Bundle
+from tagger.bundle import MAPPED, SCALES, Bundle
 from tagger.config import ModelConfig
 from tagger.errors import InputError
+from tagger.features.mentions import EXTRAS
 from tagger.features.vocab import CASINGS, Vocabulary
 
 Floats = NDArray[np.float32]
@@ -38,12 +39,16 @@ def tensor_shapes(config: ModelConfig, vocabulary: Vocabulary, word_size: int) -
     if config.characters != "none":
         shapes["words.characters.embedding.weight"] = (len(vocabulary.characters), size)
     if config.characters == "cnn":
-        shapes["words.characters.filters.weight"] = (hidden, size * config.character_width)
-        shapes["words.characters.filters.bias"] = (hidden,)
-        width += hidden
+        for number, characters in enumerate(config.character_width):
+            shapes[f"words.characters.filters.{number}.weight"] = (hidden, size * characters)
+            shapes[f"words.characters.filters.{number}.bias"] = (hidden,)
+            width += hidden
     elif config.characters == "lstm":
         shapes |= _lstm_shapes(CHARACTER_LSTM, BOTH, size, hidden)
         width += 2 * hidden
+    if config.has_mentions:
+        shapes |= {f"context.{side}.weight": (config.context_size, word_size) for side in ("left", "right")}
+        width += 2 * config.context_size + EXTRAS
     directions = directions_of(config)
     for number in range(config.layers):
         shapes |= _lstm_shapes(f"encoder.layers.{number}", directions, width, config.hidden_size)
@@ -68,6 +73,9 @@ def check_tensors(bundle: Bundle) -> None:
     # Word vectors are as wide as those of the file they began with, whatever the config says.
     word_size = (0, *np.shape(bundle.tensors.get("words.trained.weight", 0)))[-1]
     expected = tensor_shapes(bundle.config.model, bundle.vocabulary, word_size)
+    has_scales = bundle.is_shrunk and MAPPED + SCALES in bundle.tensors
+    if has_scales:
+        expected[MAPPED + SCALES] = (len(bundle.vocabulary.fixed_words),)
     found = {name: tensor.shape for name, tensor in bundle.tensors.items()}
     for name in {**expected, **found}:
         if found.get(name) != expected.get(name):
@@ -76,7 +84,8 @@ def check_tensors(bundle: Bundle) -> None:
                 f"{expected.get(name, 'none')}; copy or train the model again."
             )
     for name, tensor in bundle.tensors.items():
-        dtype = np.float16 if name == MAPPED else np.float32
+        fixed = np.int8 if has_scales else np.float16
+        dtype = fixed if name == MAPPED else np.float32
         if tensor.dtype != dtype:
             raise InputError(
                 f"the model's tensor {name} has type {tensor.dtype}, expected {np.dtype(dtype)}; "

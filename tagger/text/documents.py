@@ -13,6 +13,8 @@ from tagger.text.splitting import LINES_AROUND
 _MARGIN = 256
 # Whether a line break is a boundary is told by lines around it, each judged by the lines around it again.
 _LINES = 2 * LINES_AROUND + 1
+STRETCH_CHARACTERS = 8192  # of a document whose sentences are looked at together
+STRETCH_TOKENS = 8192
 _READY = 500  # sentences that ``cut_chunks`` gives out together
 
 
@@ -70,6 +72,34 @@ def stream_sentences(
     yield from _shifted(tokenize("".join(pieces)), start, done)
 
 
+def cut_stretches(sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
+    """Cut a stream of sentences at the borders of documents, and long documents into stretches.
+
+    A new stretch begins where a sentence starts a document, where one begins behind a multiple of
+    ``STRETCH_CHARACTERS`` of its document's text, which does not depend on where the stream begins, and
+    before more than ``STRETCH_TOKENS`` tokens. What came before an error in the stream is given out first.
+    """
+    held: list[Sentence] = []
+    tokens = 0
+    try:
+        for sentence in sentences:
+            if held and (
+                sentence.starts_document
+                or sentence.text_start // STRETCH_CHARACTERS != held[0].text_start // STRETCH_CHARACTERS
+                or tokens + len(sentence) > STRETCH_TOKENS
+            ):
+                yield held
+                held, tokens = [], 0
+            held.append(sentence)
+            tokens += len(sentence)
+    except Exception:
+        if held:
+            yield held
+        raise
+    if held:
+        yield held
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A stretch of a document, with what stands around it.
@@ -90,7 +120,8 @@ def cut_chunks(
     tokenize: Callable[[str], Sequence[Sentence]],
     *,
     size: int = 1 << 18,
-    around: int = 1 << 14,
+    around: int = 2 * STRETCH_CHARACTERS,
+    has_lines: bool = False,
 ) -> Iterator[Chunk | list[Sentence]]:
     """Cut a document into parts whose sentences can be found one part at a time.
 
@@ -99,11 +130,13 @@ def cut_chunks(
         tokenize: As for ``stream_sentences``.
         size: Characters of a chunk's own, at least.
         around: Characters before and after it that are shown with it.
+        has_lines: Whether every line is a sentence.
 
     Yields:
-        Chunks that end after a blank line, which ends a sentence in any case. From where no blank line comes
-        for eight times ``size`` on, sentences that are ready, some hundred at a time. In this order they are
-        the document.
+        Chunks that end after a blank line, which ends a sentence in any case, or where lines are sentences
+        after any line. From where no blank line comes for eight times ``size`` on, sentences that are ready,
+        whole stretches of them (see ``cut_stretches``); the first of these lists goes back to where its
+        stretch begins. In this order they are the document.
     """
     held: list[str] = []
     start = begin = position = 0  # in the document: of what is held, of the next chunk's own; what was read
@@ -111,15 +144,16 @@ def cut_chunks(
     source = iter(pieces)
     for piece in source:
         position += len(piece)
-        if border < 0 and position - begin >= size and _is_blank_line(piece, held):
-            border = position
+        if border < 0 and position - begin >= size:
+            is_border = piece.endswith("\n") if has_lines else _is_blank_line(piece, held)
+            border = position if is_border else -1
         held.append(piece)
         if 0 <= border <= position - around:
             text = "".join(held)
             yield Chunk(text, start, slice(begin - start, border - start))
             cut = max(0, border - around - start)
             held, start, begin, border = [text[cut:]], start + cut, border, -1
-        elif border < 0 and position - begin >= 8 * size:
+        elif border < 0 and position - begin >= 8 * size and not has_lines:
             yield from _ready_sentences(chain(held, source), tokenize, start, begin)
             return
     if begin < position:
@@ -130,22 +164,33 @@ def _ready_sentences(
     pieces: Iterable[str], tokenize: Callable[[str], Sequence[Sentence]], start: int, begin: int
 ) -> Iterator[list[Sentence]]:
     """The sentences from ``begin`` on of a document whose text before ``start`` is not there any more."""
+    first = begin - begin % STRETCH_CHARACTERS
+    shifted = (sentence.shifted(start) for sentence in stream_sentences(pieces, tokenize))
     found: list[Sentence] = []
-    for sentence in stream_sentences(pieces, tokenize):
-        if start + sentence.text_start >= begin:
-            found.append(sentence.shifted(start))
-        if len(found) == _READY:
+    for stretch in cut_stretches(one for one in shifted if one.text_start >= first):
+        found += stretch
+        if len(found) >= _READY:
             yield found
             found = []
     if found:
         yield found
 
 
-def chunk_sentences(chunk: Chunk, tokenize: Callable[[str], Sequence[Sentence]]) -> Iterator[Sentence]:
-    """Yield the sentences of a chunk's own stretch; offsets count from the document's beginning."""
-    for sentence in tokenize(chunk.text):
-        if chunk.own.start <= sentence.text_start < chunk.own.stop:
-            yield sentence.shifted(chunk.start)
+def chunk_stretches(chunk: Chunk, sentences: Iterable[Sentence]) -> Iterator[Sentence]:
+    """Yield those of a chunk's sentences whose stretch holds one of its own (see ``cut_stretches``).
+
+    Args:
+        chunk: What is shown with it is as wide as two stretches, so that they are whole.
+        sentences: All sentences of its text; their offsets count from the document's beginning.
+    """
+    first, last = chunk.start + chunk.own.start, chunk.start + chunk.own.stop - 1
+    for sentence in sentences:
+        if (
+            first // STRETCH_CHARACTERS
+            <= sentence.text_start // STRETCH_CHARACTERS
+            <= last // STRETCH_CHARACTERS
+        ):
+            yield sentence
 
 
 def _is_blank_line(piece: str, before: Sequence[str]) -> bool:

@@ -116,9 +116,9 @@ class Sentence:
         )
 
 
-def from_tokens(tokens: Iterable[str]) -> Sentence:
+def from_tokens(tokens: Iterable[str], *, starts_document: bool = False) -> Sentence:
     """Make a sentence of ready tokens; its text is the tokens joined by single spaces."""
     tokens = tuple(tokens)
     following = list(accumulate([len(token) + 1 for token in tokens]))  # where the next token would begin
     offsets = zip([0, *following], [place - 1 for place in following], strict=False)
-    return Sentence(tokens, tuple(offsets), " ".join(tokens))
+    return Sentence(tokens, tuple(offsets), " ".join(tokens), starts_document=starts_document)

@@ -50,7 +50,11 @@ def task_labels(vocabulary: Vocabulary) -> dict[str, list[str]]:
 
 
 def write_card(
-    config: Config, vocabulary: Vocabulary, tokenizer: Mapping[str, Any], metrics: Mapping[str, Any]
+    config: Config,
+    vocabulary: Vocabulary,
+    tokenizer: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    temperatures: Mapping[str, float] | None = None,
 ) -> str:
     """The model card as Markdown.
 
@@ -59,10 +63,11 @@ def write_card(
         vocabulary: Words and tasks.
         tokenizer: Settings of the tokenizer.
         metrics: What ``metrics.json`` holds (see ``training.run``).
+        temperatures: For each task what its scores are divided by, where that is fitted.
     """
     lines = ["# A sequence labelling model", "", _summary(config, vocabulary), ""]
     lines += ["## Data", "", *_data(metrics["data"]), ""]
-    lines += ["## Scores", "", *_scores(metrics), ""]
+    lines += ["## Scores", "", *_scores(metrics), *_calibration(temperatures or {}), ""]
     lines += [f"![Loss and dev scores over epochs]({CURVES})", ""]
     lines += ["## Use", "", *_usage(vocabulary), ""]
     lines += ["## Settings", "", "| option | value |", "|---|---|"]
@@ -118,6 +123,12 @@ def _scores(metrics: Mapping[str, Any]) -> Iterator[str]:
         head, rows = score_rows(scores)
         yield from ("", f"### {cell(task)}", "", f"| {' | '.join(head)} |", "|---|---:|---:|---:|---:|")
         yield from (f"| {' | '.join(map(cell, row))} |" for row in rows)
+
+
+def _calibration(temperatures: Mapping[str, float]) -> Iterator[str]:
+    if temperatures:
+        fitted = ", ".join(f"{cell(task)} {value:g}" for task, value in temperatures.items())
+        yield from ("", f"Probabilities are calibrated on dev; temperatures: {fitted}.")
 
 
 def _usage(vocabulary: Vocabulary) -> Iterator[str]:

@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tagger.bundle import FILES, Bundle, holds_bundle, save_bundle
+from tagger.bundle import FILES, Bundle, holds_bundle, load_bundle, save_bundle
 from tagger.config import Config
 from tagger.errors import InputError
+from tagger.network.model import restore_model
 from tagger.storage import write_whole, writing
+from tagger.training.calibration import fit_temperatures
 from tagger.training.card import CURVES, write_card
 from tagger.training.checkpoint import Checkpoint, save_checkpoint
 from tagger.training.curves import draw_curves
@@ -83,6 +85,25 @@ class ModelFolder:
         # which are not held any longer than needed.
         self.epochs.append(replace(record, weights=None))
         self._write_metrics()
+
+    def calibrate(self) -> None:
+        """Fit the temperatures of the model that is kept, and save it with them; nothing without dev.
+
+        Done once, when no better epoch is to come: it reads all of dev. The weights alone decide what comes
+        out, so that a run that was broken off ends with the same.
+
+        Raises:
+            InputError: The folder cannot be written; the model stays whole, without temperatures.
+        """
+        preparation = self._preparation
+        if preparation.dev is None or not self.epochs:  # without an epoch the folder's model is another run's
+            return
+        bundle = load_bundle(self.path)
+        shape, vocabulary = bundle.config.model, bundle.vocabulary
+        model = restore_model(shape, vocabulary, preparation.vectors, bundle.tensors)
+        temperatures = fit_temperatures(model, preparation.dev)
+        card = write_card(bundle.config, vocabulary, bundle.tokenizer, bundle.metrics, temperatures)
+        save_bundle(replace(bundle, temperatures=temperatures, card=card), self.path)
 
     def save(self, progress: Progress | None) -> None:
         """Write a checkpoint of the run's beginning (None) or of its progress; all processes have to call it.

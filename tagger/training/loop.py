@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from tagger.features.batching import Batch, group_by_length, shuffled_batches
 from tagger.features.vocab import UNKNOWN
 from tagger.network.encoder import Chunks
 from tagger.network.model import TaggingModel
+from tagger.text.casing import RECASINGS
 from tagger.text.schemes import convert_tags
 from tagger.training.preparation import Part, Preparation
 from tagger.training.processes import Processes
@@ -53,7 +54,7 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One pass over the train part.
+    """One pass over the train part, or several where it is small.
 
     Attributes:
         epoch: Number of the epoch, from 1.
@@ -128,11 +129,12 @@ def _train_epoch(preparation: Preparation, config: TrainConfig, progress: Progre
     # Train's words have the lower ids, those of the vectors file alone come behind them.
     singletons = np.zeros(len(preparation.vocabulary.words), np.bool_)
     singletons[list(preparation.unvectored_singletons)] = True
-    batches = shuffled_batches(part.lengths, config.batch_size, config.batch_tokens, ordering)
+    batches = draw_batches(part.lengths, config, ordering)
     progress.model.train()
     begun, before = time.perf_counter(), progress.seconds
     for places in batches[progress.step :]:
-        batch = part.batch(places)
+        casings = draw_casings(len(places), config.recased, generator) if config.recased else None
+        batch = part.batch(places, casings)
         _forget_singletons(batch, singletons, config.singleton_unknown, generator)
         rate = learning_rate(config, progress.epoch, progress.step + 1, len(batches))
         chunks = draw_chunks(generator) if config.lookahead == "random" else None
@@ -221,6 +223,25 @@ def _end_epoch(preparation: Preparation, config: TrainConfig, progress: Progress
     return record
 
 
+def draw_batches(
+    lengths: Sequence[int], config: TrainConfig, generator: np.random.Generator
+) -> list[list[int]]:
+    """Batches of one epoch: all sentences, and once more until there are ``config.min_steps`` batches.
+
+    Args:
+        lengths: Tokens of each sentence.
+        config: Holds the size of a batch and the least number of steps.
+        generator: Draws the order of each pass.
+
+    Returns:
+        The places of each batch's sentences; every place comes equally often.
+    """
+    batches = shuffled_batches(lengths, config.batch_size, config.batch_tokens, generator)
+    while 0 < len(batches) < config.min_steps:
+        batches += shuffled_batches(lengths, config.batch_size, config.batch_tokens, generator)
+    return batches
+
+
 def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> float:
     """Step size of one update.
 
@@ -248,6 +269,19 @@ def draw_chunks(generator: np.random.Generator) -> Chunks | None:
     """
     lookahead = LOOKAHEADS[generator.integers(len(LOOKAHEADS))]
     return None if lookahead is None else Chunks(lookahead + 1, int(generator.integers(lookahead + 1)) + 1)
+
+
+def draw_casings(count: int, share: float, generator: np.random.Generator) -> list[int]:
+    """For each of so many sentences the place of a casing in ``RECASINGS``, or -1 for its own.
+
+    Args:
+        count: How many sentences.
+        share: How many of them are shown in another casing, in [0, 1); casings are equally likely.
+        generator: Random numbers.
+    """
+    drawn = generator.integers(len(RECASINGS), size=count)
+    is_recased = generator.random(count) < share
+    return [int(casing) if is_other else -1 for casing, is_other in zip(drawn, is_recased, strict=True)]
 
 
 def predict_part(model: TaggingModel, part: Part, processes: Processes) -> dict[str, list[list[str]]]:

@@ -15,9 +15,12 @@ from tagger.corpus.reading import Reading
 from tagger.corpus.tags import count_repairs, count_unseen, find_scheme, refuse_unseen, require_spans
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints, WordTable
+from tagger.features.mentions import MentionIndex
 from tagger.features.vectors import Vectors, read_vectors
 from tagger.features.vocab import Task, Vocabulary, build_vocabulary
-from tagger.text.schemes import Mode, convert_tags
+from tagger.text.casing import RECASINGS, recase
+from tagger.text.documents import cut_stretches
+from tagger.text.schemes import Mode
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer, learn_convention
 
@@ -36,6 +39,9 @@ class Part:
             reads them).
         unseen_tags: For each task how many tags have a label (or are a tag) that train lacks; empty for
             the train part.
+        mentions: Where the documents' words stand once more in them; None where sentences stand alone.
+        recased: For each of ``RECASINGS`` the rows of each sentence's tokens in that casing;
+            empty unless the part is learnt from with ``train.recased``.
     """
 
     sentences: Sequence[Sentence]
@@ -45,16 +51,34 @@ class Part:
     table: WordTable
     repairs: Mapping[str, int]
     unseen_tags: Mapping[str, int]
+    mentions: MentionIndex | None = None
+    recased: Sequence[Sequence[Ints]] = ()
 
     @property
     def lengths(self) -> list[int]:
         """Tokens of each sentence."""
         return [len(rows) for rows in self.rows]
 
-    def batch(self, places: Sequence[int]) -> Batch:
-        """The batch of the sentences at these places, with tags where the part has them."""
+    def batch(self, places: Sequence[int], casings: Sequence[int] | None = None) -> Batch:
+        """The batch of the sentences at these places, with tags where the part has them.
+
+        Args:
+            places: Which sentences.
+            casings: For each of them its place in ``RECASINGS``, or -1 for its own casing; that of all when
+                not said.
+        """
         tags = {task: [values[place] for place in places] for task, values in self.tags.items()}
-        return self.table.batch([self.rows[place] for place in places], tags)
+        chosen = casings or [-1] * len(places)
+        rows = [
+            self.rows[place] if casing < 0 else self.recased[casing][place]
+            for place, casing in zip(places, chosen, strict=True)
+        ]
+        batch = self.table.batch(rows, tags)
+        if self.mentions is None:
+            return batch
+        # Behind the documents as they are stand those in other casings.
+        shown = [place + (casing + 1) * len(self.rows) for place, casing in zip(places, chosen, strict=True)]
+        return replace(batch, mentions=self.mentions.batch(shown))
 
 
 @dataclass(frozen=True)
@@ -110,13 +134,15 @@ def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None)
             number for number in singletons if vocabulary.words[number] not in found.trained
         )
     table = WordTable(vocabulary)
+    part = _encode(sentences, schemes, table, config, with_tags=True)
+    dev_part = _encode_scored(config, dev_sentences, table) if dev_sentences else None
     return Preparation(
         vocabulary=vocabulary,
         unvectored_singletons=singletons,
         vectors=found,
         tokenizer=tokenizer,
-        train=_encode(sentences, schemes, table, mode=config.data.broken_tags, with_tags=True),
-        dev=_encode_scored(config, dev_sentences, table) if dev_sentences else None,
+        train=_with_recased(part) if config.train.recased else part,
+        dev=dev_part,
         notes=notes,
     )
 
@@ -162,7 +188,7 @@ def _encode_scored(config: Config, sentences: Sequence[Sentence], table: WordTab
     tasks = table.vocabulary.tasks
     schemes = _find_schemes(sentences, {task.name: task.scheme is not None for task in tasks})
     unseen_tags = _check_unseen(config, sentences, tasks)
-    part = _encode(sentences, schemes, table, mode=config.data.broken_tags, with_tags=False)
+    part = _encode(sentences, schemes, table, config, with_tags=False)
     return replace(part, unseen_tags=unseen_tags)
 
 
@@ -200,10 +226,11 @@ def _encode(
     sentences: Sequence[Sentence],
     schemes: Mapping[str, str | None],
     table: WordTable,
+    config: Config,
     *,
-    mode: Mode,
     with_tags: bool,
 ) -> Part:
+    mode: Mode = config.data.broken_tags
     repairs = {
         task: count_repairs(sentences, task, scheme, mode=mode) for task, scheme in schemes.items() if scheme
     }
@@ -212,13 +239,23 @@ def _encode(
         for task in table.vocabulary.tasks:
             source = schemes[task.name]
             tags[task.name] = [
-                np.array([task.ids[tag] for tag in _own_tags(sentence, task.name, source, task.scheme)])
-                for sentence in sentences
+                np.array(task.encode(sentence.tags[task.name], source)) for sentence in sentences
             ]
     rows = [table.rows(sentence.tokens) for sentence in sentences]
-    return Part(sentences, rows, tags, schemes, table, repairs, {})
+    part = Part(sentences, rows, tags, schemes, table, repairs, {})
+    return replace(part, mentions=_index_mentions(part)) if config.model.has_mentions else part
 
 
-def _own_tags(sentence: Sentence, task: str, source: str | None, target: str | None) -> Sequence[str]:
-    tags = sentence.tags[task]
-    return convert_tags(tags, source, target) if source and target else tags
+def _index_mentions(part: Part, recasings: Sequence[str] = ()) -> MentionIndex:
+    """Where words stand once more in their documents, and the same of the documents in other casings."""
+    documents = [[one.tokens for one in stretch] for stretch in cut_stretches(part.sentences)]
+    for casing in recasings:
+        documents += [[recase(one, casing) for one in stretch] for stretch in cut_stretches(part.sentences)]
+    return MentionIndex(documents, part.table.vocabulary)
+
+
+def _with_recased(part: Part) -> Part:
+    """A part whose sentences can also be shown in another casing."""
+    recased = [[part.table.rows(recase(one, casing)) for one in part.sentences] for casing in RECASINGS]
+    mentions = _index_mentions(part, RECASINGS) if part.mentions else None
+    return replace(part, recased=recased, mentions=mentions)

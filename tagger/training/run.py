@@ -78,6 +78,7 @@ def run_training(
     After every epoch the folder holds a whole model (the best so far; without dev the latest), a line more in
     ``metrics.jsonl`` and a checkpoint; more checkpoints come every ``train.checkpoint_minutes``. So a run may
     be broken off at any time, and goes on as if it never was: its weights come out the same to the last bit.
+    At the end, and when it is asked to stop, the temperatures of the kept model are fitted to dev.
     The learning curves are drawn at the end, also when the generator is closed or interrupted, and now and
     then before. An earlier model in the folder is replaced.
 
@@ -150,10 +151,7 @@ def _train(
     with _ending(folder, processes):
         for record in train(preparation, config, progress):
             if isinstance(record, EpochRecord) and processes.is_main:
-                folder.keep(record)
-                if progress.is_finished or folder.seconds - drawn >= SECONDS_BETWEEN_PICTURES:
-                    folder.draw()
-                    drawn = folder.seconds
+                drawn = _keep(folder, record, progress, drawn)
             is_due = time.monotonic() - saved >= interval
             is_stopping, is_due = processes.agree(is_stopped(), is_due)
             if is_stopping or is_due or isinstance(record, EpochRecord):
@@ -162,9 +160,27 @@ def _train(
             _log(record, processes)
             yield record
             if is_stopping and not progress.is_finished:
+                if processes.is_main:  # the model may be of use as it is
+                    _calibrate(folder, progress)
                 yield StopRecord(progress.epoch, progress.step)
                 break
         processes.agree(False)  # nobody leaves while another still has something to say
+
+
+def _keep(folder: ModelFolder, record: EpochRecord, progress: Progress, drawn: float) -> float:
+    """Keep an epoch, and draw now and then; return the training time when that was done last."""
+    folder.keep(record)
+    if progress.is_finished:  # before the checkpoint that says so
+        _calibrate(folder, progress)
+    if progress.is_finished or folder.seconds - drawn >= SECONDS_BETWEEN_PICTURES:
+        folder.draw()
+        return folder.seconds
+    return drawn
+
+
+def _calibrate(folder: ModelFolder, progress: Progress) -> None:
+    with progress.own_torch():  # a network is built anew, which draws random numbers
+        folder.calibrate()
 
 
 @contextmanager

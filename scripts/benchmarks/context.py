@@ -1,0 +1,70 @@
+"""What it costs to look at the document.
+
+    python scripts/benchmarks/context.py --model DIR --dev eng.testa
+
+A model that does and the same without the weights for it tag the same sentences in turns; the second
+one's tags are of no use. The share is of processor time: below 1 is slower.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from measurement import fix_threads, interleave, parser, rates, shares, show, show_machine, write_results
+
+from tagger import Tagger
+from tagger.bundle import Bundle, load_bundle
+from tagger.corpus.files import read_sentences
+from tagger.features.mentions import EXTRAS
+
+COLUMNS = {"name": "", "words_per_second": "words/s", "share": "share of plain (processor time)"}
+ROUNDS = 7
+
+
+def without_context(bundle: Bundle) -> Bundle:
+    """The model less the inputs that are of a word's other mentions."""
+    shape = bundle.config.model
+    width = 2 * shape.context_size + EXTRAS
+    tensors = {}
+    for name, tensor in bundle.tensors.items():
+        is_input = name.startswith("encoder.layers.0.") and name.endswith("weight_ih_l0")
+        if not name.startswith("context."):
+            tensors[name] = tensor[:, :-width] if is_input else tensor
+    model = shape.model_copy(update={"context": "sentence"})
+    return replace(bundle, tensors=tensors, config=bundle.config.model_copy(update={"model": model}))
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--model", type=Path, required=True, help="a model that reads documents")
+    options.add_argument("--dev", type=Path, required=True, help="a corpus file with borders of documents")
+    arguments = options.parse_args()
+    fix_threads(arguments.threads)
+    bundle = load_bundle(arguments.model)
+    with_context = Tagger(bundle, threads=arguments.threads)
+    plain_model = Tagger(without_context(bundle), threads=arguments.threads)
+    data = bundle.config.data
+    whole = list(read_sentences(arguments.dev, columns=data.columns, tasks=data.tasks))
+    runs = {
+        "without context": lambda: list(plain_model.tag_sentences(whole)),
+        "documents": lambda: list(with_context.tag_sentences(whole)),
+    }
+    timings = interleave(runs, repeats=ROUNDS)
+    count = sum(map(len, whole))
+    plain = timings["without context"]
+    rows = [
+        {
+            "name": name,
+            "words_per_second": rates(count, own),
+            "share": shares(own, plain, by="processor"),
+        }
+        for name, own in timings.items()
+    ]
+    show_machine()
+    show("documents and sentences", rows, COLUMNS)
+    write_results(
+        "context", arguments.results, rows, {"rounds": ROUNDS, "words": count, "threads": arguments.threads}
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Build the English model of the package: corpora and word vectors in, tagger/models/en out.
+
+python scripts/build_english.py CORPORA VECTORS [--output DIR] [--work DIR] [--words N] [--wikigold]
+
+CORPORA holds ud_ewt/en_ewt-ud-{train,dev}.conllu (Universal Dependencies, English EWT) and
+uner_ewt/{train.prelim,dev}.iob2 (Universal NER on the same sentences); VECTORS is glove.6B.100d.txt.
+
+With --wikigold also wikigold/train.iob2 is learnt from: its parts of speech are those of a first model, a
+second is trained on all, and the one that finds names better on dev is kept.
+
+With --work the merged files and whole models stay there, and the same command goes on with a training that
+was broken off.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from english_card import Step, write_english_card
+from rich.console import Console
+from rich.table import Table
+
+from tagger import Tagger
+from tagger.bundle import FILES, Bundle, load_bundle, save_bundle
+from tagger.corpus.conllu import write_conllu
+from tagger.corpus.files import read_sentences
+from tagger.runtime.evaluation import evaluate
+from tagger.shrinking import StoredPrecision, shrink_bundle
+from tagger.text.casing import RECASINGS, recase
+from tagger.text.sentence import Sentence
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPE = ROOT / "scripts" / "recipes" / "english.toml"
+UD = "ud_ewt/en_ewt-ud-{part}.conllu"
+NAMES = {"train": "uner_ewt/train.prelim.iob2", "dev": "uner_ewt/dev.iob2"}
+WIKIGOLD = "wikigold/train.iob2"
+TASKS = ("pos", "ner")
+WORDS = 60_000  # that only the vectors file knows
+LARGEST_MEGABYTES = 12  # of the files together, which are packed in the wheel
+PRECISIONS: tuple[StoredPrecision, ...] = ("f32", "f16", "int8")
+
+
+def sentence_id(sentence: Sentence) -> str:
+    """What the comment ``# sent_id`` says."""
+    return next(comment for comment in sentence.comments if "sent_id" in comment).partition("=")[2].strip()
+
+
+def merge(corpora: Path, part: str) -> Iterator[Sentence]:
+    """The sentences of UD EWT with the names of Universal NER; those of other tokens are left out."""
+    names = read_sentences(corpora / NAMES[part], columns="token,ner", tasks=("ner",))
+    by_id = {sentence_id(sentence): sentence for sentence in names}
+    others = 0
+    for sentence in read_sentences(corpora / UD.format(part=part), tasks=("pos",)):
+        named = by_id.get(sentence_id(sentence))
+        if named and named.tokens == sentence.tokens:
+            yield sentence.with_tags({"pos": sentence.tags["pos"], "ner": named.tags["ner"]})
+        else:
+            others += 1
+    print(f"{part}: {others} sentences have other tokens in the two corpora and are left out")
+
+
+def tag_wikigold(corpora: Path, tagger: Tagger) -> Iterator[Sentence]:
+    """Wikigold with the parts of speech that a model gives it; MISC, which Universal NER lacks, is O."""
+    sentences = list(read_sentences(corpora / WIKIGOLD, columns="token,ner", tasks=("ner",)))
+    for sentence, tagged in zip(sentences, tagger.tag_sentences(sentences), strict=True):
+        names = ["O" if tag.endswith("-MISC") else tag for tag in sentence.tags["ner"]]
+        yield sentence.with_tags({"pos": tagged.tags["pos"], "ner": names})
+
+
+def write(sentences: Iterable[Sentence], path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        write_conllu(sentences, file, misc=["ner"])
+
+
+def train(work: Path, name: str, vectors: Path, settings: Sequence[str]) -> Path:
+    """Train on ``name.conllu`` with the recipe; the folder of the model."""
+    command = [sys.executable, "-m", "tagger", "train", str(RECIPE), "--resume"]
+    command += ["--train", str(work / f"{name}.conllu"), "--dev", str(work / "dev.conllu")]
+    command += ["--vectors", str(vectors), "--output", str(work / name)]
+    command += [word for setting in settings for word in ("--set", setting)]
+    subprocess.run(command, check=True)
+    return work / name
+
+
+def recased(sentences: Iterable[Sentence], casing: str) -> list[Sentence]:
+    return [replace(sentence, tokens=recase(sentence, casing)) for sentence in sentences]
+
+
+def score(tagger: Tagger, dev: Sequence[Sentence]) -> dict[str, dict[str, Any]]:
+    """What ``evaluate`` says of dev as it is and in each other casing, by task."""
+    versions = {"as it is": list(dev)} | {casing: recased(dev, casing) for casing in RECASINGS}
+    return {name: evaluate(tagger, sentences)["tasks"] for name, sentences in versions.items()}
+
+
+def try_steps(whole: Path, work: Path, dev: Sequence[Sentence], words: int) -> Iterator[tuple[Step, Bundle]]:
+    """The whole model, and what each step of making it small costs; the last bundle is the one to keep."""
+    bundle = load_bundle(whole)
+    for number in (None, words):
+        for precision in PRECISIONS if number else PRECISIONS[:1]:
+            smaller = shrink_bundle(bundle, words=number, precision=precision)
+            folder = work / "steps" / f"{number or 'all'}_{precision}"
+            save_bundle(smaller, folder)
+            size = sum((folder / file).stat().st_size for file in FILES)
+            scores = score(Tagger.load(folder), dev)
+            yield Step(len(smaller.vocabulary.fixed_words), precision, size, scores), smaller
+
+
+def show(steps: Iterable[Step]) -> None:
+    casings = ("as it is", *RECASINGS)
+    table = Table("words", "stored as", "MB", *casings, title="UPOS accuracy and NER F1 on dev")
+    for step in steps:
+        table.add_row(f"{step.words:,}", step.precision, f"{step.size / 1e6:.1f}", *step.pairs())
+    Console().print(table)
+
+
+def build(arguments: argparse.Namespace, work: Path) -> None:
+    work.mkdir(parents=True, exist_ok=True)
+    for part in NAMES:
+        write(merge(arguments.corpora, part), work / f"{part}.conllu")
+    dev = list(read_sentences(work / "dev.conllu", tasks=TASKS))
+    whole = train(work, "train", arguments.vectors, arguments.set)
+    if arguments.wikigold:
+        silver = tag_wikigold(arguments.corpora, Tagger.load(whole))
+        merged = read_sentences(work / "train.conllu", tasks=TASKS)
+        write(chain(merged, silver), work / "train_wikigold.conllu")
+        candidates = [whole, train(work, "train_wikigold", arguments.vectors, arguments.set)]
+        found = {path: evaluate(Tagger.load(path), dev)["tasks"]["ner"]["f1"] for path in candidates}
+        print("names on dev:", ", ".join(f"{path.name} {f1:.4f}" for path, f1 in found.items()))
+        whole = max(found, key=found.__getitem__)
+    results = list(try_steps(whole, work, dev, arguments.words))
+    steps, smallest = [step for step, _ in results], results[-1][1]
+    show(steps)
+    metrics = {**smallest.metrics, "dev": steps[-1].scores["as it is"]}
+    with_wikigold = whole.name != "train"
+    card = write_english_card(smallest, steps, with_wikigold=with_wikigold)
+    save_bundle(replace(smallest, metrics=metrics, card=card), arguments.output)
+    size = sum((arguments.output / file).stat().st_size for file in FILES)
+    print(f"{arguments.output}: {size / 1e6:.1f} MB; the wheel may have {LARGEST_MEGABYTES}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("corpora", type=Path)
+    parser.add_argument("vectors", type=Path)
+    parser.add_argument("--output", type=Path, default=ROOT / "tagger" / "models" / "en")
+    parser.add_argument("--work", type=Path, help="a folder outside the project; else a temporary one")
+    parser.add_argument("--words", type=int, default=WORDS, metavar="N")
+    parser.add_argument("--wikigold", action="store_true")
+    parser.add_argument("--set", action="append", default=[], metavar="key=value", help="as of tagger train")
+    arguments = parser.parse_args()
+    if arguments.work:
+        build(arguments, arguments.work)
+    else:
+        with tempfile.TemporaryDirectory() as work:
+            build(arguments, Path(work))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Repeat the accuracy table of README, and what single options of the recipe are worth on dev.
+
+python scripts/experiments/accuracy.py CORPORA VECTORS OUTPUT [--only NAME]… [--trial NAME]… [--seeds N]
+
+CORPORA holds conll2003/eng.train and eng.testa, conll2000/train.txt, ud_ewt/en_ewt-ud-{train,dev}.conllu;
+VECTORS is GloVe 6B 100d as text. Without --trial the recipe alone is trained. A run that was broken off is
+gone on with, a finished one is not made again. --keep FILE.json writes the figures down.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+# For each recipe its files, the task, the score and how many seeds README has.
+CORPORA = {
+    "conll2003": ("conll2003/eng.train", "conll2003/eng.testa", "ner", "f1", 5),
+    "ud_ewt": ("ud_ewt/en_ewt-ud-train.conllu", "ud_ewt/en_ewt-ud-dev.conllu", "pos", "accuracy", 3),
+    "conll2000": ("train.txt", "dev.txt", "chunk", "f1", 3),
+}
+TRIALS = {
+    "recipe": [],
+    "sentence": ["model.context=sentence"],
+    "one-width": ["model.character_width=3"],
+    "no-characters": ["model.characters=none"],
+    "character-lstm": ["model.characters=lstm"],
+    "two-layers": ["model.layers=2", "model.layer_dropout=0.3"],
+    "word-dropout": ["model.word_dropout=0.05"],
+    "no-average": ["train.ema=0.0"],
+    "adamw": ["train.optimizer=adamw", "train.learning_rate=0.002"],
+}
+
+
+def train(name: str, trial: str, seed: int, arguments: argparse.Namespace) -> dict[str, object]:
+    """Train one model, unless it is there, and return its scores on dev."""
+    train_file, dev_file, task, measure, _ = CORPORA[name]
+    root = arguments.output / "held_out" if name == "conll2000" else arguments.corpora
+    folder = arguments.output / f"{name}-{trial}-{seed}"
+    command = [sys.executable, "-m", "tagger", "train", str(RECIPES / f"{name}.toml"), "--resume"]
+    command += ["--train", str(root / train_file), "--dev", str(root / dev_file)]
+    command += ["--vectors", str(arguments.vectors), "--output", str(folder), "--seed", str(seed)]
+    command += [word for setting in TRIALS[trial] for word in ("--set", setting)]
+    if code := subprocess.run(command, check=False).returncode:
+        sys.exit(code)
+    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    epochs = [json.loads(line) for line in lines]
+    scores = [epoch["dev"][task][measure] for epoch in epochs]
+    return {
+        "corpus": name,
+        "trial": trial,
+        "seed": seed,
+        "best": max(scores),
+        "last": scores[-1],
+        "epochs": len(scores),
+        "seconds": round(sum(epoch["seconds"] for epoch in epochs), 1),
+    }
+
+
+def show(runs: list[dict[str, object]]) -> None:
+    table = Table("corpus", "trial", "seeds", "best epoch", "sd", "last epoch", title="dev")
+    for name, trial in dict.fromkeys((run["corpus"], run["trial"]) for run in runs):
+        own = [run for run in runs if (run["corpus"], run["trial"]) == (name, trial)]
+        best, last = ([float(str(run[key])) for run in own] for key in ("best", "last"))
+        spread = f"{statistics.stdev(best):.4f}" if len(own) > 1 else ""
+        means = (f"{statistics.mean(best):.4f}", spread, f"{statistics.mean(last):.4f}")
+        table.add_row(str(name), str(trial), str(len(own)), *means)
+    Console().print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("corpora", type=Path)
+    parser.add_argument("vectors", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--only", action="append", choices=list(CORPORA), default=[])
+    parser.add_argument("--trial", action="append", choices=list(TRIALS), default=[])
+    parser.add_argument("--seeds", type=int, help="how many; by default as many as README has")
+    parser.add_argument("--keep", type=Path, metavar="FILE.json")
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    names = arguments.only or list(CORPORA)
+    if "conll2000" in names:
+        chunks = arguments.corpora / "conll2000" / "train.txt"
+        hold_out = [sys.executable, str(RECIPES / "hold_out.py"), str(chunks)]
+        subprocess.run([*hold_out, str(arguments.output / "held_out")], check=True)
+    runs: list[dict[str, object]] = []
+    for name in names:
+        for trial in arguments.trial or ["recipe"]:
+            for seed in range(1, (arguments.seeds or CORPORA[name][4]) + 1):
+                runs.append(train(name, trial, seed, arguments))
+                if arguments.keep:
+                    arguments.keep.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
+    show(runs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Whether a loaded model's probabilities mean what they say, and the temperatures that make them do so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagger.decoding.temperature import GoldBatch, fit_temperature
+from tagger.evaluation.calibration import (
+    BINS,
+    THRESHOLDS,
+    ThresholdScore,
+    expected_calibration_error,
+    judge_spans,
+    judge_tags,
+    reliability,
+    score_thresholds,
+)
+from tagger.features.batching import WordTable, group_by_length
+from tagger.features.mentions import MentionIndex
+from tagger.runtime.evaluation import gold_schemes
+from tagger.runtime.tagger import BATCH_TOKENS, Tagger
+from tagger.text.documents import cut_stretches
+from tagger.text.schemes import tags_to_spans
+from tagger.text.sentence import Sentence
+
+BATCH_SENTENCES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How often what one task predicts is right, beside its probability.
+
+    Attributes:
+        has_spans: Whether spans were judged, each with the probability of exactly this span; else tokens,
+            with the probability of their tags.
+        temperature: The model's temperature.
+        gold: How many gold spans, or tokens, there are.
+        is_right: (M,) bool, for each prediction.
+        before: (M,) scores at temperature 1.
+        after: (M,) scores at the model's temperature.
+    """
+
+    has_spans: bool
+    temperature: float
+    gold: int
+    is_right: NDArray[np.bool_]
+    before: NDArray[np.float32]
+    after: NDArray[np.float32]
+
+    @property
+    def errors(self) -> tuple[float, float]:
+        """The expected calibration error at temperature 1, and at the model's own."""
+        before, after = (
+            expected_calibration_error(self.is_right, scores) for scores in (self.before, self.after)
+        )
+        return before, after
+
+    def against(self, thresholds: Sequence[float] = THRESHOLDS) -> list[ThresholdScore]:
+        """Precision and recall of what has at least these scores, at the model's temperature."""
+        return score_thresholds(self.is_right, self.after, self.gold, thresholds)
+
+    def values(self) -> dict[str, Any]:
+        """All of it but the single predictions, as JSON values."""
+        sides = zip(("before", "after"), self.errors, (self.before, self.after), strict=True)
+        return {
+            "of": "spans" if self.has_spans else "tokens",
+            "temperature": self.temperature,
+            "bins": BINS,
+            **{
+                side: {
+                    "expected_calibration_error": error,
+                    "reliability": reliability(self.is_right, scores),
+                }
+                for side, error, scores in sides
+            },
+            "thresholds": self.against(),
+        }
+
+
+def measure_calibration(
+    tagger: Tagger, sentences: Iterable[Sentence], *, tasks: Sequence[str] | None = None
+) -> dict[str, Calibration]:
+    """Tag sentences anew and judge each predicted span, or tag where there are none, by the gold tags.
+
+    Args:
+        tagger: The model.
+        sentences: Sentences with gold tags.
+        tasks: The tasks to judge; all of the model's when not said.
+
+    Raises:
+        InputError: A task is none of the model's, or a sentence lacks its gold tags or has one outside the
+            scheme.
+    """
+    gold = list(sentences)
+    schemes = gold_schemes(tagger, gold, tasks)
+    has_tags = None in schemes.values()
+    after = list(tagger.tag_sentences(gold, scores=has_tags))
+    before = after
+    if any(tagger.bundle.temperature(name) != 1 for name in schemes):
+        before = list(tagger.with_temperatures({}).tag_sentences(gold, scores=has_tags))
+    return {
+        name: Calibration(
+            scheme is not None,
+            tagger.bundle.temperature(name),
+            *_judge(gold, after, name, scheme),
+            *(_scores(side, name, scheme) for side in (before, after)),
+        )
+        for name, scheme in schemes.items()
+    }
+
+
+def fit_temperatures(
+    tagger: Tagger, sentences: Iterable[Sentence], *, tasks: Sequence[str] | None = None
+) -> dict[str, float]:
+    """For each task the temperature that fits sentences best (see ``decoding.temperature.fit_temperature``).
+
+    What training does with its dev part; ``Tagger.with_temperatures`` uses what comes out.
+
+    Args:
+        tagger: The model; its own temperatures play no part.
+        sentences: Sentences with gold tags that it was not trained on.
+        tasks: The tasks to fit; all of the model's when not said.
+
+    Raises:
+        InputError: As for ``measure_calibration``.
+    """
+    gold = list(sentences)
+    schemes = gold_schemes(tagger, gold, tasks)
+    known = {task.name: task for task in tagger.tasks}
+    table = WordTable(tagger.bundle.vocabulary)
+    batches: dict[str, list[GoldBatch]] = {name: [] for name in schemes}
+    documents = [[one.tokens for one in stretch] for stretch in cut_stretches(gold)]
+    mentions = MentionIndex(documents, table.vocabulary) if tagger.engine.context else None
+    for places in group_by_length(list(map(len, gold)), BATCH_SENTENCES, BATCH_TOKENS):
+        chosen = [gold[place] for place in places]
+        tags = {
+            name: [np.array(known[name].encode(one.tags[name], scheme), np.int64) for one in chosen]
+            for name, scheme in schemes.items()
+        }
+        batch = table.batch([table.rows(one.tokens) for one in chosen], tags)
+        if mentions:
+            batch = replace(batch, mentions=mentions.batch(places))
+        emissions = tagger.engine(batch)
+        for name in schemes:
+            batches[name].append(GoldBatch(emissions[name], batch.lengths, batch.tags[name]))
+    transitions = tagger.engine.transitions
+    return {name: fit_temperature(found, transitions[name]) for name, found in batches.items()}
+
+
+def _judge(
+    gold: Sequence[Sentence], found: Sequence[Sentence], task: str, scheme: str | None
+) -> tuple[int, NDArray[np.bool_]]:
+    """How many gold spans or tokens there are, and whether each predicted one is right."""
+    if scheme is None:
+        right = judge_tags([one.tags[task] for one in gold], [one.tags[task] for one in found])
+        return sum(map(len, gold)), np.array(right, np.bool_)
+    wanted = [
+        [(span.start, span.end, span.label) for span in tags_to_spans(one.tags[task], scheme)] for one in gold
+    ]
+    predicted = [[(span.start, span.end, span.label) for span in one.spans[task]] for one in found]
+    return sum(map(len, wanted)), np.array(judge_spans(wanted, predicted), np.bool_)
+
+
+def _scores(found: Sequence[Sentence], task: str, scheme: str | None) -> NDArray[np.float32]:
+    if scheme is None:
+        return np.array([score for one in found for score in one.tag_scores[task]], np.float32)
+    return np.array([span.score for one in found for span in one.spans[task]], np.float32)

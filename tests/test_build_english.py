@@ -1,0 +1,92 @@
+"""The script that builds the English model, on corpora made up here."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from build_english import NAMES, UD, WIKIGOLD, main, merge, recased, write
+
+from tagger.bundle import load_bundle
+from tagger.corpus.files import read_sentences
+
+PEOPLE = ("Ada", "Otto", "Mia", "Emil")
+SENTENCES = [
+    [(name, "PROPN", "B-PER"), ("saw", "VERB", "O"), ("Oslo", "PROPN", "B-LOC"), (".", "PUNCT", "O")]
+    for name in PEOPLE
+]
+
+
+@pytest.fixture
+def corpora(tmp_path) -> Path:
+    """The two corpora and Wikigold; the sentence s1 has another token in the second, s9 is missing in it."""
+    for part, path in NAMES.items():
+        ud, uner = tmp_path / UD.format(part=part), tmp_path / path
+        for one in (ud, uner):
+            one.parent.mkdir(exist_ok=True)
+        blocks, named = [], []
+        for number, rows in enumerate([*SENTENCES, SENTENCES[0]]):
+            name = "s9" if number == len(SENTENCES) else f"s{number}"
+            lines = [
+                f"{place}\t{token}\t_\t{pos}\t_\t_\t_\t_\t_\t{'SpaceAfter=No' if token == 'Oslo' else '_'}"
+                for place, (token, pos, _) in enumerate(rows, 1)
+            ]
+            text = f"{rows[0][0]} saw Oslo."
+            blocks.append("\n".join([f"# sent_id = {name}", f"# text = {text}", *lines]))
+            if name != "s9":
+                other = [("Xy" if name == "s1" and token == "saw" else token, tag) for token, _, tag in rows]
+                body = [f"{token}\t{tag}" for token, tag in other]
+                named.append("\n".join([f"# sent_id = {name}", f"# text = {text}", *body]))
+        ud.write_text("\n\n".join(blocks) + "\n\n")
+        uner.write_text("\n\n".join(reversed(named)) + "\n\n")
+    (tmp_path / WIKIGOLD).parent.mkdir()
+    (tmp_path / WIKIGOLD).write_text("Oslo\tB-LOC\nhas\tO\nOslo\tB-MISC\n\n")
+    words = ["saw", "oslo", ".", "bonn", "lima", "ship", "sea"]
+    vectors = "".join(f"{word} {place / 9} {1 - place / 9} 0.5\n" for place, word in enumerate(words))
+    (tmp_path / "vectors.txt").write_text(vectors)
+    return tmp_path
+
+
+def test_sentences_are_joined_by_their_names(corpora, capsys):
+    found = list(merge(corpora, "train"))
+    assert [sentence.tokens[0] for sentence in found] == ["Ada", "Mia", "Emil"]
+    assert all(sentence.tags["pos"] == ("PROPN", "VERB", "PROPN", "PUNCT") for sentence in found)
+    assert all(sentence.tags["ner"] == ("B-PER", "O", "B-LOC", "O") for sentence in found)
+    assert "train: 2 sentences have other tokens" in capsys.readouterr().out
+    write(found, corpora / "x.conllu")
+    again = list(read_sentences(corpora / "x.conllu", tasks=("pos", "ner")))
+    assert [(one.tokens, one.tags, one.text) for one in again] == [
+        (one.tokens, one.tags, one.text) for one in found
+    ]
+    assert recased(again, "upper")[0].tokens == ("ADA", "SAW", "OSLO", ".")
+
+
+def test_a_model_is_built_with_its_card(corpora, monkeypatch, capfd):
+    options = ["model.hidden_size=4", "train.epochs=2", "train.recased=0.5"]
+    command = [
+        "build_english.py",
+        str(corpora),
+        str(corpora / "vectors.txt"),
+        "--output",
+        str(corpora / "en"),
+    ]
+    command += ["--words", "2", "--wikigold", "--work", str(corpora / "work")]
+    monkeypatch.setattr(sys, "argv", [*command, *(word for one in options for word in ("--set", one))])
+    main()
+    assert "names on dev: train " in capfd.readouterr().out
+    bundle = load_bundle(corpora / "en")
+    assert bundle.is_shrunk
+    assert bundle.vocabulary.fixed_words == ("bonn", "lima")
+    assert bundle.metrics["shrunk"] == {"fixed_words": 2, "precision": "int8"}
+    assert set(bundle.metrics["dev"]) == {"pos", "ner"}
+    silver = list(read_sentences(corpora / "work" / "train_wikigold.conllu", tasks=("pos", "ner")))[-1]
+    assert silver.tags["ner"] == ("B-LOC", "O", "O")
+    for text in (
+        "CC BY-SA 4.0",
+        "PDDL",
+        "| lower-cased |",
+        "| 2 | int8 |",
+        "50% of the sentences",
+        "## Limits",
+    ):
+        assert text in bundle.card
+    assert "$" not in bundle.card

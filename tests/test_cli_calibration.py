@@ -1,0 +1,173 @@
+"""``--min-score`` of ``tag`` and ``evaluate``, what ``evaluate`` tells of calibration, and its picture."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from command_line import refusal, rows, run
+
+from tagger import Tagger
+from tagger.bundle import load_bundle, save_bundle
+from tagger.corpus.files import read_sentences
+from tagger.runtime.calibration import fit_temperatures, measure_calibration
+
+TEXT = "Ada met Otto in Oslo. Then Otto left for Lima. Mia saw New Bonn. The ship sang!\n" * 5
+TEMPERATURES = {"ner": 2.0, "pos": 0.5}
+SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "experiments" / "calibration.py"
+
+
+@pytest.fixture(scope="module")
+def calibrated(model, folder) -> Path:
+    """The model with temperatures that are other than 1."""
+    save_bundle(replace(load_bundle(model), temperatures=TEMPERATURES), folder / "calibrated")
+    return folder / "calibrated"
+
+
+@pytest.fixture(scope="module")
+def least(calibrated) -> float:
+    """A least score that some spans have and others lack."""
+    spans = [span for one in Tagger.load(calibrated).tag(TEXT) for span in one.spans["ner"]]
+    scores = sorted(span.score for span in spans)
+    assert scores[0] < scores[len(scores) // 2]
+    return scores[len(scores) // 2]
+
+
+@pytest.mark.parametrize("more", [(), ("--workers", "2")])
+def test_jsonl_and_conll_hold_what_the_api_gives(calibrated, least, more, tmp_path):
+    expected = Tagger.load(calibrated).tag(TEXT, min_score=least)
+    words = ("tag", calibrated, "--min-score", least, *more)
+    code, output, error = run(*words, stdin=TEXT.encode())
+    assert (code, error) == (0, "")
+    full = rows(run("tag", calibrated, stdin=TEXT.encode())[1])
+    dropped = 0
+    for row, plain, sentence in zip(rows(output), full, expected, strict=True):
+        assert row["tags"] == {task: list(tags) for task, tags in sentence.tags.items()}
+        found = [(span["label"], span["start"], span["end"]) for span in row["spans"]["ner"]]
+        assert found == [(span.label, span.start_char, span.end_char) for span in sentence.spans["ner"]]
+        assert row["tags"]["pos"] == plain["tags"]["pos"]
+        dropped += len(plain["spans"]["ner"]) - len(found)
+    assert dropped
+    (tmp_path / "out.conll").write_text(
+        run(*words, "--format", "conll", stdin=TEXT.encode())[1], encoding="utf-8"
+    )
+    found = list(read_sentences(tmp_path / "out.conll", columns="token,pos,ner"))
+    assert [one.tags for one in found] == [one.tags for one in expected]
+
+
+def test_running_text_and_pages_mark_what_remains(calibrated, least):
+    marks = sum(len(one.spans["ner"]) for one in Tagger.load(calibrated).tag(TEXT, min_score=least))
+    words = ("tag", calibrated, "--task", "ner", "--min-score", least)
+    assert run(*words, "--format", "text", stdin=TEXT.encode())[1].count("|") == marks
+    assert run(*words, "--format", "html", stdin=TEXT.encode())[1].count("<b>") == marks
+
+
+def test_parts_of_speech_are_never_left_out(pos_model):
+    plain, found = (run("tag", pos_model, *more, stdin=TEXT.encode()) for more in ((), ("--min-score", "1")))
+    assert found == plain
+    assert found[0] == 0
+
+
+@pytest.mark.parametrize("value", ["1.5", "-0.1", "nan", "inf"])
+def test_what_is_no_probability_is_refused_before_the_model_is_looked_for(tmp_path, corpus, value):
+    message = f"--min-score is {float(value)}; use a probability from 0 (nothing is left out) to 1."
+    assert refusal("tag", tmp_path / "none", "--min-score", value) == message
+    assert refusal("evaluate", tmp_path / "none", corpus / "dev.conll", "--min-score", value) == message
+
+
+def test_a_stream_cannot_take_spans_back(model):
+    message = refusal("tag", model, "--stream", "--min-score", "0.5")
+    assert message.startswith("--stream gives out a span's first tag before its score is known;")
+    assert run("tag", model, "--stream", "--min-score", "0", stdin=b"Ada sang.")[0] == 0
+    assert "Invalid value for '--min-score'" in refusal("tag", model, "--min-score", "most")
+
+
+def test_evaluate_scores_what_remains_and_tells_calibration_of_all(calibrated, corpus, least):
+    words = ("evaluate", calibrated, corpus / "dev.conll", "--json")
+    plain, filtered = (json.loads(run(*words, *more)[1]) for more in ((), ("--min-score", least)))
+    assert (plain["min_score"], filtered["min_score"]) == (0, least)
+    assert plain["calibration"] == filtered["calibration"]
+    assert plain["tasks"]["pos"] == filtered["tasks"]["pos"]
+    ner = plain["calibration"]["ner"]
+    assert (ner["of"], ner["temperature"], ner["bins"]) == ("spans", 2.0, 15)
+    assert plain["calibration"]["pos"]["of"] == "tokens"
+    sentences = list(read_sentences(corpus / "dev.conll", columns="token,pos,ner"))
+    measured = measure_calibration(Tagger.load(calibrated), sentences)["ner"]
+    (row,) = measured.against([least])
+    for key in ("precision", "recall", "f1"):
+        assert plain["tasks"]["ner"][key] == pytest.approx(ner["thresholds"][0][key])
+        assert filtered["tasks"]["ner"][key] == pytest.approx(row[key])
+    errors = [ner[side]["expected_calibration_error"] for side in ("before", "after")]
+    assert errors == pytest.approx(measured.errors)
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_evaluate_prints_errors_and_thresholds(calibrated, corpus, monkeypatch, columns):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    words = ("evaluate", calibrated, corpus / "dev.conll")
+    code, output, _ = run(*words, terminal=True, encoding="utf-8")
+    assert code == 0
+    assert max(map(len, output.splitlines())) <= columns
+    values = json.loads(run(*words, "--json")[1])["calibration"]
+    flat = " ".join(output.split())
+    for name, what in (("ner", "spans"), ("pos", "tokens")):
+        before, after = (values[name][side]["expected_calibration_error"] for side in ("before", "after"))
+        assert (
+            f"{name}: expected calibration error {before:.4f} before, {after:.4f} after calibration "
+            f"(temperature {TEMPERATURES[name]:g}); 15 bins, "
+        ) in flat
+        assert re.search(rf"15 bins, \d+ predicted {what}", flat)
+    for row in values["ner"]["thresholds"]:
+        scores = " +".join(f"{row[key]:.4f}" for key in ("precision", "recall", "f1"))
+        assert re.search(rf"^ +{row['min_score']:g} +{row['found']} +{scores} *$", output, re.MULTILINE)
+    assert "pos: with --min-score" not in output
+
+
+def test_a_model_without_temperatures_is_told_to_have_none(model, corpus, tmp_path):
+    save_bundle(replace(load_bundle(model), temperatures={}), tmp_path / "m")
+    output = run("evaluate", tmp_path / "m", corpus / "dev.conll", "--task", "ner")[1]
+    assert re.search(r"ner: expected calibration error 0\.\d{4}, not calibrated; 15 bins", output)
+    assert re.search(r"^calibration +none *$", run("info", tmp_path / "m")[1], re.MULTILINE)
+
+
+def test_info_tells_temperatures(calibrated):
+    assert "temperature of pos 0.5, temperature of ner 2" in run("info", calibrated)[1]
+    assert json.loads(run("info", calibrated, "--json")[1])["temperatures"] == TEMPERATURES
+
+
+def test_the_picture_is_written(calibrated, corpus, tmp_path):
+    words = ("evaluate", calibrated, corpus / "dev.conll", "--reliability")
+    assert run(*words, tmp_path / "a.svg")[0] == 0
+    assert (tmp_path / "a.svg").read_text(encoding="utf-8").startswith("<?xml")
+    assert run(*words, tmp_path / "a.png", "--min-score", "0.5", "--task", "ner")[0] == 0
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.svg", "a.png"}
+
+
+def test_a_picture_that_cannot_be_is_refused_before_the_work(corpus, tmp_path, monkeypatch):
+    words = ("evaluate", tmp_path / "none", corpus / "dev.conll")
+    assert "must end in .svg or .png" in refusal(*words, "--reliability", tmp_path / "a.gif")
+    picture = tmp_path / "a.svg"
+    assert "cannot be one file" in refusal(*words, "--reliability", picture, "--picture", picture)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert "evaluate --reliability` needs the package matplotlib" in refusal(*words, "--reliability", picture)
+
+
+def test_the_two_fold_measurement_prints_and_saves(model, corpus, tmp_path):
+    words = [sys.executable, SCRIPT, model, corpus / "dev.conll", "--halves", "sentences"]
+    done = subprocess.run(
+        [*map(str, words), "--save", str(tmp_path / "m")], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(re.findall(r"^\| ner \| .* \| 0\.\d{4} \| 0\.\d{4} \|$", done.stdout, re.MULTILINE)) == 2
+    sentences = list(read_sentences(corpus / "dev.conll", columns="token,pos,ner"))
+    fitted = fit_temperatures(Tagger.load(model), sentences)
+    assert load_bundle(tmp_path / "m").temperatures == fitted
+    assert load_bundle(model).temperatures == pytest.approx(fitted, rel=5e-3)  # by torch, in training
+    whole = subprocess.run(list(map(str, words[:-2])), capture_output=True, text=True, check=False)
+    assert whole.returncode == 2
+    assert "cannot be halved by documents" in whole.stderr

@@ -1,0 +1,98 @@
+"""What the words of ``tagger tag`` stand for."""
+
+from pathlib import Path
+
+import pytest
+from command_line import refusal, rows, run
+
+from tagger import included
+from tagger.cli.input import STDIN
+from tagger.cli.sources import Source, choose_model, find_sources
+
+TEXT = "Ada met Otto in Oslo."
+
+
+@pytest.fixture(autouse=True)
+def box(model, tmp_path, monkeypatch) -> None:
+    """A package whose one model is ``en``, and a working folder with a text and a folder ``news``."""
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "en").symlink_to(model)
+    (tmp_path / "here" / "news").mkdir(parents=True)
+    (tmp_path / "here" / "letter.txt").write_text(TEXT)
+    monkeypatch.setattr(included, "included_folder", lambda: tmp_path / "package")
+    monkeypatch.chdir(tmp_path / "here")
+
+
+@pytest.mark.parametrize(
+    ("words", "named", "expected"),
+    [
+        ([], None, ("en", [])),
+        ([], "m", ("m", [])),
+        (["news"], None, ("news", [])),
+        (["news", "letter.txt"], None, ("news", ["letter.txt"])),
+        (["news", "letter.txt"], "m", ("m", ["news", "letter.txt"])),
+        (["en"], None, ("en", [])),
+        (["en", "-"], None, ("en", ["-"])),
+        (["letter.txt"], None, ("en", ["letter.txt"])),
+        (["letter.txt", "letter.txt"], None, ("en", ["letter.txt", "letter.txt"])),
+        (["-", "letter.txt"], None, ("en", ["-", "letter.txt"])),
+        ([TEXT], None, ("en", [TEXT])),
+        (["Oslo"], None, ("en", ["Oslo"])),
+    ],
+)
+def test_the_model_among_the_words(words, named, expected):
+    assert choose_model(words, named) == expected
+
+
+def test_files_standard_input_and_texts():
+    assert find_sources([], is_text_likely=True) == [Source(STDIN)]
+    assert find_sources(["-", "letter.txt"], is_text_likely=True) == [
+        Source(STDIN),
+        Source(Path("letter.txt")),
+    ]
+    assert find_sources(["Oslo"], is_text_likely=True) == [Source(Path("text"), "Oslo")]
+    for text in (TEXT, "He/she met Otto.", "  a  b//c ", "See example.com now", "a" * 5000 + " b"):
+        assert find_sources([text], is_text_likely=False) == [Source(Path("text"), text)]
+        assert list(find_sources([text], is_text_likely=False)[0].lines()) == [f"{text}\n"]
+
+
+@pytest.mark.parametrize(
+    "word", ["lettr.txt", "nws/letter", "news/lettr", "news/two words", "/two words", "./Oslo", "Oslo/"]
+)
+def test_what_looks_like_a_path_is_no_text(word):
+    assert refusal("tag", "-m", "en", word) == f"{word}: there is no such file; check the path."
+
+
+def test_a_text_on_the_command_line_is_tagged_as_one_that_is_piped(model):
+    expected = run("tag", model, stdin=f"{TEXT}\n".encode())
+    assert expected[0] == 0
+    assert run("tag", TEXT) == run("tag", "-m", "en", TEXT) == run("tag", "--model", model, TEXT) == expected
+    assert run("tag", "en", TEXT) == run("tag", TEXT, "-m", "en") == run("tag", model, TEXT) == expected
+    assert run("tag", stdin=f"{TEXT}\n".encode()) == run("tag", "-", stdin=f"{TEXT}\n".encode()) == expected
+    assert rows(run("tag", "letter.txt")[1]) == rows(expected[1])
+    assert rows(run("tag", "-m", "en", "letter.txt")[1]) == rows(expected[1])
+    for options in (("--format", "text"), ("--stream",), ("--workers", "2"), ("--pretokenized",)):
+        assert run("tag", *options, TEXT) == run("tag", model, *options, stdin=f"{TEXT}\n".encode())
+    found = rows(run("tag", "letter.txt", "letter.txt")[1])
+    assert [row["document"] for row in found] == ["letter.txt"] * 2
+
+
+def test_a_single_word_is_a_text_and_says_so_where_it_may_be_a_model():
+    code, output, error = run("tag", "Oslo")
+    assert (code, rows(output)[0]["text"]) == (0, "Oslo")
+    assert error == "tagger: there is no file or model 'Oslo', so that it is tagged as a text\n"
+    assert run("tag", "-m", "en", "Oslo") == (0, output, "")
+    assert refusal("tag", "en", "Oslo") == "Oslo: there is no such file; check the path."
+
+
+def test_several_texts_and_unquoted_ones_are_told():
+    assert refusal("tag", "nws", "letter.txt").startswith(
+        "nws: there is no such model or file; the models in the package are en, and a text is given as one "
+    )
+    assert refusal("tag", "Ada", "met", "Otto").endswith("and a text is given as one word, in quotes.")
+    assert refusal("tag", "-m", "en", "Ada", "met").startswith("Ada: there is no such file, and a text is")
+    assert "a text is tagged alone" in refusal("tag", "-m", "en", "letter.txt", TEXT)
+
+
+def test_a_text_that_is_no_utf_8_is_told():
+    assert "the text is not UTF-8" in refusal("tag", "Ada met \udcff.")

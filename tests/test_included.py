@@ -1,0 +1,98 @@
+"""Models in the package: how they are named, and that they are found."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import refusal, rows, run
+
+from tagger import InputError, Tagger, included
+from tagger.included import find_model, included_models
+
+TEXT = "Ada met Otto in Oslo."
+
+
+@pytest.fixture
+def box(model, tmp_path, monkeypatch) -> Path:
+    """A package whose models are ``en`` and ``toy``, and an empty working folder."""
+    folder = tmp_path / "package"
+    for name in ("toy", "en"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).symlink_to(model)
+    (folder / "empty").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.setattr(included, "included_folder", lambda: folder)
+    monkeypatch.chdir(tmp_path / "here")
+    return folder
+
+
+def test_a_model_is_found_by_name_and_a_folder_comes_first(box, model):
+    assert included_models() == ["en", "toy"]
+    assert find_model("toy") == box / "toy"
+    assert find_model(Path("en")) == box / "en"
+    assert find_model(model) == model
+    assert Tagger.load("toy").tag(TEXT) == Tagger.load(model).tag(TEXT)
+    Path("toy").mkdir()
+    assert find_model("toy") == Path("toy")
+    with pytest.raises(InputError, match=r"^toy/config\.json: cannot be read"):
+        Tagger.load("toy")
+
+
+@pytest.mark.parametrize("name", ["", "ne", "empty", "../en", "en/", "en\0", "x" * 5000, "runs/news"])
+def test_an_unknown_name_lists_those_that_there_are(box, name, monkeypatch):
+    expected = "there is no such folder, and the models in the package are en, toy; give the folder that"
+    with pytest.raises(InputError) as error:
+        find_model(name)
+    assert str(error.value).startswith(f"{name}: {expected}")
+    monkeypatch.setattr(included, "included_folder", lambda: box / "none")
+    with pytest.raises(InputError, match="and the package has no model; give"):
+        find_model(name)
+
+
+def test_every_command_takes_a_name(box, model, corpus, tmp_path):
+    for name, folder in (("toy", model), ("en", model)):
+        assert run("info", name) == run("info", folder)
+        assert run("evaluate", name, corpus / "dev.conll")[::2] == (0, "")
+        assert run("tag", name, stdin=TEXT.encode()) == run("tag", folder, stdin=TEXT.encode())
+    assert run("evaluate", "toy", corpus / "dev.conll", "--errors", tmp_path / "e.html")[0] == 0
+    assert "toy" in (tmp_path / "e.html").read_text() or model.name in (tmp_path / "e.html").read_text()
+    for command in (("info",), ("evaluate",), ("export",), ("tag", "-m")):
+        more = {"evaluate": [corpus / "dev.conll"], "export": [tmp_path / "x.onnx"]}.get(command[0], [])
+        assert "ne: there is no such folder, and the models in the package are" in refusal(
+            *command, "ne", *more
+        )
+
+
+def test_the_package_of_this_folder_is_looked_in():
+    assert included.included_folder() == Path(included.__file__).parent / "models"
+
+
+@pytest.mark.skipif("en" not in included_models(), reason="the English model is not built here")
+def test_the_english_model_works_from_anywhere(tmp_path):
+    command = [sys.executable, "-m", "tagger", "tag", "Angela Merkel visited Paris in May."]
+    package = str(Path(included.__file__).parent.parent)
+    done = subprocess.run(
+        command, capture_output=True, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": package}
+    )
+    (row,) = rows(done.stdout.decode())
+    assert [(span["text"], span["label"]) for span in row["spans"]["ner"]] == [
+        ("Angela Merkel", "PER"),
+        ("Paris", "LOC"),
+    ]
+    assert row["tags"]["pos"] == ["PROPN", "PROPN", "VERB", "PROPN", "ADP", "PROPN", "PUNCT"]
+    code, output, error = run("info", "en")
+    assert (code, error) == (0, "")
+    assert "LOC, ORG, PER" in output
+    assert Tagger.load("en").tag("")[0:] == []
+
+
+@pytest.mark.skipif("en" not in included_models(), reason="the English model is not built here")
+def test_the_english_model_says_what_it_is_made_of_and_fits_into_the_wheel():
+    folder = find_model("en")
+    card = (folder / "README.md").read_text()
+    for word in ("CC BY-SA 4.0", "PDDL", "UD English EWT", "Universal NER", "Limits", "lower"):
+        assert word in card
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 13_500_000  # bytes, before they are packed
+    assert (folder.parent / "LICENSE").exists()

@@ -1,0 +1,175 @@
+"""Shrunk models: what is stored, what it gives back, and that the engine reads it as it reads any other."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import refusal, run
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from safetensors.numpy import load_file
+from test_bad_bundles import edit, edit_tensors
+from test_runtime import make_bundle, random_sentences
+
+from tagger import InputError, Tagger
+from tagger.bundle import MAPPED, SCALES, Bundle, load_bundle, save_bundle
+from tagger.runtime.stream import StreamingTagger
+from tagger.shrinking import WORD_TABLES, quantise_rows, restore_bundle, shrink_bundle
+
+TRAINED = WORD_TABLES[0]
+
+
+def stored(bundle: Bundle, folder: Path) -> Bundle:
+    save_bundle(bundle, folder)
+    return load_bundle(folder)
+
+
+@given(arrays(np.float32, (3, 4), elements=st.floats(-1e4, 1e4, width=32)))
+def test_rows_of_8_bits_are_within_half_a_scale(values):
+    rows, scales = quantise_rows(values)
+    assert (rows.dtype, scales.dtype, scales.shape) == (np.int8, np.float32, (3,))
+    assert np.all(np.abs(rows * scales[:, None] - values) <= 0.5001 * scales[:, None] + 1e-38)
+    for row, value in zip(rows, values, strict=True):
+        assert not value.any() or np.abs(value).max() < 1e-40 or np.abs(row).max() == 127
+
+
+@pytest.mark.parametrize("precision", ["f32", "f16", "int8"])
+@pytest.mark.parametrize("words", [None, 0, 1, 2, 9])
+def test_what_is_kept_and_how_it_is_stored(tmp_path, precision, words):
+    _, bundle = make_bundle()
+    bundle = replace(bundle, metrics={"data": {"vectors": {"file": "v.txt", "kept": 2}, "dev": None}})
+    kept = 2 if words is None else min(words, 2)
+    found = stored(shrink_bundle(bundle, words=words, precision=precision), tmp_path)
+    assert found.vocabulary.fixed_words == bundle.vocabulary.fixed_words[:kept]
+    assert found.metrics["shrunk"] == {"fixed_words": kept, "precision": precision}
+    assert found.metrics["data"] == {"vectors": {"file": "v.txt", "kept": kept}, "dev": None}
+    assert found.is_shrunk == (precision != "f32")
+    types = {name: tensor.dtype for name, tensor in load_file(tmp_path / "model.safetensors").items()}
+    for name in bundle.tensors:
+        is_small = precision == "int8" and name in WORD_TABLES
+        expected = np.int8 if is_small else np.float32 if precision == "f32" else np.float16
+        assert types[name] == (np.float16 if precision == "f32" and name == MAPPED else expected)
+    for name, tensor in bundle.tensors.items():
+        given = restore_bundle(found).tensors[name]
+        wanted = tensor[:kept] if name == MAPPED else tensor
+        assert (given.dtype, given.shape) == (tensor.dtype, wanted.shape)
+        coarse = precision == "int8" and name in WORD_TABLES
+        most = np.abs(wanted.astype(np.float32)).max(axis=-1, keepdims=True, initial=0.0)
+        assert np.all(np.abs(given - wanted) <= most * (0.0045 if coarse else 0.0005))
+        assert precision != "f32" or np.array_equal(given, wanted)
+
+
+@pytest.mark.parametrize("precision", ["f32", "f16", "int8"])
+@pytest.mark.parametrize("characters", ["cnn", "lstm"])
+def test_the_engine_reads_it_as_a_model_of_its_values(tmp_path, precision, characters):
+    for seed in range(3):
+        _, bundle = make_bundle(seed, characters=characters)
+        found = stored(shrink_bundle(bundle, words=2, precision=precision), tmp_path / str(seed))
+        plain = stored(restore_bundle(found), tmp_path / f"plain{seed}")
+        assert plain.tensors[MAPPED].dtype == np.float16
+        sentences = random_sentences(bundle.vocabulary, seed, count=40)
+        assert {"Glasgow", "river"} <= {token for tokens in sentences for token in tokens}
+        one, other = Tagger(found, threads=1), Tagger(plain, threads=1)
+        assert one.tag_tokens(sentences, scores=True) == other.tag_tokens(sentences, scores=True)
+        for tokens in sentences[:5]:
+            pairs = [StreamingTagger(tagger, lookahead=1) for tagger in (one, other)]
+            tags = [[streaming.push(token) for token in tokens] for streaming in pairs]
+            assert tags[0] == tags[1]
+
+
+def test_it_can_be_saved_and_shrunk_again(tmp_path):
+    _, bundle = make_bundle()
+    first = stored(shrink_bundle(bundle, precision="int8"), tmp_path / "first")
+    again = stored(first, tmp_path / "again")
+    assert again.tensors.keys() == first.tensors.keys() == {*bundle.tensors, MAPPED + SCALES}
+    assert all(np.array_equal(again.tensors[name], first.tensors[name]) for name in first.tensors)
+    smaller = stored(shrink_bundle(first, words=1, precision="int8"), tmp_path / "smaller")
+    assert np.abs(smaller.tensors[MAPPED] - first.tensors[MAPPED][:1]).max() <= 1
+    assert smaller.tensors[TRAINED] == pytest.approx(first.tensors[TRAINED], rel=1e-3, abs=1e-6)
+    back = stored(shrink_bundle(first, precision="f32"), tmp_path / "back")
+    assert not back.is_shrunk
+    assert json.loads((tmp_path / "back" / "config.json").read_text())["format_version"] == 2
+
+
+def test_values_beyond_a_type_are_clipped(tmp_path):
+    _, bundle = make_bundle()
+    bundle = replace(bundle, tensors={**bundle.tensors, TRAINED: bundle.tensors[TRAINED] * 1e6})
+    for precision in ("f16", "int8"):
+        found = stored(shrink_bundle(bundle, precision=precision), tmp_path / precision)
+        assert np.isfinite(found.tensors[TRAINED]).all()
+        assert Tagger(found).tag_tokens([["rain"]])
+
+
+@pytest.fixture
+def shrunk(tmp_path) -> Path:
+    _, bundle = make_bundle()
+    save_bundle(shrink_bundle(bundle, precision="int8"), tmp_path / "m")
+    return tmp_path / "m"
+
+
+def test_a_program_that_knows_nothing_of_it_refuses_its_version(shrunk):
+    assert json.loads((shrunk / "config.json").read_text())["format_version"] == 3
+    edit(shrunk / "config.json", lambda values: values.update(format_version=4))
+    assert "the model has format version 4, this program reads up to 3; install" in refusal("info", shrunk)
+    edit(shrunk / "config.json", lambda values: values.update(format_version=1))
+    with pytest.raises(InputError, match=r"tensor .* has (type|shape) .*, expected"):
+        Tagger.load(shrunk)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (MAPPED + SCALES, lambda one: None, "words.fixed has type int8, expected float16"),
+        (MAPPED + SCALES, lambda one: one[:1], "words.fixed.scales has shape (1,), expected (2,)"),
+        (MAPPED + SCALES, lambda one: one * np.nan, "words.fixed.scales holds a value that is not finite"),
+        (MAPPED + SCALES, lambda one: one.astype(np.float64), "words.fixed.scales has type float64"),
+        (MAPPED, lambda one: one.astype(np.float16), "words.fixed has type float16, expected int8"),
+        (MAPPED, lambda one: one[:1], "words.fixed has shape (1, 4), expected (2, 4)"),
+        (TRAINED + SCALES, lambda one: one[:1], "words.trained.weight"),
+        (TRAINED + SCALES, lambda one: None, "words.trained.weight has type int8, expected float32"),
+        (TRAINED + SCALES, lambda one: one * np.inf, "words.trained.weight holds a value that is not finite"),
+        ("heads.0.projection.bias", lambda one: one.astype(np.int8), "bias has type int8, expected float32"),
+    ],
+)  # fmt: skip
+def test_damage_is_named(shrunk, name, change, message):
+    def edited(tensors: dict[str, np.ndarray]) -> None:
+        one = change(tensors.pop(name))
+        if one is not None:
+            tensors[name] = one
+
+    edit_tensors(shrunk, edited)
+    assert message in refusal("tag", shrunk, stdin=b"Rain fell.")
+
+
+def test_a_scale_too_large_is_named_when_its_word_is_met(shrunk):
+    edit_tensors(shrunk, lambda tensors: tensors.update({MAPPED + SCALES: np.full(2, 1e20, np.float32)}))
+    assert Tagger.load(shrunk).tag("Rain fell.")
+    with pytest.raises(InputError, match=r"words\.fixed holds a value"):
+        Tagger.load(shrunk).tag("Glasgow")
+
+
+def test_the_command_writes_a_smaller_model_that_tags(model, corpus, tmp_path):
+    for precision in ("f32", "f16", "int8"):
+        code, output, error = run("shrink", model, tmp_path / precision, "--precision", precision)
+        assert (code, output) == (0, "")
+        assert error.startswith(f"{tmp_path / precision}: ")
+        assert run("evaluate", tmp_path / precision, corpus / "dev.conll")[::2] == (0, "")
+        assert f"{precision}." in (tmp_path / precision / "README.md").read_text().splitlines()[-1]
+        assert run("info", tmp_path / precision)[::2] == (0, "")
+    facts = [json.loads(run("info", folder, "--json")[1]) for folder in (model, tmp_path / "int8")]
+    assert facts[0]["parameters"] == facts[1]["parameters"]
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("f32", "f16", "int8")]
+    assert max(sizes[1:]) < sizes[0]  # tables of eight columns do not gain by 8 bits and a scale a row
+    assert run("shrink", model, tmp_path / "int8", "--words", "0")[0] == 0  # an earlier model is replaced
+
+
+def test_the_command_refuses_what_it_cannot_use(model, tmp_path):
+    assert "choose one of f32, f16, int8" in refusal("shrink", model, tmp_path / "m", "--precision", "f8")
+    assert "is the model itself" in refusal("shrink", model, model)
+    assert "there is no such folder" in refusal("shrink", tmp_path / "none", tmp_path / "m")
+    (tmp_path / "config.json").write_text("{}")
+    assert "holds a config.json that is no model's" in refusal("shrink", model, tmp_path)
+    assert "--words" in refusal("shrink", model, tmp_path / "m", "--words", "-1")

@@ -1,0 +1,105 @@
+"""Training on sentences in another casing: which are shown how often, and that it teaches what it is for."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tagger.config import Config, load_config
+from tagger.text.casing import RECASINGS, recase
+from tagger.training.loop import EpochRecord, draw_casings, train
+from tagger.training.preparation import Preparation, prepare
+
+SMALL = {
+    "data.columns": "token,ner",
+    "model.hidden_size": 10,
+    "model.word_size": 8,
+    "model.character_hidden": 6,
+    "model.dropout": 0.0,
+    "train.epochs": 12,
+    "train.optimizer": "adamw",
+    "train.learning_rate": 0.02,
+    "train.schedule": "inverse_time",
+    "train.ema": 0.0,
+    "train.min_steps": 0,
+}
+
+
+def configure(recased: float, **changes: object) -> Config:
+    return load_config(None, {**SMALL, "train.recased": recased, **changes})
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Names are capitals in one frame of words, so that casing or the frame could tell them."""
+    generator = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("corpus")
+    letters = list("bdfgklmnprst")
+
+    def make(*, in_lower_case: bool) -> str:
+        lines = []
+        for _ in range(120):
+            name = "".join(generator.choice(letters, 4)).capitalize()
+            other = "".join(generator.choice(letters, 4))
+            rows = [("the", "O"), (other, "O"), ("of", "O"), (name, "B-LOC"), ("sank", "O")]
+            lines += [f"{token.lower() if in_lower_case else token} {tag}" for token, tag in rows]
+            lines.append("")
+        return "\n".join(lines) + "\n"
+
+    (folder / "train.conll").write_text(make(in_lower_case=False))
+    (folder / "dev.conll").write_text(make(in_lower_case=True))
+    return folder
+
+
+def read(corpus: Path, config: Config) -> Preparation:
+    return prepare(config, corpus / "train.conll", corpus / "dev.conll", None)
+
+
+def test_casings_are_drawn_in_their_share_and_alike():
+    counts = Counter(draw_casings(60_000, 0.3, np.random.default_rng(1)))
+    assert counts[-1] / 60_000 == pytest.approx(0.7, abs=0.01)
+    for casing in range(len(RECASINGS)):
+        assert counts[casing] / 60_000 == pytest.approx(0.1, abs=0.01)
+    assert set(draw_casings(100, 0.0, np.random.default_rng(1))) == {-1}
+
+
+def test_a_batch_shows_each_sentence_in_its_casing(corpus):
+    part = read(corpus, configure(0.5)).train
+    casings = [-1, 0, 1, 2]
+    batch = part.batch([0, 1, 2, 3], casings)
+    own = part.batch([0, 1, 2, 3])
+    assert batch.tags["ner"].tolist() == own.tags["ner"].tolist()
+    for row, casing in enumerate(casings):
+        sentence = part.sentences[row]
+        shown = recase(sentence, RECASINGS[casing]) if casing >= 0 else sentence.tokens
+        alone = part.table.batch([part.table.rows(shown)])
+        for name in ("words", "casing", "word_lengths"):
+            values, expected = getattr(batch, name), getattr(alone, name)
+            assert values[batch.positions[row]].tolist() == expected[alone.positions[0]].tolist()
+    assert batch.select([1, 2]).positions.tolist() == batch.positions[1:3].tolist()
+
+
+def test_without_the_option_nothing_is_drawn_or_kept(corpus):
+    assert read(corpus, configure(0.0)).train.recased == ()
+    assert read(corpus, configure(0.1)).dev.recased == ()
+
+
+def test_lower_cased_text_is_learnt(corpus):
+    """Dev is in lower case: what was learnt from capitals alone misses names there."""
+    scores = {}
+    for recased in (0.0, 0.5):
+        config = configure(recased)
+        *_, last = (one for one in train(read(corpus, config), config) if isinstance(one, EpochRecord))
+        scores[recased] = last.dev["ner"]["f1"]
+    assert scores[0.5] > 0.95
+    assert scores[0.5] > scores[0.0]
+
+
+def test_the_seed_decides_what_is_shown(corpus):
+    def losses(seed: int) -> list[float]:
+        config = configure(0.4, **{"train.epochs": 2, "train.seed": seed})
+        return [one.loss for one in train(read(corpus, config), config)]
+
+    assert losses(1) == losses(1)
+    assert losses(1) != losses(2)
