@@ -14,7 +14,7 @@ from measurement import fix_threads, interleave, parser, rates, shares, show, sh
 from tagger import Tagger
 from tagger.bundle import Bundle, load_bundle
 from tagger.corpus.files import read_sentences
-from tagger.features.mentions import EXTRAS
+from tagger.features.mentions import context_width
 
 COLUMNS = {"name": "", "words_per_second": "words/s", "share": "share of plain (processor time)"}
 ROUNDS = 7
@@ -23,7 +23,7 @@ ROUNDS = 7
 def without_context(bundle: Bundle) -> Bundle:
     """The model less the inputs that are of a word's other mentions."""
     shape = bundle.config.model
-    width = 2 * shape.context_size + EXTRAS
+    width = context_width(shape.context_size)
     tensors = {}
     for name, tensor in bundle.tensors.items():
         is_input = name.startswith("encoder.layers.0.") and name.endswith("weight_ih_l0")

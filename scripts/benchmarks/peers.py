@@ -78,22 +78,27 @@ def training_of(folder: Path, name: str) -> dict[str, float]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
+def make_crf(path: Path, steps: int) -> Any:
+    """A linear CRF of sklearn-crfsuite whose model is, or will be, in a file."""
+    import sklearn_crfsuite
+
+    return sklearn_crfsuite.CRF(
+        algorithm="lbfgs",
+        c1=0.1,
+        c2=0.1,
+        max_iterations=steps,
+        all_possible_transitions=True,
+        model_filename=str(path),
+    )
+
+
 def crfsuite(schooling: Schooling) -> Peer:
     """A linear CRF over hand-made features of three words (sklearn-crfsuite's tutorial, without POS tags).
 
     Training takes its steps whatever the minutes are.
     """
-    import sklearn_crfsuite
-
     path = schooling.folder / "crfsuite.model"
-    model = sklearn_crfsuite.CRF(
-        algorithm="lbfgs",
-        c1=0.1,
-        c2=0.1,
-        max_iterations=CRF_STEPS,
-        all_possible_transitions=True,
-        model_filename=str(path),
-    )
+    model = make_crf(path, CRF_STEPS)
     if not path.is_file():
         model.fit([features_of(tokens) for tokens in schooling.train.tokens], schooling.train.tags)
         note_training(schooling, "crfsuite", {"steps": CRF_STEPS})

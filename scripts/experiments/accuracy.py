@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from run import hold_out_chunks
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 # For each recipe its files, the task, the score and how many seeds README has.
@@ -86,9 +87,7 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     names = arguments.only or list(CORPORA)
     if "conll2000" in names:
-        chunks = arguments.corpora / "conll2000" / "train.txt"
-        hold_out = [sys.executable, str(RECIPES / "hold_out.py"), str(chunks)]
-        subprocess.run([*hold_out, str(arguments.output / "held_out")], check=True)
+        hold_out_chunks(arguments.corpora, arguments.output / "held_out", parser)
     runs: list[dict[str, object]] = []
     for name in names:
         for trial in arguments.trial or ["recipe"]:

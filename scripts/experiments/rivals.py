@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from material import Corpus, Tokens, read_vectors
-from peers import TRAIN_BATCH, Schooling, Tags, features_of, spacy_ner
+from peers import TRAIN_BATCH, Schooling, Tags, features_of, make_crf, spacy_ner
 
 CRF_STEPS = 200  # of L-BFGS at most; it ends before where nothing is gained any more
 SPACY_STEPS = 3_000  # batches of 32 sentences
@@ -40,17 +40,8 @@ def crfsuite_with_vectors(lesson: Lesson) -> Tags:
 
 
 def _crfsuite(lesson: Lesson, features: Callable[[Tokens], list[dict[str, Any]]]) -> Tags:
-    import sklearn_crfsuite
-
     with tempfile.TemporaryDirectory() as folder:
-        model = sklearn_crfsuite.CRF(
-            algorithm="lbfgs",
-            c1=0.1,
-            c2=0.1,
-            max_iterations=CRF_STEPS,
-            all_possible_transitions=True,
-            model_filename=str(Path(folder) / "crfsuite.model"),
-        )
+        model = make_crf(Path(folder) / "crfsuite.model", CRF_STEPS)
         model.fit([features(tokens) for tokens in lesson.train.tokens], lesson.train.tags)
         return [list(model.predict_single(features(tokens))) for tokens in lesson.tokens]
 

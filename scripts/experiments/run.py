@@ -39,6 +39,16 @@ EXPERIMENTS = {
 KEPT = ("results.json", "report.md", "report.html")
 
 
+def hold_out_chunks(corpora: Path, folder: Path, parser: argparse.ArgumentParser) -> None:
+    """Put every tenth sentence of CoNLL-2000's train part aside, as that corpus has no dev part."""
+    chunks = corpora / "conll2000" / "train.txt"
+    if not chunks.is_file():
+        parser.error(f"{chunks}: there is no such file; check CORPORA.")
+    hold_out = [sys.executable, str(HERE.parent / "recipes" / "hold_out.py"), str(chunks)]
+    if code := subprocess.run([*hold_out, str(folder)], check=False).returncode:
+        sys.exit(code)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("corpora", type=Path)
@@ -50,12 +60,7 @@ def main() -> None:
     arguments = parser.parse_args()
     names = arguments.only or list(EXPERIMENTS)
     if any(name.startswith("chunk") for name in names):
-        chunks = arguments.corpora / "conll2000" / "train.txt"
-        if not chunks.is_file():
-            parser.error(f"{chunks}: there is no such file; check CORPORA.")
-        hold_out = [sys.executable, str(HERE.parent / "recipes" / "hold_out.py"), str(chunks)]
-        if code := subprocess.run([*hold_out, str(arguments.output / "held_out")], check=False).returncode:
-            sys.exit(code)
+        hold_out_chunks(arguments.corpora, arguments.output / "held_out", parser)
     for name in names:
         (config, *options), seeds = EXPERIMENTS[name]
         folder = arguments.output / name

@@ -8,7 +8,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from tagger.bundle import FILES, holds_bundle, load_bundle, save_bundle
+from tagger.bundle import FILES, holds_bundle, save_bundle
 from tagger.cli.tag import ModelName
 from tagger.errors import InputError
 from tagger.included import find_model
@@ -54,13 +54,13 @@ def shrink_command(
             f"There is no --precision {precision!r} here; choose one of {', '.join(PRECISIONS)}."
         )
     folder = find_model(model)
-    Tagger.load(folder)  # as for tagging, so that what is wrong with it is told alike
+    bundle = Tagger.load(folder).bundle  # as for tagging, so that what is wrong with it is told alike
     present = [name for name in FILES if (output / name).exists()]
     if present and not holds_bundle(output):
         raise InputError(f"{output}: holds a {present[0]} that is no model's; name another OUTPUT.")
     if output.exists() and output.resolve() == folder.resolve():
         raise InputError(f"{output}: is the model itself; name another OUTPUT.")
-    shrunk = shrink_bundle(load_bundle(folder), words=words, precision=cast(StoredPrecision, precision))
+    shrunk = shrink_bundle(bundle, words=words, precision=cast(StoredPrecision, precision))
     note = f"Shrunk since: {len(shrunk.vocabulary.fixed_words):,} words beside those of train, {precision}."
     save_bundle(replace(shrunk, card=f"{shrunk.card.rstrip()}\n\n{note}\n"), output)
     before, after = (sum((one / name).stat().st_size for name in FILES) for one in (folder, output))

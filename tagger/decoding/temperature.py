@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -84,6 +84,22 @@ def fit_temperature(batches: Iterable[GoldBatch], transitions: Transitions) -> f
     low, high = math.log(LOWEST), math.log(HIGHEST)
     found = golden_section(negative_log_likelihood, low, high, TOLERANCE)
     return round(math.exp(found), DIGITS)
+
+
+def fit_temperatures(
+    scored: Iterable[Mapping[str, GoldBatch]], transitions: Mapping[str, Transitions]
+) -> dict[str, float]:
+    """Fit the temperature of each task (see ``fit_temperature``); the emissions of all are held meanwhile.
+
+    Args:
+        scored: Batches of sentences that the model was not trained on, for each task what it makes of them.
+        transitions: For each task its scores at temperature 1.
+    """
+    batches: dict[str, list[GoldBatch]] = {name: [] for name in transitions}
+    for batch in scored:
+        for name, one in batch.items():
+            batches[name].append(one)
+    return {name: fit_temperature(found, transitions[name]) for name, found in batches.items()}
 
 
 def golden_section(function: Callable[[float], float], low: float, high: float, tolerance: float) -> float:

@@ -16,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.features.vocab import CASINGS, PADDING, Vocabulary, casing_id
+from tagger.text.casing import recase
+from tagger.text.documents import cut_stretches
+from tagger.text.sentence import Sentence
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -23,7 +26,11 @@ Ints = NDArray[np.int64]
 MOST_TOKENS = 8192  # of a document; what is longer (a single sentence, that is) has no mentions
 COUNTED = 10  # other mentions at most that make a difference
 EXTRAS = len(CASINGS) + 2  # shares of the casings, how many other mentions there are, and that there are any
-# how often each casing comes, how many other mentions there are, and that there are
+
+
+def context_width(size: int) -> int:
+    """How many numbers tell of a token's other mentions, if ``size`` are kept of the words on either side."""
+    return 2 * size + EXTRAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,7 @@ class MentionIndex:
         rows = np.asarray(places, dtype=np.int64)
         lengths = self._lengths[rows]
         tokens, row = _ranges(self._begins[rows], lengths)
-        step = np.arange(len(tokens)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        step = tokens - self._begins[rows][row]
         own = self._mention[tokens]
         is_mention = own >= 0
         own = own[is_mention]
@@ -171,6 +178,23 @@ class MentionIndex:
             right=self._right[members],
             casing=self._casing[members],
         )
+
+
+def index_mentions(
+    sentences: Iterable[Sentence], vocabulary: Vocabulary, recasings: Sequence[str] = ()
+) -> MentionIndex:
+    """Index the documents of some sentences, and behind them the same documents in other casings.
+
+    Args:
+        sentences: The documents one after another (see ``text.documents.cut_stretches``).
+        vocabulary: Gives words their ids, and knows which are frequent.
+        recasings: Some of ``text.casing.RECASINGS``.
+    """
+    stretches = list(cut_stretches(sentences))
+    documents = [[one.tokens for one in stretch] for stretch in stretches]
+    for casing in recasings:
+        documents += [[recase(one, casing) for one in stretch] for stretch in stretches]
+    return MentionIndex(documents, vocabulary)
 
 
 def _join(rows: Iterable[Iterable[int]]) -> Ints:

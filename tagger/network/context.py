@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tagger.features.mentions import COUNTED, EXTRAS
+from tagger.features.mentions import COUNTED, context_width
 from tagger.features.vocab import CASINGS
 
 
@@ -22,7 +22,7 @@ class DocumentContext(nn.Module):
 
     def __init__(self, word_size: int, size: int) -> None:
         super().__init__()
-        self.output_size = 2 * size + EXTRAS
+        self.output_size = context_width(size)
         self.left = nn.Linear(word_size, size, bias=False)
         self.right = nn.Linear(word_size, size, bias=False)
 

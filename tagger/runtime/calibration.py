@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.decoding.temperature import GoldBatch, fit_temperature
+from tagger.decoding import temperature
+from tagger.decoding.temperature import GoldBatch
 from tagger.evaluation.calibration import (
     BINS,
     THRESHOLDS,
@@ -21,10 +22,9 @@ from tagger.evaluation.calibration import (
     score_thresholds,
 )
 from tagger.features.batching import WordTable, group_by_length
-from tagger.features.mentions import MentionIndex
+from tagger.features.mentions import index_mentions
 from tagger.runtime.evaluation import gold_schemes
 from tagger.runtime.tagger import BATCH_TOKENS, Tagger
-from tagger.text.documents import cut_stretches
 from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import Sentence
 
@@ -133,23 +133,23 @@ def fit_temperatures(
     schemes = gold_schemes(tagger, gold, tasks)
     known = {task.name: task for task in tagger.tasks}
     table = WordTable(tagger.bundle.vocabulary)
-    batches: dict[str, list[GoldBatch]] = {name: [] for name in schemes}
-    documents = [[one.tokens for one in stretch] for stretch in cut_stretches(gold)]
-    mentions = MentionIndex(documents, table.vocabulary) if tagger.engine.context else None
-    for places in group_by_length(list(map(len, gold)), BATCH_SENTENCES, BATCH_TOKENS):
-        chosen = [gold[place] for place in places]
-        tags = {
-            name: [np.array(known[name].encode(one.tags[name], scheme), np.int64) for one in chosen]
-            for name, scheme in schemes.items()
-        }
-        batch = table.batch([table.rows(one.tokens) for one in chosen], tags)
-        if mentions:
-            batch = replace(batch, mentions=mentions.batch(places))
-        emissions = tagger.engine(batch)
-        for name in schemes:
-            batches[name].append(GoldBatch(emissions[name], batch.lengths, batch.tags[name]))
-    transitions = tagger.engine.transitions
-    return {name: fit_temperature(found, transitions[name]) for name, found in batches.items()}
+    has_context = tagger.engine.context is not None
+    mentions = index_mentions(gold, table.vocabulary) if has_context else None
+
+    def scored() -> Iterator[dict[str, GoldBatch]]:
+        for places in group_by_length(list(map(len, gold)), BATCH_SENTENCES, BATCH_TOKENS):
+            chosen = [gold[place] for place in places]
+            tags = {
+                name: [np.array(known[name].encode(one.tags[name], scheme), np.int64) for one in chosen]
+                for name, scheme in schemes.items()
+            }
+            batch = table.batch([table.rows(one.tokens) for one in chosen], tags)
+            if mentions:
+                batch = replace(batch, mentions=mentions.batch(places))
+            emissions = tagger.engine(batch)
+            yield {name: GoldBatch(emissions[name], batch.lengths, batch.tags[name]) for name in schemes}
+
+    return temperature.fit_temperatures(scored(), {name: tagger.engine.transitions[name] for name in schemes})
 
 
 def _judge(

@@ -16,7 +16,7 @@ from tagger.bundle import MAPPED, Bundle, fixed_vectors, forget_pages
 from tagger.decoding.viterbi import Transitions, constrain
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints
-from tagger.features.mentions import EXTRAS, BatchMentions, aggregate
+from tagger.features.mentions import BatchMentions, aggregate, context_width
 from tagger.features.vocab import PADDING
 from tagger.runtime.context import DocumentContext, add_rows
 from tagger.runtime.layer import Layer
@@ -68,7 +68,7 @@ class Engine:
         self.context: DocumentContext | None = None
         if self._config.has_mentions:
             first = self._layers[0]
-            own = len(first.input_weights) - 2 * self._config.context_size - EXTRAS
+            own = len(first.input_weights) - context_width(self._config.context_size)
             self.context = DocumentContext(self._tensors, first.input_weights[own:])
             of_words = np.ascontiguousarray(first.input_weights[:own])
             self._layers[0] = replace(first, input_weights=of_words)
@@ -137,7 +137,7 @@ class Engine:
     @property
     def input_size(self) -> int:
         """Width of ``inputs``."""
-        return self.word_size + (2 * self._config.context_size + EXTRAS if self.context else 0)
+        return self.word_size + (context_width(self._config.context_size) if self.context else 0)
 
     @property
     def projected_size(self) -> int:

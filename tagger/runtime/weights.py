@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tagger.bundle import MAPPED, SCALES, Bundle
 from tagger.config import ModelConfig
 from tagger.errors import InputError
-from tagger.features.mentions import EXTRAS
+from tagger.features.mentions import context_width
 from tagger.features.vocab import CASINGS, Vocabulary
 
 Floats = NDArray[np.float32]
@@ -48,7 +48,7 @@ def tensor_shapes(config: ModelConfig, vocabulary: Vocabulary, word_size: int) -
         width += 2 * hidden
     if config.has_mentions:
         shapes |= {f"context.{side}.weight": (config.context_size, word_size) for side in ("left", "right")}
-        width += 2 * config.context_size + EXTRAS
+        width += context_width(config.context_size)
     directions = directions_of(config)
     for number in range(config.layers):
         shapes |= _lstm_shapes(f"encoder.layers.{number}", directions, width, config.hidden_size)

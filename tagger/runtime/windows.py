@@ -57,16 +57,20 @@ def make_windows(
     """
     if vocabulary is None:
         for window in _cut(sentences, most_items, most_tokens):
-            yield _make(window, cache, None)
+            tokens = list(chain.from_iterable(one.tokens for one in window))
+            yield _make(window, tokens, cache, None)
         return
     for stretches in _cut(cut_stretches(sentences), most_items, most_tokens // 2):
         documents = [list(chain.from_iterable(one.tokens for one in each)) for each in stretches]
-        yield _make(list(chain.from_iterable(stretches)), cache, find_mentions(documents, vocabulary))
+        sentences_of_all = list(chain.from_iterable(stretches))
+        tokens = list(chain.from_iterable(documents))
+        yield _make(sentences_of_all, tokens, cache, find_mentions(documents, vocabulary))
 
 
-def _make(sentences: list[Sentence], cache: WordCache, mentions: Mentions | None) -> Window:
+def _make(
+    sentences: list[Sentence], tokens: list[str], cache: WordCache, mentions: Mentions | None
+) -> Window:
     filled = [place for place, sentence in enumerate(sentences) if sentence.tokens]
-    tokens = list(chain.from_iterable(sentence.tokens for sentence in sentences))
     lengths = np.array([len(sentences[place].tokens) for place in filled], np.int64)
     return Window(sentences, filled, lengths, cache.look_up(tokens), mentions)
 

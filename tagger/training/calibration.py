@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from tagger.decoding.temperature import GoldBatch, fit_temperature
+from tagger.decoding import temperature
+from tagger.decoding.temperature import GoldBatch
 from tagger.features.batching import group_by_length
 from tagger.network.model import TaggingModel
 from tagger.training.loop import DEV_BATCH_TOKENS
@@ -17,8 +19,6 @@ BATCH_SENTENCES = 256
 
 def fit_temperatures(model: TaggingModel, part: Part) -> dict[str, float]:
     """For each task the temperature that fits a part best (see ``decoding.temperature.fit_temperature``).
-
-    The emissions of the whole part are held meanwhile.
 
     Args:
         model: The trained network.
@@ -33,10 +33,13 @@ def fit_temperatures(model: TaggingModel, part: Part) -> dict[str, float]:
         for task in model.tasks
     }
     labelled = replace(part, tags=gold)
-    batches: dict[str, list[GoldBatch]] = {task.name: [] for task in model.tasks}
-    for places in group_by_length(part.lengths, BATCH_SENTENCES, DEV_BATCH_TOKENS):
-        batch = labelled.batch(places)
-        for name, emissions in model.emissions(batch).items():
-            batches[name].append(GoldBatch(emissions, batch.lengths, batch.tags[name]))
-    transitions = model.transitions()
-    return {name: fit_temperature(found, transitions[name]) for name, found in batches.items()}
+
+    def scored() -> Iterator[dict[str, GoldBatch]]:
+        for places in group_by_length(part.lengths, BATCH_SENTENCES, DEV_BATCH_TOKENS):
+            batch = labelled.batch(places)
+            yield {
+                name: GoldBatch(emissions, batch.lengths, batch.tags[name])
+                for name, emissions in model.emissions(batch).items()
+            }
+
+    return temperature.fit_temperatures(scored(), model.transitions())

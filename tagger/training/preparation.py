@@ -15,11 +15,10 @@ from tagger.corpus.reading import Reading
 from tagger.corpus.tags import count_repairs, count_unseen, find_scheme, refuse_unseen, require_spans
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints, WordTable
-from tagger.features.mentions import MentionIndex
+from tagger.features.mentions import MentionIndex, index_mentions
 from tagger.features.vectors import Vectors, read_vectors
 from tagger.features.vocab import Task, Vocabulary, build_vocabulary
 from tagger.text.casing import RECASINGS, recase
-from tagger.text.documents import cut_stretches
 from tagger.text.schemes import Mode
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer, learn_convention
@@ -242,20 +241,14 @@ def _encode(
                 np.array(task.encode(sentence.tags[task.name], source)) for sentence in sentences
             ]
     rows = [table.rows(sentence.tokens) for sentence in sentences]
-    part = Part(sentences, rows, tags, schemes, table, repairs, {})
-    return replace(part, mentions=_index_mentions(part)) if config.model.has_mentions else part
-
-
-def _index_mentions(part: Part, recasings: Sequence[str] = ()) -> MentionIndex:
-    """Where words stand once more in their documents, and the same of the documents in other casings."""
-    documents = [[one.tokens for one in stretch] for stretch in cut_stretches(part.sentences)]
-    for casing in recasings:
-        documents += [[recase(one, casing) for one in stretch] for stretch in cut_stretches(part.sentences)]
-    return MentionIndex(documents, part.table.vocabulary)
+    mentions = None
+    if config.model.has_mentions:
+        recasings = RECASINGS if with_tags and config.train.recased else ()
+        mentions = index_mentions(sentences, table.vocabulary, recasings)
+    return Part(sentences, rows, tags, schemes, table, repairs, {}, mentions)
 
 
 def _with_recased(part: Part) -> Part:
     """A part whose sentences can also be shown in another casing."""
     recased = [[part.table.rows(recase(one, casing)) for one in part.sentences] for casing in RECASINGS]
-    mentions = _index_mentions(part, RECASINGS) if part.mentions else None
-    return replace(part, recased=recased, mentions=mentions)
+    return replace(part, recased=recased)
