@@ -25,7 +25,11 @@ RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "conll2003.toml"
 SETTINGS: dict[str, dict[str, Any]] = {
     "NCRF++": {
         "model.hidden_size": 100,
+        "model.character_width": 3,
         "model.casing_size": 0,
+        "model.context": "sentence",
+        "train.learning_rate": 0.015,
+        "train.schedule": "inverse_time",
         "train.momentum": 0.0,
         "train.clip": 0.0,
         "train.ema": 0.0,
