@@ -130,7 +130,7 @@ class ModelConfig(Section):
 class TrainConfig(Section):
     """How the weights are found."""
 
-    epochs: int = Field(30, ge=1, description="passes over the train part at most (see min_steps)")
+    epochs: int = Field(40, ge=1, description="passes over the train part at most (see min_steps)")
     seed: int = Field(1, ge=0, lt=2**32, description="of initial weights, order and dropout")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="update rule")
     learning_rate: float = Field(0.025, gt=0.0, description="step size at its highest")
