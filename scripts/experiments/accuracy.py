@@ -19,11 +19,16 @@ from rich.table import Table
 from run import hold_out_chunks
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
-# For each recipe its files, the task, the score and how many seeds README has.
+# For each recipe its files, its tasks with their scores, and how many seeds README has.
 CORPORA = {
-    "conll2003": ("conll2003/eng.train", "conll2003/eng.testa", "ner", "f1", 5),
-    "ud_ewt": ("ud_ewt/en_ewt-ud-train.conllu", "ud_ewt/en_ewt-ud-dev.conllu", "pos", "accuracy", 3),
-    "conll2000": ("train.txt", "dev.txt", "chunk", "f1", 3),
+    "conll2003": ("conll2003/eng.train", "conll2003/eng.testa", {"ner": "f1"}, 5),
+    "ud_ewt": (
+        "ud_ewt/en_ewt-ud-train.conllu",
+        "ud_ewt/en_ewt-ud-dev.conllu",
+        {"pos": "accuracy", "xpos": "accuracy"},
+        3,
+    ),
+    "conll2000": ("train.txt", "dev.txt", {"chunk": "f1"}, 3),
 }
 TRIALS = {
     "recipe": [],
@@ -38,9 +43,9 @@ TRIALS = {
 }
 
 
-def train(name: str, trial: str, seed: int, arguments: argparse.Namespace) -> dict[str, object]:
-    """Train one model, unless it is there, and return its scores on dev."""
-    train_file, dev_file, task, measure, _ = CORPORA[name]
+def train(name: str, trial: str, seed: int, arguments: argparse.Namespace) -> list[dict[str, object]]:
+    """Train one model, unless it is there, and return the scores on dev of each of its tasks."""
+    train_file, dev_file, measures, _ = CORPORA[name]
     root = arguments.output / "held_out" if name == "conll2000" else arguments.corpora
     folder = arguments.output / f"{name}-{trial}-{seed}"
     command = [sys.executable, "-m", "tagger", "train", str(RECIPES / f"{name}.toml"), "--resume"]
@@ -51,26 +56,31 @@ def train(name: str, trial: str, seed: int, arguments: argparse.Namespace) -> di
         sys.exit(code)
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     epochs = [json.loads(line) for line in lines]
-    scores = [epoch["dev"][task][measure] for epoch in epochs]
-    return {
-        "corpus": name,
-        "trial": trial,
-        "seed": seed,
-        "best": max(scores),
-        "last": scores[-1],
-        "epochs": len(scores),
-        "seconds": round(sum(epoch["seconds"] for epoch in epochs), 1),
-    }
+    scores = [[epoch["dev"][task][measure] for task, measure in measures.items()] for epoch in epochs]
+    best = max(range(len(scores)), key=lambda epoch: sum(scores[epoch]))  # the one that is kept
+    return [
+        {
+            "corpus": name,
+            "task": task,
+            "trial": trial,
+            "seed": seed,
+            "best": scores[best][place],
+            "last": scores[-1][place],
+            "epochs": len(scores),
+            "seconds": round(sum(epoch["seconds"] for epoch in epochs), 1),
+        }
+        for place, task in enumerate(measures)
+    ]
 
 
 def show(runs: list[dict[str, object]]) -> None:
-    table = Table("corpus", "trial", "seeds", "best epoch", "sd", "last epoch", title="dev")
-    for name, trial in dict.fromkeys((run["corpus"], run["trial"]) for run in runs):
-        own = [run for run in runs if (run["corpus"], run["trial"]) == (name, trial)]
+    table = Table("corpus", "task", "trial", "seeds", "best epoch", "sd", "last epoch", title="dev")
+    for row in dict.fromkeys((run["corpus"], run["task"], run["trial"]) for run in runs):
+        own = [run for run in runs if (run["corpus"], run["task"], run["trial"]) == row]
         best, last = ([float(str(run[key])) for run in own] for key in ("best", "last"))
         spread = f"{statistics.stdev(best):.4f}" if len(own) > 1 else ""
         means = (f"{statistics.mean(best):.4f}", spread, f"{statistics.mean(last):.4f}")
-        table.add_row(str(name), str(trial), str(len(own)), *means)
+        table.add_row(*map(str, row), str(len(own)), *means)
     Console().print(table)
 
 
@@ -91,8 +101,8 @@ def main() -> None:
     runs: list[dict[str, object]] = []
     for name in names:
         for trial in arguments.trial or ["recipe"]:
-            for seed in range(1, (arguments.seeds or CORPORA[name][4]) + 1):
-                runs.append(train(name, trial, seed, arguments))
+            for seed in range(1, (arguments.seeds or CORPORA[name][3]) + 1):
+                runs += train(name, trial, seed, arguments)
                 if arguments.keep:
                     arguments.keep.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
     show(runs)
