@@ -14,9 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from held_out import hold_out_chunks
 from rich.console import Console
 from rich.table import Table
-from run import hold_out_chunks
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 # For each recipe its files, its tasks with their scores, and how many seeds README has.

@@ -10,9 +10,10 @@ pages are copied to DIR, without the words of the corpora.
 import argparse
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+
+from held_out import hold_out_chunks
 
 from tagger.cli.main import main as tagger
 
@@ -37,16 +38,6 @@ EXPERIMENTS = {
     "pos-full": (["full.toml", *POS], 3),
 }
 KEPT = ("results.json", "report.md", "report.html")
-
-
-def hold_out_chunks(corpora: Path, folder: Path, parser: argparse.ArgumentParser) -> None:
-    """Put every tenth sentence of CoNLL-2000's train part aside, as that corpus has no dev part."""
-    chunks = corpora / "conll2000" / "train.txt"
-    if not chunks.is_file():
-        parser.error(f"{chunks}: there is no such file; check CORPORA.")
-    hold_out = [sys.executable, str(HERE.parent / "recipes" / "hold_out.py"), str(chunks)]
-    if code := subprocess.run([*hold_out, str(folder)], check=False).returncode:
-        sys.exit(code)
 
 
 def main() -> None:
