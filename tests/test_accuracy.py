@@ -9,28 +9,29 @@ import pytest
 from command_line import SMALL
 
 from tagger import Tagger
+from tagger.corpus.conllu import write_conllu
 from tagger.corpus.files import read_sentences
 from tagger.runtime.evaluation import evaluate
+from tagger.text.sentence import from_tokens
 
 WORDS = {"the": ("DET", "DT"), "cat": ("NOUN", "NN"), "cats": ("NOUN", "NNS"), "ran": ("VERB", "VBD")}
 
 
-def conllu(*sentences: str) -> str:
-    lines = []
-    for sentence in sentences:
-        for number, word in enumerate(sentence.split(), start=1):
-            upos, xpos = WORDS[word]
-            lines.append("\t".join([str(number), word, "_", upos, xpos, "_", "_", "_", "_", "_"]))
-        lines.append("")
-    return "\n".join(lines) + "\n"
+def write(path: Path, *texts: str) -> None:
+    sentences = []
+    for text in texts:
+        upos, xpos = zip(*(WORDS[word] for word in text.split()), strict=True)
+        sentences.append(from_tokens(text.split()).with_tags({"pos": upos, "xpos": xpos}))
+    with path.open("w", encoding="utf-8") as file:
+        write_conllu(sentences, file)
 
 
 @pytest.fixture
 def corpora(tmp_path: Path) -> Path:
     folder = tmp_path / "corpora" / "ud_ewt"
     folder.mkdir(parents=True)
-    (folder / "en_ewt-ud-train.conllu").write_text(conllu("the cat ran", "the cats ran", "cats ran"))
-    (folder / "en_ewt-ud-dev.conllu").write_text(conllu("the cat ran", "cats ran", "ran the cats"))
+    write(folder / "en_ewt-ud-train.conllu", "the cat ran", "the cats ran", "cats ran")
+    write(folder / "en_ewt-ud-dev.conllu", "the cat ran", "cats ran", "ran the cats")
     (tmp_path / "vectors.txt").write_text("the 0.1 0.2\ncat 0.3 0.1\nran 0.2 0.4\n")
     return folder.parent
 
@@ -39,17 +40,8 @@ def test_each_task_has_the_score_of_the_model_that_is_kept(corpora, tmp_path, mo
     settings = [f"{name}={json.dumps(value)}" for name, value in SMALL.items()]
     monkeypatch.setitem(accuracy.TRIALS, "recipe", [*settings, "train.epochs=4"])
     kept = tmp_path / "kept.json"
-    words = [
-        corpora,
-        tmp_path / "vectors.txt",
-        tmp_path / "m",
-        "--only",
-        "ud_ewt",
-        "--seeds",
-        "1",
-        "--keep",
-        kept,
-    ]
+    words = [corpora, tmp_path / "vectors.txt", tmp_path / "m", "--keep", kept]
+    words += ["--only", "ud_ewt", "--seeds", 1]
     monkeypatch.setattr(sys, "argv", ["accuracy.py", *map(str, words)])
     accuracy.main()
     runs = json.loads(kept.read_text())

@@ -56,20 +56,19 @@ def train(name: str, trial: str, seed: int, arguments: argparse.Namespace) -> li
         sys.exit(code)
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     epochs = [json.loads(line) for line in lines]
-    scores = [[epoch["dev"][task][measure] for task, measure in measures.items()] for epoch in epochs]
-    best = max(range(len(scores)), key=lambda epoch: sum(scores[epoch]))  # the one that is kept
+    kept = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     return [
         {
             "corpus": name,
             "task": task,
             "trial": trial,
             "seed": seed,
-            "best": scores[best][place],
-            "last": scores[-1][place],
-            "epochs": len(scores),
+            "best": kept["dev"][task][measure],
+            "last": epochs[-1]["dev"][task][measure],
+            "epochs": len(epochs),
             "seconds": round(sum(epoch["seconds"] for epoch in epochs), 1),
         }
-        for place, task in enumerate(measures)
+        for task, measure in measures.items()
     ]
 
 
