@@ -25,7 +25,16 @@ GOLD = [["B-PER", "I-PER", "O", "B-LOC", "I-LOC", "O", "B-ORG", "O"], ["B-PER", 
 # PER right; LOC too short; ORG taken for LOC; the second PER opened by I-, which only conlleval accepts.
 PREDICTED = [["B-PER", "I-PER", "O", "B-LOC", "O", "O", "B-LOC", "O"], ["I-PER", "O"]]
 
-PREFIXES = {"IO": "I", "IOB1": "BI", "IOB2": "BI", "BIOES": "BIES", "BILOU": "BILU", "BMES": "BMES"}
+PREFIXES = {
+    "IO": "I",
+    "IOB1": "BI",
+    "IOB2": "BI",
+    "BIOES": "BIES",
+    "BILOU": "BILU",
+    "BMES": "BMES",
+    "IOE1": "IE",
+    "IOE2": "IE",
+}
 
 
 def test_spans_by_hand():
@@ -177,12 +186,12 @@ def random_tags(seed, scheme, sentences=40):
     return gold, predicted
 
 
-@pytest.mark.parametrize("scheme", ["IOB1", "IOB2", "BIOES"])
+@pytest.mark.parametrize("scheme", ["IOB1", "IOB2", "IOE1", "IOE2", "BIOES"])
 @pytest.mark.parametrize("seed", range(6))
 def test_seqeval_says_the_same(seed, scheme):
     from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
     from seqeval.metrics.v1 import precision_recall_fscore_support as strict_precision_recall_fscore_support
-    from seqeval.scheme import IOB1, IOB2, IOBES
+    from seqeval.scheme import IOB1, IOB2, IOBES, IOE1, IOE2
 
     gold, predicted = random_tags(seed, scheme)
     scores = score_spans(gold, predicted, scheme=scheme)
@@ -197,7 +206,7 @@ def test_seqeval_says_the_same(seed, scheme):
         predicted,
         average="micro",
         zero_division=0,
-        scheme={"IOB1": IOB1, "IOB2": IOB2, "BIOES": IOBES}[scheme],
+        scheme={"IOB1": IOB1, "IOB2": IOB2, "IOE1": IOE1, "IOE2": IOE2, "BIOES": IOBES}[scheme],
     )
     assert list(scores["strict"].values())[:3] == pytest.approx(strict)
 

@@ -132,6 +132,8 @@ def test_iob1_neighbours(tags, expected):
         ("BMES", "BME BE O S"),
         ("IOB2", "BII BI O B"),
         ("IOB1", "III II O I"),
+        ("IOE1", "III II O I"),
+        ("IOE2", "IIE IE O E"),
         ("IO", "III II O I"),
     ],
 )
@@ -178,6 +180,8 @@ def test_strict_names_sentence_token_and_tag():
         ("U-PER", "BIOES", [0]),
         ("S-PER", "BILOU", [0]),
         ("B-PER", "IO", [0]),
+        ("I-PER E-PER E-PER O I-PER", "IOE2", [4]),
+        ("I-PER E-PER I-PER O E-PER", "IOE1", [4]),
         ("", "BIOES", []),
     ],
 )
@@ -223,8 +227,8 @@ def test_conversion_repairs_once(tags, source, target):
 def test_tags_that_come_one_by_one_are_converted_as_the_whole_is(sentence, source, target):
     length, spans = sentence
     tags = spans_to_tags(spans, length, source)
-    ends = ("BIOES", "BILOU", "BMES")
-    if target in ends and source not in ends:
+    ends = ("BIOES", "BILOU", "BMES", "IOE2")
+    if (target in ends and source not in ends) or (target == "IOE1" != source):
         with pytest.raises(InputError, match=f"Tags in {source} do not tell at once where a span ends"):
             convert_next_tag("O", "O", source, target)
         return
@@ -344,6 +348,8 @@ def test_detection_of_a_telling_sentence(scheme):
         ([["O", "O"], ["O"]], "IOB2"),
         ([], "IOB2"),
         ([["I-PER", "I-PER", "O"]], "IOB1"),
+        ([["I-PER", "E-PER", "O", "E-PER", "E-LOC"]], "IOE2"),
+        ([["I-PER", "E-PER", "I-PER", "O", "I-LOC"]], "IOE1"),
         ([["B-PER", "O"]], "IOB2"),
         ([["B-PER", "I-PER", "O"], ["B-LOC", "I-LOC"], ["O", "I-LOC"]], "IOB2"),
         ([["S-PER", "O", "B-LOC", "E-LOC"], ["B-LOC", "O"]], "BIOES"),

@@ -59,6 +59,10 @@ class SpanReader:
         )
         spellings = [text for label in self.labels for text in _spellings(label, target)]
         self._written = np.array([*spellings, "O"], object)
+        self._marks_touched = any(
+            touched not in (only, last)
+            for only, *_, last, touched in zip(*[iter(spellings)] * _SPELLINGS, strict=True)
+        )
 
     def find(self, ids: IntArray, is_first: BoolArray) -> FoundSpans:
         """Find the spans of sentences that stand one behind another.
@@ -91,22 +95,26 @@ class SpanReader:
         touches &= ~is_first[found.starts]
         first = np.where(lengths == 1, _ONLY, _FIRST) + np.where(touches, _TOUCHING, 0)
         codes[found.starts] = found.labels * _SPELLINGS + first
+        if self._marks_touched:
+            touched = np.flatnonzero(touches) - 1
+            codes[found.ends[touched] - 1] = found.labels[touched] * _SPELLINGS + _TOUCHED
         written: list[str] = self._written[codes].tolist()
         return written
 
 
 # Which of a span's tags is meant; the first two also for a span that touches one of its label.
-_ONLY, _FIRST, _TOUCHING, _INSIDE, _LAST, _SPELLINGS = 0, 1, 2, 4, 5, 6
+_ONLY, _FIRST, _TOUCHING, _INSIDE, _LAST, _TOUCHED, _SPELLINGS = 0, 1, 2, 4, 5, 6, 7
 
 
 def _spellings(label: str, scheme: str) -> list[str]:
-    """A label's tags in the order above: of a span of one token, the first of a longer one, and so on."""
+    """A label's tags in the order above; the last is that of a span's end where the next span touches it."""
     short, long = Span(0, 1, label), Span(0, 3, label)
     first, inside, last = spans_to_tags([long], 3, scheme)
     touching = [
         spans_to_tags([short, Span(1, 1 + length, label)], 1 + length, scheme)[1] for length in (1, 2)
     ]
-    return [*spans_to_tags([short], 1, scheme), first, *touching, inside, last]
+    touched = spans_to_tags([short, Span(1, 2, label)], 2, scheme)[0]
+    return [*spans_to_tags([short], 1, scheme), first, *touching, inside, last, touched]
 
 
 def _ranges(starts: IntArray, lengths: IntArray) -> IntArray:

@@ -24,6 +24,8 @@ _STRICT = {
     "IO": ("I", "IOB1"),
     "IOB1": ("BI", "IOB1"),
     "IOB2": ("BI", "IOB2"),
+    "IOE1": ("IE", "IOE1"),
+    "IOE2": ("IE", "IOE2"),
     "BIOES": ("BIES", "IOBES"),
     "BILOU": ("BILU", "IOBES"),
     "BMES": ("BMES", "IOBES"),

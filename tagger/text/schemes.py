@@ -67,6 +67,10 @@ _RULES = {
         "S", "B", "I", "E", needs_left="IE", needs_right="BI", spelling=(("E", "L"), ("S", "U"))
     ),
     "BMES": _Scheme("S", "B", "I", "E", needs_left="IE", needs_right="BI", spelling=(("I", "M"),)),
+    # Tjong Kim Sang and Veenstra (1999): E only at the end of a span that touches the next one of its label.
+    "IOE1": _Scheme("I", "I", "I", "I", needs_left="", needs_right="E"),
+    # The same: every span ends with E.
+    "IOE2": _Scheme("E", "I", "I", "E", needs_left="", needs_right="I"),
     # Touching spans of one label become one.
     "IO": _Scheme("I", "I", "I", "I", needs_left="", needs_right=""),
 }
@@ -74,13 +78,14 @@ SCHEMES = tuple(_RULES)
 """Names of all schemes, as ``normalise_scheme`` returns them."""
 
 # In doubt the earlier one. IO is not among them: whatever is legal in IO is legal and means the same in IOB1.
-_DETECTED = ("IOB2", "BIOES", "BILOU", "BMES", "IOB1")
+_DETECTED = ("IOB2", "BIOES", "BILOU", "BMES", "IOB1", "IOE2", "IOE1")
 # A scheme is known by its letters, in whatever order they are named: BIOES = IOBES = BIESO.
 _BY_LETTERS = {
     frozenset("BI"): "IOB2",
     frozenset("BIES"): "BIOES",
     frozenset("BILU"): "BILOU",
     frozenset("BMES"): "BMES",
+    frozenset("IE"): "IOE2",
     frozenset("I"): "IO",
 }
 
@@ -158,8 +163,8 @@ def describe_violation(
 def detect_scheme(sequences: Iterable[Sequence[str]]) -> str | None:
     """Return the scheme under which the fewest tags are illegal, reading the sequences once.
 
-    Among equals IOB2 comes first, then BIOES, BILOU, BMES, IOB1. Tags without a single B (I and O alone) are
-    called IOB1: it reads them as IO would, and leaves room for touching spans. Nothing but O is called IOB2.
+    Ties go to the earlier of IOB2, BIOES, BILOU, BMES, IOB1, IOE2, IOE1. Tags of I and O alone are IOB1,
+    which reads them as IO does and has room for touching spans. Nothing but O is IOB2.
 
     Returns:
         The scheme's name; None if most tags other than O are no span tags, as parts of speech are not.
@@ -260,10 +265,12 @@ def spans_to_tags(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
         letters = [rules.first, *[rules.inside] * (span.end - span.start - 2), rules.last]
         if span.end - span.start == 1:
             letters = [rules.only]
-        touches = span.start == end_before and span.label == label_before
-        if touches and "B" in rules.needs_left:
-            letters[0] = "B"
         ending = "" if span.label in ("", BARE_LABEL) else f"-{span.label}"
+        if span.start == end_before and span.label == label_before:  # the spans touch
+            if "B" in rules.needs_left:
+                letters[0] = "B"
+            if "E" in rules.needs_right:
+                tags[end_before - 1] = "E" + ending
         tags[span.start : span.end] = [rules.spell(letter) + ending for letter in letters]
         end_before, label_before = span.end, span.label
     return tags
@@ -294,8 +301,10 @@ def convert_next_tag(before: str, tag: str, source: str, target: str) -> str:
         InputError: If ``target`` marks where spans end and ``source`` does not, so that the next tag would
             have to be known; if there is no such scheme.
     """
-    rules = _RULES[normalise_scheme(source)]
-    if _RULES[normalise_scheme(target)].needs_right and not rules.needs_right:
+    rules, written = _RULES[normalise_scheme(source)], _RULES[normalise_scheme(target)]
+    # IOE1 marks an end only where the next span touches it, which no tag of another scheme tells.
+    has_ends = rules.last == "E" if written.last == "E" else rules is written
+    if written.needs_right and not has_ends:
         raise InputError(
             f"Tags in {source} do not tell at once where a span ends, as {target} writes it; use IOB2."
         )
