@@ -54,6 +54,11 @@ class DataConfig(Section):
     ] = Field(("ner",), min_length=1, description='columns to learn, one head each; as a list or "pos,ner"')
     columns: str | None = Field(None, description='names of the file\'s columns, e.g. "token,pos,ner"')
     format: str | None = Field(None, description="conll or conllu; by the file's suffix when not said")
+    scheme: str | None = Field(
+        None,
+        description="scheme of the files' tags, bare (labels without prefix) or none (one tag per token); "
+        'by task as "ner=bare,pos=none"; detected by default',
+    )
     tokenizer: dict[str, bool | int | str] = Field(
         {}, description="options of text.tokenizer.Tokenizer that outweigh what train teaches"
     )

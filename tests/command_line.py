@@ -22,7 +22,15 @@ SMALL = {
     "train.ema": 0.0,
     "train.min_steps": 0,
 }
-OPTIONS = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
+
+
+def options(changes: dict[str, object] | None = None) -> list[str]:
+    """``--set`` for each setting of ``SMALL``, with changes."""
+    settings = SMALL | (changes or {})
+    return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+
+
+OPTIONS = options()
 
 PEOPLE = ("Ada", "Otto", "Mia", "Émile")
 PLACES = ("Oslo", "Lima", "Bonn")

@@ -37,8 +37,8 @@ def corpora(tmp_path: Path) -> Path:
 
 
 def test_each_task_has_the_score_of_the_model_that_is_kept(corpora, tmp_path, monkeypatch, capfd):
-    settings = [f"{name}={json.dumps(value)}" for name, value in SMALL.items()]
-    monkeypatch.setitem(accuracy.TRIALS, "recipe", [*settings, "train.epochs=4"])
+    settings = [f"{name}={json.dumps(value)}" for name, value in (SMALL | {"train.epochs": 4}).items()]
+    monkeypatch.setitem(accuracy.TRIALS, "recipe", settings)
     kept = tmp_path / "kept.json"
     words = [corpora, tmp_path / "vectors.txt", tmp_path / "m", "--keep", kept]
     words += ["--only", "ud_ewt", "--seeds", 1]

@@ -218,3 +218,21 @@ def test_a_command_may_run_in_any_thread(tmp_path, capsys):
     thread.join()
     assert codes == [2]
     assert "config.json: cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        ("train --train a --output x --output y", "--output"),
+        ("train --train a --output x --resume --restart", "--resume/--restart"),
+        ("train --train a --output x --set train.epochs=1 --set train.epochs=2", "--set train.epochs"),
+        ("compare --train a --dev b --output x --seeds 1 --seeds 2", "--seeds"),
+        ("tag -m en --model en text", "--model/-m"),
+        ("tag --format jsonl --format conll text", "--format"),
+        ("evaluate en a --json --json", "--json"),
+        ("check a --scheme IOB1 --scheme IOB2", "--scheme"),
+        ("convert a b --from conll --from conllu", "--from"),
+    ],
+)
+def test_an_option_that_is_no_list_is_given_once(arguments, option):
+    assert refusal(*arguments.split()) == f"{option} is given twice. Give it once."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import OPTIONS, refusal, run, train
+from command_line import SMALL, refusal, run, train
 
 GOOD = "Ada B-PER\nsang O\n\nOslo B-LOC\nsleeps O\n"
 RUBBISH = random.Random(1).randbytes(5000)
@@ -25,7 +25,9 @@ def refused(tmp_path):
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
             given += [f"--{option}", path]
         before = sorted(tmp_path.iterdir())
-        message = refusal("train", *OPTIONS, *given, "--output", tmp_path / "model", *arguments)
+        others = [setting for setting in SMALL if not any(f"{setting}=" in str(one) for one in arguments)]
+        small = [word for key in others for word in ("--set", f"{key}={SMALL[key]}")]
+        message = refusal("train", *small, *given, "--output", tmp_path / "model", *arguments)
         assert sorted(tmp_path.iterdir()) == before
         advice = ("; ", "does not fit", "for instance")
         assert any(words in message for words in advice), "nothing says what to do"

@@ -116,7 +116,7 @@ def test_evaluate_gives_the_scores_of_training(corpus, model):
     assert (code, error) == (0, "")
     result = json.loads(output)
     scores = ["tasks", "unseen_tags", "sentences", "tokens", "tokens_per_second"]
-    assert list(result) == [*scores, "confusion", "frequent", "mistakes", "min_score", "calibration"]
+    assert list(result) == [*scores, "confusion", "frequent", "mistakes", "min_score", "calibration", "read"]
     dev = list(read_sentences(corpus / "dev.conll", columns="token,pos,ner"))
     assert (result["sentences"], result["tokens"]) == (len(dev), sum(map(len, dev)))
     assert {"f1", "precision", "recall", "support", "strict", "by_label", "seen", "unseen"} <= set(
@@ -191,7 +191,7 @@ def test_info_describes_the_model(model):
         ("train --train {corpus}/train.conll --output {corpus}/empty.conll", "this is a file"),
         ("train --train {corpus}/train.conll --vectors missing.vec --output {corpus}/x", "missing.vec"),
         ("evaluate {model} {corpus}/empty.conll", "holds no sentence"),
-        ("evaluate {model} {corpus}/dev.conll --columns token,pos,_", "hold no 'ner'"),
+        ("evaluate {model} {corpus}/dev.conll --columns token,pos,_ --task ner", "hold no 'ner'"),
         ("evaluate {model} {corpus}/dev.conll --task chunk", "its tasks are pos, ner"),
         ("info {corpus}", "config.json"),
         ("train --output {corpus}/x", "Missing option '--train'; see tagger train --help"),

@@ -6,17 +6,18 @@ import signal
 from pathlib import Path
 
 import pytest
-from command_line import OPTIONS, refusal, run
+from command_line import options, refusal, run
 
 from tagger.experiments import training
 from tagger.training.loop import train
 
-GRID = ("--directions", "forward,bidirectional", "--heads", "softmax", "--seeds", 2)
+GRID = {"--directions": "forward,bidirectional", "--heads": "softmax", "--seeds": 2}
 
 
 def arguments(corpus: Path, output: Path, *more: object) -> list[object]:
     files = ["--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", output]
-    return ["compare", *files, *OPTIONS, *GRID, "--set", "train.epochs=2", *more]
+    grid = [word for option in GRID.items() if option[0] not in more for word in option]
+    return ["compare", *files, *options({"train.epochs": 2}), *grid, *more]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def test_a_comparison_that_is_stopped_goes_on(corpus, finished, tmp_path, monkey
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("more", "message"),
     [
         (
             ["--directions", "forward,up"],
@@ -113,8 +114,8 @@ def test_a_comparison_that_is_stopped_goes_on(corpus, finished, tmp_path, monkey
         (["--test", "nowhere.conll"], "nowhere.conll"),
     ],
 )
-def test_what_cannot_be_compared_is_refused_at_once(corpus, tmp_path, options, message):
-    assert message in refusal(*arguments(corpus, tmp_path), *options)
+def test_what_cannot_be_compared_is_refused_at_once(corpus, tmp_path, more, message):
+    assert message in refusal(*arguments(corpus, tmp_path, *more))
     assert not list(tmp_path.rglob("*.json"))
 
 

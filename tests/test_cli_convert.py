@@ -31,7 +31,11 @@ def test_schemes_there_and_back(news, tmp_path):
     there, back = tmp_path / "there.conll", tmp_path / "back.conll"
     code, output, error = run("convert", news, there, "--scheme", "BIOES")
     assert (code, output) == (0, "")
-    assert error == "tagger: 2 sentences, 4 tokens, 3 spans of ner; columns token,pos,ner\n"
+    assert error.splitlines() == [
+        f"tagger: {news}: conll; columns token, pos, ner; pos one tag per token, 2 tags; "
+        "ner scheme IOB1, spans LOC, PER",
+        "tagger: 2 sentences, 4 tokens, 3 spans of ner; columns token,pos,ner",
+    ]
     assert there.read_text() == NEWS.replace("I-PER", "S-PER").replace("B-P", "S-P").replace("I-L", "S-L")
     run("convert", there, back, "--scheme", "iob1")
     assert back.read_text() == NEWS

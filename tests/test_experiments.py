@@ -37,9 +37,9 @@ def make_request(corpus: Path, output: Path, **changes: object) -> Request:
     options = {"train.epochs": EPOCHS, "data.columns": "token,pos,ner", "model.scheme": "IOB2"}
     values = {
         "config": load_config(None, SMALL | options),
-        "train_file": corpus / "train.conll",
-        "dev_file": corpus / "dev.conll",
-        "test_file": None,
+        "train_files": [corpus / "train.conll"],
+        "dev_files": [corpus / "dev.conll"],
+        "test_files": [],
         "vectors_file": None,
         "variants": VARIANTS,
         "seeds": 2,
@@ -63,7 +63,7 @@ def finish(request: Request, processes: int = 1) -> tuple[list, Comparison]:
 @pytest.fixture(scope="module")
 def whole(corpus: Path, folder: Path) -> tuple[list, Comparison]:
     """A comparison that nothing disturbed; it is only read."""
-    return finish(make_request(corpus, folder / "whole", test_file=corpus / "train.conll"))
+    return finish(make_request(corpus, folder / "whole", test_files=[corpus / "train.conll"]))
 
 
 def outcomes(comparison: Comparison) -> dict:
@@ -119,10 +119,10 @@ def test_equal_seeds_have_equal_word_and_character_features_at_first(corpus, tmp
 
 
 def test_a_later_call_makes_only_what_is_missing(corpus, tmp_path, whole):
-    request = make_request(corpus, tmp_path, seeds=1, test_file=corpus / "train.conll")
+    request = make_request(corpus, tmp_path, seeds=1, test_files=[corpus / "train.conll"])
     finish(request)
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
-    more = make_request(corpus, tmp_path, test_file=corpus / "train.conll")
+    more = make_request(corpus, tmp_path, test_files=[corpus / "train.conll"])
     records, comparison = finish(more)
     assert set(records[0].finished) == {f"{variant.name}-1" for variant in VARIANTS}
     assert {one.name for one in records if isinstance(one, RunDone)} == {f"{v.name}-2" for v in VARIANTS}
@@ -133,7 +133,7 @@ def test_a_later_call_makes_only_what_is_missing(corpus, tmp_path, whole):
 
 @pytest.mark.parametrize("events", [2, 3, 6])
 def test_a_comparison_that_was_broken_off_ends_as_if_it_never_was(corpus, tmp_path, whole, events):
-    request = make_request(corpus, tmp_path, test_file=corpus / "train.conll")
+    request = make_request(corpus, tmp_path, test_files=[corpus / "train.conll"])
     records = compare(request)
     list(islice(records, events))
     records.close()
@@ -141,7 +141,7 @@ def test_a_comparison_that_was_broken_off_ends_as_if_it_never_was(corpus, tmp_pa
 
 
 def with_checkpoints(corpus: Path, output: Path, minutes: float) -> Request:
-    request = make_request(corpus, output, test_file=corpus / "train.conll")
+    request = make_request(corpus, output, test_files=[corpus / "train.conll"])
     train = request.config.train.model_copy(update={"checkpoint_minutes": minutes})
     return replace(request, config=request.config.model_copy(update={"train": train}))
 
@@ -251,7 +251,7 @@ def test_what_a_process_cannot_do_is_told(monkeypatch, error):
 
 
 def test_processes_outlive_ctrl_c_make_the_same_and_their_end_is_told(corpus, tmp_path, whole, monkeypatch):
-    request = make_request(corpus, tmp_path, test_file=corpus / "train.conll")
+    request = make_request(corpus, tmp_path, test_files=[corpus / "train.conll"])
     waits = []
 
     def interrupt_and_wait(connections: Sequence[Connection]) -> list:
@@ -302,7 +302,7 @@ def test_a_damaged_file_of_a_run_is_named(corpus, tmp_path, content):
 
 
 def test_a_run_comes_back_from_its_file(whole, corpus, folder):
-    request = make_request(corpus, folder / "whole", test_file=corpus / "train.conll")
+    request = make_request(corpus, folder / "whole", test_files=[corpus / "train.conll"])
     material = gather_material(request)
     runs = {run.name: run for run in whole[1].runs}
     for job in material.jobs():

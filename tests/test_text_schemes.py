@@ -9,13 +9,13 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from tagger.corpus.conll import read_conll
 from tagger.errors import InputError
+from tagger.text.scheme_detection import detect_scheme
 from tagger.text.schemes import (
     SCHEMES,
     allowed_transitions,
     belongs_to,
     convert_next_tag,
     convert_tags,
-    detect_scheme,
     is_span_tag,
     normalise_scheme,
     spans_to_tags,

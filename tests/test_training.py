@@ -66,13 +66,13 @@ def configure(**changes: object) -> Config:
 
 
 def run(config: Config, corpus: Path, dev: Path | None = None) -> tuple[list[EpochRecord], Preparation]:
-    preparation = prepare(config, corpus, dev, None)
+    preparation = prepare(config, [corpus], [dev] if dev else [], None)
     records = list(train(preparation, config))
     return [record for record in records if isinstance(record, EpochRecord)], preparation
 
 
 def test_preparation_encodes_what_was_read(corpus):
-    preparation = prepare(configure(), corpus, corpus, None)
+    preparation = prepare(configure(), [corpus], [corpus], None)
     part = preparation.train
     assert part.schemes == {"pos": None, "ner": "IOB2"}
     assert part.repairs == {"ner": 0}
@@ -90,25 +90,25 @@ def test_a_dev_part_with_a_wrong_column_or_a_foreign_tag_is_refused_before_train
     dev = tmp_path / "dev.conll"
     dev.write_text("da D N\nko N N\n")
     with pytest.raises(InputError, match=r"dev\.conll:1: the column 'ner' should mark spans"):
-        prepare(configure(), corpus, dev, None)
+        prepare(configure(), [corpus], [dev], None)
     dev.write_text("ko N B-THING\nda D O\nko N B-THING\nda D O\nma N E-THING\n")
     with pytest.raises(InputError, match=r"dev\.conll:5: the tag 'E-THING'"):
-        prepare(configure(), corpus, dev, None)
+        prepare(configure(), [corpus], [dev], None)
 
 
 def test_broken_tags_are_counted_or_refused(tmp_path):
     path = tmp_path / "t.conll"
     path.write_text("da D O\nko N B-THING\n\nda D B-THING\nko N O\nmo N I-THING\n")
-    assert prepare(configure(), path, None, None).train.repairs == {"ner": 1}
+    assert prepare(configure(), [path], [], None).train.repairs == {"ner": 1}
     with pytest.raises(InputError, match=r"t\.conll:6.*'mo'.*'I-THING'"):
-        prepare(configure(data__broken_tags="strict"), path, None, None)
+        prepare(configure(data__broken_tags="strict"), [path], [], None)
 
 
 def test_vectors_reach_the_model(corpus, tmp_path):
     vectors = tmp_path / "v.txt"
     vectors.write_text("da 1 2 3\nzzz 4 5 6\n")
     config = configure()
-    preparation = prepare(config, corpus, None, vectors)
+    preparation = prepare(config, [corpus], [], vectors)
     model = build_model(preparation, config)
     number = preparation.vocabulary.word_id("da")
     assert model.words.trained.weight[number].tolist() == [1, 2, 3]
@@ -116,14 +116,14 @@ def test_vectors_reach_the_model(corpus, tmp_path):
     assert model.words.fixed.tolist() == [[4, 5, 6]]
     lonely = tmp_path / "lonely.conll"
     lonely.write_text("da D O\nko N B-THING\n")
-    found = prepare(config, lonely, None, vectors)
+    found = prepare(config, [lonely], [], vectors)
     assert found.unvectored_singletons == {found.vocabulary.word_id("ko")}
 
 
 def test_the_loop_learns_and_says_what_it_did(corpus, tmp_path):
     dev = write_corpus(tmp_path / "dev.conll", 20, seed=1)
     config = configure(train__epochs=8)
-    preparation = prepare(config, corpus, dev, None)
+    preparation = prepare(config, [corpus], [dev], None)
     records = list(train(preparation, config))
     epochs = [record for record in records if isinstance(record, EpochRecord)]
     steps = [record for record in records if isinstance(record, StepRecord)]
@@ -162,7 +162,7 @@ def test_one_seed_gives_one_model_and_another_seed_another(corpus):
 
 def test_a_run_and_its_caller_do_not_share_random_numbers(corpus):
     config = configure(train__epochs=1)
-    preparation = prepare(config, corpus, None, None)
+    preparation = prepare(config, [corpus], [], None)
     *_, undisturbed = train(preparation, config)
     torch.manual_seed(123)
     expected = torch.rand(3)
@@ -178,7 +178,7 @@ def test_a_run_and_its_caller_do_not_share_random_numbers(corpus):
 def test_the_vocabulary_comes_from_train_only(corpus, tmp_path):
     dev = tmp_path / "dev.conll"
     dev.write_text("da D O\nÿolo N B-OTHER\n")
-    vocabulary = prepare(configure(data__unseen_tags="count"), corpus, dev, None).vocabulary
+    vocabulary = prepare(configure(data__unseen_tags="count"), [corpus], [dev], None).vocabulary
     assert vocabulary.word_id("ÿolo") == UNKNOWN
     assert "ÿ" not in vocabulary.characters
     assert all("B-OTHER" not in task.tags for task in vocabulary.tasks)
@@ -187,14 +187,14 @@ def test_the_vocabulary_comes_from_train_only(corpus, tmp_path):
 def test_the_tokenizer_is_learnt_unless_an_option_is_set(tmp_path):
     path = tmp_path / "t.conll"
     path.write_text("Oslo X B-PLACE\n- X O\nbased X O\n\n" * 5)
-    assert prepare(configure(), path, None, None).tokenizer.words("Rome-based") == ["Rome", "-", "based"]
+    assert prepare(configure(), [path], [], None).tokenizer.words("Rome-based") == ["Rome", "-", "based"]
     whole = configure(data__tokenizer={"split_hyphens": False, "longest": 7})
-    tokenizer = prepare(whole, path, None, None).tokenizer
+    tokenizer = prepare(whole, [path], [], None).tokenizer
     assert tokenizer.words("Rome-based") == ["Rome-based"]
     assert tokenizer.longest == 7
     for wrong in ({"split_hyphen": True}, {"split_hyphens": 3}):
         with pytest.raises(InputError, match=r"data\.tokenizer: split_hyphen"):
-            prepare(configure(data__tokenizer=wrong), path, None, None)
+            prepare(configure(data__tokenizer=wrong), [path], [], None)
 
 
 def test_the_schedule_reaches_the_optimizer(corpus):
@@ -219,7 +219,7 @@ def test_an_epoch_passes_over_a_small_train_part_until_it_has_its_steps(min_step
 
 def test_the_least_number_of_steps_reaches_the_loop_and_the_schedule(corpus):
     config = configure(train__min_steps=13, train__schedule="cosine", train__epochs=2)
-    records = list(train(prepare(config, corpus, None, None), config))
+    records = list(train(prepare(config, [corpus], [], None), config))
     steps = [record.steps for record in records if isinstance(record, StepRecord)]
     assert steps == [18] * 36  # 60 sentences in batches of 10
     rates = [record.learning_rate for record in records if isinstance(record, EpochRecord)]
@@ -248,17 +248,17 @@ def test_singletons_are_also_trained_as_unknown(tmp_path):
     path = tmp_path / "t.conll"
     path.write_text("da D O\nko N B-THING\n\nda D O\nmo N B-THING\n")
     config = configure(train__epochs=4, train__singleton_unknown=0.9, train__batch_size=1)
-    preparation = prepare(config, path, None, None)
+    preparation = prepare(config, [path], [], None)
     before = build_model(preparation, config).words.trained.weight[UNKNOWN].detach()
     *_, last = train(preparation, config)
     assert not torch.equal(last.weights["words.trained.weight"][UNKNOWN], before)
-    kept = prepare(configure(train__singleton_unknown=0.0), path, None, None)
+    kept = prepare(configure(train__singleton_unknown=0.0), [path], [], None)
     assert len(kept.unvectored_singletons) == 2  # ko and mo, but not da
 
 
 def test_predictions_keep_the_order_of_a_part(corpus):
     config = configure()
-    preparation = prepare(config, corpus, corpus, None)
+    preparation = prepare(config, [corpus], [corpus], None)
     found = predict_part(build_model(preparation, config), preparation.dev, Processes())
     for tags in found.values():
         assert [len(sequence) for sequence in tags] == preparation.dev.lengths
@@ -287,7 +287,7 @@ def test_schedules():
 
 def test_adamw_decays_matrices_only(corpus):
     config = configure(train__weight_decay=0.1)
-    preparation = prepare(config, corpus, None, None)
+    preparation = prepare(config, [corpus], [], None)
     model = build_model(preparation, config)
     decayed, plain = make_optimizer(model, config.train).param_groups
     assert decayed["weight_decay"] == 0.1

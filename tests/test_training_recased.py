@@ -53,7 +53,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(corpus: Path, config: Config) -> Preparation:
-    return prepare(config, corpus / "train.conll", corpus / "dev.conll", None)
+    return prepare(config, [corpus / "train.conll"], [corpus / "dev.conll"], None)
 
 
 def test_casings_are_drawn_in_their_share_and_alike():

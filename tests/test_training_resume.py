@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command_line import OPTIONS, run
+from command_line import options, run
 
 from tagger.bundle import FILES, load_bundle
 from tagger.config import Config, load_config
@@ -48,13 +48,13 @@ def configure(**changes: object) -> Config:
 
 
 def train(corpus: Path, output: Path, config: Config, **options: object) -> Iterator[object]:
-    files = {"train_file": corpus / "train.conll", "dev_file": corpus / "dev.conll"}
+    files = {"train_files": [corpus / "train.conll"], "dev_files": [corpus / "dev.conll"]}
     return run_training(config, output, **files, **options)
 
 
 def command(corpus: Path, output: Path, *more: str) -> list[str]:
     files = ("--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", output)
-    return ["train", *OPTIONS, "--set", "train.ema=0.9", *COLUMNS, *map(str, files), *more]
+    return ["train", *options({"train.ema": 0.9}), *COLUMNS, *map(str, files), *more]
 
 
 def scores(folder: Path) -> list[dict]:

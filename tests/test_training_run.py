@@ -31,8 +31,10 @@ def make_config(**changes: object) -> Config:
 
 
 def run(corpus: Path, output: Path, config: Config | None = None, **options: object) -> list:
-    options = {"dev_file": corpus / "dev.conll"} | options
-    return list(run_training(config or make_config(), output, train_file=corpus / "train.conll", **options))
+    options = {"dev_files": [corpus / "dev.conll"]} | options
+    return list(
+        run_training(config or make_config(), output, train_files=[corpus / "train.conll"], **options)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +124,7 @@ def test_vectors_repairs_and_unseen_tags_are_reported(corpus, tmp_path):
     (tmp_path / "broken.conll").write_text(broken)
     records = run(
         corpus, tmp_path / "m", make_config(**{"train.epochs": 1, "data.unseen_tags": "count"}),
-        vectors_file=tmp_path / "v.txt", dev_file=tmp_path / "broken.conll",
+        vectors_file=tmp_path / "v.txt", dev_files=[tmp_path / "broken.conll"],
     )  # fmt: skip
     data = records[0].data
     assert data["dev"]["repairs"] == {"ner": 1}
@@ -157,7 +159,7 @@ def test_unknown_tags_of_dev_do_not_keep_the_others_from_being_fitted(corpus, tm
     dev.write_text((corpus / "dev.conll").read_text(encoding="utf-8") + strange, encoding="utf-8")
     config = make_config(**{"train.epochs": 1, "data.unseen_tags": "count", "model.context": "sentence"})
     for name, path in (("a", corpus / "dev.conll"), ("b", dev)):
-        files = {"train_file": corpus / "train.conll", "dev_file": path}
+        files = {"train_files": [corpus / "train.conll"], "dev_files": [path]}
         list(run_training(config, tmp_path / name, **files))
     a, b = (load_bundle(tmp_path / name).temperatures for name in ("a", "b"))
     assert a == pytest.approx(b, rel=2e-3)
@@ -170,7 +172,7 @@ def test_a_run_that_is_stopped_is_calibrated_as_far_as_it_came(corpus, tmp_path)
 
 
 def test_without_dev_the_last_epoch_is_kept(corpus, tmp_path):
-    records = run(corpus, tmp_path, dev_file=None)
+    records = run(corpus, tmp_path, dev_files=[])
     bundle = load_bundle(tmp_path)
     assert (bundle.metrics["epoch"], bundle.metrics["score"], bundle.metrics["dev"]) == (3, None, {})
     last = epochs_of(records)[-1]
@@ -189,7 +191,7 @@ def test_the_same_seed_gives_the_same_run(corpus, finished, tmp_path):
 
 def test_a_run_that_is_stopped_leaves_a_whole_model(corpus, tmp_path):
     records = run_training(
-        make_config(), tmp_path, train_file=corpus / "train.conll", dev_file=corpus / "dev.conll"
+        make_config(), tmp_path, train_files=[corpus / "train.conll"], dev_files=[corpus / "dev.conll"]
     )
     for record in records:
         if isinstance(record, EpochRecord):
@@ -205,7 +207,7 @@ def test_an_earlier_model_is_replaced_but_not_by_a_run_that_cannot_begin(corpus,
     run(corpus, tmp_path, config)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(InputError, match="no such file"):
-        run(corpus, tmp_path, dev_file=corpus / "missing.conll")
+        run(corpus, tmp_path, dev_files=[corpus / "missing.conll"])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     run(corpus, tmp_path, make_config(**{"train.epochs": 1}))
     assert load_bundle(tmp_path).config.model.head == "crf"
@@ -230,7 +232,7 @@ def test_an_earlier_model_stays_whole_until_the_first_epoch_is_done(corpus, tmp_
     config = make_config(**{"train.epochs": 1})
     run(corpus, tmp_path, config)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    records = run_training(config, tmp_path, train_file=corpus / "train.conll")
+    records = run_training(config, tmp_path, train_files=[corpus / "train.conll"])
     while not isinstance(next(records), StepRecord):
         pass
     records.close()

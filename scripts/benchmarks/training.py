@@ -81,7 +81,7 @@ def main() -> None:
 
 def time_epochs(config: Config, files: argparse.Namespace) -> Iterator[Timing]:
     """Train; yield the seconds of each epoch as it is done."""
-    preparation = prepare(config, files.train, None, files.vectors)
+    preparation = prepare(config, [files.train], [], files.vectors)
     begun = time.perf_counter(), time.process_time()
     for record in train(preparation, config):
         if isinstance(record, EpochRecord):

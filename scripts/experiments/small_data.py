@@ -179,7 +179,7 @@ def run_tagger(split: Split, vectors: Path, config: Config, folder: Path) -> lis
         write_conll(split.train, file, columns=(TASK,), separator="\t")
     model = folder / "model"
     for _ in run_training(
-        config, model, train_file=folder / "train.conll", vectors_file=vectors, resume=False
+        config, model, train_files=[folder / "train.conll"], vectors_file=vectors, resume=False
     ):
         pass
     tagger = Tagger.load(model, threads=1)

@@ -14,12 +14,12 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from tagger.decoding.marginals import forward_backward, span_probabilities
 from tagger.decoding.viterbi import Transitions, viterbi
+from tagger.text.scheme_detection import detect_scheme
 from tagger.text.schemes import (
     SCHEMES,
     allowed_transitions,
     belongs_to,
     convert_tags,
-    detect_scheme,
     is_span_tag,
     spans_to_tags,
     tags_to_spans,

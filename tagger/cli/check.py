@@ -50,7 +50,8 @@ def check_command(
         str | None,
         typer.Option(
             metavar="SCHEME",
-            help=f"What tags of spans should be in: {', '.join(SCHEMES)}; by default what fits best.",
+            help=f"What tags of spans should be in: {', '.join(SCHEMES)}, bare or none, or by task as "
+            "ner=bare,pos=none; by default what fits best.",
             autocompletion=lambda: list(SCHEMES),
         ),
     ] = None,
@@ -62,7 +63,8 @@ def check_command(
 ) -> int:
     """List every problem of corpus files as `file:line: message`, and tell what is in them.
 
-    Exits 0 if there is no problem, 1 if there is one (a file that cannot be
+    Notes list what `train` and `convert` leave out, change or read in an unusual
+    way. Exits 0 if there is no problem, 1 if there is one (a file that cannot be
     read is one, too; the others are still checked), 2 for a wrong option.
     """
     paths = [str(path) for path in files]
@@ -96,7 +98,9 @@ def report_values(found: Inspection, problems: Sequence[str]) -> dict[str, Any]:
                 "sentences": facts.sentences,
                 "tokens": facts.tokens,
                 "documents": facts.documents,
+                "read": facts.summary,
                 "problems": facts.problems,
+                "notes": facts.notes,
                 "repeated_sentences": facts.repeated,
                 "counts": {task: dict(counts.most_common()) for task, counts in facts.counts.items()},
             }
@@ -131,6 +135,8 @@ def _show(found: Inspection) -> None:
     console = make_console()
     for facts in found.files:
         console.print(f"\n{facts.detected.path}", style="bold", soft_wrap=True)
+        for note in facts.notes:
+            console.print(f"note: {note}", soft_wrap=True)
         console.print(facts_table(_facts(facts)))
     for task in dict.fromkeys(task for facts in found.files for task in facts.counts):
         having = [facts for facts in found.files if task in facts.counts]
@@ -148,13 +154,20 @@ def _facts(facts: FileFacts) -> dict[str, str]:
     return {
         "format": facts.detected.format,
         **columns,
-        **{f"tags of {task}": scheme or "one a token" for task, scheme in facts.schemes.items()},
+        **{f"tags of {task}": _tags(facts, task) for task in facts.schemes},
         "sentences": f"{facts.sentences:,}"
         + (f", {facts.repeated:,} of them repeat an earlier one" if facts.repeated else ""),
         "tokens": f"{facts.tokens:,}",
         "documents": f"{facts.documents:,}",
         "problems": f"{facts.problems:,}",
+        **({"notes": f"{len(facts.notes):,}"} if facts.notes else {}),
     }
+
+
+def _tags(facts: FileFacts, task: str) -> str:
+    if facts.readings[task].is_bare:
+        return "labels without prefix, a run of one label is a span"
+    return facts.schemes[task] or "one per token"
 
 
 def _short_names(paths: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from tagger.cli.train import (
     EXTRA,
     Columns,
     ConfigFile,
+    FileScheme,
     FormatName,
     Settings,
     VectorsFile,
@@ -45,18 +46,24 @@ OF_THE_GRID = {
 
 
 def compare_command(
-    train: Annotated[Path, typer.Option(metavar="FILE", help="Corpus file to learn from.")],
-    dev: Annotated[Path, typer.Option(metavar="FILE", help="Corpus file that every run is scored on.")],
+    train: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="Corpus file to learn from (repeatable).")
+    ],
+    dev: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="Corpus file that every run is scored on (repeatable).")
+    ],
     output: Annotated[
         str, typer.Option(metavar="DIR", help="Where runs and report go; finished runs there are kept.")
     ],
     config: ConfigFile = None,
     test: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Held-out corpus file, scored after training.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Held-out corpus file, scored after training (repeatable)."),
     ] = None,
     task: Annotated[str | None, typer.Option(metavar="NAME", help="Column to learn; ner by default.")] = None,
     columns: Columns = None,
     format: FormatName = None,
+    scheme: FileScheme = None,
     vectors: VectorsFile = None,
     directions: Annotated[
         str, typer.Option(metavar="NAMES", help="Ways to read, by commas.")
@@ -101,6 +108,7 @@ def compare_command(
         "data.tasks": tuple(split_names([task])) if task else None,
         "data.columns": columns,
         "data.format": format,
+        "data.scheme": scheme,
     }
     changes = read_changes(flags, set)
     for option, flag in OF_THE_GRID.items():
@@ -127,9 +135,9 @@ def compare_command(
     (matched,) = _choose(match, MATCHES, "--match", most=1)
     request = Request(
         config=options,
-        train_file=train,
-        dev_file=dev,
-        test_file=test,
+        train_files=train,
+        dev_files=dev,
+        test_files=test or [],
         vectors_file=vectors,
         variants=variants,
         seeds=seeds,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
 
-from tagger.cli.output import open_output
+from tagger.cli.output import Notes, open_output, say
 from tagger.cli.tag import split_names
-from tagger.corpus.conversion import Conversion, survey
+from tagger.corpus.conversion import Conversion, Source, survey
 from tagger.corpus.files import FORMATS, find_format
 from tagger.corpus.reading import OnMisaligned, Unit
+from tagger.corpus.tags import parse_schemes
 from tagger.errors import InputError
 from tagger.storage import new_folder
 from tagger.text.schemes import SCHEMES
@@ -64,6 +64,14 @@ def convert_command(
             autocompletion=lambda: list(SCHEMES),
         ),
     ] = None,
+    from_scheme: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCHEME",
+            help="What tags of spans are written in, as IOB1, bare, none or ner=bare,pos=none; detected by "
+            "default.",
+        ),
+    ] = None,
     task: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Only these tags (repeatable, or with commas)."),
@@ -95,16 +103,11 @@ def convert_command(
         columns=columns,
         tasks=split_names(task),
         on_misaligned=cast(OnMisaligned, _choose(on_misaligned, get_args(OnMisaligned), "--on-misaligned")),
+        schemes=parse_schemes(from_scheme),
     )
-    notes = 0
-
-    def note(message: str) -> None:
-        nonlocal notes
-        notes += 1
-        _say(message)
-
+    notes = Notes()
     record = cast(Unit, _choose(unit, get_args(Unit), "--unit"))
-    conversion = Conversion(surveyed, to, scheme=scheme, unit=record, note=note)
+    conversion = Conversion(surveyed, to, scheme=scheme, unit=record, note=notes)
     write, write_folder = FORMATS[to].write, FORMATS[to].write_folder
     if write:
         with open_output(None if target == STDOUT else target) as file:
@@ -114,7 +117,8 @@ def convert_command(
             write_folder(conversion.sentences(), folder, conversion.writing)
     else:
         raise InputError(f"The format {to} cannot be written to {target}; name another format with --to.")
-    _report(conversion, to, surveyed.schemes, notes)
+    _report(conversion, to, surveyed)
+    notes.close()
 
 
 def _choose(value: str, choices: Sequence[str], option: str) -> str:
@@ -133,22 +137,17 @@ def _require_apart(source: Path, target: Path, to_format: str | None) -> None:
         raise InputError(f"{target}: IN and OUT are the same file; write to another one.")
 
 
-def _report(conversion: Conversion, to: str, schemes: Mapping[str, str | None], notes: int) -> None:
+def _report(conversion: Conversion, to: str, source: Source) -> None:
     """Say on standard error what was written and what was lost."""
+    say(source.summary)
     tally = conversion.tally
     spans = "".join(f", {count:,} spans of {task}" for task, count in tally.spans.items())
     columns = f"; columns token,{','.join(conversion.writing.tasks)}" if to == "conll" else ""
-    _say(f"{tally.sentences:,} sentences, {tally.tokens:,} tokens{spans}{columns}")
+    say(f"{tally.sentences:,} sentences, {tally.tokens:,} tokens{spans}{columns}")
     for task, count in tally.illegal.items():
         if count:
             what = "kept as they are" if conversion.keeps_tags else "read as conlleval reads them"
-            _say(f"{count:,} tags of {task} were illegal in {schemes[task]} and {what}")
+            say(f"{count:,} tags of {task} were illegal in {source.schemes[task]} and {what}")
     lost = ", ".join(f"{kind} ({count:,})" for kind, count in tally.lost.items() if count)
     if lost:
-        _say(f"{to} cannot hold: {lost}")
-    if notes:
-        _say(f"{notes:,} notes on spans or annotations that were changed or left out stand above")
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"tagger: {' '.join(line.splitlines())}\n")
+        say(f"{to} cannot hold: {lost}")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json as json_format
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
 
+from tagger.cli.output import Notes
 from tagger.cli.tag import MinScoreOption, ModelName, PrecisionOption, split_names
-from tagger.corpus.files import FORMATS, find_format, read_sentences
+from tagger.cli.train import FileScheme
+from tagger.corpus.files import FORMATS
+from tagger.corpus.loading import FileOptions, find_tasks, load_split, name_files, untagged
 from tagger.corpus.reading import OnMisaligned, Reading
+from tagger.corpus.tags import parse_schemes
 from tagger.errors import InputError
 from tagger.included import find_model
 from tagger.runtime.calibration import Calibration, measure_calibration
@@ -37,7 +40,9 @@ MOST_UNSEEN = 5  # labels of the file that are named though the model lacks them
 
 def evaluate_command(
     model: ModelName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Corpus file with gold tags.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Corpus files with gold tags, scored together.")
+    ],
     json: Annotated[
         bool, typer.Option("--json", help="Write JSON, with every error; scores are fractions of 1.")
     ] = False,
@@ -57,19 +62,23 @@ def evaluate_command(
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="The file's columns, as token,pos,ner; by default the model's."),
+        typer.Option(metavar="NAMES", help="The files' columns, as token,pos,ner; detected by default."),
     ] = None,
     format: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help=f"The file's format, by default its suffix: {', '.join(FORMATS)}.",
+            help=f"The file's format, by default its suffix and content: {', '.join(FORMATS)}.",
             autocompletion=lambda: list(FORMATS),
         ),
     ] = None,
+    scheme: FileScheme = None,
     task: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Only these of the model's tasks (repeatable, or with commas)."),
+        typer.Option(
+            metavar="NAME",
+            help="Only these of the model's tasks (repeatable, or pos,ner); by default those in the files.",
+        ),
     ] = None,
     on_misaligned: Annotated[
         str,
@@ -92,21 +101,23 @@ def evaluate_command(
     require_extra("evaluate", "seqeval")
     for option, path in (("--picture", picture), ("--reliability", reliability)):
         _require_picture(option, path)
-    _check_outputs(file, [path for path in (errors, picture, reliability) if path])
+    _check_outputs(files, [path for path in (errors, picture, reliability) if path])
     require_probability(min_score, "--min-score")
     if on_misaligned not in ON_MISALIGNED:
         raise InputError(
             f"There is no --on-misaligned {on_misaligned!r}; choose one of {', '.join(ON_MISALIGNED)}."
         )
     tagger = Tagger.load(model, precision=precision)
-    tasks = choose_tasks(tagger, split_names(task))
-    sentences = _read(tagger, file, columns, format, tasks, cast(OnMisaligned, on_misaligned))
+    options = FileOptions(columns, format, parse_schemes(scheme), usual=tagger.bundle.config.data.columns)
+    sentences, tasks, summary = _read(
+        tagger, files, split_names(task), options, cast(OnMisaligned, on_misaligned)
+    )
     analysis = analyse(tagger, sentences, tasks=tasks, min_score=min_score)
     calibrations = measure_calibration(tagger, sentences, tasks=tasks)
     if errors:
         from tagger.reports.errors import write_errors
 
-        write_errors(analysis, errors, model=find_model(model).resolve().name, file=file.name)
+        write_errors(analysis, errors, model=find_model(model).resolve().name, file=name_files(files))
     if picture:
         from tagger.reports.matrix import draw_matrices
 
@@ -117,38 +128,42 @@ def evaluate_command(
         draw_reliability(calibrations, reliability, min_score=min_score)
     if json:
         calibration = {name: one.values() for name, one in calibrations.items()}
-        values = {**analysis.values(), "min_score": min_score, "calibration": calibration}
+        values = {**analysis.values(), "min_score": min_score, "calibration": calibration, "read": summary}
         typer.echo(json_format.dumps(values, indent=2))
     else:
-        _show(analysis, calibrations)
+        _show(summary, analysis, calibrations)
 
 
 def _read(
     tagger: Tagger,
-    file: Path,
-    columns: str | None,
-    format: str | None,
-    tasks: Sequence[str],
+    files: Sequence[Path],
+    requested: Sequence[str],
+    options: FileOptions,
     on_misaligned: OnMisaligned,
-) -> list[Sentence]:
-    """The file's sentences; what became of spans that do not fit the tokens is told on standard error."""
-    data = tagger.bundle.config.data
-    format = format or data.format
-    if columns is None and FORMATS[find_format(file, format)].has_columns:
-        columns = data.columns
-    notes = 0
+) -> tuple[list[Sentence], list[str], list[str]]:
+    """Return the files' sentences, the tasks to score, and how the files were read as lines.
 
-    def note(message: str) -> None:
-        nonlocal notes
-        notes += 1
-        sys.stderr.write(f"{message}\n")
-
-    reading = Reading(tokenize=tagger.tokenizer, on_misaligned=on_misaligned, note=note)
-    sentences = list(read_sentences(file, columns=columns, tasks=tasks, format=format, reading=reading))
-    if notes:
-        became = "widened to whole tokens" if on_misaligned == "expand" else "left out"
-        sys.stderr.write(f"{file}: spans {became}: {notes:,}\n")
-    return sentences
+    Tasks of the model that the files lack are named and left out, unless they were requested. Notes go to
+    standard error.
+    """
+    wanted = choose_tasks(tagger, requested)
+    tasks, lacking = find_tasks(files, wanted, options, tagger.tokenizer)
+    if lacking and (requested or not tasks):
+        raise InputError(next(iter(lacking.values())))
+    notes = Notes()
+    reading = Reading(tokenize=tagger.tokenizer, on_misaligned=on_misaligned, note=notes)
+    has_spans = {task.name: task.scheme is not None for task in tagger.tasks}
+    split = load_split(files, tasks, options=options, reading=reading, has_spans=has_spans)
+    without_tags = untagged(split)
+    tasks = [task for task in tasks if task not in without_tags]
+    if without_tags and (requested or not tasks):
+        raise InputError(next(iter(without_tags.values())))
+    notes.close()
+    missing = [
+        f"{name_files(files)}: no gold tags of the model's task {task!r}; it is not scored"
+        for task in [*lacking, *without_tags]
+    ]
+    return split.sentences, tasks, [*split.summary, *missing]
 
 
 def _require_picture(option: str, path: Path | None) -> None:
@@ -161,20 +176,24 @@ def _require_picture(option: str, path: Path | None) -> None:
             raise InputError(f"{path}: a picture's name must end in {' or '.join(PICTURE_SUFFIXES)}.")
 
 
-def _check_outputs(file: Path, outputs: Sequence[Path]) -> None:
+def _check_outputs(files: Sequence[Path], outputs: Sequence[Path]) -> None:
     """Find a wrong name before the work begins."""
     for path in outputs:
         if path.is_dir():
             raise InputError(f"{path}: this is a folder; name a file in it.")
         if not path.resolve().parent.is_dir():
             raise InputError(f"{path}: there is no folder to write it in; make it or name another file.")
-        if path.resolve() == file.resolve() or (path.exists() and file.exists() and path.samefile(file)):
+        if any(_is_same(path, file) for file in files):
             raise InputError(f"{path}: this would overwrite the corpus file; name another file.")
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise InputError(f"{outputs[0]}: page and pictures cannot be one file; name another for one of them.")
 
 
-def _show(analysis: Analysis, calibrations: Mapping[str, Calibration]) -> None:
+def _is_same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+
+
+def _show(summary: Sequence[str], analysis: Analysis, calibrations: Mapping[str, Calibration]) -> None:
     from tagger.cli.console import (
         borders_table,
         calibration_line,
@@ -186,6 +205,8 @@ def _show(analysis: Analysis, calibrations: Mapping[str, Calibration]) -> None:
     )
 
     console = make_console()
+    for fact in summary:
+        console.print(fact)
     for name, task in analysis.tasks.items():
         scores = analysis.result["tasks"][name]
         console.print(scores_table(name, scores))

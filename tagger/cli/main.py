@@ -6,14 +6,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated, Any, cast
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from tagger import __version__
@@ -48,10 +48,35 @@ class _Commands(TyperGroup):
         return self.commands.get(cmd_name)
 
 
+class _Command(TyperCommand):
+    """A command whose options are given once, unless they are lists: click keeps the last one silently."""
+
+    def make_parser(self, ctx: Any) -> Any:
+        parser = super().make_parser(ctx)
+        given: set[str] = set()
+        for option in {id(one): one for one in parser._long_opt.values()}.values():
+            if option.action in ("store", "store_const"):
+                cast(Any, option).process = _once(option, given)
+        return parser
+
+
+def _once(option: Any, given: set[str]) -> Callable[[Any, Any], None]:
+    process = option.process
+
+    def process_once(value: Any, state: Any) -> None:
+        if option.dest in given:
+            names = "/".join([*option.obj.opts, *option.obj.secondary_opts])
+            raise InputError(f"{names} is given twice. Give it once.")
+        given.add(option.dest)
+        process(value, state)
+
+    return process_once
+
+
 def _import_command(name: str) -> Any:
     module = import_module(f"tagger.cli.{name}")
     alone = typer.Typer(rich_markup_mode="rich", add_completion=False)
-    alone.command(name, epilog=module.EXAMPLES)(getattr(module, f"{name}_command"))
+    alone.command(name, cls=_Command, epilog=module.EXAMPLES)(getattr(module, f"{name}_command"))
     return get_command(alone)
 
 

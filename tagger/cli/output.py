@@ -1,4 +1,4 @@
-"""Where commands write text: standard output or a file."""
+"""Where commands write text: standard output, a file, and notes on standard error."""
 
 from __future__ import annotations
 
@@ -11,6 +11,36 @@ from typing import TextIO, cast
 
 from tagger.errors import InputError
 from tagger.storage import replace_file
+
+MOST_NOTES = 20  # of one command that are printed
+
+
+def say(line: str) -> None:
+    """Print a line on standard error, with the program's name."""
+    sys.stderr.write(f"tagger: {' '.join(line.splitlines())}\n")
+
+
+class Notes:
+    """Prints what a command changes or leaves out, at most ``MOST_NOTES`` lines of it.
+
+    Attributes:
+        count: How many notes there were.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, note: str) -> None:
+        """Print a note, unless there were many before."""
+        self.count += 1
+        if self.count <= MOST_NOTES:
+            say(note)
+
+    def close(self) -> None:
+        """Say how many there were, if any."""
+        hidden = f" (the first {MOST_NOTES} above)" if self.count > MOST_NOTES else ""
+        if self.count:
+            say(f"notes on what was changed or left out: {self.count:,}{hidden}")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from tagger.cli.tag import split_names
 from tagger.config import load_config, option_names, parse_setting
 from tagger.corpus.files import FORMATS
 from tagger.errors import InputError
+from tagger.text.schemes import SCHEMES
 
 EXAMPLES = """Examples:
 
@@ -31,13 +32,23 @@ Columns = Annotated[
     str | None,
     typer.Option(
         metavar="NAMES",
-        help="Names of the file's columns, as token,pos,chunk,ner; by default the first is the token "
-        "and the last the task.",
+        help="Names of the file's columns, as token,pos,chunk,ner; by default what they hold.",
     ),
 ]
 FormatName = Annotated[
     str | None,
-    typer.Option(metavar="FORMAT", help=f"Of the files: {', '.join(FORMATS)}; by default their suffix."),
+    typer.Option(
+        metavar="FORMAT", help=f"Of the files: {', '.join(FORMATS)}; by default their suffix and content."
+    ),
+]
+FileScheme = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SCHEME",
+        help=f"Of the files' tags: {', '.join(SCHEMES)}, bare (labels without prefix) or none (one tag per "
+        "token); by task as ner=bare,pos=none; detected by default.",
+        autocompletion=lambda: [*SCHEMES, "bare", "none"],
+    ),
 ]
 VectorsFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Word vectors: GloVe, word2vec or fastText.")
@@ -55,16 +66,19 @@ EXTRA = ("torch", "torchcrf", "accelerate", "seqeval", "matplotlib")
 
 
 def train_command(
-    train: Annotated[Path, typer.Option(metavar="FILE", help="Corpus file to learn from.")],
+    train: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="Corpus file to learn from (repeatable).")
+    ],
     output: Annotated[
         str, typer.Option(metavar="DIR", help="Where the model goes; an earlier one there is replaced.")
     ],
     config: ConfigFile = None,
     dev: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Corpus file that chooses the best epoch; without it none is scored and the last is kept.",
+            help="Corpus file that chooses the best epoch (repeatable); without it none is scored and the "
+            "last is kept.",
         ),
     ] = None,
     task: Annotated[
@@ -73,6 +87,7 @@ def train_command(
     ] = None,
     columns: Columns = None,
     format: FormatName = None,
+    scheme: FileScheme = None,
     on_misaligned: Annotated[
         str | None,
         typer.Option(
@@ -130,6 +145,7 @@ def train_command(
         "data.tasks": tuple(split_names(task)) or None,
         "data.columns": columns,
         "data.format": format,
+        "data.scheme": scheme,
         "data.on_misaligned": on_misaligned,
         "model.direction": direction,
         "model.merge_mode": merge_mode,
@@ -144,7 +160,7 @@ def train_command(
     require_extra("train", *EXTRA)
     from tagger.cli.watch import watch_training
 
-    watch_training(options, folder, train, dev, vectors, resume=resume)
+    watch_training(options, folder, train, dev or [], vectors, resume=resume)
 
 
 def read_folder(output: str) -> Path:
@@ -162,7 +178,11 @@ def read_changes(flags: Mapping[str, Any], settings: Sequence[str] | None) -> di
     """What is laid over a config: the flags that were given, and over them each ``--set``.
 
     Raises:
-        InputError: A setting is not of the form ``key=value``.
+        InputError: A setting is not of the form ``key=value``, or is given twice.
     """
-    given = {key: value for key, value in flags.items() if value is not None}
-    return given | dict(map(parse_setting, settings or ()))
+    changes = {key: value for key, value in flags.items() if value is not None}
+    parsed = list(map(parse_setting, settings or ()))
+    for place, (key, _) in enumerate(parsed):
+        if key in dict(parsed[:place]):
+            raise InputError(f"--set {key} is given twice. Give it once.")
+    return changes | dict(parsed)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shlex
 import signal
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import typer
 
 from tagger.cli.console import TrainingDisplay, scores_table
+from tagger.cli.output import Notes
 from tagger.config import Config
 from tagger.features.vocab import Vocabulary
 from tagger.training.card import task_labels
@@ -64,15 +64,21 @@ class StopSignals:
 
 
 def watch_training(
-    config: Config, output: Path, train: Path, dev: Path | None, vectors: Path | None, *, resume: bool | None
+    config: Config,
+    output: Path,
+    train: Sequence[Path],
+    dev: Sequence[Path],
+    vectors: Path | None,
+    *,
+    resume: bool | None,
 ) -> None:
     """Run a training and show it.
 
     Args:
         config: All options.
         output: The model's folder.
-        train: The corpus file to learn from.
-        dev: The corpus file to choose the best epoch by, or None.
+        train: The corpus files to learn from.
+        dev: The corpus files to choose the best epoch by, or none at all.
         vectors: Static word vectors, or None.
         resume: Whether to go on with an unfinished run (see ``run_training``).
 
@@ -84,8 +90,8 @@ def watch_training(
         records = run_training(
             config,
             output,
-            train_file=train,
-            dev_file=dev,
+            train_files=train,
+            dev_files=dev,
             vectors_file=vectors,
             resume=resume,
             is_stopped=lambda: signals.is_asked,
@@ -161,14 +167,16 @@ class _Watch:
 
     def _show_data(self, record: DataRecord) -> None:
         self.best = next((epoch for epoch in reversed(record.earlier) if epoch.is_best), None)
+        for line in record.preparation.summary:
+            self._display.print(line)
         for line in _data_lines(record.data, record.preparation.vocabulary, self._config):
             self._display.print(line)
         notes = record.preparation.notes
         if notes and self._is_main:
-            sys.stderr.writelines(f"{note}\n" for note in notes)
-            self._display.print(
-                f"notes     {len(notes):,} on standard error, of what was changed or left out\n"
-            )
+            printed = Notes()
+            for note in notes:
+                printed(note)
+            printed.close()
         if record.processes > 1:
             self._display.print(f"processes {record.processes}, each takes its share of every batch\n")
         if record.is_finished:

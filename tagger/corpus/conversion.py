@@ -11,12 +11,14 @@ from pathlib import Path
 from tagger.corpus.alignment import fits_comment, has_other_spaces, text_comment
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.files import FORMATS, Content
+from tagger.corpus.loading import BARE_NOTE, describe_tags
 from tagger.corpus.reading import OnMisaligned, Reading, Unit, Writing
+from tagger.corpus.tags import TagReading, judge_tags
 from tagger.errors import InputError
-from tagger.text.schemes import SchemeEvidence, normalise_scheme, spans_to_tags, tags_to_spans, violations
-from tagger.text.sentence import Sentence, Span
+from tagger.text.scheme_detection import SchemeEvidence
+from tagger.text.schemes import normalise_scheme, spans_to_tags, tags_to_spans, violations
+from tagger.text.sentence import UNSPECIFIED, Sentence, Span
 
-ABSENT = "_"  # what stands for a tag where there is none, in CoNLL-U and where columns are written
 _PLAIN_SPACES = ("", " ", "\n")
 
 
@@ -28,6 +30,8 @@ class Source:
         detected: Its format and columns.
         tasks: The tags that it holds and that are wanted, in order.
         schemes: For each task the scheme of its tags, None for one tag a token.
+        readings: For each task how its tags are read.
+        summary: What was decided, as a line.
         has_spaces: Whether a token or tag holds a space.
         on_misaligned: What becomes of spans that do not fit the tokens.
     """
@@ -35,6 +39,8 @@ class Source:
     detected: Detected
     tasks: tuple[str, ...]
     schemes: Mapping[str, str | None]
+    readings: Mapping[str, TagReading]
+    summary: str
     has_spaces: bool
     on_misaligned: OnMisaligned
 
@@ -67,6 +73,7 @@ def survey(
     columns: str | None = None,
     tasks: Sequence[str] = (),
     on_misaligned: OnMisaligned = "error",
+    schemes: Mapping[str, str] | None = None,
 ) -> Source:
     """Read a file to its end, so that its columns and their schemes are known and nothing in it is malformed.
 
@@ -76,6 +83,7 @@ def survey(
         columns: Names of the columns of a CoNLL file.
         tasks: The tags that are wanted; by default all, without CoNLL-U's columns that hold nothing.
         on_misaligned: What becomes of spans that do not fit the tokens.
+        schemes: Schemes of its tags (see ``corpus.tags.parse_schemes``).
 
     Raises:
         InputError: If something in it is wrong; the message names the first problem and counts all.
@@ -92,15 +100,33 @@ def survey(
         for task, tags in sentence.tags.items():
             evidence.setdefault(task, SchemeEvidence()).add(tags)
             has_spaces = has_spaces or any(" " in tag for tag in tags)
-            if task not in filled and (detected.format != "conllu" or tags.count(ABSENT) < len(tags)):
+            if task not in filled and (detected.format != "conllu" or tags.count(UNSPECIFIED) < len(tags)):
                 filled.add(task)
         has_spaces = has_spaces or any(" " in token for token in sentence.tokens)
     if problems:
         more = f" ({len(problems):,} problems in all: `tagger check` lists them)" if problems[1:] else ""
         raise InputError(problems[0] + more)
     known = tuple(tasks or [task for task in evidence if task in filled] or evidence)
-    schemes = {task: evidence[task].scheme for task in known if task in evidence}
-    return Source(detected, known, schemes, has_spaces, on_misaligned)
+    read = [task for task in known if task in evidence]
+    readings = {
+        task: judge_tags(evidence[task], task, schemes or {}, is_only=len(read) == 1) for task in read
+    }
+    for reading_of_task in readings.values():
+        if reading_of_task.problem:
+            raise InputError(f"{path}: {reading_of_task.problem}")
+    parts = [
+        describe_tags(task, evidence[task].tags, how.scheme, how, is_only=len(read) == 1)
+        for task, how in readings.items()
+    ]
+    return Source(
+        detected,
+        known,
+        {task: how.scheme for task, how in readings.items()},
+        readings,
+        "; ".join([detected.describe(), *parts]),
+        has_spaces,
+        on_misaligned,
+    )
 
 
 class Conversion:
@@ -152,8 +178,13 @@ class Conversion:
 
     def sentences(self) -> Iterator[Sentence]:
         """Read the source once more, convert its sentences and count."""
+        for task, how in self._source.readings.items():
+            if how.is_bare:
+                self._note(f"{self._source.detected.path}: {BARE_NOTE.format(task=task)}")
         reading = Reading(tasks=self._source.tasks, on_misaligned=self._source.on_misaligned, note=self._note)
         for sentence in self._source.detected.read(reading):
+            for task, how in self._source.readings.items():
+                sentence = how.apply(sentence, task)
             self.tally.sentences += 1
             self.tally.tokens += len(sentence)
             self.tally.documents += sentence.starts_document
@@ -187,7 +218,7 @@ class Conversion:
         has_text = "text" in self._holds  # then a comment that gives it says nothing more
         comments = [one for one in sentence.comments if not has_text or text_comment([one]) != sentence.text]
         carried: list[tuple[Content, str, int]] = [
-            *(("tags", f"tags of {task}", len(tags) - tags.count(ABSENT)) for task, tags in other_tags),
+            *(("tags", f"tags of {task}", len(tags) - tags.count(UNSPECIFIED)) for task, tags in other_tags),
             ("comments", "comments", len(comments)),
             ("extra lines", "lines without a token", len(sentence.extra_lines)),
             ("tokens", "token borders", len(sentence)),

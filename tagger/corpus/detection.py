@@ -1,21 +1,22 @@
-"""What a corpus file is, told by its name and content: its format, and what its columns hold."""
+"""What a corpus file is, told by its name and content: its format, columns and tasks."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from tagger.corpus.columns import TOKEN, parse_columns
-from tagger.corpus.conll import BORDER, split_fields
+from tagger.corpus.conll import BORDER
 from tagger.corpus.conllu import ALL_TAGS, FIELDS, misc_attributes
 from tagger.corpus.files import FORMATS, find_format
+from tagger.corpus.layout import SKIPPED, Layout, find_layout, find_mismatch
 from tagger.corpus.lines import numbered_lines
 from tagger.corpus.reading import Reading
-from tagger.text.schemes import detect_scheme, is_span_tag, split_tag
+from tagger.errors import InputError
+from tagger.text.schemes import is_span_tag
 from tagger.text.sentence import Sentence
 
 HEAD_SENTENCES = 2_000  # what guesses are made from
@@ -24,15 +25,6 @@ _OF_LINES = [name for name, known in FORMATS.items() if known.has_token_lines]
 _JSON_BEGINNINGS = {re.compile(r"\s*\{"): "jsonl", re.compile(r"\s*\[\s*(\{|$)"): "labelstudio"}
 _CONLLU_COLUMNS, _MISC = 10, FIELDS["misc"]
 _CONLLU_NUMBER = re.compile(r"[1-9]\d*|\d+[-.]\d+")
-_UPOS = "ADJ ADP ADV AUX CCONJ CONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
-# The Penn Treebank's (Marcus et al. 1993), with those that UD EWT and OntoNotes add.
-_PENN = (
-    "CC CD DT EX FW IN JJ JJR JJS LS MD NN NNS NNP NNPS PDT POS PRP PRP$ RB RBR RBS RP SYM TO UH VB VBD VBG "
-    "VBN VBP VBZ WDT WP WP$ WRB ADD AFX GW HYPH NFP NN|SYM XX . , : ; ( ) `` '' \" # $ -LRB- -RRB-"
-)
-_PARTS_OF_SPEECH = frozenset(f"{_UPOS} {_PENN}".split())
-# The phrases of CoNLL-2000 (Tjong Kim Sang and Buchholz 2000).
-_PHRASES = frozenset(["NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +36,9 @@ class Detected:
         format: A key of ``FORMATS``.
         columns: Names of its columns as ``parse_columns`` reads them; None if the format names them itself.
         tasks: The tags that its head holds; empty if the format names those of each record itself.
-        is_tabbed: Whether tabs separate its columns, in a CoNLL file.
+        is_tabbed: True if tabs separate its columns, in a CoNLL file.
         problem: Why it cannot be read as that, as ``file: message``; None if nothing speaks against it.
+        missing: Requested tasks that no column can be assigned to.
     """
 
     path: str | Path
@@ -54,64 +47,120 @@ class Detected:
     tasks: tuple[str, ...] = ()
     is_tabbed: bool = False
     problem: str | None = None
+    missing: tuple[str, ...] = ()
 
     def read(self, reading: Reading) -> Iterator[Sentence]:
-        """Read the file's sentences as what it is; the columns of ``reading`` are not looked at.
+        """Read the file's sentences as what it is; the columns of ``reading`` are not used.
 
         Args:
             reading: How. No tasks means all.
         """
+        columns = self.columns if self.format == "conll" or self.columns else None
         return FORMATS[self.format].read(
-            self.path, replace(reading, columns=self.columns, tasks=reading.tasks or self.tasks)
+            self.path, replace(reading, columns=columns, tasks=reading.tasks or self.tasks)
         )
 
+    def describe(self) -> str:
+        """Say what the file is, as ``train.conll: conll; columns _, token, pos, ner``."""
+        columns = f"; columns {', '.join(self.columns.split(','))}" if self.columns else ""
+        return f"{self.path}: {self.format}{columns}"
 
-def detect(path: str | Path, *, format: str | None = None, columns: str | None = None) -> Detected:
-    """Tell what a file is from its name and its first sentences; what is wrong in it is passed over.
+    def refuse_missing(self) -> None:
+        """Raise InputError if a requested task has no column: what is wrong with the first lines, or why.
 
-    The format is the one asked for; else what the content shows, if it is JSON or CoNLL-U in a file whose
+        Raises:
+            InputError: See above.
+        """
+        if not self.missing:
+            return
+        plain = Reading(columns=None, tasks=self.missing[:1])
+        next(FORMATS[self.format].read(self.path, plain), None)  # so that an unreadable file is called that
+        names = (self.columns or TOKEN).split(",")
+        tags = [name for name in names if name not in (TOKEN, SKIPPED)]
+        example = [TOKEN, *[SKIPPED] * (len(names) - 1 - len(self.missing)), *self.missing]
+        hint = f"Pass --task {tags[0]}, or name" if len(tags) == 1 else "Name"
+        raise InputError(
+            f"{self.path}: no column is known to hold {' and '.join(map(repr, self.missing))} (got "
+            f"{', '.join(names)}). {hint} the columns in the file's order, for instance --columns "
+            f"{','.join(example)}."
+        )
+
+    def lacks(self, task: str, tokenize: Callable[[str], Sequence[Sentence]]) -> str | None:
+        """Return why the file has no tags of a task, judged by its head; None if it has.
+
+        Args:
+            task: The task.
+            tokenize: Divides running text, in formats without tokens.
+        """
+        if self.format == "conllu" and task not in FIELDS and task not in self.tasks:
+            return f"{self.path}: no token has {task!r} in MISC ({task}=…)."
+        try:
+            if task in self.missing:
+                self.refuse_missing()
+            next(self.read(Reading(tasks=(task,), tokenize=tokenize, on_misaligned="skip")), None)
+        except InputError as error:
+            return str(error)
+        return None
+
+
+def detect(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    columns: str | None = None,
+    tasks: Sequence[str] = (),
+    usual: str | None = None,
+) -> Detected:
+    """Tell what a file is from its name and its first sentences, without judging its single lines.
+
+    The format is the requested one; else what the content shows, if it is JSON or CoNLL-U in a file whose
     suffix says neither; else what the suffix says. Columns get the name ``token`` (the first that does not
-    just count), ``pos`` (most values are tags of UD or the Penn Treebank), ``chunk`` and ``ner`` (tags of a
-    scheme, with phrases or other labels), a further one of a kind ``ner2``; what says nothing known is
-    ``column3``, counted from 1.
+    number tokens or sentences), ``pos`` (most values are tags of UD or the Penn Treebank), ``chunk`` and
+    ``ner`` (tags of spans, with phrases or other labels), a further one of a kind ``ner2``; what says nothing
+    known is ``column3``, counted from 1. A requested task names the one column that can hold it.
 
     Args:
         path: The file, or what else the format reads.
         format: A key of ``FORMATS``.
-        columns: Names of the columns, if they are known and the format is conll.
+        columns: Names of the columns, if they are known and the format has columns.
+        tasks: The requested tasks.
+        usual: Columns to use where the file does not tell which hold the tasks and their number is right.
 
     Raises:
-        InputError: If there is no such format, or the columns cannot be read.
+        InputError: If there is no such format, or the columns cannot be parsed.
     """
     name = find_format(path, format)
     if name not in _OF_LINES or not Path(path).is_file():
-        return Detected(path, name)
+        return Detected(path, name, columns)
     blocks = list(islice(_blocks(path), HEAD_SENTENCES))
     if format is None:
         name = _format_of(blocks, name)
     if name not in _OF_LINES:
-        return Detected(path, name)
+        return Detected(path, name, columns)
     if name == "conllu":
-        return Detected(path, name, tasks=(*ALL_TAGS, *_span_attributes(blocks)))
-    is_tabbed = "\t" in blocks[0][0].rstrip(" \t") if blocks else False
-    rows = [[split_fields(line, is_tabbed) for line in block] for block in blocks]
-    widths = Counter(len(row) for block in rows for row in block)
-    width, count = widths.most_common(1)[0] if widths else (1, 0)
-    guessed = ",".join(_column_names([[row for row in block if len(row) == width] for block in rows]))
-    parsed = parse_columns(columns or guessed)
-    problem = None
-    if 2 * count < widths.total():
-        problem = (
-            f"{path}: the lines have from {min(widths)} to {max(widths)} columns, and no number of "
-            "columns is that of half of them; give a file of columns, or say its format."
-        )
-    elif blocks and parsed.count not in (None, width):
-        problem = (
-            f"{path}: {count} of the first {widths.total()} lines have {width} columns but "
-            f"{parsed.count} were named ({', '.join(parsed.places)}); name all of them in order, "
-            "with _ for those to skip."
-        )
-    return Detected(path, name, columns or guessed, tuple(parsed.tags), is_tabbed, problem)
+        return Detected(path, name, columns, tasks=(*ALL_TAGS, *_span_attributes(blocks)))
+    layout = find_layout(blocks)
+    names, missing = layout.assign(tasks) if columns is None else (layout.names, ())
+    if missing and usual is not None and _matches(layout, usual, tasks):
+        columns, missing = usual, ()
+    chosen = columns or ",".join(names)
+    parsed = parse_columns(chosen)
+    problem = layout.problem or (find_mismatch(layout, blocks, columns) if columns else None)
+    return Detected(
+        path,
+        name,
+        chosen,
+        tuple(parsed.tags),
+        layout.is_tabbed,
+        problem and f"{path}: {problem}",
+        missing,
+    )
+
+
+def _matches(layout: Layout, columns: str, tasks: Sequence[str]) -> bool:
+    """True if named columns hold the tasks and are as many as the file's."""
+    parsed = parse_columns(columns)
+    return parsed.count in (None, len(layout.names)) and set(tasks) <= set(parsed.tags)
 
 
 def _blocks(path: str | Path) -> Iterator[list[str]]:
@@ -139,44 +188,6 @@ def _format_of(blocks: Sequence[Sequence[str]], named: str) -> str:
             if name in FORMATS and beginning.match(first):
                 return name
     return named
-
-
-def _column_names(blocks: Sequence[Sequence[Sequence[str]]]) -> list[str]:
-    """Name the columns of sentences whose lines all have as many fields."""
-    columns = [
-        [[row[place] for row in block] for block in blocks]
-        for place in range(max((len(row) for block in blocks for row in block), default=1))
-    ]
-    names: list[str] = []
-    for place, column in enumerate(columns, 1):
-        if TOKEN not in names:
-            is_count = place < len(columns) and all(map(_is_count, column))
-            names.append("_" if is_count else TOKEN)
-            continue
-        kind = _kind(column) or f"column{place}"
-        same = sum(name.rstrip("0123456789") == kind for name in names)
-        names.append(f"{kind}{same + 1}" if same else kind)
-    return names
-
-
-def _is_count(values: Sequence[str]) -> bool:
-    """Whether a sentence's values number its tokens, from 0 or 1."""
-    first = values[0] if values else "1"
-    return first in ("0", "1") and all(
-        value == str(number) for number, value in enumerate(values, int(first))
-    )
-
-
-def _kind(column: Sequence[Sequence[str]]) -> str | None:
-    """What a column beside the tokens holds: ``pos``, ``chunk``, ``ner``, or None for nothing known."""
-    counts = Counter(value for values in column for value in values)
-    if 2 * sum(count for value, count in counts.items() if value in _PARTS_OF_SPEECH) > counts.total():
-        return "pos"
-    if not counts or detect_scheme(column) is None:
-        return None
-    labels = Counter({split_tag(tag)[1]: count for tag, count in counts.items() if tag != "O"})
-    phrases = sum(count for label, count in labels.items() if label in _PHRASES)
-    return "chunk" if 2 * phrases > labels.total() else "ner"
 
 
 def _span_attributes(blocks: Sequence[Sequence[str]]) -> list[str]:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from tagger.corpus.detection import Detected, detect
+from tagger.corpus.files import FORMATS
+from tagger.corpus.loading import BARE_NOTE, describe_tags, unspecified_note
 from tagger.corpus.reading import Reading
-from tagger.corpus.tags import line_of
+from tagger.corpus.tags import TagReading, describe_foreign, judge_tags, line_of, parse_schemes
 from tagger.errors import InputError
+from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import (
-    SchemeEvidence,
     belongs_to,
     describe_violation,
     is_span_tag,
-    normalise_scheme,
     tags_to_spans,
     violations,
 )
-from tagger.text.sentence import Sentence, Span
+from tagger.text.sentence import UNSPECIFIED, Sentence, Span
 
 PLACES_SHOWN = 3  # of each finding
 UNTAGGED = "O"
@@ -37,10 +38,13 @@ class FileFacts:
     Attributes:
         detected: Its format and columns.
         schemes: For each task the scheme of its tags, None for one tag a token.
+        readings: For each task how its tags are read.
+        summary: How it is read, as a line.
         sentences: How many there are.
         tokens: How many there are.
         documents: How many there are.
         problems: How many were reported.
+        notes: What reading the file leaves out, changes or reads in an unusual way.
         repeated: How many sentences stand in the file before, token by token.
         counts: For each task its spans by label, or its tags.
         foreign: The tasks whose tags look like those of spans, with prefixes that no scheme has.
@@ -48,10 +52,13 @@ class FileFacts:
 
     detected: Detected
     schemes: dict[str, str | None]
+    readings: dict[str, TagReading] = field(default_factory=dict)
+    summary: str = ""
     sentences: int = 0
     tokens: int = 0
     documents: int = 0
     problems: int = 0
+    notes: list[str] = field(default_factory=list)
     repeated: int = 0
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     foreign: set[str] = field(default_factory=set)
@@ -138,14 +145,20 @@ def inspect_files(
         report: Is told of each problem as ``file:line: message``, in the order of the files.
         columns: Names of the columns of all CoNLL files, as ``parse_columns`` reads them.
         format: The format of all files; by default what each is detected to be.
-        scheme: The scheme that all tags of spans should be in; by default the one that fits each column best.
+        scheme: The scheme that all tags of spans should be in, or schemes by task (see
+            ``corpus.tags.parse_schemes``); by default the one that fits each column best.
 
     Raises:
         InputError: If the columns cannot be read, or there is no such format or scheme.
     """
-    wanted = None if scheme is None else normalise_scheme(scheme)
+    wanted = parse_schemes(scheme)
     indexes: dict[str, _SpanIndex] = {}
-    files = [_survey(detect(path, format=format, columns=columns), indexes, wanted) for path in paths]
+    files = []
+    for path in paths:
+        detected = detect(path, format=format, columns=columns)
+        if not FORMATS[detected.format].has_columns:
+            detected = replace(detected, columns=None)  # the names are those of other files
+        files.append(_survey(detected, indexes, wanted))
     repetitions = _Repetitions()
     for facts in files:
         repetitions.begin(facts)
@@ -248,29 +261,52 @@ class _SpanIndex:
         return sorted(found, key=lambda one: max(one.counts.values()) - sum(one.counts.values()))
 
 
-def _survey(detected: Detected, indexes: dict[str, _SpanIndex], wanted: str | None) -> FileFacts:
-    """Read a file for the schemes of its tags and the texts of its spans, and say nothing of problems."""
+def _survey(detected: Detected, indexes: dict[str, _SpanIndex], wanted: Mapping[str, str]) -> FileFacts:
+    """Read a file for the schemes of its tags, the texts of its spans and its notes, but no problems."""
     evidence: dict[str, SchemeEvidence] = {}
     plain: set[str] = set()
     has_outside: set[str] = set()
     facts = FileFacts(detected, {})
-    for sentence in _sentences(detected, lambda _: None):
+    n_tokens = 0
+    for sentence in _sentences(detected, lambda _: None, facts.notes.append):
+        n_tokens += len(sentence)
         for task, tags in sentence.tags.items():
             evidence.setdefault(task, SchemeEvidence()).add(tags)
             if UNTAGGED in tags:
                 has_outside.add(task)
             if task not in plain and not all(tag == UNTAGGED or tag[1:2] == "-" for tag in tags):
                 plain.add(task)
-            for span in _spans(sentence, task):
-                index = indexes.setdefault(task, _SpanIndex())
-                place = line_of(sentence, span.start)
-                index.add(sentence.tokens[span.start : span.end], span.label, place)
+            _index_spans(sentence, task, indexes)
+    parts = []
     for task, found in evidence.items():
-        facts.schemes[task] = (wanted or found.scheme) if found.scheme else None
+        how = judge_tags(found, task, wanted, is_only=len(evidence) == 1)
+        facts.readings[task], facts.schemes[task] = how, how.scheme
         facts.counts[task] = Counter()
-        if found.scheme is None and task in has_outside and task not in plain:
+        parts.append(describe_tags(task, found.tags, how.scheme, how, is_only=len(evidence) == 1))
+        if how.scheme is None and task in has_outside and task not in plain:
             facts.foreign.add(task)
+        n_unspecified = found.tags[UNSPECIFIED] if how.scheme is None else 0
+        if n_unspecified:
+            facts.notes.append(f"{detected.path}: {unspecified_note(task, n_unspecified, n_tokens)}")
+        if how.is_bare:
+            facts.notes.append(f"{detected.path}: {BARE_NOTE.format(task=task)}")
+    facts.summary = "; ".join([detected.describe(), *parts])
+    _index_bare_spans(facts, indexes)
     return facts
+
+
+def _index_spans(sentence: Sentence, task: str, indexes: dict[str, _SpanIndex]) -> None:
+    for span in _spans(sentence, task):
+        index = indexes.setdefault(task, _SpanIndex())
+        index.add(sentence.tokens[span.start : span.end], span.label, line_of(sentence, span.start))
+
+
+def _index_bare_spans(facts: FileFacts, indexes: dict[str, _SpanIndex]) -> None:
+    """Read a file once more if the first reading showed that its labels have no prefixes."""
+    bare = [task for task, how in facts.readings.items() if how.is_bare]
+    for sentence in _sentences(facts.detected, lambda _: None) if bare else ():
+        for task in bare:
+            _index_spans(facts.readings[task].apply(sentence, task), task, indexes)
 
 
 def _examine(facts: FileFacts, report: Callable[[str], object]) -> Iterator[Sentence]:
@@ -283,7 +319,13 @@ def _examine(facts: FileFacts, report: Callable[[str], object]) -> Iterator[Sent
         facts.problems += len(pending)
         pending.clear()
 
+    for how in facts.readings.values():
+        if how.problem:
+            pending.append(f"{facts.detected.path}: {how.problem}")
     for sentence in _sentences(facts.detected, pending.append):
+        for task, how in facts.readings.items():
+            if task in sentence.tags:
+                sentence = how.apply(sentence, task)
         facts.sentences += 1
         facts.tokens += len(sentence)
         facts.documents += sentence.starts_document
@@ -298,14 +340,16 @@ def _examine(facts: FileFacts, report: Callable[[str], object]) -> Iterator[Sent
     flush()
 
 
-def _sentences(detected: Detected, refuse: Callable[[str], object]) -> Iterator[Sentence]:
+def _sentences(
+    detected: Detected, refuse: Callable[[str], object], note: Callable[[str], object] = lambda _: None
+) -> Iterator[Sentence]:
     """Read on after every problem."""
     if detected.problem:
         refuse(detected.problem)
         return
     tasks = tuple(task for task in detected.tasks if detected.columns or task not in _FREE_FIELDS)
     try:
-        yield from detected.read(Reading(tasks=tasks, refuse=refuse))
+        yield from detected.read(Reading(tasks=tasks, refuse=refuse, note=note))
     except InputError as error:  # after which its reader cannot go on
         refuse(str(error))
 
@@ -323,15 +367,11 @@ def _tag_problems(facts: FileFacts, sentence: Sentence, task: str) -> Iterator[s
                     )
         return
     for place in violations(tags, scheme):
-        where = line_of(sentence, place)
         if belongs_to(tags[place], scheme):
             problem = describe_violation(tags, place, scheme, sentence.tokens)
-            yield f"{where}: {problem} ({task}); correct it."
+            yield f"{line_of(sentence, place)}: {problem} ({task}); correct it."
         else:
-            yield (
-                f"{where}: the tag {tags[place]!r} of {sentence.tokens[place]!r} is none of {scheme}, in "
-                f"which the column {task!r} is written; correct it."
-            )
+            yield describe_foreign(sentence, place, task, scheme)
 
 
 def _spans(sentence: Sentence, task: str) -> Sequence[Span]:

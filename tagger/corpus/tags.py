@@ -1,31 +1,131 @@
-"""What a column of tags holds: spans in some scheme, or one tag a token."""
+"""How the tags of a column are read: as spans in some scheme, as bare labels, or as one tag per token."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tagger.errors import InputError
+from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import (
     Mode,
     belongs_to,
-    detect_scheme,
     is_span_tag,
+    normalise_scheme,
     split_tag,
     tags_to_spans,
     violations,
 )
-from tagger.text.sentence import Sentence
+from tagger.text.sentence import UNSPECIFIED, Sentence
+from tagger.text.spelling import add_prefixes, are_bare_labels, find_respelling, respell
+
+BARE, PLAIN = "bare", "none"
+"""What can be requested besides a scheme: labels without prefix as spans, and one tag per token."""
+
+_ALL_TASKS = ""
+_PARTS_OF_SPEECH = ("pos", "upos", "xpos")
 
 
-def find_scheme(sentences: Sequence[Sentence], task: str, *, has_spans: bool | None = None) -> str | None:
+@dataclass(frozen=True, slots=True)
+class TagReading:
+    """How the tags of one column are read.
+
+    Attributes:
+        scheme: The scheme of their spans; None for one tag per token.
+        is_bare: True if they are labels without prefix, so that a run of one label is a span.
+        problem: Why they cannot be read, as a clause and what to do; None if they can.
+    """
+
+    scheme: str | None
+    is_bare: bool = False
+    problem: str | None = None
+
+    def apply(self, sentence: Sentence, task: str) -> Sentence:
+        """Return the sentence with tags of a scheme: bare labels become tags of IO."""
+        if not self.is_bare:
+            return sentence
+        return replace(sentence, tags={**sentence.tags, task: add_prefixes(sentence.tags[task])})
+
+
+def parse_schemes(spec: str | None) -> dict[str, str]:
+    """Read which scheme tags are written in: ``IOB1``, or by task ``ner=bare,pos=none``.
+
+    Returns:
+        Names of schemes, ``bare`` or ``none`` by task; under an empty name that of all tasks with spans.
+
+    Raises:
+        InputError: If there is no such scheme.
+    """
+    schemes = {}
+    for item in spec.split(",") if spec else ():
+        task, equals, name = (part.strip() for part in item.partition("="))
+        if not equals:
+            task, name = _ALL_TASKS, task
+        schemes[task] = name.lower() if name.lower() in (BARE, PLAIN) else normalise_scheme(name)
+    return schemes
+
+
+def judge_tags(
+    evidence: SchemeEvidence, task: str, requested: Mapping[str, str], *, is_only: bool = True
+) -> TagReading:
+    """Decide how a column is read.
+
+    Args:
+        evidence: All its tags.
+        task: The column's name; parts of speech are never taken for bare labels or misspelled tags.
+        requested: What ``parse_schemes`` returns.
+        is_only: True if no other column could be meant by a scheme that is requested without a task.
+    """
+    counts = evidence.tags
+    is_named = task in _PARTS_OF_SPEECH and task not in requested
+    respelling = None if is_named else find_respelling(counts)
+    is_bare = not is_named and are_bare_labels(counts)
+    detected = evidence.scheme
+    wanted = requested.get(task)
+    if wanted is None and (is_only or detected or respelling or is_bare):
+        wanted = requested.get(_ALL_TASKS)
+    if wanted == PLAIN:
+        return TagReading(None)
+    if wanted == BARE or (is_bare and wanted is None):
+        return TagReading("IO", is_bare=True)
+    if wanted is not None:
+        return TagReading(wanted)
+    problem = _find_problem(counts, detected, respelling)
+    if problem:
+        problem += (
+            f" Correct the tags of {task!r}, or pass --scheme {task}={PLAIN} to read one tag per token."
+        )
+    return TagReading(detected, problem=problem)
+
+
+def _find_problem(
+    counts: Mapping[str, int], detected: str | None, respelling: tuple[str, str] | None
+) -> str | None:
+    if respelling:
+        return f"no scheme has the tag {respelling[0]!r}; it would be {respelling[1]!r}."
+    labelled = [tag for tag in counts if "-" in tag and is_span_tag(tag)]
+    foreign = [tag for tag in counts if not is_span_tag(tag)]
+    if detected is None and labelled and "O" in counts:
+        return f"some tags have a prefix (got {labelled[0]!r}), others have none (got {foreign[0]!r})."
+    return None
+
+
+def find_scheme(
+    sentences: Sequence[Sentence],
+    task: str,
+    *,
+    has_spans: bool | None = None,
+    reading: TagReading | None = None,
+) -> str | None:
     """Tell the scheme of a column and check that every tag is one of it.
 
     Args:
         sentences: A file's sentences; all have tags for the task.
         task: The column.
-        has_spans: Whether the tags have to mark spans, as a model for this task says; None where nothing is
-            known before.
+        has_spans: True if the tags have to mark spans, as a model for this task requires; None where nothing
+            is known before.
+        reading: How the column is read, if that was judged before.
 
     Returns:
         The scheme's name, or None if each token just has a tag, as in part-of-speech tagging.
@@ -35,8 +135,17 @@ def find_scheme(sentences: Sequence[Sentence], task: str, *, has_spans: bool | N
     """
     if has_spans is False:
         return None
-    scheme = detect_scheme(sentence.tags[task] for sentence in sentences)
-    if scheme is None:
+    if reading is None:
+        evidence = SchemeEvidence()
+        for sentence in sentences:
+            evidence.add(sentence.tags[task])
+        reading = judge_tags(evidence, task, {})
+        if reading.is_bare:  # only whoever reads a file may add prefixes, and say so
+            reading = TagReading(None)
+    if reading.problem:
+        found = _find_tag(sentences, task, lambda tag: respell(tag) is not None)
+        raise InputError(f"{line_of(*found) if found else _path(sentences)}: {reading.problem}")
+    if reading.scheme is None:
         _refuse_unknown_prefixes(sentences, task)
         if has_spans:
             tag = sentences[0].tags[task][0]
@@ -45,15 +154,22 @@ def find_scheme(sentences: Sequence[Sentence], task: str, *, has_spans: bool | N
                 f"{tag!r}; name the right column with --columns."
             )
         return None
+    scheme = reading.scheme
     found = _find_tag(sentences, task, lambda tag: not belongs_to(tag, scheme))
     if found:
-        sentence, place = found
-        raise InputError(
-            f"{line_of(sentence, place)}: the tag {sentence.tags[task][place]!r} of "
-            f"{sentence.tokens[place]!r} is none of {scheme}, in which the column {task!r} is written; "
-            "correct it or name another column."
-        )
+        raise InputError(describe_foreign(*found, task, scheme))
     return scheme
+
+
+def describe_foreign(sentence: Sentence, place: int, task: str, scheme: str) -> str:
+    """Say that a tag is none of a scheme, and what it would be if one replacement makes a tag of it."""
+    tag = sentence.tags[task][place]
+    right = respell(tag)
+    return (
+        f"{line_of(sentence, place)}: the tag {tag!r} of {sentence.tokens[place]!r} is none of {scheme}, in "
+        f"which the column {task!r} is written; "
+        + (f"write {right!r}." if right else "correct it or name another column.")
+    )
 
 
 def require_spans(sentences: Sequence[Sentence], task: str) -> None:
@@ -63,10 +179,9 @@ def require_spans(sentences: Sequence[Sentence], task: str) -> None:
         InputError: Every tag of the column is O.
     """
     if all(tag == "O" for sentence in sentences for tag in sentence.tags[task]):
-        path = sentences[0].source.rpartition(":")[0] or "The corpus"
         raise InputError(
-            f"{path}: the column {task!r} holds no span at all, only O; name the right column with "
-            "--columns, or give a file with spans."
+            f"{_path(sentences)}: the column {task!r} holds no span at all, only O; name the right column "
+            "with --columns, or give a file with spans."
         )
 
 
@@ -110,7 +225,7 @@ def count_unseen(
         there, the most frequent first.
     """
     found = Counter(_label(tag, has_spans) for sentence in sentences for tag in sentence.tags[task])
-    seen = {_label(tag, has_spans) for tag in known} | ({""} if has_spans else set())
+    seen = {_label(tag, has_spans) for tag in known} | {"" if has_spans else UNSPECIFIED}
     return {label: count for label, count in found.most_common() if label not in seen}
 
 
@@ -136,6 +251,10 @@ def refuse_unseen(
 def _label(tag: str, has_spans: bool) -> str:
     """What is learnt of a tag: of a span's its label, "" for none."""
     return split_tag(tag)[1] if has_spans else tag
+
+
+def _path(sentences: Sequence[Sentence]) -> str:
+    return sentences[0].source.rpartition(":")[0] or "The corpus"
 
 
 def _refuse_unknown_prefixes(sentences: Sequence[Sentence], task: str) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tagger.evaluation.scores import TagSequences
 from tagger.text.schemes import tags_to_spans
-from tagger.text.sentence import Sentence
+from tagger.text.sentence import UNSPECIFIED, Sentence
 
 BucketKind = Literal["label", "novelty", "position", "length"]
 Item = tuple[int, int, str]
@@ -62,12 +62,14 @@ class Counts:
 
 
 def read_items(tags: TagSequences, scheme: str | None) -> list[Set[Item]]:
-    """Return for each sentence its spans, or without a scheme its tokens' tags.
+    """Return for each sentence its spans, or without a scheme its tokens' tags that are specified.
 
     Broken span tags are read as conlleval does (see ``text.schemes.tags_to_spans``).
     """
     if scheme is None:
-        return [{(place, place + 1, tag) for place, tag in enumerate(own)} for own in tags]
+        return [
+            {(place, place + 1, tag) for place, tag in enumerate(own) if tag != UNSPECIFIED} for own in tags
+        ]
     return [{(span.start, span.end, span.label) for span in tags_to_spans(own, scheme)} for own in tags]
 
 

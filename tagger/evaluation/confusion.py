@@ -9,7 +9,7 @@ from typing import Literal, TypedDict
 
 from tagger.evaluation.scores import TagSequences
 from tagger.text.schemes import tags_to_spans
-from tagger.text.sentence import Span
+from tagger.text.sentence import UNSPECIFIED, Span
 
 Kind = Literal[
     "right", "wrong type", "wrong borders", "wrong borders and type", "missed", "spurious", "wrong tag"
@@ -120,7 +120,10 @@ def match_spans(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Outcome
 
 
 def match_tags(gold: Sequence[str], predicted: Sequence[str]) -> list[Outcome]:
-    """Put the T gold tags of one sentence beside its T predicted tags; each is a span of one token."""
+    """Pair the T gold tags of one sentence with its T predicted tags; each is a span of one token.
+
+    Tokens without a gold tag (``_``) are left out.
+    """
     return [
         Outcome(
             "right" if wanted == found else "wrong tag",
@@ -128,6 +131,7 @@ def match_tags(gold: Sequence[str], predicted: Sequence[str]) -> list[Outcome]:
             Span(place, place + 1, found),
         )
         for place, (wanted, found) in enumerate(zip(gold, predicted, strict=True))
+        if wanted != UNSPECIFIED
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 from tagger.evaluation.scores import (
@@ -13,6 +14,7 @@ from tagger.evaluation.scores import (
     score_tags_by_novelty,
 )
 from tagger.text.schemes import convert_tags, violations
+from tagger.text.sentence import UNSPECIFIED
 
 
 def score_task(
@@ -21,7 +23,8 @@ def score_task(
     """Score one task, in all and split into words seen and unseen in train.
 
     Args:
-        gold: For each sentence its gold tags, as the file has them.
+        gold: For each sentence its gold tags, as the file has them. Tokens whose tag is ``_`` are left out,
+            unless the tags mark spans.
         predicted: For each sentence the predicted tags; IOB2 where they mark spans.
         scheme: The scheme of the gold tags, None for tags that mark no spans.
         seen: For each token whether train has its word.
@@ -31,6 +34,7 @@ def score_task(
         for spans ``"repairs"``: how many gold tags their scheme forbids, which were read as conlleval does.
     """
     if scheme is None:
+        gold, predicted, seen = _only_specified(gold, predicted, seen)
         return {**score_tags(gold, predicted), **score_tags_by_novelty(gold, predicted, seen)}
     found = [convert_tags(tags, "IOB2", scheme) for tags in predicted]
     return {
@@ -38,6 +42,20 @@ def score_task(
         **score_spans_by_novelty(gold, found, seen, scheme=scheme),
         "repairs": sum(len(violations(tags, scheme)) for tags in gold),
     }
+
+
+def _only_specified(
+    gold: TagSequences, predicted: TagSequences, seen: Sequence[Sequence[bool]]
+) -> tuple[TagSequences, TagSequences, Sequence[Sequence[bool]]]:
+    """Leave out the tokens without a gold tag."""
+    if not any(UNSPECIFIED in tags for tags in gold):
+        return gold, predicted, seen
+    masks = [[tag != UNSPECIFIED for tag in tags] for tags in gold]
+    return (
+        [list(compress(tags, mask)) for tags, mask in zip(gold, masks, strict=True)],
+        [list(compress(tags, mask)) for tags, mask in zip(predicted, masks, strict=True)],
+        [list(compress(marks, mask)) for marks, mask in zip(seen, masks, strict=True)],
+    )
 
 
 def main_score(scores: Mapping[str, Any]) -> float:

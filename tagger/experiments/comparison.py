@@ -6,9 +6,9 @@ import os
 import platform
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from tagger.corpus.loading import name_files
 from tagger.errors import InputError
 from tagger.evaluation.tasks import main_score
 from tagger.experiments.grid import require_comparable
@@ -104,15 +104,16 @@ def _measure(material: Material) -> Measure:
     return "f1" if scheme else "accuracy"
 
 
-def _file(request: Request, part: str) -> Path:
-    path = {"train": request.train_file, "dev": request.dev_file, "test": request.test_file}[part]
-    assert path is not None
-    return path
+def _file(request: Request, part: str) -> str:
+    """The names of a part's files."""
+    return name_files(
+        {"train": request.train_files, "dev": request.dev_files, "test": request.test_files}[part]
+    )
 
 
-def _gold(part: Part, path: Path) -> GoldPart:
+def _gold(part: Part, file: str) -> GoldPart:
     (scheme,) = part.schemes.values()
-    return GoldPart(path.name, part.sentences, scheme, part.table.vocabulary.mark_seen(part.sentences))
+    return GoldPart(file, part.sentences, scheme, part.table.vocabulary.mark_seen(part.sentences))
 
 
 def _describe_settings(material: Material) -> dict[str, Any]:
@@ -121,7 +122,7 @@ def _describe_settings(material: Material) -> dict[str, Any]:
     parts = {"train": material.preparation.train, **material.scored_parts}
     files: dict[str, Any] = {
         name: {
-            "file": _file(request, name).name,
+            "file": _file(request, name),
             "sentences": len(part.sentences),
             "tokens": sum(part.lengths),
             "content": material.digests[f"the {name} part"],

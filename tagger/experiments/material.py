@@ -25,9 +25,9 @@ class Request:
 
     Attributes:
         config: Options of all runs; ``model.hidden_size`` is that of the bidirectional ones.
-        train_file: The corpus file to learn from.
-        dev_file: The corpus file that runs are scored on after every epoch; none is chosen by it.
-        test_file: A corpus file that they are scored on after the last epoch, or None.
+        train_files: The corpus files to learn from.
+        dev_files: The corpus files that runs are scored on after every epoch; none is chosen by them.
+        test_files: Corpus files that they are scored on after the last epoch, or none at all.
         vectors_file: Static word vectors, or None.
         variants: The grid.
         seeds: How many runs each variant has; the first has the config's seed, the others those after it.
@@ -37,9 +37,9 @@ class Request:
     """
 
     config: Config
-    train_file: Path
-    dev_file: Path
-    test_file: Path | None
+    train_files: Sequence[Path]
+    dev_files: Sequence[Path]
+    test_files: Sequence[Path]
     vectors_file: Path | None
     variants: Sequence[Variant]
     seeds: int
@@ -137,8 +137,8 @@ def gather_material(request: Request) -> Material:
         InputError: A file cannot be read or does not hold what is asked for.
     """
     config = request.config
-    preparation = prepare(config, request.train_file, request.dev_file, request.vectors_file)
-    test = read_part(config, request.test_file, preparation) if request.test_file else None
+    preparation = prepare(config, request.train_files, request.dev_files, request.vectors_file)
+    test = read_part(config, request.test_files, preparation) if request.test_files else None
     return Material(request, preparation, test, describe_data(preparation, test))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tagger.evaluation.breakdown import Items, count_sentences, read_items
 from tagger.evaluation.scores import TagSequences
 from tagger.experiments.results import Comparison, GoldPart, Run, Variant
+from tagger.text.sentence import UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +95,10 @@ def runs_by_seed(comparison: Comparison, variant: Variant, name: str) -> dict[in
 def _read(comparison: Comparison, run: Run, name: str) -> Reading:
     tags = run.predictions[name]
     scheme = None if comparison.gold[name].scheme is None else "IOB2"
+    if scheme is None:  # a prediction counts only where there is a gold tag
+        gold = [sentence.tags[comparison.task] for sentence in comparison.gold[name].sentences]
+        tags = [
+            [UNSPECIFIED if wanted == UNSPECIFIED else tag for wanted, tag in zip(own, found, strict=True)]
+            for own, found in zip(gold, tags, strict=True)
+        ]
     return Reading(run.seed, comparison.score(run, name), tags, read_items(tags, scheme))

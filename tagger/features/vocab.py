@@ -13,7 +13,7 @@ from typing import Any
 
 from tagger.errors import InputError
 from tagger.text.schemes import allowed_transitions, convert_tags
-from tagger.text.sentence import Sentence
+from tagger.text.sentence import UNSPECIFIED, Sentence
 
 PADDING = 0
 UNKNOWN = 1
@@ -238,7 +238,7 @@ def _count_frequent(counts: Sequence[int]) -> int:
 
 def _collect_task(sentences: Iterable[Sentence], name: str, source: str | None, scheme: str) -> Task:
     if source is None:
-        counts = Counter(tag for sentence in sentences for tag in sentence.tags[name])
+        counts = Counter(tag for sentence in sentences for tag in sentence.tags[name] if tag != UNSPECIFIED)
         return Task(name, tuple(tag for tag, _ in counts.most_common()), None)
     counts = Counter(
         tag for sentence in sentences for tag in convert_tags(sentence.tags[name], source, scheme)

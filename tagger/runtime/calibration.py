@@ -26,7 +26,7 @@ from tagger.features.mentions import index_mentions
 from tagger.runtime.evaluation import gold_schemes
 from tagger.runtime.tagger import BATCH_TOKENS, Tagger
 from tagger.text.schemes import tags_to_spans
-from tagger.text.sentence import Sentence
+from tagger.text.sentence import UNSPECIFIED, Sentence
 
 BATCH_SENTENCES = 256
 
@@ -108,7 +108,7 @@ def measure_calibration(
             scheme is not None,
             tagger.bundle.temperature(name),
             *_judge(gold, after, name, scheme),
-            *(_scores(side, name, scheme) for side in (before, after)),
+            *(_scores(gold, side, name, scheme) for side in (before, after)),
         )
         for name, scheme in schemes.items()
     }
@@ -158,7 +158,8 @@ def _judge(
     """How many gold spans or tokens there are, and whether each predicted one is right."""
     if scheme is None:
         right = judge_tags([one.tags[task] for one in gold], [one.tags[task] for one in found])
-        return sum(map(len, gold)), np.array(right, np.bool_)
+        is_specified = _specified(gold, task)
+        return int(is_specified.sum()), np.array(right, np.bool_)[is_specified]
     wanted = [
         [(span.start, span.end, span.label) for span in tags_to_spans(one.tags[task], scheme)] for one in gold
     ]
@@ -166,7 +167,15 @@ def _judge(
     return sum(map(len, wanted)), np.array(judge_spans(wanted, predicted), np.bool_)
 
 
-def _scores(found: Sequence[Sentence], task: str, scheme: str | None) -> NDArray[np.float32]:
+def _specified(gold: Sequence[Sentence], task: str) -> NDArray[np.bool_]:
+    """For each token whether it has a gold tag."""
+    return np.array([tag != UNSPECIFIED for one in gold for tag in one.tags[task]], np.bool_)
+
+
+def _scores(
+    gold: Sequence[Sentence], found: Sequence[Sentence], task: str, scheme: str | None
+) -> NDArray[np.float32]:
     if scheme is None:
-        return np.array([score for one in found for score in one.tag_scores[task]], np.float32)
+        scores = np.array([score for one in found for score in one.tag_scores[task]], np.float32)
+        return scores[_specified(gold, task)]
     return np.array([span.score for one in found for span in one.spans[task]], np.float32)

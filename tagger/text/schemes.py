@@ -9,7 +9,6 @@ is a span of one token. BILOU writes L for E and U for S, BMES writes M for I.
 from __future__ import annotations
 
 import difflib
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +20,6 @@ from tagger.text.sentence import Span
 Mode = Literal["strict", "repair"]
 
 BARE_LABEL = "_"
-_FOREIGN = "?"  # stands for every tag that no scheme has
 _OTHER_SPELLINGS = {"L": "E", "U": "S", "M": "I"}
 
 
@@ -77,8 +75,6 @@ _RULES = {
 SCHEMES = tuple(_RULES)
 """Names of all schemes, as ``normalise_scheme`` returns them."""
 
-# In doubt the earlier one. IO is not among them: whatever is legal in IO is legal and means the same in IOB1.
-_DETECTED = ("IOB2", "BIOES", "BILOU", "BMES", "IOB1", "IOE2", "IOE1")
 # A scheme is known by its letters, in whatever order they are named: BIOES = IOBES = BIESO.
 _BY_LETTERS = {
     frozenset("BI"): "IOB2",
@@ -146,7 +142,7 @@ def violations(tags: Sequence[str], scheme: str) -> list[int]:
     name = normalise_scheme(scheme)
     padded = ["O", *tags, "O"]
     return [
-        place for place, tag in enumerate(tags) if not _is_legal(padded[place], tag, padded[place + 2], name)
+        place for place, tag in enumerate(tags) if not is_legal(padded[place], tag, padded[place + 2], name)
     ]
 
 
@@ -158,46 +154,6 @@ def describe_violation(
     before = f"after {tags[place - 1]!r}" if place else "at the sentence's beginning"
     after = f"before {tags[place + 1]!r}" if place + 1 < len(tags) else "at its end"
     return f"{token} has the tag {tags[place]!r}, which {scheme} does not allow {before} and {after}"
-
-
-def detect_scheme(sequences: Iterable[Sequence[str]]) -> str | None:
-    """Return the scheme under which the fewest tags are illegal, reading the sequences once.
-
-    Ties go to the earlier of IOB2, BIOES, BILOU, BMES, IOB1, IOE2, IOE1. Tags of I and O alone are IOB1,
-    which reads them as IO does and has room for touching spans. Nothing but O is IOB2.
-
-    Returns:
-        The scheme's name; None if most tags other than O are no span tags, as parts of speech are not.
-    """
-    evidence = SchemeEvidence()
-    for tags in sequences:
-        evidence.add(tags)
-    return evidence.scheme
-
-
-class SchemeEvidence:
-    """What ``detect_scheme`` judges by, gathered while sequences pass; it grows with distinct span tags."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[tuple[str, str, str]] = Counter()
-        self._foreign = 0  # tags that no scheme has
-
-    def add(self, tags: Sequence[str]) -> None:
-        """Count the tags of one sentence, each with its neighbours."""
-        marks = [tag if is_span_tag(tag) else _FOREIGN for tag in tags]
-        self._counts.update(zip(("O", *marks), marks, (*marks[1:], "O"), strict=False))
-        self._foreign += marks.count(_FOREIGN)
-
-    @property
-    def scheme(self) -> str | None:
-        """The scheme of all sequences so far, as ``detect_scheme`` tells it."""
-        marked = [(around, count) for around, count in self._counts.items() if around[1] != "O"]
-        if 2 * self._foreign > sum(count for _, count in marked):
-            return None
-        illegal = {
-            name: sum(count for around, count in marked if not _is_legal(*around, name)) for name in _DETECTED
-        }
-        return min(_DETECTED, key=illegal.__getitem__)
 
 
 def tags_to_spans(
@@ -350,7 +306,7 @@ def _goes_on(before: str, label_before: str, letter: str, label: str) -> bool:
 
 
 @lru_cache(maxsize=1 << 14)
-def _is_legal(before: str, tag: str, after: str, scheme: str) -> bool:
+def is_legal(before: str, tag: str, after: str, scheme: str) -> bool:
     """Whether the tag may stand between these two; a sentence is taken to lie between two O."""
     return _belongs(tag, scheme) and _accepts_left(before, tag, scheme) and _accepts_right(tag, after, scheme)
 

@@ -8,6 +8,9 @@ from itertools import accumulate
 
 Offset = tuple[int, int]
 
+UNSPECIFIED = "_"
+"""Stands for a tag that is not given, as in Universal Dependencies; only where a token has one tag."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tagger.bundle import FILES, Bundle, holds_bundle, load_bundle, save_bundle
 from tagger.config import Config
+from tagger.corpus.loading import name_files
 from tagger.errors import InputError
 from tagger.network.model import restore_model
 from tagger.storage import write_whole, writing
@@ -163,13 +164,16 @@ def require_usable(output: Path) -> None:
 
 
 def describe_data(
-    preparation: Preparation, train_file: Path, dev_file: Path | None, vectors_file: Path | None
+    preparation: Preparation,
+    train_files: Sequence[Path],
+    dev_files: Sequence[Path],
+    vectors_file: Path | None,
 ) -> dict[str, Any]:
     """What was read, as JSON values: of each part the file's name, sentences, tokens, schemes and repairs."""
     vectors = preparation.vectors
     return {
-        "train": _describe_part(preparation.train, train_file),
-        "dev": _describe_part(preparation.dev, dev_file) if preparation.dev and dev_file else None,
+        "train": _describe_part(preparation.train, train_files),
+        "dev": _describe_part(preparation.dev, dev_files) if preparation.dev else None,
         "vectors": {
             "file": vectors_file.name,
             "size": vectors.size,
@@ -197,9 +201,9 @@ def epoch_values(record: EpochRecord) -> dict[str, Any]:
     }
 
 
-def _describe_part(part: Part, path: Path) -> dict[str, Any]:
+def _describe_part(part: Part, paths: Sequence[Path]) -> dict[str, Any]:
     return {
-        "file": path.name,
+        "file": name_files(paths),
         "sentences": len(part.sentences),
         "tokens": sum(part.lengths),
         "schemes": dict(part.schemes),

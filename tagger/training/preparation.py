@@ -10,16 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from tagger.config import Config
-from tagger.corpus.files import read_sentences
+from tagger.corpus.loading import FileOptions, Split, load_split, untagged
 from tagger.corpus.reading import Reading
-from tagger.corpus.tags import count_repairs, count_unseen, find_scheme, refuse_unseen, require_spans
+from tagger.corpus.tags import count_unseen, parse_schemes, refuse_unseen, require_spans
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints, WordTable
 from tagger.features.mentions import MentionIndex, index_mentions
 from tagger.features.vectors import Vectors, read_vectors
 from tagger.features.vocab import Task, Vocabulary, build_vocabulary
 from tagger.text.casing import RECASINGS, recase
-from tagger.text.schemes import Mode
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer, learn_convention
 
@@ -92,6 +91,7 @@ class Preparation:
         train: The part to learn from.
         dev: The part to choose by, or None.
         notes: What was changed or left out while reading, a line each (see ``corpus.reading.Reading.note``).
+        summary: A line for each corpus file: its format, columns, schemes and labels.
     """
 
     vocabulary: Vocabulary
@@ -101,29 +101,35 @@ class Preparation:
     train: Part
     dev: Part | None
     notes: Sequence[str] = ()
+    summary: Sequence[str] = ()
 
 
-def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None) -> Preparation:
+def prepare(config: Config, train: Sequence[Path], dev: Sequence[Path], vectors: Path | None) -> Preparation:
     """Read the files and build everything from them.
+
+    Args:
+        config: All options.
+        train: The corpus files to learn from.
+        dev: The corpus files to choose by; none at all for no dev part.
+        vectors: Static word vectors, or None.
 
     Raises:
         InputError: A file cannot be read or does not hold what the config asks for.
     """
     notes: list[str] = []
     reading = _make_reading(config, notes)
-    sentences = _read(config, train, reading)
-    schemes = _find_schemes(sentences, dict.fromkeys(config.data.tasks))
+    split = _load(config, train, reading)
+    sentences = split.sentences
     vocabulary, singletons = build_vocabulary(
         sentences,
-        schemes,
+        split.schemes,
         scheme=config.model.scheme,
         lowercase=config.model.lowercase,
         fold_digits=config.model.fold_digits,
     )
     tokenizer = _choose_tokenizer(config, sentences)
-    dev_sentences = (
-        _read(config, dev, reading) if dev else None
-    )  # before the vectors, whose reading takes a while
+    # Before the vectors, whose reading takes a while.
+    dev_split = _load(config, dev, reading, vocabulary.tasks) if dev else None
     found = None
     if vectors:
         words = vocabulary.word_ids
@@ -133,8 +139,8 @@ def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None)
             number for number in singletons if vocabulary.words[number] not in found.trained
         )
     table = WordTable(vocabulary)
-    part = _encode(sentences, schemes, table, config, with_tags=True)
-    dev_part = _encode_scored(config, dev_sentences, table) if dev_sentences else None
+    part = _encode(split, table, config, with_tags=True)
+    dev_part = _encode_scored(config, dev_split, table) if dev_split else None
     return Preparation(
         vocabulary=vocabulary,
         unvectored_singletons=singletons,
@@ -143,22 +149,24 @@ def prepare(config: Config, train: Path, dev: Path | None, vectors: Path | None)
         train=_with_recased(part) if config.train.recased else part,
         dev=dev_part,
         notes=notes,
+        summary=(*split.summary, *(dev_split.summary if dev_split else ())),
     )
 
 
-def read_part(config: Config, path: Path, preparation: Preparation) -> Part:
+def read_part(config: Config, paths: Sequence[Path], preparation: Preparation) -> Part:
     """Read one more part that is only scored, as dev is.
 
     Args:
         config: What the preparation was made with.
-        path: The corpus file.
+        paths: The corpus files.
         preparation: Knows the words and the tags of train; the words of the part are added to its table.
 
     Raises:
         InputError: The file cannot be read or does not hold what the config asks for.
     """
     notes: list[str] = []
-    return _encode_scored(config, _read(config, path, _make_reading(config, notes)), preparation.train.table)
+    split = _load(config, paths, _make_reading(config, notes), preparation.vocabulary.tasks)
+    return _encode_scored(config, split, preparation.train.table)
 
 
 def _make_reading(config: Config, notes: list[str]) -> Reading:
@@ -183,23 +191,32 @@ def _choose_tokenizer(config: Config, sentences: Sequence[Sentence]) -> Tokenize
     return Tokenizer(**settings)  # type: ignore[arg-type]
 
 
-def _encode_scored(config: Config, sentences: Sequence[Sentence], table: WordTable) -> Part:
-    tasks = table.vocabulary.tasks
-    schemes = _find_schemes(sentences, {task.name: task.scheme is not None for task in tasks})
-    unseen_tags = _check_unseen(config, sentences, tasks)
-    part = _encode(sentences, schemes, table, config, with_tags=False)
-    return replace(part, unseen_tags=unseen_tags)
+def _encode_scored(config: Config, split: Split, table: WordTable) -> Part:
+    unseen_tags = _check_unseen(config, split.sentences, table.vocabulary.tasks)
+    return replace(_encode(split, table, config, with_tags=False), unseen_tags=unseen_tags)
 
 
-def _find_schemes(
-    sentences: Sequence[Sentence], has_spans: Mapping[str, bool | None]
-) -> dict[str, str | None]:
-    """The scheme of each task, which has spans, none, or is not known yet (None); spans have to be there."""
-    schemes = {task: find_scheme(sentences, task, has_spans=known) for task, known in has_spans.items()}
-    for task, scheme in schemes.items():
+def _load(config: Config, paths: Sequence[Path], reading: Reading, tasks: Sequence[Task] = ()) -> Split:
+    """Load a split; spans, or tags, have to be there. Tasks are those of train once they are known."""
+    data = config.data
+    split = load_split(
+        paths,
+        data.tasks,
+        options=FileOptions(
+            columns=data.columns,
+            format=data.format,
+            schemes=parse_schemes(data.scheme),
+            broken_tags=data.broken_tags,
+        ),
+        reading=reading,
+        has_spans={task.name: task.scheme is not None for task in tasks},
+    )
+    for problem in untagged(split).values():
+        raise InputError(problem)
+    for task, scheme in split.schemes.items():
         if scheme:
-            require_spans(sentences, task)
-    return schemes
+            require_spans(split.sentences, task)
+    return split
 
 
 def _check_unseen(config: Config, sentences: Sequence[Sentence], tasks: Sequence[Task]) -> dict[str, int]:
@@ -214,25 +231,8 @@ def _check_unseen(config: Config, sentences: Sequence[Sentence], tasks: Sequence
     return counts
 
 
-def _read(config: Config, path: Path, reading: Reading) -> list[Sentence]:
-    data = config.data
-    return list(
-        read_sentences(path, columns=data.columns, tasks=data.tasks, format=data.format, reading=reading)
-    )
-
-
-def _encode(
-    sentences: Sequence[Sentence],
-    schemes: Mapping[str, str | None],
-    table: WordTable,
-    config: Config,
-    *,
-    with_tags: bool,
-) -> Part:
-    mode: Mode = config.data.broken_tags
-    repairs = {
-        task: count_repairs(sentences, task, scheme, mode=mode) for task, scheme in schemes.items() if scheme
-    }
+def _encode(split: Split, table: WordTable, config: Config, *, with_tags: bool) -> Part:
+    sentences, schemes = split.sentences, split.schemes
     tags: dict[str, list[Ints]] = {}
     if with_tags:
         for task in table.vocabulary.tasks:
@@ -245,7 +245,7 @@ def _encode(
     if config.model.has_mentions:
         recasings = RECASINGS if with_tags and config.train.recased else ()
         mentions = index_mentions(sentences, table.vocabulary, recasings)
-    return Part(sentences, rows, tags, schemes, table, repairs, {}, mentions)
+    return Part(sentences, rows, tags, schemes, table, split.repairs, {}, mentions)
 
 
 def _with_recased(part: Part) -> Part:

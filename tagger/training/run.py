@@ -67,8 +67,8 @@ def run_training(
     config: Config,
     output: Path,
     *,
-    train_file: Path,
-    dev_file: Path | None = None,
+    train_files: Sequence[Path],
+    dev_files: Sequence[Path] = (),
     vectors_file: Path | None = None,
     resume: bool | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
@@ -85,8 +85,8 @@ def run_training(
     Args:
         config: All options.
         output: The folder; made if it is not there.
-        train_file: The corpus file to learn from.
-        dev_file: The corpus file to choose the best epoch by, or None.
+        train_files: The corpus files to learn from.
+        dev_files: The corpus files to choose the best epoch by; none at all for no dev.
         vectors_file: Static word vectors, or None.
         resume: True goes on with the folder's unfinished run, if there is one; False begins anew; None begins
             anew, but refuses to lose an unfinished run.
@@ -106,8 +106,8 @@ def run_training(
         require_usable(output)
     earlier = _find_checkpoint(output, resume)
     processes.agree(False)  # before the first of them writes what the others have read
-    preparation = prepare(config, train_file, dev_file, vectors_file)
-    data = describe_data(preparation, train_file, dev_file, vectors_file)
+    preparation = prepare(config, train_files, dev_files, vectors_file)
+    data = describe_data(preparation, train_files, dev_files, vectors_file)
     description = describe_run(config, preparation, processes.count)
     if earlier:
         _require_same(description, earlier, output)

@@ -1,0 +1,112 @@
+"""Span tags that no scheme spells so: ``B_PER``, ``PER-B``, ``b-per``, ``o`` for ``O``, and bare labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+
+from tagger.text.schemes import is_span_tag, split_tag
+
+_PREFIX = "[BIESLUM]"
+# Between prefix and label: what corpora have in place of the hyphen-minus, dashes of Unicode among them.
+_SEPARATORS = "_:/.|=+~\\ \u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"
+_OUTSIDE = frozenset(["o", "0", "\u041e", "\u043e", "\u039f", "\u03bf", "\uff2f", "\uff4f", "OUT", "OUTSIDE"])
+_LONE_OUTSIDE = _OUTSIDE | frozenset(
+    ["_", "-", "*", ".", "OTHER", "NONE", "NULL", "other", "none", "null", "N"]
+)
+
+_MOST_TAGS = 1_000  # a column with more distinct values holds no tags of spans
+
+# Universal Dependencies, and the Penn Treebank (Marcus et al. 1993) with the tags that EWT and OntoNotes add.
+_UPOS = "ADJ ADP ADV AUX CCONJ CONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
+_PENN = (
+    "CC CD DT EX FW IN JJ JJR JJS LS MD NN NNS NNP NNPS PDT POS PRP PRP$ RB RBR RBS RP SYM TO UH VB VBD VBG "
+    "VBN VBP VBZ WDT WP WP$ WRB ADD AFX GW HYPH NFP NN|SYM XX . , : ; ( ) `` '' \" # $ -LRB- -RRB-"
+)
+_PARTS_OF_SPEECH = frozenset(f"{_UPOS} {_PENN}".split())
+
+
+def are_parts_of_speech(counts: Mapping[str, int]) -> bool:
+    """True if most values are parts of speech of Universal Dependencies or the Penn Treebank.
+
+    Args:
+        counts: How often a column has each value.
+    """
+    return 2 * sum(count for tag, count in counts.items() if tag in _PARTS_OF_SPEECH) > sum(counts.values())
+
+
+def are_bare_labels(counts: Mapping[str, int]) -> bool:
+    """True if the tags are labels of spans without a prefix beside ``O``, as Stanford's CRF writes them.
+
+    Parts of speech are none, and neither are tags of one character unless ``O`` is the most frequent: the
+    tag set for tweets (Gimpel et al. 2011) writes ``O`` for pronouns.
+
+    Args:
+        counts: How often a column has each tag.
+    """
+    labels = counts.keys() - {"O"}
+    if "O" not in counts or not labels or any(tag[1:2] == "-" or is_span_tag(tag) for tag in labels):
+        return False
+    is_outside_usual = counts["O"] == max(counts.values())
+    is_named = all(len(label) > 1 for label in labels)
+    return (is_outside_usual or is_named) and not are_parts_of_speech(counts)
+
+
+def add_prefixes(tags: Collection[str]) -> tuple[str, ...]:
+    """Return bare labels as tags of the scheme IO, so that a run of one label is one span."""
+    return tuple([tag if tag == "O" else f"I-{tag}" for tag in tags])
+
+
+def respell(tag: str) -> str | None:
+    """Return the span tag that one replacement makes of a tag; None if it is one, or none does."""
+    if is_span_tag(tag):
+        return None
+    if tag in _OUTSIDE:
+        return "O"
+    return next(filter(None, (replace.get(tag) for replace in _respellings([tag]))), None)
+
+
+def find_respelling(tags: Collection[str]) -> tuple[str, str] | None:
+    """Find one replacement that makes span tags of all tags, as ``_`` to ``-`` does of ``B_PER``.
+
+    Where no tag is ``O``, another single tag may stand for it.
+
+    Args:
+        tags: The distinct tags of a column.
+
+    Returns:
+        A tag that is misspelled and its right spelling; None if all are span tags, or no replacement is
+        enough.
+    """
+    foreign = [tag for tag in tags if not is_span_tag(tag)]
+    if not foreign or len(foreign) > _MOST_TAGS:
+        return None
+    outside = [tag for tag in foreign if tag in _OUTSIDE]
+    if not outside and "O" not in tags:
+        outside = [tag for tag in foreign if tag in _LONE_OUTSIDE][:1]
+    misspelled = [tag for tag in foreign if tag not in outside]
+    labelled = [tag for tag in tags if is_span_tag(tag) and "-" in tag]
+    if not misspelled:
+        return (outside[0], "O") if labelled else None
+    for replaced in _respellings(misspelled):
+        if len(replaced) == len(misspelled):
+            return misspelled[0], replaced[misspelled[0]]
+    return None
+
+
+def _respellings(tags: Collection[str]) -> Iterator[dict[str, str]]:
+    """For each replacement the tags that it makes span tags of."""
+    for separator in map(re.escape, _SEPARATORS):
+        yield _rewrite(tags, rf"({_PREFIX}){separator}(.+)", r"\1-\2")
+    for separator in map(re.escape, "-" + _SEPARATORS):
+        yield _rewrite(tags, rf"(.+){separator}({_PREFIX})", r"\2-\1")
+    yield {tag: tag[0].upper() + tag[1:] for tag in tags if re.fullmatch(r"[biesulm]-.+", tag)}
+    joined = _rewrite(tags, rf"({_PREFIX})([A-Z][A-Za-z]+)", r"\1-\2")
+    labels = [split_tag(tag)[1] for tag in joined.values()]
+    if len(set(labels)) < len(labels):  # a label with two prefixes, which no list of words has by chance
+        yield joined
+
+
+def _rewrite(tags: Collection[str], pattern: str, replacement: str) -> dict[str, str]:
+    compiled = re.compile(pattern)
+    return {tag: compiled.sub(replacement, tag) for tag in tags if compiled.fullmatch(tag)}
