@@ -196,7 +196,7 @@ def test_two_calls_do_not_make_runs_in_one_folder(corpus, tmp_path):
     request = make_request(corpus, tmp_path, seeds=1)
     first = compare(request)
     next(first)
-    with pytest.raises(InputError, match=r"runs: another call is at work there; wait"):
+    with pytest.raises(InputError, match=r"runs: another process is writing to this folder\. Wait"):
         next(compare(request))
     first.close()
     assert len(finish(request)[1].runs) == 2

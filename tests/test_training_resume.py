@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command_line import OPTIONS, run
+from command_line import OPTIONS, refusal, run
 
 from tagger.bundle import FILES, load_bundle
 from tagger.config import Config, load_config
@@ -203,6 +203,34 @@ def test_killed_anywhere_and_resumed_it_ends_with_the_same_weights(
     assert scores(tmp_path) == scores(whole)
     left = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".saving-")}
     assert left == {path.name for path in whole.iterdir()}
+
+
+@pytest.mark.parametrize("more", [(), ("--resume",), ("--restart",)], ids=str)
+def test_a_second_run_into_a_folder_is_refused_while_the_first_one_runs(corpus, tmp_path, more):
+    words, link = command(corpus, tmp_path / "m", *more), tmp_path / "link"
+    link.symlink_to(tmp_path / "m")
+    first = train(corpus, tmp_path / "m", configure())
+    next(first)
+    for output in (tmp_path / "m", link):
+        message = refusal(*command(corpus, output, *more))
+        assert message == (
+            f"{output}: another process is writing to this folder. Wait until it ends, or name another "
+            "folder with --output."
+        )
+    first.close()
+    assert run(*words)[0] == 0
+
+
+def test_a_folder_is_free_again_when_its_process_was_killed(corpus, whole, tmp_path):
+    words = [sys.executable, "-u", "-m", "tagger", *command(corpus, tmp_path, "--epochs", "100000")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("epoch "):
+                break
+        assert "another process" in refusal(*command(corpus, tmp_path, "--restart"))
+        process.kill()
+    assert run(*command(corpus, tmp_path, "--restart"))[0] == 0
+    assert (tmp_path / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -63,13 +63,11 @@ class ModelFolder:
         return sum(record.seconds for record in self.epochs)
 
     def begin(self) -> None:
-        """Make the folder and say whose it is; what a lost process wrote beyond its checkpoint is forgotten.
+        """Drop from the folder what an interrupted run wrote after its last checkpoint.
 
         Raises:
             InputError: The folder cannot be written.
         """
-        with writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
         if self.epochs:
             self._write_metrics()
 

@@ -13,6 +13,7 @@ from typing import Any
 from tagger.bundle import holds_bundle
 from tagger.config import Config
 from tagger.errors import InputError
+from tagger.storage import claim_folder
 from tagger.training.checkpoint import Checkpoint, describe_run, differences, load_checkpoint
 from tagger.training.folder import ModelFolder, describe_data, require_usable
 from tagger.training.loop import EpochRecord, StepRecord, train
@@ -97,13 +98,30 @@ def run_training(
         ``StopRecord`` if the run was asked to stop.
 
     Raises:
-        InputError: A file cannot be used, the folder cannot be written, the run to go on with is another one,
-            or another of the processes that train together is gone.
+        InputError: A file cannot be used, the folder cannot be written, another run is writing to it, the run
+            to go on with is another one, or another of the processes that train together is gone.
     """
     processes = Processes(output / TENSORBOARD if config.train.tensorboard else None)
     if processes.is_main:
         # Looked at before the long part, so that a wrong path does not show after the first epoch only.
         require_usable(output)
+    with claim_folder(output) if processes.is_main else nullcontext():
+        yield from _run_training(
+            config, output, processes, train_file, dev_file, vectors_file, resume, is_stopped
+        )
+
+
+def _run_training(
+    config: Config,
+    output: Path,
+    processes: Processes,
+    train_file: Path,
+    dev_file: Path | None,
+    vectors_file: Path | None,
+    resume: bool | None,
+    is_stopped: Callable[[], bool],
+) -> Generator[Record, None, None]:
+    """Train a model into a folder that no other process writes to."""
     earlier = _find_checkpoint(output, resume)
     processes.agree(False)  # before the first of them writes what the others have read
     preparation = prepare(config, train_file, dev_file, vectors_file)
