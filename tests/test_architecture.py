@@ -64,6 +64,7 @@ FLOORS: list[dict[str, list[str]]] = [
     },
     {
         "training": [
+            "schema",
             "average",
             "rows",
             "preparation",
@@ -100,8 +101,8 @@ FLOORS: list[dict[str, list[str]]] = [
         "experiments": [
             "results",
             "grid",
-            "run_files",
             "material",
+            "run_files",
             "training",
             "workers",
             "comparison",
@@ -149,7 +150,7 @@ ONLY_HOME = {
     "torchcrf": ("network/heads.py",),
     "accelerate": ("training/",),
     "safetensors": ("bundle.py", "training/checkpoint.py"),
-    "pydantic": ("config.py", "bundle.py"),
+    "pydantic": ("config.py", "bundle.py", "training/schema.py"),
     "seqeval": ("evaluation/",),
     "scipy": ("evaluation/significance.py",),
     "datasets": ("corpus/hub.py",),

@@ -14,7 +14,13 @@ from tagger.bundle import holds_bundle
 from tagger.config import Config
 from tagger.errors import InputError
 from tagger.storage import claim_folder
-from tagger.training.checkpoint import Checkpoint, describe_run, differences, load_checkpoint
+from tagger.training.checkpoint import (
+    Checkpoint,
+    describe_run,
+    differences,
+    load_checkpoint,
+    restore_progress,
+)
 from tagger.training.folder import ModelFolder, describe_data, require_usable
 from tagger.training.loop import EpochRecord, StepRecord, train
 from tagger.training.preparation import Preparation, prepare
@@ -134,7 +140,7 @@ def _run_training(
     if earlier:
         progress.is_finished = earlier.is_finished
         if earlier.snapshot:
-            progress.restore(earlier.snapshot)
+            restore_progress(progress, earlier.snapshot, output)
     yield DataRecord(
         data=data,
         preparation=preparation,
