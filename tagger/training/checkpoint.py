@@ -35,7 +35,7 @@ class Checkpoint:
     Attributes:
         run: What decides the run's outcome (see ``describe_run``).
         epochs: A line of ``metrics.jsonl`` for each epoch that is done.
-        snapshot: Where to go on; None at the beginning and at the end, when there is nothing to keep.
+        snapshot: Where to go on; None at the beginning, when there is nothing to keep.
         is_finished: Whether the run is over.
     """
 

@@ -97,6 +97,9 @@ class ModelFolder:
         if preparation.dev is None or not self.epochs:  # without an epoch the folder's model is another run's
             return
         bundle = load_bundle(self.path)
+        # The best epoch may be one that was trained before the run got more epochs.
+        metrics = {**bundle.metrics, "epochs": self._config.train.epochs}
+        bundle = replace(bundle, config=self._config, metrics=metrics)
         shape, vocabulary = bundle.config.model, bundle.vocabulary
         model = restore_model(shape, vocabulary, preparation.vectors, bundle.tensors)
         temperatures = fit_temperatures(model, preparation.dev)
@@ -110,7 +113,7 @@ class ModelFolder:
             InputError: The folder cannot be written; the earlier checkpoint stays whole.
         """
         is_finished = progress is not None and progress.is_finished
-        snapshot = progress.capture() if progress and not is_finished else None
+        snapshot = progress.capture() if progress else None  # also at the end: a later call may add epochs
         epochs = [epoch_values(record) for record in self.epochs]
         if progress is None or progress.processes.is_main:
             save_checkpoint(Checkpoint(self._run, epochs, snapshot, is_finished), self.path)
