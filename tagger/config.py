@@ -144,6 +144,11 @@ class TrainConfig(Section):
     schedule: Literal["inverse_time", "cosine", "constant"] = Field(
         "cosine", description="how the step size falls over epochs"
     )
+    warm_restarts: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers)] = Field(
+        (),
+        description='cosine: epochs after which it starts again at the full rate, as a list or "20,60" '
+        "(Loshchilov and Hutter 2017)",
+    )
     decay: float = Field(0.05, ge=0.0, description="inverse_time: rate / (1 + decay * epochs done)")
     warmup_steps: int = Field(0, ge=0, description="steps over which the rate rises from 0")
     clip: float = Field(5.0, ge=0.0, description="largest gradient norm; 0 = no clipping")
@@ -220,12 +225,29 @@ def load_config(
         option, problem = _first_problem(error)
         origin = "settings" if option in changes else path
         raise InputError(f"{origin}: {problem}.") from None
-    if config.train.lookahead == "random" and config.model.has_mentions:
+    _require_coherent(config, str(path or "settings"))
+    return config
+
+
+def _require_coherent(config: Config, origin: str) -> None:
+    """Refuse options that contradict each other.
+
+    Raises:
+        InputError: Two of them do.
+    """
+    train = config.train
+    if train.lookahead == "random" and config.model.has_mentions:
         raise InputError(
-            f"{path or 'settings'}: train.lookahead = random is for text whose next sentences are not known "
+            f"{origin}: train.lookahead = random is for text whose next sentences are not known "
             "yet; set model.context = sentence with it."
         )
-    return config
+    ends = (0, *train.warm_restarts, train.epochs)
+    if train.warm_restarts and (train.schedule != "cosine" or sorted(set(ends)) != list(ends)):
+        raise InputError(
+            f"{origin}: train.warm_restarts must be ascending epochs before the last one, under the cosine "
+            f"schedule (got {', '.join(map(str, train.warm_restarts))} with {train.epochs} epochs and the "
+            f"schedule {train.schedule}). Correct or remove it."
+        )
 
 
 def restore_config(values: Mapping[str, Any], origin: str) -> Config:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -82,24 +81,46 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def claim_folder(path: Path) -> Iterator[None]:
-    """Make a folder and hold it for this process alone; the system gives it free however the process ends.
+    """Create a folder and lock it for this process; the operating system frees the lock when that ends.
 
-    File systems that hold no folder for anybody (some of networks) are used without.
+    Folders that are created here and stay empty are removed again. Where the system cannot lock a folder
+    (Windows, some network file systems), it is used without a lock.
 
     Raises:
-        InputError: It cannot be made or written, or another process holds it.
+        InputError: The folder cannot be created or written, or another process has locked it.
     """
+    created = [folder for folder in (path, *path.parents) if not folder.exists()]
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
-            pass  # only this tells: permissions do not show file systems that are read alone
-        handle = os.open(path, os.O_RDONLY)
+            pass  # the only reliable test: permissions do not show a read-only file system
+    with _locked(path):
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                for folder in created:
+                    folder.rmdir()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        import fcntl  # here, since Windows has none
+    except ImportError:
+        yield
+        return
+    with writing(folder):
+        handle = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.fstat(handle).st_nlink:  # the process that had locked it removed it meanwhile
+                raise BlockingIOError
         except BlockingIOError:
             raise InputError(
-                f"{path}: another call is at work there; wait until it ends, or name another folder."
+                f"{folder}: another process is writing to this folder. Wait until it ends, or name another "
+                f"folder with --output."
             ) from None
         except OSError:
             pass

@@ -68,6 +68,7 @@ FLOORS: list[dict[str, list[str]]] = [
     },
     {
         "training": [
+            "schema",
             "average",
             "rows",
             "preparation",
@@ -104,8 +105,8 @@ FLOORS: list[dict[str, list[str]]] = [
         "experiments": [
             "results",
             "grid",
-            "run_files",
             "material",
+            "run_files",
             "training",
             "workers",
             "comparison",
@@ -153,7 +154,7 @@ ONLY_HOME = {
     "torchcrf": ("network/heads.py",),
     "accelerate": ("training/",),
     "safetensors": ("bundle.py", "training/checkpoint.py"),
-    "pydantic": ("config.py", "bundle.py"),
+    "pydantic": ("config.py", "bundle.py", "training/schema.py"),
     "seqeval": ("evaluation/",),
     "scipy": ("evaluation/significance.py",),
     "datasets": ("corpus/hub.py",),

@@ -181,7 +181,9 @@ def test_what_a_call_left_that_was_killed_after_its_last_run_is_removed(corpus, 
 def test_a_damaged_checkpoint_is_named_with_what_helps(corpus, tmp_path):
     request = with_checkpoints(corpus, tmp_path, 0)
     (break_off(request, 1) / "checkpoint.safetensors").write_bytes(b"no checkpoint")
-    with pytest.raises(InputError, match=r"forward-softmax-1/checkpoint\.safetensors: is damaged; delete it"):
+    with pytest.raises(
+        InputError, match=r"forward-softmax-1/checkpoint\.safetensors: .*damaged.*Delete the file"
+    ):
         finish(request)
 
 
@@ -196,7 +198,7 @@ def test_two_calls_do_not_make_runs_in_one_folder(corpus, tmp_path):
     request = make_request(corpus, tmp_path, seeds=1)
     first = compare(request)
     next(first)
-    with pytest.raises(InputError, match=r"runs: another call is at work there; wait"):
+    with pytest.raises(InputError, match=r"runs: another process is writing to this folder\. Wait"):
         next(compare(request))
     first.close()
     assert len(finish(request)[1].runs) == 2
@@ -297,7 +299,7 @@ def test_runs_of_something_else_are_not_taken_for_these(corpus, tmp_path):
 def test_a_damaged_file_of_a_run_is_named(corpus, tmp_path, content):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "forward-softmax-1.json").write_text(content)
-    with pytest.raises(InputError, match=r"forward-softmax-1\.json: .*damaged.*delete it"):
+    with pytest.raises(InputError, match=r"forward-softmax-1\.json: .*damaged.*Delete the file"):
         finish(make_request(corpus, tmp_path))
 
 
@@ -306,7 +308,7 @@ def test_a_run_comes_back_from_its_file(whole, corpus, folder):
     material = gather_material(request)
     runs = {run.name: run for run in whole[1].runs}
     for job in material.jobs():
-        run = load_run(job.name, material.describe(job), material.folder)
+        run = load_run(job, material)
         assert run == runs.pop(job.name)
         kept = json.loads((material.folder / f"{job.name}.json").read_text())
         assert kept["run"] == json.loads(json.dumps(run.values()))

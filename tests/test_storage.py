@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,11 +88,29 @@ def test_a_folder_is_there_when_all_of_it_is(tmp_path):
 def test_a_folder_is_held_by_one_at_a_time(tmp_path):
     folder = tmp_path / "a" / "b"
     with claim_folder(folder):
-        with pytest.raises(InputError, match=r"b: another call is at work there"), claim_folder(folder):
+        with (
+            pytest.raises(InputError, match=r"b: another process is writing to this folder"),
+            claim_folder(folder),
+        ):
             pass
         assert list(folder.iterdir()) == []
     with claim_folder(folder):
         pass
+    assert list(tmp_path.iterdir()) == []  # a folder that nothing was written to does not stay
+    with claim_folder(folder):
+        (folder / "kept").write_text("")
+    assert [path.name for path in folder.iterdir()] == ["kept"]
+
+
+def test_a_folder_is_used_without_a_lock_where_python_has_no_fcntl(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows: importing it fails
+    with claim_folder(tmp_path), claim_folder(tmp_path):
+        pass
+    code = (
+        "import sys; sys.modules['fcntl'] = None; import tagger; from importlib import import_module; "
+        "from tagger.cli.main import COMMANDS; [import_module(f'tagger.cli.{name}') for name in COMMANDS]"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_folder_is_used_where_none_can_be_held_and_named_where_none_can_be_made(tmp_path, monkeypatch):

@@ -93,6 +93,21 @@ def test_batches_smaller_than_the_number_of_processes_and_words_that_are_forgott
         np.testing.assert_allclose(many[name], weights, rtol=1e-3, atol=1e-5, err_msg=name)
 
 
+def test_documents_of_one_sentence_are_trained_on_as_by_one_process(tmp_path):
+    """Most batches repeat no word, so that the context's parameters get no gradient from any process."""
+    documents = [f", PUNCT O\nAda{n} PROPN B-PER\n, PUNCT O\n" for n in range(10)]
+    documents += ["Mia PROPN B-PER\n, PUNCT O\nMia PROPN B-PER\n"] * 2
+    for name in ("train.conll", "dev.conll"):
+        (tmp_path / name).write_text("".join(f"-DOCSTART- O O\n\n{one}\n" for one in documents))
+    changes = {"train__batch_size": 3, "train__momentum": 0.9, "train__learning_rate": 0.1}
+    done = launch(TORCHRUN, command(tmp_path, tmp_path / "two", **changes))
+    assert done.returncode == 0, done.stderr
+    assert run(*command(tmp_path, tmp_path / "one", **changes))[0] == 0
+    one, two = tensors(tmp_path / "one"), tensors(tmp_path / "two")
+    for name, weights in one.items():
+        np.testing.assert_allclose(two[name], weights, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
 def worker(launcher: int, rank: str) -> psutil.Process:
     children = psutil.Process(launcher).children(recursive=True)
     return next(child for child in children if child.environ().get("RANK") == rank)

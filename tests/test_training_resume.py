@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command_line import options, run
+from command_line import options, refusal, run
 
 from tagger.bundle import FILES, load_bundle
 from tagger.config import Config, load_config
@@ -157,7 +157,9 @@ def test_an_unfinished_run_is_not_lost_by_forgetting_a_flag(corpus, tmp_path):
     assert (tmp_path / CHECKPOINT).read_bytes() == before
     assert isinstance(list(train(corpus, tmp_path, configure(), resume=False))[-1], EpochRecord)
     assert load_checkpoint(tmp_path).is_finished
-    with pytest.raises(InputError, match=r"the finished run there is another one: train\.epochs is 5, was 3"):
+    with pytest.raises(
+        InputError, match=r"the finished run .* train\.epochs is 5, was 3.*train\.warm_restarts=3"
+    ):
         list(train(corpus, tmp_path, configure(train__epochs=5), resume=True))
     assert isinstance(list(train(corpus, tmp_path, configure()))[-1], EpochRecord)  # a finished one may go
 
@@ -173,7 +175,9 @@ def test_resuming_where_nothing_was_begun(corpus, model, tmp_path):
 
 def test_a_checkpoint_is_what_was_saved_or_one_clear_sentence(tmp_path):
     assert load_checkpoint(tmp_path) is None
-    saved = Checkpoint({"train.seed": "1"}, [{"epoch": 1, "loss": 0.1}], None, is_finished=True)
+    epoch = {"epoch": 1, "loss": 0.1, "learning_rate": 1e-3, "seconds": 1.5, "tokens_per_second": 9.5}
+    epoch |= {"score": None, "is_best": True, "dev": {}}
+    saved = Checkpoint({"train.seed": "1"}, [epoch], None, is_finished=True)
     save_checkpoint(saved, tmp_path)
     assert load_checkpoint(tmp_path) == saved
     content = (tmp_path / CHECKPOINT).read_bytes()
@@ -182,7 +186,7 @@ def test_a_checkpoint_is_what_was_saved_or_one_clear_sentence(tmp_path):
         with pytest.raises(InputError, match=r"checkpoint\.safetensors.*--restart"):
             load_checkpoint(tmp_path)
     (tmp_path / CHECKPOINT).write_bytes(content.replace(FORMAT.encode(), b"tagger checkpoint 9"))
-    with pytest.raises(InputError, match="no checkpoint of this program"):
+    with pytest.raises(InputError, match=r"format must be .*tagger checkpoint 2"):
         load_checkpoint(tmp_path)
 
 
@@ -203,6 +207,34 @@ def test_killed_anywhere_and_resumed_it_ends_with_the_same_weights(
     assert scores(tmp_path) == scores(whole)
     left = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".saving-")}
     assert left == {path.name for path in whole.iterdir()}
+
+
+@pytest.mark.parametrize("more", [(), ("--resume",), ("--restart",)], ids=str)
+def test_a_second_run_into_a_folder_is_refused_while_the_first_one_runs(corpus, tmp_path, more):
+    words, link = command(corpus, tmp_path / "m", *more), tmp_path / "link"
+    link.symlink_to(tmp_path / "m")
+    first = train(corpus, tmp_path / "m", configure())
+    next(first)
+    for output in (tmp_path / "m", link):
+        message = refusal(*command(corpus, output, *more))
+        assert message == (
+            f"{output}: another process is writing to this folder. Wait until it ends, or name another "
+            "folder with --output."
+        )
+    first.close()
+    assert run(*words)[0] == 0
+
+
+def test_a_folder_is_free_again_when_its_process_was_killed(corpus, whole, tmp_path):
+    words = [sys.executable, "-u", "-m", "tagger", *command(corpus, tmp_path, "--epochs", "100000")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("epoch "):
+                break
+        assert "another process" in refusal(*command(corpus, tmp_path, "--restart"))
+        process.kill()
+    assert run(*command(corpus, tmp_path, "--restart"))[0] == 0
+    assert (tmp_path / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -126,7 +126,8 @@ def train_command(
         bool | None,
         typer.Option(
             "--resume/--restart",
-            help="Go on with the unfinished run in DIR, or begin anew; without either it is an error.",
+            help="Resume the run in DIR (a finished one with a larger --epochs), or train again; without "
+            "either, an unfinished run is an error.",
         ),
     ] = None,
     tensorboard: Annotated[

@@ -76,7 +76,7 @@ def _load_runs(material: Material, jobs: Sequence[Job]) -> dict[str, Run]:
     """Those of the runs that are finished, by name."""
     runs = {}
     for job in jobs:
-        run = load_run(job.name, material.describe(job), material.folder)
+        run = load_run(job, material)
         if run:
             runs[job.name] = run
             forget_checkpoint(job, material)

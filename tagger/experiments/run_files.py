@@ -5,14 +5,85 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from tagger.config import Direction, HeadKind, LookaheadTraining, MergeMode
 from tagger.errors import InputError
-from tagger.experiments.results import Lookahead, Run, Variant
+from tagger.experiments.material import Job, Material
+from tagger.experiments.results import Lookahead, Run, Variant, lookahead_name
 from tagger.storage import write_whole
+from tagger.text.schemes import convert_tags, split_tag
 from tagger.training.checkpoint import differences
+from tagger.training.schema import (
+    Amount,
+    Count,
+    Saved,
+    SavedPoint,
+    Share,
+    TaskScores,
+    require_consecutive,
+    require_equal,
+    validate,
+)
 
 FORMAT = "tagger comparison run 1"
+
+
+class SavedVariant(Saved):
+    """A kind of model."""
+
+    direction: Direction
+    merge_mode: MergeMode | None
+    head: HeadKind
+    lookahead: LookaheadTraining
+
+
+class SavedLookahead(Saved):
+    """Scores with a bounded lookahead."""
+
+    score: Share
+    microseconds: Amount | None
+
+
+class SavedParameters(Saved):
+    """Numbers of trained parameters."""
+
+    encoder: Count
+    heads: Count
+    words: Count
+    all: Count
+
+
+class SavedScoredPoint(SavedPoint):
+    """One epoch in the learning curve of a run, which always has a score."""
+
+    score: Share
+
+
+class SavedRun(Saved):
+    """A run but its predictions."""
+
+    name: str
+    variant: SavedVariant
+    seed: Count
+    hidden_size: Count
+    parameters: SavedParameters
+    scores: dict[str, TaskScores]
+    curve: list[SavedScoredPoint]
+    seconds_per_epoch: Amount
+    training_tokens_per_second: Amount
+    tagging_tokens_per_second: Amount
+    lookahead: dict[str, SavedLookahead]
+    versions: dict[str, str]
+
+
+class SavedFile(Saved):
+    """The file of a run."""
+
+    format: Literal["tagger comparison run 1"]
+    description: dict[str, str]
+    run: SavedRun
+    predictions: dict[str, list[list[str]]]
 
 
 def save_run(run: Run, description: Mapping[str, str], folder: Path) -> None:
@@ -36,36 +107,42 @@ def save_run(run: Run, description: Mapping[str, str], folder: Path) -> None:
     write_whole(folder / f"{run.name}.json", content.encode(errors="surrogatepass"))
 
 
-def load_run(name: str, description: Mapping[str, str], folder: Path) -> Run | None:
-    """Read a run that an earlier call has finished, if there is one.
+def load_run(job: Job, material: Material) -> Run | None:
+    """Read and validate a run that an earlier call has finished, if there is one.
 
     Args:
-        name: The run's name.
-        description: All that would decide what comes out of it now.
-        folder: Where runs are kept.
+        job: The run.
+        material: The data and options that would decide what comes out of it now.
 
     Raises:
         InputError: The file is damaged, or of a run that other data or options decided.
     """
-    path = folder / f"{name}.json"
+    path = material.folder / f"{job.name}.json"
     if not path.exists():
         return None
     try:
+        if not path.is_file():
+            raise ValueError("it is not a regular file")
         values = json.loads(path.read_bytes().decode(errors="surrogatepass"))
-        if values["format"] != FORMAT:
-            raise ValueError(f"expected the format {FORMAT!r}")
-        run, earlier = _restore(values["run"], values["predictions"]), dict(values["description"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path}: is no run of this program or damaged ({error}); delete it and call again."
-        ) from None
-    different = differences(description, earlier)
+        validate(SavedFile, values)
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(path, error) from None
+    different = differences(material.describe(job), values["description"])
     if different:
         raise InputError(
             f"{path}: this run was made with something else ({'; '.join(different)}); name another --output, "
             "or delete it."
         )
+    try:
+        run = _restore(values["run"], values["predictions"])
+        _require_matching(run, values["run"]["name"], job, material)
+    except ValueError as error:
+        raise _damaged(path, error) from None
     return run
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: the run is damaged ({error}). Delete the file to train this run again.")
 
 
 def _restore(values: Mapping[str, Any], predictions: Mapping[str, Any]) -> Run:
@@ -73,3 +150,31 @@ def _restore(values: Mapping[str, Any], predictions: Mapping[str, Any]) -> Run:
     fields["variant"] = Variant(**fields["variant"])
     fields["lookahead"] = {words: Lookahead(**scores) for words, scores in fields["lookahead"].items()}
     return Run(**fields, predictions=predictions)
+
+
+def _require_matching(run: Run, name: str, job: Job, material: Material) -> None:
+    """Check what the job and the data decide.
+
+    Raises:
+        ValueError: A value is another one.
+    """
+    require_equal("run.name", name, job.name)
+    require_equal("run.variant", run.variant, job.variant)
+    require_equal("run.seed", run.seed, job.seed)
+    require_equal("run.hidden_size", run.hidden_size, job.hidden_size)
+    require_consecutive(run.curve)
+    require_equal("epochs of run.curve", len(run.curve), material.configure(job).train.epochs)
+    lookaheads = [lookahead_name(words) for words in material.lookaheads(job.variant)]
+    require_equal("keys of run.lookahead", sorted(run.lookahead), sorted(lookaheads))
+    parts = material.scored_parts
+    for what, values in (("run.scores", run.scores), ("predictions", run.predictions)):
+        require_equal(f"keys of {what}", sorted(values), sorted(parts))
+    (task,) = material.preparation.vocabulary.tasks
+    tags = {convert_tags([tag], task.scheme, "IOB2")[0] for tag in task.tags} if task.scheme else {*task.tags}
+    tags |= {f"I-{split_tag(tag)[1]}" for tag in tags if task.scheme and tag != "O"}
+    for part, predicted in run.predictions.items():
+        require_equal(f"run.scores.{part} has spans", "f1" in run.scores[part], task.scheme is not None)
+        require_equal(f"tokens of predictions.{part}", [len(row) for row in predicted], parts[part].lengths)
+        require_equal(
+            f"foreign tags in predictions.{part}", {t for row in predicted for t in row} - tags, set()
+        )

@@ -22,19 +22,21 @@ from tagger.runtime.stream import StreamingTagger, tag_with_lookahead
 from tagger.runtime.tagger import Tagger
 from tagger.storage import writing
 from tagger.training.checkpoint import (
-    CHECKPOINT,
     Checkpoint,
     differences,
     load_checkpoint,
+    restore_progress,
     save_checkpoint,
 )
 from tagger.training.loop import EpochRecord, predict_part, score_predicted, train
 from tagger.training.preparation import Part
 from tagger.training.processes import Processes
 from tagger.training.progress import Progress, make_bundle
+from tagger.training.schema import SavedCurve
 
 CURVE = ("epoch", "loss", "score", "seconds", "tokens_per_second")  # what is kept of an ``EpochRecord``
 PACKAGES = ("tagger", "torch", "numpy")  # whose versions are kept with a run
+DELETE = "Delete the file to train this run again."
 TIMED_TOKENS = 1000  # of dev, that are tagged word by word to see what a lookahead costs
 
 
@@ -106,13 +108,10 @@ def _restore(progress: Progress, description: Mapping[str, str], folder: Path) -
     Raises:
         InputError: The checkpoint is damaged.
     """
-    try:
-        checkpoint = load_checkpoint(folder)
-        if not checkpoint or not checkpoint.snapshot or differences(description, checkpoint.run):
-            return []
-        progress.restore(checkpoint.snapshot)
-    except InputError:
-        raise InputError(f"{folder / CHECKPOINT}: is damaged; delete it to begin this run anew.") from None
+    checkpoint = load_checkpoint(folder, kind=SavedCurve, remedy=DELETE)
+    if not checkpoint or not checkpoint.snapshot or differences(description, checkpoint.run):
+        return []
+    restore_progress(progress, checkpoint.snapshot, folder, remedy=DELETE)
     return [dict(epoch) for epoch in checkpoint.epochs]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from tagger.errors import InputError
 from tagger.features.vectors import Vectors
 from tagger.storage import write_whole
 from tagger.training.preparation import Part, Preparation
-from tagger.training.progress import Snapshot
+from tagger.training.progress import Progress, Snapshot
+from tagger.training.schema import SavedState, SavedTraining, require_consecutive, require_equal, validate
 
 CHECKPOINT = "checkpoint.safetensors"
 FORMAT = "tagger checkpoint 2"
+RESTART = "Train again with --restart."
 # Options that say how a run is watched, not what comes out of it.
 _WITHOUT_EFFECT = ("checkpoint_minutes", "tensorboard")
 
@@ -32,7 +35,7 @@ class Checkpoint:
     Attributes:
         run: What decides the run's outcome (see ``describe_run``).
         epochs: A line of ``metrics.jsonl`` for each epoch that is done.
-        snapshot: Where to go on; None at the beginning and at the end, when there is nothing to keep.
+        snapshot: Where to go on; None at the beginning, when there is nothing to keep.
         is_finished: Whether the run is over.
     """
 
@@ -105,28 +108,81 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     write_whole(folder / CHECKPOINT, save(tensors, metadata))
 
 
-def load_checkpoint(folder: Path) -> Checkpoint | None:
-    """Read the folder's checkpoint, if there is one.
+def load_checkpoint(
+    folder: Path, *, kind: type[SavedState] = SavedTraining, remedy: str = RESTART
+) -> Checkpoint | None:
+    """Read and validate the folder's checkpoint, if there is one.
+
+    Args:
+        folder: Where it is.
+        kind: Model of its JSON values.
+        remedy: What a user can do about a damaged one: the end of the error message.
 
     Raises:
-        InputError: The file is damaged or none of this program.
+        InputError: The file is damaged or not of this program.
     """
     path = folder / CHECKPOINT
     if not path.exists():
         return None
-    try:
+    with _naming(path, remedy):
+        if not path.is_file():
+            raise ValueError("it is not a regular file")
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise InputError(f"{path}: is no checkpoint of this program; begin anew with --restart.")
-            state = json.loads(metadata["state"])
+            require_equal("format", metadata.get("format"), FORMAT)
+            state = json.loads(metadata.get("state", ""))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+        validate(kind, state)
+        _require_consistent(state)
         snapshot = Snapshot(tensors, state["progress"]) if state["progress"] else None
         return Checkpoint(state["run"], state["epochs"], snapshot, state["is_finished"])
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: the checkpoint is damaged ({error}); begin anew with --restart.") from None
+
+
+def restore_progress(progress: Progress, snapshot: Snapshot, folder: Path, *, remedy: str = RESTART) -> None:
+    """Resume from a checkpoint of the same data and options.
+
+    Args:
+        progress: A new one of these data and options.
+        snapshot: That of the folder's checkpoint.
+        folder: Where the checkpoint is.
+        remedy: As in ``load_checkpoint``.
+
+    Raises:
+        InputError: The checkpoint is damaged: a tensor is missing, has another shape or type, or holds NaN.
+    """
+    with _naming(folder / CHECKPOINT, remedy):
+        progress.restore(snapshot)
+
+
+@contextmanager
+def _naming(path: Path, remedy: str) -> Iterator[None]:
+    """Name the file and the remedy where reading a checkpoint fails."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, RecursionError, SafetensorError) as error:
+        reason = " ".join(str(error).split()).encode("unicode_escape").decode()
+        raise InputError(f"{path}: the checkpoint is damaged ({reason}). {remedy}") from None
+
+
+def _require_consistent(state: Mapping[str, Any]) -> None:
+    """Check values against each other.
+
+    Raises:
+        ValueError: Two of them contradict each other.
+    """
+    epochs, progress = state["epochs"], state["progress"]
+    require_consecutive(epochs)
+    for number, epoch in enumerate(epochs):
+        kinds, first = (
+            {name: "f1" in task for name, task in one.get("dev", {}).items()} for one in (epoch, epochs[0])
+        )
+        require_equal(f"epochs.{number}.dev", kinds, first)
+    if progress:
+        require_equal("progress.epoch", progress["epoch"], len(epochs) + 1)
+        for counter in ("sentences", "tokens"):
+            require_equal(f"progress.{counter} > 0", progress[counter] > 0, progress["step"] > 0)
+    elif not state["is_finished"]:
+        require_equal("epochs without progress", epochs, [])
 
 
 def _part_digest(part: Part) -> str:

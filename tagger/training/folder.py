@@ -64,13 +64,11 @@ class ModelFolder:
         return sum(record.seconds for record in self.epochs)
 
     def begin(self) -> None:
-        """Make the folder and say whose it is; what a lost process wrote beyond its checkpoint is forgotten.
+        """Drop from the folder what an interrupted run wrote after its last checkpoint.
 
         Raises:
             InputError: The folder cannot be written.
         """
-        with writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
         if self.epochs:
             self._write_metrics()
 
@@ -100,6 +98,9 @@ class ModelFolder:
         if preparation.dev is None or not self.epochs:  # without an epoch the folder's model is another run's
             return
         bundle = load_bundle(self.path)
+        # The best epoch may be one that was trained before the run got more epochs.
+        metrics = {**bundle.metrics, "epochs": self._config.train.epochs}
+        bundle = replace(bundle, config=self._config, metrics=metrics)
         shape, vocabulary = bundle.config.model, bundle.vocabulary
         model = restore_model(shape, vocabulary, preparation.vectors, bundle.tensors)
         temperatures = fit_temperatures(model, preparation.dev)
@@ -113,7 +114,7 @@ class ModelFolder:
             InputError: The folder cannot be written; the earlier checkpoint stays whole.
         """
         is_finished = progress is not None and progress.is_finished
-        snapshot = progress.capture() if progress and not is_finished else None
+        snapshot = progress.capture() if progress else None  # also at the end: a later call may add epochs
         epochs = [epoch_values(record) for record in self.epochs]
         if progress is None or progress.processes.is_main:
             save_checkpoint(Checkpoint(self._run, epochs, snapshot, is_finished), self.path)

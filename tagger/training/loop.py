@@ -217,10 +217,15 @@ def _end_epoch(preparation: Preparation, config: TrainConfig, progress: Progress
         average.swap()
     progress.best = max(progress.best, -math.inf if score is None else score)
     progress.epochs_without_gain = 0 if is_best else progress.epochs_without_gain + 1
-    has_no_patience = 0 < config.patience <= progress.epochs_without_gain
-    progress.is_finished = has_no_patience or progress.epoch == config.epochs
     progress.begin_epoch()
+    progress.is_finished = is_over(config, progress)
     return record
+
+
+def is_over(config: TrainConfig, progress: Progress) -> bool:
+    """True if all epochs are done, or dev has not become better for ``train.patience`` of them."""
+    has_no_patience = 0 < config.patience <= progress.epochs_without_gain
+    return has_no_patience or progress.epoch > config.epochs
 
 
 def draw_batches(
@@ -256,8 +261,21 @@ def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> flo
     if config.schedule == "inverse_time":
         rate /= 1.0 + config.decay * (epoch - 1)
     elif config.schedule == "cosine":
-        rate *= 0.5 * (1.0 + math.cos(math.pi * min(1.0, (done - 1) / (config.epochs * steps))))
+        begin, end = cosine_cycle(config, epoch)
+        share = (done - 1 - begin * steps) / ((end - begin) * steps)
+        rate *= 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
     return rate * min(1.0, done / config.warmup_steps) if config.warmup_steps else rate
+
+
+def cosine_cycle(config: TrainConfig, epoch: int) -> tuple[int, int]:
+    """Epochs done before and after the cosine cycle of an epoch (Loshchilov and Hutter 2017, section 3).
+
+    Args:
+        config: Holds the number of epochs and the warm restarts.
+        epoch: Number of the epoch, from 1.
+    """
+    begin = max((end for end in config.warm_restarts if end < epoch), default=0)
+    return begin, min((end for end in config.warm_restarts if end >= epoch), default=config.epochs)
 
 
 def draw_chunks(generator: np.random.Generator) -> Chunks | None:

@@ -68,10 +68,16 @@ class Processes:
         return items[self._accelerator.process_index :: self.count]
 
     def sum_gradients(self, parameters: Sequence[Tensor], loss: float) -> float:
-        """Put the sum of all processes' gradients in place of its own; return the sum of their losses."""
-        if self.count == 1:
-            return loss
+        """Replace each gradient by the sum over all processes; return the sum of their losses.
+
+        A missing gradient counts as zero: a batch may not use a parameter, for instance the context's if it
+        repeats no word. Fused SGD fails unless all parameters get their first gradient in the same step.
+        """
         own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        if self.count == 1:
+            for parameter, gradient in zip(parameters, own, strict=True):
+                parameter.grad = gradient
+            return loss
         flat = torch.cat([gradient.flatten() for gradient in own] + [own[0].new_tensor([loss])])
         total = self._sum(flat)
         summed = torch.split(total[:-1], [parameter.numel() for parameter in parameters])

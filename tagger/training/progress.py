@@ -14,12 +14,12 @@ from torch import Tensor
 
 from tagger.bundle import Bundle
 from tagger.config import Config, TrainConfig
-from tagger.errors import InputError
 from tagger.network.model import TaggingModel
 from tagger.training.average import WeightAverage
 from tagger.training.preparation import Preparation
 from tagger.training.processes import Processes
-from tagger.training.rows import LazyRows
+from tagger.training.rows import SPAN, LazyRows
+from tagger.training.schema import require_equal
 
 _COUNTERS = (
     "epoch",
@@ -142,41 +142,67 @@ class Progress:
         return Snapshot({name: tensor.detach().cpu() for name, tensor in tensors.items()}, values)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to where a run of the same data and config was.
+        """Go back to where a run of the same data and config was; all processes have to call it.
+
+        Args:
+            snapshot: Its ``values`` are those of ``schema.SavedProgress``.
 
         Raises:
-            InputError: The snapshot does not fit the model.
+            ValueError, RuntimeError: A tensor is missing, has another shape or type, or holds wrong values.
         """
         tensors, values = snapshot.tensors, snapshot.values
-        try:
-            parameters = dict(self.model.named_parameters())
-            for name, parameter in parameters.items():
-                parameter.detach().copy_(tensors[f"model.{name}"])
-            memory: dict[int, dict[str, Tensor]] = {}
-            for name, tensor in tensors.items():
-                kind, _, place = name.partition(".")
-                if kind == "optimizer":
-                    parameter_number, _, slot = place.partition(".")
-                    memory.setdefault(int(parameter_number), {})[slot] = tensor
-            self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": memory})
-            if self.rows:
-                own = {name: t for name, t in tensors.items() if name.startswith("rows.")}
-                self.rows.load_state({name.removeprefix("rows."): t for name, t in own.items()})
-            if self.average:
-                for number, weight in enumerate(self.average.weights):
-                    weight.copy_(tensors[f"average.{number}"])
-                self.average.updates = values["average_updates"]
-            names = self.processes.share([f"random.{n}" for n in range(self.processes.count)])
-            self.random_state = tensors[names[0]]
-            self.generator.bit_generator.state = values["generator"]
-            self.order_state = values["order"]
-            for name in _COUNTERS:
-                setattr(self, name, values[name])
-            self.best = -math.inf if values["best"] is None else values["best"]
-        except (KeyError, ValueError, RuntimeError, TypeError) as error:
-            raise InputError(
-                f"The checkpoint does not fit the model ({error}); begin anew with --restart."
-            ) from None
+        self._require_matching(tensors)
+        for name, parameter in self.model.named_parameters():
+            parameter.detach().copy_(tensors[f"model.{name}"])
+        memory = {
+            number: {slot: tensors[f"optimizer.{number}.{slot}"] for slot in self._slots()}
+            for number in range(len(self.parameters))
+        }
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": memory})
+        if self.rows:
+            own = {name: t for name, t in tensors.items() if name.startswith("rows.")}
+            self.rows.load_state({name.removeprefix("rows."): t for name, t in own.items()})
+        if self.average:
+            if values.get("average_updates") is None:
+                raise ValueError("average_updates is missing")
+            for number, weight in enumerate(self.average.weights):
+                weight.copy_(tensors[f"average.{number}"])
+            self.average.updates = values["average_updates"]
+        names = self.processes.share([f"random.{n}" for n in range(self.processes.count)])
+        torch.Generator().set_state(tensors[names[0]])  # raises RuntimeError if it is no state
+        self.random_state = tensors[names[0]]
+        self.generator.bit_generator.state = values["generator"]
+        self.order_state = values["order"]
+        for name in _COUNTERS:
+            setattr(self, name, values[name])
+        self.best = -math.inf if values["best"] is None else values["best"]
+
+    def _slots(self) -> tuple[str, ...]:
+        """Names of what the optimizer keeps for each parameter."""
+        if isinstance(self.optimizer, torch.optim.AdamW):
+            return "step", "exp_avg", "exp_avg_sq"
+        return ("momentum_buffer",) if self.optimizer.defaults["momentum"] else ()
+
+    def _require_matching(self, tensors: Mapping[str, Tensor]) -> None:
+        """Check names, shapes, types and finiteness of a snapshot's tensors.
+
+        Raises:
+            ValueError: A tensor is wrong.
+        """
+        expected = {name: (t.dtype, list(t.shape)) for name, t in self.capture().tensors.items()}
+        for number, parameter in enumerate(self.parameters):
+            for slot in self._slots():
+                shape = [] if slot == "step" else list(parameter.shape)
+                expected[f"optimizer.{number}.{slot}"] = (torch.float32, shape)
+        if "rows.course" in expected and "rows.course" in tensors:  # it grows with the steps
+            shape = [4, max(1, min(SPAN, *tensors["rows.course"].shape[-1:]))]
+            expected["rows.course"] = (torch.float64, shape)
+        for name in {**expected, **tensors}:
+            tensor = tensors.get(name)
+            found = None if tensor is None else (tensor.dtype, list(tensor.shape))
+            require_equal(f"tensor {name}", found, expected.get(name))
+            if tensor is not None and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                raise ValueError(f"tensor {name} holds NaN or infinity")
 
 
 def build_model(preparation: Preparation, config: Config) -> TaggingModel:

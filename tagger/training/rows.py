@@ -137,13 +137,15 @@ class LazyRows:
         """Go back to where ``state`` was taken; the weights have to be those of then.
 
         Raises:
-            KeyError: A tensor is missing.
-            RuntimeError, ValueError: A tensor has another shape.
+            ValueError: A row would be ahead of the steps, or before them.
         """
+        seen, steps = state["seen"], state["course"].shape[1] - 1
+        if len(seen) and not 0 <= int(seen.min()) <= int(seen.max()) <= steps:
+            raise ValueError(f"rows.seen must be from 0 to {steps}")
         if self._velocity is not None:
             self._velocity.copy_(state["velocity"])
         if self.average is not None:
             self.average.copy_(state["average"])
-        self._steps = state["course"].shape[1] - 1
-        self._course[:, : self._steps + 1] = state["course"].numpy()
-        self._seen[:] = state["seen"].numpy()
+        self._steps = steps
+        self._course[:, : steps + 1] = state["course"].numpy()
+        self._seen[:] = seen.numpy()

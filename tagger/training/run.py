@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -11,16 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from tagger.bundle import holds_bundle
-from tagger.config import Config
+from tagger.config import Config, TrainConfig
 from tagger.errors import InputError
-from tagger.training.checkpoint import Checkpoint, describe_run, differences, load_checkpoint
+from tagger.storage import claim_folder
+from tagger.training.checkpoint import (
+    CHECKPOINT,
+    RESTART,
+    Checkpoint,
+    describe_run,
+    differences,
+    load_checkpoint,
+    restore_progress,
+)
 from tagger.training.folder import ModelFolder, describe_data, require_usable
-from tagger.training.loop import EpochRecord, StepRecord, train
+from tagger.training.loop import EpochRecord, StepRecord, cosine_cycle, is_over, train
 from tagger.training.preparation import Preparation, prepare
 from tagger.training.processes import Processes
 from tagger.training.progress import Progress
 
 TENSORBOARD = "tensorboard"  # the folder of its event files in the model's folder
+LENGTH = ("train.epochs", "train.warm_restarts")  # options that may change when a run goes on
 STEPS_BETWEEN_EVENTS = 20
 SECONDS_BETWEEN_PICTURES = 30.0  # of training; a picture takes a part of a second
 
@@ -97,26 +108,44 @@ def run_training(
         ``StopRecord`` if the run was asked to stop.
 
     Raises:
-        InputError: A file cannot be used, the folder cannot be written, the run to go on with is another one,
-            or another of the processes that train together is gone.
+        InputError: A file cannot be used, the folder cannot be written, another run is writing to it, the run
+            to go on with is another one, or another of the processes that train together is gone.
     """
     processes = Processes(output / TENSORBOARD if config.train.tensorboard else None)
     if processes.is_main:
         # Looked at before the long part, so that a wrong path does not show after the first epoch only.
         require_usable(output)
+    with claim_folder(output) if processes.is_main else nullcontext():
+        yield from _run_training(
+            config, output, processes, train_file, dev_file, vectors_file, resume, is_stopped
+        )
+
+
+def _run_training(
+    config: Config,
+    output: Path,
+    processes: Processes,
+    train_file: Path,
+    dev_file: Path | None,
+    vectors_file: Path | None,
+    resume: bool | None,
+    is_stopped: Callable[[], bool],
+) -> Generator[Record, None, None]:
+    """Train a model into a folder that no other process writes to."""
     earlier = _find_checkpoint(output, resume)
     processes.agree(False)  # before the first of them writes what the others have read
     preparation = prepare(config, train_files, dev_files, vectors_file)
     data = describe_data(preparation, train_files, dev_files, vectors_file)
     description = describe_run(config, preparation, processes.count)
     if earlier:
-        _require_same(description, earlier, output)
+        _require_same(description, earlier, config.train, output)
     progress = Progress(preparation, config, processes)
     epochs = [EpochRecord(**values, weights=None) for values in earlier.epochs] if earlier else []
-    if earlier:
+    if earlier and earlier.snapshot:
+        restore_progress(progress, earlier.snapshot, output)
+        progress.is_finished = is_over(config.train, progress)  # there may be more epochs to do now
+    elif earlier:
         progress.is_finished = earlier.is_finished
-        if earlier.snapshot:
-            progress.restore(earlier.snapshot)
     yield DataRecord(
         data=data,
         preparation=preparation,
@@ -179,8 +208,10 @@ def _keep(folder: ModelFolder, record: EpochRecord, progress: Progress, drawn: f
 
 
 def _calibrate(folder: ModelFolder, progress: Progress) -> None:
+    state = progress.random_state
     with progress.own_torch():  # a network is built anew, which draws random numbers
         folder.calibrate()
+    progress.random_state = state  # as if it were not calibrated: the run may get more epochs
 
 
 @contextmanager
@@ -238,11 +269,55 @@ def _find_checkpoint(output: Path, resume: bool | None) -> Checkpoint | None:
     return checkpoint if resume else None
 
 
-def _require_same(run: Mapping[str, str], earlier: Checkpoint, output: Path) -> None:
+def _require_same(run: Mapping[str, str], earlier: Checkpoint, config: TrainConfig, output: Path) -> None:
+    """Refuse to go on with another run; with more epochs it is the same if those done would not change.
+
+    Raises:
+        InputError: It is another run.
+    """
     found = differences(run, earlier.run)
-    if found:
-        kind = "finished" if earlier.is_finished else "unfinished"
+    if not found:
+        return
+    kind = "finished" if earlier.is_finished else "unfinished"
+    if not differences({**run, **{name: earlier.run.get(name, "") for name in LENGTH}}, earlier.run):
+        problem = _find_length_problem(earlier, config, output)
+        if not problem:
+            return
+        found.append(problem)
+    raise InputError(
+        f"{output}: the {kind} run there is another one: {'; '.join(found)}; give the same settings "
+        f"and files, or begin anew with --restart."
+    )
+
+
+def _find_length_problem(earlier: Checkpoint, config: TrainConfig, output: Path) -> str:
+    """Say why a run that differs in its number of epochs alone cannot go on; empty if it can."""
+    before, done = _earlier_schedule(earlier, config, output), len(earlier.epochs)
+    begun = done + bool(earlier.snapshot and earlier.snapshot.values["step"])
+    if begun > config.epochs:
+        return f"it has trained {begun} epochs already"
+    if earlier.is_finished and earlier.snapshot is None:
+        return "it was trained by a version that kept nothing to go on from"
+    cycles = [[cosine_cycle(one, epoch) for epoch in range(1, begun + 1)] for one in (before, config)]
+    if config.schedule != "cosine" or cycles[0] == cycles[1]:
+        return ""
+    problem = f"its learning rates fell along a cosine over {before.epochs} epochs, which cannot be prolonged"
+    if not earlier.is_finished:
+        return problem
+    restarts = ",".join(map(str, (*before.warm_restarts, before.epochs)))
+    return f"{problem}, but --set train.warm_restarts={restarts} adds a new cosine over the further epochs"
+
+
+def _earlier_schedule(earlier: Checkpoint, config: TrainConfig, output: Path) -> TrainConfig:
+    """The options of an earlier run that differs in its length alone.
+
+    Raises:
+        InputError: The checkpoint's options are no options.
+    """
+    try:
+        values = {name.partition(".")[2]: json.loads(earlier.run[name]) for name in LENGTH}
+        return TrainConfig.model_validate(config.model_dump() | values)
+    except (KeyError, ValueError):
         raise InputError(
-            f"{output}: the {kind} run there is another one: {'; '.join(found)}; give the same settings "
-            f"and files, or begin anew with --restart."
-        )
+            f"{output / CHECKPOINT}: the checkpoint is damaged (its options are none). {RESTART}"
+        ) from None

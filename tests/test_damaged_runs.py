@@ -1,0 +1,269 @@
+"""Damaged checkpoints and runs: a wrong value is an error that names the file, or does no harm."""
+
+import copy
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from command_line import refusal, run
+from safetensors import safe_open
+from safetensors.torch import save
+
+from tagger.cli.compare import DEFAULTS
+from tagger.config import Config, load_config
+from tagger.errors import InputError
+from tagger.experiments.comparison import compare
+from tagger.experiments.grid import build_grid
+from tagger.experiments.material import Request, gather_material
+from tagger.experiments.run_files import load_run
+from tagger.training.checkpoint import CHECKPOINT, load_checkpoint, restore_progress
+from tagger.training.preparation import prepare
+from tagger.training.processes import Processes
+from tagger.training.progress import Progress
+from tagger.training.run import run_training
+
+SIZES = {
+    "data.tasks": "pos,ner",
+    "data.columns": "token,pos,ner",
+    "model.hidden_size": 3,
+    "model.word_size": 3,
+    "model.character_size": 3,
+    "model.character_hidden": 2,
+    "model.context_size": 2,
+    "train.batch_size": 9,
+    "train.min_steps": 0,
+    "train.epochs": 3,
+    "train.ema": 0.9,
+}
+OPTIONS = [word for key, value in SIZES.items() for word in ("--set", f"{key}={value}")]
+WRONG = [None, True, "x", -1, 0.5, 10**400, [[]], {"x": None}, float("nan")]
+Path_ = tuple[str | int, ...]
+
+
+def places(value: Any, place: Path_ = ()) -> Iterator[Path_]:
+    """Where each value of some JSON stands; of long lists the first and the last item."""
+    yield place
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from places(inner, (*place, key))
+    elif isinstance(value, list):
+        for number in {0, len(value) - 1} & {*range(len(value))}:
+            yield from places(value[number], (*place, number))
+
+
+def damaged(value: Any) -> Iterator[tuple[str, Any]]:
+    """Copies of some JSON in each of which one value is replaced or missing, with what was done."""
+    for place in places(value):
+        for wrong in WRONG:
+            changed = {"root": copy.deepcopy(value)}
+            inner: Any = changed
+            *way, last = ("root", *place)
+            for key in way:
+                inner = inner[key]
+            if inner[last] == wrong and type(inner[last]) is type(wrong):
+                continue
+            inner[last] = wrong
+            yield f"{place} = {wrong!r:.20}", changed["root"]
+        if place:
+            changed = copy.deepcopy(value)
+            inner = changed
+            for key in place[:-1]:
+                inner = inner[key]
+            del inner[place[-1]]
+            yield f"without {place}", changed
+
+
+def require_one_line(error: InputError, path: Path) -> None:
+    assert str(error).startswith(f"{path}: ")
+    assert str(error).isprintable()
+    assert "damaged (" not in str(error) or len(str(error)) < 300 + len(str(path))
+
+
+def configure(**changes: object) -> Config:
+    return load_config(None, {**SIZES, **changes})
+
+
+@pytest.fixture(scope="module", params=["sgd", "adamw"])
+def stopped(corpus, request, tmp_path_factory) -> tuple[Config, Path]:
+    """The folder of a run that was stopped in its second epoch."""
+    folder, calls = tmp_path_factory.mktemp("stopped"), iter(range(100))
+    config = configure(**{"train.optimizer": request.param})
+    files = {"train_file": corpus / "train.conll", "dev_file": corpus / "dev.conll"}
+    list(run_training(config, folder, **files, is_stopped=lambda: next(calls) == 5))
+    return config, folder
+
+
+def read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    with safe_open(path, framework="pt") as file:
+        return file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def test_each_value_of_a_checkpoint(corpus, stopped, tmp_path):
+    config, folder = stopped
+    if config.train.optimizer != "sgd":
+        return  # the JSON values are of the same kinds
+    tmp_path = shutil.copytree(folder, tmp_path / "m")
+    metadata, tensors = read(folder / CHECKPOINT)
+    state = json.loads(metadata["state"])
+    preparation = prepare(config, corpus / "train.conll", corpus / "dev.conll", None)
+    progress, path = Progress(preparation, config, Processes()), tmp_path / CHECKPOINT
+    passed, count = [], 0
+    for what, changed in damaged(state):
+        count += 1
+        path.write_bytes(save(tensors, {**metadata, "state": json.dumps(changed)}))
+        try:
+            checkpoint = load_checkpoint(tmp_path)
+            if checkpoint.snapshot:
+                restore_progress(progress, checkpoint.snapshot, tmp_path)
+        except InputError as error:
+            require_one_line(error, path)
+            continue
+        passed.append((what, path.read_bytes()))
+    assert count > 900
+    assert len(passed) < 0.12 * count, [what for what, _ in passed]
+    for what, content in passed[:: len(passed) // 20 + 1]:  # these are trained with to the end
+        path.write_bytes(content)
+        if any(part in what for part in ("'run'", "is_finished")):
+            continue
+        files = {"train_file": corpus / "train.conll", "dev_file": corpus / "dev.conll"}
+        assert list(run_training(config, tmp_path, **files, resume=True)), what
+
+
+def changes_of(tensor: torch.Tensor) -> Iterator[torch.Tensor | None]:
+    yield None
+    yield tensor.to(torch.float16 if tensor.dtype != torch.float16 else torch.int32)
+    yield tensor[None]
+    yield torch.cat([tensor.flatten(), tensor.flatten()[:1]])
+    if tensor.is_floating_point():
+        yield torch.full_like(tensor, torch.nan)
+
+
+def test_each_tensor_of_a_checkpoint(corpus, stopped, tmp_path):
+    config, folder = stopped
+    metadata, tensors = read(folder / CHECKPOINT)
+    preparation = prepare(config, corpus / "train.conll", corpus / "dev.conll", None)
+    progress, path, cases = Progress(preparation, config, Processes()), tmp_path / CHECKPOINT, 0
+    others = [{**tensors, "model.other": torch.ones(1)}, {**tensors, "x\n": torch.ones(1)}]
+    others += [{**tensors, "random.0": torch.ones_like(tensors["random.0"])}]
+    if "rows.seen" in tensors:
+        others += [{**tensors, "rows.seen": torch.full_like(tensors["rows.seen"], n)} for n in (-1, 10**9)]
+    for name, tensor in tensors.items():
+        for changed in changes_of(tensor):
+            rest = {key: value for key, value in tensors.items() if key != name}
+            others.append(rest if changed is None else {**rest, name: changed})
+    for changed in others:
+        path.write_bytes(save({name: one.contiguous() for name, one in changed.items()}, metadata))
+        cases += 1
+        with pytest.raises(InputError) as error:
+            restore_progress(progress, load_checkpoint(tmp_path).snapshot, tmp_path)
+        require_one_line(error.value, path)
+    assert cases > 150
+
+
+def one_value(path: Path, place: Path_, value: object) -> None:
+    metadata, tensors = read(path)
+    state = json.loads(metadata["state"])
+    inner = state
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    path.write_bytes(save(tensors, {**metadata, "state": json.dumps(state)}))
+
+
+DAMAGES: list[Callable[[Path], object]] = [
+    lambda path: one_value(path, ("epochs", 0, "loss"), "much\n\x1b[31m"),
+    lambda path: one_value(path, ("progress", "epoch"), 7),
+    lambda path: one_value(path, ("progress", "generator", "state", "state"), -1),
+    lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    lambda path: path.write_bytes(save({}, {"format": "tagger checkpoint 2", "state": "[" * 100_000})),
+    lambda path: (path.unlink(), path.mkdir()),
+    lambda path: (path.unlink(), os.mkfifo(path)),
+]
+
+
+@pytest.mark.parametrize("number", range(len(DAMAGES)))
+def test_the_command_names_a_damaged_checkpoint(corpus, stopped, tmp_path, number):
+    config, folder = stopped
+    path = tmp_path / CHECKPOINT
+    path.write_bytes((folder / CHECKPOINT).read_bytes())
+    DAMAGES[number](path)
+    files = ["--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", tmp_path]
+    options = [*OPTIONS, "--set", f"train.optimizer={config.train.optimizer}"]
+    message = refusal("train", *files, *options, "--resume")
+    assert message.startswith(f"{path}: the checkpoint is damaged (")
+    assert message.endswith("). Train again with --restart.")
+
+
+@pytest.fixture(scope="module", params=["ner", "pos"])
+def finished(corpus, request, tmp_path_factory) -> tuple[Request, Path]:
+    """A comparison of one run, and the run's file."""
+    output = tmp_path_factory.mktemp("finished")
+    asked = Request(
+        config=load_config(None, {**SIZES, "data.tasks": request.param}, defaults=DEFAULTS),
+        train_file=corpus / "train.conll",
+        dev_file=corpus / "dev.conll",
+        test_file=corpus / "dev.conll",
+        vectors_file=None,
+        variants=build_grid(("bidirectional",), ("sum",), ("softmax",)),
+        seeds=1,
+        match="hidden",
+        lookaheads=(1, None),
+        output=output,
+    )
+    list(compare(asked))
+    (path,) = (output / "runs").iterdir()
+    return asked, path
+
+
+def test_each_value_of_a_run_of_a_comparison(finished):
+    asked, path = finished
+    content = path.read_bytes()
+    material = gather_material(asked)
+    (job,) = material.jobs()
+    passed, count = [], 0
+    try:
+        for what, changed in damaged(json.loads(content)):
+            count += 1
+            path.write_text(json.dumps(changed))
+            try:
+                load_run(job, material)
+            except InputError as error:
+                require_one_line(error, path)
+                continue
+            passed.append((what, path.read_bytes()))
+        assert count > 600
+        assert len(passed) < 0.15 * count, [what for what, _ in passed]
+        for _, changed in passed[:: len(passed) // 10 + 1]:  # the pages can be made of these
+            path.write_bytes(changed)
+            list(compare(asked))
+    finally:
+        path.write_bytes(content)
+
+
+def test_the_command_names_a_damaged_run(finished):
+    asked, path = finished
+    content = path.read_bytes()
+    files = ["--train", asked.train_file, "--dev", asked.dev_file, "--test", asked.test_file]
+    grid = ["--directions", "bidirectional", "--merge-modes", "sum", "--heads", "softmax", "--seeds", "1"]
+    tasks = ["--set", f"data.tasks={asked.config.data.tasks[0]}", "--lookahead", "1,full"]
+    command = ["compare", *files, *OPTIONS, *tasks, *grid, "--output", asked.output]
+    try:
+        code, _, error = run(*command)
+        assert (code, error) == (0, "")
+        for damage in (
+            "{",
+            content.decode().replace('"seed":1', '"seed":"1"'),
+            content.decode()[:-9],
+            "[" * 9999,
+        ):
+            path.write_text(damage)
+            message = refusal(*command)
+            assert message.startswith(f"{path}: the run is damaged (")
+            assert message.endswith("). Delete the file to train this run again.")
+    finally:
+        path.write_bytes(content)
