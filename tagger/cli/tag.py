@@ -19,7 +19,7 @@ from tagger.cli.sources import Source, choose_model, find_sources, warn_of_word
 from tagger.cli.stream import LOOKAHEAD, STYLES, write_stream
 from tagger.errors import InputError
 from tagger.features.vocab import Task
-from tagger.included import DEFAULT, find_model
+from tagger.included import DEFAULT, default_model, find_model
 from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger, choose_tasks, require_probability
 from tagger.text.documents import stream_sentences
 from tagger.text.schemes import SCHEMES
@@ -175,7 +175,8 @@ def tag_command(
         raise InputError("Standard input (-) is named twice but can be read once; leave one out.")
     for source in sources:
         _require_readable(source, output)
-    folder = find_model(name)
+    is_default = model is None and len(inputs) == len(words or [])
+    folder = default_model() if is_default else find_model(name)
     if model is None:
         warn_of_word(words or [], sources)
     tagger = Tagger.load(folder, scheme=scheme, precision=precision, cache_megabytes=CACHE_MEGABYTES)
