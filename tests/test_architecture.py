@@ -87,6 +87,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "export",
             "cache",
             "annotation",
+            "arguments",
             "overlap",
             "windows",
             "tagger",

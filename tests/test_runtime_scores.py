@@ -12,8 +12,8 @@ from tagger.decoding.viterbi import Transitions
 from tagger.errors import InputError
 from tagger.features.batching import WordTable
 from tagger.runtime.annotation import Annotator
+from tagger.runtime.arguments import MOST_ALTERNATIVES
 from tagger.runtime.engine import Engine
-from tagger.runtime.tagger import MOST_ALTERNATIVES
 from tagger.text.schemes import convert_tags
 from tagger.text.sentence import Alternative, from_tokens
 
@@ -90,7 +90,7 @@ def test_where_nothing_legal_exists_the_probability_is_zero():
 @pytest.mark.parametrize("wrong", [-1, MOST_ALTERNATIVES + 1])
 def test_a_number_of_alternatives_out_of_bounds_is_refused_at_once(wrong):
     _, bundle = make_bundle()
-    with pytest.raises(InputError, match=f"alternatives is {wrong}; use 0 for none"):
+    with pytest.raises(InputError, match=rf"n_best must be from 0 to 1000 \(got {wrong}\)\. Pass 0"):
         Tagger(bundle).tag_sentences([from_tokens(["Mira"])], n_best=wrong)
 
 

@@ -15,9 +15,10 @@ from tagger.corpus.files import FORMATS, find_format, read_sentences
 from tagger.corpus.reading import OnMisaligned, Reading
 from tagger.errors import InputError
 from tagger.included import find_model
+from tagger.runtime.arguments import require_probability
 from tagger.runtime.calibration import Calibration, measure_calibration
 from tagger.runtime.evaluation import Analysis, analyse
-from tagger.runtime.tagger import Tagger, choose_tasks, require_probability
+from tagger.runtime.tagger import Tagger, choose_tasks
 from tagger.text.sentence import Sentence
 
 ON_MISALIGNED: tuple[str, ...] = get_args(OnMisaligned)

@@ -20,7 +20,8 @@ from tagger.cli.stream import LOOKAHEAD, STYLES, write_stream
 from tagger.errors import InputError
 from tagger.features.vocab import Task
 from tagger.included import DEFAULT, default_model, find_model
-from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger, choose_tasks, require_probability
+from tagger.runtime.arguments import MOST_ALTERNATIVES, require_probability
+from tagger.runtime.tagger import Tagger, choose_tasks
 from tagger.text.documents import stream_sentences
 from tagger.text.schemes import SCHEMES
 from tagger.text.sentence import Sentence
