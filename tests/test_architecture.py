@@ -47,7 +47,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "conversion",
         ],
         "features": ["vocab", "vectors", "mentions", "batching"],
-        "decoding": ["viterbi", "marginals", "temperature", "nbest", "fixed_lag", "spans"],
+        "decoding": ["viterbi", "marginals", "temperature", "nbest", "fixed_lag", "spans", "candidates"],
         "evaluation": [
             "scores",
             "tasks",
@@ -130,6 +130,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "formats",
             "stream",
             "workers",
+            "thresholds",
             "tag",
             "watch",
             "train",

@@ -11,7 +11,7 @@ from tagger import Tagger
 from tagger.decoding.viterbi import Transitions
 from tagger.errors import InputError
 from tagger.features.batching import WordTable
-from tagger.runtime.annotation import Annotator
+from tagger.runtime.annotation import Annotator, Request
 from tagger.runtime.arguments import MOST_ALTERNATIVES
 from tagger.runtime.engine import Engine
 from tagger.text.schemes import convert_tags
@@ -82,7 +82,7 @@ def test_where_nothing_legal_exists_the_probability_is_zero():
     emissions = np.random.default_rng(0).normal(size=(2, len(task.tags))).astype(np.float32)
     sentence = from_tokens(["Mira", "met"])
     annotator = Annotator(task, forbidden, "IOB2")
-    found = annotator.annotate(emissions, np.array([2]), [sentence], n_best=2, has_scores=True)
+    found = annotator.annotate(emissions, np.array([2]), [sentence], Request(n_best=2, has_scores=True))
     assert found.alternatives == [[Alternative(found.tags[0], 0.0)]]
     assert found.tag_scores == [[0.0, 0.0]]
 

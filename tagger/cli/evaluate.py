@@ -10,12 +10,12 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from tagger.cli.tag import MinScoreOption, ModelName, PrecisionOption, split_names
+from tagger.cli.tag import ModelName, PrecisionOption, split_names
+from tagger.cli.thresholds import MinScoreOption, parse_min_score, resolve_min_score
 from tagger.corpus.files import FORMATS, find_format, read_sentences
 from tagger.corpus.reading import OnMisaligned, Reading
 from tagger.errors import InputError
 from tagger.included import find_model
-from tagger.runtime.arguments import require_probability
 from tagger.runtime.calibration import Calibration, measure_calibration
 from tagger.runtime.evaluation import Analysis, analyse
 from tagger.runtime.tagger import Tagger, choose_tasks
@@ -79,7 +79,7 @@ def evaluate_command(
             help="A gold span that does not fit the model's tokens: widen it, leave it out, or refuse.",
         ),
     ] = "error",
-    min_score: MinScoreOption = 0.0,
+    min_score: MinScoreOption = None,
     precision: PrecisionOption = "f32",
 ) -> None:
     """Score a model on a file with gold tags, and show what it takes for what.
@@ -94,15 +94,16 @@ def evaluate_command(
     for option, path in (("--picture", picture), ("--reliability", reliability)):
         _require_picture(option, path)
     _check_outputs(file, [path for path in (errors, picture, reliability) if path])
-    require_probability(min_score, "--min-score")
+    thresholds = parse_min_score(min_score)
     if on_misaligned not in ON_MISALIGNED:
         raise InputError(
             f"There is no --on-misaligned {on_misaligned!r}; choose one of {', '.join(ON_MISALIGNED)}."
         )
     tagger = Tagger.load(model, precision=precision)
+    least = resolve_min_score(thresholds, tagger.labels)
     tasks = choose_tasks(tagger, split_names(task))
     sentences = _read(tagger, file, columns, format, tasks, cast(OnMisaligned, on_misaligned))
-    analysis = analyse(tagger, sentences, tasks=tasks, min_score=min_score)
+    analysis = analyse(tagger, sentences, tasks=tasks, min_score=least)
     calibrations = measure_calibration(tagger, sentences, tasks=tasks)
     if errors:
         from tagger.reports.errors import write_errors
@@ -115,10 +116,11 @@ def evaluate_command(
     if reliability:
         from tagger.reports.reliability import draw_reliability
 
-        draw_reliability(calibrations, reliability, min_score=min_score)
+        # The curve is that of one threshold for all labels: those of single labels have no place in it.
+        draw_reliability(calibrations, reliability, min_score=thresholds.get("", 0.0))
     if json:
         calibration = {name: one.values() for name, one in calibrations.items()}
-        values = {**analysis.values(), "min_score": min_score, "calibration": calibration}
+        values = {**analysis.values(), "min_score": least, "calibration": calibration}
         typer.echo(json_format.dumps(values, indent=2))
     else:
         _show(analysis, calibrations)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 import operator
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from numbers import Real
 
 from tagger.errors import InputError
+from tagger.runtime.annotation import Request
 from tagger.text.sentence import Sentence, from_tokens
 
+MinScore = float | Mapping[str, float]
+"""A score threshold for all spans, or one for each label; labels without one have 0."""
+LEAST_CANDIDATE = (
+    0.001  # threshold of candidate spans: bounds their number by 1000 for each token they end at
+)
 MOST_ALTERNATIVES = 1000  # tag sequences of a sentence that may be requested
 _ONE_STRING = "Pass a list of tokens, or raw text to Tagger.tag."
 
@@ -49,18 +55,6 @@ def require_integer(value: object, name: str, *, least: int, hint: str, most: in
     return number
 
 
-def require_n_best(n_best: object) -> int:
-    """Return a number of alternatives.
-
-    Raises:
-        TypeError: It is not an integer.
-        InputError: It is out of bounds.
-    """
-    return require_integer(
-        n_best, "n_best", least=0, most=MOST_ALTERNATIVES, hint="Pass 0 for no alternatives."
-    )
-
-
 def require_number(value: object, name: str, *, least: float, most: float, hint: str) -> float:
     """Return a number as a float.
 
@@ -91,6 +85,75 @@ def require_probability(value: object, name: str) -> float:
         InputError: It is below 0, above 1, or NaN.
     """
     return require_number(value, name, least=0, most=1, hint="Use a probability; 0 leaves nothing out.")
+
+
+def require_min_score(min_score: object, labels: Collection[str]) -> dict[str, float]:
+    """Return the score threshold of each label that has one above 0.
+
+    Args:
+        min_score: A number for all labels, or a mapping from labels to numbers.
+        labels: The labels that there are.
+
+    Raises:
+        TypeError: It is neither a number nor a mapping from labels to numbers.
+        InputError: A number is no probability, or there is no such label.
+    """
+    if not isinstance(min_score, Mapping):
+        score = require_probability(min_score, "min_score")
+        return dict.fromkeys(labels, score) if score else {}
+    for label in min_score:
+        require_label(label, labels, "min_score")
+    return {label: require_probability(score, f"min_score[{label!r}]") for label, score in min_score.items()}
+
+
+def require_label(label: object, labels: Collection[str], where: str) -> None:
+    """Refuse a label that no span of the model has.
+
+    Raises:
+        InputError: There is no such label; the message lists those that there are.
+    """
+    if label not in labels:
+        known = f"Its labels are {', '.join(sorted(labels))}." if labels else "None of its tasks has spans."
+        raise InputError(f"{where}: the model has no label {label!r}. {known}")
+
+
+def require_candidates(threshold: object, name: str = "candidates") -> float:
+    """Return the threshold of candidate spans, 0 for none.
+
+    Raises:
+        TypeError: It is not a number.
+        InputError: It is neither 0 nor a probability of at least ``LEAST_CANDIDATE``.
+    """
+    hint = f"Use a probability of at least {LEAST_CANDIDATE:g}, or 0 for no candidates."
+    score = require_number(threshold, name, least=0, most=1, hint=hint)
+    if 0 < score < LEAST_CANDIDATE:
+        raise InputError(f"{name} must be at least {LEAST_CANDIDATE:g} (got {score:g}). {hint}")
+    return score
+
+
+def make_request(
+    n_best: object, scores: object, min_score: object, candidates: object, labels: Collection[str]
+) -> Request:
+    """Return what is computed for each sentence; the arguments are those of ``Tagger.tag_sentences``.
+
+    Args:
+        n_best: Alternatives of each sentence.
+        scores: True if each tag gets its probability.
+        min_score: A score threshold, or one for each label.
+        candidates: The threshold of candidate spans.
+        labels: The labels of the model's spans.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+        InputError: A number is out of bounds, or ``min_score`` has an unknown label.
+    """
+    hint = "Pass 0 for no alternatives."
+    return Request(
+        require_integer(n_best, "n_best", least=0, most=MOST_ALTERNATIVES, hint=hint),
+        bool(scores),
+        require_min_score(min_score, labels),
+        require_candidates(candidates),
+    )
 
 
 def require_settings(tokenizer: object, scheme: object, precision: object) -> None:

@@ -17,14 +17,14 @@ from tagger.decoding.temperature import HIGHEST, LOWEST
 from tagger.errors import InputError
 from tagger.features.vocab import Task
 from tagger.included import find_model
-from tagger.runtime.annotation import Annotations, Annotator
+from tagger.runtime.annotation import Annotations, Annotator, Request
 from tagger.runtime.arguments import (
+    MinScore,
     checked_sentences,
     describe,
+    make_request,
     require_megabytes,
-    require_n_best,
     require_number,
-    require_probability,
     require_settings,
     require_text,
     require_threads,
@@ -180,6 +180,11 @@ class Tagger:
         """What the model tags."""
         return self.bundle.vocabulary.tasks
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of spans in all tasks."""
+        return tuple(dict.fromkeys(label for one in self._annotators for label in one.labels))
+
     def with_temperatures(self, temperatures: Mapping[str, float]) -> Tagger:
         """Return a tagger that shares all with this one but the temperatures of its probabilities.
 
@@ -206,7 +211,13 @@ class Tagger:
         return self._cache.statistics
 
     def tag(
-        self, text: str, *, n_best: int = 0, scores: bool = False, min_score: float = 0.0
+        self,
+        text: str,
+        *,
+        n_best: int = 0,
+        scores: bool = False,
+        min_score: MinScore = 0.0,
+        candidates: float = 0.0,
     ) -> list[Sentence]:
         """Tag raw text; offsets count characters of ``text``.
 
@@ -215,12 +226,16 @@ class Tagger:
             n_best: How many alternatives each sentence gets, see ``tag_sentences``.
             scores: Whether each tag gets its probability, see ``tag_sentences``.
             min_score: The least score of a span that is given out, see ``tag_sentences``.
+            candidates: The least probability of candidate spans, see ``tag_sentences``.
 
         Raises:
-            InputError: ``n_best`` or ``min_score`` is out of bounds.
+            TypeError: ``text`` is no string, another argument has a wrong type, or the tokenizer returns
+                something other than sentences.
+            InputError: A number is out of bounds, or ``min_score`` has an unknown label.
         """
+        request = make_request(n_best, scores, min_score, candidates, self.labels)
         found = checked_sentences(self.tokenizer(require_text(text)), "tokenizer(text)")
-        return list(self._tag(found, n_best=n_best, scores=scores, min_score=min_score))
+        return list(self._tag(found, request))
 
     def tag_tokens(
         self,
@@ -228,7 +243,8 @@ class Tagger:
         *,
         n_best: int = 0,
         scores: bool = False,
-        min_score: float = 0.0,
+        min_score: MinScore = 0.0,
+        candidates: float = 0.0,
         is_document: bool = False,
     ) -> list[Sentence]:
         """Tag sentences of ready tokens, in order; offsets count characters of the tokens joined by spaces.
@@ -238,15 +254,17 @@ class Tagger:
             n_best: How many alternatives each sentence gets, see ``tag_sentences``.
             scores: Whether each tag gets its probability, see ``tag_sentences``.
             min_score: The least score of a span that is given out, see ``tag_sentences``.
+            candidates: The least probability of candidate spans, see ``tag_sentences``.
             is_document: Whether they are one document, so that what a name is in one of them helps in the
                 others; by default each stands alone, and no sentence depends on what else is in the list.
 
         Raises:
-            InputError: A sentence is a string instead of a list of tokens, or ``n_best`` or ``min_score`` is
-                out of bounds.
+            TypeError: A sentence is no list of strings, or another argument has a wrong type.
+            InputError: A sentence is a string instead of a list of tokens, a number is out of bounds, or
+                ``min_score`` has an unknown label.
         """
-        ready = sentences_of_tokens(sentences, is_document=is_document)
-        return list(self._tag(ready, n_best=n_best, scores=scores, min_score=min_score))
+        request = make_request(n_best, scores, min_score, candidates, self.labels)
+        return list(self._tag(sentences_of_tokens(sentences, is_document=is_document), request))
 
     def tag_sentences(
         self,
@@ -254,7 +272,8 @@ class Tagger:
         *,
         n_best: int = 0,
         scores: bool = False,
-        min_score: float = 0.0,
+        min_score: MinScore = 0.0,
+        candidates: float = 0.0,
     ) -> Iterator[Sentence]:
         """Tag a stream of sentences in order.
 
@@ -280,37 +299,37 @@ class Tagger:
                 model. Where the model's scheme is another than the tagger's, it is the probability of the
                 model's own tag: that of ``S-PER`` where ``B-PER`` is written.
             min_score: Spans whose score is lower are left out, and their tokens tagged ``O``, with the
-                probability of ``O`` if there are ``scores``. Tags of tasks without spans and alternatives
-                stay as they are.
+                probability of ``O`` if there are ``scores``. A mapping has a number for each label; labels
+                that it lacks have none. Tags of tasks without spans and alternatives stay as they are.
+            candidates: Fills ``Sentence.candidates`` with every span whose score is at least this, whether
+                the tags have it or not: overlapping spans, and several labels for one place. A span's score
+                is the probability that exactly this span with this label is in the tag sequence, for either
+                head. ``min_score`` plays no part. At least ``arguments.LEAST_CANDIDATE``, 0 for none.
 
         Raises:
-            InputError: ``n_best`` or ``min_score`` is out of bounds, or, once it comes to it, ``n_best`` too
-                large for a sentence.
+            TypeError: ``sentences`` is not iterable, an argument has a wrong type, or, once it comes to it,
+                an item is no ``Sentence``.
+            InputError: A number is out of bounds, ``min_score`` has an unknown label, or, once it comes to
+                it, ``n_best`` is too large for a sentence.
         """
-        ready = checked_sentences(sentences, "sentences")
-        return self._tag(ready, n_best=n_best, scores=scores, min_score=min_score)
+        request = make_request(n_best, scores, min_score, candidates, self.labels)
+        return self._tag(checked_sentences(sentences, "sentences"), request)
 
-    def _tag(
-        self, sentences: Iterable[Sentence], *, n_best: int, scores: bool, min_score: float
-    ) -> Iterator[Sentence]:
-        require_probability(min_score, "min_score")
-        n_best = require_n_best(n_best)
-        if n_best:
+    def _tag(self, sentences: Iterable[Sentence], request: Request) -> Iterator[Sentence]:
+        if request.n_best:
             tag_count = max(len(task.tags) for task in self.tasks)
-            sentences = with_room_for(sentences, n_best, MOST_POINTERS // tag_count)
+            sentences = with_room_for(sentences, request.n_best, MOST_POINTERS // tag_count)
         windows = make_windows(
             sentences,
             self._cache,
             self.bundle.vocabulary if self.engine.context else None,
             most_items=WINDOW,
-            most_tokens=max(BATCH_TOKENS, WINDOW_TOKENS // max(1, n_best)),
+            most_tokens=max(BATCH_TOKENS, WINDOW_TOKENS // max(1, request.n_best)),
         )
         return (
             tagged
             for window, emissions in compute_ahead(self._emissions, windows, self.threads)
-            for tagged in self._annotate(
-                window, emissions, n_best=n_best, has_scores=scores, min_score=min_score
-            )
+            for tagged in self._annotate(window, emissions, request)
         )
 
     def _emissions(self, window: Window) -> dict[str, Floats]:
@@ -321,20 +340,14 @@ class Tagger:
             )
         return self.engine.emissions(projected, tokens, window.lengths)
 
-    def _annotate(
-        self,
-        window: Window,
-        emissions: Mapping[str, Floats],
-        *,
-        n_best: int,
-        has_scores: bool,
-        min_score: float,
-    ) -> list[Sentence]:
+    def _annotate(self, window: Window, emissions: Mapping[str, Floats], request: Request) -> list[Sentence]:
         nothing: dict[str, tuple[()]] = {task.name: () for task in self.tasks}
+        no_spans: dict[str, tuple[()]] = {task.name: () for task in self.tasks if task.scheme}
         empty = {
-            "spans": {task.name: () for task in self.tasks if task.scheme},
-            "tag_scores": nothing if has_scores else None,
-            "alternatives": nothing if n_best else None,
+            "spans": no_spans,
+            "tag_scores": nothing if request.has_scores else None,
+            "alternatives": nothing if request.n_best else None,
+            "candidates": no_spans if request.candidates else None,
         }
         tagged = list(window.sentences)
         if len(window.filled) < len(tagged):
@@ -342,12 +355,7 @@ class Tagger:
         sentences = [window.sentences[place] for place in window.filled]
         found = {
             annotator.task.name: annotator.annotate(
-                emissions[annotator.task.name],
-                window.lengths,
-                sentences,
-                n_best=n_best,
-                has_scores=has_scores,
-                min_score=min_score,
+                emissions[annotator.task.name], window.lengths, sentences, request
             )
             for annotator in self._annotators
         }
@@ -365,6 +373,7 @@ def _tagged(sentence: Sentence, found: Mapping[str, Annotations], number: int) -
         {task: one.spans[number] for task, one in found.items() if one.spans},
         tag_scores={task: one.tag_scores[number] for task, one in found.items() if one.tag_scores},
         alternatives={task: one.alternatives[number] for task, one in found.items() if one.alternatives},
+        candidates={task: one.candidates[number] for task, one in found.items() if one.candidates},
     )
 
 

@@ -84,6 +84,8 @@ class Sentence:
             holds running text; else "".
         tag_scores: For each task the T marginal probabilities of its tags, where they were asked for.
         alternatives: For each task its likeliest tag sequences, the best first, where they were asked for.
+        candidates: For each span task every span whose probability reaches the requested threshold, by start
+            and end, the likelier first; they may overlap.
     """
 
     tokens: tuple[str, ...]
@@ -100,6 +102,7 @@ class Sentence:
     text_before: str = ""
     tag_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     alternatives: Mapping[str, tuple[Alternative, ...]] = field(default_factory=dict)
+    candidates: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that each token has its offsets.
@@ -143,6 +146,7 @@ class Sentence:
         *,
         tag_scores: Mapping[str, Sequence[float]] | None = None,
         alternatives: Mapping[str, Sequence[Alternative]] | None = None,
+        candidates: Mapping[str, Sequence[Span]] | None = None,
     ) -> Sentence:
         """Return a copy that carries these tags, and what is said of them, in place of its own."""
         return Sentence(
@@ -160,6 +164,7 @@ class Sentence:
             self.text_before,
             {task: tuple(values) for task, values in tag_scores.items()} if tag_scores else {},
             {task: tuple(values) for task, values in alternatives.items()} if alternatives else {},
+            {task: tuple(values) for task, values in candidates.items()} if candidates else {},
         )
 
 
