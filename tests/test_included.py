@@ -124,6 +124,14 @@ def test_every_command_takes_a_name(box, model, corpus, tmp_path):
         )
 
 
+def test_without_the_default_model_none_is_taken_from_the_working_directory(box, model):
+    (box / "en").unlink()
+    shutil.copytree(model, "en")
+    expected = "en: the package does not have this model, the default. Give one with --model."
+    assert refusal("tag", TEXT) == expected
+    assert run("tag", "-m", "en", TEXT)[0] == 0
+
+
 def test_the_package_of_this_folder_is_looked_in():
     assert included.included_folder() == Path(included.__file__).parent / "models"
 

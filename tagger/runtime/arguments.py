@@ -234,8 +234,12 @@ def require_iterable(values: object, where: str, what: str, hint: str) -> None:
     problem = f"{where} must be {what} (got {describe(values)}). {hint}"
     if isinstance(values, str):
         raise InputError(problem)
-    if isinstance(values, bytes | bytearray | Mapping | Set) or not isinstance(values, Iterable):
+    if isinstance(values, bytes | bytearray | Mapping | Set):
         raise TypeError(problem)
+    try:
+        iter(values)  # type: ignore[call-overload]
+    except TypeError:  # also from arrays without a dimension, which only look iterable
+        raise TypeError(problem) from None
 
 
 def sentences_of_tokens(sentences: Iterable[Sequence[str]], *, is_document: bool) -> Iterator[Sentence]:

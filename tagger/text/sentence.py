@@ -148,7 +148,16 @@ class Sentence:
         alternatives: Mapping[str, Sequence[Alternative]] | None = None,
         candidates: Mapping[str, Sequence[Span]] | None = None,
     ) -> Sentence:
-        """Return a copy that carries these tags, and what is said of them, in place of its own."""
+        """Return a copy that carries these tags, and what is said of them, in place of its own.
+
+        Raises:
+            InputError: The tags of a task are a string instead of a sequence of strings.
+        """
+        if str in map(type, tags.values()):
+            raise InputError(
+                f"Sentence: tags must hold a list for each task (got {dict(tags)!r:.60}). "
+                "Pass a tag for each token, as {'ner': ['B-PER', 'O']}."
+            )
         return Sentence(
             self.tokens,
             self.offsets,
