@@ -73,7 +73,9 @@ def test_parts_of_speech_are_never_left_out(pos_model):
 
 @pytest.mark.parametrize("value", ["1.5", "-0.1", "nan", "inf"])
 def test_what_is_no_probability_is_refused_before_the_model_is_looked_for(tmp_path, corpus, value):
-    message = f"--min-score is {float(value)}; use a probability from 0 (nothing is left out) to 1."
+    message = (
+        f"--min-score must be from 0 to 1 (got {float(value):g}). Use a probability; 0 leaves nothing out."
+    )
     assert refusal("tag", tmp_path / "none", "--min-score", value) == message
     assert refusal("evaluate", tmp_path / "none", corpus / "dev.conll", "--min-score", value) == message
 
@@ -82,7 +84,9 @@ def test_a_stream_cannot_take_spans_back(model):
     message = refusal("tag", model, "--stream", "--min-score", "0.5")
     assert message.startswith("--stream gives out a span's first tag before its score is known;")
     assert run("tag", model, "--stream", "--min-score", "0", stdin=b"Ada sang.")[0] == 0
-    assert "Invalid value for '--min-score'" in refusal("tag", model, "--min-score", "most")
+    assert "--min-score must be a number or LABEL=NUMBER (got 'most')." in refusal(
+        "tag", model, "--min-score", "most"
+    )
 
 
 def test_evaluate_scores_what_remains_and_tells_calibration_of_all(calibrated, corpus, least):

@@ -99,9 +99,9 @@ def test_what_cannot_be_streamed_is_refused(model, tmp_path):
         "tag", model, "--stream", "--format", "html"
     )
     for option in (["--scores"], ["--n-best", "2"], ["--n-best", "2", "--format", "jsonl"]):
-        assert "leave --n-best and --scores out" in refusal("tag", model, "--stream", *option)
+        assert "leave --n-best, --scores and --candidates out" in refusal("tag", model, "--stream", *option)
     assert "reads one text" in refusal("tag", model, "--stream", tmp_path / "a.txt", "-")
-    assert "The lookahead is -1 words" in refusal("tag", model, "--stream", "--lookahead", "-1")
+    assert "lookahead must be at least 0 (got -1)" in refusal("tag", model, "--stream", "--lookahead", "-1")
     assert "there is no such file" in refusal("tag", model, "--stream", tmp_path / "none")
 
 

@@ -93,7 +93,7 @@ def stopped(corpus, request, tmp_path_factory) -> tuple[Config, Path]:
     """The folder of a run that was stopped in its second epoch."""
     folder, calls = tmp_path_factory.mktemp("stopped"), iter(range(100))
     config = configure(**{"train.optimizer": request.param})
-    files = {"train_file": corpus / "train.conll", "dev_file": corpus / "dev.conll"}
+    files = {"train_files": [corpus / "train.conll"], "dev_files": [corpus / "dev.conll"]}
     list(run_training(config, folder, **files, is_stopped=lambda: next(calls) == 5))
     return config, folder
 
@@ -130,7 +130,7 @@ def test_each_value_of_a_checkpoint(corpus, stopped, tmp_path):
         path.write_bytes(content)
         if any(part in what for part in ("'run'", "is_finished")):
             continue
-        files = {"train_file": corpus / "train.conll", "dev_file": corpus / "dev.conll"}
+        files = {"train_files": [corpus / "train.conll"], "dev_files": [corpus / "dev.conll"]}
         assert list(run_training(config, tmp_path, **files, resume=True)), what
 
 
@@ -205,9 +205,9 @@ def finished(corpus, request, tmp_path_factory) -> tuple[Request, Path]:
     output = tmp_path_factory.mktemp("finished")
     asked = Request(
         config=load_config(None, {**SIZES, "data.tasks": request.param}, defaults=DEFAULTS),
-        train_file=corpus / "train.conll",
-        dev_file=corpus / "dev.conll",
-        test_file=corpus / "dev.conll",
+        train_files=[corpus / "train.conll"],
+        dev_files=[corpus / "dev.conll"],
+        test_files=[corpus / "dev.conll"],
         vectors_file=None,
         variants=build_grid(("bidirectional",), ("sum",), ("softmax",)),
         seeds=1,

@@ -1,6 +1,7 @@
 """Models in the package: how they are named, and that they are found."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,10 +35,68 @@ def test_a_model_is_found_by_name_and_a_folder_comes_first(box, model):
     assert find_model(Path("en")) == box / "en"
     assert find_model(model) == model
     assert Tagger.load("toy").tag(TEXT) == Tagger.load(model).tag(TEXT)
-    Path("toy").mkdir()
+    shutil.copytree(model, "toy")
     assert find_model("toy") == Path("toy")
-    with pytest.raises(InputError, match=r"^toy/config\.json: cannot be read"):
-        Tagger.load("toy")
+
+
+def occupy_with_folder(name):
+    Path(name).mkdir()
+
+
+def occupy_with_texts(name):
+    Path(name).mkdir()
+    (Path(name) / "config.json").write_text('{"lang": "en"}')
+
+
+def occupy_with_file(name):
+    Path(name).write_text("Ada met Otto.")
+
+
+def occupy_with_broken_link(name):
+    Path(name).symlink_to("nowhere")
+
+
+def occupy_with_pipe(name):
+    os.mkfifo(name)
+
+
+@pytest.mark.parametrize(
+    "occupy",
+    [occupy_with_folder, occupy_with_texts, occupy_with_file, occupy_with_broken_link, occupy_with_pipe],
+)
+def test_what_holds_no_model_hides_none(box, model, corpus, tmp_path, occupy):
+    commands = (
+        ("tag", TEXT),
+        ("tag", "en"),
+        ("tag", "en", "-"),
+        ("tag", "-m", "en"),
+        ("info", "en"),
+        ("evaluate", "en", corpus / "dev.conll", "--json"),
+        ("shrink", "en", tmp_path / "small"),
+        ("export", "en", tmp_path / "model.onnx"),
+    )
+    expected = [run(*command, stdin=TEXT.encode())[0] for command in commands]
+    assert expected == [0] * len(commands)
+    shutil.rmtree(tmp_path / "small")
+    occupy("en")
+    for command in commands:
+        code, _, error = run(*command, stdin=TEXT.encode())
+        assert code == 0, error
+    assert find_model("en") == find_model(Path("en")) == box / "en"
+    assert Tagger.load("en").tag(TEXT) == Tagger.load(model).tag(TEXT)
+    with pytest.raises(InputError):
+        Tagger.load("./en")  # a path that is no name
+
+
+def test_the_default_model_is_never_one_of_the_working_directory(box, pos_model, model):
+    shutil.copytree(pos_model, "en")
+    assert find_model("en") == Path("en")
+    (named,) = rows(run("tag", "en", stdin=TEXT.encode())[1])
+    assert list(named["tags"]) == ["pos"]
+    Path("letter.txt").write_text(TEXT)
+    for words, text in (((TEXT,), b""), ((), TEXT.encode()), (("letter.txt",), b""), (("-",), TEXT.encode())):
+        (row,) = rows(run("tag", *words, stdin=text)[1])
+        assert list(row["tags"]) == ["pos", "ner"]
 
 
 @pytest.mark.parametrize("name", ["", "ne", "empty", "../en", "en/", "en\0", "x" * 5000, "runs/news"])
@@ -63,6 +122,14 @@ def test_every_command_takes_a_name(box, model, corpus, tmp_path):
         assert "ne: there is no such folder, and the models in the package are" in refusal(
             *command, "ne", *more
         )
+
+
+def test_without_the_default_model_none_is_taken_from_the_working_directory(box, model):
+    (box / "en").unlink()
+    shutil.copytree(model, "en")
+    expected = "en: the package does not have this model, the default. Give one with --model."
+    assert refusal("tag", TEXT) == expected
+    assert run("tag", "-m", "en", TEXT)[0] == 0
 
 
 def test_the_package_of_this_folder_is_looked_in():

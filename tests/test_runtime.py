@@ -310,7 +310,7 @@ def test_a_tokenizer_of_the_users_own():
 
 def test_a_string_among_token_lists_is_refused():
     _, bundle = make_bundle()
-    with pytest.raises(InputError, match="Sentence 2 is a string"):
+    with pytest.raises(InputError, match=r"^sentences\[1\] must be a list of tokens \(got str 'Mira"):
         Tagger(bundle).tag_tokens([["Mira"], "Mira met Tom"])
 
 

@@ -133,7 +133,7 @@ def test_a_least_score_that_is_no_probability_is_refused_at_once(wrong):
         lambda: tagger.tag_tokens([["Mira"]], min_score=wrong),
         lambda: evaluate(tagger, labelled(tagger, count=2), min_score=wrong),
     ):
-        with pytest.raises(InputError, match=r"least score is .*; use a probability from 0"):
+        with pytest.raises(InputError, match=r"^min_score must be from 0 to 1 \(got .*\)\. Use a"):
             call()
 
 

@@ -11,9 +11,9 @@ from tagger import Tagger
 from tagger.decoding.viterbi import Transitions
 from tagger.errors import InputError
 from tagger.features.batching import WordTable
-from tagger.runtime.annotation import Annotator
+from tagger.runtime.annotation import Annotator, Request
+from tagger.runtime.arguments import MOST_ALTERNATIVES
 from tagger.runtime.engine import Engine
-from tagger.runtime.tagger import MOST_ALTERNATIVES
 from tagger.text.schemes import convert_tags
 from tagger.text.sentence import Alternative, from_tokens
 
@@ -82,7 +82,7 @@ def test_where_nothing_legal_exists_the_probability_is_zero():
     emissions = np.random.default_rng(0).normal(size=(2, len(task.tags))).astype(np.float32)
     sentence = from_tokens(["Mira", "met"])
     annotator = Annotator(task, forbidden, "IOB2")
-    found = annotator.annotate(emissions, np.array([2]), [sentence], n_best=2, has_scores=True)
+    found = annotator.annotate(emissions, np.array([2]), [sentence], Request(n_best=2, has_scores=True))
     assert found.alternatives == [[Alternative(found.tags[0], 0.0)]]
     assert found.tag_scores == [[0.0, 0.0]]
 
@@ -90,7 +90,7 @@ def test_where_nothing_legal_exists_the_probability_is_zero():
 @pytest.mark.parametrize("wrong", [-1, MOST_ALTERNATIVES + 1])
 def test_a_number_of_alternatives_out_of_bounds_is_refused_at_once(wrong):
     _, bundle = make_bundle()
-    with pytest.raises(InputError, match=f"alternatives is {wrong}; use 0 for none"):
+    with pytest.raises(InputError, match=rf"n_best must be from 0 to 1000 \(got {wrong}\)\. Pass 0"):
         Tagger(bundle).tag_sentences([from_tokens(["Mira"])], n_best=wrong)
 
 

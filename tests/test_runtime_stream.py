@@ -200,9 +200,9 @@ def test_tags_are_those_of_fixed_lag_decoding_and_a_legal_sequence(head, scheme,
 def test_the_scheme_has_to_be_told_at_once(tmp_path):
     with pytest.raises(InputError, match="Tags in IOB2 do not tell at once where a span ends, as BIOES"):
         StreamingTagger(make_tagger(scheme="IOB2", written="BIOES"), lookahead=3)
-    with pytest.raises(InputError, match="The lookahead is -1 words; use 0"):
+    with pytest.raises(InputError, match=r"^lookahead must be at least 0 \(got -1\)\."):
         StreamingTagger(make_tagger(), lookahead=-1)
-    with pytest.raises(InputError, match="The lookahead is -2 words; use 0"):
+    with pytest.raises(InputError, match=r"^lookahead must be at least 0 \(got -2\)\."):
         tag_with_lookahead(make_tagger(), [], -2)
     with pytest.raises(InputError, match="missing"):
         StreamingTagger(tmp_path / "missing", lookahead=1)
@@ -217,7 +217,7 @@ def test_words_are_given_out_when_they_are_decided(tmp_path):
     assert [one.token for one in streaming.end_sentence()] == TOKENS[2:4]
     assert streaming.end_sentence() == []
     assert list(streaming.tag([])) == []
-    with pytest.raises(InputError, match="The tokens are a string"):
+    with pytest.raises(InputError, match=r"^tokens must be an iterable of tokens \(got str 'Mira"):
         streaming.tag("Mira met Tom")
 
 
@@ -263,8 +263,8 @@ def test_what_is_held_does_not_grow(model):
             sentence = streaming._sentence
             held = (
                 attributes(streaming, "_tagger", "_sentence"),
-                attributes(sentence, "_engine", "_encoder"),
-                attributes(sentence._encoder, "_engine", "_layers"),
+                attributes(sentence, "_engine", "encoder"),
+                attributes(sentence.encoder, "_engine", "_layers"),
             )
             sizes.append(len(pickle.dumps(held)))
     assert max(sizes) - min(sizes) <= 64, "tokens of another length"

@@ -34,7 +34,7 @@ def configure(**changes: object) -> Config:
 
 
 def train(corpus: Path, output: Path, config: Config, **options: object) -> list[object]:
-    files = {"train_file": corpus / "train.conll", "dev_file": corpus / "dev.conll"}
+    files = {"train_files": [corpus / "train.conll"], "dev_files": [corpus / "dev.conll"]}
     return list(run_training(config, output, **{**files, **options}))
 
 
@@ -68,7 +68,7 @@ def test_a_finished_run_that_gets_more_epochs_is_an_uninterrupted_run(
     corpus, tmp_path, optimizer, options, restarts, has_dev
 ):
     own = {"train__optimizer": optimizer, **options}
-    files = {} if has_dev else {"dev_file": None}
+    files = {} if has_dev else {"dev_files": [None]}
     train(
         corpus, tmp_path / "whole", configure(train__epochs=5, train__warm_restarts=restarts, **own), **files
     )

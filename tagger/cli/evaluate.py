@@ -10,7 +10,8 @@ from typing import Annotated, cast, get_args
 import typer
 
 from tagger.cli.output import Notes
-from tagger.cli.tag import MinScoreOption, ModelName, PrecisionOption, split_names
+from tagger.cli.tag import ModelName, PrecisionOption, split_names
+from tagger.cli.thresholds import MinScoreOption, parse_min_score, resolve_min_score
 from tagger.cli.train import FileScheme
 from tagger.corpus.files import FORMATS
 from tagger.corpus.loading import FileOptions, find_tasks, load_split, name_files, untagged
@@ -20,7 +21,7 @@ from tagger.errors import InputError
 from tagger.included import find_model
 from tagger.runtime.calibration import Calibration, measure_calibration
 from tagger.runtime.evaluation import Analysis, analyse
-from tagger.runtime.tagger import Tagger, choose_tasks, require_probability
+from tagger.runtime.tagger import Tagger, choose_tasks
 from tagger.text.sentence import Sentence
 
 ON_MISALIGNED: tuple[str, ...] = get_args(OnMisaligned)
@@ -87,7 +88,7 @@ def evaluate_command(
             help="A gold span that does not fit the model's tokens: widen it, leave it out, or refuse.",
         ),
     ] = "error",
-    min_score: MinScoreOption = 0.0,
+    min_score: MinScoreOption = None,
     precision: PrecisionOption = "f32",
 ) -> None:
     """Score a model on a file with gold tags, and show what it takes for what.
@@ -102,17 +103,18 @@ def evaluate_command(
     for option, path in (("--picture", picture), ("--reliability", reliability)):
         _require_picture(option, path)
     _check_outputs(files, [path for path in (errors, picture, reliability) if path])
-    require_probability(min_score, "--min-score")
+    thresholds = parse_min_score(min_score)
     if on_misaligned not in ON_MISALIGNED:
         raise InputError(
             f"There is no --on-misaligned {on_misaligned!r}; choose one of {', '.join(ON_MISALIGNED)}."
         )
     tagger = Tagger.load(model, precision=precision)
+    least = resolve_min_score(thresholds, tagger.labels)
     options = FileOptions(columns, format, parse_schemes(scheme), usual=tagger.bundle.config.data.columns)
     sentences, tasks, summary = _read(
         tagger, files, split_names(task), options, cast(OnMisaligned, on_misaligned)
     )
-    analysis = analyse(tagger, sentences, tasks=tasks, min_score=min_score)
+    analysis = analyse(tagger, sentences, tasks=tasks, min_score=least)
     calibrations = measure_calibration(tagger, sentences, tasks=tasks)
     if errors:
         from tagger.reports.errors import write_errors
@@ -125,10 +127,11 @@ def evaluate_command(
     if reliability:
         from tagger.reports.reliability import draw_reliability
 
-        draw_reliability(calibrations, reliability, min_score=min_score)
+        # The curve is that of one threshold for all labels: those of single labels have no place in it.
+        draw_reliability(calibrations, reliability, min_score=thresholds.get("", 0.0))
     if json:
         calibration = {name: one.values() for name, one in calibrations.items()}
-        values = {**analysis.values(), "min_score": min_score, "calibration": calibration, "read": summary}
+        values = {**analysis.values(), "min_score": least, "calibration": calibration, "read": summary}
         typer.echo(json_format.dumps(values, indent=2))
     else:
         _show(summary, analysis, calibrations)

@@ -11,7 +11,7 @@ from tagger.corpus.conll import write_conll
 from tagger.corpus.jsonl import json_line
 from tagger.corpus.records import sentence_values
 from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head
-from tagger.text.sentence import Sentence
+from tagger.text.sentence import Sentence, Span
 
 Tag = Callable[[Iterable[str]], Iterator[Sentence]]
 Mark = Callable[[str, str], str]
@@ -91,7 +91,20 @@ def jsonl_line(sentence: Sentence, view: View, name: str | None, *, starts_docum
     if sentence.starts_document != starts_document:
         sentence = replace(sentence, starts_document=starts_document)
     values = sentence_values(sentence, view.tasks, digits=SCORE_DIGITS)
+    if sentence.candidates:
+        values["candidates"] = {
+            task: [_candidate_values(span, sentence) for span in sentence.candidates[task]]
+            for task in view.tasks
+            if task in sentence.candidates
+        }
     return json_line(values if name is None else values | {"document": name})
+
+
+def _candidate_values(span: Span, sentence: Sentence) -> dict[str, object]:
+    start, end = span.start_char, span.end_char
+    text = sentence.text[start - sentence.text_start : end - sentence.text_start]
+    score = None if span.score is None else round(span.score, SCORE_DIGITS)
+    return {"start": start, "end": end, "label": span.label, "text": text, "score": score}
 
 
 def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:

@@ -6,7 +6,7 @@ import difflib
 import gc
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +17,18 @@ from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_tokens
 from tagger.cli.output import open_output
 from tagger.cli.sources import Source, choose_model, find_sources, warn_of_word
 from tagger.cli.stream import LOOKAHEAD, STYLES, write_stream
+from tagger.cli.thresholds import (
+    CandidatesOption,
+    MinScoreOption,
+    parse_min_score,
+    require_candidates_option,
+    resolve_min_score,
+)
 from tagger.errors import InputError
 from tagger.features.vocab import Task
-from tagger.included import DEFAULT, find_model
-from tagger.runtime.tagger import MOST_ALTERNATIVES, Tagger, choose_tasks, require_probability
+from tagger.included import DEFAULT, default_model, find_model
+from tagger.runtime.arguments import MOST_ALTERNATIVES
+from tagger.runtime.tagger import Tagger, choose_tasks
 from tagger.text.documents import stream_sentences
 from tagger.text.schemes import SCHEMES
 from tagger.text.sentence import Sentence
@@ -51,15 +59,6 @@ PrecisionOption = Annotated[
     typer.Option(
         metavar="f32|int8|auto",
         help="Of the recurrent weights; int8 is faster on most processors, auto takes what a trial finds so.",
-    ),
-]
-
-MinScoreOption = Annotated[
-    float,
-    typer.Option(
-        metavar="X",
-        help="Leave out spans whose score is lower, from 0 to 1; tags of tasks without spans stay.",
-        show_default=False,
     ),
 ]
 
@@ -122,7 +121,8 @@ def tag_command(
             help=f"Write the K likeliest tag sequences, in jsonl; at most {MOST_ALTERNATIVES}.",
         ),
     ] = 0,
-    min_score: MinScoreOption = 0.0,
+    min_score: MinScoreOption = None,
+    candidates: CandidatesOption = 0.0,
     stream: Annotated[
         bool,
         typer.Option("--stream", help="Tag words as they come and write a line for each: conll or jsonl."),
@@ -162,12 +162,16 @@ def tag_command(
     if style not in FORMATS:
         near = difflib.get_close_matches(style, FORMATS, n=1, cutoff=0.0)[0]
         raise InputError(f"There is no format {style!r}; did you mean {near} (of {', '.join(FORMATS)})?")
-    _require_min_score(min_score, is_stream=stream)
+    thresholds = parse_min_score(min_score)
+    _require_min_score(thresholds, is_stream=stream)
     name, inputs = choose_model(words or [], model)
     is_text_likely = model is not None or len(inputs) == len(words or [])
     sources = find_sources(inputs, is_text_likely=is_text_likely)
-    _require_stream(stream, lookahead, style, has_more=bool(n_best or scores), is_one=len(sources) == 1)
+    _require_stream(
+        stream, lookahead, style, has_more=bool(n_best or scores or candidates), is_one=len(sources) == 1
+    )
     _require_room(style, scores=scores, n_best=n_best)
+    require_candidates_option(candidates, style)
     _require_workers(workers, style, is_stream=stream)
     if stream and precision != "f32":
         raise InputError("--stream reads in f32; leave --precision out.")
@@ -175,7 +179,8 @@ def tag_command(
         raise InputError("Standard input (-) is named twice but can be read once; leave one out.")
     for source in sources:
         _require_readable(source, output)
-    folder = find_model(name)
+    is_default = model is None and len(inputs) == len(words or [])
+    folder = default_model() if is_default else find_model(name)
     if model is None:
         warn_of_word(words or [], sources)
     tagger = Tagger.load(folder, scheme=scheme, precision=precision, cache_megabytes=CACHE_MEGABYTES)
@@ -192,10 +197,12 @@ def tag_command(
         )
         return
     view = make_view(tagger, split_names(task), is_coloured=_is_coloured(color, output))
+    least = resolve_min_score(thresholds, tagger.labels)
+    _require_spans(candidates, view)
 
     def tag(lines: Iterable[str]) -> Iterator[Sentence]:
         cut = read_tokens(lines) if pretokenized else stream_sentences(lines, tagger.tokenizer)
-        return tagger.tag_sentences(cut, n_best=n_best, scores=scores, min_score=min_score)
+        return tagger.tag_sentences(cut, n_best=n_best, scores=scores, min_score=least, candidates=candidates)
 
     names = document_names([source.path for source in sources])
     errors: list[InputError] = []
@@ -208,7 +215,7 @@ def tag_command(
             from tagger.cli.workers import Job, tag_in_workers  # here, since few texts need processes
 
             written = (tagger.scheme, tagger.precision, view, style)
-            job = Job(folder, *written, pretokenized, scores, n_best, min_score, CACHE_MEGABYTES)
+            job = Job(folder, *written, pretokenized, scores, n_best, least, candidates, CACHE_MEGABYTES)
             file.writelines(tag_in_workers(documents, job, workers, tagger.tokenizer))
         else:
             file.writelines(FORMATS[style](documents, tag, view))
@@ -268,16 +275,24 @@ def _require_stream(
     elif style not in STYLES:
         raise InputError(f"--stream does not write the format {style}; use --format {' or '.join(STYLES)}.")
     elif has_more:
-        raise InputError("--stream writes each word's tags alone; leave --n-best and --scores out.")
+        raise InputError(
+            "--stream writes each word's tags alone; leave --n-best, --scores and --candidates out."
+        )
     elif not is_one:
         raise InputError("--stream reads one text; give one FILE, or none for standard input.")
 
 
-def _require_min_score(min_score: float, *, is_stream: bool) -> None:
-    require_probability(min_score, "--min-score")
-    if is_stream and min_score:
+def _require_min_score(thresholds: Mapping[str, float], *, is_stream: bool) -> None:
+    if is_stream and any(thresholds.values()):
         raise InputError(
             "--stream gives out a span's first tag before its score is known; leave --min-score out."
+        )
+
+
+def _require_spans(candidates: float, view: View) -> None:
+    if candidates and not view.labels:
+        raise InputError(
+            f"--candidates: a task must have spans (got {', '.join(view.tasks)}). Leave the option out."
         )
 
 

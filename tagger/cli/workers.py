@@ -15,6 +15,7 @@ from pathlib import Path
 from tagger.cli.formats import Document, View, conll_block, jsonl_line
 from tagger.cli.input import read_tokens
 from tagger.errors import InputError
+from tagger.runtime.arguments import MinScore
 from tagger.runtime.tagger import Tagger, TextTokenizer
 from tagger.signals import interrupts_blocked
 from tagger.text.documents import Chunk, chunk_stretches, cut_chunks
@@ -36,7 +37,8 @@ class Job:
         is_pretokenized: Whether a line is a sentence of ready tokens.
         has_scores: Whether tags get their probabilities.
         n_best: How many alternatives each sentence gets.
-        min_score: The least score of a span that is given out.
+        min_score: The least score of a span that is given out, or of each label's spans.
+        candidates: The least probability of candidate spans, 0 for none.
         cache_megabytes: See ``Tagger``.
     """
 
@@ -48,7 +50,8 @@ class Job:
     is_pretokenized: bool
     has_scores: bool
     n_best: int
-    min_score: float
+    min_score: MinScore
+    candidates: float
     cache_megabytes: int
 
 
@@ -160,7 +163,11 @@ def _tag(part: _Part) -> tuple[str, str]:
     try:
         found = _sentences(part.content, job, tagger.tokenizer)
         for sentence in tagger.tag_sentences(
-            found, n_best=job.n_best, scores=job.has_scores, min_score=job.min_score
+            found,
+            n_best=job.n_best,
+            scores=job.has_scores,
+            min_score=job.min_score,
+            candidates=job.candidates,
         ):
             if part.begin <= sentence.text_start < end:
                 written.append(_line(sentence, part, job, is_first=part.is_first and not written))

@@ -75,7 +75,7 @@ def forward_backward(emissions: FloatArray, lengths: ArrayLike, transitions: Tra
             found[:, again], betas[:, again] = _normalise(redone[0] + redone[1]), redone[1]
         tags[rows, :steps] = found.transpose(1, 0, 2)
         backward[rows, :steps] = betas.transpose(1, 0, 2)
-        log_partition[rows] = _log_sum(transitions.start + scores[0] + betas[0], axis=1)
+        log_partition[rows] = log_sum(transitions.start + scores[0] + betas[0], axis=1)
     beyond = np.arange(emissions.shape[1]) >= sizes[:, None]
     tags[beyond], backward[beyond] = 0.0, 0.0
     return Posterior(tags, backward, emissions, sizes, transitions, log_partition)
@@ -239,11 +239,11 @@ def _log_product(vectors: DoubleArray, matrix: FloatArray) -> DoubleArray:
     result = np.empty_like(vectors)
     for first in range(0, len(vectors), chunk):
         part = slice(first, first + chunk)
-        result[part] = _log_sum(vectors[part, :, None] + matrix, axis=1)  # (n, C, C) -> (n, C)
+        result[part] = log_sum(vectors[part, :, None] + matrix, axis=1)  # (n, C, C) -> (n, C)
     return result
 
 
-def _log_sum(logs: DoubleArray, axis: int) -> DoubleArray:
+def log_sum(logs: DoubleArray, axis: int) -> DoubleArray:
     """Return the log of the summed exponentials along an axis; -inf where all are -inf."""
     peaks = _finite(logs.max(axis=axis, keepdims=True))
     with np.errstate(divide="ignore"):

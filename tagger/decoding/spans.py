@@ -43,6 +43,8 @@ class SpanReader:
 
     Attributes:
         labels: All labels of spans.
+        tags: (labels, W) ids of each label's tags, padded at the right with -1.
+        joins: (C, C) bool; True where the second tag continues the span of the first.
         closing: (labels, C) bool; the tags that may follow a span of a label: all that do not go on with it.
     """
 
@@ -52,7 +54,14 @@ class SpanReader:
         places = {label: place for place, label in enumerate(self.labels)}
         self._is_inside = np.array([prefix != "O" for prefix, _ in parts])
         self._label_of = np.array([places.get(label, 0) for _, label in parts])
-        self._joins = np.array([[continues_span(before, tag) for tag in tags] for before in tags])
+        by_label: list[list[int]] = [[] for _ in self.labels]
+        for number, (prefix, label) in enumerate(parts):
+            if prefix != "O":
+                by_label[places[label]].append(number)
+        width = max(map(len, by_label), default=0)
+        padded = [own + [-1] * (width - len(own)) for own in by_label]
+        self.tags = np.array(padded, np.int64).reshape(len(padded), width)
+        self.joins = np.array([[continues_span(before, tag) for tag in tags] for before in tags])
         begun = [spans_to_tags([Span(0, 2, label)], 2, "IOB2")[0] for label in self.labels]
         self.closing = np.array(
             [[not continues_span(first, tag) for tag in tags] for first in begun], np.bool_
@@ -73,7 +82,7 @@ class SpanReader:
         """
         is_inside = self._is_inside[ids]
         goes_on = np.zeros(len(ids) + 1, np.bool_)
-        goes_on[1:-1] = self._joins[ids[:-1], ids[1:]] & ~is_first[1:]
+        goes_on[1:-1] = self.joins[ids[:-1], ids[1:]] & ~is_first[1:]
         starts = np.flatnonzero(is_inside & ~goes_on[:-1])
         ends = np.flatnonzero(is_inside & ~goes_on[1:]) + 1
         return FoundSpans(starts, ends, self._label_of[ids[starts]])

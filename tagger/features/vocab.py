@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import accumulate
 from types import MappingProxyType
@@ -36,6 +36,10 @@ class Task:
     name: str
     tags: tuple[str, ...]
     scheme: str | None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone: cached mappings cannot be pickled."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     @cached_property
     def ids(self) -> Mapping[str, int]:
@@ -81,6 +85,10 @@ class Vocabulary:
     fold_digits: bool
     fixed_words: tuple[str, ...] = field(default=(), repr=False)
     frequent: int = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone: cached mappings cannot be pickled."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     @cached_property
     def word_ids(self) -> Mapping[str, int]:

@@ -13,6 +13,7 @@ from tagger.evaluation.confusion import Confusion, Outcome, count_confusion, mat
 from tagger.evaluation.mistakes import Mistake, find_mistakes, group_mistakes, group_values
 from tagger.evaluation.scores import TagSequences
 from tagger.evaluation.tasks import score_task
+from tagger.runtime.arguments import MinScore
 from tagger.runtime.tagger import Tagger, choose_tasks
 from tagger.text.schemes import convert_tags
 from tagger.text.sentence import Sentence
@@ -85,7 +86,7 @@ def evaluate(
     sentences: Iterable[Sentence],
     *,
     tasks: Sequence[str] | None = None,
-    min_score: float = 0.0,
+    min_score: MinScore = 0.0,
 ) -> dict[str, Any]:
     """Tag sentences anew and compare with the tags that they carry.
 
@@ -93,7 +94,8 @@ def evaluate(
         tagger: The model.
         sentences: Sentences with gold tags.
         tasks: The tasks to score; all of the model's when not said.
-        min_score: Spans of a lower score are left out (see ``Tagger.tag_sentences``).
+        min_score: Spans of a lower score are left out, for all labels or by label (see
+            ``Tagger.tag_sentences``).
 
     Returns:
         ``"tasks"`` with the scores of each task (see ``evaluation.tasks.score_task``; fractions of 1),
@@ -103,7 +105,7 @@ def evaluate(
 
     Raises:
         InputError: A task is none of the model's, a sentence lacks its gold tags or has one outside the
-            scheme, seqeval is missing, or ``min_score`` is no probability.
+            scheme, seqeval is missing, or ``min_score`` is no probability or has an unknown label.
     """
     gold = list(sentences)
     tags, seconds = _tag(tagger, gold, tasks, min_score)
@@ -115,7 +117,7 @@ def analyse(
     sentences: Iterable[Sentence],
     *,
     tasks: Sequence[str] | None = None,
-    min_score: float = 0.0,
+    min_score: MinScore = 0.0,
 ) -> Analysis:
     """Score as ``evaluate`` does, and tell what was taken for what, and where.
 
@@ -162,7 +164,7 @@ def gold_schemes(
 
 
 def _tag(
-    tagger: Tagger, gold: Sequence[Sentence], tasks: Sequence[str] | None, min_score: float
+    tagger: Tagger, gold: Sequence[Sentence], tasks: Sequence[str] | None, min_score: MinScore
 ) -> tuple[dict[str, _TaskTags], float]:
     """Gold and predicted tags of each task, and the seconds that tagging took."""
     schemes = gold_schemes(tagger, gold, tasks)

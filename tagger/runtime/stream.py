@@ -7,11 +7,13 @@ emissions depend on the words before it and the k after it. Work and memory a wo
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from tagger.decoding.fixed_lag import decode_window
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints, WordTable, group_by_length
 from tagger.features.vocab import Task
+from tagger.runtime.arguments import describe, require_integer, require_iterable, require_token
 from tagger.runtime.engine import Engine, Floats
 from tagger.runtime.lstm import Lstm, merge
 from tagger.runtime.tagger import BATCH_TOKENS, Tagger
@@ -43,6 +46,26 @@ class TaggedToken:
     tags: Mapping[str, str]
 
 
+@dataclass(slots=True)
+class WindowState:
+    """What a ``WindowEncoder`` keeps of the words it has read; none of its parts is shared with a copy.
+
+    Attributes:
+        states: For each layer the forward LSTM's state, of the last word that was read for good.
+        forward: The (B, H) forward outputs of each word of the window.
+        backward: The (B, 4H) projected backward inputs of each word of the window.
+    """
+
+    states: list[State]
+    forward: deque[Floats]
+    backward: deque[Floats]
+
+    def copy(self) -> WindowState:
+        """Return a copy; arrays of the window are never changed, and so shared."""
+        states = [(state.copy(), cell.copy()) for state, cell in self.states]
+        return WindowState(states, self.forward.copy(), self.backward.copy())
+
+
 class WindowEncoder:
     """Encodes the last words of B sentences that are read in lock-step.
 
@@ -53,19 +76,20 @@ class WindowEncoder:
     Args:
         engine: The network.
         count: B, how many sentences are read.
+
+    Attributes:
+        state: All that changes while words are read.
     """
 
     def __init__(self, engine: Engine, count: int) -> None:
         self._engine = engine
         self._layers = [dict(zip(engine.directions, layer, strict=True)) for layer in engine.lstms]
-        self._states = [_zero_state(layer[0], count) for layer in engine.lstms]
-        # Of each word of the window: what was read forward for good, and what is read backward.
-        self._forward: deque[Floats] = deque()
-        self._backward: deque[Floats] = deque()
+        states = [_zero_state(layer[0], count) for layer in engine.lstms]
+        self.state = WindowState(states, deque(), deque())
 
     def __len__(self) -> int:
         """How many words the window holds."""
-        return len(self._forward or self._backward)
+        return len(self.state.forward or self.state.backward)
 
     def append(self, projected: Sequence[Floats]) -> None:
         """Let the next word of each sentence into the window.
@@ -75,27 +99,27 @@ class WindowEncoder:
         """
         by_direction = dict(zip(self._engine.directions, projected, strict=True))
         if "backward" in by_direction:
-            self._backward.append(by_direction["backward"])
+            self.state.backward.append(by_direction["backward"])
         if "forward" in by_direction:
             lasting = self._layers[:1] if "backward" in by_direction else self._layers
             inputs = by_direction["forward"]
-            for number, (layer, (state, cell)) in enumerate(zip(lasting, self._states, strict=False)):
+            for number, (layer, (state, cell)) in enumerate(zip(lasting, self.state.states, strict=False)):
                 layer["forward"].step(layer["forward"].project(inputs) if number else inputs, state, cell)
                 inputs = state
-            self._forward.append(inputs.copy())
+            self.state.forward.append(inputs.copy())
 
     def encode(self) -> Floats:
         """Return the outputs (B, W, E) for the W words of the window; then its first word leaves it."""
         results = []
-        if self._forward:
-            results.append(np.stack(list(self._forward)))
-        if self._backward:
-            results.append(_read_backward(self._layers[0]["backward"], list(self._backward)))
+        if self.state.forward:
+            results.append(np.stack(list(self.state.forward)))
+        if self.state.backward:
+            results.append(_read_backward(self._layers[0]["backward"], list(self.state.backward)))
         encoded = merge(results, self._engine.merge_mode)  # (W, B, E)
-        if self._backward:
-            for layer, state in zip(self._layers[1:], self._states[1:], strict=True):
+        if self.state.backward:
+            for layer, state in zip(self._layers[1:], self.state.states[1:], strict=True):
                 encoded = self._read_again(layer, state, encoded)
-        for window in (self._forward, self._backward):
+        for window in (self.state.forward, self.state.backward):
             if window:
                 window.popleft()
         return encoded.swapaxes(0, 1)
@@ -121,38 +145,50 @@ class _Lockstep:
         engine: The network.
         count: B.
         lookahead: How many words after a word are known when its tags are decided.
+
+    Attributes:
+        encoder: Holds the words whose tags are not decided.
+        before: The tags of the last decided word; empty before the first.
     """
 
     def __init__(self, engine: Engine, count: int, lookahead: int) -> None:
         self._engine = engine
-        self._encoder = WindowEncoder(engine, count)
+        self.encoder = WindowEncoder(engine, count)
         self._lookahead = lookahead
-        self._before: TagIds = {}  # the tags that were given out last
+        self.before: TagIds = {}
 
     def push(self, projected: Sequence[Floats]) -> list[TagIds]:
-        """Read a word, given as for ``WindowEncoder.append``; return the tags of the words it decides."""
+        """Read a word, given as for ``WindowEncoder.append``; return what it decides, or raise unchanged."""
+        decides = len(self.encoder) >= self._lookahead
+        kept = self.encoder.state.copy() if decides else None
         with np.errstate(over="ignore", invalid="ignore"):  # ``Engine.score`` looks at what comes of it
-            self._encoder.append(projected)
-        return self._decide(is_end=False) if len(self._encoder) > self._lookahead else []
+            self.encoder.append(projected)
+        return self._decide(kept, is_end=False) if kept else []
 
     def finish(self) -> list[TagIds]:
         """Return the tags of all words that are left, for the sentences end here."""
-        return self._decide(is_end=True) if len(self._encoder) else []
+        return self._decide(self.encoder.state.copy(), is_end=True) if len(self.encoder) else []
 
-    def _decide(self, *, is_end: bool) -> list[TagIds]:
+    def _decide(self, kept: WindowState, *, is_end: bool) -> list[TagIds]:
+        """Decide words, or go back to the ``kept`` state where the scores are refused."""
         with np.errstate(over="ignore", invalid="ignore"):
-            encoded = self._encoder.encode()
+            encoded = self.encoder.encode()
+        try:
+            scores = self._engine.score(encoded)
+        except InputError:
+            self.encoder.state = kept
+            raise
         paths = {
             name: decode_window(
-                emissions, self._engine.transitions[name], self._before.get(name), is_end=is_end
+                emissions, self._engine.transitions[name], self.before.get(name), is_end=is_end
             )
-            for name, emissions in self._engine.score(encoded).items()
+            for name, emissions in scores.items()
         }
         decided = encoded.shape[1] if is_end else 1
         words: list[TagIds] = [
             {name: path[:, place] for name, path in paths.items()} for place in range(decided)
         ]
-        self._before = words[-1]
+        self.before = words[-1]
         return words
 
 
@@ -167,16 +203,42 @@ class StreamingTagger:
         model: A tagger, whose scheme the tags are written in, or the folder of a model.
         lookahead: How many words after a word are known when its tag is decided; 0 decides at once.
 
+    It can be copied and pickled in the middle of a sentence; a pickle holds the whole model.
+
     Raises:
+        TypeError: ``model`` is neither a tagger nor a path, or ``lookahead`` no integer.
         InputError: ``lookahead`` is negative, the folder is no model, or the tagger's scheme marks where
             spans end (BIOES) and the model's own does not, so that a tag would depend on the next one.
     """
 
     def __init__(self, model: Tagger | str | Path, *, lookahead: int) -> None:
+        if not isinstance(model, Tagger | str | os.PathLike):
+            raise TypeError(
+                f"model must be a Tagger or a path (got {describe(model)}). Pass Tagger.load(FOLDER)."
+            )
+        lookahead = _require_lookahead(lookahead)
         self._tagger = model if isinstance(model, Tagger) else Tagger.load(model)
-        _require_at_once(self._tagger, lookahead)
+        _require_at_once(self._tagger)
         self._lookahead = lookahead
         self._begin()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the model, the lookahead and what is open of the sentence."""
+        return {
+            "_tagger": self._tagger,
+            "_lookahead": self._lookahead,
+            "_open": tuple(self._open),
+            "_before": dict(self._before),
+            "window": (self._sentence.encoder.state.copy(), self._sentence.before),
+        }
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``__getstate__`` returned."""
+        self._tagger, self._lookahead = state["_tagger"], state["_lookahead"]
+        self._begin()
+        self._open.extend(state["_open"])
+        self._before.update(state["_before"])
+        self._sentence.encoder.state, self._sentence.before = state["window"]
 
     def _begin(self) -> None:
         self._sentence = _Lockstep(self._tagger.engine, 1, self._lookahead)
@@ -186,14 +248,19 @@ class StreamingTagger:
     def push(self, token: str) -> list[TaggedToken]:
         """Read the sentence's next token; return the one whose tags it decides, if there is one yet.
 
+        A call that raises changes nothing.
+
         Raises:
+            TypeError: The token is not a string.
             InputError: The model's weights are such that its scores are not finite or far too large.
         """
-        self._open.append(token)
+        require_token(token, "token")
         table = WordTable(self._tagger.bundle.vocabulary)  # a lasting one would grow with the stream
         batch = table.batch([table.rows([token])])
         projected = [inputs[batch.positions[0]] for inputs in _project(self._tagger.engine, batch)]
-        return self._give_out(self._sentence.push(projected))
+        words = self._sentence.push(projected)
+        self._open.append(token)
+        return self._give_out(words)
 
     def end_sentence(self) -> list[TaggedToken]:
         """Return the tokens whose tags were still open; the next token begins a new sentence.
@@ -211,16 +278,16 @@ class StreamingTagger:
         It ends with them, or where the iterator is closed; what was pushed before is its beginning.
 
         Raises:
+            TypeError: ``tokens`` is not iterable or has no order; while reading, a token is not a string.
             InputError: ``tokens`` is a string, or as for ``push``.
         """
-        if isinstance(tokens, str):
-            raise InputError("The tokens are a string; give them one by one, for instance as a list.")
+        require_iterable(tokens, "tokens", "an iterable of tokens", "Pass them one by one, as in a list.")
         return self._tag(tokens)
 
     def _tag(self, tokens: Iterable[str]) -> Iterator[TaggedToken]:
         try:
-            for token in tokens:
-                yield from self.push(token)
+            for place, token in enumerate(tokens):
+                yield from self.push(require_token(token, f"tokens[{place}]"))
             yield from self.end_sentence()
         finally:
             self._begin()
@@ -253,7 +320,8 @@ def tag_with_lookahead(
     Raises:
         InputError: As for ``StreamingTagger``.
     """
-    _require_at_once(tagger, lookahead)
+    lookahead = _require_lookahead(lookahead)
+    _require_at_once(tagger)
     found: list[dict[str, list[str]]] = [{} for _ in sentences]
     lengths = [len(sentence) for sentence in sentences]
     table = WordTable(tagger.bundle.vocabulary)
@@ -315,14 +383,17 @@ def _written(task: Task, before: str, tag: str, scheme: str) -> str:
     return convert_next_tag(before, tag, task.scheme, scheme) if task.scheme else tag
 
 
-def _require_at_once(tagger: Tagger, lookahead: int) -> None:
-    """Refuse a lookahead that is none, and a scheme whose tags depend on the next word's.
+def _require_lookahead(lookahead: object) -> int:
+    hint = "Pass 0 to tag at once, or a number of words."
+    return require_integer(lookahead, "lookahead", least=0, hint=hint)
+
+
+def _require_at_once(tagger: Tagger) -> None:
+    """Refuse a scheme whose tags depend on the next word's.
 
     Raises:
-        InputError: The lookahead or the scheme is such.
+        InputError: The scheme is such.
     """
-    if lookahead < 0:
-        raise InputError(f"The lookahead is {lookahead} words; use 0 (tag at once) or more.")
     for task in tagger.tasks:
         if task.scheme:
             convert_next_tag("O", "O", task.scheme, tagger.scheme)

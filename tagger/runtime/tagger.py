@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import replace
 from pathlib import Path
 from time import sleep
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tagger.bundle import Bundle, load_bundle
+from tagger.decoding.temperature import HIGHEST, LOWEST
 from tagger.errors import InputError
 from tagger.features.vocab import Task
 from tagger.included import find_model
-from tagger.runtime.annotation import Annotations, Annotator
+from tagger.runtime.annotation import Annotations, Annotator, Request
+from tagger.runtime.arguments import (
+    MinScore,
+    checked_sentences,
+    describe,
+    make_request,
+    require_megabytes,
+    require_number,
+    require_settings,
+    require_text,
+    require_threads,
+    sentences_of_tokens,
+    with_room_for,
+)
 from tagger.runtime.cache import CacheStatistics, WordCache
 from tagger.runtime.engine import Engine
 from tagger.runtime.overlap import compute_ahead, usable_cores
 from tagger.runtime.recurrence import choose_precision
 from tagger.runtime.windows import Window, make_windows
 from tagger.text.schemes import normalise_scheme
-from tagger.text.sentence import Sentence, from_tokens
+from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer
 
 Floats = NDArray[np.float32]
@@ -32,7 +47,6 @@ TextTokenizer = Callable[[str], Sequence[Sentence]]
 WINDOW = 1024  # sentences that the network reads together; each thread may hold a window, and one is prepared
 WINDOW_TOKENS = 16_384  # of a window, or it has a single longer sentence; this bounds what is held
 BATCH_TOKENS = 4096
-MOST_ALTERNATIVES = 1000  # tag sequences of a sentence that may be asked for
 MOST_POINTERS = 1 << 26  # of one sentence's alternatives, of two bytes as a rule (see ``nbest``)
 
 
@@ -66,14 +80,47 @@ class Tagger:
         precision: str = "f32",
         cache_megabytes: int = 192,
     ) -> None:
+        if not isinstance(bundle, Bundle):
+            raise TypeError(
+                f"bundle must be a Bundle (got {describe(bundle)}). Use Tagger.load for a folder."
+            )
+        require_settings(tokenizer, scheme, precision)
         self.bundle = bundle
         self.tokenizer: TextTokenizer = tokenizer or Tokenizer(**bundle.tokenizer).tokenize
         self.scheme = normalise_scheme(scheme)
+        self.threads = usable_cores() if threads is None else require_threads(threads)
+        self._cache_megabytes = require_megabytes(cache_megabytes)
         self.precision = choose_precision(precision, bundle.config.model.hidden_size)
-        self.engine = Engine(bundle, self.precision)
-        self.threads = threads or usable_cores()
-        self._cache = WordCache(self.engine, bundle.vocabulary, cache_megabytes << 20)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Build everything that follows from the model and the settings."""
+        self.engine = Engine(self.bundle, self.precision)
+        self._cache = WordCache(self.engine, self.bundle.vocabulary, self._cache_megabytes << 20)
         self._annotators = self._make_annotators()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the model and the settings; a copy rebuilds the rest, with an empty word cache."""
+        return {name: value for name, value in self.__dict__.items() if name not in _REBUILT}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``__getstate__`` returned."""
+        self.__dict__.update(state)
+        self._begin()
+
+    def __copy__(self) -> Self:
+        """Return a tagger that shares everything with this one."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return an independent tagger that shares the bundle, which nothing changes and may be a file."""
+        memo[id(self.bundle)] = self.bundle
+        other = object.__new__(type(self))
+        memo[id(self)] = other
+        other.__setstate__(deepcopy(self.__getstate__(), memo))
+        return other
 
     def _make_annotators(self) -> list[Annotator]:
         return [
@@ -111,6 +158,9 @@ class Tagger:
         Raises:
             InputError: The folder is missing or is no model of this version, or there is no such scheme.
         """
+        require_settings(tokenizer, scheme, precision)
+        threads = None if threads is None else require_threads(threads)
+        cache_megabytes = require_megabytes(cache_megabytes)
         scheme, bundle = normalise_scheme(scheme), load_bundle(find_model(path))
         precision = choose_precision(precision, bundle.config.model.hidden_size)
         try:
@@ -130,6 +180,11 @@ class Tagger:
         """What the model tags."""
         return self.bundle.vocabulary.tasks
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of spans in all tasks."""
+        return tuple(dict.fromkeys(label for one in self._annotators for label in one.labels))
+
     def with_temperatures(self, temperatures: Mapping[str, float]) -> Tagger:
         """Return a tagger that shares all with this one but the temperatures of its probabilities.
 
@@ -137,6 +192,14 @@ class Tagger:
             temperatures: For each task what its scores are divided by (see ``Bundle``); 1 for a task that is
                 not named, so that ``{}`` gives the model's probabilities as it was trained.
         """
+        if not isinstance(temperatures, Mapping):
+            raise TypeError(
+                f"temperatures must be a mapping (got {describe(temperatures)}). Pass a number for each task."
+            )
+        choose_tasks(self, list(temperatures))
+        for task, value in temperatures.items():
+            name, hint = f"temperatures[{task!r}]", "Pass 1 for the model's own probabilities."
+            require_number(value, name, least=LOWEST, most=HIGHEST, hint=hint)
         other = copy(self)
         other.bundle = replace(self.bundle, temperatures=dict(temperatures))
         other._annotators = other._make_annotators()
@@ -148,7 +211,13 @@ class Tagger:
         return self._cache.statistics
 
     def tag(
-        self, text: str, *, n_best: int = 0, scores: bool = False, min_score: float = 0.0
+        self,
+        text: str,
+        *,
+        n_best: int = 0,
+        scores: bool = False,
+        min_score: MinScore = 0.0,
+        candidates: float = 0.0,
     ) -> list[Sentence]:
         """Tag raw text; offsets count characters of ``text``.
 
@@ -157,12 +226,16 @@ class Tagger:
             n_best: How many alternatives each sentence gets, see ``tag_sentences``.
             scores: Whether each tag gets its probability, see ``tag_sentences``.
             min_score: The least score of a span that is given out, see ``tag_sentences``.
+            candidates: The least probability of candidate spans, see ``tag_sentences``.
 
         Raises:
-            InputError: ``n_best`` or ``min_score`` is out of bounds.
+            TypeError: ``text`` is no string, another argument has a wrong type, or the tokenizer returns
+                something other than sentences.
+            InputError: A number is out of bounds, or ``min_score`` has an unknown label.
         """
-        sentences = self.tokenizer(text)
-        return list(self.tag_sentences(sentences, n_best=n_best, scores=scores, min_score=min_score))
+        request = make_request(n_best, scores, min_score, candidates, self.labels)
+        found = checked_sentences(self.tokenizer(require_text(text)), "tokenizer(text)")
+        return list(self._tag(found, request))
 
     def tag_tokens(
         self,
@@ -170,7 +243,8 @@ class Tagger:
         *,
         n_best: int = 0,
         scores: bool = False,
-        min_score: float = 0.0,
+        min_score: MinScore = 0.0,
+        candidates: float = 0.0,
         is_document: bool = False,
     ) -> list[Sentence]:
         """Tag sentences of ready tokens, in order; offsets count characters of the tokens joined by spaces.
@@ -180,15 +254,17 @@ class Tagger:
             n_best: How many alternatives each sentence gets, see ``tag_sentences``.
             scores: Whether each tag gets its probability, see ``tag_sentences``.
             min_score: The least score of a span that is given out, see ``tag_sentences``.
+            candidates: The least probability of candidate spans, see ``tag_sentences``.
             is_document: Whether they are one document, so that what a name is in one of them helps in the
                 others; by default each stands alone, and no sentence depends on what else is in the list.
 
         Raises:
-            InputError: A sentence is a string instead of a list of tokens, or ``n_best`` or ``min_score`` is
-                out of bounds.
+            TypeError: A sentence is no list of strings, or another argument has a wrong type.
+            InputError: A sentence is a string instead of a list of tokens, a number is out of bounds, or
+                ``min_score`` has an unknown label.
         """
-        ready = _from_lists(sentences, is_document=is_document)
-        return list(self.tag_sentences(ready, n_best=n_best, scores=scores, min_score=min_score))
+        request = make_request(n_best, scores, min_score, candidates, self.labels)
+        return list(self._tag(sentences_of_tokens(sentences, is_document=is_document), request))
 
     def tag_sentences(
         self,
@@ -196,7 +272,8 @@ class Tagger:
         *,
         n_best: int = 0,
         scores: bool = False,
-        min_score: float = 0.0,
+        min_score: MinScore = 0.0,
+        candidates: float = 0.0,
     ) -> Iterator[Sentence]:
         """Tag a stream of sentences in order.
 
@@ -217,39 +294,42 @@ class Tagger:
                 or with all if there are fewer; the first is the sentence's own tags. Probabilities are those
                 of the model's sequences: where the model's tags are not in the tagger's scheme and are not
                 constrained to their own, or the scheme is IO, several of them may be written alike, and each
-                stands for itself. At most ``MOST_ALTERNATIVES``.
+                stands for itself. At most ``arguments.MOST_ALTERNATIVES``.
             scores: Fills ``Sentence.tag_scores`` with the marginal probability of each token's tag under the
                 model. Where the model's scheme is another than the tagger's, it is the probability of the
                 model's own tag: that of ``S-PER`` where ``B-PER`` is written.
             min_score: Spans whose score is lower are left out, and their tokens tagged ``O``, with the
-                probability of ``O`` if there are ``scores``. Tags of tasks without spans and alternatives
-                stay as they are.
+                probability of ``O`` if there are ``scores``. A mapping has a number for each label; labels
+                that it lacks have none. Tags of tasks without spans and alternatives stay as they are.
+            candidates: Fills ``Sentence.candidates`` with every span whose score is at least this, whether
+                the tags have it or not: overlapping spans, and several labels for one place. A span's score
+                is the probability that exactly this span with this label is in the tag sequence, for either
+                head. ``min_score`` plays no part. At least ``arguments.LEAST_CANDIDATE``, 0 for none.
 
         Raises:
-            InputError: ``n_best`` or ``min_score`` is out of bounds, or, once it comes to it, ``n_best`` too
-                large for a sentence.
+            TypeError: ``sentences`` is not iterable, an argument has a wrong type, or, once it comes to it,
+                an item is no ``Sentence``.
+            InputError: A number is out of bounds, ``min_score`` has an unknown label, or, once it comes to
+                it, ``n_best`` is too large for a sentence.
         """
-        require_probability(min_score, "The least score")
-        if not 0 <= n_best <= MOST_ALTERNATIVES:
-            raise InputError(
-                f"The number of alternatives is {n_best}; use 0 for none, or at most {MOST_ALTERNATIVES}."
-            )
-        if n_best:
+        request = make_request(n_best, scores, min_score, candidates, self.labels)
+        return self._tag(checked_sentences(sentences, "sentences"), request)
+
+    def _tag(self, sentences: Iterable[Sentence], request: Request) -> Iterator[Sentence]:
+        if request.n_best:
             tag_count = max(len(task.tags) for task in self.tasks)
-            sentences = _with_room_for(sentences, n_best, MOST_POINTERS // tag_count)
+            sentences = with_room_for(sentences, request.n_best, MOST_POINTERS // tag_count)
         windows = make_windows(
             sentences,
             self._cache,
             self.bundle.vocabulary if self.engine.context else None,
             most_items=WINDOW,
-            most_tokens=max(BATCH_TOKENS, WINDOW_TOKENS // max(1, n_best)),
+            most_tokens=max(BATCH_TOKENS, WINDOW_TOKENS // max(1, request.n_best)),
         )
         return (
             tagged
             for window, emissions in compute_ahead(self._emissions, windows, self.threads)
-            for tagged in self._annotate(
-                window, emissions, n_best=n_best, has_scores=scores, min_score=min_score
-            )
+            for tagged in self._annotate(window, emissions, request)
         )
 
     def _emissions(self, window: Window) -> dict[str, Floats]:
@@ -260,20 +340,14 @@ class Tagger:
             )
         return self.engine.emissions(projected, tokens, window.lengths)
 
-    def _annotate(
-        self,
-        window: Window,
-        emissions: Mapping[str, Floats],
-        *,
-        n_best: int,
-        has_scores: bool,
-        min_score: float,
-    ) -> list[Sentence]:
+    def _annotate(self, window: Window, emissions: Mapping[str, Floats], request: Request) -> list[Sentence]:
         nothing: dict[str, tuple[()]] = {task.name: () for task in self.tasks}
+        no_spans: dict[str, tuple[()]] = {task.name: () for task in self.tasks if task.scheme}
         empty = {
-            "spans": {task.name: () for task in self.tasks if task.scheme},
-            "tag_scores": nothing if has_scores else None,
-            "alternatives": nothing if n_best else None,
+            "spans": no_spans,
+            "tag_scores": nothing if request.has_scores else None,
+            "alternatives": nothing if request.n_best else None,
+            "candidates": no_spans if request.candidates else None,
         }
         tagged = list(window.sentences)
         if len(window.filled) < len(tagged):
@@ -281,12 +355,7 @@ class Tagger:
         sentences = [window.sentences[place] for place in window.filled]
         found = {
             annotator.task.name: annotator.annotate(
-                emissions[annotator.task.name],
-                window.lengths,
-                sentences,
-                n_best=n_best,
-                has_scores=has_scores,
-                min_score=min_score,
+                emissions[annotator.task.name], window.lengths, sentences, request
             )
             for annotator in self._annotators
         }
@@ -304,21 +373,11 @@ def _tagged(sentence: Sentence, found: Mapping[str, Annotations], number: int) -
         {task: one.spans[number] for task, one in found.items() if one.spans},
         tag_scores={task: one.tag_scores[number] for task, one in found.items() if one.tag_scores},
         alternatives={task: one.alternatives[number] for task, one in found.items() if one.alternatives},
+        candidates={task: one.candidates[number] for task, one in found.items() if one.candidates},
     )
 
 
-def require_probability(value: float, name: str) -> None:
-    """Refuse a number that is no probability.
-
-    Args:
-        value: The number.
-        name: What it is, to begin the message with.
-
-    Raises:
-        InputError: It is below 0, above 1, or NaN.
-    """
-    if not 0 <= value <= 1:
-        raise InputError(f"{name} is {value}; use a probability from 0 (nothing is left out) to 1.")
+_REBUILT = ("engine", "_cache", "_annotators")  # what ``Tagger._begin`` makes
 
 
 def choose_tasks(tagger: Tagger, tasks: Sequence[str] | None) -> tuple[str, ...]:
@@ -332,23 +391,3 @@ def choose_tasks(tagger: Tagger, tasks: Sequence[str] | None) -> tuple[str, ...]
         if name not in known:
             raise InputError(f"The model has no task {name!r}; its tasks are {', '.join(known)}.")
     return tuple(dict.fromkeys(tasks)) if tasks else tuple(known)
-
-
-def _with_room_for(sentences: Iterable[Sentence], n_best: int, most_tokens: int) -> Iterator[Sentence]:
-    """Pass sentences on, and refuse one whose alternatives have more tokens in all than may be held."""
-    for sentence in sentences:
-        if n_best * len(sentence) > most_tokens:
-            raise InputError(
-                f"The sentence {sentence.text[:40]!r}… has {len(sentence):,} tokens, so that {n_best} "
-                f"alternatives of it take too much memory; ask for {most_tokens // len(sentence)} or cut it."
-            )
-        yield sentence
-
-
-def _from_lists(sentences: Iterable[Sequence[str]], *, is_document: bool) -> Iterator[Sentence]:
-    for number, tokens in enumerate(sentences, start=1):
-        if isinstance(tokens, str):
-            raise InputError(
-                f"Sentence {number} is a string; give a list of tokens, or raw text to `Tagger.tag`."
-            )
-        yield from_tokens(tokens, starts_document=number == 1 or not is_document)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
+from tagger.errors import InputError
+
 Offset = tuple[int, int]
 
 UNSPECIFIED = "_"
@@ -31,6 +33,24 @@ class Span:
     score: float | None = None
     start_char: int = -1
     end_char: int = -1
+
+    def __post_init__(self) -> None:
+        """Check the types that a caller mixes up most easily.
+
+        Raises:
+            TypeError: ``start`` or ``end`` is no integer, or ``label`` no string.
+        """
+        if type(self.start) is int and type(self.end) is int and type(self.label) is str:
+            return
+        for name, value in (("start", self.start), ("end", self.end)):
+            if isinstance(value, bool) or not hasattr(value, "__index__"):
+                raise TypeError(
+                    f"Span: {name} must be an int (got {type(value).__name__}). Pass an index of a token."
+                )
+        if not isinstance(self.label, str):
+            raise TypeError(
+                f"Span: label must be a str (got {type(self.label).__name__}). Pass a name, as 'PER'."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +87,8 @@ class Sentence:
             holds running text; else "".
         tag_scores: For each task the T marginal probabilities of its tags, where they were asked for.
         alternatives: For each task its likeliest tag sequences, the best first, where they were asked for.
+        candidates: For each span task every span whose probability reaches the requested threshold, by start
+            and end, the likelier first; they may overlap.
     """
 
     tokens: tuple[str, ...]
@@ -83,6 +105,34 @@ class Sentence:
     text_before: str = ""
     tag_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     alternatives: Mapping[str, tuple[Alternative, ...]] = field(default_factory=dict)
+    candidates: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that each token has its offsets.
+
+        Raises:
+            TypeError: ``tokens`` or ``offsets`` is no sequence, or ``text`` no string.
+            InputError: There are not as many offsets as tokens.
+        """
+        is_usual = type(self.tokens) is tuple and type(self.offsets) is tuple and type(self.text) is str
+        if is_usual and len(self.tokens) == len(self.offsets):  # the least cost for most sentences
+            return
+        for name, value in (("tokens", self.tokens), ("offsets", self.offsets)):
+            if type(value) is not tuple and (
+                isinstance(value, str | bytes) or not isinstance(value, Sequence)
+            ):
+                raise TypeError(
+                    f"Sentence: {name} must be a tuple (got {type(value).__name__}). Pass one item per token."
+                )
+        if not isinstance(self.text, str):
+            raise TypeError(
+                f"Sentence: text must be a str (got {type(self.text).__name__}). Pass the characters."
+            )
+        if len(self.tokens) != len(self.offsets):
+            raise InputError(
+                f"Sentence: tokens and offsets must be of one length (got {len(self.tokens)} and "
+                f"{len(self.offsets)}). Pass the start and end of each token."
+            )
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -99,8 +149,18 @@ class Sentence:
         *,
         tag_scores: Mapping[str, Sequence[float]] | None = None,
         alternatives: Mapping[str, Sequence[Alternative]] | None = None,
+        candidates: Mapping[str, Sequence[Span]] | None = None,
     ) -> Sentence:
-        """Return a copy that carries these tags, and what is said of them, in place of its own."""
+        """Return a copy that carries these tags, and what is said of them, in place of its own.
+
+        Raises:
+            InputError: The tags of a task are a string instead of a sequence of strings.
+        """
+        if str in map(type, tags.values()):
+            raise InputError(
+                f"Sentence: tags must hold a list for each task (got {dict(tags)!r:.60}). "
+                "Pass a tag for each token, as {'ner': ['B-PER', 'O']}."
+            )
         return Sentence(
             self.tokens,
             self.offsets,
@@ -116,6 +176,7 @@ class Sentence:
             self.text_before,
             {task: tuple(values) for task, values in tag_scores.items()} if tag_scores else {},
             {task: tuple(values) for task, values in alternatives.items()} if alternatives else {},
+            {task: tuple(values) for task, values in candidates.items()} if candidates else {},
         )
 
 

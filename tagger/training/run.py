@@ -117,7 +117,7 @@ def run_training(
         require_usable(output)
     with claim_folder(output) if processes.is_main else nullcontext():
         yield from _run_training(
-            config, output, processes, train_file, dev_file, vectors_file, resume, is_stopped
+            config, output, processes, train_files, dev_files, vectors_file, resume, is_stopped
         )
 
 
@@ -125,8 +125,8 @@ def _run_training(
     config: Config,
     output: Path,
     processes: Processes,
-    train_file: Path,
-    dev_file: Path | None,
+    train_files: Sequence[Path],
+    dev_files: Sequence[Path],
     vectors_file: Path | None,
     resume: bool | None,
     is_stopped: Callable[[], bool],

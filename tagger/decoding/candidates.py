@@ -1,0 +1,158 @@
+"""Exact marginal probabilities of spans, those below the best path among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tagger.decoding.marginals import Posterior, log_sum
+from tagger.decoding.spans import FoundSpans, SpanReader
+
+BoolArray = NDArray[np.bool_]
+DoubleArray = NDArray[np.float64]
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+_SLACK = 1 - 1e-6  # scores are rounded to float32 before they are compared
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """M spans that reach a threshold, in no particular order; they may overlap.
+
+    Attributes:
+        rows: (M,) the sentence of each.
+        spans: Their first tokens, the tokens after their last ones, and their labels; indices count from the
+            sentence's first token.
+        scores: (M,) float32 probabilities.
+    """
+
+    rows: IntArray
+    spans: FoundSpans
+    scores: FloatArray
+
+
+class SpanMarginals:
+    """Marginal probabilities of spans under one posterior.
+
+    The marginal of a span is the probability that exactly this span with this label is in the tag sequence:
+    it sums over all sequences that ``SpanReader.find`` reads so. The constrained forward pass of Culotta and
+    McCallum 2004 ("Confidence estimation for information extraction", section 3) gives the probability that
+    a span begins at token s and reaches token t. It never grows with t, and what it loses from t to t + 1 is
+    the probability that the span ends with t.
+
+    Args:
+        posterior: B sentences, read in both directions.
+        reader: Tells which tags begin and continue a span.
+    """
+
+    def __init__(self, posterior: Posterior, reader: SpanReader) -> None:
+        self._posterior = posterior
+        self._tags: IntArray = np.maximum(reader.tags, 0)  # (L, W)
+        is_padding: BoolArray = reader.tags < 0
+        moves = np.where(reader.joins, posterior.transitions.scores.astype(np.float64), -np.inf)
+        self._moves = moves[self._tags[:, :, None], self._tags[:, None, :]]  # (L, W, W), -inf: begins another
+        self._moves[is_padding[:, :, None] | is_padding[:, None, :]] = -np.inf
+        self._begins = self._begin(reader.joins, is_padding)
+
+    def _begin(self, joins: BoolArray, is_padding: BoolArray) -> DoubleArray:
+        """Return (B, T, L, W): the probability of each tag of each label at a token that begins a span."""
+        scores = self._posterior.transitions.scores
+        begins: DoubleArray = self._posterior.tags.astype(np.float64)[:, :, self._tags]
+        begins[:, :, is_padding] = 0.0
+        # Tags that no other tag may follow as a beginning are inside of a span wherever they stand.
+        may_begin = np.asarray((np.isfinite(scores) & ~joins).any(axis=0))
+        begins[:, 1:, ~may_begin[self._tags]] = 0.0
+        continues = (self._moves > -np.inf).any(axis=1) & begins[:, 1:].any(axis=(0, 1))  # (L, W)
+        rows, labels = (one.ravel() for one in np.indices((len(begins), len(self._tags))))
+        for token in range(1, begins.shape[1] if continues.any() else 0):  # what of it continues a span
+            before = self._posterior.tags[rows[:, None], token - 1, self._tags[labels]].astype(np.float64)
+            before[is_padding[labels]] = 0.0
+            inside = np.exp(self._continue(rows, np.full_like(rows, token), labels, _log(before)))
+            begins[:, token] -= np.where(continues, inside.reshape(begins[:, token].shape), 0.0)
+        return np.maximum(begins, 0.0)
+
+    def _continue(self, rows: IntArray, at: IntArray, labels: IntArray, logs: DoubleArray) -> DoubleArray:
+        """Carry spans that have reached the token before on to token ``at``.
+
+        Args:
+            rows: (M,) sentences.
+            at: (M,) tokens.
+            labels: (M,) labels.
+            logs: (M, W) log probability of each tag of the label at the token before.
+
+        Returns:
+            The same at the token ``at``.
+        """
+        tags, backward = self._tags[labels], self._posterior.backward
+        leaving = backward[rows[:, None], at[:, None] - 1, tags]
+        leaving = logs - np.where(np.isneginf(leaving), 0.0, leaving)  # what is impossible stays so
+        arriving = self._posterior.emissions[rows[:, None], at[:, None], tags].astype(np.float64)
+        arriving += backward[rows[:, None], at[:, None], tags]
+        return np.minimum(log_sum(leaving[:, :, None] + self._moves[labels], axis=1) + arriving, 0.0)
+
+    def find(self, threshold: float) -> Candidates:
+        """Find every span whose marginal is at least the threshold.
+
+        A beginning that falls below the threshold is not carried on. What is carried on at one token excludes
+        one another, so that there are at most 1 / threshold of them in a sentence: time and memory grow with
+        the sentence's length, not with its square.
+
+        Args:
+            threshold: A probability above 0.
+        """
+        lengths, least = self._posterior.lengths, threshold * _SLACK
+        sums = self._begins.sum(axis=3)
+        begun = np.argwhere(sums.transpose(1, 0, 2) >= least)[:, [1, 0, 2]]  # row, start, label; by start
+        limits = np.searchsorted(begun[:, 1], np.arange(sums.shape[1] + 1))
+        active, logs = begun[:0], np.zeros((0, self._tags.shape[1]))
+        results = [np.zeros((0, 4), np.int64)]
+        scores = [np.zeros(0)]
+        for token in range(sums.shape[1]):
+            new = begun[limits[token] : limits[token + 1]]
+            if not len(active) and not len(new):
+                continue
+            active = np.concatenate([active, new])
+            logs = np.concatenate([logs, _log(self._begins[new[:, 0], token, new[:, 2]])])
+            inner = np.flatnonzero(token + 1 < lengths[active[:, 0]])
+            onward = np.full_like(logs, -np.inf)
+            at = np.full(len(inner), token + 1)
+            onward[inner] = self._continue(active[inner, 0], at, active[inner, 2], logs[inner])
+            rest = np.exp(onward).sum(axis=1)
+            ended = np.exp(logs).sum(axis=1) - rest
+            reached = np.flatnonzero(ended >= least)
+            results.append(np.insert(active[reached], 2, token + 1, axis=1))
+            scores.append(ended[reached])
+            active, logs = active[rest >= least], onward[rest >= least]
+        values = np.minimum(np.concatenate(scores), 1.0).astype(np.float32)
+        is_enough = values >= threshold
+        rows, starts, ends, labels = np.concatenate(results)[is_enough].T
+        return Candidates(rows, FoundSpans(starts, ends, labels), values[is_enough])
+
+    def score(self, rows: ArrayLike, spans: FoundSpans) -> FloatArray:
+        """Return the marginals (M,) of given spans; indices count from each sentence's first token.
+
+        Args:
+            rows: (M,) the sentence of each span.
+            spans: The spans.
+        """
+        sentences, sizes = np.asarray(rows, np.int64), spans.ends - spans.starts
+        logs = _log(self._begins[sentences, spans.starts, spans.labels])
+        for step in range(1, int(sizes.max(initial=1))):
+            longer = np.flatnonzero(sizes > step)
+            at = spans.starts[longer] + step
+            logs[longer] = self._continue(sentences[longer], at, spans.labels[longer], logs[longer])
+        result = np.exp(logs).sum(axis=1)
+        inner = np.flatnonzero(spans.ends < self._posterior.lengths[sentences])
+        onward = self._continue(sentences[inner], spans.ends[inner], spans.labels[inner], logs[inner])
+        result[inner] -= np.exp(onward).sum(axis=1)
+        scores: FloatArray = np.clip(result, 0.0, 1.0).astype(np.float32)
+        return scores
+
+
+def _log(probabilities: DoubleArray) -> DoubleArray:
+    with np.errstate(divide="ignore"):
+        logs: DoubleArray = np.log(probabilities)
+    return logs

@@ -1,0 +1,141 @@
+"""``--min-score`` by label and ``--candidates``: what the command writes is what the API gives."""
+
+import json
+
+import pytest
+from command_line import refusal, rows, run
+
+from tagger import Tagger
+from tagger.corpus.files import read_sentences
+from tagger.runtime.evaluation import evaluate
+
+TEXT = "Ada met Otto in Oslo. Then Otto left for Lima. Mia saw New Bonn. The ship sang!\n" * 5
+
+
+@pytest.fixture(scope="module")
+def middle(model) -> dict[str, float]:
+    """For each label a score that some of its spans have and others lack."""
+    spans = [span for one in Tagger.load(model).tag(TEXT) for span in one.spans["ner"]]
+    scores = {label: sorted(span.score for span in spans if span.label == label) for label in ("LOC", "PER")}
+    assert all(own[0] < own[len(own) // 2] for own in scores.values())
+    return {label: own[len(own) // 2] for label, own in scores.items()}
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+def test_thresholds_by_label_leave_out_what_filtering_would(model, middle, workers):
+    full = rows(run("tag", model, stdin=TEXT.encode())[1])
+    loc, per = middle["LOC"], middle["PER"]
+    for options, least in (
+        (["--min-score", f"PER={per!r}"], {"PER": per, "LOC": 0.0}),
+        (["--min-score", f"{loc!r},PER={per!r}"], middle),
+        (["--min-score", f"PER={per!r}", "--min-score", f"{loc!r}"], middle),
+        (["--min-score", "1, LOC=0"], {"PER": 1.0, "LOC": 0.0}),
+    ):
+        code, output, error = run("tag", model, *options, *workers, stdin=TEXT.encode())
+        assert (code, error) == (0, "")
+        expected = [
+            [
+                (span["start"], span["end"], span["label"])
+                for span in row["spans"]["ner"]
+                if span["score"] >= round(least[span["label"]], 6)
+            ]
+            for row in full
+        ]
+        found = [
+            [(span["start"], span["end"], span["label"]) for span in row["spans"]["ner"]]
+            for row in rows(output)
+        ]
+        assert found == expected
+        assert sum(map(len, found)) < sum(len(row["spans"]["ner"]) for row in full)
+
+
+def test_evaluate_scores_what_remains(model, middle, corpus, tmp_path):
+    words = ("evaluate", model, corpus / "dev.conll", "--json")
+    code, output, error = run(*words, "--min-score", f"0.2,PER={middle['PER']!r}")
+    assert (code, error) == (0, "")
+    least = {"LOC": 0.2, "PER": middle["PER"]}
+    assert json.loads(output)["min_score"] == least
+    gold = list(read_sentences(corpus / "dev.conll", columns="token,pos,ner"))
+    assert json.loads(output)["tasks"] == evaluate(Tagger.load(model), gold, min_score=least)["tasks"]
+    picture = tmp_path / "reliability.svg"
+    assert run(*words, "--min-score", "PER=0.9", "--reliability", picture)[0] == 0
+    assert picture.exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["MISC=0.5"], "--min-score: the model has no label 'MISC'. Its labels are LOC, PER."),
+        (["=0.5", "0.6"], "--min-score must have one value (got 0.5 and 0.6). Give one."),
+        (["0.5", "0.5"], "--min-score must have one value (got 0.5 and 0.5). Give one."),
+        (["PER=0.5,PER=0.6"], "--min-score PER must have one value (got 0.5 and 0.6). Give one."),
+        (
+            ["PER=1.5"],
+            "--min-score PER must be from 0 to 1 (got 1.5). Use a probability; 0 leaves nothing out.",
+        ),
+        (
+            ["PER=nan"],
+            "--min-score PER must be from 0 to 1 (got nan). Use a probability; 0 leaves nothing out.",
+        ),
+        (["PER"], "--min-score must be a number or LABEL=NUMBER (got 'PER'). Use 0.5, or 0.5,PER=0.9."),
+        (["0.5,"], "--min-score must be a number or LABEL=NUMBER (got ''). Use 0.5, or 0.5,PER=0.9."),
+        (["PER="], "--min-score must be a number or LABEL=NUMBER (got 'PER='). Use 0.5, or 0.5,PER=0.9."),
+    ],
+)
+def test_thresholds_that_are_none(model, corpus, values, message):
+    options = [word for value in values for word in ("--min-score", value)]
+    assert refusal("tag", model, *options) == message
+    assert refusal("evaluate", model, corpus / "dev.conll", *options) == message
+
+
+def test_a_model_without_spans_has_no_labels(pos_model):
+    message = "--min-score: the model has no label 'PER'. None of its tasks has spans."
+    assert refusal("tag", pos_model, "--min-score", "PER=0.5") == message
+    message = "--candidates: a task must have spans (got pos). Leave the option out."
+    assert refusal("tag", pos_model, "--candidates", "0.5") == message
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+def test_jsonl_holds_the_candidates_of_the_api(model, workers):
+    code, output, error = run("tag", model, "--candidates", "0.05", *workers, stdin=TEXT.encode())
+    assert (code, error) == (0, "")
+    count = 0
+    for row, sentence in zip(rows(output), Tagger.load(model).tag(TEXT, candidates=0.05), strict=True):
+        assert list(row) == ["text", "start", "tokens", "tags", "spans", "candidates"]
+        assert list(row["candidates"]) == ["ner"]
+        assert row["candidates"]["ner"] == [
+            {
+                "start": span.start_char,
+                "end": span.end_char,
+                "label": span.label,
+                "text": TEXT[span.start_char : span.end_char],
+                "score": pytest.approx(span.score, abs=2e-6),
+            }
+            for span in sentence.candidates["ner"]
+        ]
+        assert all(span in row["candidates"]["ner"] for span in row["spans"]["ner"] if span["score"] > 0.05)
+        count += len(row["candidates"]["ner"]) - len(row["spans"]["ner"])
+    assert count > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["0.1", "--format", "conll"], "The format conll does not hold --candidates; use --format jsonl."),
+        (["0.1", "--format", "html"], "The format html does not hold --candidates; use --format jsonl."),
+        (
+            ["1.5"],
+            "--candidates must be from 0 to 1 (got 1.5). Use a probability of at least 0.001, or 0 for no",
+        ),
+        (
+            ["nan"],
+            "--candidates must be from 0 to 1 (got nan). Use a probability of at least 0.001, or 0 for no",
+        ),
+        (["0.0001"], "--candidates must be at least 0.001 (got 0.0001). Use a probability of at least 0.001"),
+        (["0.1", "--task", "pos"], "--candidates: a task must have spans (got pos). Leave the option out."),
+        (["0.1", "--stream"], "--stream writes each word's tags alone; leave --n-best, --scores and --cand"),
+        (["0.1", "--stream", "--format", "jsonl"], "--stream writes each word's tags alone; leave --n-best,"),
+    ],
+)
+def test_candidates_that_cannot_be_had(model, options, message):
+    assert refusal("tag", model, "--candidates", *options).startswith(message)

@@ -1,0 +1,162 @@
+"""Candidate spans and score thresholds by label: the Tagger against enumeration and against filtering."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_runtime import every_legal_path, make_bundle, random_sentences
+
+from tagger import InputError, Tagger
+from tagger.features.batching import WordTable
+from tagger.runtime import annotation
+from tagger.runtime.engine import Engine
+from tagger.runtime.evaluation import evaluate
+from tagger.text.schemes import tags_to_spans
+from tagger.text.sentence import from_tokens
+
+SENTENCES = [["Mira"], ["Ayr", "lost"], ["Tom", "met", "Glasgow"]]
+
+
+def key(span):
+    return span.start, span.end, span.label
+
+
+@pytest.mark.parametrize("constrain", [True, False])
+@pytest.mark.parametrize("head", ["crf", "softmax"])
+@pytest.mark.parametrize("model_scheme", ["BIOES", "IOB2"])
+def test_candidates_equal_enumeration_and_hold_the_best_path(head, model_scheme, constrain):
+    for seed, temperature in ((0, 1.0), (3, 2.0)):
+        _, bundle = make_bundle(seed, head=head, scheme=model_scheme, constrain=constrain)
+        tagger = Tagger(replace(bundle, temperatures={"ner": temperature}), scheme="BIOES")
+        task = next(task for task in tagger.tasks if task.name == "ner")
+        engine, table = Engine(bundle), WordTable(bundle.vocabulary)
+        for tokens, sentence in zip(SENTENCES, tagger.tag_tokens(SENTENCES, candidates=0.01), strict=True):
+            emissions = engine(table.batch([table.rows(tokens)]))["ner"][0]
+            paths, weights = every_legal_path(task, len(tokens), engine.transitions["ner"], emissions)
+            weights = weights ** (1 / temperature) / (weights ** (1 / temperature)).sum()
+            expected = {}
+            for path, weight in zip(paths, weights, strict=True):
+                for span in tags_to_spans([task.tags[number] for number in path], task.scheme):
+                    expected[key(span)] = expected.get(key(span), 0.0) + weight
+            found = {key(span): span.score for span in sentence.candidates["ner"]}
+            wanted = {place: score for place, score in expected.items() if score >= 0.01}
+            assert found == {place: pytest.approx(score, abs=1e-5) for place, score in wanted.items()}
+            for span in sentence.spans["ner"]:
+                assert span in sentence.candidates["ner"] or span.score < 0.01
+                assert span.score == pytest.approx(expected[key(span)], abs=1e-5)
+
+
+def test_candidates_are_sorted_lie_on_their_words_and_change_nothing_else(monkeypatch):
+    _, bundle = make_bundle(2)
+    tagger = Tagger(bundle)
+    sentences = [*random_sentences(bundle.vocabulary, count=40), []]
+    plain = tagger.tag_tokens(sentences, scores=True, n_best=2)
+    full = tagger.tag_tokens(sentences, scores=True, n_best=2, candidates=0.02)
+    assert sum(len(one.candidates["ner"]) for one in full) > sum(len(one.spans["ner"]) for one in full)
+    for one, other in zip(full, plain, strict=True):
+        assert other.candidates == {}
+        assert replace(one, candidates={}) == other
+        found = one.candidates["ner"]
+        assert list(found) == sorted(found, key=lambda span: (span.start, span.end, -span.score, span.label))
+        assert {span for span in one.spans["ner"] if span.score >= 0.02} <= set(found)
+        for span in found:
+            offsets = one.offsets[span.start][0], one.offsets[span.end - 1][1]
+            assert (span.start_char, span.end_char) == offsets
+    fewer = tagger.tag_tokens(sentences, candidates=0.3)
+    assert [one.candidates["ner"] for one in fewer] == [
+        tuple(span for span in one.candidates["ner"] if span.score >= 0.3) for one in full
+    ]
+    monkeypatch.setattr(annotation, "GROUP_SENTENCES", 3)
+    again = tagger.tag_tokens(sentences, candidates=0.02)
+    for one, other in zip(again, full, strict=True):
+        near = [pytest.approx(span.score, abs=1e-6) for span in other.candidates["ner"]]
+        assert [span.score for span in one.candidates["ner"]] == near
+
+
+def test_candidates_are_those_of_a_raw_texts_places_and_know_no_threshold_of_spans():
+    _, bundle = make_bundle(2)
+    tagger, text = Tagger(bundle), "Mira met Tom.  Glasgow lost 2-0 !\n\nNew Ayr   was quiet."
+    full = tagger.tag(text, candidates=0.05)
+    assert [one.candidates for one in tagger.tag(text, candidates=0.05, min_score=1.0)] == [
+        one.candidates for one in full
+    ]
+    for sentence in full:
+        for span in sentence.candidates["ner"]:
+            words = "".join(text[span.start_char : span.end_char].split())
+            assert words == "".join(sentence.tokens[span.start : span.end])
+
+
+def test_a_long_sentence_has_candidates_in_proportion():
+    _, bundle = make_bundle(1, context="sentence")
+    words = random_sentences(bundle.vocabulary, seed=3, count=500)
+    tokens = [word for sentence in words for word in sentence]
+    (sentence,) = Tagger(bundle).tag_tokens([tokens], candidates=0.001)
+    assert len(sentence.spans["ner"]) < len(sentence.candidates["ner"]) < 100 * len(tokens)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "message"),
+    [
+        (-0.1, InputError, r"^candidates must be from 0 to 1 \(got -0\.1\)\."),
+        (1.5, InputError, r"^candidates must be from 0 to 1 \(got 1\.5\)\."),
+        (1e-9, InputError, r"^candidates must be at least 0\.001 \(got 1e-09\)\."),
+        (float("nan"), InputError, r"^candidates must be from 0 to 1 \(got nan\)\."),
+        ("0.1", TypeError, r"^candidates must be a number \(got str '0\.1'\)\."),
+        (None, TypeError, r"^candidates must be a number \(got None\)\."),
+        (True, TypeError, r"^candidates must be a number \(got bool True\)\."),
+    ],
+)
+def test_a_threshold_of_candidates_that_is_none(wrong, kind, message):
+    with pytest.raises(kind, match=message):
+        Tagger(make_bundle()[1]).tag("Mira", candidates=wrong)
+
+
+@pytest.mark.parametrize("scheme", ["IOB2", "BIOES"])
+def test_thresholds_by_label_leave_out_what_filtering_would(scheme):
+    _, bundle = make_bundle(3)
+    tagger = Tagger(bundle, scheme=scheme)
+    assert set(tagger.labels) == {"PER", "LOC", "ORG"}
+    sentences = [*random_sentences(bundle.vocabulary, count=40), []]
+    full = tagger.tag_tokens(sentences)
+    middle = {
+        label: float(np.median([s.score for one in full for s in one.spans["ner"] if s.label == label]))
+        for label in tagger.labels
+    }
+    for least in (middle, {"PER": middle["PER"]}, {"LOC": 1.0, "ORG": np.float32(0.3)}, {}):
+        found = tagger.tag_tokens(sentences, min_score=least)
+        dropped = 0
+        for one, other in zip(found, full, strict=True):
+            kept = tuple(span for span in other.spans["ner"] if span.score >= least.get(span.label, 0.0))
+            assert one.spans["ner"] == kept
+            assert list(map(key, tags_to_spans(one.tags["ner"], scheme))) == list(map(key, kept))
+            dropped += len(other.spans["ner"]) - len(kept)
+        assert bool(dropped) == bool(least)
+    for number in (0.0, 0.5):
+        same = tagger.tag_tokens(sentences, min_score=dict.fromkeys(tagger.labels, number))
+        assert same == tagger.tag_tokens(sentences, min_score=number)
+    gold = [
+        from_tokens(one.tokens, starts_document=True).with_tags(one.tags)
+        for one in Tagger(bundle).tag_tokens(sentences[:-1])
+    ]
+    scored = evaluate(tagger, gold, min_score={"PER": middle["PER"]})["tasks"]["ner"]
+    assert scored["recall"] < 1.0 == scored["precision"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "message"),
+    [
+        (
+            {"MISC": 0.5},
+            InputError,
+            r"^min_score: the model has no label 'MISC'\. Its labels are LOC, ORG, PER\.",
+        ),
+        ({None: 0.5}, InputError, r"^min_score: the model has no label None\. Its labels are"),
+        ({"PER": 1.5}, InputError, r"^min_score\['PER'\] must be from 0 to 1 \(got 1\.5\)\."),
+        ({"PER": float("nan")}, InputError, r"^min_score\['PER'\] must be from 0 to 1 \(got nan\)\."),
+        ({"PER": "0.5"}, TypeError, r"^min_score\['PER'\] must be a number \(got str '0\.5'\)\."),
+        ({"PER": None}, TypeError, r"^min_score\['PER'\] must be a number \(got None\)\."),
+    ],
+)
+def test_thresholds_by_label_that_are_none(wrong, kind, message):
+    with pytest.raises(kind, match=message):
+        Tagger(make_bundle()[1]).tag_sentences([], min_score=wrong)
