@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
 
-from tagger.cli.output import open_output
+from tagger.cli.output import open_output, tell
 from tagger.cli.tag import split_names
 from tagger.corpus.conversion import Conversion, survey
 from tagger.corpus.files import FORMATS, find_format
@@ -151,4 +150,4 @@ def _report(conversion: Conversion, to: str, schemes: Mapping[str, str | None], 
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"tagger: {' '.join(line.splitlines())}\n")
+    tell(f"tagger: {' '.join(line.splitlines())}")

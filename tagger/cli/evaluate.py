@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json as json_format
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
 
+from tagger.cli.output import tell
 from tagger.cli.tag import MinScoreOption, ModelName, PrecisionOption, split_names
 from tagger.corpus.files import FORMATS, find_format, read_sentences
 from tagger.corpus.reading import OnMisaligned, Reading
@@ -141,13 +141,13 @@ def _read(
     def note(message: str) -> None:
         nonlocal notes
         notes += 1
-        sys.stderr.write(f"{message}\n")
+        tell(message)
 
     reading = Reading(tokenize=tagger.tokenizer, on_misaligned=on_misaligned, note=note)
     sentences = list(read_sentences(file, columns=columns, tasks=tasks, format=format, reading=reading))
     if notes:
         became = "widened to whole tokens" if on_misaligned == "expand" else "left out"
-        sys.stderr.write(f"{file}: spans {became}: {notes:,}\n")
+        tell(f"{file}: spans {became}: {notes:,}")
     return sentences
 
 

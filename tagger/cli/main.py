@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from tagger import __version__
+from tagger.cli.output import tell
 from tagger.errors import InputError
 
 EXAMPLES = """Examples:
@@ -129,11 +130,7 @@ def _terminating_as_interrupted() -> Iterator[None]:
 
 
 def _fail(message: str) -> int:
-    """Say what is wrong in one line; what cannot be seen, or would reorder it, is shown as an escape."""
-    shown = "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in message
-    )
-    sys.stderr.write(f"tagger: {shown}\n")
+    tell(f"tagger: {message}")
     return 2
 
 

@@ -1,4 +1,4 @@
-"""Where commands write text: standard output or a file."""
+"""Where commands write text: standard output, a file, or messages on standard error."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
 
-from tagger.errors import InputError
+from tagger.errors import InputError, escape_line
 from tagger.storage import replace_file
+
+
+def tell(message: str) -> None:
+    """Write one line to standard error; what would move the cursor is escaped."""
+    sys.stderr.write(f"{escape_line(message)}\n")
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import Any
 import typer
 
 from tagger.cli.console import TrainingDisplay, scores_table
+from tagger.cli.output import tell
 from tagger.config import Config
 from tagger.features.vocab import Vocabulary
 from tagger.training.card import task_labels
@@ -165,7 +165,8 @@ class _Watch:
             self._display.print(line)
         notes = record.preparation.notes
         if notes and self._is_main:
-            sys.stderr.writelines(f"{note}\n" for note in notes)
+            for note in notes:
+                tell(note)
             self._display.print(
                 f"notes     {len(notes):,} on standard error, of what was changed or left out\n"
             )
