@@ -22,7 +22,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "tokenizer",
             "documents",
         ],
-        "": ["config", "storage", "signals"],
+        "": ["storage", "config", "signals"],
     },
     {
         "corpus": [
@@ -60,7 +60,7 @@ FLOORS: list[dict[str, list[str]]] = [
     },
     {
         "network": ["dropout", "encoder", "words", "context", "crf", "heads", "model"],
-        "": ["bundle", "shrinking", "included"],
+        "": ["bundle_files", "bundle", "shrinking", "included"],
     },
     {
         "training": [
