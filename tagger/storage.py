@@ -12,8 +12,10 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 from tagger.errors import InputError
 
@@ -60,6 +62,14 @@ def read_input(path: str | Path, *, most: int, is_stored: bool = False) -> bytes
     return content
 
 
+def limited_lines(file: BinaryIO, *, most: int) -> Iterator[bytes]:
+    """Yield a file's lines; one that is longer ends the file, with ``most`` + 1 bytes of it."""
+    for line in iter(partial(file.readline, most + 1), b""):
+        yield line
+        if len(line) > most:
+            return
+
+
 def _require_readable(status: os.stat_result, handle: int, *, is_stored: bool) -> None:
     mode = status.st_mode
     if stat.S_ISREG(mode):
@@ -70,7 +80,7 @@ def _require_readable(status: os.stat_result, handle: int, *, is_stored: bool) -
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     is_null = stat.S_ISCHR(mode) and status.st_rdev == Path(os.devnull).stat().st_rdev
     if not (stat.S_ISFIFO(mode) or is_null or os.isatty(handle)):
-        raise OSError(errno.EINVAL, "a device or socket, not a file or pipe")
+        raise OSError(errno.EINVAL, "a device or socket; give a file or pipe")
 
 
 @contextmanager
