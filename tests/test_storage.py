@@ -2,9 +2,13 @@
 
 import fcntl
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from command_line import run
 
 from tagger.errors import InputError
 from tagger.storage import (
@@ -180,3 +184,34 @@ def test_a_folder_is_used_where_none_can_be_held_and_named_where_none_can_be_mad
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file/a: cannot be written"), claim_folder(tmp_path / "file" / "a"):
         pass
+
+
+KILLED = """
+import os, signal, sys
+count = 0
+def kill(event, given):
+    global count
+    if event == "os.rename" and str(given[0]).endswith(".new"):
+        count += 1
+        if count == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(kill)
+from tagger.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+def test_a_killed_evaluation_leaves_the_earlier_files_and_the_next_one_clears_up(corpus, model, tmp_path):
+    outputs = {"--errors": "e.html", "--picture": "p.svg", "--reliability": "r.svg"}
+    for name in outputs.values():
+        (tmp_path / name).write_text("earlier")
+    words = ["evaluate", model, corpus / "dev.conll"]
+    words += [word for option, name in outputs.items() for word in (option, tmp_path / name)]
+    done = subprocess.run([sys.executable, "-c", KILLED, *map(str, words)], timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert "Errors of" in (tmp_path / "e.html").read_text(encoding="utf-8")
+    assert (tmp_path / "p.svg").read_text() == (tmp_path / "r.svg").read_text() == "earlier"
+    assert len(list(tmp_path.iterdir())) == 4
+    assert run(*words)[0] == 0
+    assert {path.name for path in tmp_path.iterdir()} == set(outputs.values())
+    assert "<svg" in (tmp_path / "p.svg").read_text(encoding="utf-8")
