@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from tagger.bundle_files import LARGEST_FILE, damaged, parse_object, read_stored, require_stored
 from tagger.config import Config, restore_config
 from tagger.decoding.temperature import HIGHEST, LOWEST
 from tagger.errors import InputError
@@ -30,6 +31,11 @@ FORMAT_VERSION = 2
 SHRUNK_VERSION = 3  # of a model that takes less room, see ``tagger.shrinking``
 MAPPED = "words.fixed"  # the one tensor that is large, and of which hardly any row is ever read
 SCALES = ".scales"  # behind the name of a tensor of 8 bits: what each of its rows is to be multiplied with
+# Bounds of vocab.json for each row of a tensor: words have 10 bytes on average, and hardly a comma.
+MOST_BYTES_A_ROW = 256
+MOST_COMMAS_A_ROW, MORE_COMMAS = 4, 1 << 18
+# Of metrics.json, whose values are free: what can be written again, and printed with decimals.
+MOST_DIGITS, MOST_DEPTH = 18, 40
 # In the order in which they are moved into place: config.json last.
 FILES = ("model.safetensors", "vocab.json", "metrics.json", "README.md", "config.json")
 # A save writes its files into the first of these sub-folders; renaming it to the second commits them.
@@ -101,8 +107,12 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
                     raise InputError(
                         f"{path} is a folder, a file of the model has that name; use another --output."
                     )
-            staged.mkdir(parents=True, exist_ok=True)
+            _require_real(folder / COMPLETE)
             _finish_save(folder)
+            if staged.is_symlink():
+                staged.unlink()
+            shutil.rmtree(staged, ignore_errors=True)  # what a killed save left
+            staged.mkdir(parents=True)
             for name in FILES:
                 write_synced(staged / name, contents[name])
             staged.replace(folder / COMPLETE)
@@ -114,14 +124,66 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
 def load_bundle(folder: Path) -> Bundle:
     """Read a bundle; a save that was committed and then interrupted is finished first.
 
+    Nothing is written into a folder that another user owns: the committed files are read where they are.
     The fixed word vectors stay in their file: do not write into it while the bundle is in use. Saving another
     model there is safe, as it puts new files in the place of the old ones.
 
     Raises:
         InputError: The folder is no bundle, has a newer format, or its files do not belong together.
     """
+    _require_real(folder / COMPLETE)
     with suppress(OSError):  # a folder that cannot be written is read as it stands
-        _finish_save(folder)
+        if folder.stat().st_uid == os.geteuid():
+            _finish_save(folder)
+    header, version = _load_header(folder)
+    identity = header.pop("identity", None)
+    tokenizer = header.pop("tokenizer", {})
+    _check_tokenizer(folder, tokenizer)
+    temperatures = header.pop("temperatures", {})  # which older models lack
+    tensors, weights_identity = _load_tensors(folder)
+    words = _load_vocabulary(folder, tensors)
+    identities = [identity, words.pop("identity", None)]
+    if identities != [weights_identity, weights_identity]:
+        raise InputError(f"{folder}: the files are of different models; copy the whole folder again.")
+    if version == 1:  # filters of one width
+        for part in ("weight", "bias"):
+            if (old := f"words.characters.filters.{part}") in tensors:
+                tensors[f"words.characters.filters.0.{part}"] = tensors.pop(old)
+    try:
+        vocabulary = Vocabulary.from_json(words)
+    except InputError as error:
+        raise damaged(_find(folder, "vocab.json"), str(error)) from None
+    is_shrunk = version == SHRUNK_VERSION
+    config = restore_config(header, str(_find(folder, "config.json")))
+    if {task.name for task in vocabulary.tasks} != set(config.data.tasks):
+        raise damaged(_find(folder, "vocab.json"), "its tasks are not those of config.json")
+    _check_temperatures(_find(folder, "config.json"), temperatures, config.data.tasks)
+    return Bundle(
+        config=config,
+        vocabulary=vocabulary,
+        tokenizer=tokenizer,
+        tensors=_widen(tensors) if is_shrunk else tensors,
+        metrics=_load_metrics(folder),
+        card=_load_card(folder),
+        temperatures=temperatures,
+        is_shrunk=is_shrunk,
+    )
+
+
+def holds_bundle(folder: Path) -> bool:
+    """Whether the folder's files are those of a model, whole or not: an output may replace them."""
+    if (folder / COMPLETE).is_dir() and not (
+        folder / COMPLETE
+    ).is_symlink():  # a save that was broken off after it was committed
+        return True
+    try:
+        return _load_json(folder, "config.json").get("format") == FORMAT
+    except InputError:
+        return False
+
+
+def _load_header(folder: Path) -> tuple[dict[str, Any], int]:
+    """What config.json holds in addition to its format, and the version of that."""
     header = _load_json(folder, "config.json")
     if header.pop("format", None) != FORMAT:
         raise InputError(
@@ -135,48 +197,7 @@ def load_bundle(folder: Path) -> Bundle:
         )
     if version == 1 and isinstance(header.get("model"), dict):
         header["model"].setdefault("context", "sentence")  # there was nothing else
-    identity = header.pop("identity", None)
-    tokenizer = header.pop("tokenizer", {})
-    _check_tokenizer(folder, tokenizer)
-    temperatures = header.pop("temperatures", {})  # which older models lack
-    words = _load_json(folder, "vocab.json")
-    identities = [identity, words.pop("identity", None)]
-    tensors, identity = _load_tensors(folder)
-    if identities != [identity, identity]:
-        raise InputError(f"{folder}: the files are of different models; copy the whole folder again.")
-    if version == 1:  # filters of one width
-        for part in ("weight", "bias"):
-            if (old := f"words.characters.filters.{part}") in tensors:
-                tensors[f"words.characters.filters.0.{part}"] = tensors.pop(old)
-    try:
-        vocabulary = Vocabulary.from_json(words)
-    except InputError as error:
-        raise _damaged(_find(folder, "vocab.json"), str(error)) from None
-    is_shrunk = version == SHRUNK_VERSION
-    config = restore_config(header, str(_find(folder, "config.json")))
-    if {task.name for task in vocabulary.tasks} != set(config.data.tasks):
-        raise _damaged(_find(folder, "vocab.json"), "its tasks are not those of config.json")
-    _check_temperatures(_find(folder, "config.json"), temperatures, config.data.tasks)
-    return Bundle(
-        config=config,
-        vocabulary=vocabulary,
-        tokenizer=tokenizer,
-        tensors=_widen(tensors) if is_shrunk else tensors,
-        metrics=_load_json(folder, "metrics.json"),
-        card=_load_card(folder),
-        temperatures=temperatures,
-        is_shrunk=is_shrunk,
-    )
-
-
-def holds_bundle(folder: Path) -> bool:
-    """Whether the folder's files are those of a model, whole or not: an output may replace them."""
-    if (folder / COMPLETE).is_dir():  # a save that was broken off after it was committed
-        return True
-    try:
-        return _load_json(folder, "config.json").get("format") == FORMAT
-    except InputError:
-        return False
+    return header, version
 
 
 def _finish_save(folder: Path) -> None:
@@ -189,10 +210,25 @@ def _finish_save(folder: Path) -> None:
         complete.rmdir()
 
 
+def _require_real(complete: Path) -> None:
+    """Refuse a link or file in place of the folder of a committed save: files would be moved from elsewhere.
+
+    Raises:
+        InputError: It is one of these.
+    """
+    with suppress(OSError):  # there is none, or its model cannot be read
+        if not stat.S_ISDIR(complete.lstat().st_mode):
+            raise InputError(
+                f"{complete}: must be a folder (got a link or file). Delete it, or copy the model again; "
+                "do not trust where it came from."
+            )
+
+
 def _find(folder: Path, name: str) -> Path:
     """Where a file is: among those of a committed save that are not in place yet, or in place."""
     path = folder / COMPLETE / name
-    is_pending = os.path.exists(path)  # noqa: PTH110, Path.exists raises where access is denied
+    # Path.exists raises where access is denied.
+    is_pending = os.path.exists(path) and not path.parent.is_symlink()  # noqa: PTH110
     return path if is_pending else folder / name
 
 
@@ -214,13 +250,13 @@ def _check_tokenizer(folder: Path, settings: Any) -> None:
 
 def _check_temperatures(path: Path, temperatures: Any, tasks: Sequence[str]) -> None:
     if not isinstance(temperatures, dict):
-        raise _damaged(path, f"temperatures = {temperatures!r} are no numbers by tasks")
+        raise damaged(path, f"temperatures = {temperatures!r} are no numbers by tasks")
     for task, value in temperatures.items():
         if task not in tasks:
-            raise _damaged(path, f"temperatures.{task} is of none of the model's tasks")
+            raise damaged(path, f"temperatures.{task} is of none of the model's tasks")
         # A bool is an int to isinstance; NaN compares as false.
         if type(value) not in (int, float) or not LOWEST <= value <= HIGHEST:
-            raise _damaged(path, f"temperatures.{task} = {value!r} is no number from {LOWEST} to {HIGHEST}")
+            raise damaged(path, f"temperatures.{task} = {value!r} is no number from {LOWEST} to {HIGHEST}")
 
 
 def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]) -> str:
@@ -236,20 +272,39 @@ def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]
 
 def _load_json(folder: Path, name: str) -> dict[str, Any]:
     path = _find(folder, name)
-    content = _read(path)
-    try:
-        values = json.loads(content, object_pairs_hook=_without_repetition, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):  # the second for brackets in thousands
-        raise _damaged(path, "not valid JSON") from None
-    if not isinstance(values, dict):
-        raise _damaged(path, "expected a JSON object")
-    return values
+    return parse_object(path, read_stored(path))
+
+
+def _load_vocabulary(folder: Path, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """The values of vocab.json; a file of many more entries than the tensors have rows is refused unparsed.
+
+    Python's objects take twenty times the memory of their JSON.
+    """
+    path = _find(folder, "vocab.json")
+    rows = sum(len(tensor) for tensor in tensors.values() if tensor.ndim and tensor.size)
+    content = read_stored(path, most=LARGEST_FILE + MOST_BYTES_A_ROW * rows)
+    if content.count(b",") > MORE_COMMAS + MOST_COMMAS_A_ROW * rows:
+        raise damaged(path, f"it has many more entries than the {rows:,} rows of all tensors")
+    return parse_object(path, content)
+
+
+def _load_metrics(folder: Path) -> dict[str, Any]:
+    path = _find(folder, "metrics.json")
+    metrics = parse_object(path, read_stored(path), most_digits=MOST_DIGITS)
+    if not _is_shallow(metrics, MOST_DEPTH):
+        raise damaged(path, f"values are nested more than {MOST_DEPTH} deep")
+    return metrics
+
+
+def _is_shallow(values: Any, depth: int) -> bool:
+    inner = values.values() if isinstance(values, dict) else values if isinstance(values, list) else ()
+    return depth > 0 and all(_is_shallow(one, depth - 1) for one in inner)
 
 
 def _load_tensors(folder: Path) -> tuple[dict[str, NDArray[Any]], str | None]:
     """The weights, and the identity of the model that they are of."""
     path = _find(folder, "model.safetensors")
-    _require_file(path)
+    require_stored(path)
     try:
         with safe_open(path, framework="np") as file:
             tensors = {
@@ -260,12 +315,12 @@ def _load_tensors(folder: Path) -> tuple[dict[str, NDArray[Any]], str | None]:
             }
             identity = (file.metadata() or {}).get("identity")
     except OSError as error:
-        raise _damaged(path, f"cannot be read ({error})") from None
+        raise damaged(path, f"cannot be read ({error})") from None
     # The first for types that numpy lacks, the last for names that are no UTF-8.
     except (TypeError, AttributeError, SafetensorError, ValueError) as error:
-        raise _damaged(path, repr(str(error))[1:-1]) from None  # it may quote any name; a line it must be
+        raise damaged(path, repr(str(error))[1:-1]) from None  # it may quote any name; a line it must be
     if not all(map(str.isprintable, tensors)):
-        raise _damaged(path, "a tensor's name holds what cannot be printed")
+        raise damaged(path, "a tensor's name holds what cannot be printed")
     return tensors, identity
 
 
@@ -331,50 +386,7 @@ def forget_pages(tensor: NDArray[Any]) -> None:
 
 def _load_card(folder: Path) -> str:
     path = _find(folder, "README.md")
-    return _read(path).decode(errors="replace") if path.exists() else ""
-
-
-def _read(path: Path) -> bytes:
-    _require_file(path)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from None
-
-
-def _require_file(path: Path) -> None:
-    """Refuse a pipe or device, whose reading may never end; links are followed, as caches of models use them.
-
-    Raises:
-        InputError: There is no such file, or it is another thing than a file.
-    """
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    if not stat.S_ISREG(mode):
-        raise InputError(f"{path}: cannot be read (not a file); copy or train the model again.")
-
-
-def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(
-        f"{path}: cannot be read ({error.strerror}); give the folder that `tagger train --output` wrote."
-    )
-
-
-def _damaged(path: Path, reason: str) -> InputError:
-    return InputError(f"{path}: {reason}; the file is damaged, copy or train the model again.")
-
-
-def _without_repetition(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        raise ValueError("a key is there twice")
-    return values
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    return read_stored(path).decode(errors="replace") if path.exists() else ""
 
 
 def _dump(values: Mapping[str, Any]) -> bytes:

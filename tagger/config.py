@@ -13,6 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tagger.errors import InputError
+from tagger.storage import read_input
+
+LARGEST_FILE = 1 << 20  # bytes of a TOML file
 
 Direction = Literal["forward", "backward", "bidirectional"]
 MergeMode = Literal["concat", "sum", "mul", "ave"]
@@ -300,7 +303,7 @@ def option_names() -> list[str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        content = read_input(path, most=LARGEST_FILE).removeprefix(codecs.BOM_UTF8)
         return tomllib.loads(content.decode())
     except OSError as error:
         raise InputError(f"{path}: the config cannot be read ({error.strerror}); check the path.") from None

@@ -1,10 +1,16 @@
-"""The one exception that means: the input is wrong, not the program."""
+"""The one exception that means: the input is wrong, not the program; and how text of an input is shown."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
+
+# What moves a cursor or ends a line (Cc, Zl, Zp), turns the direction of the text after it (UAX 9),
+# or is not allowed in XML (Cs, U+FFFE, U+FFFF).
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_TERMINAL_CONTROLS = re.compile(r"(?!\r\n)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class InputError(ValueError):
@@ -40,3 +46,23 @@ class Counted:
         """Count a problem and hand it on."""
         self.count += 1
         self.refuse(message)
+
+
+def printable(text: str) -> str:
+    """Replace control characters and those that turn the direction by U+FFFD, each by one.
+
+    All that comes from files, models and arguments passes here before it is printed in tables and figures.
+    """
+    return _CONTROLS.sub("\ufffd", text)
+
+
+def printable_lines(text: str) -> str:
+    """Replace the control characters of running text, but for tabs and line ends, by U+FFFD."""
+    return _TERMINAL_CONTROLS.sub("\ufffd", text)
+
+
+def escape_line(text: str) -> str:
+    r"""Write what is not printable as an escape such as ``\x1b``, so that a message is one line."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)

@@ -5,13 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import refusal, run, train
 from test_bad_bundles import JSON_FILES, bundle, edit, is_same, refused
 from test_runtime import make_bundle
 
-from tagger.bundle import load_bundle, save_bundle
+from tagger.bundle import FILES, holds_bundle, load_bundle, save_bundle
+from tagger.errors import InputError
 
 __all__ = ["bundle"]
 
@@ -48,6 +53,192 @@ def test_links_to_files_are_followed_and_a_save_replaces_them(bundle, tmp_path):
     save_bundle(make_bundle(seed=1)[1], links)
     assert {path.name: path.read_bytes() for path in cache.iterdir()} == contents
     assert not any(path.is_symlink() for path in links.iterdir())
+
+
+def snapshot(folder: Path) -> dict[str, object]:
+    """Everything below a folder: contents of files, targets of links, and None for folders."""
+    return {
+        str(path.relative_to(folder)): str(path.readlink())
+        if path.is_symlink()
+        else path.read_bytes()
+        if path.is_file()
+        else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+HOSTILE = ("tag -m {model} Ada", "info {model}", "evaluate {model} {model}", "shrink {model} out")
+
+
+@pytest.mark.parametrize("target", ["../..", "../../other", "nowhere", "config.json"])
+def test_a_link_in_place_of_a_committed_save_moves_nothing(tmp_path, bundle, target):
+    project = tmp_path / "project"
+    (project / "models").mkdir(parents=True)
+    model = project / "models" / "evil"
+    shutil.move(bundle, model)
+    for name in FILES:  # what loading moved into the model's folder
+        for folder in (project, project / "other"):
+            folder.mkdir(exist_ok=True)
+            (folder / name).write_text("precious")
+    (model / ".complete").symlink_to(target)
+    before = snapshot(project)
+    for words in HOSTILE:
+        message = refusal(*words.format(model=model).split())
+        assert message.startswith(f"{model}/.complete: must be a folder (got a link or file). Delete it")
+    with pytest.raises(InputError, match="must be a folder"):
+        save_bundle(make_bundle()[1], model)
+    assert holds_bundle(model)  # by its config
+    assert snapshot(project) == before
+    (model / ".complete").unlink()
+    (model / ".complete").write_text("")
+    assert "must be a folder" in refusal("info", model)
+
+
+def test_a_save_writes_and_deletes_nothing_through_links(tmp_path, bundle):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for name in (*FILES, "deep"):
+        (outside / name).write_text("precious")
+    before = snapshot(outside)
+    expected = make_bundle(seed=1)[1]
+    (bundle / ".saving").symlink_to(outside)
+    save_bundle(expected, bundle)
+    assert is_same(load_bundle(bundle), expected)
+    (bundle / ".saving").mkdir()
+    for name in FILES:
+        (bundle / ".saving" / name).symlink_to(outside / name)
+        (bundle / name).unlink()
+        (bundle / name).symlink_to(outside / name)
+    save_bundle(expected, bundle)
+    (bundle / ".complete").mkdir()
+    (bundle / ".complete" / "README.md").symlink_to(outside / "README.md")
+    assert load_bundle(bundle).card == "precious"  # reading through a link is harmless
+    assert snapshot(outside) == before
+    assert sorted(path.name for path in bundle.iterdir()) == sorted(FILES)
+
+
+def test_training_and_comparing_into_a_hostile_folder_leaves_what_its_links_lead_to(corpus, model, tmp_path):
+    outside, folder = tmp_path / "outside", tmp_path / "model"
+    outside.mkdir()
+    shutil.copytree(model, folder)
+    names = {*(path.name for path in folder.iterdir()), *FILES, "events.out.tfevents.1"}
+    names |= {f".{name}.new" for name in names}
+    for name in names:
+        (outside / name).write_text("precious")
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(outside / name)
+    shutil.copyfile(model / "config.json", outside / "config.json")  # or the folder is no model's
+    for name in (".saving", "tensorboard", "runs"):
+        (folder / name).symlink_to(outside)
+    before = snapshot(outside)
+    files = ("--train", corpus / "train.conll", "--output", folder, "--restart")
+    code, _, error = train(*files, "--columns", "token,pos,ner", "--set", "train.epochs=1")
+    assert (code, error) == (0, "")
+    assert run("tag", "-m", folder, "Ada met Otto.")[0] == 0
+    compare = (
+        "compare",
+        "--train",
+        corpus / "train.conll",
+        "--dev",
+        corpus / "dev.conll",
+        "--output",
+        folder,
+    )
+    assert refusal(*compare).startswith(f"{folder}/runs: must be a folder (got a link). Delete the link")
+    assert snapshot(outside) == before
+
+
+def test_a_folder_of_another_user_is_read_and_not_written(bundle, monkeypatch):
+    expected = load_bundle(bundle)
+    (bundle / ".complete").mkdir()
+    for name in ("vocab.json", "config.json"):
+        (bundle / name).rename(bundle / ".complete" / name)
+    before = snapshot(bundle)
+    monkeypatch.setattr(os, "geteuid", lambda: bundle.stat().st_uid + 1)
+    assert is_same(load_bundle(bundle), expected)
+    assert snapshot(bundle) == before
+    monkeypatch.undo()
+    assert is_same(load_bundle(bundle), expected)
+    assert not (bundle / ".complete").exists()
+
+
+def test_files_that_are_far_too_large_are_refused_unparsed(bundle):
+    many = '{"words": [' + "[]," * 400_000 + "[]]}"
+    (bundle / "vocab.json").write_text(many)
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"vocab\.json: it has many more entries than the \d+ rows of all"):
+        load_bundle(bundle)
+    peak = tracemalloc.get_traced_memory()[1]
+    with (bundle / "vocab.json").open("wb") as file:
+        file.truncate(1 << 34)  # with holes, so that it takes no space
+    with pytest.raises(InputError, match=r"vocab\.json: cannot be read \(more than [\d,]+ bytes\); give"):
+        load_bundle(bundle)
+    tracemalloc.stop()
+    assert peak < 5 * len(many)
+    for name in ("config.json", "metrics.json", "README.md"):
+        folder = bundle.parent / name
+        save_bundle(make_bundle()[1], folder)
+        os.truncate(folder / name, 1 << 34)
+        assert "cannot be read (more than 16,777,216 bytes)" in refused(folder)
+
+
+SCORES = {"f1": 0.5, "precision": 0.5, "recall": 0.5, "support": 3}
+METRICS = {
+    "epoch": 1,
+    "dev": {
+        "ner": {
+            **SCORES,
+            "by_label": {},
+            "strict": {**SCORES, "scheme": "X"},
+            "seen": SCORES,
+            "unseen": SCORES,
+        }
+    },
+    "data": {"train": {"file": "a.conll", "sentences": 1, "tokens": 2}, "vectors": None},
+}
+
+
+@pytest.mark.parametrize(
+    "value", ["1e999", "-1e999", "NaN", "1" + "0" * 400, "[" * 60 + "]" * 60], ids=range(5)
+)
+def test_metrics_that_can_be_neither_printed_nor_written_again_are_refused(bundle, value):
+    text = json.dumps({**METRICS, "epoch": "HERE"}).replace('"HERE"', value)
+    (bundle / "metrics.json").write_text(text)
+    message = refused(bundle)
+    assert message.startswith("metrics.json: ")
+    assert refusal("shrink", bundle, bundle.parent / "small").endswith(message.removeprefix("metrics.json"))
+
+
+def test_metrics_of_any_type_are_shown_or_refused_and_can_be_shrunk(bundle):
+    def places(values: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+        yield place
+        for key in values if isinstance(values, dict) else ():
+            yield from places(values[key], (*place, key))
+
+    for place in list(places(METRICS))[1:]:
+        for value in (None, True, -1, 1.5, "x", "\x1b[31m", [], [1], {}, {"a": {}}):
+            metrics = json.loads(json.dumps(METRICS))
+            inner = metrics
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = value
+            (bundle / "metrics.json").write_text(json.dumps(metrics))
+            code, output, error = run("info", bundle)
+            assert code in (0, 2), (place, value, error)
+            assert "\x1b" not in output + error
+            assert run("info", bundle, "--json")[0] == 0
+    assert run("shrink", bundle, bundle.parent / "small")[0] == 0
+
+
+def test_a_hundred_thousand_labels_are_cut(bundle):
+    metrics = json.loads(json.dumps(METRICS))
+    metrics["dev"]["ner"]["by_label"] = {f"L{number}": SCORES for number in range(100_000)}
+    metrics["dev"] |= {f"task {number}": metrics["data"] for number in range(1000)}
+    metrics["epoch"] = "x" * 1_000_000
+    (bundle / "metrics.json").write_text(json.dumps(metrics))
+    code, output, _ = run("info", bundle)
+    assert (code, len(output) < 200_000) == (0, True)
+    assert "99,500 more labels" in output
 
 
 TRAP = "/tagger-must-not-open-this"

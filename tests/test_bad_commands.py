@@ -193,7 +193,7 @@ def test_a_signal_leaves_the_earlier_output_and_no_other_file(model, tmp_path, n
             pipe.write(LONG)  # comes back when most of it was read, so the command is at work
             running.send_signal(number)
             found, error = running.communicate(timeout=60)
-        assert (running.returncode, found, error) == (130, b"", b"")
+        assert (running.returncode, found, error) == (128 + number, b"", b"")
     assert output.read_text() == "earlier"
     assert {path.name for path in tmp_path.iterdir()} == {"pipe", "out.jsonl"}
 

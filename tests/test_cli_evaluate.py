@@ -10,8 +10,9 @@ from command_line import run
 from error_analysis import make_analysis
 
 from tagger import Tagger
-from tagger.cli.console import mistake_lines, printable
+from tagger.cli.console import mistake_lines
 from tagger.corpus.files import FORMATS, read_sentences
+from tagger.errors import printable
 from tagger.evaluation.confusion import count_confusion, match_task
 from tagger.runtime.evaluation import analyse, evaluate
 

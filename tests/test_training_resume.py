@@ -247,7 +247,7 @@ def test_a_signal_ends_after_the_step_and_says_how_to_go_on(corpus, whole, tmp_p
             if line.startswith("epoch 1/"):
                 process.send_signal(number)
         error = process.stderr.read()
-    assert (process.returncode, error) == (130, "")
+    assert (process.returncode, error) == (128 + number, "")
     last = output.splitlines()[-1]
     assert re.fullmatch(
         rf"stopped after step \d of epoch [23]; {re.escape(str(tmp_path))} holds the model of epoch \d; "

@@ -242,8 +242,15 @@ def test_an_earlier_model_stays_whole_until_the_first_epoch_is_done(corpus, tmp_
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "learning_curves.svg"])
-def test_what_cannot_be_written_is_named(corpus, tmp_path, name):
-    (tmp_path / f".{name}.new").mkdir()
+def test_what_cannot_be_written_is_named(corpus, tmp_path, name, monkeypatch):
+    replace = Path.replace
+
+    def refuse(path: Path, target: Path) -> Path:
+        if target.name == name:
+            raise OSError(28, "No space left on device")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(InputError, match=rf"{name}: cannot be written \(.*\); free space or name another"):
         run(corpus, tmp_path, make_config(**{"train.epochs": 1}))
 

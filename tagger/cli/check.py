@@ -13,7 +13,7 @@ import typer
 
 from tagger.corpus.files import FORMATS
 from tagger.corpus.inspection import FileFacts, Inspection, inspect_files
-from tagger.errors import InputError
+from tagger.errors import InputError, escape_line
 from tagger.text.schemes import SCHEMES
 
 EXAMPLES = """Examples:
@@ -125,7 +125,7 @@ def report_values(found: Inspection, problems: Sequence[str]) -> dict[str, Any]:
 
 
 def _print_line(problem: str) -> None:
-    sys.stdout.write(" ".join(problem.splitlines()) + "\n")
+    sys.stdout.write(escape_line(" ".join(problem.splitlines())) + "\n")
 
 
 def _show(found: Inspection) -> None:

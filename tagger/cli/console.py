@@ -6,9 +6,9 @@ import importlib.util
 import os
 import sys
 import time
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from types import TracebackType
 from typing import Any
 
@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from tagger.errors import InputError
+from tagger.errors import InputError, printable
 from tagger.evaluation.calibration import BINS
 from tagger.evaluation.confusion import Confusion, most_confused
 from tagger.evaluation.mistakes import Mistake, group_mistakes, words_around
@@ -30,10 +30,19 @@ from tagger.training.card import score_rows
 
 WIDTH = 100  # of tables where there is no terminal that says its own
 UNBOUNDED = 100_000  # columns in which any table fits
+MOST_LABELS = 500  # rows of a table of scores
 MOST_CONFUSED = 10  # pairs of labels that stand for a matrix too wide for the console
 MOST_FREQUENT = 10  # errors that are shown with a sentence
-# Classes of the characters that turn the direction of the text after them (Unicode Standard Annex 9).
-_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+LONGEST_TEXT = 20_000  # characters of a cell; none that a training writes comes near to it
+
+
+class _SafeConsole(Console):
+    """A console that prints no control character of its texts, whatever file or argument they are from."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Turn a string into a text: all strings that are printed, or that are in tables, come here."""
+        short = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+        return super().render_str("\n".join(map(printable, short.split("\n"))), **options)
 
 
 def require_extra(command: str, *modules: str, extra: str = "train") -> None:
@@ -50,21 +59,25 @@ def require_extra(command: str, *modules: str, extra: str = "train") -> None:
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console that prints text as it is: no markup, no guessed highlights."""
+    """A console that prints text as it is: no markup, no guessed highlights, no escape sequences."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else WIDTH
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
+    return _SafeConsole(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
 
 
 def scores_table(task: str, scores: Mapping[str, Any]) -> Table:
-    """The scores of one task, label by label."""
-    head, rows = score_rows(scores)
-    table = Table(title=f"{task}: {head[0]}", title_justify="left", box=box.SIMPLE_HEAD)
+    """The scores of one task, label by label; of very many labels, the first ones."""
+    labels = scores["by_label"]
+    shown = dict(islice(labels.items(), MOST_LABELS))
+    head, rows = score_rows({**scores, "by_label": shown})
+    table = Table(title=f"{printable(task)}: {head[0]}", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
     for name in head[1:]:
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
+    if len(labels) > len(shown):
+        table.add_row(f"{len(labels) - len(shown):,} more labels")
     return table
 
 
@@ -135,7 +148,7 @@ def mistake_lines(
     if not groups:
         return
     total = len(analysis.mistakes)
-    yield Text(f"{task}: most frequent of {total:,} error{'s' * (total != 1)}", style="italic")
+    yield Text(f"{printable(task)}: most frequent of {total:,} error{'s' * (total != 1)}", style="italic")
     for group in groups[:MOST_FREQUENT]:
         outcome, first = group[0].outcome, group[0]
         gold, predicted = (None if label is None else printable(label) for label in outcome.labels)
@@ -160,18 +173,8 @@ def _fit(line: str, width: int) -> Text:
     return text
 
 
-def printable(text: str) -> str:
-    """Text that moves no cursor: control characters and those that turn the direction become U+FFFD."""
-    return "".join("\ufffd" if _is_control(character) else character for character in text)
-
-
-def _is_control(character: str) -> bool:
-    is_turning = unicodedata.bidirectional(character) in _TURNING
-    return is_turning or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
-
-
 def _counts_table(title: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=printable(title), title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
     return table
 
@@ -182,7 +185,7 @@ def facts_table(facts: Mapping[str, str]) -> Table:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in facts.items():
-        table.add_row(name, value)
+        table.add_row(printable(name), printable(value))
     return table
 
 
@@ -198,13 +201,13 @@ def counts_table(title: str, names: Sequence[str], counts: Sequence[Counter[str]
     together: Counter[str] = Counter()
     for one in counts:
         together.update(one)
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=printable(title), title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("", overflow="fold")
     for name in names:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(printable(name), justify="right", overflow="fold")
     labels = [label for label, _ in together.most_common()]
     for label in labels[:most]:
-        table.add_row(label, *(f"{one[label]:,}" for one in counts))
+        table.add_row(printable(label), *(f"{one[label]:,}" for one in counts))
     if len(labels) > most:
         others = [sum(one[label] for label in labels[most:]) for one in counts]
         table.add_row(f"{len(labels) - most:,} more", *(f"{count:,}" for count in others))

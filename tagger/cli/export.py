@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tagger.cli.console import require_extra
+from tagger.cli.output import tell
 from tagger.cli.tag import ModelName
 from tagger.errors import InputError
 from tagger.runtime.tagger import Tagger
@@ -32,4 +33,4 @@ def export_command(
 
     bundle = Tagger.load(model).bundle  # as for tagging, so that what is wrong with it is told alike
     difference = export_model(bundle, output)
-    typer.echo(f"{output}: emissions are within {difference:.1e} of torch's", err=True)
+    tell(f"{output}: emissions are within {difference:.1e} of torch's")

@@ -10,6 +10,7 @@ from io import StringIO
 from tagger.corpus.conll import write_conll
 from tagger.corpus.jsonl import json_line
 from tagger.corpus.records import sentence_values
+from tagger.errors import printable, printable_lines
 from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head
 from tagger.text.sentence import Sentence, Span
 
@@ -41,12 +42,14 @@ class View:
         shown: The task that is shown in running text.
         labels: The types of its spans; empty if its tags mark no spans.
         is_coloured: Whether running text is coloured for a terminal.
+        is_terminal: True if running text is printed on a terminal, which then gets no escape sequences of it.
     """
 
     tasks: Sequence[str]
     shown: str
     labels: Sequence[str]
     is_coloured: bool = False
+    is_terminal: bool = False
 
 
 class SourceText:
@@ -144,12 +147,17 @@ def text_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator
     mark: Mark = _slash
     if view.labels:
         mark = _painter(view.labels) if view.is_coloured else _bracket
+    plain: Callable[[str], str] = printable_lines if view.is_terminal else str
+
+    def marked(text: str, label: str) -> str:
+        return mark(plain(text), label)
+
     last = "\n"
     for document in documents:
         if not last.endswith("\n"):
             last = "\n"
             yield last
-        for piece in _marked(document, tag, view, str, mark):
+        for piece in _marked(document, tag, view, plain, marked):
             last = piece or last
             yield piece
 
@@ -209,11 +217,11 @@ def _marks(sentence: Sentence, view: View) -> Iterator[tuple[int, int, str]]:
 
 
 def _bracket(text: str, label: str) -> str:
-    return f"[{text}|{label}]"
+    return f"[{text}|{printable(label)}]"
 
 
 def _slash(text: str, label: str) -> str:
-    return f"{text}/{label}"
+    return f"{text}/{printable(label)}"
 
 
 def _painter(labels: Iterable[str]) -> Mark:
@@ -236,7 +244,7 @@ def _painter(labels: Iterable[str]) -> Mark:
         inside, after = styles[label]
         # A colour that runs over a line's end would fill the rest of the terminal's line.
         lines = (inside.render(line, color_system=ColorSystem.EIGHT_BIT) for line in text.split("\n"))
-        return "\n".join(lines) + after.render(f" {label}", color_system=ColorSystem.EIGHT_BIT)
+        return "\n".join(lines) + after.render(f" {printable(label)}", color_system=ColorSystem.EIGHT_BIT)
 
     return paint
 

@@ -33,7 +33,7 @@ def watch_comparison(request: Request, *, processes: int, hide_words: bool) -> N
 
     Raises:
         InputError: As ``compare`` does; or the report cannot be written.
-        Exit: With code 130, if it was interrupted.
+        Exit: With code 130 (the program turns it into 143 after SIGTERM), if it was interrupted.
     """
     display = GridDisplay(request.config.train.epochs)
     try:

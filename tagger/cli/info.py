@@ -24,6 +24,8 @@ tagger info runs/news --json
 
 tagger info en"""
 
+MOST_NAMED = 200  # labels of a task
+
 
 def info_command(
     model: ModelName,
@@ -39,7 +41,8 @@ def info_command(
 
     try:
         tables = [facts_table(_facts(description))]
-        tables += [scores_table(f"dev, {name}", scores) for name, scores in description["dev"].items()]
+        dev = description["dev"]
+        tables += [scores_table(f"dev, {name}", dev[name]) for name in description["tasks"] if name in dev]
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError(
             f"{folder / 'metrics.json'}: holds no facts of a training; copy or train the model again."
@@ -86,7 +89,9 @@ def _facts(description: Mapping[str, Any]) -> dict[str, str]:
     facts = {}
     for name, task in description["tasks"].items():
         kind = f"spans, learnt as {task['scheme']}" if task["scheme"] else "one tag a token"
-        facts[f"task {name}"] = f"{kind}; {len(task['labels'])} labels: {', '.join(task['labels'])}"
+        labels = task["labels"]
+        more = f" and {len(labels) - MOST_NAMED:,} more" if len(labels) > MOST_NAMED else ""
+        facts[f"task {name}"] = f"{kind}; {len(labels)} labels: {', '.join(labels[:MOST_NAMED])}{more}"
     merged = f" ({model['merge_mode']})" if model["direction"] == "bidirectional" else ""
     facts["network"] = (
         f"{model['direction']}{merged}, {model['layers']} x {model['hidden_size']} LSTM units a direction, "

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from tagger.errors import InputError
+from tagger.storage import open_input
 from tagger.text.sentence import Sentence
 
 Read = Callable[[int], bytes]
@@ -21,6 +22,7 @@ Read = Callable[[int], bytes]
 STDIN = Path("-")
 PIECE_BYTES = 65_536  # of a line that is read at once
 LONGEST_LINE = 100_000  # ready tokens of a sentence at most, since memory grows with the longest one
+LONGEST_TEXT_LINE = 1 << 27  # characters of a line of ready tokens at most
 # White space of ASCII only: a token may hold a no-break space.
 _TOKEN = re.compile(r"[^ \t\n\r\f\v]+")
 
@@ -51,7 +53,7 @@ def read_lines(path: Path, *, as_it_comes: bool = False) -> Iterator[str]:
                 sys.stderr.write("tagger: reading from the terminal; Ctrl-D ends the text\n")
             yield from _decode(_reader(sys.stdin.buffer, as_it_comes), "standard input")
         else:
-            with path.open("rb") as file:
+            with open_input(path) as file:
                 yield from _decode(_reader(file, as_it_comes), str(path))
     except BrokenPipeError:
         raise
@@ -118,10 +120,17 @@ def _advance(raw: bytes, line: int, position: int) -> tuple[int, int]:
 
 def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
     held: list[str] = []
+    size = number = 0
     for piece in pieces:
         held.append(piece)
+        size += len(piece)
+        if size > LONGEST_TEXT_LINE:
+            raise InputError(
+                f"line {number + 1} of the text has more than {LONGEST_TEXT_LINE:,} characters; give a "
+                "sentence a line."
+            )
         if piece.endswith("\n"):
             yield "".join(held)
-            held = []
+            held, size, number = [], 0, number + 1
     if held:
         yield "".join(held)

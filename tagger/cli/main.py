@@ -1,94 +1,14 @@
-"""The program ``tagger``: its commands, and what becomes of errors."""
+"""The program ``tagger``: signals, and what becomes of errors."""
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from importlib import import_module
+from collections.abc import Sequence
 from io import TextIOWrapper
-from typing import Annotated, Any, cast
+from typing import Any
 
-import typer
-from typer.core import TyperCommand, TyperGroup
-from typer.main import get_command
-
-from tagger import __version__
-from tagger.errors import InputError
-
-EXAMPLES = """Examples:
-
-tagger train --train train.conll --dev dev.conll --output runs/news
-
-tagger evaluate runs/news test.conll
-
-tagger tag runs/news letter.txt"""
-
-# What click raises for a wrong command line; whose class that is depends on the version of typer.
-UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
-
-# In the order of the help; each is the function ``NAME_command`` of the module ``tagger.cli.NAME``.
-COMMANDS = ("train", "compare", "evaluate", "tag", "info", "check", "convert", "export", "shrink")
-
-
-class _Commands(TyperGroup):
-    """The commands, each imported when it is asked for: `tagger tag` starts without what others need."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        # A word that is none of them is compared with them all.
-        for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:
-            if name not in self.commands:
-                self.commands[name] = _import_command(name)
-        return self.commands.get(cmd_name)
-
-
-class _Command(TyperCommand):
-    """A command whose options are given once, unless they are lists: click keeps the last one silently."""
-
-    def make_parser(self, ctx: Any) -> Any:
-        parser = super().make_parser(ctx)
-        given: set[str] = set()
-        for option in {id(one): one for one in parser._long_opt.values()}.values():
-            if option.action in ("store", "store_const"):
-                cast(Any, option).process = _once(option, given)
-        return parser
-
-
-def _once(option: Any, given: set[str]) -> Callable[[Any, Any], None]:
-    process = option.process
-
-    def process_once(value: Any, state: Any) -> None:
-        if option.dest in given:
-            names = "/".join([*option.obj.opts, *option.obj.secondary_opts])
-            raise InputError(f"{names} is given twice. Give it once.")
-        given.add(option.dest)
-        process(value, state)
-
-    return process_once
-
-
-def _import_command(name: str) -> Any:
-    module = import_module(f"tagger.cli.{name}")
-    alone = typer.Typer(rich_markup_mode="rich", add_completion=False)
-    alone.command(name, cls=_Command, epilog=module.EXAMPLES)(getattr(module, f"{name}_command"))
-    return get_command(alone)
-
-
-app = typer.Typer(
-    name="tagger",
-    cls=_Commands,
-    epilog=EXAMPLES,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+from tagger.signals import exit_code, signals_handled
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,15 +19,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0, also when the reader of the output went away; 1 if ``check`` found a problem; 2 for
-        an input, option or output that cannot be used; 130 when interrupted.
+        an input, option or output that cannot be used; 130 when ended by SIGINT, 143 by SIGTERM.
     """
+    with signals_handled(is_program=arguments is None):
+        try:
+            code = _run(arguments)
+        except BaseException:
+            if exit_code(0) == 0:
+                raise
+            code = 130  # whatever the code that was interrupted made of it
+    return exit_code(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     _replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what the locale cannot hold is no reason to stop
             stream.reconfigure(errors="backslashreplace")
+    # Here, when signals are handled.
+    from tagger.cli.app import Abort, UsageError, app
+    from tagger.errors import InputError
+
     try:
-        with _terminating_as_interrupted():
-            code = app(args=arguments, prog_name="tagger", standalone_mode=False)
+        code = app(args=arguments, prog_name="tagger", standalone_mode=False)
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):  # click and rich end the program there
             return _end_quietly()
@@ -116,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail_usage(error)
     except InputError as error:
         return _fail(str(error))
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, Abort):
         return 130
     except MemoryError:
         return _fail("there is not enough memory; use smaller files or a smaller model.")
@@ -139,33 +73,19 @@ def _replace_closed_streams() -> None:
             setattr(sys, name, stream)
 
 
-@contextmanager
-def _terminating_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does, unless somebody else has decided what it does."""
-    is_ours = threading.current_thread() is threading.main_thread()
-    if not is_ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
 def _fail(message: str) -> int:
-    """Say what is wrong in one line; what cannot be seen, or would reorder it, is shown as an escape."""
-    shown = "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in message
-    )
-    sys.stderr.write(f"tagger: {shown}\n")
+    """Say what is wrong in one line, unless a signal is the reason."""
+    from tagger.cli.output import tell
+
+    if exit_code(0) == 0:
+        tell(f"tagger: {message}")
     return 2
 
 
-def _fail_usage(error: typer.BadParameter) -> int:
+def _fail_usage(error: Any) -> int:
     message = error.format_message()
     if not message:  # there were no arguments at all, and the help has been shown
-        return error.exit_code
+        return int(error.exit_code)
     command = error.ctx.command_path if error.ctx else "tagger"
     return _fail(f"{' '.join(message.rstrip('.').splitlines())}; see {command} --help")
 
@@ -175,18 +95,3 @@ def _end_quietly() -> int:
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123, the null device is no path of the user's
         os.dup2(nowhere.fileno(), 1)
     return 0
-
-
-def _show_version(is_wanted: bool) -> None:
-    if is_wanted:
-        typer.echo(f"tagger {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    """Sequence labelling with a BiLSTM-CRF: train on a CoNLL file, score, tag raw text."""

@@ -1,4 +1,4 @@
-"""Where commands write text: standard output, a file, and notes on standard error."""
+"""Where commands write text: standard output, a file, or messages on standard error."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
 
-from tagger.errors import InputError
+from tagger.errors import InputError, escape_line
 from tagger.storage import replace_file
 
 MOST_NOTES = 20  # of one command that are printed
 
 
+def tell(message: str) -> None:
+    """Write one line to standard error; what would move the cursor is escaped."""
+    sys.stderr.write(f"{escape_line(message)}\n")
+
+
 def say(line: str) -> None:
     """Print a line on standard error, with the program's name."""
-    sys.stderr.write(f"tagger: {' '.join(line.splitlines())}\n")
+    tell(f"tagger: {' '.join(line.splitlines())}")
 
 
 class Notes:

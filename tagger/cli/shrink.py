@@ -9,6 +9,7 @@ from typing import Annotated, cast, get_args
 import typer
 
 from tagger.bundle import FILES, holds_bundle, save_bundle
+from tagger.cli.output import tell
 from tagger.cli.tag import ModelName
 from tagger.errors import InputError
 from tagger.included import find_model
@@ -63,5 +64,6 @@ def shrink_command(
     shrunk = shrink_bundle(bundle, words=words, precision=cast(StoredPrecision, precision))
     note = f"Shrunk since: {len(shrunk.vocabulary.fixed_words):,} words beside those of train, {precision}."
     save_bundle(replace(shrunk, card=f"{shrunk.card.rstrip()}\n\n{note}\n"), output)
-    before, after = (sum((one / name).stat().st_size for name in FILES) for one in (folder, output))
-    typer.echo(f"{output}: {after:,} bytes, of {before:,}", err=True)
+    sizes = [[one / name for name in FILES if (one / name).exists()] for one in (folder, output)]
+    before, after = (sum(path.stat().st_size for path in paths) for paths in sizes)
+    tell(f"{output}: {after:,} bytes, of {before:,}")

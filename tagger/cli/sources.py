@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tagger.cli.input import STDIN, read_lines
+from tagger.cli.output import tell
 from tagger.errors import InputError
 from tagger.included import DEFAULT, included_models
 
@@ -106,4 +106,4 @@ def _looks_like_path(word: str) -> bool:
 def warn_of_word(words: Sequence[str], sources: Sequence[Source]) -> None:
     """Say that a single word is tagged as a text: it may have been meant to name a model."""
     if len(words) == 1 and sources[0].text is not None and not re.search(r"\s", words[0]):
-        sys.stderr.write(f"tagger: there is no file or model {words[0]!r}, so that it is tagged as a text\n")
+        tell(f"tagger: there is no file or model {words[0]!r}, so that it is tagged as a text")

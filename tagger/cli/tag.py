@@ -196,7 +196,9 @@ def tag_command(
             is_pretokenized=pretokenized,
         )
         return
-    view = make_view(tagger, split_names(task), is_coloured=_is_coloured(color, output))
+    view = make_view(
+        tagger, split_names(task), is_coloured=_is_coloured(color, output), is_terminal=_is_terminal(output)
+    )
     least = resolve_min_score(thresholds, tagger.labels)
     _require_spans(candidates, view)
 
@@ -237,13 +239,14 @@ def split_names(values: Iterable[str] | None) -> list[str]:
     return [name for name in names if name]
 
 
-def make_view(tagger: Tagger, tasks: Sequence[str], *, is_coloured: bool) -> View:
+def make_view(tagger: Tagger, tasks: Sequence[str], *, is_coloured: bool, is_terminal: bool) -> View:
     """What is shown of a model's tags.
 
     Args:
         tagger: The model.
         tasks: Names of the tasks to show; all when empty.
         is_coloured: Whether running text is coloured for a terminal.
+        is_terminal: True if running text is printed on a terminal.
 
     Raises:
         InputError: A task is none of the model's.
@@ -252,7 +255,7 @@ def make_view(tagger: Tagger, tasks: Sequence[str], *, is_coloured: bool) -> Vie
     by_name: dict[str, Task] = {one.name: one for one in tagger.tasks}
     with_spans = [name for name in names if by_name[name].scheme]
     labels = task_labels(tagger.bundle.vocabulary)[with_spans[0]] if with_spans else []
-    return View(names, (with_spans or names)[0], labels, is_coloured)
+    return View(names, (with_spans or names)[0], labels, is_coloured, is_terminal)
 
 
 def _require_room(style: str, *, scores: bool, n_best: int) -> None:
@@ -328,4 +331,8 @@ def _is_coloured(wish: bool | None, output: Path | None) -> bool:
     if wish is not None:
         return wish
     is_wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return is_wanted and output is None and sys.stdout.isatty()
+    return is_wanted and _is_terminal(output)
+
+
+def _is_terminal(output: Path | None) -> bool:
+    return output is None and sys.stdout.isatty()

@@ -36,11 +36,13 @@ class StopSignals:
     Attributes:
         is_awaited: Whether somebody looks at ``is_asked``; before, signals interrupt at once.
         is_asked: Whether a stop was asked for.
+        exit_code: Of the signal that was received last.
     """
 
     def __init__(self) -> None:
         self.is_awaited = False
         self.is_asked = False
+        self.exit_code = 128 + signal.SIGINT
         self._asked_at = 0.0
         self._earlier: list[Any] = []
 
@@ -57,6 +59,7 @@ class StopSignals:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
+        self.exit_code = 128 + number
         if not self.is_awaited or (self.is_asked and now - self._asked_at > SECONDS_OF_ONE_REQUEST):
             raise KeyboardInterrupt
         if not self.is_asked:
@@ -84,7 +87,7 @@ def watch_training(
 
     Raises:
         InputError: As ``run_training`` does.
-        Exit: With code 130, if the run was stopped or interrupted.
+        Exit: With code 130 or 143, if the run was stopped or interrupted by SIGINT or SIGTERM.
     """
     with TrainingDisplay(config.train.epochs) as display, StopSignals() as signals:
         records = run_training(
@@ -103,14 +106,14 @@ def watch_training(
                     watch.show(record)
         except KeyboardInterrupt:
             display.print(watch.interruption(output))
-            raise typer.Exit(130) from None
+            raise typer.Exit(signals.exit_code) from None
     if watch.stop:
         step, epoch = watch.stop.step, watch.stop.epoch
         place = f"after step {step} of epoch {epoch}" if step else f"after epoch {epoch - 1}"
         display.print(
             f"stopped {place}{watch.kept(output)}; the same command and --resume goes on from there"
         )
-        raise typer.Exit(130)
+        raise typer.Exit(signals.exit_code)
     if watch.best is not None:
         _show_result(watch.best, output, display)
 

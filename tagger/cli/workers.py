@@ -89,7 +89,8 @@ def tag_in_workers(
         InputError: As ``Tagger`` does, or if a worker ended before its work was done.
     """
     # A new interpreter for each: a copy of this one would have its threads' locks, but not its threads.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(job,))
+    with interrupts_blocked():
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(job,))
     waiting: deque[Future[tuple[str, str]]] = deque()
     is_done = False
     try:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from tagger.corpus.lines import numbered_lines
+from tagger.corpus.lines import LONGEST_LINE, numbered_lines
 from tagger.corpus.placement import Document, TextSpan, documents_of_one_task, place_spans
 from tagger.corpus.reading import Reading, Unit, Writing
 from tagger.corpus.records import NO_TOKEN, flat_task, require_no_columns
 from tagger.corpus.values import label
 from tagger.errors import InputError
+from tagger.storage import read_input
 from tagger.text.sentence import Offset, Sentence
 
 CONFIGURATION = "annotation.conf"
@@ -137,7 +138,7 @@ def _read_pair(path: Path, task: str, reading: Reading) -> Iterator[Sentence]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_bytes().decode()
+        return read_input(path, most=LONGEST_LINE).decode()
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         place = error.start - error.object.rfind(b"\n", 0, error.start)

@@ -182,6 +182,8 @@ def _open(address: Address) -> Mapping[str, Any]:
     path = Path(address.name)
     if not _exists(path):
         return _open_hub(address, datasets)
+    if not path.is_dir() and not path.is_file():
+        raise InputError(f"{path}: must be a file or folder (got a device or pipe). Save it to a file.")
     is_saved = any((path / name).is_file() for name in ("state.json", "dataset_dict.json"))
     if address.config and (is_saved or not path.is_dir()):
         raise InputError(f"{path}: it has no configuration {address.config!r}; write NAME:SPLIT.")

@@ -6,11 +6,14 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from tagger.errors import Refuse, refuse
+from tagger.storage import limited_lines, open_input
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
+LONGEST_LINE = 1 << 27  # bytes; Label Studio writes a whole corpus as one line
 
 
 def numbered_lines(path: str | Path, *, refuse: Refuse = refuse) -> Iterator[tuple[int, str]]:
@@ -29,9 +32,16 @@ def numbered_lines(path: str | Path, *, refuse: Refuse = refuse) -> Iterator[tup
 
     Raises:
         InputError: If the file is missing, a folder, unreadable, damaged, or not UTF-8 (with line and byte);
-            if a line holds a carriage return, as with the line ends of old Macs.
+            if a line holds a carriage return, as with the line ends of old Macs; if a line is longer than
+            ``LONGEST_LINE``, or the file is a device or socket.
     """
     for number, raw in enumerate(_raw_lines(path, refuse), 1):
+        if len(raw) > LONGEST_LINE:
+            refuse(
+                f"{path}:{number}: the line has more than {LONGEST_LINE:,} bytes; give a text file with line "
+                "ends."
+            )
+            return
         line = raw.removeprefix(_BOM) if number == 1 else raw
         try:
             text = line.decode()
@@ -53,9 +63,10 @@ def numbered_lines(path: str | Path, *, refuse: Refuse = refuse) -> Iterator[tup
 
 def _raw_lines(path: str | Path, refuse: Refuse) -> Iterator[bytes]:
     try:
-        with Path(path).open("rb") as file:
+        with open_input(path) as file:
             is_packed = file.peek(2).startswith(_GZIP_MAGIC)  # peek, not seek: the file may be a pipe
-            yield from gzip.GzipFile(fileobj=file) if is_packed else file
+            unpacked = cast(BinaryIO, gzip.GzipFile(fileobj=file) if is_packed else file)
+            yield from limited_lines(unpacked, most=LONGEST_LINE)
         return
     except FileNotFoundError:
         problem = "there is no such file; check the path."

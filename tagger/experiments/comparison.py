@@ -17,7 +17,7 @@ from tagger.experiments.results import Comparison, GoldPart, Measure, Run
 from tagger.experiments.run_files import load_run
 from tagger.experiments.training import forget_checkpoint
 from tagger.experiments.workers import Event, make_runs
-from tagger.storage import claim_folder
+from tagger.storage import claim_folder, make_own_folder, writing
 from tagger.training.preparation import Part
 from tagger.training.processes import is_alone
 
@@ -61,6 +61,8 @@ def compare(request: Request, *, processes: int = 1) -> Generator[GridRecord | E
             "A comparison makes each run in one process; call it without torchrun or accelerate launch (and "
             "without WORLD_SIZE in the environment), and let --jobs make runs side by side."
         )
+    with writing(request.output / RUNS):
+        make_own_folder(request.output / RUNS)
     with claim_folder(request.output / RUNS):
         material = gather_material(request)
         require_local_features(material)

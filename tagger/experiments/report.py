@@ -39,7 +39,7 @@ def write_report(
     }
     for name, pieces in contents.items():
         # A label that came out of a damaged file may hold what UTF-8 does not.
-        with replace_file(folder / name) as place, place.open("wb") as file:
+        with replace_file(folder / name, follows_links=False) as place, place.open("wb") as file:
             file.writelines(piece.encode(errors="backslashreplace") for piece in pieces)
 
 

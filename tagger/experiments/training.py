@@ -20,7 +20,7 @@ from tagger.experiments.results import Lookahead, Run, lookahead_name
 from tagger.experiments.run_files import save_run
 from tagger.runtime.stream import StreamingTagger, tag_with_lookahead
 from tagger.runtime.tagger import Tagger
-from tagger.storage import writing
+from tagger.storage import make_own_folder, writing
 from tagger.training.checkpoint import (
     Checkpoint,
     differences,
@@ -135,7 +135,7 @@ def _train(
         is_due = time.monotonic() - saved > interval if interval else isinstance(record, EpochRecord)
         if is_due:
             with writing(folder):
-                folder.mkdir(exist_ok=True)
+                make_own_folder(folder)
             save_checkpoint(Checkpoint(description, curve, progress.capture()), folder)
             saved = time.monotonic()
 

@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.errors import InputError
+from tagger.storage import limited_lines, open_input
 
 _LARGEST = np.finfo(np.float16).max
 _NUMERALS = b"0123456789+-.eE "
 _WIDEST = 100_000  # values of a vector; a first line that says more would have us read a whole file as one
+_LONGEST_ROW = 1 << 22  # bytes of a row of text, or of a word in a binary file
 
 Rows = Iterator[tuple[str, NDArray[np.float32]]]
 
@@ -127,16 +129,16 @@ class _Choice:
 
 def _rows(path: Path, wants: Callable[[str], bool]) -> Rows:
     try:
-        with path.open("rb") as raw:
-            is_gzip = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if is_gzip else path.open("rb") as file:
-            yield from _parse(path, cast(BinaryIO, file), wants)
+        with open_input(path) as file:
+            is_packed = file.peek(2).startswith(b"\x1f\x8b")
+            yield from _parse(path, cast(BinaryIO, gzip.GzipFile(fileobj=file) if is_packed else file), wants)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: the vectors cannot be read ({error}); check the path.") from None
 
 
 def _parse(path: Path, file: BinaryIO, wants: Callable[[str], bool]) -> Rows:
-    first = file.readline().removeprefix(codecs.BOM_UTF8)
+    lines = _lines(path, file)
+    first = next(lines, b"").removeprefix(codecs.BOM_UTF8)
     header = first.split()
     if len(header) == 2 and all(part.isdigit() for part in header):
         if len(header[0]) > 18 or len(header[1]) > 18 or int(header[1]) > _WIDEST:
@@ -144,20 +146,27 @@ def _parse(path: Path, file: BinaryIO, wants: Callable[[str], bool]) -> Rows:
                 f"{path}:1: the first line gives a count or width that no vectors file has; get it again."
             )
         count, size = int(header[0]), int(header[1])
-        second = file.readline()
+        second = file.readline(_LONGEST_ROW)
         if _is_text_row(second, size):
-            yield from _parse_text(path, _counted(path, chain([second], file), count), size, 2, wants)
+            yield from _parse_text(path, _counted(path, chain([second], lines), count), size, 2, wants)
             return
         # A row of float32 values is at least so long, and as good as never readable.
-        start = second + file.read(4 * size) + file.readline()
+        start = second + file.read(4 * size) + file.readline(_LONGEST_ROW)
         if _is_printable(start):
             raise InputError(
                 f"{path}:2: expected a word and {size} values, as the first line says; get it again."
             )
         yield from _parse_binary(path, file, start, count, size, wants)
     else:
-        lines = chain([first] if first else [], file)
-        yield from _parse_text(path, lines, len(first.rstrip().split(b" ")) - 1, 1, wants)
+        rows = chain([first] if first else [], lines)
+        yield from _parse_text(path, rows, len(first.rstrip().split(b" ")) - 1, 1, wants)
+
+
+def _lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    for line in limited_lines(file, most=_LONGEST_ROW):
+        if len(line) > _LONGEST_ROW:
+            raise InputError(f"{path}: a line has more than {_LONGEST_ROW:,} bytes; give a vectors file.")
+        yield line
 
 
 def _counted(path: Path, lines: Iterable[bytes], count: int) -> Iterator[bytes]:
@@ -259,6 +268,8 @@ def _parse_binary(
             more = file.read(1 << 20)
             if not more:
                 raise InputError(f"{path}: the file ends within vector {number} of {count}; get it again.")
+            if len(buffer) - begin > _LONGEST_ROW + width:
+                raise InputError(f"{path}: vector {number} of {count} has no end of its word; get it again.")
             buffer, begin = buffer[begin:] + more, 0
         word = buffer[begin:space].lstrip(b"\n").decode("utf-8", errors="replace")
         begin = space + 1 + width

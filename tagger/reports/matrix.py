@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tagger.errors import printable
 from tagger.evaluation.confusion import Confusion
 from tagger.storage import replace_file
 
@@ -46,7 +47,7 @@ def matrix_figure(confusions: Mapping[str, Confusion]) -> Figure:
     """
     sizes = [max(2.0, _cell_size(one) * len(one["names"])) for one in confusions.values()]  # inches
     # A Figure of its own, without pyplot, leaves matplotlib's global state alone.
-    longest = max(len(printable(name)) for one in confusions.values() for name in ("", *one["names"]))
+    longest = max(len(short_name(name)) for one in confusions.values() for name in ("", *one["names"]))
     margin = 1 + longest * LABEL_POINTS * DIGIT_WIDTH / POINTS_PER_INCH
     height = sum(sizes) + margin * len(sizes)
     figure = Figure(figsize=(max(sizes) + margin, height), layout="constrained")
@@ -57,7 +58,7 @@ def matrix_figure(confusions: Mapping[str, Confusion]) -> Figure:
 
 
 def _draw(panel: Axes, task: str, confusion: Confusion) -> None:
-    names = [printable(name) for name in confusion["names"]]
+    names = [short_name(name) for name in confusion["names"]]
     counts = np.array(confusion["matrix"], np.float64).reshape(len(names), len(names))  # (gold, predicted)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = _cell_size(confusion)
@@ -71,7 +72,7 @@ def _draw(panel: Axes, task: str, confusion: Confusion) -> None:
         number = f"{int(counts[row, column])}"
         panel.text(column, row, number, ha="center", va="center", color=colour, fontsize=font)
     _name_axis(panel, names)
-    panel.set_title(printable(task), parse_math=False)
+    panel.set_title(short_name(task), parse_math=False)
     panel.set_xlabel("predicted")
     panel.set_ylabel("gold")
 
@@ -100,7 +101,6 @@ def _digits(confusion: Confusion) -> int:
     return len(str(max((count for row in confusion["matrix"] for count in row), default=0)))
 
 
-def printable(text: str) -> str:
-    """A label, cut if it is long, without characters that XML cannot hold or that turn others round."""
-    short = text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
-    return "".join(character if character.isprintable() else "\ufffd" for character in short)
+def short_name(text: str) -> str:
+    """A label that can be drawn: cut if it is long, without characters that XML cannot hold."""
+    return printable(text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tagger.evaluation.calibration import reliability
-from tagger.reports.matrix import printable
+from tagger.reports.matrix import short_name
 from tagger.runtime.calibration import Calibration
 from tagger.storage import replace_file
 
@@ -54,10 +54,10 @@ def reliability_figure(calibrations: Mapping[str, Calibration], *, min_score: fl
     )
     for number, (task, calibration) in enumerate(calibrations.items()):
         top = figure.add_subplot(grid[2 * number, 0])
-        _draw_diagram(top, printable(task), calibration)
+        _draw_diagram(top, short_name(task), calibration)
         _draw_counts(figure.add_subplot(grid[2 * number + 1, 0], sharex=top), calibration)
         curve = figure.add_subplot(grid[2 * number : 2 * number + 2, 1])
-        _draw_curve(curve, printable(task), calibration, min_score)
+        _draw_curve(curve, short_name(task), calibration, min_score)
     return figure
 
 

@@ -29,7 +29,7 @@ from tagger.runtime.engine import Engine
 from tagger.runtime.recurrence import open_graph
 from tagger.runtime.weights import directions_of
 from tagger.shrinking import restore_bundle
-from tagger.storage import write_whole
+from tagger.storage import replace_file
 
 OPSET, IR_VERSION = 18, 9
 TOLERANCE = 1e-4
@@ -60,7 +60,8 @@ def export_model(bundle: Bundle, path: Path) -> float:
     difference = _difference(bundle, engine, content)
     if not difference <= TOLERANCE:
         raise InputError(f"{path}: its emissions are {difference:.1e} off from those of torch; report this.")
-    write_whole(path, content)
+    with replace_file(path) as place:
+        place.write_bytes(content)
     return difference
 
 

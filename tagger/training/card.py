@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tagger.config import Config
+from tagger.errors import printable
 from tagger.features.vocab import Vocabulary
 from tagger.text.schemes import split_tag
 
@@ -155,5 +156,5 @@ def _number(score: float, support: int) -> str:
 
 def cell(value: object) -> str:
     """A value as text that cannot break out of a Markdown table."""
-    line = " ".join(str(value).splitlines())
+    line = printable(" ".join(str(value).splitlines()))
     return line.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

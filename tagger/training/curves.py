@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tagger.errors import printable
 from tagger.storage import write_whole
 from tagger.training.loop import EpochRecord
 
@@ -38,7 +39,8 @@ def draw_curves(records: Sequence[EpochRecord], path: Path) -> None:
         for number, task in enumerate(records[0].dev):
             key = "f1" if "f1" in records[0].dev[task] else "accuracy"
             scores = [record.dev[task][key] for record in records]
-            name = f"{task} {'F1' if key == 'f1' else key}"
+            # A name such as $a$ is no formula.
+            name = f"{printable(task)} {'F1' if key == 'f1' else key}".replace("$", r"\$")
             panels[1].plot(epochs, scores, color=COLOURS[number % len(COLOURS)], marker=".", label=name)
         best = [record.epoch for record in records if record.is_best][-1:]
         for epoch in best:

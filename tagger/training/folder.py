@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from tagger.config import Config
 from tagger.corpus.loading import name_files
 from tagger.errors import InputError
 from tagger.network.model import restore_model
-from tagger.storage import write_whole, writing
+from tagger.storage import temporary_folder, write_whole, writing
 from tagger.training.calibration import fit_temperatures
 from tagger.training.card import CURVES, write_card
 from tagger.training.checkpoint import Checkpoint, save_checkpoint
@@ -157,7 +156,7 @@ def require_usable(output: Path) -> None:
     nearest = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise InputError(f"{nearest}: this is a file; name a folder with --output.")
-    with writing(output), tempfile.TemporaryDirectory(dir=nearest, prefix=".saving-"):
+    with writing(output), temporary_folder(nearest, "saving"):
         pass  # only this tells: permissions do not show file systems that take no folders
     present = [name for name in (*FILES, METRICS, CURVES) if (output / name).exists()]
     if present and not holds_bundle(output):

@@ -21,7 +21,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from tagger.errors import InputError
-from tagger.storage import writing
+from tagger.storage import make_own_folder, writing
 
 
 class Processes:
@@ -109,7 +109,7 @@ class Processes:
             return
         with writing(self._events):
             if not self._accelerator.trackers:
-                self._events.mkdir(parents=True, exist_ok=True)
+                make_own_folder(self._events)
                 self._accelerator.init_trackers("")
             self._accelerator.log(dict(values), step=step)
 

@@ -173,7 +173,8 @@ def _train(
         if progress.epoch == 1 and not progress.step:
             # From here on the folder's run is this one, even if it ends before its first checkpoint.
             folder.save(None)
-            for events in (folder.path / TENSORBOARD).glob("events.out.tfevents.*"):
+            events_folder = folder.path / TENSORBOARD
+            for events in () if events_folder.is_symlink() else events_folder.glob("events.out.tfevents.*"):
                 events.unlink()  # of an earlier run, whose curves would mix with this one's
     interval = 60 * config.train.checkpoint_minutes or math.inf
     saved, drawn = time.monotonic(), folder.seconds

@@ -1,0 +1,132 @@
+"""SIGINT and SIGTERM at any moment: exit code 130 or 143, nothing on standard error."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tagger.cli.main import main
+from tagger.signals import exit_code, interrupts_blocked, interrupts_held, signals_handled
+
+# Sends the signal at one of the program's imports and openings of files, the first of which is its start.
+PROGRAM = """
+import os, sys
+number, moment, sys.argv = int(sys.argv[1]), int(sys.argv[2]), ["tagger", *sys.argv[3:]]
+count, is_begun = 0, False
+def watch(event, given):
+    global count, is_begun
+    is_begun = is_begun or (event == "import" and given[0] == "tagger.errors")
+    if is_begun and event in ("import", "open", "os.listdir", "_posixsubprocess.fork_exec"):
+        count += 1
+        if count == moment:
+            os.kill(os.getpid(), number)
+sys.addaudithook(watch)
+from tagger.cli.main import main
+code = main()
+if moment == 0:
+    print("moments", count)
+is_begun, moment = False, -1
+sys.exit(code)
+"""
+MOMENTS = 5
+
+
+def start(number: int, moment: int, *words: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", PROGRAM, str(number), str(moment), *map(str, words)]
+    return subprocess.run(command, capture_output=True, timeout=120, check=False, input="", text=True)
+
+
+@pytest.fixture(scope="module")
+def text(folder: Path) -> Path:
+    (folder / "a.txt").write_text("Ada met Otto in Oslo.\n" * 30_000)
+    return folder / "a.txt"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_at_any_moment_ends_the_program_without_a_word(model, text, tmp_path, workers):
+    (tmp_path / "out").write_text("earlier")
+    words = ("tag", "-m", model, text, "--workers", workers, "--output", tmp_path / "out")
+    whole = start(signal.SIGTERM, 0, *words)
+    assert (whole.returncode, whole.stderr) == (0, "")
+    moments = int(whole.stdout.split()[-1])
+    assert moments > 30
+    contents = {"earlier", (tmp_path / "out").read_text()}
+    for step in range(MOMENTS):
+        moment = 1 + step * (moments - 1) // (MOMENTS - 1)
+        number = (signal.SIGTERM, signal.SIGINT)[(step + workers) % 2]
+        done = start(number, moment, *words)
+        assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", ""), moment
+        assert (tmp_path / "out").read_text() in contents
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+
+class Sender:
+    """Receives a signal while it is destroyed, where Python drops the exception."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_in_a_destructor_is_not_lost(monkeypatch, capfd):
+    reached: list[int] = []
+
+    def work(*_: object, **__: object) -> None:
+        Sender()
+        reached.append(1)
+        signal.pause()
+        reached.append(2)
+
+    monkeypatch.setattr("tagger.cli.app.app", work)
+    assert main([]) == 143
+    assert reached in ([1], [])
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("error", [ImportError("half"), SystemError("NULL"), ValueError("odd"), None])
+def test_whatever_becomes_of_the_interruption_the_exit_code_says_so(monkeypatch, capfd, error):
+    def work(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            if error:
+                raise error from None
+
+    monkeypatch.setattr("tagger.cli.app.app", work)
+    assert main([]) == 143
+    assert capfd.readouterr() == ("", "")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_what_must_not_be_interrupted_is_interrupted_after_it():
+    def run(hold: object) -> Iterator[str]:
+        with signals_handled(is_program=False):
+            try:
+                with hold:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    yield "held"
+                yield "lost"
+            except KeyboardInterrupt:
+                yield f"interrupted {exit_code(0)}"
+
+    for hold in (interrupts_held(), interrupts_blocked()):
+        assert list(run(hold)) == ["held", "interrupted 143"]
+    with interrupts_blocked():  # what started processes inherit
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == {signal.SIGINT}
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+
+
+def test_an_ignored_signal_stays_ignored(monkeypatch):
+    def work(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("tagger.cli.app.app", work)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of a program that a shell starts with &
+    try:
+        assert main([]) == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert main([]) == 130

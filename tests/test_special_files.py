@@ -1,0 +1,116 @@
+"""Files that are no files, or have no end: refused at once, wherever a path is given; pipes are read."""
+
+import gzip
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from command_line import OPTIONS, refusal, run
+
+from tagger.config import load_config
+from tagger.corpus.files import FORMATS, read_sentences
+from tagger.corpus.lines import numbered_lines
+from tagger.errors import InputError
+from tagger.features.vectors import read_vectors
+
+COLUMNS = ("--columns", "token,pos,ner")
+
+
+@contextmanager
+def piped(content: bytes) -> Iterator[str]:
+    """A path that gives the content once, as the shell's ``<(command)`` does."""
+    ours, theirs = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(theirs, "wb") as pipe:
+            pipe.write(content)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield f"/dev/fd/{ours}"
+    finally:
+        os.close(ours)
+        writer.join()
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/full", "socket"])
+def test_a_device_or_socket_is_refused_by_every_command(corpus, model, tmp_path, device):
+    if device == "socket":
+        device = str(tmp_path / "socket")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(device)
+    data, output = corpus / "train.conll", tmp_path / "out"
+    training = ("--output", output, *OPTIONS, *COLUMNS)
+    for words in (
+        ("evaluate", model, device),
+        *(("evaluate", model, device, "--format", name) for name in FORMATS),
+        ("tag", "-m", model, device),
+        ("tag", "-m", model, device, "--pretokenized"),
+        ("tag", "-m", model, device, "--stream"),
+        ("train", "--train", device, *training),
+        ("train", "--train", data, "--dev", device, *training),
+        ("train", "--train", data, "--vectors", device, *training),
+        ("train", device, "--train", data, *training),
+        ("compare", "--train", data, "--dev", device, *training),
+        ("check", device),
+        ("convert", device, tmp_path / "out.conll"),
+    ):
+        message = refusal(*words)
+        assert message.startswith(f"{device}: "), words
+        assert message.endswith("."), words
+
+
+def test_pipes_are_read_where_one_reading_is_enough(corpus, model, tmp_path):
+    data = (corpus / "dev.conll").read_bytes()
+    expected = run("evaluate", model, corpus / "dev.conll", "--json")[1].partition("tokens_per_second")[0]
+    for content in (data, gzip.compress(data)):
+        with piped(content) as path:
+            code, output, error = run("evaluate", model, path, "--json")
+        assert (code, error) == (0, "")
+        assert output.partition("tokens_per_second")[0] == expected.replace("dev.conll", Path(path).name)
+    with piped(b"Ada met Otto.") as path:
+        assert run("tag", "-m", model, path) == run("tag", "-m", model, stdin=b"Ada met Otto.")
+    for content in (b"ada 1 2\notto 3 4\n", gzip.compress(b"ada 1 2\notto 3 4\n")):
+        with piped(content) as path:
+            assert read_vectors(Path(path), {"ada"}, limit=9).fixed_words == ("otto",)
+    with piped(b"[train]\nepochs = 7\n") as path:
+        assert load_config(Path(path), {}).train.epochs == 7
+
+
+@pytest.mark.parametrize("name", ["a.conll", "a.conll.gz"])
+def test_a_line_without_end_is_named_and_never_read_whole(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("tagger.corpus.lines.LONGEST_LINE", 1000)
+    content = b"Ada B-PER\n" + b"x" * 1000 + b"\n\n" + b"\0" * 5000
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    with pytest.raises(InputError, match=rf"{name}:2: the line has more than 1,000 bytes; give a text file"):
+        list(numbered_lines(tmp_path / name))
+    told: list[str] = []
+    assert [number for number, _ in numbered_lines(tmp_path / name, refuse=told.append)] == [1]
+    assert len(told) == 1
+    with pytest.raises(InputError, match="more than 1,000 bytes"):
+        list(read_sentences(tmp_path / name))
+    (tmp_path / name).write_bytes(b"x" * 999 + b"\n" + b"y" * 1000)
+    assert [len(line) for _, line in numbered_lines(tmp_path / name)] == [999, 1000]
+
+
+def test_files_of_holes_have_limits_too(corpus, model, tmp_path, monkeypatch):
+    with (tmp_path / "holes").open("wb") as file:
+        file.truncate(1 << 33)
+    with pytest.raises(InputError, match=r"holes: a line has more than 4,194,304 bytes"):
+        read_vectors(tmp_path / "holes", {"a"}, limit=1)
+    with (tmp_path / "holes").open("r+b") as file:
+        file.write(b"9 2\n\xff\xff")
+    with pytest.raises(InputError, match=r"holes: vector 1 of 9 has no end of its word"):
+        read_vectors(tmp_path / "holes", {"a"}, limit=1)
+    message = refusal(
+        "train", tmp_path / "holes", "--train", corpus / "train.conll", "--output", tmp_path / "m"
+    )
+    assert message.startswith(f"{tmp_path}/holes: the config cannot be read (more than 1,048,576 bytes)")
+    monkeypatch.setattr("tagger.cli.input.LONGEST_TEXT_LINE", 100_000)
+    message = refusal("tag", "-m", model, "--pretokenized", stdin=b"x" * 200_000)
+    assert message == "line 1 of the text has more than 100,000 characters; give a sentence a line."
