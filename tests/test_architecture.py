@@ -46,7 +46,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "inspection",
             "conversion",
         ],
-        "features": ["vocab", "vectors", "mentions", "batching"],
+        "features": ["vocab", "layouts", "vectors", "mentions", "batching"],
         "decoding": ["viterbi", "marginals", "temperature", "nbest", "fixed_lag", "spans"],
         "evaluation": [
             "scores",
