@@ -50,7 +50,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "inspection",
             "conversion",
         ],
-        "features": ["vocab", "vectors", "mentions", "batching"],
+        "features": ["vocab", "layouts", "vectors", "mentions", "batching"],
         "decoding": ["viterbi", "marginals", "temperature", "nbest", "fixed_lag", "spans", "candidates"],
         "evaluation": [
             "scores",

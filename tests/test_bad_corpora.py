@@ -144,7 +144,16 @@ VECTORS = [
     ("infinity", "ada inf 1\n", "v.txt:1: a value of the vector is not a finite number"),
     ("too large", "ada 1e60 1\n", "v.txt:1: a value of the vector is not a finite number"),
     ("a corpus", GOOD, "v.txt:1: a value of the vector is not a finite number"),
-    ("tabs", "ada\t1\t2\n", "v.txt:1: expected a word and its values, separated by spaces"),
+    ("decimal commas", "ada 0,5 0,25\n", "v.txt:1: it is not clear where the word ends"),
+    ("decimal commas, tabs", "ada\t0,5\t0,25\n", "v.txt:1: it is not clear where the word ends"),
+    ("one number or two", "ada 0,5\n", "v.txt:1: it is not clear where the word ends"),
+    ("an index", "0,ada,0.5,0.25\n", "v.txt:1: "),
+    ("a tab later on", "ada 1 2\nsang\t9 1 2\n", "v.txt:2: expected a word and 2 values, got 4 values"),
+    ("spaces later on", "ada\t1 2\nsang 1 2\n", "v.txt:2: expected a word and 2 values, separated as in"),
+    ("a number in a word", "ada 1 2\nsang 9 x 1 2\n", "v.txt:2: expected a word and 2 values, got 4 values"),
+    ("two separators", "ada 0.1,0.2 0.3\n", "v.txt:1: a value of the vector is not a finite number"),
+    ("other separators", "ada:0.1:0.2\n", "v.txt:1: expected a word and its values, separated by spaces"),
+    ("unquoted number", "ada,0.1,0.2\n1,000,0.1,0.2\n", "v.txt:2: expected a word and 2 values"),
     ("header alone", "5 300\n", "v.txt:2: expected a word and 300 values, as the first line says"),
     ("too few", "3 2\nada 1 2\n", "v.txt: the first line says 3 vectors, but 1 follow; get it again"),
     ("absurd width", "3 9999999999\nada 1\n", "v.txt:1: the first line gives a count or width that no"),
@@ -180,6 +189,18 @@ def test_duplicate_and_missing_words_of_vectors_are_counted(tmp_path):
     assert (code, error) == (0, "")
     assert "v.txt, 2 wide: found 2 of 4 words of train (50.0%), keep 1 more for tagging" in output
     assert "          2 rows repeated a word and were left out\n" in output
+
+
+def test_vectors_of_other_words_are_a_warning(tmp_path):
+    (tmp_path / "train.txt").write_text(GOOD)
+    (tmp_path / "v.txt").write_text("katze 1 2\nhund 3 4\n")
+    files = ("--train", tmp_path / "train.txt", "--vectors", tmp_path / "v.txt")
+    code, _, error = train(*files, "--output", tmp_path / "model")
+    warning = "v.txt: WARNING: only 0 of train's 4 distinct words have a vector (got 0.0%). Check the file's"
+    assert code == 0
+    assert warning in error
+    metrics = json.loads((tmp_path / "model" / "metrics.json").read_text())
+    assert metrics["data"]["vectors"]["warning"].startswith(warning)
 
 
 # Settings

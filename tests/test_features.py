@@ -192,6 +192,60 @@ def test_only_repetitions_of_kept_words_are_counted(tmp_path):
     assert read_vectors(path, set(), limit=0).fixed_words == ()
 
 
+LAYOUTS = {
+    "tab, spaces": "new york\t0.5 -1\nana\t2 3e-1\n,\t4 5\n",
+    "tabs": "new york\t0.5\t-1\nana\t2\t3e-1\n,\t4\t5\n",
+    "tabs, header": "word\td0\td1\nnew york\t0.5\t-1\nana\t2\t3e-1\n,\t4\t5\n",
+    "tab, commas": "new york\t0.5,-1\nana\t2,3e-1\n,\t4,5\n",
+    "tab, counts": "3 2\nnew york\t0.5 -1\nana\t2 3e-1\n,\t4 5\n",
+    "space, commas": "new york 0.5,-1\nana 2,3e-1\n, 4,5\n",
+    "space, commas and spaces": "new york 0.5, -1\nana 2, 3e-1\n, 4, 5\n",
+    "space, commas, counts": "3 2\nnew york 0.5,-1\nana 2,3e-1\n, 4,5\n",
+    "space, semicolons": "new york 0.5;-1\nana 2;3e-1\n, 4;5\n",
+    "csv": 'new york,0.5,-1\nana,2,3e-1\n",",4,5\n',
+    "csv, bare comma": "new york,0.5,-1\nana,2,3e-1\n,,4,5\n",
+    "csv, header": 'word,x,y\r\n"new york",0.5,-1\r\nana,2,3e-1\r\n",",4,5\r\n',
+    "csv of pandas": ',0,1\nnew york,0.5,-1\nana,2,3e-1\n",",4,5\n',
+    "semicolons": "new york;0.5;-1\nana;2;3e-1\n,;4;5\n",
+    "brackets": "new york [0.5, -1]\nana [2, 3e-1]\n, [4, 5]\n",
+    "numpy's brackets": "new york [ 0.5 -1. ]\nana [2.  3e-1]\n, [4. 5.]\n",
+    "several spaces": "new york  0.5   -1\nana 2  3e-1  \n,   4 5\n",
+    "spaces at ends": "2345 0.5 0.5 \nnew york 0.5 -1 \nana 2 3e-1 \n, 4 5 \n",
+    "a comma first": ", 4 5\nnew york 0.5 -1\nana 2 3e-1\n",
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_other_separators_are_read_or_no_number_is_lost(tmp_path, name, is_packed):
+    path, content = tmp_path / "v.txt", LAYOUTS[name].encode()
+    path.write_bytes(gzip.compress(content) if is_packed else content)
+    found = read_vectors(path, {"ana", ",", "new york"}, limit=0)
+    expected = {"new york": [0.5, -1], "ana": [2, 0.3], ",": [4, 5]}
+    assert {word: row.tolist() for word, row in found.trained.items()} == {
+        word: pytest.approx(row) for word, row in expected.items()
+    }
+
+
+@given(
+    st.lists(st.sampled_from(["a", "é", "-", "...", "b2", "'s", "x-1"]), min_size=1, max_size=3, unique=True),
+    st.integers(1, 4),
+    st.sampled_from(["\t", " "]),
+    st.sampled_from(["\t", " ", ",", ";", ", "]),
+)
+def test_a_layout_reads_what_it_writes_or_refuses_it(tmp_path_factory, words, size, after, between):
+    values = [[number + place / 4 for place in range(size)] for number in range(len(words))]
+    rows = [f"{w}{after}{between.join(map(str, row))}\n" for w, row in zip(words, values, strict=True)]
+    path = tmp_path_factory.mktemp("layout") / "v.txt"
+    path.write_text("".join(rows))
+    if (after, between) == (" ", "\t") and size > 1:  # the word would end at the first tab
+        with pytest.raises(InputError, match=r"v\.txt:1: it is not clear where the word ends"):
+            read_vectors(path, set(words), limit=10)
+        return
+    found = {word: row.tolist() for word, row in read_vectors(path, set(words), limit=10).trained.items()}
+    assert found == dict(zip(words, values, strict=True))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

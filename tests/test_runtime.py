@@ -20,7 +20,7 @@ from tagger.features.batching import WordTable
 from tagger.features.vectors import Vectors
 from tagger.features.vocab import Vocabulary, build_vocabulary
 from tagger.network.model import TaggingModel
-from tagger.runtime.cache import WordCache
+from tagger.runtime.cache import WordCache, row_bytes
 from tagger.runtime.engine import Engine
 from tagger.text.schemes import violations
 from tagger.text.sentence import from_tokens
@@ -291,7 +291,7 @@ def test_threads_share_a_tagger_whose_cache_is_renewed(monkeypatch):
     sentences = random_sentences(bundle.vocabulary, count=40)
     expected = [Tagger(bundle).tag_tokens([tokens])[0].tags for tokens in sentences]
     engine = Tagger(bundle).engine
-    small = partial(WordCache, most_bytes=5 * 4 * (engine.projected_size + engine.context.shown_size))
+    small = partial(WordCache, most_bytes=5 * row_bytes(engine))
     monkeypatch.setattr("tagger.runtime.tagger.WordCache", lambda *parts: small(*parts[:2]))
     tagger = Tagger(bundle)
     assert tagger.cache_statistics.capacity == 5

@@ -1,12 +1,19 @@
-"""The words that are kept: always what the engine makes of them, never more than there is room for."""
+"""The cache of words: its rows are the engine's, its memory is bounded, rows in use are not overwritten."""
+
+import tracemalloc
+from itertools import count, islice
 
 import numpy as np
 import pytest
 from test_runtime import make_bundle
 
+from tagger import Tagger
 from tagger.features.batching import WordTable
-from tagger.runtime.cache import WordCache
+from tagger.runtime import cache as cache_module
+from tagger.runtime.cache import BLOCK_CHARACTERS, LONGEST_KEY, WordCache, row_bytes
 from tagger.runtime.engine import Engine
+from tagger.runtime.windows import make_windows
+from tagger.text.sentence import from_tokens
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +23,7 @@ def parts():
 
 
 def make_cache(parts, words: int) -> WordCache:
-    return WordCache(*parts, 4 * (parts[0].projected_size + parts[0].context.shown_size) * words)
+    return WordCache(*parts, words * row_bytes(parts[0]))
 
 
 def projections(parts, tokens):
@@ -25,16 +32,23 @@ def projections(parts, tokens):
     return parts[0].project(parts[0].word_vectors(batch))[batch.positions[0]]
 
 
+def check(parts, tokens, found):
+    np.testing.assert_allclose(found.projected[found.tokens], projections(parts, tokens), atol=1e-5)
+
+
 def test_words_have_the_projections_that_the_engine_gives_them(parts):
     generator = np.random.default_rng(0)
-    cache, seen = make_cache(parts, 20), []
-    for _ in range(50):
+    cache, held = make_cache(parts, 20), []
+    for number in range(50):
         tokens = [f"w{number}" for number in generator.zipf(1.3, size=12) % 60]
-        projected, _, rows = cache.look_up(tokens)
-        seen.append((tokens, projected, rows))
+        held.append((tokens, cache.look_up(tokens)))
+        for one in held:  # rows of earlier calls stay unchanged as long as they are held
+            check(parts, *one)
+        del held[: len(held) - 3]
+        if number % 7 == 0:
+            held[0][1].release()
+            del held[0]
         assert cache.statistics.words <= cache.statistics.capacity == 20
-    for tokens, projected, rows in seen:  # also of calls long past
-        np.testing.assert_allclose(projected[rows], projections(parts, tokens), atol=1e-5)
     statistics = cache.statistics
     assert statistics.hits + statistics.misses == 50 * 12
     assert 0.5 < statistics.hit_rate < 1.0
@@ -49,16 +63,93 @@ def test_frequent_words_outlast_rare_ones(parts):
     assert cache.statistics.misses == before == 42
 
 
+def test_words_of_an_earlier_text_leave_in_time(parts):
+    cache = make_cache(parts, 32)
+    early, late = [f"early{number}" for number in range(16)], [f"late{number}" for number in range(16)]
+    for _ in range(100):
+        cache.look_up(early)
+    for number in range(400):
+        cache.look_up([*late, f"rare{number}"])
+    before = cache.statistics.misses
+    cache.look_up(late)
+    assert cache.statistics.misses == before
+    cache.look_up(early)
+    assert cache.statistics.misses > before
+
+
 def test_more_words_than_there_is_room_for_are_all_served(parts):
     cache = make_cache(parts, 4)
     tokens = [f"w{number}" for number in range(30)]
-    projected, _, rows = cache.look_up(tokens)
-    np.testing.assert_allclose(projected[rows], projections(parts, tokens), atol=1e-5)
-    cache.look_up(["other"])
-    assert cache.statistics.words <= 30
+    check(parts, tokens, cache.look_up(tokens))
+    held = cache.look_up(["w0", "a", "b"])
+    many = ["a", *tokens, "b", *tokens]
+    check(parts, many, cache.look_up(many))  # some of its words are kept, not all have room
+    check(parts, ["w0", "a", "b"], held)
     for number in range(20):
         cache.look_up([f"x{number}"])
     assert cache.statistics.words <= 4
+
+
+@pytest.mark.parametrize("length", [5, LONGEST_KEY, 10_000])
+def test_memory_stays_under_the_bound_whatever_the_words(parts, length):
+    """Ever new words, of characters that Python stores in four bytes; traced by Python and numpy."""
+    words = (f"{number:05}".rjust(length, "\U0001f600") for number in count())
+    tracemalloc.start()
+    try:
+        cache = make_cache(parts, 2000)
+        cache.look_up(list(islice(words, 100)))
+        tracemalloc.reset_peak()
+        for _ in range(60):
+            cache.look_up(list(islice(words, 100)))
+        current, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    bound = 2000 * row_bytes(parts[0])
+    assert cache.statistics.misses == 6100
+    assert cache.statistics.words > 1800 if length <= LONGEST_KEY else cache.statistics.words == 0
+    # Above the bound: the words of a call and, at the peak, the character network's arrays for a block.
+    assert current < bound + 200_000 + 8 * 100 * length
+    assert peak < bound + 200_000 + 8 * 100 * length + 40 * 4 * BLOCK_CHARACTERS
+
+
+def test_an_abandoned_stream_gives_its_rows_back(parts):
+    _, bundle = make_bundle()
+    tagger = Tagger(bundle, threads=2)
+    tagger._cache = WordCache(tagger.engine, bundle.vocabulary, 60 * row_bytes(tagger.engine))
+    for begin in range(0, 2000, 50):
+        next(tagger.tag_sentences([from_tokens([f"w{number}" for number in range(begin, begin + 50)])]))
+    assert tagger.cache_statistics.words >= 50  # and no call had to make a table of its own
+    before = tagger.cache_statistics.misses
+    tagger.tag_tokens([[f"w{number}" for number in range(1950, 2000)]])
+    assert tagger.cache_statistics.misses == before
+
+
+def test_an_error_leaves_the_cache_sound(parts, monkeypatch):
+    cache = make_cache(parts, 8)
+    cache.look_up(["a", "b"])
+    with monkeypatch.context() as patched:
+        patched.delattr(Engine, "show")
+        with pytest.raises(AttributeError):
+            cache.look_up(["c", "d", "e"])
+    assert cache.statistics.words == 2
+    for number in range(20):
+        tokens = ["a", f"x{number}", "c"]
+        check(parts, tokens, cache.look_up(tokens))
+    assert cache.statistics.words <= 8
+
+
+@pytest.mark.parametrize("has_documents", [True, False])
+def test_a_window_of_new_words_is_cut_early(parts, monkeypatch, has_documents):
+    monkeypatch.setattr(cache_module, "FEWEST_WORDS", 40)
+    cache = make_cache(parts, 100)
+    sentences = [
+        from_tokens([f"w{number}-{place}" for place in range(9)], starts_document=True)
+        for number in range(50)
+    ]
+    vocabulary = parts[1] if has_documents else None
+    windows = list(make_windows(sentences, cache, vocabulary, most_items=1000, most_tokens=10_000))
+    assert [one for window in windows for one in window.sentences] == sentences
+    assert max(len(set(window.words.tokens.tolist())) for window in windows) <= 40 + 9
 
 
 def test_no_tokens(parts):

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from tagger.errors import InputError
 from tagger.runtime import recurrence
-from tagger.runtime.recurrence import GRAPHS, PROJECTION, HiddenWeights, Lanes, choose_precision, read
+from tagger.runtime.recurrence import (
+    GRAPHS,
+    PROJECTION,
+    HiddenWeights,
+    Lanes,
+    TokenInputs,
+    choose_precision,
+    read,
+)
 
 SIZES = st.lists(st.integers(1, 30), min_size=1, max_size=60)
 WAYS = [(False,), (True,), (False, True)]
@@ -61,6 +69,36 @@ def test_long_lanes_are_read_in_several_calls(monkeypatch):
     monkeypatch.setattr(recurrence, "_OUTPUT_BUDGET", 2 * lanes.count * 3 * 7)
     for one, expected in zip((heads, None), whole, strict=True):
         np.testing.assert_allclose(read(table, rows, keep, weights, one), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("is_backward", WAYS)
+def test_inputs_of_single_tokens_are_added_to_those_of_their_words(monkeypatch, is_backward):
+    """Against a table that has a row for every token, in one call and in blocks of a few steps."""
+    generator = np.random.default_rng(3)
+    directions, total = len(is_backward), 90
+    table = generator.normal(size=(9 * directions, 12)).astype(np.float32)
+    weights = HiddenWeights(generator.normal(size=(directions, 3, 12)).astype(np.float32))
+    of_features = generator.normal(size=(directions, 5, 12)).astype(np.float32)
+    features = generator.normal(size=(30, 5)).astype(np.float32)
+    lanes = Lanes.arrange(np.array([40, 3, 17, 29, 1]))
+    tokens, numbers = generator.integers(9, size=total), np.full(total, -1)
+    numbers[generator.choice(total, 30, replace=False)] = np.arange(30)
+    every = table.reshape(9, directions, 12)[tokens]
+    for token in np.flatnonzero(numbers >= 0):
+        every[token] += np.einsum("f,dfg->dg", features[numbers[token]], of_features)
+    keep = lanes.keep(is_backward)
+    expected = read(every.reshape(-1, 12), lanes.rows(np.arange(total), is_backward), keep, weights, None)
+    own = TokenInputs(lanes.spread(numbers, is_backward, -1), features, of_features)
+    rows = lanes.rows(tokens, is_backward)
+    for budget in (1 << 20, 12 * directions * lanes.count * 7, 1):
+        monkeypatch.setattr(recurrence, "_INPUT_BUDGET", budget)
+        found = read(table, rows, keep, weights, None, own)
+        for direction, back in enumerate(is_backward):
+            np.testing.assert_allclose(
+                lanes.pick(found, direction, is_backward=back),
+                lanes.pick(expected, direction, is_backward=back),
+                atol=1e-5,
+            )
 
 
 def test_a_step_is_the_lstm_of_its_definition():

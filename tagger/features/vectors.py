@@ -1,4 +1,4 @@
-"""Static word vectors from a file: GloVe, word2vec text and binary, fastText ``.vec``; also gzipped."""
+"""Static word vectors from a file: GloVe, word2vec, fastText, tables (see ``layouts``); also gzipped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.errors import InputError
+from tagger.features.layouts import Layout, find_layout, holds_number, is_number_like, is_table_header
 from tagger.storage import limited_lines, open_input
 
 _LARGEST = np.finfo(np.float16).max
@@ -147,6 +148,11 @@ def _parse(path: Path, file: BinaryIO, wants: Callable[[str], bool]) -> Rows:
             )
         count, size = int(header[0]), int(header[1])
         second = file.readline(_LONGEST_ROW)
+        layout = find_layout(path, 2, second) if _is_printable(second) else None
+        if layout and layout.size == size:
+            rows = _counted(path, chain([second], lines), count)
+            yield from _parse_text(path, rows, size, 2, wants, layout)
+            return
         if _is_text_row(second, size):
             yield from _parse_text(path, _counted(path, chain([second], lines), count), size, 2, wants)
             return
@@ -157,9 +163,21 @@ def _parse(path: Path, file: BinaryIO, wants: Callable[[str], bool]) -> Rows:
                 f"{path}:2: expected a word and {size} values, as the first line says; get it again."
             )
         yield from _parse_binary(path, file, start, count, size, wants)
-    else:
-        rows = chain([first] if first else [], lines)
-        yield from _parse_text(path, rows, len(first.rstrip().split(b" ")) - 1, 1, wants)
+        return
+    number = 1
+    if is_table_header(first):
+        first, number = next(lines, b""), 2
+    layout = find_layout(path, number, first)
+    rows = chain([first] if first else [], lines)
+    yield from _parse_text(path, rows, layout.size if layout else _width(first), number, wants, layout)
+
+
+def _width(first: bytes) -> int:
+    """Values of a first row; its word may hold spaces itself, but no number."""
+    fields = first.split()
+    values = len(list(takewhile(is_number_like, reversed(fields[1:]))))
+    has_number = any(map(holds_number, fields[1 : len(fields) - values]))
+    return len(fields) - 1 if has_number or not values else values
 
 
 def _lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
@@ -188,29 +206,33 @@ def _is_printable(start: bytes) -> bool:
 
 def _is_text_row(line: bytes, size: int) -> bool:
     """Whether a word2vec file goes on with numbers as text; raw float32 values hardly ever read as such."""
-    return (
-        all(_is_number(value) for value in line.rstrip().rsplit(b" ", size)[1:]) and line.count(b" ") >= size
-    )
+    fields = line.split()
+    return len(fields) > size and all(map(_is_number, fields[len(fields) - size :]))
 
 
 def _parse_text(
-    path: Path, lines: Iterator[bytes], size: int, line_number: int, wants: Callable[[str], bool]
+    path: Path,
+    lines: Iterator[bytes],
+    size: int,
+    line_number: int,
+    wants: Callable[[str], bool],
+    layout: Layout | None = None,
 ) -> Rows:
     if size < 1:
         if next(lines, None) is not None:
-            raise InputError(
-                f"{path}:{line_number}: expected a word and its values, separated by spaces; give a GloVe, "
-                "word2vec or fastText file."
-            )
+            raise _no_values(path, line_number)
         return
     while block := list(islice(lines, 4096)):
         words, values, numbers = [], [], []
         for number, line in enumerate(block, start=line_number):
             # A word may hold spaces itself (GloVe 840B), its values never do: cut from the right.
             row = line.rstrip()
-            fields = (
-                row.split(b" ", 1) if row.count(b" ") == size else _cut_from_right(path, number, row, size)
-            )
+            if layout:
+                fields = layout.cut(path, number, row)
+            elif row.count(b" ") == size and b"\t" not in row:
+                fields = row.split(b" ", 1)
+            else:
+                fields = _cut_from_right(path, number, row, size)
             if fields and wants(word := fields[0].decode("utf-8", errors="replace")):
                 words.append(word)
                 values.append(fields[1])
@@ -219,17 +241,25 @@ def _parse_text(
         line_number += len(block)
 
 
+def _no_values(path: Path, number: int) -> InputError:
+    return InputError(
+        f"{path}:{number}: expected a word and its values, separated by spaces; give a GloVe, word2vec or "
+        "fastText file."
+    )
+
+
 def _cut_from_right(path: Path, number: int, row: bytes, size: int) -> list[bytes]:
-    if not row:
+    parts = row.replace(b"\t", b" \t ").split(b" ")  # a tab is a field that is no number
+    parts = [part for part in parts if part]
+    if not parts:
         return []
-    fields = row.rsplit(b" ", size)
-    is_wider = all(map(_is_number, fields[0].split(b" ")[1:])) and b" " in fields[0]
-    if len(fields) != size + 1 or is_wider or not all(map(_is_number, fields[1:])):
+    word, values = parts[: len(parts) - size], parts[max(0, len(parts) - size) :]
+    if not word or any(map(holds_number, word[1:])) or not all(map(_is_number, values)) or b"\t" in word:
         raise InputError(
-            f"{path}:{number}: expected a word and {size} values, got {row.count(b' ')} values; all vectors "
+            f"{path}:{number}: expected a word and {size} values, got {len(parts) - 1} values; all vectors "
             f"of a file must have one width."
         )
-    return [fields[0], b" ".join(fields[1:])]
+    return [b" ".join(word), b" ".join(values)]
 
 
 def _to_floats(path: Path, values: list[bytes], numbers: list[int], size: int) -> NDArray[np.float32]:

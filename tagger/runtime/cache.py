@@ -1,23 +1,30 @@
-"""Words that were met lately, with what the network makes of each of them alone; bounded."""
+"""A bounded cache of what the network computes from a word alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from threading import Lock
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tagger.features.batching import WordTable
-from tagger.features.vocab import Vocabulary
+from tagger.features.vocab import LONGEST_WORD, Vocabulary
 from tagger.runtime.engine import Engine
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-_AT_ONCE = 1024  # new words that are computed together; their characters are padded to the longest
+BLOCK_WORDS = 512  # new words computed together
+BLOCK_CHARACTERS = 16_384  # of these words, padding included; bounds the character network's arrays
+LONGEST_KEY = 64  # characters; longer words are computed again for every window
+# A kept word's string (at most 80 + 4 * LONGEST_KEY bytes), its entry in the dict while that is resized, its
+# row number, and its entries in the arrays of uses and readers.
+KEY_BYTES = 512
+FEWEST_WORDS = 1024  # distinct words of a window, however small the cache is
+_EVICTED_SHARE = 16  # at least 1 / 16 of the rows is evicted together
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,108 +49,174 @@ class CacheStatistics:
         return self.hits / max(1, self.hits + self.misses)
 
 
-class FoundWords(NamedTuple):
-    """What ``WordCache.look_up`` returns.
+class FoundWords:
+    """The result of ``WordCache.look_up``; its rows are not overwritten before ``release`` or its deletion.
 
     Attributes:
         projected: (U, ``Engine.projected_size``) projected inputs of words.
-        shown: (U, …) what they show of mentions, see ``Engine.show``.
-        tokens: (N,) which row of both each token has.
+        shown: (U, …) context features of words, see ``Engine.show``.
+        tokens: (N,) the row of each token in both.
     """
 
-    projected: Floats
-    shown: Floats
-    tokens: Ints
+    __slots__ = ("_held", "_released", "projected", "shown", "tokens")
 
+    def __init__(
+        self, projected: Floats, shown: Floats, tokens: Ints, held: Ints | None, released: deque[Ints]
+    ) -> None:
+        self.projected = projected
+        self.shown = shown
+        self.tokens = tokens
+        self._held = held
+        self._released = released
 
-class _Words:
-    """Distinct words and what is kept of them; grows until it is full, and is never changed otherwise."""
+    def release(self) -> None:
+        """Allow the cache to overwrite the rows; further calls do nothing."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._released.append(held)  # without the cache's lock: the garbage collector may call this
 
-    def __init__(self, capacity: int, width: int, shown: int) -> None:
-        self.rows: dict[str, int] = {}
-        self.projected = np.empty((capacity, width), np.float32)  # pages that are not touched cost nothing
-        self.shown = np.empty((capacity, shown), np.float32)
-        self.uses = np.zeros(capacity, np.int64)
-
-    @property
-    def room(self) -> int:
-        return len(self.projected) - len(self.rows)
-
-    def add(self, words: Sequence[str], projected: Floats, shown: Floats) -> None:
-        begin = len(self.rows)
-        self.projected[begin : begin + len(words)] = projected
-        self.shown[begin : begin + len(words)] = shown
-        self.rows.update(zip(words, range(begin, begin + len(words)), strict=True))
-
-    def most_used(self, count: int, room: int) -> _Words:
-        """A copy that keeps ``count`` words at most, the most used ones, and has room for ``room`` more.
-
-        Uses count half from then on, so that a word that is not met any more is forgotten in time.
-        """
-        names = list(self.rows)
-        kept = np.argsort(-self.uses[: len(names)], kind="stable")[:count]
-        copy = _Words(len(kept) + room, self.projected.shape[1], self.shown.shape[1])
-        copy.add([names[row] for row in kept], self.projected[kept], self.shown[kept])
-        copy.uses[: len(kept)] = self.uses[kept] // 2
-        return copy
+    __del__ = release
 
 
 class WordCache:
-    """First-layer input projections of words, computed once a word; threads may share it.
+    """First-layer input projections of words, computed once per word; threads may share it.
+
+    All rows are in one table, whose rarely used rows are overwritten when it is full.
 
     Args:
-        engine: What computes them.
-        vocabulary: Where the ids of words and characters come from.
-        most_bytes: How much the projections may take. A call with more distinct words than that has room for
-            gets them all the same.
+        engine: Computes the rows.
+        vocabulary: Gives the ids of words and characters.
+        most_bytes: Bound on the table with the words' strings and bookkeeping. It is allocated at once, but
+            the operating system provides memory only for rows in use. A call with more distinct words than
+            there are free rows gets a table of its own, which is not kept.
     """
 
     def __init__(self, engine: Engine, vocabulary: Vocabulary, most_bytes: int) -> None:
         self._engine = engine
         self._vocabulary = vocabulary
         shown = engine.context.shown_size if engine.context else 0
-        self._capacity = max(1, most_bytes // (4 * (engine.projected_size + shown)))
-        self._words = _Words(self._capacity, engine.projected_size, shown)
+        self._capacity = max(1, most_bytes // row_bytes(engine))
+        self._projected = np.empty((self._capacity, engine.projected_size), np.float32)
+        self._shown = np.empty((self._capacity, shown), np.float32)
+        self._rows: dict[str, int] = {}
+        self._names: list[str | None] = [None] * self._capacity
+        self._uses = np.zeros(self._capacity, np.float32)
+        self._readers = np.full(self._capacity, -1, np.int32)  # -1 for a free row
+        self._free = list(range(self._capacity - 1, -1, -1))
+        self._released: deque[Ints] = deque()
         self._lock = Lock()
         self._hits = self._misses = 0
 
     @property
     def statistics(self) -> CacheStatistics:
         """How well it did so far."""
-        return CacheStatistics(len(self._words.rows), self._capacity, self._hits, self._misses)
+        return CacheStatistics(len(self._rows), self._capacity, self._hits, self._misses)
+
+    @property
+    def most_words(self) -> int:
+        """Distinct words that one call should look up at most, so that several calls share the table."""
+        return max(FEWEST_WORDS, self._capacity // 4)
 
     def look_up(self, tokens: Sequence[str]) -> FoundWords:
-        """Return what is kept of words, and which of them each token is.
+        """Return the rows of these tokens; words that are not kept are computed.
 
-        The rows of what was returned stay what they are, whatever is looked up later.
+        Raises:
+            InputError: As for ``Engine.word_vectors``.
         """
         with self._lock:
-            rows = self._rows(tokens)
-            missing = list(dict.fromkeys(tokens[place] for place in np.flatnonzero(rows < 0).tolist()))
+            while self._released:
+                self._readers[self._released.popleft()] -= 1
+            rows = np.fromiter(map(self._rows.get, tokens, repeat(-1)), np.int64, len(tokens))
+            absent = np.flatnonzero(rows < 0).tolist()
+            missing = list(dict.fromkeys([tokens[place] for place in absent]))
+            if len(missing) > len(self._free) and not self._evict(len(missing), rows[rows >= 0]):
+                return self._compute_apart(tokens, rows, missing)
             if missing:
-                if len(missing) > self._words.room:
-                    distinct = len(set(tokens))
-                    kept = max(0, min(self._capacity // 2, self._capacity - distinct))
-                    self._words = self._words.most_used(kept, max(distinct, self._capacity - kept))
-                    missing = [word for word in dict.fromkeys(tokens) if word not in self._words.rows]
-                self._add(missing)
-                rows = self._rows(tokens)
-            words = self._words
-            words.uses += np.bincount(rows, minlength=len(words.uses))
+                added = dict(zip(missing, self._add(missing), strict=True))
+                rows[absent] = [added[tokens[place]] for place in absent]
+            uses = np.bincount(rows, minlength=self._capacity)
+            held = np.flatnonzero(uses)
+            self._uses += uses
+            self._readers[held] += 1
             self._hits += len(tokens) - len(missing)
             self._misses += len(missing)
-            return FoundWords(words.projected, words.shown, rows)
+            return FoundWords(self._projected, self._shown, rows, held, self._released)
 
-    def _rows(self, tokens: Sequence[str]) -> Ints:
-        """Row of each token, -1 where there is none."""
-        return np.fromiter(map(self._words.rows.get, tokens, repeat(-1)), np.int64, len(tokens))
+    def _evict(self, count: int, wanted: Ints) -> bool:
+        """Free the least used rows, but none of ``wanted``, until ``count`` are free; False if that fails.
 
-    def _add(self, words: Sequence[str]) -> None:
-        ordered = sorted(words, key=len)
-        for begin in range(0, len(ordered), _AT_ONCE):
-            some = ordered[begin : begin + _AT_ONCE]
+        Uses are halved per half a table of evicted rows, so that words of earlier texts leave in time.
+        """
+        may_go = self._readers == 0
+        may_go[wanted] = False
+        candidates = np.flatnonzero(may_go)
+        short = count - len(self._free)
+        if short > len(candidates):
+            return False
+        number = min(len(candidates), max(short, self._capacity // _EVICTED_SHARE))
+        chosen = candidates[np.argpartition(self._uses[candidates], number - 1)[:number]]
+        for row in chosen.tolist():
+            name, self._names[row] = self._names[row], None
+            if name is not None:
+                del self._rows[name]
+            self._free.append(row)
+        self._readers[chosen] = -1
+        self._uses[chosen] = 0
+        self._uses *= np.float32(0.5 ** (2 * number / self._capacity))
+        return True
+
+    def _add(self, words: Sequence[str]) -> list[int]:
+        """Compute words into free rows, and return these; all of them or none if there is an error."""
+        rows = self._free[-len(words) :]
+        self._compute(words, self._projected, self._shown, rows)
+        del self._free[-len(words) :]
+        self._readers[rows] = 0
+        for word, row in zip(words, rows, strict=True):
+            if len(word) <= LONGEST_KEY:
+                self._rows[word] = row
+                self._names[row] = word
+        return rows
+
+    def _compute_apart(self, tokens: Sequence[str], rows: Ints, missing: Sequence[str]) -> FoundWords:
+        """Make a table of these tokens' words alone; ``rows`` (N,) are those of the kept ones, else -1."""
+        kept = np.unique(rows[rows >= 0])
+        count = len(kept) + len(missing)
+        projected = np.empty((count, self._projected.shape[1]), np.float32)
+        shown = np.empty((count, self._shown.shape[1]), np.float32)
+        projected[: len(kept)], shown[: len(kept)] = self._projected[kept], self._shown[kept]
+        added = dict(zip(missing, range(len(kept), count), strict=True))
+        self._compute(missing, projected, shown, list(added.values()))
+        found = np.searchsorted(kept, rows)
+        absent = np.flatnonzero(rows < 0).tolist()
+        found[absent] = [added[tokens[place]] for place in absent]
+        self._hits += len(tokens) - len(missing)
+        self._misses += len(missing)
+        return FoundWords(projected, shown, found, None, self._released)
+
+    def _compute(self, words: Sequence[str], projected: Floats, shown: Floats, rows: Sequence[int]) -> None:
+        """Fill in these rows of both tables for as many words."""
+        for places in _blocks(words):
+            block = [words[place] for place in places]
             table = WordTable(self._vocabulary)
-            batch = table.batch([table.rows(some)])
-            rows = batch.positions[0]
-            vectors, shown = self._engine.word_vectors(batch)[rows], self._engine.show(batch)[rows]
-            self._words.add(some, self._engine.project(vectors), shown)
+            batch = table.batch([table.rows(block)])
+            own, into = batch.positions[0], [rows[place] for place in places]
+            projected[into] = self._engine.project(self._engine.word_vectors(batch)[own])
+            shown[into] = self._engine.show(batch)[own]
+
+
+def row_bytes(engine: Engine) -> int:
+    """Bytes that a kept word takes at most, string and bookkeeping included."""
+    shown = engine.context.shown_size if engine.context else 0
+    return 4 * (engine.projected_size + shown) + KEY_BYTES
+
+
+def _blocks(words: Sequence[str]) -> Iterator[list[int]]:
+    """Group the indices of words by length, the shortest first."""
+    order = sorted(range(len(words)), key=lambda place: len(words[place]))
+    begin = 0
+    while begin < len(order):
+        end = min(begin + BLOCK_WORDS, len(order))
+        longest = max(1, min(LONGEST_WORD, len(words[order[end - 1]])))
+        end = min(end, begin + max(1, BLOCK_CHARACTERS // longest))
+        yield order[begin:end]
+        begin = end

@@ -18,8 +18,8 @@ from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints
 from tagger.features.mentions import BatchMentions, aggregate, context_width
 from tagger.features.vocab import PADDING
-from tagger.runtime.context import DocumentContext, add_rows
-from tagger.runtime.layer import Layer
+from tagger.runtime.context import DocumentContext
+from tagger.runtime.layer import Additions, Layer
 from tagger.runtime.lstm import Lstm, merge
 from tagger.runtime.recurrence import Lanes, Precision
 from tagger.runtime.weights import (
@@ -69,7 +69,7 @@ class Engine:
         if self._config.has_mentions:
             first = self._layers[0]
             own = len(first.input_weights) - context_width(self._config.context_size)
-            self.context = DocumentContext(self._tensors, first.input_weights[own:])
+            self.context = DocumentContext(self._tensors, first.input_weights[own:], len(self.directions))
             of_words = np.ascontiguousarray(first.input_weights[:own])
             self._layers[0] = replace(first, input_weights=of_words)
         self._character_layer = (
@@ -153,12 +153,12 @@ class Engine:
         is_token = batch.mask
         lengths = batch.lengths[batch.lengths > 0]
         projected, tokens = self.project(self.word_vectors(batch)), batch.positions[is_token]
+        additions = None
         if batch.mentions and len(batch.mentions.tokens):
             assert self.context
             places = (np.cumsum(is_token) - 1)[batch.mentions.tokens]
-            added = self.context.project(self._read_mentions(batch.mentions))
-            projected, tokens = add_rows(projected, tokens, places, added)
-        found = self.emissions(projected, tokens, lengths)
+            additions = Additions(places, self._read_mentions(batch.mentions), self.context.weights)
+        found = self.emissions(projected, tokens, lengths, additions)
         padded = {}
         for task, emissions in found.items():
             padded[task] = np.zeros((*is_token.shape, emissions.shape[1]), np.float32)
@@ -206,13 +206,16 @@ class Engine:
         with np.errstate(over="ignore", invalid="ignore"):  # ``emissions`` looks at what comes of it
             return self._layers[0].project(vectors)
 
-    def emissions(self, projected: Floats, tokens: Ints, lengths: Ints) -> dict[str, Floats]:
+    def emissions(
+        self, projected: Floats, tokens: Ints, lengths: Ints, additions: Additions | None = None
+    ) -> dict[str, Floats]:
         """For each task the emissions (N, C) of the N tokens of some sentences, one after another.
 
         Args:
             projected: (U, ``projected_size``) what ``project`` made of distinct words.
             tokens: (N,) which row of ``projected`` each token has.
             lengths: Tokens of each sentence, at least 1 each, N in all.
+            additions: Context features of single tokens, see ``DocumentContext.additions``.
 
         Raises:
             InputError: The weights are such that the emissions are not finite or far too large.
@@ -223,11 +226,11 @@ class Engine:
         *lower, last = self._layers
         with np.errstate(over="ignore", invalid="ignore"):
             for layer, above in zip(lower, self._layers[1:], strict=True):
-                encoded = merge(layer.outputs(projected, tokens, lanes), self.merge_mode)
-                projected, tokens = above.project(encoded), np.arange(len(encoded))
+                encoded = merge(layer.outputs(projected, tokens, lanes, additions), self.merge_mode)
+                projected, tokens, additions = above.project(encoded), np.arange(len(encoded)), None
             if self._heads_by_direction is None:
-                return self.score(merge(last.outputs(projected, tokens, lanes), self.merge_mode))
-            scores = last.scores(projected, tokens, lanes, self._heads_by_direction)
+                return self.score(merge(last.outputs(projected, tokens, lanes, additions), self.merge_mode))
+            scores = last.scores(projected, tokens, lanes, self._heads_by_direction, additions)
             scores += self._head_bias
         return self._by_task(scores)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,10 @@ GRAPHS: dict[Precision, Path] = {
     name: Path(__file__).with_name(f"recurrence_{name}.onnx") for name in ("f32", "int8")
 }
 MOST_LANES = 256
-# Numbers that the graph puts out at once (float32: 8 MB); longer lanes are read in several calls.
-_OUTPUT_BUDGET = 1 << 21
+# Numbers that the graph puts out at once (float32: 2 MB); longer lanes are read in several calls.
+_OUTPUT_BUDGET = 1 << 19
+# Numbers of a block's projected inputs where some tokens have inputs of their own (float32: 4 MB).
+_INPUT_BUDGET = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,14 @@ class Lanes:
     def rows(self, tokens: Ints, is_backward: tuple[bool, ...]) -> Ints:
         """(T, D, B) row of the table for each step, of (N,) words: row ``word * D + d`` in direction d."""
         directions = len(is_backward)
-        flat = np.zeros(self.steps * self.count, np.int64)
-        flat[self.places] = tokens * directions
+        return self.spread(tokens * directions, is_backward, 0) + np.arange(directions)[:, None]
+
+    def spread(self, values: Ints, is_backward: tuple[bool, ...], padding: int) -> Ints:
+        """(T, D, B) the value of each step's token, of (N,) values; ``padding`` where there is none."""
+        flat = np.full(self.steps * self.count, padding)
+        flat[self.places] = values
         grid = flat.reshape(self.steps, self.count)
-        return np.stack([grid[::-1] + d if back else grid + d for d, back in enumerate(is_backward)], axis=1)
+        return np.stack([grid[::-1] if back else grid for back in is_backward], axis=1)
 
     def keep(self, is_backward: tuple[bool, ...]) -> Floats:
         """(T, D, B, 1) 0 where a sentence begins in the direction's own order of reading, else 1."""
@@ -126,6 +132,20 @@ class HiddenWeights:
         return HiddenWeights(np.round(self.values / steps).astype(np.int8), steps.astype(np.float32))
 
 
+class TokenInputs(NamedTuple):
+    """Inputs of single tokens in addition to those of their words.
+
+    Attributes:
+        rows: (T, D, B) the row of ``features`` that each step adds, -1 for none.
+        features: (M, F).
+        weights: (D, F, 4H) project features to the gates of each direction.
+    """
+
+    rows: Ints
+    features: Floats
+    weights: Floats
+
+
 def project(inputs: Floats, weights: Floats, bias: Floats) -> Floats:
     """(N, E) inputs, (E, G) weights and (G,) bias to (N, G).
 
@@ -135,7 +155,14 @@ def project(inputs: Floats, weights: Floats, bias: Floats) -> Floats:
     return found
 
 
-def read(table: Floats, rows: Ints, keep: Floats, weights: HiddenWeights, heads: Floats | None) -> Floats:
+def read(
+    table: Floats,
+    rows: Ints,
+    keep: Floats,
+    weights: HiddenWeights,
+    heads: Floats | None,
+    own: TokenInputs | None = None,
+) -> Floats:
     """Read lanes to their ends.
 
     Args:
@@ -144,6 +171,8 @@ def read(table: Floats, rows: Ints, keep: Floats, weights: HiddenWeights, heads:
         keep: (T, D, B, 1) what the state before the step is multiplied with.
         weights: What it is multiplied with next.
         heads: (D, H, C) what each direction's outputs are multiplied with, or None.
+        own: Inputs of single tokens. They are projected block by block, since all of them together would
+            take as much memory as a window of distinct words.
 
     Returns:
         (T, D, B, C) the products with ``heads``, or (T, D, B, H) the outputs themselves.
@@ -159,11 +188,43 @@ def read(table: Floats, rows: Ints, keep: Floats, weights: HiddenWeights, heads:
     wanted = ["states" if heads is None else "scores", "last_state", "last_cell"]
     found = []
     at_once = max(1, _OUTPUT_BUDGET // max(1, directions * count * size))
+    if own is not None:
+        at_once = max(1, min(steps, at_once, _INPUT_BUDGET // (directions * count * table.shape[1])))
+        space = np.empty((at_once * directions * count, table.shape[1]), np.float32)
     for begin in range(0, steps, at_once):
-        given["rows"], given["keep"] = rows[begin : begin + at_once], keep[begin : begin + at_once]
+        block = slice(begin, begin + at_once)
+        given["rows"], given["keep"] = rows[block], keep[block]
+        if own is not None:
+            part = own._replace(rows=own.rows[block])
+            given["table"], given["rows"] = _add_inputs(table, rows[block], part, space)
         output, given["state"], given["cell"] = session.run(wanted, given)
         found.append(output)
     return found[0] if len(found) == 1 else np.concatenate(found)
+
+
+def _add_inputs(table: Floats, rows: Ints, own: TokenInputs, space: Floats) -> tuple[Floats, Ints]:
+    """Return a block's table (in ``space``) with the tokens' own inputs added, and its rows (T, D, B)."""
+    wanted, chosen = rows.reshape(-1), own.rows.reshape(-1)
+    found = np.empty(len(wanted), np.int64)
+    is_plain = chosen < 0
+    # Words without inputs of their own share a row.
+    distinct, found[is_plain] = np.unique(wanted[is_plain], return_inverse=True)
+    added = [
+        np.flatnonzero(~is_plain & (np.arange(len(wanted)) // rows.shape[2] % rows.shape[1] == direction))
+        for direction in range(rows.shape[1])
+    ]
+    begin = len(distinct)
+    kept = space[: begin + sum(map(len, added))]
+    # Without a mode that needs no checks numpy would make a copy of the output first.
+    np.take(table, np.concatenate([distinct, *(wanted[one] for one in added)]), 0, kept, "clip")
+    no_bias = np.zeros(table.shape[1], np.float32)
+    for steps, weights in zip(added, own.weights, strict=True):
+        if len(steps):
+            end = begin + len(steps)
+            kept[begin:end] += project(own.features[chosen[steps]], weights, no_bias)
+            found[steps] = np.arange(begin, end)
+            begin = end
+    return kept, found.reshape(rows.shape)
 
 
 def choose_precision(name: str, hidden_size: int = 100) -> Precision:

@@ -47,6 +47,7 @@ TextTokenizer = Callable[[str], Sequence[Sentence]]
 WINDOW = 1024  # sentences that the network reads together; each thread may hold a window, and one is prepared
 WINDOW_TOKENS = 16_384  # of a window, or it has a single longer sentence; this bounds what is held
 BATCH_TOKENS = 4096
+CACHE_MEGABYTES = 80  # with the English model and two threads the whole process stays below 256 MB
 MOST_POINTERS = 1 << 26  # of one sentence's alternatives, of two bytes as a rule (see ``nbest``)
 
 
@@ -62,9 +63,9 @@ class Tagger:
             when not said. With 1 the calling thread does everything.
         precision: Of the encoder's recurrent weights: ``f32``, ``int8`` (faster on most processors, scores
             change in the second digit), or ``auto`` for whichever a short trial finds faster here.
-        cache_megabytes: How much may be kept of what the network makes of words: with 100 units a direction
-            the most frequent 62,000 words when not said. Windows that are being read when it is renewed keep
-            what they were given, so that it may take twice as much for a while, and more with many threads.
+        cache_megabytes: Size of the word cache in MiB, exact with all its bookkeeping (see ``WordCache``): by
+            default for 11,000 words of the English model, or 20,000 with 100 units a direction. In addition
+            each thread that reads takes about 15 MB.
 
     Raises:
         InputError: There is no such scheme or precision, or the bundle's tensors do not fit its config.
@@ -78,7 +79,7 @@ class Tagger:
         scheme: str = "IOB2",
         threads: int | None = None,
         precision: str = "f32",
-        cache_megabytes: int = 192,
+        cache_megabytes: int = CACHE_MEGABYTES,
     ) -> None:
         if not isinstance(bundle, Bundle):
             raise TypeError(
@@ -142,7 +143,7 @@ class Tagger:
         scheme: str = "IOB2",
         threads: int | None = None,
         precision: str = "f32",
-        cache_megabytes: int = 192,
+        cache_megabytes: int = CACHE_MEGABYTES,
     ) -> Tagger:
         """Load a model; the other arguments are those of the class.
 
@@ -333,12 +334,14 @@ class Tagger:
         )
 
     def _emissions(self, window: Window) -> dict[str, Floats]:
-        projected, shown, tokens = window.words
+        words, additions = window.words, None
         if self.engine.context and window.mentions and len(window.mentions.places):
-            projected, tokens = self.engine.context.extend(
-                projected, shown, tokens, window.lengths, window.mentions
+            additions = self.engine.context.additions(
+                words.shown, words.tokens, window.lengths, window.mentions
             )
-        return self.engine.emissions(projected, tokens, window.lengths)
+        emissions = self.engine.emissions(words.projected, words.tokens, window.lengths, additions)
+        words.release()  # a window is held until its sentences are emitted
+        return emissions
 
     def _annotate(self, window: Window, emissions: Mapping[str, Floats], request: Request) -> list[Sentence]:
         nothing: dict[str, tuple[()]] = {task.name: () for task in self.tasks}

@@ -53,14 +53,15 @@ def make_windows(
         vocabulary: Tells which words' mentions count, or None for sentences that stand alone.
         most_items: Sentences of a window, or stretches of documents, which are never cut.
         most_tokens: A window ends once it has so many tokens. Where documents count it has half of them,
-            since tokens with other mentions take more room.
+            since tokens with other mentions take more room. It also ends once it has ``cache.most_words``
+            distinct words.
     """
     if vocabulary is None:
-        for window in _cut(sentences, most_items, most_tokens):
+        for window in _cut(sentences, most_items, most_tokens, cache.most_words):
             tokens = list(chain.from_iterable(one.tokens for one in window))
             yield _make(window, tokens, cache, None)
         return
-    for stretches in _cut(cut_stretches(sentences), most_items, most_tokens // 2):
+    for stretches in _cut(cut_stretches(sentences), most_items, most_tokens // 2, cache.most_words):
         documents = [list(chain.from_iterable(one.tokens for one in each)) for each in stretches]
         sentences_of_all = list(chain.from_iterable(stretches))
         tokens = list(chain.from_iterable(documents))
@@ -75,16 +76,19 @@ def _make(
     return Window(sentences, filled, lengths, cache.look_up(tokens), mentions)
 
 
-def _cut(items: Iterable[Item], most_items: int, most_tokens: int) -> Iterator[list[Item]]:
+def _cut(items: Iterable[Item], most_items: int, most_tokens: int, most_words: int) -> Iterator[list[Item]]:
     window: list[Item] = []
     tokens = 0
+    words: set[str] = set()
     try:
         for item in items:
             window.append(item)
-            tokens += len(item) if isinstance(item, Sentence) else sum(map(len, item))
-            if len(window) == most_items or tokens >= most_tokens:
+            for sentence in [item] if isinstance(item, Sentence) else item:
+                tokens += len(sentence)
+                words.update(sentence.tokens)
+            if len(window) == most_items or tokens >= most_tokens or len(words) >= most_words:
                 yield window
-                window, tokens = [], 0
+                window, tokens, words = [], 0, set()
     except Exception:
         if window:  # what came before the error is tagged all the same
             yield window

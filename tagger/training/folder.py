@@ -19,7 +19,7 @@ from tagger.training.card import CURVES, write_card
 from tagger.training.checkpoint import Checkpoint, save_checkpoint
 from tagger.training.curves import draw_curves
 from tagger.training.loop import EpochRecord
-from tagger.training.preparation import Part, Preparation
+from tagger.training.preparation import Part, Preparation, warn_of_vectors
 from tagger.training.progress import Progress, make_bundle
 
 METRICS = "metrics.jsonl"
@@ -170,17 +170,19 @@ def describe_data(
     vectors_file: Path | None,
 ) -> dict[str, Any]:
     """What was read, as JSON values: of each part the file's name, sentences, tokens, schemes and repairs."""
-    vectors = preparation.vectors
+    vectors, words = preparation.vectors, len(preparation.vocabulary.words) - 2  # without padding and unknown
+    warning = warn_of_vectors(Path(vectors_file.name), vectors, words) if vectors and vectors_file else None
     return {
         "train": _describe_part(preparation.train, train_files),
         "dev": _describe_part(preparation.dev, dev_files) if preparation.dev else None,
         "vectors": {
             "file": vectors_file.name,
             "size": vectors.size,
-            "words": len(preparation.vocabulary.words) - 2,  # without padding and unknown
+            "words": words,
             "found": len(vectors.trained),
             "kept": len(vectors.fixed_words),
             "duplicates": vectors.duplicates,
+            **({"warning": warning} if warning else {}),
         }
         if vectors and vectors_file
         else None,

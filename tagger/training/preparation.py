@@ -22,6 +22,8 @@ from tagger.text.casing import RECASINGS, recase
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer, learn_convention
 
+FEWEST_FOUND = 0.01  # of train's distinct words; a vectors file with fewer can hardly be the right one
+
 
 @dataclass(frozen=True)
 class Part:
@@ -134,6 +136,8 @@ def prepare(config: Config, train: Sequence[Path], dev: Sequence[Path], vectors:
     if vectors:
         words = vocabulary.word_ids
         found = read_vectors(vectors, words, limit=config.model.vectors_limit, normalise=vocabulary.normalise)
+        if warning := warn_of_vectors(vectors, found, len(words)):
+            notes.append(warning)
         vocabulary = vocabulary.with_fixed_words(found.fixed_words)
         singletons = frozenset(
             number for number in singletons if vocabulary.words[number] not in found.trained
@@ -150,6 +154,23 @@ def prepare(config: Config, train: Sequence[Path], dev: Sequence[Path], vectors:
         dev=dev_part,
         notes=notes,
         summary=(*split.summary, *(dev_split.summary if dev_split else ())),
+    )
+
+
+def warn_of_vectors(path: Path, vectors: Vectors, words: int) -> str | None:
+    """Return a warning if a vectors file has next to none of train's distinct words.
+
+    Args:
+        path: The vectors file.
+        vectors: What was read of it.
+        words: Distinct words of train.
+    """
+    found = len(vectors.trained)
+    if found and found >= FEWEST_FOUND * words:
+        return None
+    return (
+        f"{path}: WARNING: only {found:,} of train's {words:,} distinct words have a vector (got "
+        f"{found / max(1, words):.1%}). Check the file's language, casing and format, or leave --vectors out."
     )
 
 
