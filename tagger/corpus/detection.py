@@ -12,7 +12,7 @@ from pathlib import Path
 from tagger.corpus.columns import TOKEN, parse_columns
 from tagger.corpus.conll import BORDER, split_fields
 from tagger.corpus.conllu import ALL_TAGS, FIELDS, misc_attributes
-from tagger.corpus.files import FORMATS, find_format
+from tagger.corpus.files import FORMATS, by_content, find_format
 from tagger.corpus.lines import numbered_lines
 from tagger.corpus.reading import Reading
 from tagger.text.schemes import detect_scheme, is_span_tag, split_tag
@@ -21,7 +21,6 @@ from tagger.text.sentence import Sentence
 HEAD_SENTENCES = 2_000  # what guesses are made from
 
 _OF_LINES = [name for name, known in FORMATS.items() if known.has_token_lines]
-_JSON_BEGINNINGS = {re.compile(r"\s*\{"): "jsonl", re.compile(r"\s*\[\s*(\{|$)"): "labelstudio"}
 _CONLLU_COLUMNS, _MISC = 10, FIELDS["misc"]
 _CONLLU_NUMBER = re.compile(r"[1-9]\d*|\d+[-.]\d+")
 _UPOS = "ADJ ADP ADV AUX CCONJ CONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
@@ -84,13 +83,13 @@ def detect(path: str | Path, *, format: str | None = None, columns: str | None =
         InputError: If there is no such format, or the columns cannot be read.
     """
     name = find_format(path, format)
+    if format is None:
+        name = by_content(path, name)
     if name not in _OF_LINES or not Path(path).is_file():
-        return Detected(path, name)
+        return Detected(path, name, columns if FORMATS[name].has_columns else None)
     blocks = list(islice(_blocks(path), HEAD_SENTENCES))
     if format is None:
         name = _format_of(blocks, name)
-    if name not in _OF_LINES:
-        return Detected(path, name)
     if name == "conllu":
         return Detected(path, name, tasks=(*ALL_TAGS, *_span_attributes(blocks)))
     is_tabbed = "\t" in blocks[0][0].rstrip(" \t") if blocks else False
@@ -134,10 +133,6 @@ def _format_of(blocks: Sequence[Sequence[str]], named: str) -> str:
     fields = first.split("\t")
     if len(fields) == _CONLLU_COLUMNS and _CONLLU_NUMBER.fullmatch(fields[0]):
         return "conllu"
-    if named == "conll":
-        for beginning, name in _JSON_BEGINNINGS.items():
-            if name in FORMATS and beginning.match(first):
-                return name
     return named
 
 
