@@ -9,11 +9,14 @@ from typing import Annotated, cast, get_args
 
 import typer
 
+from tagger.cli.input import LabelNamesOption, OffsetsOption
 from tagger.cli.output import open_output
 from tagger.cli.tag import split_names
 from tagger.corpus.conversion import Conversion, survey
 from tagger.corpus.files import FORMATS, find_format
-from tagger.corpus.reading import OnMisaligned, Unit
+from tagger.corpus.offsets import require_offsets
+from tagger.corpus.reading import Offsets, OffsetUnit, OnMisaligned, Unit
+from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError
 from tagger.storage import new_folder
 from tagger.text.schemes import SCHEMES
@@ -78,9 +81,19 @@ def convert_command(
         str,
         typer.Option(
             metavar="|".join(get_args(OnMisaligned)),
-            help="What becomes of spans that do not fit the tokens: refused, widened or left out.",
+            help="What becomes of spans that do not fit the tokens: refused, widened, narrowed or left out.",
         ),
     ] = "error",
+    offsets: OffsetsOption = "auto",
+    offsets_out: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(get_args(OffsetUnit)),
+            help="What offsets in OUT count, in formats of running text.",
+            autocompletion=lambda: list(get_args(OffsetUnit)),
+        ),
+    ] = "characters",
+    label_names: LabelNamesOption = None,
 ) -> None:
     """Convert a corpus file to another format or tag scheme, one sentence at a time.
 
@@ -89,12 +102,16 @@ def convert_command(
     """
     _require_apart(source, target, to_format)
     to = find_format(target, to_format)
+    require_offsets(offsets)
+    require_offsets(offsets_out, get_args(OffsetUnit))
     surveyed = survey(
         source,
         format=from_format,
         columns=columns,
         tasks=split_names(task),
         on_misaligned=cast(OnMisaligned, _choose(on_misaligned, get_args(OnMisaligned), "--on-misaligned")),
+        offsets=cast(Offsets, offsets),
+        label_names=parse_label_names(label_names),
     )
     notes = 0
 
@@ -104,7 +121,9 @@ def convert_command(
         _say(message)
 
     record = cast(Unit, _choose(unit, get_args(Unit), "--unit"))
-    conversion = Conversion(surveyed, to, scheme=scheme, unit=record, note=note)
+    conversion = Conversion(
+        surveyed, to, scheme=scheme, unit=record, offsets=cast(OffsetUnit, offsets_out), note=note
+    )
     write, write_folder = FORMATS[to].write, FORMATS[to].write_folder
     if write:
         with open_output(None if target == STDOUT else target) as file:

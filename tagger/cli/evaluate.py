@@ -10,9 +10,12 @@ from typing import Annotated, cast, get_args
 
 import typer
 
+from tagger.cli.input import LabelNamesOption, OffsetsOption
 from tagger.cli.tag import MinScoreOption, ModelName, PrecisionOption, split_names
 from tagger.corpus.files import FORMATS, find_format, read_sentences
-from tagger.corpus.reading import OnMisaligned, Reading
+from tagger.corpus.offsets import require_offsets
+from tagger.corpus.reading import Offsets, OnMisaligned, Reading
+from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError
 from tagger.included import find_model
 from tagger.runtime.calibration import Calibration, measure_calibration
@@ -75,9 +78,11 @@ def evaluate_command(
         str,
         typer.Option(
             metavar="|".join(ON_MISALIGNED),
-            help="A gold span that does not fit the model's tokens: widen it, leave it out, or refuse.",
+            help="Gold spans that do not fit the model's tokens: refuse, widen, narrow or leave out.",
         ),
     ] = "error",
+    offsets: OffsetsOption = "auto",
+    label_names: LabelNamesOption = None,
     min_score: MinScoreOption = 0.0,
     precision: PrecisionOption = "f32",
 ) -> None:
@@ -100,7 +105,10 @@ def evaluate_command(
         )
     tagger = Tagger.load(model, precision=precision)
     tasks = choose_tasks(tagger, split_names(task))
-    sentences = _read(tagger, file, columns, format, tasks, cast(OnMisaligned, on_misaligned))
+    names = parse_label_names(label_names)
+    require_offsets(offsets)
+    ways = (cast(OnMisaligned, on_misaligned), cast(Offsets, offsets), names)
+    sentences = _read(tagger, file, columns, format, tasks, *ways)
     analysis = analyse(tagger, sentences, tasks=tasks, min_score=min_score)
     calibrations = measure_calibration(tagger, sentences, tasks=tasks)
     if errors:
@@ -130,6 +138,8 @@ def _read(
     format: str | None,
     tasks: Sequence[str],
     on_misaligned: OnMisaligned,
+    offsets: Offsets,
+    label_names: Sequence[str],
 ) -> list[Sentence]:
     """The file's sentences; what became of spans that do not fit the tokens is told on standard error."""
     data = tagger.bundle.config.data
@@ -143,11 +153,16 @@ def _read(
         notes += 1
         sys.stderr.write(f"{message}\n")
 
-    reading = Reading(tokenize=tagger.tokenizer, on_misaligned=on_misaligned, note=note)
+    reading = Reading(
+        tokenize=tagger.tokenizer,
+        on_misaligned=on_misaligned,
+        offsets=data.offsets if offsets == "auto" else offsets,
+        label_names=label_names or data.label_names,
+        note=note,
+    )
     sentences = list(read_sentences(file, columns=columns, tasks=tasks, format=format, reading=reading))
     if notes:
-        became = "widened to whole tokens" if on_misaligned == "expand" else "left out"
-        sys.stderr.write(f"{file}: spans {became}: {notes:,}\n")
+        sys.stderr.write(f"{file}: notes on what was changed or left out: {notes:,}\n")
     return sentences
 
 

@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
+from typing import Literal
 
 from tagger.corpus.conll import write_conll
 from tagger.corpus.jsonl import json_line
 from tagger.corpus.records import sentence_values
+from tagger.features.vocab import Task
 from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head
 from tagger.text.sentence import Sentence
 
@@ -41,12 +43,14 @@ class View:
         shown: The task that is shown in running text.
         labels: The types of its spans; empty if its tags mark no spans.
         is_coloured: Whether running text is coloured for a terminal.
+        separator: What separates columns; a tab where a tag may hold a space.
     """
 
     tasks: Sequence[str]
     shown: str
     labels: Sequence[str]
     is_coloured: bool = False
+    separator: str = " "
 
 
 class SourceText:
@@ -119,8 +123,13 @@ def conll_block(sentence: Sentence, view: View, *, starts_document: bool, begins
         for task in view.tasks:
             tags[f"score of {task}"] = tuple(f"{p:.6f}" for p in sentence.tag_scores[task])
     marked = replace(sentence, starts_document=starts_document, tags=tags)
-    write_conll([marked], block, columns=columns)
+    write_conll([marked], block, columns=columns, separator=view.separator)
     return block.getvalue()
+
+
+def column_separator(tasks: Iterable[Task]) -> Literal[" ", "\t"]:
+    """Return what separates the columns of these tasks' tags: a tab if one of them holds a space."""
+    return "\t" if any(" " in tag for task in tasks for tag in task.tags) else " "
 
 
 def text_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:

@@ -14,7 +14,8 @@ from tagger.corpus.conll import BORDER, split_fields
 from tagger.corpus.conllu import ALL_TAGS, FIELDS, misc_attributes
 from tagger.corpus.files import FORMATS, by_content, find_format
 from tagger.corpus.lines import numbered_lines
-from tagger.corpus.reading import Reading
+from tagger.corpus.offsets import require_offsets
+from tagger.corpus.reading import Offsets, Reading
 from tagger.text.schemes import detect_scheme, is_span_tag, split_tag
 from tagger.text.sentence import Sentence
 
@@ -44,6 +45,8 @@ class Detected:
         columns: Names of its columns as ``parse_columns`` reads them; None if the format names them itself.
         tasks: The tags that its head holds; empty if the format names those of each record itself.
         is_tabbed: Whether tabs separate its columns, in a CoNLL file.
+        offsets: What the offsets of its spans count; ``auto`` leaves that to ``read``.
+        label_names: Names of the tags that it gives as numbers; none leaves that to ``read``.
         problem: Why it cannot be read as that, as ``file: message``; None if nothing speaks against it.
     """
 
@@ -53,6 +56,8 @@ class Detected:
     tasks: tuple[str, ...] = ()
     is_tabbed: bool = False
     problem: str | None = None
+    offsets: Offsets = "auto"
+    label_names: Sequence[str] = ()
 
     def read(self, reading: Reading) -> Iterator[Sentence]:
         """Read the file's sentences as what it is; the columns of ``reading`` are not looked at.
@@ -61,11 +66,43 @@ class Detected:
             reading: How. No tasks means all.
         """
         return FORMATS[self.format].read(
-            self.path, replace(reading, columns=self.columns, tasks=reading.tasks or self.tasks)
+            self.path,
+            replace(
+                reading,
+                columns=self.columns,
+                tasks=reading.tasks or self.tasks,
+                offsets=reading.offsets if self.offsets == "auto" else self.offsets,
+                label_names=self.label_names or reading.label_names,
+            ),
         )
 
 
-def detect(path: str | Path, *, format: str | None = None, columns: str | None = None) -> Detected:
+def detect(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    columns: str | None = None,
+    offsets: Offsets = "auto",
+    label_names: Sequence[str] = (),
+) -> Detected:
+    """Find out what a file is, and read it as ``offsets`` and ``label_names`` say; see ``_detect``.
+
+    Args:
+        path: The file, or what else the format reads.
+        format: A key of ``FORMATS``.
+        columns: Names of the columns, if they are known and the format has any.
+        offsets: What the offsets of spans count.
+        label_names: Names of the tags that the file gives as numbers, in the order of the numbers.
+
+    Raises:
+        InputError: If there is no such format or unit, or the columns cannot be read.
+    """
+    require_offsets(offsets)
+    detected = _detect(path, format=format, columns=columns)
+    return replace(detected, offsets=offsets, label_names=tuple(label_names))
+
+
+def _detect(path: str | Path, *, format: str | None, columns: str | None) -> Detected:
     """Tell what a file is from its name and its first sentences; what is wrong in it is passed over.
 
     The format is the one asked for; else what the content shows, if it is JSON or CoNLL-U in a file whose

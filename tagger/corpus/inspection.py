@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from tagger.corpus.detection import Detected, detect
-from tagger.corpus.reading import Reading
+from tagger.corpus.reading import Offsets, Reading
 from tagger.corpus.tags import line_of
 from tagger.errors import InputError
 from tagger.text.schemes import (
@@ -126,6 +126,8 @@ def inspect_files(
     columns: str | None = None,
     format: str | None = None,
     scheme: str | None = None,
+    offsets: Offsets = "auto",
+    label_names: Sequence[str] = (),
 ) -> Inspection:
     """Report every problem of corpus files and tell what is in them.
 
@@ -139,13 +141,19 @@ def inspect_files(
         columns: Names of the columns of all CoNLL files, as ``parse_columns`` reads them.
         format: The format of all files; by default what each is detected to be.
         scheme: The scheme that all tags of spans should be in; by default the one that fits each column best.
+        offsets: What the offsets of spans count.
+        label_names: Names of the tags that a file gives as numbers.
 
     Raises:
         InputError: If the columns cannot be read, or there is no such format or scheme.
     """
     wanted = None if scheme is None else normalise_scheme(scheme)
     indexes: dict[str, _SpanIndex] = {}
-    files = [_survey(detect(path, format=format, columns=columns), indexes, wanted) for path in paths]
+    detected = [
+        detect(path, format=format, columns=columns, offsets=offsets, label_names=label_names)
+        for path in paths
+    ]
+    files = [_survey(one, indexes, wanted) for one in detected]
     repetitions = _Repetitions()
     for facts in files:
         repetitions.begin(facts)

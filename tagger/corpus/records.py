@@ -21,14 +21,14 @@ from tagger.text.sentence import Sentence, Span
 
 SPAN_LISTS = ("spans", "entities", "ents", "label", "labels")
 """Keys under which records keep their spans."""
+_APPROVER = "annotation_approver"
 KEYS = {
     *("text", "data", "start", "starts_document", "text_before", "tokens", "tags", "scores", "n_best"),
     *("comments", "extra_lines", "relations", *SPAN_LISTS),
-    *("answer", "status", "is_confirmed", "confirmed", "annotation_approver"),
+    *("answer", "status", "is_confirmed", "confirmed", _APPROVER),
 }
 """All keys of a record that are read or told of; others, as an annotation tool's own, have no place."""
 
-_APPROVER = "annotation_approver"
 _NOT_GOLD: dict[str, frozenset[object]] = {
     "answer": frozenset(["reject", "ignore"]),  # Prodigy
     "status": frozenset(["discarded", "draft", "pending", "rejected", "ignored", "skipped"]),  # Argilla
@@ -36,6 +36,8 @@ _NOT_GOLD: dict[str, frozenset[object]] = {
     "confirmed": frozenset([False]),
 }
 """What annotation tools write in records that nobody accepted, in lower case."""
+GOLD_KEYS = (*_NOT_GOLD, _APPROVER)
+"""Keys that say whether a record is gold."""
 _MOST_KEYS = 10  # that are named of those that no sentence has a place for
 
 NO_TOKEN = "the text holds no token and was passed over."
@@ -70,7 +72,7 @@ class Records:
                 self._count(_APPROVER, where)
             if is_token_record(values):
                 found, used = self._tokens.read(values, where)
-                used |= {*_NOT_GOLD, _APPROVER}
+                used.update(GOLD_KEYS)
                 self._others.update(dict.fromkeys(key for key in values if key not in used))
                 return found
             self._others.update(dict.fromkeys(key for key in values if key not in KEYS))

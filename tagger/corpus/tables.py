@@ -220,9 +220,9 @@ def _sentences(
         if not is_blank:
             block.add(cells, where)
     if header.sentence is None and not blanks and rows > 1:
+        what = f"all {rows:,} rows are" if header.document is None else "each document is"
         reading.note(
-            f"{path}: there is neither a blank row nor a column of sentences, so that all {rows:,} rows are "
-            "one sentence."
+            f"{path}: there is neither a blank row nor a column of sentences, so that {what} one sentence."
         )
     yield from block.take()
 

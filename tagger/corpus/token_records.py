@@ -20,6 +20,11 @@ PLAIN_TAGS = ("tags", "labels", "label", "tag")
 """Names of the tags of a file that has one task and does not name it."""
 DOCUMENT_KEYS = ("document_id", "doc_id", "newdoc", "document")
 """What changes between documents."""
+NO_NAMES = (
+    "holds tags as numbers, without their names; give the names in the order of the numbers with "
+    "--label-names O,B-PER,I-PER,… (data.label_names in a config)."
+)
+"""What is wrong with tags as numbers."""
 _TOKEN_KEYS = ("tokens", "words", "token", "form")
 _GLINER_TOKENS, _GLINER_SPANS = "tokenized_text", "ner"
 _TOKEN_SPANS = ("spans", "entities", "ents")
@@ -61,6 +66,20 @@ def name_tags(values: object, count: int, names: Sequence[str], key: str, where:
     return each(values, count, one, f"tag of {key}", where)
 
 
+def parse_label_names(spec: str | None) -> tuple[str, ...]:
+    """Read names of tags, separated by commas, in the order of their numbers; None for no names.
+
+    Raises:
+        InputError: If a name is empty or stands there twice.
+    """
+    names = tuple(name.strip() for name in spec.split(",")) if spec is not None else ()
+    if not all(names) or len(set(names)) < len(names):
+        raise InputError(
+            f"The label names must be different and not empty (got {spec!r}); write them as O,B-PER,I-PER."
+        )
+    return names
+
+
 def name_of(number: int, names: Sequence[str], where: str) -> str:
     """Return the name of a tag that is given as a number.
 
@@ -68,10 +87,7 @@ def name_of(number: int, names: Sequence[str], where: str) -> str:
         InputError: If there are no names, or none for this number.
     """
     if not names:
-        raise InputError(
-            f"{where} holds tags as numbers, without their names (got {number}); give the names in the order "
-            "of the numbers with --label-names O,B-PER,I-PER,… (data.label_names in a config)."
-        )
+        raise InputError(f"{where} {NO_NAMES}")
     if not 0 <= number < len(names):
         raise InputError(
             f"{where} holds the number {number}, which is none of its {len(names)} labels; give all names in "
