@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import Records
 from tagger.corpus.rows import EXTRAS, TAGS_SUFFIX, Layout, find_layout, to_row
+from tagger.corpus.values import listed
 from tagger.errors import Counted, InputError
 from tagger.text.sentence import Sentence
 
@@ -309,7 +310,7 @@ def _rows(dataset: Any, name: str, reading: Reading) -> Iterator[tuple[Layout, M
             features = dataset.features or kinds.from_arrow_schema(table.schema)
             layout = find_layout(features, name, reading)
             if layout.left_out:
-                left_out = ", ".join(layout.left_out)
+                left_out = listed(layout.left_out)
                 reading.note(f"{name}: the features {left_out} were left out; no sentence holds them.")
         for row in table.select(layout.features).to_pylist():
             yield layout, row

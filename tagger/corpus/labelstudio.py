@@ -22,7 +22,7 @@ from tagger.corpus.placement import Document, TextSpan, documents, place_spans
 from tagger.corpus.reading import OffsetUnit, Reading, Writing
 from tagger.corpus.records import NO_TOKEN, read_span, require_no_columns, require_text
 from tagger.corpus.tokens import flat_task
-from tagger.corpus.values import mapping, sequence, string
+from tagger.corpus.values import listed, mapping, sequence, string
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence
 
@@ -213,7 +213,7 @@ def _tasks_by_name(path: str | Path, names: set[str], reading: Reading) -> dict[
         if task not in tasks.values():
             reading.refuse(
                 f"{path}: there are no spans of the task {task!r}, those of the file are of "
-                f"{', '.join(sorted(names))}; ask for one of these."
+                f"{listed(sorted(names))}; ask for one of these."
             )
             tasks[task] = task
     return tasks
@@ -236,10 +236,9 @@ def _text_and_regions(
     if key not in data:
         texts = [name for name, one in data.items() if isinstance(one, str)]
         if len(texts) != 1 or "data" not in values:
-            keys = ", ".join(data) or "none"
             raise InputError(
                 f"{where}: the data has {len(texts)} strings and none is called {_TEXT!r} (the keys are "
-                f"{keys}); rename the one to read to {_TEXT!r}."
+                f"{listed(data)}); rename the one to read to {_TEXT!r}."
             )
         key = texts[0]
     text = string(data[key], key, where)

@@ -14,7 +14,7 @@ from tagger.corpus.placement import TextSpan, attach_spans, place_spans, span_ra
 from tagger.corpus.reading import Reading
 from tagger.corpus.token_records import TokenRecords, is_token_record
 from tagger.corpus.tokens import flat_task, of_tasks, raw_tokens, read_tokens
-from tagger.corpus.values import integer, label, mapping, probability, sequence, string
+from tagger.corpus.values import integer, label, listed, mapping, probability, sequence, string
 from tagger.errors import InputError
 from tagger.text.schemes import split_tag
 from tagger.text.sentence import Sentence, Span
@@ -38,7 +38,6 @@ _NOT_GOLD: dict[str, frozenset[object]] = {
 """What annotation tools write in records that nobody accepted, in lower case."""
 GOLD_KEYS = (*_NOT_GOLD, _APPROVER)
 """Keys that say whether a record is gold."""
-_MOST_KEYS = 10  # that are named of those that no sentence has a place for
 
 NO_TOKEN = "the text holds no token and was passed over."
 """What is noted of a text that becomes no sentence."""
@@ -92,9 +91,9 @@ class Records:
             self._reading.note(f"{self._path}: {message}")
         self._tokens.finish()
         if self._others:
-            named = ", ".join(list(self._others)[:_MOST_KEYS])
             self._reading.note(
-                f"{self._path}: what records hold as {named} was left out; no sentence has a place for it."
+                f"{self._path}: what records hold as {listed(self._others)} was left out; no sentence has a "
+                "place for it."
             )
 
     def _count(self, reason: str, where: str) -> None:
@@ -318,8 +317,7 @@ def _text_name(values: Mapping[str, object]) -> str:
     """What to call the text in messages; where there is none, with what the record has instead."""
     if not values or "text" in values or "data" in values:
         return "text"
-    keys = ", ".join(list(values)[:_MOST_KEYS])
-    return f"text and no tokens (the keys are {keys})"
+    return f"text and no tokens (the keys are {listed(values)})"
 
 
 def _spans(values: Mapping[str, object], reading: Reading, where: str) -> dict[str, list[TextSpan]]:

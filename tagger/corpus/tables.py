@@ -16,6 +16,7 @@ from tagger.corpus.lines import numbered_lines
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import SPAN_LISTS, Records
 from tagger.corpus.token_records import PLAIN_TAGS, candidates, name_of, task_of
+from tagger.corpus.values import listed
 from tagger.errors import Counted, InputError
 from tagger.text.sentence import Sentence, from_tokens
 
@@ -189,7 +190,7 @@ def _row(line: str, header: Header, where: str) -> list[str]:
         return [""] * len(header.names)
     if len(cells) != len(header.names):
         raise InputError(
-            f"{where}: expected {len(header.names)} columns like the header ({', '.join(header.names)}), got "
+            f"{where}: expected {len(header.names)} columns like the header ({listed(header.names)}), got "
             f"{len(cells)}; correct the row."
         )
     return cells
@@ -288,7 +289,7 @@ class _Block:
         values = [row[place] for row in rows]
         if not self._reading.label_names or not all(value.isdecimal() for value in values):
             return tuple(values)
-        where = f"{self._where}: {self._header.names[place]}"
+        where = f"{self._where}: {listed([self._header.names[place]])}"
         return tuple(name_of(int(value), self._reading.label_names, where) for value in values)
 
 
@@ -309,10 +310,10 @@ def _tag_columns(path: str | Path, header: Header, reading: Reading) -> dict[str
         place = next((known[name.lower()] for name in names if name.lower() in known), None)
         place = plain if place is None and len(tasks) == 1 else place
         if place is None:
-            example = f"{TOKEN}={header.names[header.tokens or 0]},{task}=COLUMN"
+            example = f"{TOKEN}={listed([header.names[header.tokens or 0]])},{task}=COLUMN"
             raise InputError(
                 f"{path}: there is no column with the tags of {task}; the columns are "
-                f"{', '.join(header.names)}. Name it, as in --columns {example}."
+                f"{listed(header.names)}. Name it, as in --columns {example}."
             )
         found[task] = place
     if not tasks:
@@ -362,7 +363,7 @@ def _texts(
         yield from records.read({_TEXT: cells[header.text], SPAN_LISTS[0]: spans}, where)
     others = [name for place, name in enumerate(header.names) if place not in (header.text, header.spans)]
     if others:
-        reading.note(f"{path}: the columns {', '.join(others)} were left out; no sentence holds them.")
+        reading.note(f"{path}: the columns {listed(others)} were left out; no sentence holds them.")
     records.finish()
 
 

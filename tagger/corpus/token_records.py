@@ -10,7 +10,7 @@ from tagger.corpus.alignment import locate
 from tagger.corpus.placement import TextSpan, attach_spans
 from tagger.corpus.reading import Reading
 from tagger.corpus.tokens import flat_task
-from tagger.corpus.values import boolean, each, integer, label, sequence, string
+from tagger.corpus.values import boolean, each, integer, label, listed, sequence, string
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence, from_tokens
 
@@ -197,7 +197,7 @@ class TokenRecords:
             if key is None:
                 raise InputError(
                     f"{where}: the record has tokens but no tags of the task {task!r} (its lists are "
-                    f"{', '.join(lists) or 'none'}); name the tags {task}_tags, or ask for another task."
+                    f"{listed(lists)}); name the tags {task}_tags, or ask for another task."
                 )
             found[task] = key
         return found

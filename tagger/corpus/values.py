@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from tagger.errors import InputError
@@ -12,6 +12,12 @@ _NO_LABEL = re.compile(r"[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 _ROUNDING = 1e-3  # what a probability of single precision may miss 0 and 1 by
 
 T = TypeVar("T")
+
+
+def listed(names: Iterable[str], most: int = 10) -> str:
+    """Return the first of a file's names as a list for a message, escaped where they are not printable."""
+    shown = [name if name.isprintable() else ascii(name) for name in names]
+    return ", ".join(shown[:most] + ["…"] * (len(shown) > most)) or "none"
 
 
 def string(value: object, name: str, where: str) -> str:
