@@ -65,10 +65,16 @@ class DataConfig(Section):
     tokenizer: dict[str, bool | int | str] = Field(
         {}, description="options of text.tokenizer.Tokenizer that outweigh what train teaches"
     )
-    on_misaligned: Literal["error", "expand", "skip"] = Field(
+    on_misaligned: Literal["error", "expand", "trim", "skip"] = Field(
         "error",
         description="spans that do not fit the tokens (formats with running text) are an error, widened to "
-        "whole tokens, or left out",
+        "whole tokens, narrowed to those in them, or left out",
+    )
+    offsets: Literal["auto", "characters", "utf16", "bytes"] = Field(
+        "auto", description="what the offsets of spans count; auto goes by the texts of the spans"
+    )
+    label_names: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)] = Field(
+        (), description='names of tags that the files give as numbers, from 0 on; as a list or "O,B-PER"'
     )
     broken_tags: Literal["repair", "strict"] = Field(
         "repair", description="tags that their scheme forbids are read as conlleval does, or are an error"

@@ -36,7 +36,9 @@ def annotated_texts(draw):
     """A text and any spans, a few of them outside it."""
     text = draw(texts)
     place = st.integers(-1, len(text) + 2)
-    spans = st.builds(TextSpan, place, place, st.sampled_from(["PER", "B-x", "É"]), where=st.just("f:1"))
+    spans = st.builds(
+        TextSpan, place, place, st.sampled_from(["PER", "B-x", "É", "full name"]), where=st.just("f:1")
+    )
     return text, draw(st.lists(spans, max_size=6))
 
 
@@ -53,7 +55,9 @@ def sentences(draw, tasks=("ner",)):
 def _inside(text):
     place = st.integers(0, len(text))
     score = st.none() | st.floats(0, 1)
-    return st.builds(TextSpan, place, place, st.sampled_from(["PER", "B-x", "É"]), score, st.just("f:1"))
+    return st.builds(
+        TextSpan, place, place, st.sampled_from(["PER", "B-x", "É", "full name"]), score, st.just("f:1")
+    )
 
 
 def without_place(sentences):

@@ -136,7 +136,7 @@ def test_page_and_pictures_are_written(model, corpus_with_errors, tmp_path):
         ("--errors {folder}/no/x.html", "there is no folder to write it in"),
         ("--picture {folder}/x.gif", "a picture's name must end in .svg or .png"),
         ("--errors {folder}/x.svg --picture {folder}/x.svg", "cannot be one file"),
-        ("--on-misaligned guess", "choose one of error, expand, skip"),
+        ("--on-misaligned guess", "choose one of error, expand, trim, skip"),
     ],
 )
 def test_outputs_that_cannot_be_are_refused_before_the_work(corpus_with_errors, tmp_path, arguments, message):
@@ -167,7 +167,7 @@ def test_a_full_disk_is_one_line(model, corpus_with_errors, tmp_path):
     assert error.startswith("tagger: /dev/full: cannot be written (No space left on device);")
 
 
-@pytest.mark.parametrize("choice", ["expand", "skip"])
+@pytest.mark.parametrize("choice", ["expand", "trim", "skip"])
 def test_running_text_is_cut_by_the_models_tokenizer(model, tmp_path, monkeypatch, choice):
     """Readers of running text get the model's tokenizer; what they note of spans is told and counted."""
 

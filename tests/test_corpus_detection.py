@@ -82,8 +82,8 @@ def test_json_is_told_by_its_first_line(write_file, monkeypatch):
     for name in ("jsonl", "labelstudio"):
         monkeypatch.setitem(FORMATS, name, FORMATS["conll"])
     assert detect(write_file('{"text": "a"}\n', "a")).format == "jsonl"
-    assert detect(write_file('[{"data": 1}]', "b")).format == "labelstudio"
-    assert detect(write_file("[\n {}\n]", "c")).format == "labelstudio"
+    assert detect(write_file('[{"data": {"text": "a"}}]', "b")).format == "labelstudio"
+    assert detect(write_file('[\n {"text": "a"}\n]', "c")).format == "labelstudio"
     assert detect(write_file("[ O\na O\n", "d")).format == "conll"
 
 

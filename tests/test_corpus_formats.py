@@ -37,7 +37,7 @@ def spans_of(draw, offsets):
         Span(start, end, label, score, offsets[start][0], offsets[end - 1][1])
         for start, end in pairwise(borders)
         for label, score in [
-            draw(st.tuples(st.sampled_from(["PER", "product-car"]), st.none() | PROBABILITIES))
+            draw(st.tuples(st.sampled_from(["PER", "product-car", "full name"]), st.none() | PROBABILITIES))
         ]
         if draw(st.booleans())
     )

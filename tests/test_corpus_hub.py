@@ -235,7 +235,7 @@ def test_bad_rows_are_refused_and_the_others_read(here, row, message):
 
 
 BAD_FEATURES = {
-    "plain numbers": ({"tokens": STRINGS, "ner": NUMBERS}, {}, "cast plain numbers to"),
+    "plain numbers": ({"tokens": STRINGS, "ner": NUMBERS}, {}, "--label-names O,B-PER"),
     "no tags": ({"tokens": STRINGS}, {}, "no feature 'ner' with the tags of ner; the lists are: tokens"),
     "no tokens": ({"ner": LABELS}, {}, "no feature 'tokens'.* the lists are: ner. Name it"),
     "numbers for tokens": ({"tokens": LABELS, "ner": LABELS}, {}, "no feature 'tokens'"),
@@ -372,3 +372,46 @@ def test_a_model_is_trained_and_scored_on_splits(here):
         code, output, errors = run(*command)
         assert (code, errors) == (0, "")
         assert "PER" in output
+
+
+def test_tags_as_plain_numbers_are_named_or_refused(here):
+    rows = ROWS | {"ner_tags": [[1, 2, 0], [0]]}
+    rows.pop("ner", None)
+    features = {name: kind for name, kind in FEATURES.items() if name != "ner"} | {"ner_tags": NUMBERS}
+    path = parquet(rows, features)
+    for tasks, columns in ((("ner",), None), ((), None), ((), "token=tokens,ner=ner_tags")):
+        with pytest.raises(InputError, match="the feature 'ner_tags' holds tags as numbers"):
+            list(read_dataset(path, Reading(tasks=tasks, columns=columns)))
+        names = ("O", "B-PER", "I-PER")
+        first, _ = read_dataset(path, Reading(tasks=tasks, columns=columns, label_names=names))
+        assert first.tags == {"ner": ("B-PER", "I-PER", "O")}
+
+
+def test_features_that_are_left_out_are_noted(here):
+    noted: list[str] = []
+    rows = ROWS | {"id": ["1", "2"], "heads": [[1, 2, 0], [0]]}
+    path = parquet(rows, FEATURES | {"id": datasets.Value("string"), "heads": NUMBERS})
+    list(read_dataset(path, Reading(note=noted.append)))
+    assert noted == ["x.parquet:train: the features id, heads were left out; no sentence holds them."]
+
+
+def test_rows_of_text_that_are_not_gold_are_left_out(here):
+    noted: list[str] = []
+    span = {
+        "start": datasets.Value("int64"),
+        "end": datasets.Value("int64"),
+        "label": datasets.Value("string"),
+    }
+    rows = {
+        "text": ["Ada left", "Bo left"],
+        "spans": [[{"start": 0, "end": 3, "label": "PER"}], []],
+        "answer": ["accept", "reject"],
+    }
+    features = {
+        "text": datasets.Value("string"),
+        "spans": datasets.List(span),
+        "answer": datasets.Value("string"),
+    }
+    (sentence,) = read_dataset(parquet(rows, features), Reading(note=noted.append))
+    assert sentence.tags["ner"] == ("B-PER", "O")
+    assert [one for one in noted if '1 record with answer "reject" left out' in one]

@@ -67,16 +67,25 @@ def read(write_file):
             "created_at": "today",
             "label": [region(2, 5)["value"], region(12, 16, "X")["value"]],
         },
-        {"data": {"text": TEXT}, "predictions": [{"result": [region(2, 5), region(12, 16, "X", score=0.5)]}]},
+        {"id": 1, "data": {"text": TEXT}, "completions": [{"result": [region(2, 5), region(12, 16, "X")]}]},
         {
-            "data": {"text": TEXT},
-            "annotations": [],
-            "predictions": [{"result": [region(2, 5), region(12, 16, "X")]}],
+            "id": 1,
+            "review": TEXT,
+            "id_text": "abc",
+            "label": [region(2, 5)["value"], region(12, 16, "X")["value"]],
         },
+        annotated(region(2, 5), region(12, 16, "X")) | {"data": {"title": "A title", "body": TEXT}},
     ],
 )
 def test_exports(read, value):
-    assert read(value) == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [], [])
+    assert read(value)[:2] == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [])
+
+
+def test_data_that_are_not_read_are_told_once(read):
+    value = annotated(region(2, 5)) | {"data": {"text": TEXT, "stars": 3, "title": "A title"}}
+    small = {"id": 7, "text": TEXT, "mood": "good", "label": [region(2, 5)["value"]]}
+    assert read(value, value)[2] == [": the data under stars, title were left out; no sentence holds them."]
+    assert read(small)[2] == [": the data under mood were left out; no sentence holds them."]
 
 
 def test_the_first_annotation_that_was_not_cancelled_is_read(read):
@@ -93,12 +102,114 @@ def test_a_text_that_was_skipped_and_one_that_nobody_annotated(read):
         annotated(region(2, 5), was_cancelled=True),
         {"data": {"text": TEXT}, "predictions": [3]},
         annotated(region(2, 5)),
+        {
+            "data": {"text": TEXT},
+            "annotations": [],
+            "predictions": [{"result": [region(2, 5)]}],
+            "drafts": [{}],
+        },
+        {"data": {"text": TEXT}, "completions": [{"skipped": True, "result": []}]},
     )
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
     assert noted == [
         ":1: text 1: the text was left out; its annotators skipped it.",
-        ":1: text 2: nobody annotated the text; it is read as one without spans.",
+        ":1: text 2: nobody annotated the text (its predictions are no gold annotations); it was left out.",
+        ":1: text 4: nobody annotated the text (its predictions and drafts are no gold annotations); it was "
+        "left out.",
+        ":1: text 5: the text was left out; its annotators skipped it.",
     ]
+
+
+@pytest.mark.parametrize("more", [{}, {"annotations": []}])
+def test_predictions_are_read_where_nobody_annotated_anything_and_told(read, more):
+    values = [
+        {"data": {"text": TEXT}, "predictions": [{"result": [region(2, 5), region(12, 16, "X")]}]} | more,
+        {"data": {"text": TEXT}} | more,
+    ]
+    spans, refused, noted = read(*values)
+    assert (spans, refused) == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [])
+    assert noted == [
+        ":1: text 2: nobody annotated the text; it is read as one without spans.",
+        ": nobody annotated a text; the first predictions of 1 texts are read as if they were gold.",
+    ]
+
+
+def test_the_ground_truth_counts_before_the_first_annotation(read):
+    value = annotated(region(12, 16), ground_truth=False, completed_by=3)
+    value["annotations"].append(
+        {"id": 5, "result": [region(2, 5)], "ground_truth": True, "completed_by": {"email": "ada@x.org"}}
+    )
+    spans, refused, noted = read(value)
+    assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
+    assert noted == [
+        ":1: text 1: the ground truth of 2 annotations, number 5, by 'ada@x.org' is read, the others "
+        "were left out."
+    ]
+
+
+def test_a_text_that_several_annotators_have_in_a_json_min_export_is_read_once(read):
+    value = {"id": 7, "text": TEXT, "label": [region(2, 5)["value"]], "annotator": 1}
+    spans, refused, noted = read(value, value | {"label": [], "annotator": 2}, value | {"id": 8})
+    assert (spans, refused) == ({"ner": 2 * [("PER", "Ada")]}, [])
+    assert noted == [":1: text 2: an earlier text has the number 7, too; this annotation was left out."]
+
+
+def test_drafts_are_told(read):
+    noted = read({"data": {"text": TEXT}, "annotations": [], "drafts": [{"result": []}]})[2]
+    assert noted == [
+        ":1: text 1: nobody annotated the text (its drafts are no gold annotations); it is read as one "
+        "without spans."
+    ]
+
+
+def test_the_text_is_the_one_that_the_spans_fit(read):
+    value = annotated(region(2, 5)) | {"data": {"text": "news/7", "body": TEXT}}
+    assert read(value)[:2] == ({"ner": [("PER", "Ada")]}, [])
+
+
+def hypertext(**more):
+    value = {
+        "start": "/p[1]/text()[1]",
+        "startOffset": 0,
+        "endOffset": 3,
+        "text": "Ada",
+        "hypertextlabels": ["PER"],
+    }
+    return {"type": "hypertextlabels", "from_name": "label", "value": value | more}
+
+
+def test_labels_of_hypertext(read):
+    offsets = {"globalOffsets": {"start": 2, "end": 5}}
+    assert read(annotated(hypertext(**offsets)))[:2] == ({"ner": [("PER", "Ada")]}, [])
+    for value in (
+        annotated(hypertext()),
+        annotated(hypertext(**offsets)) | {"data": {"text": f"<p>{TEXT}</p>"}},
+    ):
+        spans, refused, noted = read(value)
+        assert (spans, noted) == ({}, [])
+        assert "hypertextlabels" in refused[0]
+        assert "holds no sentence" in refused[1]
+
+
+def test_labels_of_hypertext_in_json_min(read):
+    value = {"id": 1, "text": f"<b>{TEXT}", "label": [hypertext()["value"]]}
+    assert "hypertextlabels" in read(value)[1][0]
+
+
+def test_offsets_in_utf16_are_told_by_the_spans_own_texts(read):
+    value = region(3, 6)["value"] | {"text": "Ada"}
+    spans, refused, noted = read(annotated(region(3, 6, value=value)))
+    assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
+    assert noted == [":1: text 1: the offsets are read as UTF-16 code units, as the spans' own texts show."]
+    assert read(annotated(region(3, 6, value=value)), offsets="characters")[1][0].startswith(
+        ":1: text 1: the span [3, 6) (PER) should be 'Ada', but the text has 'da '"
+    )
+
+
+def test_a_span_with_white_space_at_its_ends(read):
+    spans, refused, noted = read(annotated(region(1, 6), region(12, 16, "X")))
+    assert (spans, refused) == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [])
+    assert noted == [":1: text 1: the span [1, 6) ' Ada ' (PER) was trimmed of white space to [2, 5) 'Ada'."]
 
 
 def test_what_is_no_labelled_span_is_told(read):
@@ -131,7 +242,7 @@ def test_the_control_tag_is_the_task(read):
     ("value", "message"),
     [
         (3, "the text is 3; give an object"),
-        ({"id": 3}, "there is no text"),
+        ({"id": 3}, "the data has 0 strings and none is called 'text' (the keys are id)"),
         (
             {"data": {"a": "x", "b": "y"}, "annotations": []},
             "the data has 2 strings and none is called 'text'",
@@ -143,13 +254,13 @@ def test_the_control_tag_is_the_task(read):
         (annotated({"type": "labels", "value": {"start": 2, "end": 5}}), "the list of labels is None"),
         (
             annotated({"type": "labels", "value": {"start": 2, "end": 5, "labels": []}}),
-            "the label None is not",
+            "white space at its ends (got None)",
         ),
         (
             annotated({"type": "labels", "value": {"start": "/p[1]", "end": 5, "labels": ["A"]}}),
             "'/p[1]'; give",
         ),
-        (annotated(region(2, 5, "a person")), "the label 'a person' is not"),
+        (annotated(region(2, 5, "a\tperson")), "without tabs, line breaks"),
         (annotated(region(2, 5, score=7)), "the score of a span is 7"),
         (
             annotated(region(2, 5, value=region(2, 5)["value"] | {"start": 3})),

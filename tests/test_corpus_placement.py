@@ -42,8 +42,16 @@ def search(text, spans, mode):
         covered = [offset for offset in offsets if inside & set(range(*offset))]
         if inside <= set(range(len(text))) and covered:
             whole = (covered[0][0], covered[-1][1])
-            if whole == (span.start, span.end) or mode == "expand":
+            words = [offset for offset in covered if set(range(*offset)) <= inside]
+            trimmed = text[span.start : span.end].strip()
+            if (
+                whole == (span.start, span.end)
+                or mode == "expand"
+                or (words == covered and trimmed == text[slice(*whole)].strip())
+            ):
                 candidates.append((*whole, span.label))
+            elif words and mode == "trim":
+                candidates.append((words[0][0], words[-1][1], span.label))
     kept = []
     while candidates:
         best = min(candidates, key=lambda one: (one[0], one[0] - one[1]))
@@ -52,7 +60,7 @@ def search(text, spans, mode):
     return kept
 
 
-@given(annotated_texts(), st.sampled_from(["error", "expand", "skip"]))
+@given(annotated_texts(), st.sampled_from(["error", "expand", "trim", "skip"]))
 def test_spans_are_placed_as_a_search_over_all_characters_places_them(annotated, mode):
     text, spans = annotated
     found, refused, noted = place(text, *((s.start, s.end, s.label) for s in spans), mode=mode)
@@ -64,10 +72,10 @@ def test_spans_are_placed_as_a_search_over_all_characters_places_them(annotated,
             )
             for span in tags_to_spans(sentence.tags["ner"], "IOB2", mode="strict")
         ]
-    assert not (noted if mode == "error" else refused)
+    assert not ([one for one in noted if "trimmed" not in one] if mode == "error" else refused)
 
 
-@given(annotated_texts(), st.sampled_from(["error", "expand", "skip"]))
+@given(annotated_texts(), st.sampled_from(["error", "expand", "trim", "skip"]))
 def test_no_span_is_lost_in_silence(annotated, mode):
     text, spans = annotated
     found, refused, noted = place(text, *((s.start, s.end, s.label) for s in spans), mode=mode)
@@ -77,7 +85,8 @@ def test_no_span_is_lost_in_silence(annotated, mode):
         told = [one for one in refused + noted if f"[{span.start}, {span.end}) " in one and span.label in one]
         assert len(told) + kept.count(as_given) >= spans.count(span)
     left_out = len(spans) - len(kept)
-    assert sum("widened" not in one for one in refused + noted) == left_out
+    changed = ("widened", "trimmed", "narrowed")
+    assert sum(not any(word in one for word in changed) for one in refused + noted) == left_out
 
 
 @given(annotated_texts())
@@ -116,7 +125,7 @@ def test_tasks_are_placed_side_by_side():
     ("span", "message"),
     [
         ((1, 3), "f:1: the span [1, 3) 'da' (PER) does not begin and end as its tokens do, [0, 3) 'Ada'"),
-        ((3, 8), "f:1: the span [3, 8) ' sang' (PER) does not begin and end as its tokens do, [4, 8) 'sang'"),
+        ((3, 7), "f:1: the span [3, 7) ' san' (PER) does not begin and end as its tokens do, [4, 8) 'sang'"),
         ((4, 4), "f:1: the span [4, 4) '' (PER) is empty"),
         ((8, 4), "f:1: the span [8, 4) '' (PER) is empty"),
         ((3, 4), "f:1: the span [3, 4) ' ' (PER) covers no token"),
@@ -130,6 +139,29 @@ def test_a_span_that_does_not_fit(span, message):
         place_spans(text, {"ner": [TextSpan(*span, "PER", where="f:1")]}, Reading(), "f:1")
     found, refused, noted = place(text, (*span, "PER"), mode="skip")
     assert (characters(found), refused, noted) == ([], [], [message + "; it was left out."])
+
+
+@pytest.mark.parametrize("mode", ["error", "expand", "trim", "skip"])
+def test_white_space_at_the_ends_of_a_span_is_trimmed(mode):
+    text = "A play (1994)  shows\u00a0Ana Silva\n as a queen."
+    found, refused, noted = place(text, (20, 32, "PER"), (8, 12, "DATE"), (12, 15, "X"), mode=mode)
+    assert characters(found) == [(8, 12, "DATE"), (12, 13, "X"), (21, 30, "PER")]
+    assert refused == []
+    assert noted == [
+        "f:1: the span [20, 32) '\\xa0Ana Silva\\n ' (PER) was trimmed of white space to [21, 30) "
+        "'Ana Silva'.",
+        "f:1: the span [12, 15) ')  ' (X) was trimmed of white space to [12, 13) ')'.",
+    ]
+
+
+def test_a_span_is_narrowed_to_the_whole_tokens_in_it():
+    found, refused, noted = place("Ada sang in Oslo.", (1, 11, "X"), (13, 15, "LOC"), mode="trim")
+    assert (characters(found), refused) == ([(4, 11, "X")], [])
+    assert noted == [
+        "f:1: the span [1, 11) 'da sang in' (X) was narrowed to the tokens [4, 11) 'sang in'.",
+        "f:1: the span [13, 15) 'sl' (LOC) does not begin and end as its tokens do, [12, 16) 'Oslo'; "
+        "it was left out.",
+    ]
 
 
 def test_spans_that_overlap():

@@ -49,6 +49,13 @@ def found_in(record, **reading):
             ],
             "relations": [],
         },
+        {
+            "text": TEXT,
+            "annotations": [
+                {"label": "PER", "start_offset": 0, "end_offset": 3},
+                {"label": "PER", "start_offset": 12, "end_offset": 16},
+            ],
+        },
         [TEXT, {"entities": [[0, 3, "PER"], [12, 16, "PER"]]}],
         (TEXT, {"entities": [(0, 3, "PER"), (12, 16, "PER")], "cats": None}),
         {
@@ -129,19 +136,19 @@ def own(**values):
         ({"text": "Ada", "label": [[0, "3", "PER"]]}, "the end of a span is '3'; give a whole number"),
         ({"text": "Ada", "label": [[0, 3.0, "PER"]]}, "the end of a span is 3.0"),
         ({"text": "Ada", "label": [[True, 3, "PER"]]}, "the start of a span is True"),
-        ({"text": "Ada", "label": [[0, 3, ""]]}, "the label '' is not a string without white space"),
-        ({"text": "Ada", "label": [[0, 3, "a person"]]}, "the label 'a person' is not"),
-        ({"text": "Ada", "label": [[0, 3, "\u2003P"]]}, "is not a string without white space"),
-        ({"text": "Ada", "label": [[0, 3, 1]]}, "the label 1 is not"),
-        ({"text": "Ada", "label": [[0, 3, None]]}, "the label None is not"),
+        ({"text": "Ada", "label": [[0, 3, ""]]}, "white space at its ends (got '')"),
+        ({"text": "Ada", "label": [[0, 3, "a\tperson"]]}, "without tabs, line breaks"),
+        ({"text": "Ada", "label": [[0, 3, "\u2003P"]]}, "white space at its ends"),
+        ({"text": "Ada", "label": [[0, 3, 1]]}, "(got 1)"),
+        ({"text": "Ada", "label": [[0, 3, None]]}, "(got None)"),
         (
             {"text": "Ada", "label": [[0, 3, "P\udfff"]]},
             "character 1 of the label is half of a surrogate pair",
         ),
         ({"text": "Ada", "spans": [{"start": 0, "label": "PER"}]}, "the end of a span is None"),
         (
-            {"text": "Émile", "spans": [{"start": 0, "end": 4, "label": "PER", "text": "Émi"}]},
-            "the span [0, 4) (PER) should be 'Émi', but the text has 'Émil' there",
+            {"text": "Émile", "spans": [{"start": 0, "end": 4, "label": "PER", "text": "Ém"}]},
+            "the span [0, 4) (PER) should be 'Ém', but the text has 'Émil' there",
         ),
         (
             {"text": "Ada", "spans": [{"start": 0, "end": 3, "label": "P", "score": 2}]},

@@ -20,13 +20,23 @@ BORDER = b"\n%%%\n"  # between the text and the annotations of an input for brat
 
 
 def jsonl(data: bytes, folder: Path) -> None:
-    """JSON lines: ours, doccano's, spaCy's, Prodigy's."""
+    """JSON records, a line each or in one array: ours, those of annotation tools, tokens with tags."""
     path = folder / "input.jsonl"
     path.write_bytes(data)
     for sentences in readings("jsonl", path):
         output = folder / "output.jsonl"
         write("jsonl", sentences, output)
         assert bare(read("jsonl", output)) == bare(sentences)
+
+
+def csv(data: bytes, folder: Path) -> None:
+    """Tables of tokens, or of texts with their spans."""
+    path = folder / "input.csv"
+    path.write_bytes(data)
+    for sentences in readings("csv", path):
+        output = folder / "output.csv"
+        write("csv", sentences, output)
+        assert contents(read("csv", output)) == contents(sentences)
 
 
 def labelstudio(data: bytes, folder: Path) -> None:
@@ -122,6 +132,11 @@ def write(name: str, sentences: Sequence[Sentence], output: Path) -> None:
 
 def read(name: str, path: Path) -> list[Sentence]:
     return list(FORMATS[name].read(path, Reading(tasks=())))
+
+
+def contents(sentences: Sequence[Sentence]) -> list[tuple[object, ...]]:
+    """What a table holds of sentences; running text may begin anywhere in its document."""
+    return [(one.tokens, dict(one.tags), one.starts_document) for one in sentences]
 
 
 def bare(sentences: Sequence[Sentence]) -> list[Sentence]:

@@ -18,6 +18,7 @@ TARGETS: dict[str, Callable[[bytes, Path], None]] = {
     "conll": readers.conll,
     "conllu": readers.conllu,
     "jsonl": records.jsonl,
+    "csv": records.csv,
     "labelstudio": records.labelstudio,
     "brat": records.brat,
     "vectors": readers.vectors,

@@ -7,12 +7,16 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
+from tagger.cli.input import LabelNamesOption, OffsetsOption
 from tagger.corpus.files import FORMATS
 from tagger.corpus.inspection import FileFacts, Inspection, inspect_files
+from tagger.corpus.offsets import require_offsets
+from tagger.corpus.reading import Offsets
+from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError, escape_line
 from tagger.text.schemes import SCHEMES
 
@@ -55,6 +59,8 @@ def check_command(
             autocompletion=lambda: list(SCHEMES),
         ),
     ] = None,
+    offsets: OffsetsOption = "auto",
+    label_names: LabelNamesOption = None,
     json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
     strict: Annotated[
         bool,
@@ -73,7 +79,17 @@ def check_command(
             raise InputError(f"{path}: is no file, and files are read twice; save it to one.")
     problems: list[str] = []
     report: Callable[[str], object] = problems.append if json else _print_line
-    found = inspect_files(paths, report, columns=columns, format=format, scheme=scheme)
+    names = parse_label_names(label_names)
+    require_offsets(offsets)
+    found = inspect_files(
+        paths,
+        report,
+        columns=columns,
+        format=format,
+        scheme=scheme,
+        offsets=cast(Offsets, offsets),
+        label_names=names,
+    )
     if json:
         typer.echo(json_format.dumps(report_values(found, problems), indent=2, ensure_ascii=False))
     else:

@@ -8,12 +8,15 @@ from typing import Annotated, cast, get_args
 
 import typer
 
+from tagger.cli.input import LabelNamesOption, OffsetsOption
 from tagger.cli.output import Notes, open_output, say
 from tagger.cli.tag import split_names
 from tagger.corpus.conversion import Conversion, Source, survey
 from tagger.corpus.files import FORMATS, find_format
-from tagger.corpus.reading import OnMisaligned, Unit
+from tagger.corpus.offsets import require_offsets
+from tagger.corpus.reading import Offsets, OffsetUnit, OnMisaligned, Unit
 from tagger.corpus.tags import parse_schemes
+from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError
 from tagger.storage import new_folder
 from tagger.text.schemes import SCHEMES
@@ -86,9 +89,19 @@ def convert_command(
         str,
         typer.Option(
             metavar="|".join(get_args(OnMisaligned)),
-            help="What becomes of spans that do not fit the tokens: refused, widened or left out.",
+            help="What becomes of spans that do not fit the tokens: refused, widened, narrowed or left out.",
         ),
     ] = "error",
+    offsets: OffsetsOption = "auto",
+    offsets_out: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(get_args(OffsetUnit)),
+            help="What offsets in OUT count, in formats of running text.",
+            autocompletion=lambda: list(get_args(OffsetUnit)),
+        ),
+    ] = "characters",
+    label_names: LabelNamesOption = None,
 ) -> None:
     """Convert a corpus file to another format or tag scheme, one sentence at a time.
 
@@ -97,6 +110,8 @@ def convert_command(
     """
     _require_apart(source, target, to_format)
     to = find_format(target, to_format)
+    require_offsets(offsets)
+    require_offsets(offsets_out, get_args(OffsetUnit))
     surveyed = survey(
         source,
         format=from_format,
@@ -104,10 +119,14 @@ def convert_command(
         tasks=split_names(task),
         on_misaligned=cast(OnMisaligned, _choose(on_misaligned, get_args(OnMisaligned), "--on-misaligned")),
         schemes=parse_schemes(from_scheme),
+        offsets=cast(Offsets, offsets),
+        label_names=parse_label_names(label_names),
     )
     notes = Notes()
     record = cast(Unit, _choose(unit, get_args(Unit), "--unit"))
-    conversion = Conversion(surveyed, to, scheme=scheme, unit=record, note=notes)
+    conversion = Conversion(
+        surveyed, to, scheme=scheme, unit=record, offsets=cast(OffsetUnit, offsets_out), note=notes
+    )
     write, write_folder = FORMATS[to].write, FORMATS[to].write_folder
     if write:
         with open_output(None if target == STDOUT else target) as file:

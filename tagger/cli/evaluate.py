@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json as json_format
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
 
+from tagger.cli.input import LabelNamesOption, OffsetsOption
 from tagger.cli.output import Notes
 from tagger.cli.tag import ModelName, PrecisionOption, split_names
 from tagger.cli.thresholds import MinScoreOption, parse_min_score, resolve_min_score
 from tagger.cli.train import FileScheme
 from tagger.corpus.files import FORMATS
 from tagger.corpus.loading import FileOptions, find_tasks, load_split, name_files, untagged
-from tagger.corpus.reading import OnMisaligned, Reading
+from tagger.corpus.offsets import require_offsets
+from tagger.corpus.reading import Offsets, OnMisaligned, Reading
 from tagger.corpus.tags import parse_schemes
+from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError
 from tagger.included import find_model
 from tagger.runtime.calibration import Calibration, measure_calibration
@@ -85,9 +89,11 @@ def evaluate_command(
         str,
         typer.Option(
             metavar="|".join(ON_MISALIGNED),
-            help="A gold span that does not fit the model's tokens: widen it, leave it out, or refuse.",
+            help="Gold spans that do not fit the model's tokens: refuse, widen, narrow or leave out.",
         ),
     ] = "error",
+    offsets: OffsetsOption = "auto",
+    label_names: LabelNamesOption = None,
     min_score: MinScoreOption = None,
     precision: PrecisionOption = "f32",
 ) -> None:
@@ -110,10 +116,16 @@ def evaluate_command(
         )
     tagger = Tagger.load(model, precision=precision)
     least = resolve_min_score(thresholds, tagger.labels)
-    options = FileOptions(columns, format, parse_schemes(scheme), usual=tagger.bundle.config.data.columns)
-    sentences, tasks, summary = _read(
-        tagger, files, split_names(task), options, cast(OnMisaligned, on_misaligned)
+    require_offsets(offsets)
+    data = tagger.bundle.config.data
+    reading = Reading(
+        tokenize=tagger.tokenizer,
+        on_misaligned=cast(OnMisaligned, on_misaligned),
+        offsets=cast(Offsets, data.offsets if offsets == "auto" else offsets),
+        label_names=parse_label_names(label_names) or data.label_names,
     )
+    options = FileOptions(columns, format, parse_schemes(scheme), usual=data.columns)
+    sentences, tasks, summary = _read(tagger, files, split_names(task), options, reading)
     analysis = analyse(tagger, sentences, tasks=tasks, min_score=least)
     calibrations = measure_calibration(tagger, sentences, tasks=tasks)
     if errors:
@@ -142,7 +154,7 @@ def _read(
     files: Sequence[Path],
     requested: Sequence[str],
     options: FileOptions,
-    on_misaligned: OnMisaligned,
+    reading: Reading,
 ) -> tuple[list[Sentence], list[str], list[str]]:
     """Return the files' sentences, the tasks to score, and how the files were read as lines.
 
@@ -150,13 +162,14 @@ def _read(
     standard error.
     """
     wanted = choose_tasks(tagger, requested)
-    tasks, lacking = find_tasks(files, wanted, options, tagger.tokenizer)
+    tasks, lacking = find_tasks(files, wanted, options, reading)
     if lacking and (requested or not tasks):
         raise InputError(next(iter(lacking.values())))
     notes = Notes()
-    reading = Reading(tokenize=tagger.tokenizer, on_misaligned=on_misaligned, note=notes)
     has_spans = {task.name: task.scheme is not None for task in tagger.tasks}
-    split = load_split(files, tasks, options=options, reading=reading, has_spans=has_spans)
+    split = load_split(
+        files, tasks, options=options, reading=replace(reading, note=notes), has_spans=has_spans
+    )
     without_tags = untagged(split)
     tasks = [task for task in tasks if task not in without_tags]
     if without_tags and (requested or not tasks):

@@ -6,11 +6,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
+from typing import Literal
 
 from tagger.corpus.conll import write_conll
 from tagger.corpus.jsonl import json_line
 from tagger.corpus.records import sentence_values
 from tagger.errors import printable, printable_lines
+from tagger.features.vocab import Task
 from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head
 from tagger.text.sentence import Sentence, Span
 
@@ -43,6 +45,7 @@ class View:
         labels: The types of its spans; empty if its tags mark no spans.
         is_coloured: Whether running text is coloured for a terminal.
         is_terminal: True if running text is printed on a terminal, which then gets no escape sequences of it.
+        separator: What separates columns; a tab where a tag may hold a space.
     """
 
     tasks: Sequence[str]
@@ -50,6 +53,7 @@ class View:
     labels: Sequence[str]
     is_coloured: bool = False
     is_terminal: bool = False
+    separator: str = " "
 
 
 class SourceText:
@@ -135,8 +139,13 @@ def conll_block(sentence: Sentence, view: View, *, starts_document: bool, begins
         for task in view.tasks:
             tags[f"score of {task}"] = tuple(f"{p:.6f}" for p in sentence.tag_scores[task])
     marked = replace(sentence, starts_document=starts_document, tags=tags)
-    write_conll([marked], block, columns=columns)
+    write_conll([marked], block, columns=columns, separator=view.separator)
     return block.getvalue()
+
+
+def column_separator(tasks: Iterable[Task]) -> Literal[" ", "\t"]:
+    """Return what separates the columns of these tasks' tags: a tab if one of them holds a space."""
+    return "\t" if any(" " in tag for task in tasks for tag in task.tags) else " "
 
 
 def text_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Where `tagger tag` reads text: standard input or a file, line by line or as it comes."""
+"""Reading text for `tagger tag`, line by line or as it comes, and options of how corpus files are read."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from contextlib import suppress
 from io import BufferedIOBase, UnsupportedOperation
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Annotated, BinaryIO, cast, get_args
 
+import typer
+
+from tagger.corpus.reading import Offsets
 from tagger.errors import InputError
 from tagger.storage import open_input
 from tagger.text.sentence import Sentence
@@ -25,6 +28,19 @@ LONGEST_LINE = 100_000  # ready tokens of a sentence at most, since memory grows
 LONGEST_TEXT_LINE = 1 << 27  # characters of a line of ready tokens at most
 # White space of ASCII only: a token may hold a no-break space.
 _TOKEN = re.compile(r"[^ \t\n\r\f\v]+")
+
+OffsetsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(get_args(Offsets)),
+        help="What offsets of spans count; auto goes by the texts of the spans.",
+        autocompletion=lambda: list(get_args(Offsets)),
+    ),
+]
+LabelNamesOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAMES", help="Names of tags given as numbers, from 0 on, as O,B-PER,I-PER."),
+]
 
 
 def before_errors(lines: Iterable[str], errors: list[InputError]) -> Iterator[str]:

@@ -6,10 +6,11 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from tagger.cli.formats import BOM
+from tagger.cli.formats import BOM, column_separator
 from tagger.cli.input import before_errors
 from tagger.cli.output import open_output
 from tagger.cli.sources import Source
@@ -84,7 +85,11 @@ def write_stream(
     tokens = words if is_pretokenized else cut_words(words, tagger.tokenizer)
     streaming = StreamingTagger(tagger, lookahead=lookahead)
     with open_output(output, is_growing=True) as file:
-        for line in STYLES[style](tag_words(tokens, streaming), tasks):
+        write = STYLES[style]
+        if style == "conll":
+            shown = (task for task in tagger.tasks if task.name in tasks)
+            write = partial(conll_lines, separator=column_separator(shown))
+        for line in write(tag_words(tokens, streaming), tasks):
             file.write(line)
             file.flush()
         if errors:
@@ -176,7 +181,7 @@ def tag_words(
             yield None
 
 
-def conll_lines(tagged: Tagged, tasks: Sequence[str]) -> Iterator[str]:
+def conll_lines(tagged: Tagged, tasks: Sequence[str], *, separator: str = " ") -> Iterator[str]:
     """A line a token: the token and a column for each task; an empty line after each sentence."""
     is_first = True
     for one in tagged:
@@ -184,7 +189,7 @@ def conll_lines(tagged: Tagged, tasks: Sequence[str]) -> Iterator[str]:
             yield "\n"
         else:
             token, tags = one
-            yield token_line([token.text, *(tags[task] for task in tasks)], is_first=is_first)
+            yield token_line([token.text, *(tags[task] for task in tasks)], separator, is_first=is_first)
         is_first = one is None
 
 

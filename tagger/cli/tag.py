@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from tagger.cli.formats import BY_SENTENCE, FORMATS, Document, View
+from tagger.cli.formats import BY_SENTENCE, FORMATS, Document, View, column_separator
 from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_tokens
 from tagger.cli.output import open_output
 from tagger.cli.sources import Source, choose_model, find_sources, warn_of_word
@@ -255,7 +255,8 @@ def make_view(tagger: Tagger, tasks: Sequence[str], *, is_coloured: bool, is_ter
     by_name: dict[str, Task] = {one.name: one for one in tagger.tasks}
     with_spans = [name for name in names if by_name[name].scheme]
     labels = task_labels(tagger.bundle.vocabulary)[with_spans[0]] if with_spans else []
-    return View(names, (with_spans or names)[0], labels, is_coloured, is_terminal)
+    separator = column_separator(by_name[name] for name in names)
+    return View(names, (with_spans or names)[0], labels, is_coloured, is_terminal, separator)
 
 
 def _require_room(style: str, *, scores: bool, n_best: int) -> None:

@@ -91,9 +91,9 @@ def train_command(
     on_misaligned: Annotated[
         str | None,
         typer.Option(
-            metavar="expand|skip|error",
+            metavar="expand|trim|skip|error",
             help="Spans that do not fit the tokens, in formats with running text; an error by default.",
-            autocompletion=lambda: ["expand", "skip", "error"],
+            autocompletion=lambda: ["expand", "trim", "skip", "error"],
         ),
     ] = None,
     vectors: VectorsFile = None,

@@ -6,22 +6,24 @@ See https://brat.nlplab.org/standoff.html.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from tagger.corpus.lines import LONGEST_LINE, numbered_lines
+from tagger.corpus.offsets import OffsetUnits, Ruler, measure
 from tagger.corpus.placement import Document, TextSpan, documents_of_one_task, place_spans
 from tagger.corpus.reading import Reading, Unit, Writing
-from tagger.corpus.records import NO_TOKEN, flat_task, require_no_columns
+from tagger.corpus.records import NO_TOKEN, require_no_columns
+from tagger.corpus.tokens import flat_task
 from tagger.corpus.values import label
 from tagger.errors import InputError
 from tagger.storage import read_input
 from tagger.text.sentence import Offset, Sentence
 
 CONFIGURATION = "annotation.conf"
-_SPAN_LINE = re.compile(r"T\S*\t(\S+) (\d{1,15} \d{1,15}(?:;\d{1,15} \d{1,15})*)\t(.*)", re.DOTALL)
+_SPAN_LINE = re.compile(r"T\S*\t(\S.*?) (\d{1,15} \d{1,15}(?:;\d{1,15} \d{1,15})*)\t(.*)", re.DOTALL)
 _OTHER_LINES = {
     "R": "relation",
     "E": "event",
@@ -42,11 +44,11 @@ _BRAT_LABEL = re.compile(r"[A-Za-z0-9_-]+")
 def read_brat(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     r"""Read sentences from documents with standoff spans, one document at a time.
 
-    Offsets count the characters of the ``.txt`` as they are (``\r\n`` is two). The spans are those of the
-    only task asked for, or ``ner``. A span in several parts with more than line breaks between them is
-    treated as a misaligned one; it is widened to all from its first part to its last. Relations, events,
-    attributes, normalisations and notes have no place in a sentence; each is told to ``reading.note``, and so
-    is a text without an ``.ann``.
+    Offsets count the characters of the ``.txt`` as they are (``\r\n`` is two), unless ``reading.offsets``
+    or the texts of the spans show another unit. The spans are those of the only task asked for, or ``ner``.
+    A span in several parts with more than line breaks between them is treated as a misaligned one; it is
+    widened to all from its first part to its last. Relations, events, attributes, normalisations and notes
+    have no place in a sentence; each is told to ``reading.note``, and so is a text without an ``.ann``.
 
     Args:
         path: A folder, whose ``.txt`` files are read in the order of their names, or one file of a pair.
@@ -58,9 +60,10 @@ def read_brat(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     """
     require_no_columns(reading, path)
     task = flat_task(reading, path)
+    units = OffsetUnits(reading, path)
     is_empty = True
     for text_path in _text_paths(Path(path), reading):
-        for sentence in _read_pair(text_path, task, reading):
+        for sentence in _read_pair(text_path, task, units, reading):
             is_empty = False
             yield sentence
     if is_empty:
@@ -80,7 +83,8 @@ def write_brat(sentences: Iterable[Sentence], folder: Path, writing: Writing) ->
     own = documents_of_one_task(sentences, writing, "A brat folder")
     for number, (document, spans) in enumerate(own, 1):
         labels.update(dict.fromkeys(span.label for span in spans))
-        lines = [_span_line(place, span, document.text) for place, span in enumerate(spans, 1)]
+        at = measure(document.text, writing.offsets)
+        lines = [_span_line(place, span, document.text, at) for place, span in enumerate(spans, 1)]
         name = _file_name(document, number, writing.unit)
         _write(folder / f"{name}.txt", document.text)
         _write(folder / f"{name}.ann", "".join(lines))
@@ -116,12 +120,12 @@ def _text_paths(path: Path, reading: Reading) -> list[Path]:
     return list(dict.fromkeys(texts))
 
 
-def _read_pair(path: Path, task: str, reading: Reading) -> Iterator[Sentence]:
+def _read_pair(path: Path, task: str, units: OffsetUnits, reading: Reading) -> Iterator[Sentence]:
     """Read the sentences of one ``.txt``, each with the line where it begins."""
     ann_path = path.with_suffix(".ann")
     try:
         text = _read_text(path)
-        spans = list(_read_spans(ann_path, text, reading)) if ann_path.exists() else []
+        spans = list(_read_spans(ann_path, text, units, reading)) if ann_path.exists() else []
     except InputError as error:
         reading.refuse(str(error))
         return
@@ -152,7 +156,8 @@ def _read_text(path: Path) -> str:
         raise InputError(f"{path}: the file cannot be read ({error.strerror or error}).") from None
 
 
-def _read_spans(path: Path, text: str, reading: Reading) -> Iterator[TextSpan]:
+def _read_spans(path: Path, text: str, units: OffsetUnits, reading: Reading) -> Iterator[TextSpan]:
+    lines: list[tuple[str, _Line]] = []
     for number, line in numbered_lines(path, refuse=reading.refuse):
         if not line or line.isspace():
             continue
@@ -162,12 +167,26 @@ def _read_spans(path: Path, text: str, reading: Reading) -> Iterator[TextSpan]:
             reading.note(f"{where}: the {kind} {line.split()[0]} was left out; no sentence holds it.")
             continue
         try:
-            span = _text_span(_parse(line, where), where, text, reading)
+            lines.append((where, _parse(line, where)))
+        except InputError as error:
+            reading.refuse(str(error))
+    unit = units.choose(text, [part for where, one in lines for part in _part_spans(one, where)], str(path))
+    ruler = Ruler(text, unit)
+    for where, annotation in lines:
+        try:
+            parts = [(part.start, part.end) for part in ruler.convert(_part_spans(annotation, where))]
+            span = _text_span(replace(annotation, parts=parts), where, text, reading)
         except InputError as error:
             reading.refuse(str(error))
             continue
         if span:
             yield span
+
+
+def _part_spans(line: _Line, where: str) -> list[TextSpan]:
+    """The parts of a span, with its text where there is one part only."""
+    text = line.text if len(line.parts) == 1 else None
+    return [TextSpan(start, end, line.label, where=where, text=text) for start, end in line.parts]
 
 
 def _parse(line: str, where: str) -> _Line:
@@ -189,7 +208,7 @@ def _text_span(line: _Line, where: str, text: str, reading: Reading) -> TextSpan
     if span.end <= len(text) and _BREAKS.sub(" ", there) != _BREAKS.sub(" ", line.text):
         raise InputError(
             f"{where}: the span {_name(line)} should be {line.text!r}, but the text has {there!r} there; "
-            "correct the offsets, which count characters, line breaks among them."
+            "correct the offsets, line breaks among them, or say what they count with --offsets."
         )
     gaps = [text[end:start] for (_, end), (start, _) in pairwise(parts)]
     if all(gap.isspace() and _BREAKS.search(gap) for gap in gaps):
@@ -201,7 +220,7 @@ def _text_span(line: _Line, where: str, text: str, reading: Reading) -> TextSpan
             "the last) or skip (leaves it out)."
         )
         return None
-    if reading.on_misaligned == "skip":
+    if reading.on_misaligned in ("skip", "trim"):
         reading.note(f"{message}; it was left out.")
         return None
     reading.note(f"{message}; it was widened to [{span.start}, {span.end}).")
@@ -212,14 +231,14 @@ def _name(line: _Line) -> str:
     return ";".join(f"[{start}, {end})" for start, end in line.parts) + f" ({line.label})"
 
 
-def _span_line(number: int, span: TextSpan, text: str) -> str:
+def _span_line(number: int, span: TextSpan, text: str, at: Callable[[int], int]) -> str:
     """Write a span in parts between the line breaks in it, as brat does."""
     breaks = [match.span() for match in _BREAKS.finditer(text, span.start, span.end)]
     borders = [span.start, *(place for one in breaks for place in one), span.end]
     parts = list(zip(borders[::2], borders[1::2], strict=True))
     if any(start == end for start, end in parts):  # a token begins or ends with a line break
         parts = [(span.start, span.end)]
-    ranges = ";".join(f"{start} {end}" for start, end in parts)
+    ranges = ";".join(f"{at(start)} {at(end)}" for start, end in parts)
     words = " ".join(text[start:end] for start, end in parts)
     return f"T{number}\t{span.label} {ranges}\t{_BREAKS.sub(' ', words)}\n"
 

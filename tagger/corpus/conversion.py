@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 from tagger.corpus.alignment import fits_comment, has_other_spaces, text_comment
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.files import FORMATS, Content
 from tagger.corpus.loading import BARE_NOTE, describe_tags
-from tagger.corpus.reading import OnMisaligned, Reading, Unit, Writing
+from tagger.corpus.offsets import NAMES
+from tagger.corpus.reading import Offsets, OffsetUnit, OnMisaligned, Reading, Unit, Writing
 from tagger.corpus.tags import TagReading, judge_tags
 from tagger.errors import InputError
 from tagger.text.scheme_detection import SchemeEvidence
@@ -74,6 +76,8 @@ def survey(
     tasks: Sequence[str] = (),
     on_misaligned: OnMisaligned = "error",
     schemes: Mapping[str, str] | None = None,
+    offsets: Offsets = "auto",
+    label_names: Sequence[str] = (),
 ) -> Source:
     """Read a file to its end, so that its columns and their schemes are known and nothing in it is malformed.
 
@@ -84,11 +88,13 @@ def survey(
         tasks: The tags that are wanted; by default all, without CoNLL-U's columns that hold nothing.
         on_misaligned: What becomes of spans that do not fit the tokens.
         schemes: Schemes of its tags (see ``corpus.tags.parse_schemes``).
+        offsets: What the offsets of spans count.
+        label_names: Names of the tags that the file gives as numbers.
 
     Raises:
         InputError: If something in it is wrong; the message names the first problem and counts all.
     """
-    detected = detect(path, format=format, columns=columns)
+    detected = detect(path, format=format, columns=columns, offsets=offsets, label_names=label_names)
     problems: list[str] = []
     evidence: dict[str, SchemeEvidence] = {}
     filled: set[str] = set()
@@ -137,10 +143,12 @@ class Conversion:
         to: The format to write, a key of ``FORMATS``.
         scheme: The scheme of all tags of spans; None leaves them as they are.
         unit: What becomes one record, in formats that hold running text.
+        offsets: What the offsets that are written count.
         note: Is told of every span that was widened or left out.
 
     Raises:
-        InputError: If there is no such scheme, or the format holds spans only and none of the tasks has any.
+        InputError: If there is no such scheme, if the format holds spans only and none of the tasks has any,
+            or if it holds no offsets that could count anything else than characters.
     """
 
     def __init__(
@@ -150,6 +158,7 @@ class Conversion:
         *,
         scheme: str | None = None,
         unit: Unit = "document",
+        offsets: OffsetUnit = "characters",
         note: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.tally = Tally()
@@ -168,8 +177,14 @@ class Conversion:
                     f"{source.detected.path}: there is no task with spans, and the format {to} holds nothing "
                     "else; name the columns, or write another format."
                 )
+        if offsets != "characters" and "tokens" in self._holds:
+            raise InputError(
+                f"The format {to} holds no offsets in {NAMES[offsets]} (got --offsets-out {offsets}); leave "
+                "the option out, or write doccano, labelstudio or brat."
+            )
         needs_tabs = source.has_spaces or source.detected.is_tabbed
-        self.writing = Writing(tasks=tasks, unit=unit, separator="\t" if needs_tabs else " ", has_texts=True)
+        separator: Literal["\t", " "] = "\t" if needs_tabs else " "
+        self.writing = Writing(tasks=tasks, unit=unit, separator=separator, has_texts=True, offsets=offsets)
 
     @property
     def keeps_tags(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -11,10 +11,11 @@ from pathlib import Path
 from tagger.corpus.columns import TOKEN, parse_columns
 from tagger.corpus.conll import BORDER
 from tagger.corpus.conllu import ALL_TAGS, FIELDS, misc_attributes
-from tagger.corpus.files import FORMATS, find_format
+from tagger.corpus.files import FORMATS, by_content, find_format
 from tagger.corpus.layout import SKIPPED, Layout, find_layout, find_mismatch
 from tagger.corpus.lines import numbered_lines
-from tagger.corpus.reading import Reading
+from tagger.corpus.offsets import require_offsets
+from tagger.corpus.reading import Offsets, Reading
 from tagger.errors import InputError
 from tagger.text.schemes import is_span_tag
 from tagger.text.sentence import Sentence
@@ -22,7 +23,6 @@ from tagger.text.sentence import Sentence
 HEAD_SENTENCES = 2_000  # what guesses are made from
 
 _OF_LINES = [name for name, known in FORMATS.items() if known.has_token_lines]
-_JSON_BEGINNINGS = {re.compile(r"\s*\{"): "jsonl", re.compile(r"\s*\[\s*(\{|$)"): "labelstudio"}
 _CONLLU_COLUMNS, _MISC = 10, FIELDS["misc"]
 _CONLLU_NUMBER = re.compile(r"[1-9]\d*|\d+[-.]\d+")
 
@@ -37,6 +37,8 @@ class Detected:
         columns: Names of its columns as ``parse_columns`` reads them; None if the format names them itself.
         tasks: The tags that its head holds; empty if the format names those of each record itself.
         is_tabbed: True if tabs separate its columns, in a CoNLL file.
+        offsets: What the offsets of its spans count; ``auto`` leaves that to ``read``.
+        label_names: Names of the tags that it gives as numbers; none leaves that to ``read``.
         problem: Why it cannot be read as that, as ``file: message``; None if nothing speaks against it.
         missing: Requested tasks that no column can be assigned to.
     """
@@ -47,6 +49,8 @@ class Detected:
     tasks: tuple[str, ...] = ()
     is_tabbed: bool = False
     problem: str | None = None
+    offsets: Offsets = "auto"
+    label_names: Sequence[str] = ()
     missing: tuple[str, ...] = ()
 
     def read(self, reading: Reading) -> Iterator[Sentence]:
@@ -57,7 +61,14 @@ class Detected:
         """
         columns = self.columns if self.format == "conll" or self.columns else None
         return FORMATS[self.format].read(
-            self.path, replace(reading, columns=columns, tasks=reading.tasks or self.tasks)
+            self.path,
+            replace(
+                reading,
+                columns=columns,
+                tasks=reading.tasks or self.tasks,
+                offsets=reading.offsets if self.offsets == "auto" else self.offsets,
+                label_names=self.label_names or reading.label_names,
+            ),
         )
 
     def describe(self) -> str:
@@ -85,19 +96,19 @@ class Detected:
             f"{','.join(example)}."
         )
 
-    def lacks(self, task: str, tokenize: Callable[[str], Sequence[Sentence]]) -> str | None:
+    def lacks(self, task: str, reading: Reading) -> str | None:
         """Return why the file has no tags of a task, judged by its head; None if it has.
 
         Args:
             task: The task.
-            tokenize: Divides running text, in formats without tokens.
+            reading: How sentences are read; spans that do not fit the tokens are passed over.
         """
         if self.format == "conllu" and task not in FIELDS and task not in self.tasks:
             return f"{self.path}: no token has {task!r} in MISC ({task}=…)."
         try:
             if task in self.missing:
                 self.refuse_missing()
-            next(self.read(Reading(tasks=(task,), tokenize=tokenize, on_misaligned="skip")), None)
+            next(self.read(replace(reading, tasks=(task,), on_misaligned="skip")), None)
         except InputError as error:
             return str(error)
         return None
@@ -110,6 +121,8 @@ def detect(
     columns: str | None = None,
     tasks: Sequence[str] = (),
     usual: str | None = None,
+    offsets: Offsets = "auto",
+    label_names: Sequence[str] = (),
 ) -> Detected:
     """Tell what a file is from its name and its first sentences, without judging its single lines.
 
@@ -125,11 +138,23 @@ def detect(
         columns: Names of the columns, if they are known and the format has columns.
         tasks: The requested tasks.
         usual: Columns to use where the file does not tell which hold the tasks and their number is right.
+        offsets: What the offsets of spans count.
+        label_names: Names of the tags that the file gives as numbers, in the order of the numbers.
 
     Raises:
-        InputError: If there is no such format, or the columns cannot be parsed.
+        InputError: If there is no such format or unit, or the columns cannot be parsed.
     """
+    require_offsets(offsets)
+    detected = _detect(path, format, columns, tasks, usual)
+    return replace(detected, offsets=offsets, label_names=tuple(label_names))
+
+
+def _detect(
+    path: str | Path, format: str | None, columns: str | None, tasks: Sequence[str], usual: str | None
+) -> Detected:
     name = find_format(path, format)
+    if format is None:
+        name = by_content(path, name)
     if name not in _OF_LINES or not Path(path).is_file():
         return Detected(path, name, columns)
     blocks = list(islice(_blocks(path), HEAD_SENTENCES))
@@ -153,7 +178,7 @@ def detect(
         tuple(parsed.tags),
         layout.is_tabbed,
         problem and f"{path}: {problem}",
-        missing,
+        missing=missing,
     )
 
 
@@ -183,10 +208,6 @@ def _format_of(blocks: Sequence[Sequence[str]], named: str) -> str:
     fields = first.split("\t")
     if len(fields) == _CONLLU_COLUMNS and _CONLLU_NUMBER.fullmatch(fields[0]):
         return "conllu"
-    if named == "conll":
-        for beginning, name in _JSON_BEGINNINGS.items():
-            if name in FORMATS and beginning.match(first):
-                return name
     return named
 
 

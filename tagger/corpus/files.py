@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal, TextIO, get_args
 
@@ -13,9 +15,11 @@ from tagger.corpus.brat import read_brat, write_brat
 from tagger.corpus.conll import read_conll, write_conll
 from tagger.corpus.conllu import FIELDS, read_conllu, write_conllu
 from tagger.corpus.hub import parse_address, read_dataset, write_dataset
-from tagger.corpus.jsonl import read_jsonl, write_doccano, write_jsonl
-from tagger.corpus.labelstudio import read_labelstudio, write_labelstudio
+from tagger.corpus.jsonl import json_records, read_jsonl, write_doccano, write_jsonl
+from tagger.corpus.labelstudio import is_export, read_labelstudio, write_labelstudio
+from tagger.corpus.lines import numbered_lines
 from tagger.corpus.reading import Reading, Writing
+from tagger.corpus.tables import find_header, read_table, write_table
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence
 
@@ -60,6 +64,10 @@ class Format:
     has_columns: bool = False
 
 
+_TABLES = (".tsv", ".tab", ".txt")  # which may also be columns without a header
+_JSON_BEGINNING = re.compile(r"\s*(?:\{|\[\s*(?:[\[{\"]|$))")
+_HEAD = 100  # records by which the kind of a JSON file is told
+
 FORMATS: dict[str, Format] = {
     "conll": Format(
         read=lambda path, reading: read_conll(
@@ -100,6 +108,13 @@ FORMATS: dict[str, Format] = {
         read=read_jsonl,
         write=write_doccano,
         holds=frozenset({"documents", "text", "spans"}),
+    ),
+    "csv": Format(
+        read=read_table,
+        write=write_table,
+        holds=frozenset({"tokens", "sentences", "documents", "text", "tags", "spans"}),
+        suffixes=(".csv",),
+        has_columns=True,
     ),
     "labelstudio": Format(
         read=read_labelstudio,
@@ -142,8 +157,8 @@ def read_sentences(
             or a name on the hub; a split of them is ``NAME:SPLIT`` (see ``read_dataset``).
         columns: Names of its columns, see ``read_conll``.
         tasks: The tags that every sentence has to have; none at all takes what there is.
-        format: A key of ``FORMATS``. By default the suffix says it (before ``.gz``); other suffixes than
-            theirs are read as CoNLL columns.
+        format: A key of ``FORMATS``. By default the suffix says it (before ``.gz``), and of JSON and tables
+            the content; other suffixes than theirs are read as CoNLL columns.
         reading: All other ways to read; its columns and tasks are not looked at.
 
     Raises:
@@ -151,7 +166,40 @@ def read_sentences(
             missing, empty or malformed.
     """
     reading = replace(reading or Reading(), columns=columns, tasks=tasks)
-    return FORMATS[find_format(path, format)].read(path, reading)
+    name = find_format(path, format)
+    return FORMATS[name if format else by_content(path, name)].read(path, reading)
+
+
+def by_content(path: str | Path, named: str) -> str:
+    """The format of a file by its content, where its name does not settle it: of JSON and of tables.
+
+    Args:
+        path: The file; what is wrong in it is passed over.
+        named: The format that its name says.
+    """
+    if named not in ("conll", "labelstudio") or not os.path.isfile(path):  # noqa: PTH113 - it never raises
+        return named
+    lines = numbered_lines(path, refuse=_ignore)
+    number, line = next(((number, line) for number, line in lines if line and not line.isspace()), (0, ""))
+    if line.lstrip(" \t")[:1] not in ("{", "["):
+        may_be_table = named == "conll" and Path(path).suffix.lower() in _TABLES and "\t" in line
+        header = find_header(line) if may_be_table else None
+        return "csv" if header and header.is_certain else named
+    if named == "conll" and not _JSON_BEGINNING.match(line):
+        return named
+    found = None
+    for where, value in islice(json_records(path, _ignore), _HEAD):
+        if named == "conll" and not found and line.startswith("{") and where != f"{path}:{number}":
+            break  # a line of columns that begins with a brace
+        kind = is_export(value)
+        if kind is not None:
+            return "labelstudio" if kind else "jsonl"
+        found = "labelstudio" if line.lstrip().startswith("[") else "jsonl"
+    return found or named
+
+
+def _ignore(_: str) -> None:
+    pass
 
 
 def find_format(path: str | Path, format: str | None = None) -> str:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from tagger.corpus.reading import Reading, Writing
-from tagger.corpus.records import read_record
+from tagger.corpus.records import Records
 from tagger.corpus.rows import EXTRAS, TAGS_SUFFIX, Layout, find_layout, to_row
+from tagger.corpus.values import listed
 from tagger.errors import Counted, InputError
 from tagger.text.sentence import Sentence
 
@@ -25,7 +26,6 @@ _HUB_NAME = re.compile(r"(?P<name>\w[\w.-]*(?:/\w[\w.-]*)?)(?:@(?P<revision>[^@]
 _ROWS = 1000  # read or written at once
 _TRIES = 2  # to open or read a file of the hub; datasets itself tries 20 times, for minutes
 _HUB_TIMEOUT_SECONDS = 10.0
-
 _COLUMN_FILES = {".conll", ".conllu", ".iob2"}  # of which datasets reads the tokens alone
 
 
@@ -65,8 +65,9 @@ def read_dataset(path: str | Path, reading: Reading) -> Iterator[Sentence]:
 
     - the tokens: ``tokens``, ``words``, ``token`` or ``form``, a list of strings;
     - the tags of a task T: ``T``, ``T_tags``, ``T_tag`` or ``T_labels``, a list of strings or of
-      ``ClassLabel``, whose numbers become names. Other names are told by ``reading.columns``, as in
-      ``token=words,ner=my_feature``. Without tasks, every such list is a task's, named without the suffix;
+      ``ClassLabel``, whose numbers become names; plain numbers are named by ``reading.label_names``. Other
+      names are told by ``reading.columns``, as in ``token=words,ner=my_feature``. Without tasks, every such
+      list is a task's, named without the suffix;
     - the text: ``text``, where the tokens stand in it in order; else it is the tokens with spaces between;
     - documents: one begins with the first row, and where ``starts_document`` is true or, if there is no such
       feature, where ``document_id``, ``doc_id`` or ``newdoc`` changes.
@@ -276,6 +277,7 @@ def _read(dataset: Any, name: str, reading: Reading) -> Iterator[Sentence]:
     counted = Counted(reading.refuse)
     is_empty = starts = True
     last = None
+    records = Records(name, replace(reading, refuse=counted))
     for number, (layout, row) in enumerate(_rows(dataset, name, reading), 1):
         where = f"{name}:{number}"
         if layout.document:
@@ -284,7 +286,7 @@ def _read(dataset: Any, name: str, reading: Reading) -> Iterator[Sentence]:
             last = document
         try:
             if layout.tokens is None:
-                sentences = read_record(row, replace(reading, refuse=counted), where)
+                sentences = records.read(row, where)
             else:
                 sentences = [replace(layout.sentence(row, where), starts_document=starts)]
         except InputError as error:
@@ -296,6 +298,7 @@ def _read(dataset: Any, name: str, reading: Reading) -> Iterator[Sentence]:
                 is_empty = starts = False
             else:
                 reading.note(f"{where}: the row holds no token and was passed over")
+    records.finish()
     if is_empty and not counted.count:
         reading.refuse(f"{name}: the split holds no sentence; give one whose rows hold tokens.")
 
@@ -307,6 +310,9 @@ def _rows(dataset: Any, name: str, reading: Reading) -> Iterator[tuple[Layout, M
             kinds = _import_packages().datasets.Features
             features = dataset.features or kinds.from_arrow_schema(table.schema)
             layout = find_layout(features, name, reading)
+            if layout.left_out:
+                left_out = listed(layout.left_out)
+                reading.note(f"{name}: the features {left_out} were left out; no sentence holds them.")
         for row in table.select(layout.features).to_pylist():
             yield layout, row
 

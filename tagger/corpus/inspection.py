@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
+from tagger.corpus.consistency import PLACES_SHOWN, UNTAGGED, Inconsistent, SpanIndex
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.files import FORMATS
 from tagger.corpus.loading import BARE_NOTE, describe_tags, unspecified_note
-from tagger.corpus.reading import Reading
+from tagger.corpus.reading import Offsets, Reading
 from tagger.corpus.tags import TagReading, describe_foreign, judge_tags, line_of, parse_schemes
 from tagger.errors import InputError
 from tagger.text.scheme_detection import SchemeEvidence
@@ -23,9 +24,6 @@ from tagger.text.schemes import (
     violations,
 )
 from tagger.text.sentence import UNSPECIFIED, Sentence, Span
-
-PLACES_SHOWN = 3  # of each finding
-UNTAGGED = "O"
 
 _LINE = re.compile(r":(\d+): ")
 _FREE_FIELDS = frozenset(["lemma", "feats", "head", "deps", "misc"])  # of CoNLL-U, no closed sets of tags
@@ -84,21 +82,6 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class Inconsistent:
-    """A text that is labelled in several ways, or in some places only.
-
-    Attributes:
-        text: Its tokens, joined by spaces.
-        counts: How often it has each label; O for not being part of any span.
-        places: For each label the first few places.
-    """
-
-    text: str
-    counts: Mapping[str, int]
-    places: Mapping[str, Sequence[str]]
-
-
-@dataclass(frozen=True, slots=True)
 class Inspection:
     """What was found in files that were given together.
 
@@ -133,6 +116,8 @@ def inspect_files(
     columns: str | None = None,
     format: str | None = None,
     scheme: str | None = None,
+    offsets: Offsets = "auto",
+    label_names: Sequence[str] = (),
 ) -> Inspection:
     """Report every problem of corpus files and tell what is in them.
 
@@ -147,15 +132,17 @@ def inspect_files(
         format: The format of all files; by default what each is detected to be.
         scheme: The scheme that all tags of spans should be in, or schemes by task (see
             ``corpus.tags.parse_schemes``); by default the one that fits each column best.
+        offsets: What the offsets of spans count.
+        label_names: Names of the tags that a file gives as numbers.
 
     Raises:
         InputError: If the columns cannot be read, or there is no such format or scheme.
     """
     wanted = parse_schemes(scheme)
-    indexes: dict[str, _SpanIndex] = {}
+    indexes: dict[str, SpanIndex] = {}
     files = []
     for path in paths:
-        detected = detect(path, format=format, columns=columns)
+        detected = detect(path, format=format, columns=columns, offsets=offsets, label_names=label_names)
         if not FORMATS[detected.format].has_columns:
             detected = replace(detected, columns=None)  # the names are those of other files
         files.append(_survey(detected, indexes, wanted))
@@ -166,7 +153,7 @@ def inspect_files(
             repetitions.add(sentence, facts)
             for task, index in indexes.items():
                 if facts.schemes.get(task):
-                    index.add_untagged(sentence, task, facts)
+                    index.add_untagged(sentence, task)
     with_spans = {task for facts in files for task, found in facts.schemes.items() if found}
     inconsistent = {task: indexes[task].inconsistent() for task in indexes if task in with_spans}
     return Inspection(
@@ -213,55 +200,7 @@ class _Repetitions:
         return [pair for _, pair in self._pairs if pair.sentences]
 
 
-class _SpanIndex:
-    """The texts of a task's spans, with how they are labelled and where."""
-
-    def __init__(self) -> None:
-        self._counts: dict[tuple[str, ...], Counter[str]] = {}
-        self._places: dict[tuple[tuple[str, ...], str], list[str]] = {}
-        self._lengths: dict[str, list[int]] = {}  # of the texts that begin with a token, the longest first
-
-    def add(self, tokens: tuple[str, ...], label: str, place: str) -> None:
-        """Count a text that stands at this place with this label."""
-        lengths = self._lengths.setdefault(tokens[0], [])
-        if len(tokens) not in lengths:
-            lengths.append(len(tokens))
-            lengths.sort(reverse=True)
-        self._counts.setdefault(tokens, Counter())[label] += 1
-        places = self._places.setdefault((tokens, label), [])
-        if len(places) < PLACES_SHOWN:
-            places.append(place)
-
-    def add_untagged(self, sentence: Sentence, task: str, facts: FileFacts) -> None:
-        """Count the known texts outside of all spans; of those that overlap the first and longest."""
-        tags = sentence.tags.get(task, ())
-        start = 0
-        while start < len(tags):
-            length = 1
-            if tags[start] == UNTAGGED and sentence.tokens[start] in self._lengths:
-                for one in self._lengths[sentence.tokens[start]]:
-                    text = sentence.tokens[start : start + one]
-                    if text in self._counts and set(tags[start : start + one]) == {UNTAGGED}:
-                        self.add(text, UNTAGGED, line_of(sentence, start))
-                        length = one
-                        break
-            start += length
-
-    def inconsistent(self) -> list[Inconsistent]:
-        """The texts with several labels, first those that most often have another than their usual one."""
-        found = [
-            Inconsistent(
-                " ".join(tokens),
-                dict(counts.most_common()),
-                {label: self._places[tokens, label] for label, _ in counts.most_common()},
-            )
-            for tokens, counts in self._counts.items()
-            if len(counts) > 1
-        ]
-        return sorted(found, key=lambda one: max(one.counts.values()) - sum(one.counts.values()))
-
-
-def _survey(detected: Detected, indexes: dict[str, _SpanIndex], wanted: Mapping[str, str]) -> FileFacts:
+def _survey(detected: Detected, indexes: dict[str, SpanIndex], wanted: Mapping[str, str]) -> FileFacts:
     """Read a file for the schemes of its tags, the texts of its spans and its notes, but no problems."""
     evidence: dict[str, SchemeEvidence] = {}
     plain: set[str] = set()
@@ -295,13 +234,13 @@ def _survey(detected: Detected, indexes: dict[str, _SpanIndex], wanted: Mapping[
     return facts
 
 
-def _index_spans(sentence: Sentence, task: str, indexes: dict[str, _SpanIndex]) -> None:
+def _index_spans(sentence: Sentence, task: str, indexes: dict[str, SpanIndex]) -> None:
     for span in _spans(sentence, task):
-        index = indexes.setdefault(task, _SpanIndex())
+        index = indexes.setdefault(task, SpanIndex())
         index.add(sentence.tokens[span.start : span.end], span.label, line_of(sentence, span.start))
 
 
-def _index_bare_spans(facts: FileFacts, indexes: dict[str, _SpanIndex]) -> None:
+def _index_bare_spans(facts: FileFacts, indexes: dict[str, SpanIndex]) -> None:
     """Read a file once more if the first reading showed that its labels have no prefixes."""
     bare = [task for task, how in facts.readings.items() if how.is_bare]
     for sentence in _sentences(facts.detected, lambda _: None) if bare else ():

@@ -1,24 +1,28 @@
-"""JSON lines: a record a line, ours or those of annotation tools; and what doccano imports."""
+"""Files of JSON records, a line each or one array, ours or of annotation tools; and what doccano imports."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn, TextIO
 
 from tagger.corpus.lines import numbered_lines
+from tagger.corpus.offsets import measure
 from tagger.corpus.placement import documents_of_one_task
 from tagger.corpus.reading import Reading, Writing
-from tagger.corpus.records import KEYS, read_record, require_no_columns, sentence_values
-from tagger.errors import InputError
+from tagger.corpus.records import Records, require_no_columns, sentence_values
+from tagger.errors import InputError, Refuse
 from tagger.text.sentence import Sentence
-
-_MOST_KEYS = 10  # that are named of those that no sentence has a place for
 
 
 def read_jsonl(path: str | Path, reading: Reading) -> Iterator[Sentence]:
-    """Read sentences from a file with a JSON record a line, one record at a time; blank lines are none.
+    """Read sentences from a file of JSON records, one record at a time.
+
+    The records are one a line (blank lines are none), the elements of one array, the ``annotations`` of
+    ner-annotator's ``{"classes": […], "annotations": [[text, {"entities": …}], null, …]}``, or objects over
+    several lines. All but the first are held in memory as a string.
 
     Args:
         path: The file; may be packed with gzip.
@@ -30,30 +34,73 @@ def read_jsonl(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     """
     require_no_columns(reading, path)
     is_empty = True
-    others: dict[str, None] = {}  # a set that keeps its order
-    for number, line in numbered_lines(path, refuse=reading.refuse):
+    unannotated = 0
+    records = Records(path, reading)
+    for where, record in json_records(path, reading.refuse):
+        if record is None:
+            unannotated += 1
+            continue
+        for sentence in records.read(record, where):
+            is_empty = False
+            yield sentence
+    records.finish()
+    if unannotated:
+        reading.note(f"{path}: {unannotated:,} records are null (not annotated) and were left out.")
+    if is_empty:
+        reading.refuse(f"{path}: the file holds no sentence; give a file of JSON records with annotations.")
+
+
+def json_records(path: str | Path, refuse: Refuse) -> Iterator[tuple[str, object]]:
+    """Yield the records of a file of JSON, each with ``file:line`` of its beginning; see ``read_jsonl``."""
+    lines = numbered_lines(path, refuse=refuse)
+    number, first = next(((number, line) for number, line in lines if line and not line.isspace()), (0, ""))
+    if not number:
+        return
+    if _is_whole_file(first):
+        content = "\n" * (number - 1) + "\n".join([first, *(line for _, line in lines)])
+        yield from json_elements(path, content, refuse)
+        return
+    for place, line in chain([(number, first)], lines):
         if not line or line.isspace():
             continue
-        where = f"{path}:{number}"
+        where = f"{path}:{place}"
         try:
             record = parse_json(line, where)
         except InputError as error:
-            reading.refuse(str(error))
-            continue
-        if isinstance(record, Mapping):
-            others.update(dict.fromkeys(key for key in record if key not in KEYS))
-        for sentence in read_record(record, reading, where):
-            is_empty = False
-            yield sentence
-    if others:
-        named = ", ".join(list(others)[:_MOST_KEYS])
-        reading.note(f"{path}: what records hold as {named} was left out; no sentence has a place for it.")
-    if is_empty:
-        reading.refuse(f"{path}: the file holds no sentence; give a file with a JSON record a line.")
+            refuse(str(error))
+        else:
+            yield from _annotations(record, where)
+
+
+def json_elements(path: str | Path, content: str, refuse: Refuse) -> Iterator[tuple[str, object]]:
+    """Yield the elements of a JSON array, or JSON values one after another, each with ``file:line``."""
+    place = _skip_space(content, 0)
+    is_array = content[place : place + 1] == "["
+    place = _skip_space(content, place + is_array)
+    line, counted = 1, 0
+    while place < len(content) if not is_array else content[place : place + 1] != "]":
+        line, counted = line + content.count("\n", counted, place), place
+        try:
+            value, place = _DECODER.raw_decode(content, place)
+        except (ValueError, RecursionError) as error:
+            refuse(f"{path}:{line}: what begins here is not JSON ({error}); export the file again.")
+            return
+        yield from _annotations(value, f"{path}:{line}")
+        place = _skip_space(content, place)
+        if is_array and content[place : place + 1] == ",":
+            place = _skip_space(content, place + 1)
+        elif is_array and content[place : place + 1] != "]":
+            refuse(f"{path}:{line}: no comma or ] follows what begins here; export the file again.")
+            return
+    if is_array and _skip_space(content, place + 1) < len(content):
+        refuse(f"{path}:{line}: something follows the closing ]; export the file again.")
 
 
 def write_jsonl(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -> None:
-    """Write a line a sentence, as ``tagger tag`` does; all that a sentence holds comes back."""
+    """Write a line a sentence, as ``tagger tag`` does; all that a sentence holds comes back.
+
+    Offsets always count characters.
+    """
     for sentence in sentences:
         file.write(json_line(sentence_values(sentence, writing.tasks)))
 
@@ -65,11 +112,13 @@ def write_doccano(sentences: Iterable[Sentence], file: TextIO, writing: Writing)
         InputError: If there is not one task, or a sentence has no spans for it.
     """
     for document, spans in documents_of_one_task(sentences, writing, "A doccano file"):
-        labels = [[span.start, span.end, span.label] for span in spans]
+        at = measure(document.text, writing.offsets)
+        labels = [[at(span.start), at(span.end), span.label] for span in spans]
         file.write(json_line({"text": document.text, "label": labels}))
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
+_SPACE = " \t\n\r"  # of JSON
 
 
 def json_line(value: object) -> str:
@@ -95,3 +144,32 @@ def parse_json(line: str, where: str) -> object:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
+
+
+_DECODER = json.JSONDecoder()
+
+
+def _is_whole_file(line: str) -> bool:
+    """Whether the first line of a file begins or holds a JSON value that is not a record of its own."""
+    try:
+        value = json.loads(line, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        return error.pos >= len(line.rstrip())  # the value goes on in the next line
+    except (ValueError, RecursionError):
+        return False
+    is_pair = isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict)
+    return isinstance(value, list) and not (is_pair and isinstance(value[0], str))
+
+
+def _annotations(value: object, where: str) -> Iterator[tuple[str, object]]:
+    """Yield the records of ner-annotator's file, or any other value unchanged."""
+    if isinstance(value, dict) and "classes" in value and isinstance(value.get("annotations"), list):
+        yield from ((where, one) for one in value["annotations"])
+    else:
+        yield where, value
+
+
+def _skip_space(content: str, place: int) -> int:
+    while content[place : place + 1] in _SPACE and place < len(content):
+        place += 1
+    return place

@@ -1,75 +1,121 @@
 """Label Studio: its JSON and JSON-MIN exports, and the predictions that it imports as pre-annotations.
 
-See https://labelstud.io/guide/export and https://labelstud.io/guide/predictions. Its offsets count code
-points.
+See https://labelstud.io/guide/export and https://labelstud.io/guide/predictions. Its offsets count
+characters or, in labels that a browser made, UTF-16 code units.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from tagger.corpus.jsonl import json_elements
 from tagger.corpus.lines import numbered_lines
+from tagger.corpus.offsets import OffsetUnits, Ruler, measure
 from tagger.corpus.placement import Document, TextSpan, documents, place_spans
-from tagger.corpus.reading import Reading, Writing
-from tagger.corpus.records import NO_TOKEN, flat_task, read_span, require_no_columns, require_text
-from tagger.corpus.values import mapping, sequence, string
-from tagger.errors import InputError, Refuse
+from tagger.corpus.reading import OffsetUnit, Reading, Writing
+from tagger.corpus.records import NO_TOKEN, read_span, require_no_columns, require_text
+from tagger.corpus.regions import (
+    ANNOTATIONS,
+    BOOKKEEPING,
+    DEFAULT_NAME,
+    PREDICTIONS,
+    TEXT,
+    Export,
+    Note,
+    Region,
+    in_text,
+    is_cancelled,
+    is_region_list,
+    is_repeated,
+    listed_under,
+    read_regions,
+)
+from tagger.corpus.tokens import flat_task
+from tagger.corpus.values import listed, mapping, string
+from tagger.errors import InputError
 from tagger.text.sentence import Sentence
-
-DEFAULT_NAME = "label"
-"""What Label Studio's template for named entities calls its labels; other names are names of tasks."""
-
-_TEXT = "text"
-_SPACE = " \t\n\r"  # of JSON
-
-Note = Callable[[str], object]
 
 
 def read_labelstudio(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     """Read sentences from an export of Label Studio, one of its tasks (texts) at a time.
 
-    Of each text the first annotation that was not cancelled is read, or its first prediction if nobody
-    annotated it. The name of the control tag (``from_name``) is the task of its spans; the usual ``label``
-    stands for ``ner``, or for the only task that is asked for. The text is ``data.text``, or the only string
-    in ``data``. What is no labelled span (choices, relations), other annotations, and texts that nobody
-    annotated (read as texts without spans) or that were skipped (left out) are told to ``reading.note``. The
-    file is held in memory as a string, since exports often are one single line; of what it says one text at
-    a time.
+    Of each text's annotations (``completions`` in old exports) that were not cancelled the ground truth is
+    read, else the first. Where nobody annotated a text in the file the first prediction of each is read.
+    Texts that were skipped are left out, and in a file with annotations those without any, too; drafts are
+    never read. The name of the control tag (``from_name``) is the task of its spans; the usual ``label``
+    stands for ``ner``, or for the only requested task. The text is ``data.text``, or the only string in
+    ``data``, or the one that the spans' own texts fit. Labels of hypertext are read where the text has no
+    markup and the export has ``globalOffsets``, else refused. Everything that is not read, such as choices
+    and relations, is told to ``reading.note``. The file is held in memory as a string, since exports often
+    are one single line; of its values one text at a time.
 
     Args:
         path: The file; may be packed with gzip.
-        reading: The tasks; how to tokenise; what becomes of problems.
+        reading: The tasks; how to tokenise; what the offsets count; what becomes of problems.
 
     Raises:
         InputError: If columns are named; while reading, if the file cannot be read, or if its spans are
-            called ``label`` and several tasks without ``ner`` are asked for. Whatever else is wrong goes to
+            called ``label`` and several tasks without ``ner`` are requested. Whatever else is wrong goes to
             ``reading.refuse``.
     """
     require_no_columns(reading, path)
     content = "\n".join(line for _, line in numbered_lines(path, refuse=reading.refuse))
-    tasks = _tasks_by_name(path, content, reading)
+    if not content.lstrip(" \t\n\r").startswith("["):
+        reading.refuse(
+            f"{path}: the file does not begin with [, as exports of Label Studio do; give one, or say the "
+            "file's own format."
+        )
+        content = "[]"
+    export = _survey(path, content, reading)
+    units = OffsetUnits(reading, path)
     is_empty = True
-    for number, (where, value) in enumerate(_elements(path, content, reading.refuse), 1):
+    seen: set[object] = (
+        set()
+    )  # numbers of the texts of a JSON-MIN export, which repeats them for each annotator
+    for number, (where, value) in enumerate(json_elements(path, content, reading.refuse), 1):
         try:
-            text, regions = _text_and_regions(value, f"{where}: text {number}", reading.note)
+            text, regions = _text_andread_regions(value, export, f"{where}: text {number}", reading.note)
         except InputError as error:
             reading.refuse(str(error))
             continue
-        if regions is None:
+        if regions is None or is_repeated(value, seen, f"{where}: text {number}", reading.note):
             continue
-        spans = _spans(text, regions, tasks, reading)
+        spans = _spans(text, regions, export.tasks, units, reading)
         found = place_spans(text, spans, reading, where)
         if not found:
             reading.note(f"{where}: text {number}: {NO_TOKEN}")
         is_empty = is_empty and not found
         yield from found
+    if export.predicted and not export.is_annotated:
+        reading.note(
+            f"{path}: nobody annotated a text; the first predictions of {export.predicted:,} texts are read "
+            "as if they were gold."
+        )
+    if export.left_out:
+        reading.note(
+            f"{path}: the data under {listed(export.left_out)} were left out; no sentence holds them."
+        )
     if is_empty:
         reading.refuse(f"{path}: the file holds no sentence; give a JSON export of Label Studio.")
+
+
+def is_export(value: object) -> bool | None:
+    """Whether the first value of a JSON array is a task of Label Studio; None if it says nothing."""
+    if not isinstance(value, Mapping):
+        return False
+    if isinstance(value.get("data"), Mapping):
+        return True
+    lists = [one for one in value.values() if isinstance(one, Sequence) and not isinstance(one, str)]
+    if any(map(is_region_list, lists)) or any(
+        isinstance(one, Mapping) and "result" in one for its in lists for one in its
+    ):
+        return True
+    return None if TEXT in value and not any(lists) else False
 
 
 def write_labelstudio(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -> None:
@@ -82,35 +128,27 @@ def write_labelstudio(sentences: Iterable[Sentence], file: TextIO, writing: Writ
         InputError: If a sentence has no spans for a task.
     """
     separator = "[\n"
+    unit = writing.offsets
     for document in documents(sentences, writing.tasks, writing.unit):
-        values = {"data": {_TEXT: document.text}, "predictions": [_prediction(document)]}
+        values = {"data": {TEXT: document.text}, "predictions": [_prediction(document, unit)]}
         file.write(separator + json.dumps(values, ensure_ascii=False))
         separator = ",\n"
     file.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
-@dataclass(frozen=True, slots=True)
-class _Region:
-    """What an annotator marked: the name of the control tag, the values of the span, its labels and place."""
-
-    name: str
-    values: Mapping[str, object]
-    labels: Sequence[object]
-    where: str
-
-
-def _prediction(document: Document) -> dict[str, object]:
+def _prediction(document: Document, unit: OffsetUnit) -> dict[str, object]:
+    at = measure(document.text, unit)
     names = {task: DEFAULT_NAME if list(document.spans) == ["ner"] else task for task in document.spans}
     scores = [span.score for spans in document.spans.values() for span in spans if span.score is not None]
     result = [
         {
             "id": f"{task}-{number}",
             "from_name": names[task],
-            "to_name": _TEXT,
+            "to_name": TEXT,
             "type": "labels",
             "value": {
-                "start": span.start,
-                "end": span.end,
+                "start": at(span.start),
+                "end": at(span.end),
                 "text": document.text[span.start : span.end],
                 "labels": [span.label],
             },
@@ -123,52 +161,33 @@ def _prediction(document: Document) -> dict[str, object]:
     return {"model_version": "tagger", **score, "result": result}
 
 
-def _elements(path: str | Path, content: str, refuse: Refuse) -> Iterator[tuple[str, object]]:
-    """Yield the elements of a JSON array, each with ``file:line`` of its beginning."""
-    decoder = json.JSONDecoder()
-    place = _skip_space(content, 0)
-    if content[place : place + 1] != "[":
-        refuse(
-            f"{path}: the file does not begin with [; give Label Studio's JSON export, or say the format "
-            "jsonl."
-        )
-        return
-    place = _skip_space(content, place + 1)
-    line, counted = 1, 0
-    while content[place : place + 1] != "]":
-        line, counted = line + content.count("\n", counted, place), place
-        try:
-            value, place = decoder.raw_decode(content, place)
-        except (ValueError, RecursionError) as error:
-            refuse(f"{path}:{line}: what begins here is not JSON ({error}); export the file again.")
-            return
-        yield f"{path}:{line}", value
-        place = _skip_space(content, place)
-        if content[place : place + 1] == ",":
-            place = _skip_space(content, place + 1)
-        elif content[place : place + 1] != "]":
-            refuse(f"{path}:{line}: no comma or ] follows what begins here; export the file again.")
-            return
-    if _skip_space(content, place + 1) < len(content):
-        refuse(f"{path}:{line}: something follows the closing ]; export the file again.")
-
-
-def _skip_space(content: str, place: int) -> int:
-    while content[place : place + 1] in _SPACE and place < len(content):
-        place += 1
-    return place
-
-
-def _tasks_by_name(path: str | Path, content: str, reading: Reading) -> dict[str, str]:
-    """Return for each name of a control tag the task of its spans, for those that are asked for."""
+def _survey(path: str | Path, content: str, reading: Reading) -> Export:
+    """Read an export for what its texts share; what is wrong in it is told when the texts are read."""
 
     def ignore(_: str) -> None:
         pass
 
+    export = Export()
     names: set[str] = set()
-    for where, value in _elements(path, content, ignore):
-        with suppress(InputError):  # is told when the text itself is read
-            names.update(region.name for region in _text_and_regions(value, where, ignore)[1] or ())
+    keys: Counter[str] = Counter()
+    for where, value in json_elements(path, content, ignore):
+        with suppress(InputError):
+            values = mapping(value, "text", where)
+            annotations = listed_under(values, ANNOTATIONS, where)
+            export.is_annotated |= any(not is_cancelled(one) for one in annotations)
+            export.predicted += not annotations and bool(listed_under(values, PREDICTIONS, where))
+            regions = read_regions(values, export, where, ignore) or ()
+            names.update(region.name for region in regions)
+            data = mapping(values.get("data", values), "data", where)
+            keys.update(_fitting_keys(data, [one.values for one in regions]))
+    if keys:
+        export.key = max(keys, key=lambda name: (name == TEXT, keys[name]))
+    export.tasks.update(_tasks_by_name(path, names, reading))
+    return export
+
+
+def _tasks_by_name(path: str | Path, names: set[str], reading: Reading) -> dict[str, str]:
+    """Return for each name of a control tag the task of its spans, for those that are requested."""
     if not names:
         return {task: task for task in reading.tasks or ("ner",)}
     tasks = {name: name for name in sorted(names) if not reading.tasks or name in reading.tasks}
@@ -178,101 +197,70 @@ def _tasks_by_name(path: str | Path, content: str, reading: Reading) -> dict[str
         if task not in tasks.values():
             reading.refuse(
                 f"{path}: there are no spans of the task {task!r}, those of the file are of "
-                f"{', '.join(sorted(names))}; ask for one of these."
+                f"{listed(sorted(names))}; ask for one of these."
             )
             tasks[task] = task
     return tasks
 
 
-def _text_and_regions(value: object, where: str, note: Note) -> tuple[str, list[_Region] | None]:
-    """Return a text and what is marked in it; None if its annotators skipped it."""
+def _fitting_keys(data: Mapping[str, object], regions: Sequence[Mapping[str, object]]) -> list[str]:
+    """The keys of the strings that hold a text which the regions are said to cover."""
+    given = [" ".join(text.split()) for one in regions if isinstance(text := one.get("text"), str)]
+    texts = {key: " ".join(one.split()) for key, one in data.items() if isinstance(one, str)}
+    return [key for key, text in texts.items() if given and all(one in text for one in given)]
+
+
+def _text_andread_regions(
+    value: object, export: Export, where: str, note: Note
+) -> tuple[str, list[Region] | None]:
+    """Return a text and what is marked in it; None if it is no gold annotation."""
     values = mapping(value, "text", where)
-    if "data" not in values:
-        return string(values.get(_TEXT), _TEXT, where), list(_minimal_regions(values, where))
-    data = mapping(values["data"], "data", where)
-    texts = [_TEXT] if _TEXT in data else [key for key, one in data.items() if isinstance(one, str)]
-    if len(texts) != 1:
-        raise InputError(
-            f"{where}: the data has {len(texts)} strings and none is called {_TEXT!r}; rename the one to "
-            "read."
-        )
-    text = string(data[texts[0]], texts[0], where)
-    results = _results(values, where, note)
-    if results is None:
-        return text, None
-    regions = []
-    for one in results:
-        result = mapping(one, "result", where)
-        if result.get("type") != "labels":
-            note(f"{where}: a result of type {result.get('type')!r} was left out; it is no labelled span.")
-            continue
-        its = mapping(result.get("value"), "value of a result", where)
-        if "score" in result:
-            its = {**its, "score": result["score"]}
-        name = string(result.get("from_name", DEFAULT_NAME), "from_name", where)
-        regions.append(_Region(name, its, sequence(its.get("labels"), "list of labels", where), where))
-    return text, regions
-
-
-def _results(values: Mapping[str, object], where: str, note: Note) -> Sequence[object] | None:
-    """Return what the annotation or prediction to be read says; None if all annotations were cancelled."""
-
-    def listed(name: str) -> list[dict[str, object]]:
-        return [
-            mapping(one, name, where)
-            for one in sequence(values.get(name, ()), f"list of {name}", where)
-            if not isinstance(one, int)  # predictions may be listed by their numbers alone
-        ]
-
-    annotations = listed("annotations")
-    chosen = [one for one in annotations if not one.get("was_cancelled")]
-    if annotations and not chosen:
-        note(f"{where}: the text was left out; its annotators skipped it.")
-        return None
-    chosen = chosen or listed("predictions")
-    if not chosen:
-        note(f"{where}: nobody annotated the text; it is read as one without spans.")
-        return ()
-    if len(chosen) > 1:
-        note(f"{where}: the first of {len(chosen)} annotations is read, the others were left out.")
-    return sequence(chosen[0].get("result", ()), "result", where)
-
-
-def _minimal_regions(values: Mapping[str, object], where: str) -> Iterator[_Region]:
-    """Yield the regions of a JSON-MIN task: under each control tag's name a list of values."""
-    for name, its in values.items():
-        if isinstance(its, Sequence) and not isinstance(its, str):
-            for one in its:
-                if isinstance(one, Mapping) and "labels" in one:
-                    value = mapping(one, name, where)
-                    labels = sequence(value.get("labels"), "list of labels", where)
-                    yield _Region(name, value, labels, where)
+    data = mapping(values.get("data", values), "data", where)
+    key = export.key if export.key in data else TEXT
+    if key not in data:
+        texts = [name for name, one in data.items() if isinstance(one, str)]
+        if len(texts) != 1 or "data" not in values:
+            raise InputError(
+                f"{where}: the data has {len(texts)} strings and none is called {TEXT!r} (the keys are "
+                f"{listed(data)}); rename the one to read to {TEXT!r}."
+            )
+        key = texts[0]
+    text = string(data[key], key, where)
+    others = (name for name in data if name != key and name not in BOOKKEEPING)
+    export.left_out.update(
+        dict.fromkeys(name for name in others if data[name] and not is_region_list(data[name]))
+    )
+    regions = read_regions(values, export, where, note)
+    return text, None if regions is None else [in_text(region, text) for region in regions]
 
 
 def _spans(
-    text: str, regions: Iterable[_Region], tasks: Mapping[str, str], reading: Reading
+    text: str,
+    regions: Iterable[Region],
+    tasks: Mapping[str, str],
+    units: OffsetUnits,
+    reading: Reading,
 ) -> dict[str, list[TextSpan]]:
-    """Read the spans by task; one that is wrong is refused by itself."""
-    spans: dict[str, list[TextSpan]] = {task: [] for task in tasks.values()}
+    """Read the spans by task, counted in characters; one that is wrong is refused by itself."""
+    raw: list[tuple[str, TextSpan]] = []
     for region in regions:
         if region.name not in tasks:
             continue
-        bare = {name: value for name, value in region.values.items() if name != "text"}
         for label in region.labels or [None]:
             try:
-                span = read_span({**bare, "label": label}, text, region.where)
-                _require_words(region, span, text)
+                raw.append((tasks[region.name], read_span({**region.values, "label": label}, region.where)))
             except InputError as error:
                 reading.refuse(str(error))
-            else:
-                spans[tasks[region.name]].append(span)
+    spans: dict[str, list[TextSpan]] = {task: [] for task in tasks.values()}
+    if not raw:
+        return spans
+    ruler = Ruler(text, units.choose(text, [span for _, span in raw], raw[0][1].where))
+    for task, span in raw:
+        try:
+            (converted,) = ruler.convert([span])
+            require_text(converted, text)
+        except InputError as error:
+            reading.refuse(str(error))
+        else:
+            spans[task].append(converted)
     return spans
-
-
-def _require_words(region: _Region, span: TextSpan, text: str) -> None:
-    r"""Compare a span with its text, but for white space: browsers change it, and ``\n`` may be escaped."""
-    if "text" in region.values:
-        given = string(region.values["text"], "text of a span", region.where)
-        there = text[max(span.start, 0) : max(span.end, 0)]
-        if given.replace("\\n", " ").split() != there.replace("\\n", " ").split():
-            require_text(given, span, text)

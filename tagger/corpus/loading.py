@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def find_tasks(
     paths: Sequence[str | Path],
     tasks: Sequence[str],
     options: FileOptions,
-    tokenize: Callable[[str], Sequence[Sentence]],
+    reading: Reading,
 ) -> tuple[list[str], dict[str, str]]:
     """Tell which of several tasks all files of a split have, judged by their heads.
 
@@ -92,7 +92,7 @@ def find_tasks(
         paths: The files.
         tasks: The tasks.
         options: What is known of the files.
-        tokenize: Divides running text, in formats without tokens.
+        reading: How sentences are read.
 
     Returns:
         The tasks that are there, and for each of the others why not.
@@ -105,7 +105,7 @@ def find_tasks(
         return list(tasks), lacking
     for detected in detect_files(paths, tasks, options):
         for task in tasks:
-            reason = None if task in lacking else detected.lacks(task, tokenize)
+            reason = None if task in lacking else detected.lacks(task, reading)
             if reason:
                 lacking[task] = reason
     return [task for task in tasks if task not in lacking], lacking

@@ -25,6 +25,7 @@ class TextSpan:
         label: Its type, for instance ``"PER"``.
         score: Its probability in [0, 1], or None for gold spans.
         where: Where it was read, best as ``file:line``.
+        text: What the file says that it covers, None if the file does not say it.
     """
 
     start: int
@@ -32,6 +33,7 @@ class TextSpan:
     label: str
     score: float | None = None
     where: str = ""
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,12 @@ def attach_spans(
 ) -> list[Sentence]:
     """Put spans on the tokens that they cover, as ``spans`` and, where a task has no tags yet, as IOB2 tags.
 
-    A span that does not begin and end where tokens do is refused, widened or left out, as
-    ``reading.on_misaligned`` says. Tags cannot hold a span that is empty, leaves the text, covers no token or
-    overlaps another (of two the one that begins first stays, then the longer); such a span is refused, or
-    left out where misaligned ones are not refused. Nothing happens in silence: ``reading.refuse`` is told of
-    every span that is refused, ``reading.note`` of every other that was widened or left out.
+    White space at the ends of a span is trimmed where the rest then begins and ends where tokens do. Any
+    other span that does not is refused, widened, narrowed or left out, as ``reading.on_misaligned`` says.
+    Tags cannot hold a span that is empty, leaves the text, covers no token or overlaps another (of two the
+    one that begins first stays, then the longer); such a span is refused, or left out where misaligned ones
+    are not refused. Nothing happens in silence: ``reading.refuse`` receives every span that is refused,
+    ``reading.note`` every other that was trimmed, widened, narrowed or left out.
 
     Args:
         sentences: The document's sentences in order; those that a span crosses are joined.
@@ -170,6 +173,16 @@ class _Ground:
     starts: Sequence[int]
     ends: Sequence[int]
 
+    def is_exact(self, first: int, last: int, span: TextSpan) -> bool:
+        return (self.starts[first], self.ends[last - 1]) == (span.start, span.end)
+
+    def is_space_around(self, span: TextSpan, first: int, last: int) -> bool:
+        """Whether nothing but white space is in the span before its first and after its last token."""
+        begin, end = (place - self.text_start for place in (span.start, span.end))
+        before = self.text[begin : self.starts[first] - self.text_start]
+        after = self.text[self.ends[last - 1] - self.text_start : end]
+        return not (before + after).strip()
+
     def name(self, span: TextSpan) -> str:
         return f"the span {self.range_name(span.start, span.end)} ({span.label})"
 
@@ -191,15 +204,36 @@ def _fit(spans: Sequence[TextSpan], ground: _Ground, reading: Reading) -> list[_
         if problem:
             _leave_out(span, problem, ground, reading)
             continue
-        start, end = ground.starts[first], ground.ends[last - 1]
-        if (start, end) != (span.start, span.end):
-            whole = ground.range_name(start, end)
-            if reading.on_misaligned != "expand":
-                _leave_out(span, f"does not begin and end as its tokens do, {whole}", ground, reading)
+        if not ground.is_exact(first, last, span):
+            bounds = _adjust(span, first, last, ground, reading)
+            if bounds is None:
                 continue
-            reading.note(f"{span.where}: {ground.name(span)} was widened to the tokens {whole}.")
+            first, last = bounds
+        start, end = ground.starts[first], ground.ends[last - 1]
         placed.append((span, Span(first, last, span.label, span.score, start, end)))
     return placed
+
+
+def _adjust(
+    span: TextSpan, first: int, last: int, ground: _Ground, reading: Reading
+) -> tuple[int, int] | None:
+    """Return the tokens for a span that does not fit the tokens ``first`` to ``last``; None for none."""
+    whole = ground.range_name(ground.starts[first], ground.ends[last - 1])
+    inner_first, inner_last = bisect_left(ground.starts, span.start), bisect_right(ground.ends, span.end)
+    has_inner = inner_first < inner_last
+    if has_inner and ground.is_space_around(span, inner_first, inner_last):
+        inside = ground.range_name(ground.starts[inner_first], ground.ends[inner_last - 1])
+        reading.note(f"{span.where}: {ground.name(span)} was trimmed of white space to {inside}.")
+        return inner_first, inner_last
+    if reading.on_misaligned == "expand":
+        reading.note(f"{span.where}: {ground.name(span)} was widened to the tokens {whole}.")
+        return first, last
+    if reading.on_misaligned == "trim" and has_inner:
+        inside = ground.range_name(ground.starts[inner_first], ground.ends[inner_last - 1])
+        reading.note(f"{span.where}: {ground.name(span)} was narrowed to the tokens {inside}.")
+        return inner_first, inner_last
+    _leave_out(span, f"does not begin and end as its tokens do, {whole}", ground, reading)
+    return None
 
 
 def _problem(span: TextSpan, ground: _Ground, *, has_tokens: bool) -> str | None:
@@ -230,8 +264,8 @@ def _leave_out(span: TextSpan, problem: str, ground: _Ground, reading: Reading) 
     message = f"{span.where}: {ground.name(span)} {problem}"
     if reading.on_misaligned == "error":
         reading.refuse(
-            f"{message}; correct it, or say --on-misaligned expand (widens spans to whole tokens) or skip "
-            "(leaves them out)."
+            f"{message}; correct it, or say --on-misaligned expand (widens spans to whole tokens), trim "
+            "(narrows them) or skip (leaves them out)."
         )
     else:
         reading.note(f"{message}; it was left out.")

@@ -5,26 +5,150 @@ All offsets count characters (code points, as Python counts them) and are half-o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tagger.corpus.offsets import OffsetUnits, Ruler, is_same_text
 from tagger.corpus.placement import TextSpan, attach_spans, place_spans, span_range
 from tagger.corpus.reading import Reading
-from tagger.corpus.values import boolean, each, integer, label, mapping, probability, sequence, string
+from tagger.corpus.token_records import TokenRecords, is_token_record
+from tagger.corpus.tokens import flat_task, of_tasks, raw_tokens, read_tokens
+from tagger.corpus.values import integer, label, listed, mapping, probability, sequence, string
 from tagger.errors import InputError
 from tagger.text.schemes import split_tag
-from tagger.text.sentence import Alternative, Offset, Sentence, Span
+from tagger.text.sentence import Sentence, Span
 
-SPAN_LISTS = ("spans", "entities", "ents", "label", "labels")
+SPAN_LISTS = ("spans", "entities", "ents", "label", "labels", "annotations")
 """Keys under which records keep their spans."""
+_APPROVER = "annotation_approver"
 KEYS = {
     *("text", "data", "start", "starts_document", "text_before", "tokens", "tags", "scores", "n_best"),
     *("comments", "extra_lines", "relations", *SPAN_LISTS),
+    *("answer", "status", "is_confirmed", "confirmed", _APPROVER),
 }
 """All keys of a record that are read or told of; others, as an annotation tool's own, have no place."""
 
+_NOT_GOLD: dict[str, frozenset[object]] = {
+    "answer": frozenset(["reject", "ignore"]),  # Prodigy
+    "status": frozenset(["discarded", "draft", "pending", "rejected", "ignored", "skipped"]),  # Argilla
+    "is_confirmed": frozenset([False]),  # doccano
+    "confirmed": frozenset([False]),
+}
+"""What annotation tools write in records that nobody accepted, in lower case."""
+GOLD_KEYS = (*_NOT_GOLD, _APPROVER)
+"""Keys that say whether a record is gold."""
+
 NO_TOKEN = "the text holds no token and was passed over."
 """What is noted of a text that becomes no sentence."""
+
+
+class Records:
+    """Reads the records of one file, and notes once a file whatever stands in many of them.
+
+    Args:
+        path: The file, for messages.
+        reading: The tasks; how to tokenise; what the offsets count; what becomes of problems.
+    """
+
+    def __init__(self, path: str | Path, reading: Reading) -> None:
+        self._path = path
+        self._reading = reading
+        self._units = OffsetUnits(reading, path)
+        self._tokens = TokenRecords(path, reading)
+        self._not_gold: dict[str, tuple[int, str]] = {}  # reason: how many records, place of the first
+        self._others: dict[str, None] = {}  # a set that keeps its order
+
+    def read(self, record: object, where: str) -> list[Sentence]:
+        """Read the sentences of one record, see ``read_record``."""
+        try:
+            values = _values(record, where)
+            reason = _reason_not_gold(values)
+            if reason is not None:
+                self._count(reason, where)
+                return []
+            if isinstance(record, Mapping) and record.get(_APPROVER, "") is None:
+                self._count(_APPROVER, where)
+            if is_token_record(values):
+                found, used = self._tokens.read(values, where)
+                used.update(GOLD_KEYS)
+                self._others.update(dict.fromkeys(key for key in values if key not in used))
+                return found
+            self._others.update(dict.fromkeys(key for key in values if key not in KEYS))
+            return self._read_text(values, where)
+        except InputError as error:
+            self._reading.refuse(str(error))
+            return []
+
+    def finish(self) -> None:
+        """Note what was counted."""
+        for reason, (count, first) in self._not_gold.items():
+            records = "1 record" if count == 1 else f"{count:,} records"
+            if reason == _APPROVER:
+                message = f"{records} without {_APPROVER} (first at {first}), read as gold all the same."
+            else:
+                message = f"{records} with {reason} left out (first at {first}); only accepted ones are gold."
+            self._reading.note(f"{self._path}: {message}")
+        self._tokens.finish()
+        if self._others:
+            self._reading.note(
+                f"{self._path}: what records hold as {listed(self._others)} was left out; no sentence has a "
+                "place for it."
+            )
+
+    def _count(self, reason: str, where: str) -> None:
+        count, first = self._not_gold.get(reason, (0, where))
+        self._not_gold[reason] = (count + 1, first)
+
+    def _read_text(self, values: Mapping[str, object], where: str) -> list[Sentence]:
+        """Read a record of running text, with or without tokens."""
+        reading = self._reading
+        text = string(values.get("text", values.get("data")), _text_name(values), where)
+        start = integer(values.get("start", 0), "start", where)
+        raw = raw_tokens(values, where)
+        spans, tokens = self._in_characters(
+            text, start, _spans(values, reading, where), raw, where, is_exact="extra_lines" not in values
+        )
+        sentence = None if tokens is None else read_tokens(values, text, start, tokens, reading, where)
+        _require_tasks({*spans, *({} if sentence is None else sentence.tags)}, reading, where)
+        if sentence is None:
+            if not any(name in values for name in SPAN_LISTS):
+                reading.note(f"{where}: the record has no list of spans; it is read as a text without any.")
+            found = place_spans(text, spans, reading, where)
+        else:
+            given = [sentence] if len(sentence) else []
+            found = attach_spans(given, text, spans, reading, text_start=start)
+        if not found:
+            reading.note(f"{where}: {NO_TOKEN}")
+        tags = {} if sentence is None else sentence.tags
+        return [one for one in found if _has_one_meaning(one, tags, reading)]
+
+    def _in_characters(
+        self,
+        text: str,
+        start: int,
+        spans: Mapping[str, Sequence[TextSpan]],
+        tokens: Sequence[TextSpan] | None,
+        where: str,
+        *,
+        is_exact: bool,
+    ) -> tuple[dict[str, list[TextSpan]], Sequence[TextSpan] | None]:
+        """Return the spans and tokens counted in characters; a span that is wrong is refused by itself."""
+        given = [span for its in spans.values() for span in its]
+        evidence = [*given, *(tokens or ())] if is_exact else given
+        ruler = Ruler(text, self._units.choose(text, evidence, where, text_start=start), start)
+        found: dict[str, list[TextSpan]] = {}
+        for task, its in spans.items():
+            found[task] = []
+            for span in its:
+                try:
+                    (converted,) = ruler.convert([span])
+                    require_text(converted, text, text_start=start)
+                except InputError as error:
+                    self._reading.refuse(str(error))
+                else:
+                    found[task].append(converted)
+        return found, None if tokens is None else ruler.convert(tokens)
 
 
 def read_record(record: object, reading: Reading, where: str) -> list[Sentence]:
@@ -38,9 +162,12 @@ def read_record(record: object, reading: Reading, where: str) -> list[Sentence]:
       relations ``{"text", "entities": [{"start_offset", "end_offset", "label"}]}``.
     - spaCy: ``[text, {"entities": [[start, end, label]]}]``, ``{"text", "ents": [{"start", "end",
       "label"}]}``.
+    - Tokens without offsets, see ``token_records``: ``{"tokens": [str], "ner_tags": [tag]}`` and GLiNER's
+      ``{"tokenized_text": [str], "ner": [[first, last, label]]}``.
 
     A text without tokens is a document and is tokenised. A plain list of spans belongs to the only task asked
-    for, to ``ner`` if none is. Of a record's tasks those asked for are read, or all if none is.
+    for, to ``ner`` if none is. Of a record's tasks those asked for are read, or all if none is. A record that
+    its annotator rejected, ignored, discarded or did not confirm (``_NOT_GOLD``) is left out.
 
     Args:
         record: What JSON holds; a value that is None counts as absent.
@@ -48,30 +175,13 @@ def read_record(record: object, reading: Reading, where: str) -> list[Sentence]:
         where: ``file:line`` of the record.
 
     Returns:
-        The record's sentences; none if its text holds no token, or if it was refused and ``reading.refuse``
-        returned.
+        The record's sentences; none if its text holds no token, if it is not gold, or if it was refused and
+        ``reading.refuse`` returned.
     """
-    try:
-        values = _values(record, where)
-        text = string(values.get("text", values.get("data")), "text", where)
-        sentence = _given_tokens(values, text, reading, where) if "tokens" in values else None
-        text_start = 0 if sentence is None else sentence.text_start
-        spans = _spans(values, text, text_start, reading, where)
-        _require_tasks({*spans, *({} if sentence is None else sentence.tags)}, reading, where)
-    except InputError as error:
-        reading.refuse(str(error))
-        return []
-    if sentence is None:
-        if not any(name in values for name in SPAN_LISTS):
-            reading.note(f"{where}: the record has no list of spans; it is read as a text without any.")
-        found = place_spans(text, spans, reading, where)
-    else:
-        given = [sentence] if len(sentence) else []
-        found = attach_spans(given, text, spans, reading, text_start=text_start)
-    if not found:
-        reading.note(f"{where}: {NO_TOKEN}")
-    tags = {} if sentence is None else sentence.tags
-    return [one for one in found if _has_one_meaning(one, tags, reading)]
+    records = Records(where, reading)
+    found = records.read(record, where)
+    records.finish()
+    return found
 
 
 def sentence_values(
@@ -135,37 +245,21 @@ def sentence_values(
     return values | {name: value for name, value in optional.items() if value}
 
 
-def flat_task(reading: Reading, where: str | Path) -> str:
-    """The task that spans belong to where a file does not name one.
-
-    Raises:
-        InputError: If several tasks are asked for.
-    """
-    if len(reading.tasks) > 1:
-        raise InputError(
-            f"{where}: the spans do not say to which of the tasks {', '.join(reading.tasks)} they belong; "
-            "ask for one task."
-        )
-    return reading.tasks[0] if reading.tasks else "ner"
-
-
 def require_no_columns(reading: Reading, path: str | Path) -> None:
     """Raise InputError if columns are named for a format that has none."""
     if reading.columns is not None:
         raise InputError(f"{path}: the format has no columns; leave them out, or say the format conll.")
 
 
-def read_span(values: object, text: str, where: str, *, text_start: int = 0) -> TextSpan:
+def read_span(values: object, where: str) -> TextSpan:
     """Read a span: ``[start, end, label]``, or a mapping with these and perhaps ``text`` and ``score``.
 
     Args:
         values: The span.
-        text: What it lies in; its own ``text`` has to be what stands there.
         where: ``file:line``, kept in the span.
-        text_start: Position of ``text`` in the document.
 
     Raises:
-        InputError: If it is none, its label is empty or holds white space, or its text is another.
+        InputError: If it is none, or no tag can hold its label.
     """
     if not isinstance(values, Mapping):
         triple = sequence(values, "span", where)
@@ -173,25 +267,29 @@ def read_span(values: object, text: str, where: str, *, text_start: int = 0) -> 
             raise InputError(f"{where}: the span {values!r:.60} is not [start, end, label]; write it so.")
         values = dict(zip(("start", "end", "label"), triple, strict=True))
     its = mapping(values, "span", where)
-    span = TextSpan(
+    labels = its.get("labels")
+    if "label" not in its and isinstance(labels, Sequence) and len(labels) == 1:  # as Label Studio writes it
+        its["label"] = labels[0]
+    return TextSpan(
         integer(its.get("start", its.get("start_offset")), "start of a span", where),
         integer(its.get("end", its.get("end_offset")), "end of a span", where),
         label(its.get("label"), where),
         probability(its["score"], "score of a span", where) if "score" in its else None,
         where,
+        string(its["text"], "text of a span", where) if "text" in its else None,
     )
-    if "text" in its:
-        require_text(string(its["text"], "text of a span", where), span, text, text_start=text_start)
-    return span
 
 
-def require_text(given: str, span: TextSpan, text: str, *, text_start: int = 0) -> None:
-    """Raise InputError if a span inside the text does not cover the characters that it is said to cover."""
+def require_text(span: TextSpan, text: str, *, text_start: int = 0) -> None:
+    """Raise InputError if a span inside the text does not cover what it is said to cover."""
     first, last = span.start - text_start, span.end - text_start
-    if 0 <= first <= last <= len(text) and given != text[first:last]:
+    if span.text is None or not 0 <= first <= last <= len(text):
+        return
+    if not is_same_text(span.text, text[first:last]):
         raise InputError(
-            f"{span.where}: the span [{span.start}, {span.end}) ({span.label}) should be {given!r}, but the "
-            f"text has {text[first:last]!r} there; correct the offsets, which count characters, not bytes."
+            f"{span.where}: the span [{span.start}, {span.end}) ({span.label}) should be {span.text!r}, but "
+            f"the text has {text[first:last]!r} there; correct the offsets, or say what they count with "
+            "--offsets."
         )
 
 
@@ -209,14 +307,28 @@ def _values(record: object, where: str) -> dict[str, object]:
     return mapping(record, "record", where)
 
 
-def _spans(
-    values: Mapping[str, object], text: str, text_start: int, reading: Reading, where: str
-) -> dict[str, list[TextSpan]]:
+def _reason_not_gold(values: Mapping[str, object]) -> str | None:
+    """Why a record is no gold annotation, None if nothing says that it is not."""
+    for key, rejected in _NOT_GOLD.items():
+        value = values.get(key)
+        if isinstance(value, str | bool) and (value.lower() if isinstance(value, str) else value) in rejected:
+            return f"{key} {json.dumps(value)}"
+    return None
+
+
+def _text_name(values: Mapping[str, object]) -> str:
+    """What to call the text in messages; where there is none, with what the record has instead."""
+    if not values or "text" in values or "data" in values:
+        return "text"
+    return f"text and no tokens (the keys are {listed(values)})"
+
+
+def _spans(values: Mapping[str, object], reading: Reading, where: str) -> dict[str, list[TextSpan]]:
     """Read the record's spans by task; one that is wrong is refused by itself."""
     if values.get("relations"):
         reading.note(f"{where}: the relations were left out; no sentence holds them.")
     if isinstance(values.get("spans"), Mapping):
-        lists = _of_tasks(values, "spans", reading, where)
+        lists = of_tasks(values, "spans", reading, where)
     else:
         names = [name for name in SPAN_LISTS if name in values]
         if len(names) > 1:
@@ -226,7 +338,7 @@ def _spans(
     for task, spans in lists.items():
         for span in sequence(spans, "list of spans", where):
             try:
-                found[task].append(read_span(span, text, where, text_start=text_start))
+                found[task].append(read_span(span, where))
             except InputError as error:
                 reading.refuse(str(error))
     return found
@@ -257,105 +369,3 @@ def _has_one_meaning(sentence: Sentence, tags: Mapping[str, Sequence[str]], read
             )
             return False
     return True
-
-
-def _given_tokens(values: Mapping[str, object], text: str, reading: Reading, where: str) -> Sentence:
-    """Read the sentence of a record with tokens, with everything but its spans."""
-    text_start = integer(values.get("start", 0), "start", where)
-    if text_start < 0:
-        raise InputError(f"{where}: the start is {text_start}; give the text's place in its document.")
-    count = len(sequence(values["tokens"], "list of tokens", where))
-    extra_lines = tuple(
-        _extra_line(line, count, where)
-        for line in sequence(values.get("extra_lines", ()), "list of extra lines", where)
-    )
-    # The words of a multi-word token need not be what the text has.
-    tokens = _tokens(values["tokens"], text, text_start, where, is_exact=not extra_lines)
-    return Sentence(
-        tokens=tuple(token for token, _ in tokens),
-        offsets=tuple(offset for _, offset in tokens),
-        text=text,
-        text_start=text_start,
-        tags={
-            task: each(tags, len(tokens), string, f"tag of {task}", where)
-            for task, tags in _of_tasks(values, "tags", reading, where).items()
-        },
-        starts_document=boolean(
-            values.get("starts_document", text_start == 0), "value of starts_document", where
-        ),
-        source=where,
-        comments=tuple(
-            string(comment, "comment", where)
-            for comment in sequence(values.get("comments", ()), "list of comments", where)
-        ),
-        extra_lines=extra_lines,
-        text_before=string(values.get("text_before", ""), "text_before", where),
-        tag_scores={
-            task: each(scores, len(tokens), probability, f"score of {task}", where)
-            for task, scores in _of_tasks(values, "scores", reading, where).items()
-        },
-        alternatives={
-            task: tuple(
-                _alternative(one, len(tokens), where) for one in sequence(its, "list of alternatives", where)
-            )
-            for task, its in _of_tasks(values, "n_best", reading, where).items()
-        },
-    )
-
-
-def _tokens(
-    values: object, text: str, text_start: int, where: str, *, is_exact: bool
-) -> list[tuple[str, Offset]]:
-    """Read the tokens and their places in the document.
-
-    Raises:
-        InputError: If they are not in order, leave the text or, if ``is_exact``, are not what it has there.
-    """
-    tokens: list[tuple[str, Offset]] = []
-    start_before = end_before = text_start
-    for value in sequence(values, "list of tokens", where):
-        token = mapping(value, "token", where)
-        form = string(token.get("text"), "text of a token", where)
-        start, end = (integer(token.get(name), f"{name} of a token", where) for name in ("start", "end"))
-        is_in_order = start_before <= start < end and end_before <= end <= text_start + len(text)
-        if not form or not is_in_order or (is_exact and start < end_before):
-            raise InputError(
-                f"{where}: the token {form!r} [{start}, {end}) is empty, leaves the text or does not come "
-                "after the one before; give the tokens in order, with offsets in the document."
-            )
-        there = text[start - text_start : end - text_start]
-        if is_exact and form != there:
-            raise InputError(
-                f"{where}: the token [{start}, {end}) should be {form!r}, but the text has {there!r} there; "
-                "correct the offsets, which count characters of the document, not bytes."
-            )
-        start_before, end_before = start, end
-        tokens.append((form, (start, end)))
-    return tokens
-
-
-def _extra_line(value: object, count: int, where: str) -> tuple[int, str]:
-    pair = sequence(value, "extra line", where)
-    if len(pair) != 2:
-        raise InputError(f"{where}: the extra line {value!r:.60} is not [place, line]; write it so.")
-    place = integer(pair[0], "place of an extra line", where)
-    if not 0 <= place <= count:
-        raise InputError(
-            f"{where}: the place of the extra line {value!r:.60} is none of 0 to {count}; give the index of "
-            "the token that it stands before."
-        )
-    return place, string(pair[1], "extra line", where)
-
-
-def _alternative(value: object, count: int, where: str) -> Alternative:
-    its = mapping(value, "alternative", where)
-    return Alternative(
-        each(its.get("tags"), count, string, "tag of an alternative", where),
-        probability(its.get("probability"), "probability of an alternative", where),
-    )
-
-
-def _of_tasks(values: Mapping[str, object], name: str, reading: Reading, where: str) -> dict[str, object]:
-    """Return what stands under a name for each of the tasks that are asked for."""
-    its = mapping(values.get(name, {}), f"value of {name}", where)
-    return {task: value for task, value in its.items() if not reading.tasks or task in reading.tasks}

@@ -9,7 +9,8 @@ from typing import Any
 from tagger.corpus.alignment import locate
 from tagger.corpus.columns import TOKEN, parse_features
 from tagger.corpus.reading import Reading
-from tagger.corpus.records import SPAN_LISTS
+from tagger.corpus.records import GOLD_KEYS, SPAN_LISTS
+from tagger.corpus.token_records import NO_NAMES, PLAIN_TAGS, candidates, name_of, names_tags, task_of
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence, from_tokens
 
@@ -25,7 +26,6 @@ EXTRAS: Mapping[str, object] = {
 }
 """What a row holds besides tokens and tags, where a sentence has it, each with its kind."""
 _TOKEN_FEATURES = ("tokens", "words", "token", "form")
-_TAG_SUFFIXES = (TAGS_SUFFIX, "_tag", "_labels")
 _DOCUMENT_FEATURES = ("starts_document", "document_id", "doc_id", "newdoc")
 
 
@@ -36,9 +36,10 @@ class Layout:
     Attributes:
         tokens: The feature of the tokens; None where rows are records of running text and spans.
         tags: The feature of each task.
-        labels: The names of a task's ``ClassLabel``, for tasks that have one.
+        labels: The names of a task's numbers, for tasks whose tags are numbers.
         document: The feature that changes between documents, None if there is none.
         extras: The features besides, of ``EXTRAS``.
+        left_out: The features that are not read though nobody asked for others.
     """
 
     tokens: str | None
@@ -46,6 +47,7 @@ class Layout:
     labels: Mapping[str, Sequence[str]]
     document: str | None
     extras: Sequence[str]
+    left_out: Sequence[str] = ()
 
     @property
     def features(self) -> list[str]:
@@ -87,7 +89,7 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
     """Find the features to read.
 
     Raises:
-        InputError: One is missing or is no list of strings or ``ClassLabel``.
+        InputError: One is missing, is no list of strings or ``ClassLabel``, or holds numbers without names.
     """
     said = parse_features(reading.columns) if reading.columns else {}
     lists = [feature for feature, kind in features.items() if _is_tags(kind)]
@@ -99,7 +101,9 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
                 f"{name}: the rows hold running text, but no tokens and no spans; give a dataset with a "
                 "feature of tokens."
             )
-        return Layout(tokens=None, tags={}, labels={}, document=None, extras=("text", *spans))
+        extras = ("text", *spans, *(feature for feature in GOLD_KEYS if feature in features))
+        left_out = [feature for feature in features if feature not in extras]
+        return Layout(None, {}, {}, None, extras, left_out)
     if tokens not in lists or _names(features[tokens]):
         known = ", ".join(lists) or "none"
         raise InputError(
@@ -107,22 +111,38 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
             f"strings; the lists are: {known}. Name it, as in token=words."
         )
     lists.remove(tokens)
-    tags = {task: feature or _first(_candidates(task), features) for task, feature in said.items()}
-    tags |= {task: _first(_candidates(task), features) for task in reading.tasks if task not in tags}
+    tags = {task: feature or _first(candidates(task), features) for task, feature in said.items()}
+    tags |= {task: _first(candidates(task), features) for task in reading.tasks if task not in tags}
+    for task in [task for task, feature in tags.items() if feature is None and len(tags) == 1]:
+        tags[task] = _first(PLAIN_TAGS, features)
     if not tags:
-        shorter = {feature: _without_suffix(feature) for feature in lists if feature != "conll_comments"}
+        numbered = [
+            feature for feature, kind in features.items() if _is_numbers(kind) and names_tags(feature)
+        ]
+        shorter = {
+            feature: task_of(feature) for feature in [*lists, *numbered] if feature != "conll_comments"
+        }
         tags = {
             feature if task in features or list(shorter.values()).count(task) > 1 else task: feature
             for feature, task in shorter.items()
         }
-    found = {task: _check(task, feature, features, name) for task, feature in tags.items()}
-    return Layout(
+    found = {
+        task: _check(task, feature, features, name, reading.label_names) for task, feature in tags.items()
+    }
+    layout = Layout(
         tokens=tokens,
         tags=found,
-        labels={task: names for task, feature in found.items() if (names := _names(features[feature]))},
+        labels={
+            task: names
+            for task, feature in found.items()
+            if (names := _names(features[feature]) or _given_names(features[feature], reading))
+        },
         document=_first(_DOCUMENT_FEATURES, features),
         extras=[name for name, kind in EXTRAS.items() if name in features and _kind(features[name]) == kind],
     )
+    asked = set(lists) if reading.tasks or reading.columns else set()  # other tags are left out on purpose
+    left_out = [feature for feature in features if feature not in {*layout.features, *asked}]
+    return replace(layout, left_out=left_out)
 
 
 def to_row(sentence: Sentence, tasks: Iterable[str]) -> dict[str, Any]:
@@ -155,32 +175,29 @@ def to_row(sentence: Sentence, tasks: Iterable[str]) -> dict[str, Any]:
     return row | {feature: value for feature, value in values.items() if value}
 
 
-def _check(task: str, feature: str | None, features: Mapping[str, Any], name: str) -> str:
+def _check(
+    task: str, feature: str | None, features: Mapping[str, Any], name: str, label_names: Sequence[str]
+) -> str:
     if feature is None or feature not in features:
-        lists = ", ".join(known for known, kind in features.items() if _is_tags(kind))
+        lists = ", ".join(known for known, kind in features.items() if _is_tags(kind) or _is_numbers(kind))
         raise InputError(
             f"{name}: there is no feature {feature or task!r} with the tags of {task}; the lists are: "
             f"{lists}. Name it, as in {task}=FEATURE."
         )
+    if _is_numbers(features[feature]):
+        if not label_names:
+            raise InputError(f"{name}: the feature {feature!r} {NO_NAMES}")
+        return feature
     if not _is_tags(features[feature]):
         raise InputError(
             f"{name}: the feature {feature!r} is no list of strings or ClassLabel but {features[feature]}; "
-            "name another for the tags, or cast plain numbers to "
-            "datasets.List(datasets.ClassLabel(names=...)), so that they have names."
+            "name another for the tags."
         )
     return feature
 
 
 def _first(names: Iterable[str], features: Mapping[str, Any]) -> str | None:
     return next((name for name in names if name in features), None)
-
-
-def _candidates(task: str) -> list[str]:
-    return [task, *(task + suffix for suffix in _TAG_SUFFIXES)]
-
-
-def _without_suffix(feature: str) -> str:
-    return next((feature.removesuffix(end) for end in _TAG_SUFFIXES if feature.endswith(end)), feature)
 
 
 def _kind(feature: Any) -> object:
@@ -198,19 +215,22 @@ def _is_tags(kind: Any) -> bool:
     return hasattr(of, "names") or getattr(of, "dtype", "") in ("string", "large_string", "null")
 
 
+def _is_numbers(kind: Any) -> bool:
+    """Whether a feature is a list of whole numbers without names."""
+    of = getattr(kind, "feature", None)
+    return not hasattr(of, "names") and str(getattr(of, "dtype", "")).lstrip("u").startswith("int")
+
+
+def _given_names(kind: Any, reading: Reading) -> Sequence[str] | None:
+    return reading.label_names if _is_numbers(kind) else None
+
+
 def _names(kind: Any) -> Sequence[str] | None:
     return getattr(kind.feature, "names", None)
 
 
 def _label(number: int | None, names: Sequence[str], where: str) -> str | None:
-    if number is None:
-        return None
-    if not 0 <= number < len(names):
-        raise InputError(
-            f"{where} holds the number {number}, which is none of its {len(names)} labels; leave such rows "
-            "out, or cut them to the tokens that have one."
-        )
-    return names[number]
+    return None if number is None else name_of(number, names, where)
 
 
 def _strings(values: Sequence[str | None] | None, what: str) -> tuple[str, ...]:

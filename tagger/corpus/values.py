@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from tagger.errors import InputError
 
+_NO_LABEL = re.compile(r"[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 _ROUNDING = 1e-3  # what a probability of single precision may miss 0 and 1 by
 
 T = TypeVar("T")
+
+
+def listed(names: Iterable[str], most: int = 10) -> str:
+    """Return the first of a file's names as a list for a message, escaped where they are not printable."""
+    shown = [name if name.isprintable() else ascii(name) for name in names]
+    return ", ".join(shown[:most] + ["…"] * (len(shown) > most)) or "none"
 
 
 def string(value: object, name: str, where: str) -> str:
@@ -38,15 +46,15 @@ def string(value: object, name: str, where: str) -> str:
 
 
 def label(value: object, where: str) -> str:
-    """Return a span's label after checking that a tag can hold it.
+    """Return a span's label after checking that a tag can hold it; spaces inside it are allowed.
 
     Raises:
-        InputError: If it is no string, empty, or holds white space.
+        InputError: If it is no string, empty, has white space at an end, or holds a tab or line break.
     """
-    if not isinstance(value, str) or value.split() != [value]:
+    if not isinstance(value, str) or not value or value.strip() != value or _NO_LABEL.search(value):
         raise InputError(
-            f"{where}: the label {value!r:.60} is not a string without white space; rename it, for instance "
-            "with _ for a space."
+            f"{where}: the label must be a string without tabs, line breaks or white space at its ends (got "
+            f"{value!r:.60}); rename it."
         )
     return string(value, "label", where)
 

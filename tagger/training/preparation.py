@@ -203,6 +203,8 @@ def _make_reading(config: Config, notes: list[str]) -> Reading:
     return Reading(
         tokenize=Tokenizer(**wished).tokenize,  # type: ignore[arg-type]
         on_misaligned=config.data.on_misaligned,
+        offsets=config.data.offsets,
+        label_names=config.data.label_names,
         note=notes.append,
     )
 

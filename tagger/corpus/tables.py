@@ -1,0 +1,394 @@
+"""Tables with a header: CSV and TSV, a token a row or a text a row."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+from tagger.corpus.alignment import has_other_spaces, locate
+from tagger.corpus.columns import TOKEN, parse_features
+from tagger.corpus.lines import numbered_lines
+from tagger.corpus.reading import Reading, Writing
+from tagger.corpus.records import SPAN_LISTS, Records
+from tagger.corpus.token_records import PLAIN_TAGS, candidates, name_of, names_tags, task_of
+from tagger.corpus.values import listed
+from tagger.errors import Counted, InputError
+from tagger.text.sentence import Sentence, from_tokens
+
+_DELIMITERS = (",", ";", "\t")
+_TOKEN_NAMES = ("token", "tokens", "word", "words", "form")
+_SENTENCE_NAMES = ("sentence", "sentence #", "sentence_id", "sentence_idx", "sent_id", "sentence id")
+_DOCUMENT_NAMES = ("document", "document_id", "doc_id", "doc")
+_INDEX_NAMES = ("", "unnamed: 0", "index", "id", "token_id", "word_id")
+_TEXT = "text"
+_MOST_DIGITS = 9  # of a tag that is a number
+_ABSENT = "_"  # where a sentence lacks the tags of a task
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the columns of a table hold.
+
+    Attributes:
+        delimiter: What separates columns.
+        names: All columns, as the file spells them.
+        tokens: Index of the column of tokens; None if each row is a text with its spans.
+        sentence: Index of the column that tells sentences apart, None if blank rows do.
+        document: Index of the column that tells documents apart, None if there is none.
+        text: Index of the column of texts, None if there is none.
+        spans: Index of the column of spans, None if there is none.
+    """
+
+    delimiter: str
+    names: tuple[str, ...]
+    tokens: int | None
+    sentence: int | None
+    document: int | None
+    text: int | None
+    spans: int | None
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether more than the column of tokens has a name that is known."""
+        known = {*_SENTENCE_NAMES, *_DOCUMENT_NAMES}
+        others = [name.strip().lower() for place, name in enumerate(self.names) if place != self.tokens]
+        return any(name in known or names_tags(name) for name in others)
+
+    @property
+    def tags(self) -> dict[str, int]:
+        """The columns that may hold tags, by name."""
+        others = {self.tokens, self.sentence, self.document, self.text, self.spans}
+        return {
+            name: place
+            for place, name in enumerate(self.names)
+            if place not in others and name.strip().lower() not in _INDEX_NAMES
+        }
+
+
+def find_header(line: str, columns: str | None = None) -> Header | None:
+    """Find out what the columns of a table hold; None if its first line is no header.
+
+    A header names a column of tokens (``token``, ``word``, ``form``) or one of texts and one of their spans
+    (``text`` and ``entities``, ``spans``, ``label``), separated by commas, semicolons or tabs.
+
+    Args:
+        line: The first line.
+        columns: Names of other columns, as ``token=Wort,ner=Klasse``.
+
+    Raises:
+        InputError: If the columns cannot be read.
+    """
+    said = parse_features(columns) if columns else {}
+    token = said.get(TOKEN)
+    token_names = [token] if token else _TOKEN_NAMES
+    for delimiter in _DELIMITERS:
+        if delimiter not in line:
+            continue
+        names = _cells(line, delimiter)
+        if names is None:
+            continue
+        lower = [name.strip().lower() for name in names]
+
+        def index(known: Iterable[str], lower: Sequence[str] = lower) -> int | None:
+            return next((lower.index(name) for name in known if name in lower), None)
+
+        tokens = index(name.lower() for name in token_names)
+        text, spans = index([_TEXT]), index(SPAN_LISTS)
+        if tokens is None and (text is None or spans is None or TOKEN in said):
+            continue
+        sentence, document = index(_SENTENCE_NAMES), index(_DOCUMENT_NAMES)
+        spans = spans if tokens is None else None
+        return Header(delimiter, tuple(names), tokens, sentence, document, text, spans)
+    return None
+
+
+def read_table(path: str | Path, reading: Reading) -> Iterator[Sentence]:
+    """Read sentences from a CSV or TSV file whose first line names its columns, one at a time.
+
+    Where a column holds tokens each row is one token. A sentence ends at a blank row, or where the column
+    ``sentence`` (``Sentence #``, ``sentence_id``) changes; an empty value there goes on with the sentence.
+    A document begins where ``document`` (``doc_id``) changes. The tags of a task T are in the column ``T``,
+    ``T_tags``, ``T_tag`` or ``T_labels``, those of the only requested task also in ``tag`` or ``label``;
+    other names are given by ``reading.columns``, as ``token=Wort,ner=Klasse``. Without tasks all other
+    columns are tags, ``tag`` and ``label`` those of ``ner``.
+
+    Where columns hold a text and its spans each row is a record, with the spans as JSON or Python's list.
+
+    Args:
+        path: The file; may be packed with gzip.
+        reading: The tasks and columns; the names of numbers; what becomes of problems.
+
+    Raises:
+        InputError: If the columns cannot be read; while reading, if the file cannot be read, has no header,
+            or holds no sentence. Whatever else is wrong goes to ``reading.refuse``.
+    """
+    counted = Counted(reading.refuse)
+    lines = numbered_lines(path, refuse=counted)
+    number, line = next(((number, line) for number, line in lines if line.strip()), (1, ""))
+    header = find_header(line, reading.columns)
+    if header is None:
+        if not counted.count:
+            reading.refuse(
+                f"{path}:{number}: the first line names no column of tokens (got {line!r:.60}); write a "
+                "header such as token,ner, or name the columns, as in --columns token=word,ner=tag."
+            )
+        return
+    reading = replace(reading, refuse=counted)
+    is_empty = True
+    found = _texts if header.tokens is None else _sentences
+    for sentence in found(path, header, lines, reading):
+        is_empty = False
+        yield sentence
+    if is_empty and not counted.count:
+        reading.refuse(f"{path}: the file holds no sentence; give a file with a token or a text a row.")
+
+
+def write_table(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -> None:
+    """Write a row a token: document, sentence, token, the tags of each task, and the text.
+
+    The text stands in a sentence's first row where it is not the tokens joined by single spaces; tags that a
+    sentence lacks are ``_``.
+    """
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(["document", "sentence", TOKEN, *writing.tasks, _TEXT])
+    document = 0
+    for number, sentence in enumerate(sentences, 1):
+        document += sentence.starts_document or number == 1
+        tags = [sentence.tags.get(task, (_ABSENT,) * len(sentence)) for task in writing.tasks]
+        text = sentence.text if has_other_spaces(sentence) and _fits_row(sentence) else ""
+        for row in zip(sentence.tokens, *tags, strict=True):
+            table.writerow([document, number, *row, text])
+            text = ""
+
+
+def _fits_row(sentence: Sentence) -> bool:
+    """Whether the text fits a line, and the tokens' places can be told from it."""
+    start = sentence.text_start
+    places = [(first - start, end - start) for first, end in sentence.offsets]
+    return not set("\r\n") & set(sentence.text) and locate(sentence.tokens, sentence.text) == places
+
+
+def _cells(line: str, delimiter: str) -> list[str] | None:
+    """Divide a line; None if its quotation marks do not close."""
+    try:
+        rows = list(csv.reader([line], delimiter=delimiter, strict=True))
+    except csv.Error:
+        return None
+    return rows[0] if rows else []
+
+
+def _row(line: str, header: Header, where: str) -> list[str]:
+    """Divide a line into as many cells as the header has.
+
+    Raises:
+        InputError: If there are more or fewer, or a quotation mark is not closed.
+    """
+    cells = _cells(line, header.delimiter)
+    if header.delimiter == "\t" and (cells is None or len(cells) != len(header.names)):
+        cells = line.split("\t")  # a quotation mark that stands for itself
+    if cells is None:
+        raise InputError(
+            f'{where}: a quotation mark is not closed; write """" for a token that is a quotation mark.'
+        )
+    if len(cells) < len(header.names) and not any(cells):
+        return [""] * len(header.names)
+    if len(cells) != len(header.names):
+        raise InputError(
+            f"{where}: expected {len(header.names)} columns like the header ({listed(header.names)}), got "
+            f"{len(cells)}; correct the row."
+        )
+    return cells
+
+
+def _sentences(
+    path: str | Path, header: Header, lines: Iterable[tuple[int, str]], reading: Reading
+) -> Iterator[Sentence]:
+    """Yield the sentences of a table with a token a row."""
+    try:
+        tags = _tag_columns(path, header, reading)
+    except InputError as error:
+        reading.refuse(str(error))
+        return
+    block = _Block(path, header, tags, reading)
+    blanks = rows = 0
+    for number, line in lines:
+        where = f"{path}:{number}"
+        try:
+            cells = _row(line, header, where)
+        except InputError as error:
+            reading.refuse(str(error))
+            continue
+        is_blank = not any(cell.strip() for cell in cells)
+        blanks, rows = blanks + is_blank, rows + 1
+        if (is_blank and header.sentence is None) or (not is_blank and block.is_next(cells)):
+            yield from block.take()
+        if not is_blank:
+            block.add(cells, where)
+    if header.sentence is None and not blanks and rows > 1:
+        what = f"all {rows:,} rows are" if header.document is None else "each document is"
+        reading.note(
+            f"{path}: there is neither a blank row nor a column of sentences, so that {what} one sentence."
+        )
+    yield from block.take()
+
+
+class _Block:
+    """The rows of a sentence that is being read."""
+
+    def __init__(self, path: str | Path, header: Header, tags: Mapping[str, int], reading: Reading) -> None:
+        self._header = header
+        self._tags = tags
+        self._reading = reading
+        self._rows: list[list[str]] = []
+        self._where = str(path)
+        self._ids: dict[int, str] = {}  # of the sentence and the document
+        self._document: str | None = None
+        self._starts = True
+
+    def is_next(self, cells: Sequence[str]) -> bool:
+        """Whether a row begins another sentence than the one that is being read."""
+        places = [place for place in (self._header.sentence, self._header.document) if place is not None]
+        changed = [place for place in places if cells[place] and cells[place] != self._ids.get(place)]
+        self._ids.update({place: cells[place] for place in changed})
+        return bool(changed)
+
+    def add(self, cells: list[str], where: str) -> None:
+        """Add a token's row, unless it is refused."""
+        assert self._header.tokens is not None
+        if not self._rows:
+            self._where = where
+            document = None if self._header.document is None else self._ids.get(self._header.document)
+            self._starts |= document != self._document
+            self._document = document
+        for name, place in {TOKEN: self._header.tokens, **self._tags}.items():
+            if not cells[place].strip():
+                self._reading.refuse(
+                    f"{where}: the column of {listed([name])} is empty; write O or _ for no tag."
+                )
+                return
+        self._rows.append(cells)
+
+    def take(self) -> Iterator[Sentence]:
+        """Yield the sentence, if it has a token, and begin the next one."""
+        rows, self._rows = self._rows, []
+        if not rows:
+            return
+        header = self._header
+        assert header.tokens is not None
+        sentence = from_tokens(row[header.tokens] for row in rows)
+        text = "" if header.text is None else rows[0][header.text]
+        offsets = locate(sentence.tokens, text) if text else None
+        if offsets is not None:
+            sentence = replace(sentence, text=text, offsets=tuple(offsets))
+        elif text:
+            self._reading.note(f"{self._where}: the text is not that of the tokens; it was left out.")
+        try:
+            tags = {task: self._named(rows, place) for task, place in self._tags.items()}
+        except InputError as error:
+            self._reading.refuse(str(error))
+            return
+        yield replace(sentence, tags=tags, source=self._where, starts_document=self._starts)
+        self._starts = False
+
+    def _named(self, rows: Sequence[Sequence[str]], place: int) -> tuple[str, ...]:
+        """The tags of a column, those that are numbers by their names where names are given."""
+        values = [row[place] for row in rows]
+        name = self._header.names[place]
+        is_asked = bool(self._reading.tasks) or names_tags(name.strip().lower())
+        if not is_asked or not all(value.isascii() and value.isdigit() for value in values):
+            return tuple(values)
+        where = f"{self._where}: {listed([name])}"
+        return tuple(name_of(int(value[:_MOST_DIGITS]), self._reading.label_names, where) for value in values)
+
+
+def _tag_columns(path: str | Path, header: Header, reading: Reading) -> dict[str, int]:
+    """Return the column of each task.
+
+    Raises:
+        InputError: If a task has none.
+    """
+    known = {name.strip().lower(): place for name, place in header.tags.items()}
+    plain = next((known[name] for name in PLAIN_TAGS if name in known), None)
+    said = parse_features(reading.columns) if reading.columns else {}
+    said.pop(TOKEN, None)
+    tasks = dict.fromkeys([*reading.tasks, *said])
+    found: dict[str, int] = {}
+    for task in tasks:
+        names = [said[task] or task] if task in said else candidates(task)
+        place = next((known[name.lower()] for name in names if name.lower() in known), None)
+        may_be_plain = place is None and (task == "ner" or len(reading.tasks or said) == 1)
+        place = plain if may_be_plain else place
+        if place is None and task not in reading.tasks and said[task] is None:
+            continue  # one of the columns of other files
+        if place is None:
+            example = f"{TOKEN}={listed([header.names[header.tokens or 0]])},{task}=COLUMN"
+            raise InputError(
+                f"{path}: there is no column with the tags of {task}; the columns are "
+                f"{listed(header.names)}. Name it, as in --columns {example}."
+            )
+        found[task] = place
+    if not tasks:
+        for name, place in header.tags.items():
+            is_plain = place == plain and "ner" not in known
+            found["ner" if is_plain else task_of(name.strip().lower())] = place
+    return found
+
+
+def _texts(
+    path: str | Path, header: Header, lines: Iterable[tuple[int, str]], reading: Reading
+) -> Iterator[Sentence]:
+    """Yield the sentences of a table with a text and its spans a row."""
+    assert header.text is not None
+    assert header.spans is not None
+    numbers = iter(lines)
+    last = [1]
+
+    def ended() -> Iterator[str]:
+        for number, line in numbers:
+            last[0] = number
+            yield line + "\n"
+
+    records = Records(path, reading)
+    table = csv.reader(ended(), delimiter=header.delimiter, strict=True)
+    while True:
+        where = f"{path}:{last[0] + 1}"
+        try:
+            cells = next(table, None)
+        except csv.Error as error:
+            reading.refuse(f"{where}: the row cannot be read as CSV ({error}); correct its quotation marks.")
+            break
+        if cells is None:
+            break
+        if not any(cells):
+            continue
+        if len(cells) != len(header.names):
+            reading.refuse(
+                f"{where}: expected {len(header.names)} columns like the header, got {len(cells)}."
+            )
+            continue
+        try:
+            spans = _parse_list(cells[header.spans], where)
+        except InputError as error:
+            reading.refuse(str(error))
+            continue
+        yield from records.read({_TEXT: cells[header.text], SPAN_LISTS[0]: spans}, where)
+    others = [name for place, name in enumerate(header.names) if place not in (header.text, header.spans)]
+    if others:
+        reading.note(f"{path}: the columns {listed(others)} were left out; no sentence holds them.")
+    records.finish()
+
+
+def _parse_list(cell: str, where: str) -> object:
+    """Return the list of spans in a cell, as JSON or Python writes it."""
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            value = parse(cell or "[]")
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        return value
+    raise InputError(f"{where}: the spans {cell!r:.60} are no list; write [[start, end, label], …].")

@@ -1,0 +1,249 @@
+"""Records of tokens without offsets: ``{"tokens": [str], "ner_tags": [tag]}``, and GLiNER's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tagger.corpus.alignment import locate
+from tagger.corpus.placement import TextSpan, attach_spans
+from tagger.corpus.reading import Reading
+from tagger.corpus.tokens import flat_task
+from tagger.corpus.values import boolean, each, integer, label, listed, sequence, string
+from tagger.errors import InputError
+from tagger.text.sentence import Sentence, from_tokens
+
+TAG_SUFFIXES = ("_tags", "_tag", "_labels")
+"""What follows a task in the name of its tags."""
+PLAIN_TAGS = ("tags", "labels", "label", "tag")
+"""Names of the tags of a file that has one task and does not name it."""
+DOCUMENT_KEYS = ("document_id", "doc_id", "newdoc", "document")
+"""What changes between documents."""
+NO_NAMES = (
+    "holds tags as numbers, without their names; give the names in the order of the numbers with "
+    "--label-names O,B-PER,I-PER,… (data.label_names in a config)."
+)
+"""What is wrong with tags as numbers."""
+_TOKEN_KEYS = ("tokens", "words", "token", "form")
+_GLINER_TOKENS, _GLINER_SPANS = "tokenized_text", "ner"
+_TOKEN_SPANS = ("spans", "entities", "ents")
+_OWN_DOCUMENT = "starts_document"
+
+
+def candidates(task: str) -> list[str]:
+    """The names that the tags of a task may have."""
+    return [task, *(task + suffix for suffix in TAG_SUFFIXES)]
+
+
+def names_tags(name: str) -> bool:
+    """Whether the name of a list or column says that it holds tags."""
+    return name in (*PLAIN_TAGS, "ner", "pos", "chunk") or task_of(name) != name
+
+
+def task_of(name: str) -> str:
+    """The task of a name of tags, which may end in a suffix."""
+    return next((name.removesuffix(end) for end in TAG_SUFFIXES if name.endswith(end)), name)
+
+
+def name_tags(values: object, count: int, names: Sequence[str], key: str, where: str) -> tuple[str, ...]:
+    """Return the tags of a sentence's tokens, those that are given as numbers by their names.
+
+    Args:
+        values: A sequence of strings or of whole numbers.
+        count: How many tokens there are.
+        names: The name of each number from 0 on.
+        key: What the file calls the tags, for the error message.
+        where: ``file:line``, for the error message.
+
+    Raises:
+        InputError: If there are more or fewer tags than tokens, one is missing, or a number has no name.
+    """
+
+    def one(value: object, name: str, where: str) -> str:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return name_of(value, names, f"{where}: {key}")
+        tag = string(value, name, where)
+        if not tag:
+            raise InputError(f"{where}: a {name} is empty; write O for a token outside of all spans.")
+        return tag
+
+    return each(values, count, one, f"tag of {key}", where)
+
+
+def parse_label_names(spec: str | None) -> tuple[str, ...]:
+    """Read names of tags, separated by commas, in the order of their numbers; None for no names.
+
+    Raises:
+        InputError: If a name is empty or stands there twice.
+    """
+    names = tuple(name.strip() for name in spec.split(",")) if spec is not None else ()
+    if not all(names) or len(set(names)) < len(names):
+        raise InputError(
+            f"The label names must be different and not empty (got {spec!r}); write them as O,B-PER,I-PER."
+        )
+    return names
+
+
+def name_of(number: int, names: Sequence[str], where: str) -> str:
+    """Return the name of a tag that is given as a number.
+
+    Raises:
+        InputError: If there are no names, or none for this number.
+    """
+    if not names:
+        raise InputError(f"{where} {NO_NAMES}")
+    if not 0 <= number < len(names):
+        raise InputError(
+            f"{where} holds the number {number}, which is none of its {len(names)} labels; give all names in "
+            "the order of the numbers, or leave such rows out."
+        )
+    return names[number]
+
+
+def is_token_record(values: Mapping[str, object]) -> bool:
+    """Whether a record gives its tokens as strings, without offsets."""
+    if _GLINER_TOKENS in values:
+        return True
+    tokens = next((values[key] for key in _TOKEN_KEYS if key in values), None)
+    if not isinstance(tokens, Sequence) or isinstance(tokens, str) or not tokens:
+        return False
+    return isinstance(tokens[0], str) and not isinstance(values.get("tags"), Mapping)
+
+
+class TokenRecords:
+    """Reads one file's records of tokens without offsets.
+
+    A document begins with the first record, and where ``starts_document`` is true or, if there is no such
+    key, where one of ``DOCUMENT_KEYS`` changes. Records of GLiNER are documents each.
+
+    Args:
+        path: The file, for messages.
+        reading: The tasks; the names of numbers; what becomes of problems.
+    """
+
+    def __init__(self, path: str | Path, reading: Reading) -> None:
+        self._path = path
+        self._reading = reading
+        self._is_first = True
+        self._document: object = None
+        self._inclusive = 0
+
+    def read(self, values: Mapping[str, object], where: str) -> tuple[list[Sentence], set[str]]:
+        """Read a record; return its sentences and the keys that were read.
+
+        Raises:
+            InputError: If something in it is missing or wrong.
+        """
+        is_gliner = _GLINER_TOKENS in values
+        key = _GLINER_TOKENS if is_gliner else next(name for name in _TOKEN_KEYS if name in values)
+        given = sequence(values[key], "list of tokens", where)
+        tokens = each(given, len(given), _token, "token", where)
+        used = {key, "text", _OWN_DOCUMENT, *DOCUMENT_KEYS}
+        sentence = replace(self._place(tokens, values, where), source=where)
+        if is_gliner:
+            return self._with_spans(sentence, values, where), used | {_GLINER_SPANS}
+        keys = self._tag_keys(values, used | {*_TOKEN_KEYS}, len(tokens), where)
+        names = self._reading.label_names
+        tags = {task: name_tags(values[name], len(tokens), names, name, where) for task, name in keys.items()}
+        return [replace(sentence, tags=tags)], used | {*keys.values()}
+
+    def finish(self) -> None:
+        """Note what was counted."""
+        if self._inclusive:
+            self._reading.note(
+                f"{self._path}: {self._inclusive:,} spans of {_GLINER_SPANS} were read with an inclusive "
+                "last token, as GLiNER counts them."
+            )
+
+    def _place(self, tokens: tuple[str, ...], values: Mapping[str, object], where: str) -> Sentence:
+        sentence = from_tokens(tokens)
+        if "text" in values:
+            text = string(values["text"], "text", where)
+            offsets = locate(tokens, text)
+            if offsets is None:
+                self._reading.note(f"{where}: the text is not that of the tokens; it was left out.")
+            else:
+                sentence = replace(sentence, text=text, offsets=tuple(offsets))
+        document = next((values[key] for key in DOCUMENT_KEYS if key in values), None)
+        starts = self._is_first or document != self._document or _GLINER_TOKENS in values
+        starts = boolean(values.get(_OWN_DOCUMENT, starts), f"value of {_OWN_DOCUMENT}", where)
+        self._document, self._is_first = document, False
+        return replace(sentence, starts_document=starts)
+
+    def _tag_keys(
+        self, values: Mapping[str, object], used: set[str], count: int, where: str
+    ) -> dict[str, str]:
+        """Return the key of each task's tags."""
+        tasks = self._reading.tasks
+        lists = [key for key, one in values.items() if key not in used and _is_list(one)]
+        plain = next((key for key in PLAIN_TAGS if key in lists), None)
+
+        def is_tags(key: str) -> bool:
+            its = values[key]
+            assert isinstance(its, Sequence)
+            return names_tags(key) or (len(its) == count and isinstance(its[0], str))
+
+        if not tasks:
+            found = {task_of(key): key for key in lists if key not in PLAIN_TAGS and is_tags(key)}
+            if plain is not None and is_tags(plain):
+                found = {flat_task(self._reading, where): plain, **found}
+            if not found and any(name in values for name in _TOKEN_SPANS):
+                raise InputError(
+                    f"{where}: the record has tokens without offsets, so that its spans cannot be placed; "
+                    "give a tag for each token, as in ner_tags, or the offsets of tokens and spans."
+                )
+            return found
+        found = {}
+        for task in tasks:
+            key = next((name for name in candidates(task) if name in lists), None)
+            key = plain if key is None and (task == "ner" or len(tasks) == 1) else key
+            if key is None:
+                raise InputError(
+                    f"{where}: the record has tokens but no tags of the task {task!r} (its lists are "
+                    f"{listed(lists)}); name the tags {task}_tags, or ask for another task."
+                )
+            found[task] = key
+        return found
+
+    def _with_spans(self, sentence: Sentence, values: Mapping[str, object], where: str) -> list[Sentence]:
+        """Attach GLiNER's spans ``[first token, last token, label]``, whose last token is inclusive."""
+        spans = []
+        for value in sequence(values.get(_GLINER_SPANS), f"list of spans ({_GLINER_SPANS})", where):
+            try:
+                spans.append(_gliner_span(value, sentence, where))
+            except InputError as error:
+                self._reading.refuse(str(error))
+        self._inclusive += len(spans)
+        task = flat_task(self._reading, where)
+        return attach_spans([sentence] if len(sentence) else [], sentence.text, {task: spans}, self._reading)
+
+
+def _gliner_span(value: object, sentence: Sentence, where: str) -> TextSpan:
+    triple = sequence(value, "span", where)
+    if len(triple) != 3:
+        raise InputError(
+            f"{where}: the span {value!r:.60} is not [first token, last token, label]; write it so."
+        )
+    first, last = (integer(one, "token of a span", where) for one in triple[:2])
+    if not 0 <= first <= last < len(sentence):
+        raise InputError(
+            f"{where}: the span {value!r:.60} leaves the {len(sentence)} tokens; count tokens from 0, the "
+            "last one inclusive."
+        )
+    start, end = sentence.offsets[first][0], sentence.offsets[last][1]
+    return TextSpan(start, end, label(triple[2], where), where=where)
+
+
+def _token(value: object, name: str, where: str) -> str:
+    token = string(value, name, where)
+    if not token or token.isspace():
+        raise InputError(f"{where}: a {name} is empty; leave it out, with its tag.")
+    return token
+
+
+def _is_list(value: object) -> bool:
+    """Whether a value may be a list of tags; lists of objects and of lists are something else."""
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        return False
+    return isinstance(value[0], str | int) and not isinstance(value[0], bool)

@@ -1,0 +1,104 @@
+"""Annotations of other tools at the command line: options, notes, and labels with spaces there and back."""
+
+import json
+
+import pytest
+from command_line import OPTIONS, refusal, run
+
+from tagger.corpus.detection import detect
+from tagger.corpus.reading import Reading
+
+TEXT = "😀 我在成都见到王芳了"
+RECORD = {"text": TEXT, "label": [[5, 7, "LOC"], [9, 11, "PER"]]}
+ROWS = '{"tokens": ["Ana", "left"], "tags": [1, 0]}\n{"tokens": ["Bo"], "tags": [1]}\n'
+TABLE = "Ana\tB-full name\nSilva\tI-full name\nleft\tO\n\nOslo\tB-place\ngrows\tO\n\n" * 8
+
+
+def test_offsets_are_read_and_written_in_the_unit_that_is_said(write_file):
+    path = write_file(json.dumps(RECORD), "a.jsonl")
+    code, output, _ = run("convert", path, "-", "--to", "doccano", "--offsets", "utf16")
+    assert (code, json.loads(output)["label"]) == (0, [[4, 6, "LOC"], [8, 10, "PER"]])
+    ways = ("--offsets", "utf16", "--offsets-out", "utf16")
+    assert json.loads(run("convert", path, "-", "--to", "doccano", *ways)[1]) == RECORD
+    code, output, error = run("convert", path, "-", "--to", "doccano")
+    assert (code, json.loads(output)) == (0, RECORD)
+    assert "say --offsets characters or utf16" in error
+
+
+@pytest.mark.parametrize("format", ["jsonl", "conll", "conllu", "csv", "datasets"])
+def test_formats_without_offsets_of_their_own_refuse_another_unit(write_file, tmp_path, format):
+    path = write_file(json.dumps(RECORD), "a.jsonl")
+    message = refusal("convert", path, tmp_path / "out", "--to", format, "--offsets-out", "utf16")
+    assert message.startswith(f"The format {format} holds no offsets in UTF-16 code units")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_unit_is_refused(write_file, model):
+    path = write_file(json.dumps(RECORD), "a.jsonl")
+    for arguments in (("convert", path, "-", "--to", "doccano"), ("check", path), ("evaluate", model, path)):
+        message = refusal(*arguments, "--offsets", "utf-16")
+        assert message == (
+            "The unit of offsets must be one of auto, characters, utf16, bytes (got 'utf-16')."
+        )
+        assert "must be different and not empty" in refusal(*arguments, "--label-names", "O,O")
+
+
+def test_tags_as_numbers_are_named_or_refused(write_file):
+    path = write_file(ROWS, "a.json")
+    assert "holds tags as numbers, without their names" in refusal("convert", path, "-", "--to", "conll")
+    code, output, _ = run("check", path)
+    assert (code, "--label-names" in output) == (1, True)
+    names = ("--label-names", "O,B-PER")
+    code, output, _ = run("convert", path, "-", "--to", "csv", *names)
+    assert (code, output.splitlines()[1:3]) == (0, ["1,1,Ana,B-PER,", "1,1,left,O,"])
+    assert run("check", path, *names)[0] == 0
+
+
+def test_tags_as_numbers_are_learnt_and_scored_by_their_names(write_file, tmp_path):
+    path = write_file(ROWS * 4, "a.jsonl")
+    out = tmp_path / "m"
+    common = ("--train", path, *OPTIONS, "--epochs", "1", "--output", out)
+    assert "holds tags as numbers" in refusal("train", *common)
+    assert run("train", *common, "--set", "data.label_names=O,B-PER")[0] == 0
+    code, output, _ = run("evaluate", out, path)
+    assert code == 0
+    assert "PER" in output
+
+
+@pytest.fixture(scope="module")
+def spaced_model(tmp_path_factory):
+    """A model whose labels hold spaces."""
+    folder = tmp_path_factory.mktemp("spaces")
+    (folder / "train.conll").write_text(TABLE, encoding="utf-8")
+    ways = ("--columns", "token,ner", "--epochs", "8", "--output", folder / "m")
+    assert run("train", "--train", folder / "train.conll", *OPTIONS, *ways)[0] == 0
+    return folder / "m"
+
+
+@pytest.mark.parametrize("more", [(), ("--scores",), ("--stream",), ("--scheme", "BIOES")])
+def test_a_model_of_labels_with_spaces_writes_what_is_read_again(spaced_model, write_file, more):
+    code, output, _ = run(
+        "tag", spaced_model, "-", "--format", "conll", *more, stdin=b"Ana Silva left Oslo ."
+    )
+    assert code == 0
+    columns = "token,ner,score" if "--scores" in more else "token,ner"
+    (sentence,) = detect(write_file(output, "a.conll"), columns=columns).read(Reading())
+    assert sentence.tokens == ("Ana", "Silva", "left", "Oslo", ".")
+    assert all(line.count("\t") == columns.count(",") for line in output.splitlines() if line)
+    assert "-full name" in output
+
+
+@pytest.mark.parametrize(
+    "format", ["conll", "conllu", "jsonl", "doccano", "csv", "labelstudio", "brat", "datasets"]
+)
+def test_labels_with_spaces_go_through_every_format(write_file, tmp_path, format):
+    path = write_file(TABLE, "a.conll")
+    there, back = tmp_path / "there", tmp_path / "back.conll"
+    assert run("convert", path, there, "--to", format)[0] == 0
+    assert run("convert", there, back, "--from", format, "--task", "ner")[0] == 0
+    tags = [
+        line.partition("\t")[2]
+        for line in back.read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith(("#", "-DOCSTART-"))
+    ]
+    assert tags == [line.partition("\t")[2] for line in TABLE.splitlines() if line]

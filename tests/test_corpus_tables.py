@@ -1,0 +1,227 @@
+"""CSV and TSV with a header: what columns hold, where sentences end, what is refused and what is noted."""
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.corpus.detection import detect
+from tagger.corpus.files import find_format
+from tagger.corpus.reading import Reading, Writing
+from tagger.corpus.records import read_record
+from tagger.corpus.tables import read_table, write_table
+from tagger.errors import InputError
+from tagger.text.sentence import from_tokens
+
+EXPECTED = [(("Ana", "Silva", "left"), ("B-PER", "I-PER", "O")), (("Oslo",), ("B-LOC",))]
+
+
+@pytest.fixture
+def read(write_file):
+    """Write a table and read it; return its tokens and tags, what was refused and what was noted."""
+
+    def read(content, name="a.csv", **reading):
+        path = write_file(content, name)
+        refused, noted = [], []
+        reading = Reading(**reading, refuse=refused.append, note=noted.append)
+        found = [(one.tokens, one.tags["ner"]) for one in read_table(path, reading)]
+        return (
+            found,
+            [one.removeprefix(f"{path}") for one in refused],
+            [one.removeprefix(f"{path}") for one in noted],
+        )
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "token,ner\nAna,B-PER\nSilva,I-PER\nleft,O\n\nOslo,B-LOC\n",
+        "token,label\nAna,B-PER\nSilva,I-PER\nleft,O\n,\nOslo,B-LOC\n\n\n",
+        "Word;Tag\r\nAna;B-PER\r\nSilva;I-PER\r\nleft;O\r\n;\r\nOslo;B-LOC\r\n",
+        "\ufeffword\tner_tags\nAna\tB-PER\nSilva\tI-PER\nleft\tO\n\nOslo\tB-LOC\n",
+        "Sentence #,Word,POS,Tag\nSentence: 1,Ana,N,B-PER\n,Silva,N,I-PER\n,left,V,O\n"
+        "Sentence: 2,Oslo,N,B-LOC\n",
+        ",sentence_id,token,ner\n0,1,Ana,B-PER\n1,1,Silva,I-PER\n2,1,left,O\n3,2,Oslo,B-LOC\n",
+        "doc_id,token,ner\nx,Ana,B-PER\nx,Silva,I-PER\nx,left,O\n,,\ny,Oslo,B-LOC\n",
+        '\n"token","ner"\n"Ana","B-PER"\n"Silva","I-PER"\nleft,O\n\nOslo,B-LOC\n',
+    ],
+)
+def test_tables_with_a_token_a_row(read, write_file, content):
+    assert read(content) == (EXPECTED, [], [])
+    for name in ("a.csv", "a.tsv"):
+        if name == "a.csv" or "\t" in content:
+            detected = detect(write_file(content, name))
+            assert detected.format == "csv"
+            assert [(one.tokens, one.tags["ner"]) for one in detected.read(Reading())] == EXPECTED
+            every = list(detected.read(Reading(tasks=())))
+            assert [one.tags["ner"] for one in every] == [tags for _, tags in EXPECTED]
+
+
+def test_a_plain_column_beside_another_task_is_that_of_ner(write_file):
+    path = write_file("Word,POS,Tag\nAna,N,B-PER\nleft,V,O\n", "a.csv")
+    for tasks in ((), ("pos", "ner")):
+        (sentence,) = detect(path).read(Reading(tasks=tasks))
+        assert sentence.tags == {"pos": ("N", "V"), "ner": ("B-PER", "O")}
+    record = {"tokens": ["Ana", "left"], "tags": ["B-PER", "O"], "pos_tags": ["N", "V"]}
+    (sentence,) = read_record(record, Reading(tasks=("pos", "ner")), "f:1")
+    assert sentence.tags == {"pos": ("N", "V"), "ner": ("B-PER", "O")}
+
+
+def test_columns_are_named(read):
+    content = "Wort,Klasse\nAna,B-PER\nSilva,I-PER\nleft,O\n\nOslo,B-LOC\n"
+    assert read(content, columns="token=Wort,ner=Klasse") == (EXPECTED, [], [])
+    assert read(content, columns="token=Wort,ner=Art")[1] == [
+        ": there is no column with the tags of ner; the columns are Wort, Klasse. Name it, as in --columns "
+        "token=Wort,ner=COLUMN."
+    ]
+    assert "names no column of tokens (got 'Wort,Klasse')" in read(content)[1][0]
+
+
+def test_marks_that_csv_quotes(read):
+    content = 'token,ner\n"""",O\n",",O\n"a ""b""",B-X y\n'
+    assert read(content)[0] == [(('"', ",", 'a "b"'), ("O", "O", "B-X y"))]
+    assert read('token\tner\n"\tO\n"a"\tO\n')[0] == [(('"', "a"), ("O", "O"))]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('",O', ":2: a quotation mark is not closed; write"),
+        ("a,O,x", ":2: expected 2 columns like the header (token, ner), got 3"),
+        ("a", ":2: expected 2 columns like the header (token, ner), got 1"),
+        ("a,", ":2: the column of ner is empty"),
+        (",O", ":2: the column of token is empty"),
+    ],
+)
+def test_a_wrong_row_is_refused_with_its_place(read, row, message):
+    found, refused, _ = read(f"token,ner\n{row}\nOslo,B-LOC\n")
+    assert found == [(("Oslo",), ("B-LOC",))]
+    assert len(refused) == 1
+    assert refused[0].startswith(message)
+
+
+def test_a_table_without_borders_of_sentences_is_noted(read):
+    found, refused, noted = read("token,ner\na,O\nb,O\n")
+    assert (found, refused) == ([(("a", "b"), ("O", "O"))], [])
+    assert "all 2 rows are one sentence" in noted[0]
+    found, _, noted = read("doc,token,ner\nx,a,O\ny,b,O\n")
+    assert found == [(("a",), ("O",)), (("b",), ("O",))]
+    assert "each document is one sentence" in noted[0]
+
+
+@pytest.mark.parametrize("content", ["", "\n", "token,ner\n", "a b c\n", "x,y\n1,2\n"])
+def test_a_file_that_is_no_table_is_refused(write_file, content):
+    with pytest.raises(InputError, match=r"a\.csv"):
+        list(read_table(write_file(content, "a.csv"), Reading()))
+
+
+def test_tags_as_numbers(read):
+    content = "token,ner\nAna,1\nSilva,2\nleft,0\n\nOslo,3\n"
+    assert read(content, label_names=("O", "B-PER", "I-PER", "B-LOC"))[0] == EXPECTED
+    assert (
+        "number 3, which is none of its 3 labels" in read(content, label_names=("O", "B-PER", "I-PER"))[1][0]
+    )
+
+
+def test_tags_as_numbers_without_names_are_refused(read):
+    for tasks in (("ner",), ()):
+        _, refused, _ = read("token,ner\nAna,1\n\nb,0\n", tasks=tasks)
+        assert len(refused) == 2
+        assert refused[0].startswith(":2: ner holds tags as numbers, without their names")
+
+
+def test_names_of_columns_of_other_files_are_no_error(read):
+    content = "word,tag\nAna,B-PER\nSilva,I-PER\nleft,O\n\nOslo,B-LOC\n"
+    assert read(content, columns="token,pos,ner") == (EXPECTED, [], [])
+
+
+def test_a_first_line_that_may_be_a_token_is_no_header(write_file):
+    assert detect(write_file("Word\tO\nof\tO\n", "a.tsv")).format == "conll"
+    assert detect(write_file("{\tO\n5\n", "a.txt")).format == "conll"
+
+
+def test_the_csv_export_of_label_studio(read):
+    spans = [{"start": 0, "end": 3, "text": "Ana", "labels": ["PER"]}]
+    file = io.StringIO()
+    csv.writer(file).writerows([["id", "text", "label", "annotator"], [1, "Ana left", json.dumps(spans), 1]])
+    assert read(file.getvalue())[0] == [(("Ana", "left"), ("B-PER", "O"))]
+
+
+def test_columns_of_tabs_without_a_header_stay_columns(write_file):
+    assert detect(write_file("Ana\tB-PER\nleft\tO\n", "a.tsv")).format == "conll"
+    assert find_format("a.csv.gz") == "csv"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["[[0, 3, 'PER'], [9, 13, 'LOC']]", '[[0, 3, "PER"], [9, 13, "LOC"]]', "[(0, 3, 'PER'), (9, 13, 'LOC')]"],
+)
+def test_a_text_and_its_spans_a_row(read, cell):
+    file = io.StringIO()
+    rows = [["id", "text", "entities"], [7, "Ana\nleft Oslo", cell], [], [8, "No.", ""]]
+    csv.writer(file, lineterminator="\n").writerows(rows)
+    found, refused, noted = read(file.getvalue())
+    assert found == [
+        (("Ana",), ("B-PER",)),
+        (("left", "Oslo"), ("O", "B-LOC")),
+        (("No", "."), ("O", "O")),
+    ]
+    assert refused == []
+    assert noted == [": the columns id were left out; no sentence holds them."]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("Ana,x", ":2: the spans 'x' are no list"),
+        ('Ana,"[[0, 3]]"', ":2: the span [0, 3] is not"),
+        ("Ana", ":2: expected 2 columns"),
+        ('Ana,"', ":2: the row cannot be read as CSV"),
+    ],
+)
+def test_a_wrong_text_is_refused_with_its_place(read, row, message):
+    _, refused, _ = read(f"text,spans\n{row}")
+    assert refused[0].startswith(message)
+
+
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00"), min_size=1, max_size=5).filter(
+    lambda text: text.strip()
+)
+
+
+@given(
+    st.lists(st.tuples(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=4), st.booleans()), min_size=1)
+)
+def test_what_is_written_is_read_again(folder, made):
+    found = [
+        replace(
+            from_tokens(word for word, _ in pairs),
+            tags={"ner": tuple(tag + "x" for _, tag in pairs)},  # numbers would need names
+            starts_document=starts or number == 0,
+        )
+        for number, (pairs, starts) in enumerate(made)
+    ]
+    path = folder / "a.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        write_table(found, file, Writing(tasks=("ner",)))
+    again = list(read_table(path, Reading()))
+    assert [replace(one, source="") for one in again] == found
+
+
+@given(st.text(st.sampled_from("token,;\t\"'[]ner1 \n\u2028é"), max_size=60))
+def test_any_table_is_read_or_refused_in_one_line(folder, content):
+    path = folder / "any.csv"
+    for header in ("token,ner\n", "token\tner\n", "text,spans\n", ""):
+        path.write_text(header + content, encoding="utf-8", newline="")
+        refused, noted = [], []
+        reading = Reading(tasks=(), refuse=refused.append, note=noted.append)
+        found = list(read_table(path, reading))
+        assert found or refused
+        assert all(re.match(r".*any\.csv", one) and "\n" not in one for one in refused + noted)
