@@ -33,6 +33,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "reading",
             "alignment",
             "conll",
+            "conllu_columns",
             "conllu",
             "placement",
             "offsets",

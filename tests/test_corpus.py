@@ -148,10 +148,13 @@ def test_packings_of_one_corpus(write, content):
     assert [replace(one, source="") for one in read] == [replace(one, source="") for one in expected]
 
 
-def test_border_inside_a_sentence_is_a_token(write):
-    sentences = list(read_conll(write("say O\n-DOCSTART- O\n\n-DOCSTART- O\nagain O\n")))
-    assert tokens_of(sentences) == [["say", "-DOCSTART-"], ["again"]]
-    assert borders_of(sentences) == [True, True]
+def test_border_inside_a_sentence_ends_it_and_is_noted(write):
+    notes = []
+    path = write("say O\n-DOCSTART- O\nso O\n\n-DOCSTART- O\nagain O\n-DOCSTART-s O\n")
+    sentences = list(read_conll(path, note=notes.append))
+    assert tokens_of(sentences) == [["say"], ["so"], ["again", "-DOCSTART-s"]]
+    assert borders_of(sentences) == [True, True, True]
+    assert notes == [f"{path}:2: -DOCSTART- inside a sentence ends sentence and document."]
 
 
 def test_a_file_without_borders_is_one_document(write):

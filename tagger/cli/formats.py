@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from io import StringIO
 from typing import Literal
 
+from tagger.cli.output import say
 from tagger.corpus.conll import write_conll
 from tagger.corpus.jsonl import json_line
 from tagger.corpus.records import sentence_values
-from tagger.errors import printable, printable_lines
+from tagger.errors import InputError, printable, printable_lines
 from tagger.features.vocab import Task
 from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head
 from tagger.text.sentence import Sentence, Span
@@ -19,6 +20,7 @@ from tagger.text.sentence import Sentence, Span
 Tag = Callable[[Iterable[str]], Iterator[Sentence]]
 Mark = Callable[[str, str], str]
 BOM = "\ufeff"
+_SHOWN = 40  # characters of a sentence in a note
 SCORE_DIGITS = 6
 
 
@@ -90,7 +92,8 @@ def jsonl_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterato
     for document in documents:
         name = document.name if len(documents) > 1 else None
         for number, sentence in enumerate(tag(document.lines)):
-            yield jsonl_line(sentence, view, name, starts_document=number == 0)
+            starts_document = number == 0 or sentence.starts_document
+            yield jsonl_line(sentence, view, name, starts_document=starts_document)
 
 
 def jsonl_line(sentence: Sentence, view: View, name: str | None, *, starts_document: bool) -> str:
@@ -120,26 +123,27 @@ def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterato
     The second and later documents begin with ``-DOCSTART-``. Where tags have scores, a column of them stands
     after each task's.
     """
-    begins_file = True
     for number, document in enumerate(documents):
-        starts_document = number > 0
-        for sentence in tag(document.lines):
-            yield conll_block(sentence, view, starts_document=starts_document, begins_file=begins_file)
-            starts_document = begins_file = False
+        for place, sentence in enumerate(tag(document.lines)):
+            yield conll_block(
+                sentence, view, starts_document=sentence.starts_document if place else number > 0
+            )
 
 
-def conll_block(sentence: Sentence, view: View, *, starts_document: bool, begins_file: bool) -> str:
-    """The lines of one sentence."""
+def conll_block(sentence: Sentence, view: View, *, starts_document: bool) -> str:
+    """Return the lines of one sentence; none and a note for tokens that a CoNLL file cannot hold."""
     block = StringIO()
-    if begins_file and sentence.text.startswith(BOM):
-        block.write(BOM)  # readers drop one that begins a file, and the token's own has to stay
     columns, tags = list(view.tasks), dict(sentence.tags)
     if sentence.tag_scores:
         columns = [column for task in view.tasks for column in (task, f"score of {task}")]
         for task in view.tasks:
             tags[f"score of {task}"] = tuple(f"{p:.6f}" for p in sentence.tag_scores[task])
     marked = replace(sentence, starts_document=starts_document, tags=tags)
-    write_conll([marked], block, columns=columns, separator=view.separator)
+    try:
+        write_conll([marked], block, columns=columns, separator=view.separator)
+    except InputError as error:
+        say(f"{sentence.text[:_SHOWN]!r} is left out of the output: {error}")
+        return ""
     return block.getvalue()
 
 

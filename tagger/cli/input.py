@@ -15,6 +15,7 @@ from typing import Annotated, BinaryIO, cast, get_args
 
 import typer
 
+from tagger.corpus.conll import BORDER
 from tagger.corpus.reading import Offsets
 from tagger.errors import InputError
 from tagger.storage import open_input
@@ -27,6 +28,7 @@ PIECE_BYTES = 65_536  # of a line that is read at once
 LONGEST_LINE = 100_000  # ready tokens of a sentence at most, since memory grows with the longest one
 LONGEST_TEXT_LINE = 1 << 27  # characters of a line of ready tokens at most
 # White space of ASCII only: a token may hold a no-break space.
+_BORDER_LINE = re.compile(rf"{BORDER}(?:[ \t]+(?:-X-|[-O_]))*\s*")
 _TOKEN = re.compile(r"[^ \t\n\r\f\v]+")
 
 OffsetsOption = Annotated[
@@ -80,14 +82,19 @@ def read_lines(path: Path, *, as_it_comes: bool = False) -> Iterator[str]:
 def read_tokens(lines: Iterable[str], *, start: int = 0) -> Iterator[Sentence]:
     """Sentences of ready tokens, one a line; lines without a token are passed over.
 
-    A line of more than ``LONGEST_LINE`` tokens is cut into sentences of so many.
+    A line of ``-DOCSTART-`` and fillers, as CoNLL files have it, starts a document instead. A line of more
+    than ``LONGEST_LINE`` tokens is cut into sentences of so many.
 
     Args:
         lines: The lines, or pieces of them.
         start: Position of the first line in the document, in characters.
     """
-    position = start
+    position, starts_document = start, False
     for line in _whole_lines(lines):
+        if line.startswith(BORDER) and _BORDER_LINE.fullmatch(line):
+            position += len(line)
+            starts_document = True
+            continue
         # A byte order mark before the first token is none of its characters.
         first = 1 if position == 0 and line.startswith("\ufeff") else 0
         found = map(re.Match.span, _TOKEN.finditer(line, first))
@@ -98,7 +105,9 @@ def read_tokens(lines: Iterable[str], *, start: int = 0) -> Iterator[Sentence]:
                 offsets=tuple((position + start, position + end) for start, end in places),
                 text=line[begin:stop],
                 text_start=position + begin,
+                starts_document=starts_document,
             )
+            starts_document = False
         position += len(line)
 
 

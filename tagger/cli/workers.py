@@ -190,8 +190,6 @@ def _sentences(content: Chunk | list[Sentence], job: Job, tokenize: TextTokenize
 
 def _line(sentence: Sentence, part: _Part, job: Job, *, is_first: bool) -> str:
     if job.style == "jsonl":
-        return jsonl_line(sentence, job.view, part.name, starts_document=is_first)
-    begins_file = is_first and part.number == 0
-    return conll_block(
-        sentence, job.view, starts_document=is_first and part.number > 0, begins_file=begins_file
-    )
+        return jsonl_line(sentence, job.view, part.name, starts_document=is_first or sentence.starts_document)
+    starts_document = part.number > 0 if is_first else sentence.starts_document
+    return conll_block(sentence, job.view, starts_document=starts_document)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from tagger.text.sentence import Offset, Sentence
 
 _TEXT_COMMENT = re.compile(r"# ?text *= ?(.*)")
+MISMATCH = "the comment # text is not the text of its tokens. The text is rebuilt from the tokens."
 _APOSTROPHES = str.maketrans("’‘`´ʼ＇", "''''''")
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
-from tagger.corpus.alignment import fits_comment, has_other_spaces, join, locate, text_comment
+from tagger.corpus.alignment import MISMATCH, fits_comment, has_other_spaces, join, locate, text_comment
 from tagger.corpus.columns import TOKEN, Columns, choose_columns
-from tagger.corpus.lines import numbered_lines
+from tagger.corpus.lines import BOM, numbered_lines
 from tagger.errors import Counted, InputError, Refuse, refuse
 from tagger.text.sentence import Sentence
 
@@ -29,12 +29,22 @@ _PART_OF_SPEECH = ("pos", "upos", "xpos")
 Line = tuple[int, str]
 
 
+def _ignore(_: str) -> None:
+    pass
+
+
+def is_border(line: str) -> bool:
+    """True if a line is a border between documents."""
+    return line.startswith(BORDER) and _BORDER_LINE.match(line) is not None
+
+
 def read_conll(
     path: str | Path,
     *,
     columns: str | None = None,
     tasks: Sequence[str] = ("ner",),
     refuse: Refuse = refuse,
+    note: Callable[[str], object] = _ignore,
 ) -> Iterator[Sentence]:
     """Read sentences from a file of columns, one at a time.
 
@@ -42,9 +52,9 @@ def read_conll(
     runs of blanks. All lines have as many columns as the first. UTF-8, with or without byte order mark,
     gzip, line ends of Unix or Windows. A line of white space ends a sentence.
 
-    Before a sentence's first token two kinds of lines are no tokens. ``-DOCSTART-`` is a border between
-    documents, and so is a comment that begins ``# newdoc`` or ``#begin document``; the first sentence of a
-    file always starts one. A line that begins with ``#`` is a comment if it has not as many fields as the
+    Two kinds of lines are no tokens. ``-DOCSTART-`` is a border between documents, also without a blank line
+    before it. Before a sentence's first token so is a comment that begins ``# newdoc`` or
+    ``#begin document``; the first sentence of a file always starts one. A line that begins with ``#`` is a comment if it has not as many fields as the
     lines of data or not their separator (a tab in a file of blanks), or if it reads ``# key = value``,
     ``# id …``, ``# sent_id …``, ``# text …``, ``# newdoc``, ``# newpar``, ``# global.columns``,
     ``#begin document`` or ``#end document``; else its token begins with ``#`` (``# # B-NP``). After a
@@ -60,6 +70,8 @@ def read_conll(
         tasks: The columns that have to be there. None at all reads tokens only.
         refuse: What is told of a problem in the file. If it returns, the line is no token but one of the
             sentence's ``extra_lines``, and reading goes on; it ends where the columns cannot be told.
+        note: Receives what is read in an unusual way: borders inside a sentence, byte order marks at the
+            starts of lines, and ``# text`` comments that are not the tokens' text.
 
     Yields:
         Sentences with ``tags`` by column name.
@@ -69,7 +81,7 @@ def read_conll(
             file cannot be read, holds no sentence, or has a line with another number of columns or with an
             empty one.
     """
-    return _read(path, choose_columns(columns, tasks), refuse)
+    return _read(path, choose_columns(columns, tasks), refuse, note)
 
 
 def write_conll(
@@ -125,6 +137,7 @@ class _Layout:
         is_tabbed: Whether a single tab separates fields.
         places: The places of the columns to read, by name.
         refuse: What is told of a line that is divided differently.
+        note: Receives what is read in an unusual way.
     """
 
     path: str | Path
@@ -132,6 +145,7 @@ class _Layout:
     is_tabbed: bool
     places: Mapping[str, int]
     refuse: Refuse
+    note: Callable[[str], object]
 
     def split(self, number: int, line: str) -> list[str] | None:
         """Divide a line of data into its ``count`` fields; None if it was refused."""
@@ -172,11 +186,13 @@ class _Block:
     dropped: tuple[tuple[int, str], ...]
 
 
-def _read(path: str | Path, columns: Columns, refuse: Refuse) -> Iterator[Sentence]:
+def _read(
+    path: str | Path, columns: Columns, refuse: Refuse, note: Callable[[str], object]
+) -> Iterator[Sentence]:
     counted = Counted(refuse)
-    lines = numbered_lines(path, refuse=counted)
+    lines = numbered_lines(path, refuse=counted, note=note)
     head = _read_head(lines)
-    layout = _find_layout(path, head, columns, counted)
+    layout = _find_layout(path, head, columns, counted, note)
     if layout is None:
         return
     is_empty = True
@@ -192,24 +208,24 @@ def _read_head(lines: Iterator[Line]) -> list[Line]:
     head = []
     for number, line in lines:
         head.append((number, line))
-        if line and not line.isspace() and line[0] != "#" and not _BORDER_LINE.match(line):
+        if line and not line.isspace() and line[0] != "#" and not is_border(line):
             break
     return head
 
 
-def _find_layout(path: str | Path, head: list[Line], columns: Columns, refuse: Refuse) -> _Layout | None:
+def _find_layout(
+    path: str | Path, head: list[Line], columns: Columns, refuse: Refuse, note: Callable[[str], object]
+) -> _Layout | None:
     """Take the layout from the last line of the head, the first of data.
 
     If its number of columns does not fit the columns asked for it is refused. Then it is taken from the head,
     and the layout from the columns' names; None if they do not say enough.
     """
     number, line = head[-1] if head else (0, "")
-    if (
-        not line or line.isspace() or line[0] == "#" or _BORDER_LINE.match(line)
-    ):  # the file has no other lines
+    if not line or line.isspace() or line[0] == "#" or is_border(line):  # the file has no other lines
         last = next((line for _, line in reversed(head) if line and not line.isspace()), "")
         is_tabbed = "\t" in last  # a comment before may hold a tab of its own
-        return _Layout(path, columns.count or 0, is_tabbed, columns.places, refuse)
+        return _Layout(path, columns.count or 0, is_tabbed, columns.places, refuse, note)
     is_tabbed = "\t" in line.rstrip(" \t")  # not strip(): the token may be white space itself
     count = len(split_fields(line, is_tabbed))
     if columns.count is not None and columns.count != count:
@@ -218,12 +234,12 @@ def _find_layout(path: str | Path, head: list[Line], columns: Columns, refuse: R
             f"({', '.join(columns.places)}); name all of them in order, with _ for those to skip."
         )
         head.pop()
-        return _Layout(path, columns.count, is_tabbed, columns.places, refuse)
+        return _Layout(path, columns.count, is_tabbed, columns.places, refuse, note)
     problem = _misfit(line, count, columns, is_tabbed=is_tabbed)
     if problem:
         refuse(f"{path}:{number}: {problem}")
         return None
-    return _Layout(path, count, is_tabbed, columns.places, refuse)
+    return _Layout(path, count, is_tabbed, columns.places, refuse, note)
 
 
 def _misfit(line: str, count: int, columns: Columns, *, is_tabbed: bool) -> str | None:
@@ -244,21 +260,23 @@ def _blocks(lines: Iterable[Line], layout: _Layout) -> Iterator[_Block]:
     rows: list[list[str]] = []
     dropped: list[tuple[int, str]] = []
     for number, line in lines:
-        if not line or line.isspace():
+        ends_document = is_border(line)
+        if ends_document or not line or line.isspace():
             if rows:
                 yield _Block(first, rows, tuple(comments), starts_document, tuple(dropped))
                 starts_document = False
             if rows or dropped:
+                if ends_document:
+                    layout.note(
+                        f"{layout.path}:{number}: {BORDER} inside a sentence ends sentence and document."
+                    )
                 rows, comments, dropped = [], [], []
+            starts_document = starts_document or ends_document
             continue
-        if not rows and not dropped:
-            if _BORDER_LINE.match(line):
-                starts_document = True
-                continue
-            if _is_comment(line, layout.count, layout.is_tabbed):
-                comments.append(line)
-                starts_document = starts_document or _NEW_DOCUMENT.match(line) is not None
-                continue
+        if not rows and not dropped and _is_comment(line, layout.count, layout.is_tabbed):
+            comments.append(line)
+            starts_document = starts_document or _NEW_DOCUMENT.match(line) is not None
+            continue
         fields = layout.split(number, line)
         if fields is None:
             dropped.append((len(rows), line))
@@ -276,6 +294,8 @@ def _sentence(block: _Block, layout: _Layout) -> Sentence:
     text = text_comment(block.comments) if block.comments else None
     offsets = locate(tokens, text) if text else None
     if text is None or offsets is None:
+        if text is not None:
+            layout.note(f"{layout.path}:{block.number}: {MISMATCH}")
         text, offsets = join(tokens, [True] * len(tokens))
     return Sentence(
         tokens=tokens,
@@ -321,6 +341,8 @@ def _are_plain(rows: Sequence[Sequence[str]], separator: str) -> bool:
         and not any(mark in text for mark in (separator * 2, f"\n{separator}", f"{separator}\n", "\r"))
         and (" " if separator == "\t" else "\t") not in text
         and not any("".join(row).isspace() for row in rows)
+        and BORDER not in text
+        and BOM not in text
     )
 
 
@@ -330,7 +352,7 @@ def token_line(row: Sequence[str], separator: str = " ", *, is_first: bool, sour
     Args:
         row: The token and its tags.
         separator: One space or one tab.
-        is_first: Whether the token begins its sentence.
+        is_first: True if the token begins its sentence.
         source: Where the sentence comes from, for the error message.
 
     Raises:
@@ -339,7 +361,7 @@ def token_line(row: Sequence[str], separator: str = " ", *, is_first: bool, sour
     line = separator.join(row)
     is_tabbed = separator == "\t" and len(row) > 1
     fits = split_fields(line, is_tabbed) == list(row) and all(row) and not re.search("[\r\n]", line)
-    if is_first and (_BORDER_LINE.match(line) or _is_comment(line, len(row), is_tabbed)):
+    if is_border(line) or (is_first and _is_comment(line, len(row), is_tabbed)):
         fits = False
     if not fits or line.isspace():
         where = f"{source}: " if source else ""
@@ -347,4 +369,5 @@ def token_line(row: Sequence[str], separator: str = " ", *, is_first: bool, sour
             f"{where}the line {line!r} cannot be written as CoNLL columns, it would be read as something "
             "else; leave the sentence out or write another format."
         )
-    return line + "\n"
+    # Readers drop a byte order mark at the start of a line, and the token's own has to stay.
+    return (BOM if line.startswith(BOM) else "") + line + "\n"

@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
 
-from tagger.corpus.alignment import divide, join, locate, text_comment
+from tagger.corpus.alignment import MISMATCH, divide, join, locate, text_comment
+from tagger.corpus.conllu_columns import (
+    COLUMN_COUNT,
+    FIELDS,
+    FORM,
+    MISC,
+    TokenLines,
+    find_token_lines,
+)
 from tagger.corpus.lines import numbered_lines
 from tagger.errors import Counted, InputError, Refuse, refuse
 from tagger.text.sentence import Offset, Sentence
 
-FIELDS = {
-    "pos": 3,
-    "upos": 3,
-    "xpos": 4,
-    "lemma": 2,
-    "feats": 5,
-    "head": 6,
-    "deprel": 7,
-    "deps": 8,
-    "misc": 9,
-}
-"""Place of each tag in a line; ``pos`` and ``upos`` are two names of one."""
-
-_COLUMN_COUNT = 10
-_FORM, _MISC = 1, 9
-ALL_TAGS = tuple(name for name in FIELDS if name != "upos")
-"""A name for each tag in a line."""
 _NEW_DOCUMENT = re.compile(r"# *newdoc(?: |$)")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _RANGE = re.compile(r"(\d+)-(\d+)")
 _EMPTY_NODE = re.compile(r"\d+\.\d+")
 _BREAKS = re.compile("[\t\r\n]")
+
+
+def _ignore(_: str) -> None:
+    pass
 
 
 def read_conllu(
@@ -44,8 +39,13 @@ def read_conllu(
     columns: str | None = None,
     tasks: Sequence[str] | None = None,
     refuse: Refuse = refuse,
+    note: Callable[[str], object] = _ignore,
 ) -> Iterator[Sentence]:
     """Read sentences from a CoNLL-U file, one at a time.
+
+    A first line ``# global.columns = …`` names the columns of CoNLL-U Plus
+    (https://universaldependencies.org/ext-format.html), ``ID`` and ``FORM`` among them; further columns are
+    tags by their names in lower case.
 
     Tokens are the syntactic words. The lines of multi-word tokens and empty nodes are kept in
     ``extra_lines``; a ``# newdoc`` comment starts a document, and so does the file. ``text`` is the comment
@@ -60,6 +60,8 @@ def read_conllu(
             names are attributes in MISC, as in ``ner=B-PER``; a token without the attribute has the tag O.
         refuse: What is told of a problem in the file. If it returns, a line that is not CoNLL-U is no token
             but one of the sentence's ``extra_lines``, one out of number is a token, and reading goes on.
+        note: Receives what is read in an unusual way: ``# text`` comments that are not the tokens' text, and
+            byte order marks at the starts of lines.
 
     Yields:
         Sentences with ``tags`` by name.
@@ -72,7 +74,7 @@ def read_conllu(
         raise InputError(
             f"{path}: the columns of CoNLL-U are fixed; leave them out, or say the format conll."
         )
-    return _read(path, ALL_TAGS if tasks is None else tasks, Counted(refuse))
+    return _read(path, tasks, Counted(refuse), note)
 
 
 def write_conllu(sentences: Iterable[Sentence], file: TextIO, *, misc: Sequence[str] = ()) -> None:
@@ -128,26 +130,24 @@ class _Block:
     multiwords: list[_MultiWord] = field(default_factory=list)
 
 
-def _read(path: str | Path, tasks: Sequence[str], refuse: Counted) -> Iterator[Sentence]:
+def _read(
+    path: str | Path, tasks: Sequence[str] | None, refuse: Counted, note: Callable[[str], object]
+) -> Iterator[Sentence]:
+    lines = numbered_lines(path, refuse=refuse, note=note)
+    head = list(islice(lines, 1))
+    layout = find_token_lines(path, head[0][1] if head else "", tasks, refuse, note)
+    if layout is None:
+        return
     block = _Block()
     is_first = True
-    absent = set(tasks).difference(FIELDS)
+    absent = set(layout.tasks).difference(layout.places)
     problems = 0
-    for number, line in chain(numbered_lines(path, refuse=refuse), [(0, "")]):
+    for number, line in chain(head, lines, [(0, "")]):
         if line and not line.isspace():
-            if line[0] == "#":
-                block.comments.append(line)
-                continue
-            fields = line.split("\t")
-            if not block.rows:
-                block.number = number
-            expected = str(len(block.rows) + 1 + block.shift)
-            is_token = len(fields) == _COLUMN_COUNT and fields[0] == expected and "" not in fields
-            if is_token or _add_other(block, line, fields, f"{path}:{number}", refuse):
-                block.rows.append(fields)
+            _add_line(block, number, line, layout, refuse)
             continue
         if block.rows:
-            yield _sentence(block, path, tasks, refuse, absent, is_first=is_first)
+            yield _sentence(block, layout, refuse, absent, is_first=is_first)
             block, is_first = _Block(), False
         else:
             if block.extra and refuse.count == problems:
@@ -158,14 +158,34 @@ def _read(path: str | Path, tasks: Sequence[str], refuse: Counted) -> Iterator[S
         problems = refuse.count
     if is_first and not refuse.count:
         refuse(f"{path}: the file holds no sentence; give a CoNLL-U file.")
-    for task in sorted(absent) if not is_first else ():
+    if not is_first:
+        _refuse_absent(layout, absent, refuse)
+
+
+def _add_line(block: _Block, number: int, line: str, layout: TokenLines, refuse: Refuse) -> None:
+    if line[0] == "#":
+        block.comments.append(line)
+        return
+    fields = line.split("\t")
+    if not block.rows:
+        block.number = number
+    expected = str(len(block.rows) + 1 + block.shift)
+    is_token = len(fields) == layout.count and fields[0] == expected and "" not in fields
+    if is_token or _add_other(block, line, fields, f"{layout.path}:{number}", layout, refuse):
+        block.rows.append(fields)
+
+
+def _refuse_absent(layout: TokenLines, absent: set[str], refuse: Refuse) -> None:
+    for task in sorted(absent):
         refuse(
-            f"{path}: CoNLL-U holds no {task!r}, and no token has it in MISC ({task}=…); the tags of CoNLL-U "
-            f"are {', '.join(FIELDS)}."
+            f"{layout.path}: CoNLL-U holds no {task!r}, and no token has it in MISC ({task}=…); the tags of "
+            f"CoNLL-U are {', '.join(layout.places)}."
         )
 
 
-def _add_other(block: _Block, line: str, fields: Sequence[str], where: str, refuse: Refuse) -> bool:
+def _add_other(
+    block: _Block, line: str, fields: Sequence[str], where: str, layout: TokenLines, refuse: Refuse
+) -> bool:
     """Add the line of a multi-word token or an empty node, and refuse all others.
 
     Returns:
@@ -173,10 +193,10 @@ def _add_other(block: _Block, line: str, fields: Sequence[str], where: str, refu
     """
     place = len(block.rows)
     match = _RANGE.fullmatch(fields[0])
-    is_malformed = len(fields) != _COLUMN_COUNT or "" in fields
-    if len(fields) != _COLUMN_COUNT:
+    is_malformed = len(fields) != layout.count or "" in fields
+    if len(fields) != layout.count:
         refuse(
-            f"{where}: expected {_COLUMN_COUNT} columns separated by tabs, got {len(fields)}; correct the "
+            f"{where}: expected {layout.count} columns separated by tabs, got {len(fields)}; correct the "
             "line, or read the file as CoNLL columns."
         )
     elif "" in fields:
@@ -189,7 +209,9 @@ def _add_other(block: _Block, line: str, fields: Sequence[str], where: str, refu
                 f"{place + 1 + block.shift}; correct its range."
             )
         else:
-            block.multiwords.append(_MultiWord(start, end, fields[_FORM], _has_space_after(fields)))
+            block.multiwords.append(
+                _MultiWord(start, end, fields[layout.form], _has_space_after(fields, layout))
+            )
     elif not _EMPTY_NODE.fullmatch(fields[0]):
         refuse(
             f"{where}: expected token {place + 1 + block.shift}, got {fields[0]!r}; correct the line, or put "
@@ -205,15 +227,10 @@ def _add_other(block: _Block, line: str, fields: Sequence[str], where: str, refu
 
 
 def _sentence(
-    block: _Block,
-    path: str | Path,
-    tasks: Sequence[str],
-    refuse: Refuse,
-    absent: set[str],
-    *,
-    is_first: bool,
+    block: _Block, layout: TokenLines, refuse: Refuse, absent: set[str], *, is_first: bool
 ) -> Sentence:
     """Build a sentence; tasks that its MISC has are none of the ``absent`` any longer."""
+    path = layout.path
     last = block.multiwords[-1] if block.multiwords else None
     if last and last.end > len(block.rows):
         refuse(
@@ -221,17 +238,18 @@ def _sentence(
             f"{len(block.rows)} tokens; correct its range."
         )
         block.multiwords.pop()
-    text, offsets = _surface(block)
+    text, offsets = _surface(block, layout)
     fields = list(zip(*block.rows, strict=True))
-    tags = {task: fields[FIELDS[task]] for task in tasks if task in FIELDS}
-    for task in tasks:
-        if task not in FIELDS:
-            found = [misc_attributes(misc).get(task) for misc in fields[_MISC]]
+    tags = {task: fields[layout.places[task]] for task in layout.tasks if task in layout.places}
+    for task in layout.tasks:
+        if task not in layout.places:
+            miscs = fields[layout.misc] if layout.misc is not None else ("_",) * len(block.rows)
+            found = [misc_attributes(misc).get(task) for misc in miscs]
             tags[task] = tuple(tag or "O" for tag in found)
             if any(found):
                 absent.discard(task)
     return Sentence(
-        tokens=fields[_FORM],
+        tokens=fields[layout.form],
         offsets=tuple(offsets),
         text=text,
         tags=tags,
@@ -243,14 +261,16 @@ def _sentence(
     )
 
 
-def _surface(block: _Block) -> tuple[str, list[Offset]]:
+def _surface(block: _Block, layout: TokenLines) -> tuple[str, list[Offset]]:
     """Return the sentence's text and the T places of its tokens in it."""
-    words = [row[_FORM] for row in block.rows]
-    units = _units(block)
+    words = [row[layout.form] for row in block.rows]
+    units = _units(block, layout)
     forms = [unit.form for unit in units]
     text = text_comment(block.comments)
     places = locate(forms, text) if text else None
     if text is None or places is None:
+        if text is not None:
+            layout.note(f"{layout.path}:{block.number}: {MISMATCH}")
         text, places = join(forms, [unit.has_space_after for unit in units])
     offsets = []
     for unit, (start, end) in zip(units, places, strict=True):
@@ -262,7 +282,7 @@ def _surface(block: _Block) -> tuple[str, list[Offset]]:
     return text, offsets
 
 
-def _units(block: _Block) -> list[_MultiWord]:
+def _units(block: _Block, layout: TokenLines) -> list[_MultiWord]:
     """Return the multi-word tokens and, as units of one word, the tokens outside them."""
     units: list[_MultiWord] = []
     starts = {unit.start: unit for unit in block.multiwords}
@@ -270,34 +290,34 @@ def _units(block: _Block) -> list[_MultiWord]:
         if place in starts:
             units.append(starts[place])
         elif not units or units[-1].end <= place:
-            units.append(_MultiWord(place, place + 1, row[_FORM], _has_space_after(row)))
+            units.append(_MultiWord(place, place + 1, row[layout.form], _has_space_after(row, layout)))
     return units
 
 
-def _has_space_after(fields: Sequence[str]) -> bool:
-    return "SpaceAfter=No" not in fields[_MISC].split("|")
+def _has_space_after(fields: Sequence[str], layout: TokenLines) -> bool:
+    return layout.misc is None or "SpaceAfter=No" not in fields[layout.misc].split("|")
 
 
 def _lines(sentence: Sentence, misc: Sequence[str]) -> Iterator[str]:
     """Return the lines of the sentence's tokens, with these tags in MISC."""
     absent = ("_",) * len(sentence)
-    columns: list[Sequence[str]] = [absent] * _COLUMN_COUNT
+    columns: list[Sequence[str]] = [absent] * COLUMN_COUNT
     columns[0] = [str(place + 1) for place in range(len(sentence))]
-    columns[_FORM] = sentence.tokens
-    columns[_MISC] = _space_after(sentence)
+    columns[FORM] = sentence.tokens
+    columns[MISC] = _space_after(sentence)
     for name, values in _known_tags(sentence.tags).items():
         columns[FIELDS[name]] = values
     for name in misc:
         if name in sentence.tags:
-            columns[_MISC] = [
+            columns[MISC] = [
                 _with_attribute(before, name, tag, sentence)
-                for before, tag in zip(columns[_MISC], sentence.tags[name], strict=True)
+                for before, tag in zip(columns[MISC], sentence.tags[name], strict=True)
             ]
     for row in zip(*columns, strict=True):
         if not all(row) or _BREAKS.search("".join(row)):
             where = f"{sentence.source}: " if sentence.source else ""
             raise InputError(
-                f"{where}the token {row[_FORM]!r} cannot be written as CoNLL-U, it or its tags are empty or "
+                f"{where}the token {row[FORM]!r} cannot be written as CoNLL-U, it or its tags are empty or "
                 "hold a tab or line break; leave the sentence out."
             )
         yield "\t".join(row) + "\n"

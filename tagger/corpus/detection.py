@@ -9,8 +9,9 @@ from itertools import islice
 from pathlib import Path
 
 from tagger.corpus.columns import TOKEN, parse_columns
-from tagger.corpus.conll import BORDER
-from tagger.corpus.conllu import ALL_TAGS, FIELDS, misc_attributes
+from tagger.corpus.conll import is_border
+from tagger.corpus.conllu import misc_attributes
+from tagger.corpus.conllu_columns import ALL_TAGS, FIELDS, plus_columns
 from tagger.corpus.files import FORMATS, by_content, find_format
 from tagger.corpus.layout import SKIPPED, Layout, find_layout, find_mismatch
 from tagger.corpus.lines import numbered_lines
@@ -103,7 +104,7 @@ class Detected:
             task: The task.
             reading: How sentences are read; spans that do not fit the tokens are passed over.
         """
-        if self.format == "conllu" and task not in FIELDS and task not in self.tasks:
+        if self.format == "conllu" and task not in ("upos", *self.tasks):
             return f"{self.path}: no token has {task!r} in MISC ({task}=…)."
         try:
             if task in self.missing:
@@ -159,11 +160,13 @@ def _detect(
         return Detected(path, name, columns)
     blocks = list(islice(_blocks(path), HEAD_SENTENCES))
     if format is None:
-        name = _format_of(blocks, name)
+        name = "conllu" if plus_columns(_first_line(path)) else _format_of(blocks, name)
     if name not in _OF_LINES:
         return Detected(path, name, columns)
     if name == "conllu":
-        return Detected(path, name, columns, tasks=(*ALL_TAGS, *_span_attributes(blocks)))
+        named = plus_columns(_first_line(path))
+        tags = ALL_TAGS if named is None else [one for one in named if one not in ("id", "form", "upos")]
+        return Detected(path, name, columns, tasks=(*tags, *_span_attributes(blocks)))
     layout = find_layout(blocks)
     names, missing = layout.assign(tasks) if columns is None else (layout.names, ())
     if missing and usual is not None and _matches(layout, usual, tasks):
@@ -188,15 +191,19 @@ def _matches(layout: Layout, columns: str, tasks: Sequence[str]) -> bool:
     return parsed.count in (None, len(layout.names)) and set(tasks) <= set(parsed.tags)
 
 
+def _first_line(path: str | Path) -> str:
+    return next((line for _, line in numbered_lines(path, refuse=lambda _: None)), "")
+
+
 def _blocks(path: str | Path) -> Iterator[list[str]]:
     """Lines that stand together, without the comments and borders before them."""
     block: list[str] = []
     for _, line in numbered_lines(path, refuse=lambda _: None):
-        if not line or line.isspace():
+        if not line or line.isspace() or is_border(line):
             if block:
                 yield block
             block = []
-        elif block or not line.startswith(("#", BORDER)):
+        elif block or not line.startswith("#"):
             block.append(line)
     if block:
         yield block

@@ -13,7 +13,8 @@ from typing import Literal, TextIO, get_args
 
 from tagger.corpus.brat import read_brat, write_brat
 from tagger.corpus.conll import read_conll, write_conll
-from tagger.corpus.conllu import FIELDS, read_conllu, write_conllu
+from tagger.corpus.conllu import read_conllu, write_conllu
+from tagger.corpus.conllu_columns import FIELDS
 from tagger.corpus.hub import parse_address, read_dataset, write_dataset
 from tagger.corpus.jsonl import json_records, read_jsonl, write_doccano, write_jsonl
 from tagger.corpus.labelstudio import is_export, read_labelstudio, write_labelstudio
@@ -71,7 +72,7 @@ _HEAD = 100  # records by which the kind of a JSON file is told
 FORMATS: dict[str, Format] = {
     "conll": Format(
         read=lambda path, reading: read_conll(
-            path, columns=reading.columns, tasks=reading.tasks, refuse=reading.refuse
+            path, columns=reading.columns, tasks=reading.tasks, refuse=reading.refuse, note=reading.note
         ),
         write=lambda sentences, file, writing: write_conll(
             sentences,
@@ -87,7 +88,11 @@ FORMATS: dict[str, Format] = {
     ),
     "conllu": Format(
         read=lambda path, reading: read_conllu(
-            path, columns=reading.columns, tasks=reading.tasks or None, refuse=reading.refuse
+            path,
+            columns=reading.columns,
+            tasks=reading.tasks or None,
+            refuse=reading.refuse,
+            note=reading.note,
         ),
         write=lambda sentences, file, writing: write_conllu(
             sentences, file, misc=[task for task in writing.tasks if task not in FIELDS]
@@ -95,7 +100,7 @@ FORMATS: dict[str, Format] = {
         holds=frozenset(
             {"tokens", "sentences", "documents", "text", "tags", "spans", "comments", "extra lines"}
         ),
-        suffixes=(".conllu",),
+        suffixes=(".conllu", ".conllup"),
         has_token_lines=True,
     ),
     "jsonl": Format(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -13,19 +13,28 @@ from tagger.storage import limited_lines, open_input
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
+BOM = "\ufeff"
 LONGEST_LINE = 1 << 27  # bytes; Label Studio writes a whole corpus as one line
 
 
-def numbered_lines(path: str | Path, *, refuse: Refuse = refuse) -> Iterator[tuple[int, str]]:
+def _ignore(_: str) -> None:
+    pass
+
+
+def numbered_lines(
+    path: str | Path, *, refuse: Refuse = refuse, note: Callable[[str], object] = _ignore
+) -> Iterator[tuple[int, str]]:
     r"""Read a UTF-8 file line by line.
 
     Lines end at ``\n`` or ``\r\n`` and nowhere else (a form feed or U+2028 may be part of a token). A file
-    that begins with gzip's magic bytes is unpacked, whatever its name; a byte order mark is dropped.
+    that begins with gzip's magic bytes is unpacked, whatever its name. Byte order marks at the starts of
+    lines are dropped: files that were joined have them in their middle, too.
 
     Args:
         path: The file.
         refuse: What is told of a problem. If it returns, what is not UTF-8 becomes U+FFFD, of a line with a
             carriage return inside only the part before it is read, and a file that cannot be read (on) ends.
+        note: Receives a line for each byte order mark after the first line.
 
     Yields:
         The line's number, counted from 1, and the line without its end.
@@ -42,7 +51,11 @@ def numbered_lines(path: str | Path, *, refuse: Refuse = refuse) -> Iterator[tup
                 "ends."
             )
             return
-        line = raw.removeprefix(_BOM) if number == 1 else raw
+        line = raw
+        if raw.startswith(_BOM):
+            line = raw.removeprefix(_BOM)
+            if number > 1:
+                note(f"{path}:{number}: a byte order mark at the start of the line is left out.")
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
