@@ -22,8 +22,9 @@ def make_costs(tasks: Sequence[Task], train: Part, config: TrainConfig) -> dict[
     A weight w of a label costs log w wherever a token of the label gets another tag: in the loss the odds of
     all wrong tags are multiplied by w (Menon et al. 2021 for single decisions; here for tags in sequences, by
     the softmax-margin of Gimpel and Smith 2010, section 3). ``balanced`` weights are
-    tokens / (labels * tokens of the label). A positive recall bias is the cost of O for a token of a span, a
-    negative one that of any other tag for an O, as in recall-oriented training (Mohit et al. 2012).
+    tokens / (labels * tokens of the label). A positive recall bias is the cost of O for a token of a span,
+    as in recall-oriented training (Mohit et al. 2012); a negative one is that of a tag of another label than
+    the gold one, other than O.
 
     Args:
         tasks: The tasks and their tags.
@@ -55,8 +56,9 @@ def make_costs(tasks: Sequence[Task], train: Part, config: TrainConfig) -> dict[
         costs = torch.tensor([[math.log(weights[label])] * len(own) for label in own])
         if task.scheme:
             is_outside = torch.tensor([tag == "O" for tag in task.tags])
-            is_missed = ~is_outside[:, None] & is_outside
-            costs[is_missed if config.recall_bias > 0 else is_missed.T] += abs(config.recall_bias)
+            is_same = torch.tensor([[label == other for other in own] for label in own])
+            is_missed, is_spurious = ~is_outside[:, None] & is_outside, ~is_same & ~is_outside
+            costs[is_missed if config.recall_bias > 0 else is_spurious] += abs(config.recall_bias)
         found[task.name] = costs.fill_diagonal_(0.0)
     return found
 
