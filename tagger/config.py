@@ -42,6 +42,23 @@ def _numbers(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _weights(value: Any) -> Any:
+    """Convert ``PER=2,ORG=0.5`` to a dict; the order of labels has no meaning."""
+    if isinstance(value, str) and value != "balanced":
+        pairs = [part.rpartition("=") for part in value.split(",")]
+        if not all(equals and label for label, equals, _ in pairs) or len({p[0] for p in pairs}) < len(pairs):
+            raise ValueError("write labels with their weights, each once, as PER=2,ORG=0.5, or balanced")
+        value = {label: _number(weight) for label, _, weight in pairs}
+    return dict(sorted(value.items(), key=str)) if isinstance(value, dict) else value
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 class Section(BaseModel):
     """What all sections share: unknown keys are errors, values never change, numbers are finite."""
 
@@ -169,6 +186,20 @@ class TrainConfig(Section):
     ema: Probability = Field(0.9995, description="moving average of the weights: share kept a step; 0 = off")
     singleton_unknown: Probability = Field(
         0.5, description="how often a word seen once, without a vector, is trained as unknown"
+    )
+    class_weights: Annotated[
+        Literal["balanced"] | dict[str, Annotated[float, Field(gt=0.0, le=1e6)]], BeforeValidator(_weights)
+    ] = Field(
+        {},
+        description='weights of labels in the loss, as a table or "PER=2,ORG=0.5", or balanced; 1 changes '
+        "nothing, more favours the label",
+    )
+    recall_bias: float = Field(
+        0.0,
+        ge=-20.0,
+        le=20.0,
+        description="of tasks with spans: positive favours recall, negative precision (cost-augmented loss, "
+        "Gimpel and Smith 2010)",
     )
     recased: Probability = Field(
         0.0,

@@ -79,6 +79,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "average",
             "rows",
             "preparation",
+            "costs",
             "processes",
             "progress",
             "loop",

@@ -33,14 +33,21 @@ class Head(nn.Module):
         emissions: Tensor = self.projection(encoded)
         return emissions
 
-    def loss(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
+    def loss(self, emissions: Tensor, tags: Tensor, mask: Tensor, costs: Tensor | None = None) -> Tensor:
         """Negative log-likelihood, summed over a sentence's tokens and averaged over sentences.
+
+        With costs it is the softmax-margin loss (Gimpel and Smith 2010, section 3): the log of the summed
+        exponentials of score + cost of all tag sequences, less the score of the gold one. The cost of a
+        sequence is the sum over its tokens, so it is added to the emissions.
 
         Args:
             emissions: (B, T, C).
             tags: (B, T) tag ids.
             mask: (B, T) bool, True where a token stands.
+            costs: (C, C) cost of each tag for each gold tag, gold -> other, zeros in the diagonal; or None.
         """
+        if costs is not None:
+            emissions = emissions + costs[tags]
         if self.crf is None:
             return F.cross_entropy(emissions[mask], tags[mask], reduction="sum") / len(tags)
         edges = (self.crf.start_transitions, self.crf.end_transitions, self.crf.transitions)

@@ -121,19 +121,23 @@ class TaggingModel(nn.Module):
         """(M,) word ids, ``PADDING`` where there is no word, to (M, D)."""
         return self.words.embed(words) * (words != PADDING)[:, None]
 
-    def loss(self, batch: Batch, chunks: Chunks | None = None) -> Tensor:
+    def loss(
+        self, batch: Batch, chunks: Chunks | None = None, costs: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
         """Negative log-likelihood of the batch's tags, summed over tasks, averaged over sentences.
 
         Args:
             batch: The sentences and their tags.
             chunks: As in ``forward``.
+            costs: For some tasks the costs of wrong tags (see ``Head.loss``).
         """
         mask = self._tensor(batch.mask)
         emissions = self(batch, chunks)
         total = torch.zeros((), device=mask.device)
         for task, head in zip(self.tasks, self.heads, strict=True):
             assert isinstance(head, Head)
-            total = total + head.loss(emissions[task.name], self._tensor(batch.tags[task.name]), mask)
+            tags, own = self._tensor(batch.tags[task.name]), (costs or {}).get(task.name)
+            total = total + head.loss(emissions[task.name], tags, mask, own)
         return total
 
     @torch.inference_mode()

@@ -170,7 +170,7 @@ def _make_step(progress: Progress, batch: Batch, rate: float, clip: float, chunk
     own = processes.share(range(len(batch.lengths)))
     if own:
         # What the batch's mean owes to this process's sentences; the sum over all processes is the mean.
-        share = model.loss(batch if processes.count == 1 else batch.select(own), chunks)
+        share = model.loss(batch if processes.count == 1 else batch.select(own), chunks, progress.costs)
         share = share * (len(own) / len(batch.lengths))
         torch.autograd.backward(share)
         loss = share.item()

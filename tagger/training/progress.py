@@ -16,6 +16,7 @@ from tagger.bundle import Bundle
 from tagger.config import Config, TrainConfig
 from tagger.network.model import TaggingModel
 from tagger.training.average import WeightAverage
+from tagger.training.costs import make_costs
 from tagger.training.preparation import Preparation
 from tagger.training.processes import Processes
 from tagger.training.rows import SPAN, LazyRows
@@ -56,6 +57,7 @@ class Progress:
 
     Attributes:
         model: The network.
+        costs: Of wrong tags in the loss, by task (see ``costs.make_costs``).
         rows: The update of the word vectors where it is not the optimizer's; between the ends of two epochs
             those that no batch needed lag behind.
         parameters: The weights that the optimizer updates.
@@ -84,6 +86,8 @@ class Progress:
             torch.manual_seed(config.train.seed + sum(processes.share(range(processes.count))))
         self.random_state = torch.get_rng_state()
         torch.set_rng_state(callers_state)
+        costs = make_costs(preparation.vocabulary.tasks, preparation.train, config.train)
+        self.costs = {name: own.to(processes.device) for name, own in costs.items()}
         self.rows = make_rows(self.model, config.train)
         self.optimizer = make_optimizer(self.model, config.train)
         self.parameters: list[Tensor] = [p for group in self.optimizer.param_groups for p in group["params"]]

@@ -1,0 +1,80 @@
+"""Costs of wrong tags in the loss: class weights, and a bias between precision and recall."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tagger.config import TrainConfig
+from tagger.errors import InputError
+from tagger.features.vocab import Task
+from tagger.text.schemes import split_tag
+from tagger.training.preparation import Part
+
+
+def make_costs(tasks: Sequence[Task], train: Part, config: TrainConfig) -> dict[str, Tensor]:
+    """Compute for each task the costs (C, C) of tags, from gold -> other, that ``Head.loss`` adds.
+
+    A weight w of a label costs log w wherever a token of the label gets another tag: in the loss the odds of
+    all wrong tags are multiplied by w (Menon et al. 2021 for single decisions; here for tags in sequences, by
+    the softmax-margin of Gimpel and Smith 2010, section 3). ``balanced`` weights are
+    tokens / (labels * tokens of the label). A positive recall bias is the cost of O for a token of a span,
+    as in recall-oriented training (Mohit et al. 2012); a negative one is that of a tag of another label than
+    the gold one, other than O.
+
+    Args:
+        tasks: The tasks and their tags.
+        train: The train split, encoded.
+        config: Holds the weights and the bias.
+
+    Returns:
+        Costs by task; empty if no option asks for any.
+
+    Raises:
+        InputError: A label with a weight is of no task, or a recall bias is given without a task with spans.
+    """
+    if not config.class_weights and not config.recall_bias:
+        return {}
+    labels = {task.name: [_label(task, tag) for tag in task.tags] for task in tasks}
+    known = {label for own in labels.values() for label in own}
+    if not isinstance(config.class_weights, str):
+        for label in config.class_weights.keys() - known:
+            raise InputError(
+                f"train.class_weights: no task has the label {label!r} (the labels are "
+                f"{', '.join(sorted(known))}). Correct or remove it."
+            )
+    if config.recall_bias and all(task.scheme is None for task in tasks):
+        raise InputError("train.recall_bias needs a task with spans (got none). Remove it.")
+    found = {}
+    for task in tasks:
+        own, counts = labels[task.name], np.concatenate([*train.tags[task.name]])
+        weights = _weights(config.class_weights, own, np.bincount(counts, minlength=len(own)))
+        costs = torch.tensor([[math.log(weights[label])] * len(own) for label in own])
+        if task.scheme:
+            is_outside = torch.tensor([tag == "O" for tag in task.tags])
+            is_same = torch.tensor([[label == other for other in own] for label in own])
+            is_missed, is_spurious = ~is_outside[:, None] & is_outside, ~is_same & ~is_outside
+            costs[is_missed if config.recall_bias > 0 else is_spurious] += abs(config.recall_bias)
+        found[task.name] = costs.fill_diagonal_(0.0)
+    return found
+
+
+def _label(task: Task, tag: str) -> str:
+    return split_tag(tag)[1] if task.scheme and tag != "O" else tag
+
+
+def _weights(
+    weights: Mapping[str, float] | str, labels: Sequence[str], counts: np.ndarray
+) -> dict[str, float]:
+    """Weight of each label; ``counts`` are those of the tags, (C,)."""
+    if not isinstance(weights, str):
+        return {label: weights.get(label, 1.0) for label in labels}
+    totals = dict.fromkeys(labels, 0)
+    for label, count in zip(labels, counts.tolist(), strict=True):
+        totals[label] += count
+    tokens = sum(totals.values())
+    return {label: tokens / (len(totals) * max(1, count)) for label, count in totals.items()}
