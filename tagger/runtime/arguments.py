@@ -287,7 +287,7 @@ def checked_sentences(sentences: Iterable[Sentence], name: str) -> Iterator[Sent
     Raises:
         TypeError: ``sentences`` is not iterable or has no order; while reading, an item is no ``Sentence``
             or a token of it no string.
-        InputError: ``sentences`` is a string.
+        InputError: ``sentences`` is a string; while reading, a sentence has not as many offsets as tokens.
     """
     hint = "Pass raw text to Tagger.tag, or lists of tokens to Tagger.tag_tokens."
     require_iterable(sentences, name, "an iterable of Sentence objects", hint)
@@ -298,6 +298,11 @@ def _checked_sentences(sentences: Iterable[Sentence], name: str, hint: str) -> I
     for number, sentence in enumerate(sentences):
         if not isinstance(sentence, Sentence):
             raise TypeError(f"{name}[{number}] must be a Sentence (got {describe(sentence)}). {hint}")
+        if len(sentence.tokens) != len(sentence.offsets):
+            raise InputError(
+                f"{name}[{number}] must have as many offsets as tokens (got {len(sentence.offsets)} and "
+                f"{len(sentence.tokens)}). Pass the start and end of each token."
+            )
         if set(map(type, sentence.tokens)) - {str}:
             _require_tokens(sentence.tokens, f"{name}[{number}].tokens")
         yield sentence

@@ -108,15 +108,13 @@ class Sentence:
     candidates: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check that each token has its offsets.
+        """Check the types that a caller mixes up most easily.
 
         Raises:
             TypeError: ``tokens`` or ``offsets`` is no sequence, or ``text`` no string.
-            InputError: There are not as many offsets as tokens.
         """
-        is_usual = type(self.tokens) is tuple and type(self.offsets) is tuple and type(self.text) is str
-        if is_usual and len(self.tokens) == len(self.offsets):  # the least cost for most sentences
-            return
+        if type(self.tokens) is tuple and type(self.offsets) is tuple and type(self.text) is str:
+            return  # the least cost for most sentences
         for name, value in (("tokens", self.tokens), ("offsets", self.offsets)):
             if type(value) is not tuple and (
                 isinstance(value, str | bytes) or not isinstance(value, Sequence)
@@ -127,11 +125,6 @@ class Sentence:
         if not isinstance(self.text, str):
             raise TypeError(
                 f"Sentence: text must be a str (got {type(self.text).__name__}). Pass the characters."
-            )
-        if len(self.tokens) != len(self.offsets):
-            raise InputError(
-                f"Sentence: tokens and offsets must be of one length (got {len(self.tokens)} and "
-                f"{len(self.offsets)}). Pass the start and end of each token."
             )
 
     def __len__(self) -> int:
