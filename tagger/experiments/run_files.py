@@ -9,10 +9,11 @@ from typing import Any
 
 from tagger.errors import InputError
 from tagger.experiments.results import Lookahead, Run, Variant
-from tagger.storage import write_whole
+from tagger.storage import read_input, write_whole
 from tagger.training.checkpoint import differences
 
 FORMAT = "tagger comparison run 1"
+LARGEST_FILE = 1 << 30  # bytes of a run with its predictions
 
 
 def save_run(run: Run, description: Mapping[str, str], folder: Path) -> None:
@@ -51,7 +52,9 @@ def load_run(name: str, description: Mapping[str, str], folder: Path) -> Run | N
     if not path.exists():
         return None
     try:
-        values = json.loads(path.read_bytes().decode(errors="surrogatepass"))
+        values = json.loads(
+            read_input(path, most=LARGEST_FILE, is_stored=True).decode(errors="surrogatepass")
+        )
         if values["format"] != FORMAT:
             raise ValueError(f"expected the format {FORMAT!r}")
         run, earlier = _restore(values["run"], values["predictions"]), dict(values["description"])

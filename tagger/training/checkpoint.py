@@ -15,7 +15,7 @@ from safetensors.torch import save
 from tagger.config import Config
 from tagger.errors import InputError
 from tagger.features.vectors import Vectors
-from tagger.storage import write_whole
+from tagger.storage import open_input, write_whole
 from tagger.training.preparation import Part, Preparation
 from tagger.training.progress import Snapshot
 
@@ -115,6 +115,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
+        open_input(path, is_stored=True).close()  # a pipe or device has no end
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
