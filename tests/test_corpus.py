@@ -154,7 +154,7 @@ def test_border_inside_a_sentence_ends_it_and_is_noted(write):
     sentences = list(read_conll(path, note=notes.append))
     assert tokens_of(sentences) == [["say"], ["so"], ["again", "-DOCSTART-s"]]
     assert borders_of(sentences) == [True, True, True]
-    assert notes == [f"{path}:2: -DOCSTART- inside a sentence ends sentence and document."]
+    assert notes == [f"{path}:2: -DOCSTART- inside a sentence ends it and the document."]
 
 
 def test_a_file_without_borders_is_one_document(write):

@@ -11,7 +11,7 @@ from tagger.config import Direction, HeadKind, LookaheadTraining, MergeMode
 from tagger.errors import InputError
 from tagger.experiments.material import Job, Material
 from tagger.experiments.results import Lookahead, Run, Variant, lookahead_name
-from tagger.storage import write_whole
+from tagger.storage import read_input, write_whole
 from tagger.text.schemes import convert_tags, split_tag
 from tagger.training.checkpoint import differences
 from tagger.training.schema import (
@@ -27,6 +27,7 @@ from tagger.training.schema import (
 )
 
 FORMAT = "tagger comparison run 1"
+LARGEST_FILE = 1 << 30  # bytes of a run with its predictions
 
 
 class SavedVariant(Saved):
@@ -121,9 +122,8 @@ def load_run(job: Job, material: Material) -> Run | None:
     if not path.exists():
         return None
     try:
-        if not path.is_file():
-            raise ValueError("it is not a regular file")
-        values = json.loads(path.read_bytes().decode(errors="surrogatepass"))
+        content = read_input(path, most=LARGEST_FILE, is_stored=True)
+        values = json.loads(content.decode(errors="surrogatepass"))
         validate(SavedFile, values)
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, error) from None

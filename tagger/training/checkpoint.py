@@ -16,7 +16,7 @@ from safetensors.torch import save
 from tagger.config import Config
 from tagger.errors import InputError
 from tagger.features.vectors import Vectors
-from tagger.storage import write_whole
+from tagger.storage import open_input, write_whole
 from tagger.training.preparation import Part, Preparation
 from tagger.training.progress import Progress, Snapshot
 from tagger.training.schema import SavedState, SavedTraining, require_consecutive, require_equal, validate
@@ -125,8 +125,7 @@ def load_checkpoint(
     if not path.exists():
         return None
     with _naming(path, remedy):
-        if not path.is_file():
-            raise ValueError("it is not a regular file")
+        open_input(path, is_stored=True).close()  # a pipe or device has no end
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             require_equal("format", metadata.get("format"), FORMAT)
