@@ -39,6 +39,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "token_records",
             "records",
             "jsonl",
+            "regions",
             "labelstudio",
             "brat",
             "tables",

@@ -78,7 +78,14 @@ def read(write_file):
     ],
 )
 def test_exports(read, value):
-    assert read(value) == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [], [])
+    assert read(value)[:2] == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [])
+
+
+def test_data_that_are_not_read_are_told_once(read):
+    value = annotated(region(2, 5)) | {"data": {"text": TEXT, "stars": 3, "title": "A title"}}
+    small = {"id": 7, "text": TEXT, "mood": "good", "label": [region(2, 5)["value"]]}
+    assert read(value, value)[2] == [": the data under stars, title were left out; no sentence holds them."]
+    assert read(small)[2] == [": the data under mood were left out; no sentence holds them."]
 
 
 def test_the_first_annotation_that_was_not_cancelled_is_read(read):
@@ -140,6 +147,26 @@ def test_the_ground_truth_counts_before_the_first_annotation(read):
     ]
 
 
+def test_a_text_that_several_annotators_have_in_a_json_min_export_is_read_once(read):
+    value = {"id": 7, "text": TEXT, "label": [region(2, 5)["value"]], "annotator": 1}
+    spans, refused, noted = read(value, value | {"label": [], "annotator": 2}, value | {"id": 8})
+    assert (spans, refused) == ({"ner": 2 * [("PER", "Ada")]}, [])
+    assert noted == [":1: text 2: an earlier text has the number 7, too; this annotation was left out."]
+
+
+def test_drafts_are_told(read):
+    noted = read({"data": {"text": TEXT}, "annotations": [], "drafts": [{"result": []}]})[2]
+    assert noted == [
+        ":1: text 1: nobody annotated the text (its drafts are no gold annotations); it is read as one "
+        "without spans."
+    ]
+
+
+def test_the_text_is_the_one_that_the_spans_fit(read):
+    value = annotated(region(2, 5)) | {"data": {"text": "news/7", "body": TEXT}}
+    assert read(value)[:2] == ({"ner": [("PER", "Ada")]}, [])
+
+
 def hypertext(**more):
     value = {
         "start": "/p[1]/text()[1]",
@@ -162,6 +189,11 @@ def test_labels_of_hypertext(read):
         assert (spans, noted) == ({}, [])
         assert "hypertextlabels" in refused[0]
         assert "holds no sentence" in refused[1]
+
+
+def test_labels_of_hypertext_in_json_min(read):
+    value = {"id": 1, "text": f"<b>{TEXT}", "label": [hypertext()["value"]]}
+    assert "hypertextlabels" in read(value)[1][0]
 
 
 def test_offsets_in_utf16_are_told_by_the_spans_own_texts(read):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from dataclasses import replace
 
@@ -118,6 +119,30 @@ def test_tags_as_numbers(read):
     )
 
 
+def test_tags_as_numbers_without_names_are_refused(read):
+    for tasks in (("ner",), ()):
+        _, refused, _ = read("token,ner\nAna,1\n\nb,0\n", tasks=tasks)
+        assert len(refused) == 2
+        assert refused[0].startswith(":2: ner holds tags as numbers, without their names")
+
+
+def test_names_of_columns_of_other_files_are_no_error(read):
+    content = "word,tag\nAna,B-PER\nSilva,I-PER\nleft,O\n\nOslo,B-LOC\n"
+    assert read(content, columns="token,pos,ner") == (EXPECTED, [], [])
+
+
+def test_a_first_line_that_may_be_a_token_is_no_header(write_file):
+    assert detect(write_file("Word\tO\nof\tO\n", "a.tsv")).format == "conll"
+    assert detect(write_file("{\tO\n5\n", "a.txt")).format == "conll"
+
+
+def test_the_csv_export_of_label_studio(read):
+    spans = [{"start": 0, "end": 3, "text": "Ana", "labels": ["PER"]}]
+    file = io.StringIO()
+    csv.writer(file).writerows([["id", "text", "label", "annotator"], [1, "Ana left", json.dumps(spans), 1]])
+    assert read(file.getvalue())[0] == [(("Ana", "left"), ("B-PER", "O"))]
+
+
 def test_columns_of_tabs_without_a_header_stay_columns(write_file):
     assert detect(write_file("Ana\tB-PER\nleft\tO\n", "a.tsv")).format == "conll"
     assert find_format("a.csv.gz") == "csv"
@@ -167,7 +192,7 @@ def test_what_is_written_is_read_again(folder, made):
     found = [
         replace(
             from_tokens(word for word, _ in pairs),
-            tags={"ner": tuple(tag for _, tag in pairs)},
+            tags={"ner": tuple(tag + "x" for _, tag in pairs)},  # numbers would need names
             starts_document=starts or number == 0,
         )
         for number, (pairs, starts) in enumerate(made)

@@ -179,16 +179,18 @@ def by_content(path: str | Path, named: str) -> str:
     """
     if named not in ("conll", "labelstudio") or not os.path.isfile(path):  # noqa: PTH113 - it never raises
         return named
-    line = next((line for _, line in numbered_lines(path, refuse=_ignore) if line and not line.isspace()), "")
+    lines = numbered_lines(path, refuse=_ignore)
+    number, line = next(((number, line) for number, line in lines if line and not line.isspace()), (0, ""))
     if line.lstrip(" \t")[:1] not in ("{", "["):
-        is_table = (
-            named == "conll" and "\t" in line and Path(path).suffix.lower() in _TABLES and find_header(line)
-        )
-        return "csv" if is_table else named
+        may_be_table = named == "conll" and Path(path).suffix.lower() in _TABLES and "\t" in line
+        header = find_header(line) if may_be_table else None
+        return "csv" if header and header.is_certain else named
     if named == "conll" and not _JSON_BEGINNING.match(line):
         return named
     found = None
-    for _, value in islice(json_records(path, _ignore), _HEAD):
+    for where, value in islice(json_records(path, _ignore), _HEAD):
+        if named == "conll" and not found and line.startswith("{") and where != f"{path}:{number}":
+            break  # a line of columns that begins with a brace
         kind = is_export(value)
         if kind is not None:
             return "labelstudio" if kind else "jsonl"

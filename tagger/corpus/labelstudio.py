@@ -7,11 +7,9 @@ characters or, in labels that a browser made, UTF-16 code units.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -21,21 +19,26 @@ from tagger.corpus.offsets import OffsetUnits, Ruler, measure
 from tagger.corpus.placement import Document, TextSpan, documents, place_spans
 from tagger.corpus.reading import OffsetUnit, Reading, Writing
 from tagger.corpus.records import NO_TOKEN, read_span, require_no_columns, require_text
+from tagger.corpus.regions import (
+    ANNOTATIONS,
+    BOOKKEEPING,
+    DEFAULT_NAME,
+    PREDICTIONS,
+    TEXT,
+    Export,
+    Note,
+    Region,
+    in_text,
+    is_cancelled,
+    is_region_list,
+    is_repeated,
+    listed_under,
+    read_regions,
+)
 from tagger.corpus.tokens import flat_task
-from tagger.corpus.values import listed, mapping, sequence, string
+from tagger.corpus.values import listed, mapping, string
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence
-
-DEFAULT_NAME = "label"
-"""What Label Studio's template for named entities calls its labels; other names are names of tasks."""
-
-_TEXT = "text"
-_ANNOTATIONS = ("annotations", "completions")
-_PREDICTIONS = ("predictions",)
-_LABEL_TYPES = ("labels", "hypertextlabels", "paragraphlabels")
-_MARKUP = re.compile(r"<[A-Za-z/!]|&#?\w+;")
-
-Note = Callable[[str], object]
 
 
 def read_labelstudio(path: str | Path, reading: Reading) -> Iterator[Sentence]:
@@ -71,13 +74,16 @@ def read_labelstudio(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     export = _survey(path, content, reading)
     units = OffsetUnits(reading, path)
     is_empty = True
+    seen: set[object] = (
+        set()
+    )  # numbers of the texts of a JSON-MIN export, which repeats them for each annotator
     for number, (where, value) in enumerate(json_elements(path, content, reading.refuse), 1):
         try:
-            text, regions = _text_and_regions(value, export, f"{where}: text {number}", reading.note)
+            text, regions = _text_andread_regions(value, export, f"{where}: text {number}", reading.note)
         except InputError as error:
             reading.refuse(str(error))
             continue
-        if regions is None:
+        if regions is None or is_repeated(value, seen, f"{where}: text {number}", reading.note):
             continue
         spans = _spans(text, regions, export.tasks, units, reading)
         found = place_spans(text, spans, reading, where)
@@ -90,6 +96,10 @@ def read_labelstudio(path: str | Path, reading: Reading) -> Iterator[Sentence]:
             f"{path}: nobody annotated a text; the first predictions of {export.predicted:,} texts are read "
             "as if they were gold."
         )
+    if export.left_out:
+        reading.note(
+            f"{path}: the data under {listed(export.left_out)} were left out; no sentence holds them."
+        )
     if is_empty:
         reading.refuse(f"{path}: the file holds no sentence; give a JSON export of Label Studio.")
 
@@ -98,12 +108,14 @@ def is_export(value: object) -> bool | None:
     """Whether the first value of a JSON array is a task of Label Studio; None if it says nothing."""
     if not isinstance(value, Mapping):
         return False
-    if isinstance(value.get("data"), Mapping) or any(name in value for name in _ANNOTATIONS):
+    if isinstance(value.get("data"), Mapping):
         return True
     lists = [one for one in value.values() if isinstance(one, Sequence) and not isinstance(one, str)]
-    if any(isinstance(one, Mapping) and "labels" in one for its in lists for one in its):
+    if any(map(is_region_list, lists)) or any(
+        isinstance(one, Mapping) and "result" in one for its in lists for one in its
+    ):
         return True
-    return None if _TEXT in value and not any(lists) else False
+    return None if TEXT in value and not any(lists) else False
 
 
 def write_labelstudio(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -> None:
@@ -118,38 +130,10 @@ def write_labelstudio(sentences: Iterable[Sentence], file: TextIO, writing: Writ
     separator = "[\n"
     unit = writing.offsets
     for document in documents(sentences, writing.tasks, writing.unit):
-        values = {"data": {_TEXT: document.text}, "predictions": [_prediction(document, unit)]}
+        values = {"data": {TEXT: document.text}, "predictions": [_prediction(document, unit)]}
         file.write(separator + json.dumps(values, ensure_ascii=False))
         separator = ",\n"
     file.write("[]\n" if separator == "[\n" else "\n]\n")
-
-
-@dataclass(frozen=True, slots=True)
-class _Region:
-    """What an annotator marked: the name of the control tag, the values of the span, its labels and place."""
-
-    name: str
-    values: Mapping[str, object]
-    labels: Sequence[object]
-    where: str
-    is_hypertext: bool = False
-
-
-@dataclass(slots=True)
-class _Export:
-    """What the texts of one export share.
-
-    Attributes:
-        tasks: For each requested control tag the task of its spans.
-        key: What the data call the text.
-        is_annotated: Whether somebody annotated a text and did not cancel it.
-        predicted: How many texts have predictions but no annotation.
-    """
-
-    tasks: dict[str, str] = field(default_factory=dict)
-    key: str = _TEXT
-    is_annotated: bool = False
-    predicted: int = 0
 
 
 def _prediction(document: Document, unit: OffsetUnit) -> dict[str, object]:
@@ -160,7 +144,7 @@ def _prediction(document: Document, unit: OffsetUnit) -> dict[str, object]:
         {
             "id": f"{task}-{number}",
             "from_name": names[task],
-            "to_name": _TEXT,
+            "to_name": TEXT,
             "type": "labels",
             "value": {
                 "start": at(span.start),
@@ -177,27 +161,27 @@ def _prediction(document: Document, unit: OffsetUnit) -> dict[str, object]:
     return {"model_version": "tagger", **score, "result": result}
 
 
-def _survey(path: str | Path, content: str, reading: Reading) -> _Export:
+def _survey(path: str | Path, content: str, reading: Reading) -> Export:
     """Read an export for what its texts share; what is wrong in it is told when the texts are read."""
 
     def ignore(_: str) -> None:
         pass
 
-    export = _Export()
+    export = Export()
     names: set[str] = set()
     keys: Counter[str] = Counter()
     for where, value in json_elements(path, content, ignore):
         with suppress(InputError):
             values = mapping(value, "text", where)
-            annotations = _listed(values, _ANNOTATIONS, where)
-            export.is_annotated |= any(not _is_cancelled(one) for one in annotations)
-            export.predicted += not annotations and bool(_listed(values, _PREDICTIONS, where))
-            regions = _regions(values, export, where, ignore) or ()
+            annotations = listed_under(values, ANNOTATIONS, where)
+            export.is_annotated |= any(not is_cancelled(one) for one in annotations)
+            export.predicted += not annotations and bool(listed_under(values, PREDICTIONS, where))
+            regions = read_regions(values, export, where, ignore) or ()
             names.update(region.name for region in regions)
             data = mapping(values.get("data", values), "data", where)
             keys.update(_fitting_keys(data, [one.values for one in regions]))
     if keys:
-        export.key = max(keys, key=lambda name: (name == _TEXT, keys[name]))
+        export.key = max(keys, key=lambda name: (name == TEXT, keys[name]))
     export.tasks.update(_tasks_by_name(path, names, reading))
     return export
 
@@ -226,135 +210,33 @@ def _fitting_keys(data: Mapping[str, object], regions: Sequence[Mapping[str, obj
     return [key for key, text in texts.items() if given and all(one in text for one in given)]
 
 
-def _text_and_regions(
-    value: object, export: _Export, where: str, note: Note
-) -> tuple[str, list[_Region] | None]:
+def _text_andread_regions(
+    value: object, export: Export, where: str, note: Note
+) -> tuple[str, list[Region] | None]:
     """Return a text and what is marked in it; None if it is no gold annotation."""
     values = mapping(value, "text", where)
     data = mapping(values.get("data", values), "data", where)
-    key = _TEXT if _TEXT in data else export.key
+    key = export.key if export.key in data else TEXT
     if key not in data:
         texts = [name for name, one in data.items() if isinstance(one, str)]
         if len(texts) != 1 or "data" not in values:
             raise InputError(
-                f"{where}: the data has {len(texts)} strings and none is called {_TEXT!r} (the keys are "
-                f"{listed(data)}); rename the one to read to {_TEXT!r}."
+                f"{where}: the data has {len(texts)} strings and none is called {TEXT!r} (the keys are "
+                f"{listed(data)}); rename the one to read to {TEXT!r}."
             )
         key = texts[0]
     text = string(data[key], key, where)
-    regions = _regions(values, export, where, note)
-    return text, None if regions is None else [_in_text(region, text) for region in regions]
-
-
-def _regions(values: Mapping[str, object], export: _Export, where: str, note: Note) -> list[_Region] | None:
-    """Return what is marked in a text; None if it is no gold annotation."""
-    if "data" not in values:
-        return list(_minimal_regions(values, where))
-    results = _results(values, export, where, note)
-    if results is None:
-        return None
-    regions = []
-    for one in results:
-        result = mapping(one, "result", where)
-        kind = result.get("type")
-        if kind not in _LABEL_TYPES:
-            note(f"{where}: a result of type {kind!r} was left out; it is no labelled span.")
-            continue
-        its = mapping(result.get("value"), "value of a result", where)
-        if "score" in result:
-            its = {**its, "score": result["score"]}
-        name = string(result.get("from_name", DEFAULT_NAME), "from_name", where)
-        labels = sequence(its.get(str(kind), its.get("labels")), "list of labels", where)
-        regions.append(_Region(name, its, labels, where, is_hypertext=kind != "labels"))
-    return regions
-
-
-def _in_text(region: _Region, text: str) -> _Region:
-    """Return a region with offsets in the text.
-
-    Raises:
-        InputError: If its offsets count in a page that the text is the source of.
-    """
-    if not region.is_hypertext:
-        return region
-    offsets = region.values.get("globalOffsets")
-    if not isinstance(offsets, Mapping) or _MARKUP.search(text):
-        raise InputError(
-            f"{region.where}: the label {region.labels!r:.60} marks hypertext or a dialogue "
-            "(hypertextlabels, paragraphlabels), and its offsets count in the page that a browser shows, not "
-            "in the text; label plain text (Text with Labels) and export that."
-        )
-    return replace(region, values={**region.values, **offsets})
-
-
-def _is_cancelled(annotation: Mapping[str, object]) -> bool:
-    return bool(annotation.get("was_cancelled") or annotation.get("skipped"))
-
-
-def _listed(values: Mapping[str, object], names: Sequence[str], where: str) -> list[dict[str, object]]:
-    """Return the annotations or predictions under any of these names."""
-    return [
-        mapping(one, name, where)
-        for name in names
-        for one in sequence(values.get(name, ()), f"list of {name}", where)
-        if not isinstance(one, int)  # predictions may be listed by their numbers alone
-    ]
-
-
-def _results(
-    values: Mapping[str, object], export: _Export, where: str, note: Note
-) -> Sequence[object] | None:
-    """Return the results of the annotation or prediction to be read; None if no annotation is gold."""
-    annotations = _listed(values, _ANNOTATIONS, where)
-    chosen = [one for one in annotations if not _is_cancelled(one)]
-    if annotations and not chosen:
-        note(f"{where}: the text was left out; its annotators skipped it.")
-        return None
-    if not chosen and export.is_annotated:
-        has = [name for name in (*_PREDICTIONS, "drafts") if values.get(name)]
-        but = f" (its {' and '.join(has)} are no gold annotations)" if has else ""
-        note(f"{where}: nobody annotated the text{but}; it was left out.")
-        return None
-    if not chosen:
-        chosen = _listed(values, _PREDICTIONS, where)
-        if not chosen:
-            note(f"{where}: nobody annotated the text; it is read as one without spans.")
-            return ()
-        return sequence(chosen[0].get("result", ()), "result", where)
-    truths = [one for one in chosen if one.get("ground_truth") is True]
-    read = (truths or chosen)[0]
-    if len(chosen) > 1:
-        which = "ground truth" if truths else "first"
-        named = f", number {read['id']}," if isinstance(read.get("id"), int) else ""
-        by = f" by {_annotator(read)}" if _annotator(read) else ""
-        note(
-            f"{where}: the {which} of {len(chosen)} annotations{named}{by} is read, the others were left out."
-        )
-    return sequence(read.get("result", ()), "result", where)
-
-
-def _annotator(annotation: Mapping[str, object]) -> str:
-    """The name, address or number of an annotator, if the annotation says it."""
-    by = annotation.get("completed_by")
-    if isinstance(by, Mapping):
-        by = by.get("email", by.get("id"))
-    return repr(by) if isinstance(by, str | int) else ""
-
-
-def _minimal_regions(values: Mapping[str, object], where: str) -> Iterator[_Region]:
-    """Yield the regions of a JSON-MIN task: under each control tag's name a list of values."""
-    for name, its in values.items():
-        if isinstance(its, Sequence) and not isinstance(its, str):
-            for one in its:
-                if isinstance(one, Mapping) and "labels" in one:
-                    value = mapping(one, name, where)
-                    labels = sequence(value.get("labels"), "list of labels", where)
-                    yield _Region(name, value, labels, where)
+    others = (name for name in data if name != key and name not in BOOKKEEPING)
+    export.left_out.update(
+        dict.fromkeys(name for name in others if data[name] and not is_region_list(data[name]))
+    )
+    regions = read_regions(values, export, where, note)
+    return text, None if regions is None else [in_text(region, text) for region in regions]
 
 
 def _spans(
     text: str,
-    regions: Iterable[_Region],
+    regions: Iterable[Region],
     tasks: Mapping[str, str],
     units: OffsetUnits,
     reading: Reading,

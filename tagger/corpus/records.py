@@ -267,6 +267,9 @@ def read_span(values: object, where: str) -> TextSpan:
             raise InputError(f"{where}: the span {values!r:.60} is not [start, end, label]; write it so.")
         values = dict(zip(("start", "end", "label"), triple, strict=True))
     its = mapping(values, "span", where)
+    labels = its.get("labels")
+    if "label" not in its and isinstance(labels, Sequence) and len(labels) == 1:  # as Label Studio writes it
+        its["label"] = labels[0]
     return TextSpan(
         integer(its.get("start", its.get("start_offset")), "start of a span", where),
         integer(its.get("end", its.get("end_offset")), "end of a span", where),

@@ -10,7 +10,7 @@ from tagger.corpus.alignment import locate
 from tagger.corpus.columns import TOKEN, parse_features
 from tagger.corpus.reading import Reading
 from tagger.corpus.records import GOLD_KEYS, SPAN_LISTS
-from tagger.corpus.token_records import NO_NAMES, PLAIN_TAGS, candidates, name_of, task_of
+from tagger.corpus.token_records import NO_NAMES, PLAIN_TAGS, candidates, name_of, names_tags, task_of
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence, from_tokens
 
@@ -117,7 +117,7 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
         tags[task] = _first(PLAIN_TAGS, features)
     if not tags:
         numbered = [
-            feature for feature, kind in features.items() if _is_numbers(kind) and _names_tags(feature)
+            feature for feature, kind in features.items() if _is_numbers(kind) and names_tags(feature)
         ]
         shorter = {
             feature: task_of(feature) for feature in [*lists, *numbered] if feature != "conll_comments"
@@ -219,11 +219,6 @@ def _is_numbers(kind: Any) -> bool:
     """Whether a feature is a list of whole numbers without names."""
     of = getattr(kind, "feature", None)
     return not hasattr(of, "names") and str(getattr(of, "dtype", "")).lstrip("u").startswith("int")
-
-
-def _names_tags(feature: str) -> bool:
-    """Whether the name of a feature says that it holds tags."""
-    return feature in (*PLAIN_TAGS, "ner", "pos", "chunk") or task_of(feature) != feature
 
 
 def _given_names(kind: Any, reading: Reading) -> Sequence[str] | None:

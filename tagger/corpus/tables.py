@@ -15,7 +15,7 @@ from tagger.corpus.columns import TOKEN, parse_features
 from tagger.corpus.lines import numbered_lines
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import SPAN_LISTS, Records
-from tagger.corpus.token_records import PLAIN_TAGS, candidates, name_of, task_of
+from tagger.corpus.token_records import PLAIN_TAGS, candidates, name_of, names_tags, task_of
 from tagger.corpus.values import listed
 from tagger.errors import Counted, InputError
 from tagger.text.sentence import Sentence, from_tokens
@@ -26,6 +26,7 @@ _SENTENCE_NAMES = ("sentence", "sentence #", "sentence_id", "sentence_idx", "sen
 _DOCUMENT_NAMES = ("document", "document_id", "doc_id", "doc")
 _INDEX_NAMES = ("", "unnamed: 0", "index", "id", "token_id", "word_id")
 _TEXT = "text"
+_MOST_DIGITS = 9  # of a tag that is a number
 _ABSENT = "_"  # where a sentence lacks the tags of a task
 
 
@@ -52,6 +53,13 @@ class Header:
     spans: int | None
 
     @property
+    def is_certain(self) -> bool:
+        """Whether more than the column of tokens has a name that is known."""
+        known = {*_SENTENCE_NAMES, *_DOCUMENT_NAMES}
+        others = [name.strip().lower() for place, name in enumerate(self.names) if place != self.tokens]
+        return any(name in known or names_tags(name) for name in others)
+
+    @property
     def tags(self) -> dict[str, int]:
         """The columns that may hold tags, by name."""
         others = {self.tokens, self.sentence, self.document, self.text, self.spans}
@@ -76,7 +84,8 @@ def find_header(line: str, columns: str | None = None) -> Header | None:
         InputError: If the columns cannot be read.
     """
     said = parse_features(columns) if columns else {}
-    token_names = [said[TOKEN] or TOKEN] if TOKEN in said else list(_TOKEN_NAMES)
+    token = said.get(TOKEN)
+    token_names = [token] if token else _TOKEN_NAMES
     for delimiter in _DELIMITERS:
         if delimiter not in line:
             continue
@@ -90,7 +99,7 @@ def find_header(line: str, columns: str | None = None) -> Header | None:
 
         tokens = index(name.lower() for name in token_names)
         text, spans = index([_TEXT]), index(SPAN_LISTS)
-        if tokens is None and (text is None or spans is None or said):
+        if tokens is None and (text is None or spans is None or TOKEN in said):
             continue
         sentence, document = index(_SENTENCE_NAMES), index(_DOCUMENT_NAMES)
         spans = spans if tokens is None else None
@@ -287,10 +296,12 @@ class _Block:
     def _named(self, rows: Sequence[Sequence[str]], place: int) -> tuple[str, ...]:
         """The tags of a column, those that are numbers by their names where names are given."""
         values = [row[place] for row in rows]
-        if not self._reading.label_names or not all(value.isdecimal() for value in values):
+        name = self._header.names[place]
+        is_asked = bool(self._reading.tasks) or names_tags(name.strip().lower())
+        if not is_asked or not all(value.isascii() and value.isdigit() for value in values):
             return tuple(values)
-        where = f"{self._where}: {listed([self._header.names[place]])}"
-        return tuple(name_of(int(value), self._reading.label_names, where) for value in values)
+        where = f"{self._where}: {listed([name])}"
+        return tuple(name_of(int(value[:_MOST_DIGITS]), self._reading.label_names, where) for value in values)
 
 
 def _tag_columns(path: str | Path, header: Header, reading: Reading) -> dict[str, int]:
@@ -308,7 +319,9 @@ def _tag_columns(path: str | Path, header: Header, reading: Reading) -> dict[str
     for task in tasks:
         names = [said[task] or task] if task in said else candidates(task)
         place = next((known[name.lower()] for name in names if name.lower() in known), None)
-        place = plain if place is None and len(tasks) == 1 else place
+        place = plain if place is None and len(reading.tasks or said) == 1 else place
+        if place is None and task not in reading.tasks and said[task] is None:
+            continue  # one of the columns of other files
         if place is None:
             example = f"{TOKEN}={listed([header.names[header.tokens or 0]])},{task}=COLUMN"
             raise InputError(

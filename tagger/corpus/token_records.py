@@ -36,6 +36,11 @@ def candidates(task: str) -> list[str]:
     return [task, *(task + suffix for suffix in TAG_SUFFIXES)]
 
 
+def names_tags(name: str) -> bool:
+    """Whether the name of a list or column says that it holds tags."""
+    return name in (*PLAIN_TAGS, "ner", "pos", "chunk") or task_of(name) != name
+
+
 def task_of(name: str) -> str:
     """The task of a name of tags, which may end in a suffix."""
     return next((name.removesuffix(end) for end in TAG_SUFFIXES if name.endswith(end)), name)
@@ -177,8 +182,7 @@ class TokenRecords:
         def is_tags(key: str) -> bool:
             its = values[key]
             assert isinstance(its, Sequence)
-            has_name = key in PLAIN_TAGS or task_of(key) != key
-            return has_name or (len(its) == count and isinstance(its[0], str))
+            return names_tags(key) or (len(its) == count and isinstance(its[0], str))
 
         if not tasks:
             found = {task_of(key): key for key in lists if key not in PLAIN_TAGS and is_tags(key)}
