@@ -135,7 +135,7 @@ def test_page_and_pictures_are_written(model, corpus_with_errors, tmp_path):
         ("--errors {folder}/no/x.html", "there is no folder to write it in"),
         ("--picture {folder}/x.gif", "a picture's name must end in .svg or .png"),
         ("--errors {folder}/x.svg --picture {folder}/x.svg", "cannot be one file"),
-        ("--on-misaligned guess", "choose one of error, expand, skip"),
+        ("--on-misaligned guess", "choose one of error, expand, trim, skip"),
     ],
 )
 def test_outputs_that_cannot_be_are_refused_before_the_work(corpus_with_errors, tmp_path, arguments, message):
@@ -166,8 +166,8 @@ def test_a_full_disk_is_one_line(model, corpus_with_errors, tmp_path):
     assert error.startswith("tagger: /dev/full: cannot be written (No space left on device);")
 
 
-@pytest.mark.parametrize(("choice", "became"), [("expand", "widened to whole tokens"), ("skip", "left out")])
-def test_running_text_is_cut_by_the_models_tokenizer(model, tmp_path, monkeypatch, choice, became):
+@pytest.mark.parametrize("choice", ["expand", "trim", "skip"])
+def test_running_text_is_cut_by_the_models_tokenizer(model, tmp_path, monkeypatch, choice):
     """Readers of running text get the model's tokenizer; what they note of spans is told and counted."""
 
     def read(path, reading):
@@ -184,7 +184,7 @@ def test_running_text_is_cut_by_the_models_tokenizer(model, tmp_path, monkeypatc
     assert error.splitlines() == [
         f"{path}:1: a span did not fit",
         f"{path}:2: a span did not fit",
-        f"{path}: spans {became}: 2",
+        f"{path}: notes on what was changed or left out: 2",
     ]
     tokens = [len(sentence) for sentence in Tagger.load(model).tokenizer("Ada met Otto.")]
     assert json.loads(output)["tokens"] == sum(tokens)
