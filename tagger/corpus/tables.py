@@ -267,7 +267,9 @@ class _Block:
             self._document = document
         for name, place in {TOKEN: self._header.tokens, **self._tags}.items():
             if not cells[place].strip():
-                self._reading.refuse(f"{where}: the column of {name} is empty; write O or _ for no tag.")
+                self._reading.refuse(
+                    f"{where}: the column of {listed([name])} is empty; write O or _ for no tag."
+                )
                 return
         self._rows.append(cells)
 
