@@ -49,6 +49,13 @@ def found_in(record, **reading):
             ],
             "relations": [],
         },
+        {
+            "text": TEXT,
+            "annotations": [
+                {"label": "PER", "start_offset": 0, "end_offset": 3},
+                {"label": "PER", "start_offset": 12, "end_offset": 16},
+            ],
+        },
         [TEXT, {"entities": [[0, 3, "PER"], [12, 16, "PER"]]}],
         (TEXT, {"entities": [(0, 3, "PER"), (12, 16, "PER")], "cats": None}),
         {

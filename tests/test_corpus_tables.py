@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tagger.corpus.detection import detect
 from tagger.corpus.files import find_format
 from tagger.corpus.reading import Reading, Writing
+from tagger.corpus.records import read_record
 from tagger.corpus.tables import read_table, write_table
 from tagger.errors import InputError
 from tagger.text.sentence import from_tokens
@@ -61,6 +62,16 @@ def test_tables_with_a_token_a_row(read, write_file, content):
             assert [(one.tokens, one.tags["ner"]) for one in detected.read(Reading())] == EXPECTED
             every = list(detected.read(Reading(tasks=())))
             assert [one.tags["ner"] for one in every] == [tags for _, tags in EXPECTED]
+
+
+def test_a_plain_column_beside_another_task_is_that_of_ner(write_file):
+    path = write_file("Word,POS,Tag\nAna,N,B-PER\nleft,V,O\n", "a.csv")
+    for tasks in ((), ("pos", "ner")):
+        (sentence,) = detect(path).read(Reading(tasks=tasks))
+        assert sentence.tags == {"pos": ("N", "V"), "ner": ("B-PER", "O")}
+    record = {"tokens": ["Ana", "left"], "tags": ["B-PER", "O"], "pos_tags": ["N", "V"]}
+    (sentence,) = read_record(record, Reading(tasks=("pos", "ner")), "f:1")
+    assert sentence.tags == {"pos": ("N", "V"), "ner": ("B-PER", "O")}
 
 
 def test_columns_are_named(read):

@@ -67,8 +67,8 @@ def read_labelstudio(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     content = "\n".join(line for _, line in numbered_lines(path, refuse=reading.refuse))
     if not content.lstrip(" \t\n\r").startswith("["):
         reading.refuse(
-            f"{path}: the file does not begin with [; give Label Studio's JSON export, or say the format "
-            "jsonl."
+            f"{path}: the file does not begin with [, as exports of Label Studio do; give one, or say the "
+            "file's own format."
         )
         content = "[]"
     export = _survey(path, content, reading)

@@ -19,7 +19,7 @@ from tagger.errors import InputError
 from tagger.text.schemes import split_tag
 from tagger.text.sentence import Sentence, Span
 
-SPAN_LISTS = ("spans", "entities", "ents", "label", "labels")
+SPAN_LISTS = ("spans", "entities", "ents", "label", "labels", "annotations")
 """Keys under which records keep their spans."""
 _APPROVER = "annotation_approver"
 KEYS = {

@@ -321,7 +321,8 @@ def _tag_columns(path: str | Path, header: Header, reading: Reading) -> dict[str
     for task in tasks:
         names = [said[task] or task] if task in said else candidates(task)
         place = next((known[name.lower()] for name in names if name.lower() in known), None)
-        place = plain if place is None and len(reading.tasks or said) == 1 else place
+        may_be_plain = place is None and (task == "ner" or len(reading.tasks or said) == 1)
+        place = plain if may_be_plain else place
         if place is None and task not in reading.tasks and said[task] is None:
             continue  # one of the columns of other files
         if place is None:

@@ -197,7 +197,7 @@ class TokenRecords:
         found = {}
         for task in tasks:
             key = next((name for name in candidates(task) if name in lists), None)
-            key = plain if key is None and len(tasks) == 1 else key
+            key = plain if key is None and (task == "ner" or len(tasks) == 1) else key
             if key is None:
                 raise InputError(
                     f"{where}: the record has tokens but no tags of the task {task!r} (its lists are "
