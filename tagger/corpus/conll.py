@@ -55,10 +55,10 @@ def read_conll(
     Two kinds of lines are no tokens. ``-DOCSTART-`` is a border between documents, also without a blank line
     before it. Before a sentence's first token so is a comment that begins ``# newdoc`` or
     ``#begin document``; the first sentence of a file always starts one. A line that begins with ``#`` is a
-    comment if it has not as many fields as the lines of data or not their separator (a tab in a file of blanks), or if it reads ``# key = value``,
-    ``# id …``, ``# sent_id …``, ``# text …``, ``# newdoc``, ``# newpar``, ``# global.columns``,
-    ``#begin document`` or ``#end document``; else its token begins with ``#`` (``# # B-NP``). After a
-    sentence's first token every line is a token.
+    comment if it has not as many fields as the lines of data or not their separator (a tab in a file of
+    blanks), or if it reads ``# key = value``, ``# id …``, ``# sent_id …``, ``# text …``, ``# newdoc``, ``#
+    newpar``, ``# global.columns``, ``#begin document`` or ``#end document``; else its token begins with ``#``
+    (``# # B-NP``). After a sentence's first token every line is a token.
 
     Where a comment ``# text = …`` fits the tokens it is the sentence's text, else that is the tokens joined
     by single spaces.
