@@ -1,5 +1,7 @@
 """The CRF's loss and gradient against pytorch-crf, which computes step by step in log space."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -130,3 +132,41 @@ def test_an_empty_sentence_is_refused():
     edges = torch.zeros(4), torch.zeros(4), torch.zeros(4, 4)
     with pytest.raises(ValueError, match="got an empty one"):
         scaled_crf_loss(scores, *edges, torch.zeros(2, 3, dtype=torch.long), torch.tensor([3, 0]))
+
+
+@pytest.mark.parametrize("kind", ["crf", "softmax"])
+@pytest.mark.parametrize("has_costs", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_tokens_without_a_gold_tag_are_summed_over(kind, has_costs, seed):
+    """Against all tag sequences one by one: those that agree with the gold tags against all."""
+    count = 3
+    emissions, gold, lengths = make_case(seed, tags=count, sentences=4, longest=4)
+    generator = torch.Generator().manual_seed(seed)
+    gold = torch.where(torch.rand(gold.shape, generator=generator) < 0.5, -1, gold)
+    mask = torch.arange(emissions.shape[1]) < lengths[:, None]
+    gold = gold * mask  # as batches pad them
+    torch.manual_seed(seed)
+    head = Head(5, count, kind).double()
+    emissions = emissions.double().requires_grad_()
+    costs = torch.rand(count, count, generator=generator).double().fill_diagonal_(0) if has_costs else None
+    move, start, end = head.transitions()
+    expected = torch.zeros((), dtype=torch.float64)
+    for sentence, length in enumerate(lengths.tolist()):
+        wanted = gold[sentence, :length].tolist()
+        agreeing, everything = [], []
+        for path in itertools.product(range(count), repeat=length):
+            score = start[path[0]] + end[path[-1]]
+            score = score + sum(move[one, other] for one, other in itertools.pairwise(path))
+            for step, (tag, own) in enumerate(zip(path, wanted, strict=True)):
+                cost = costs[own, tag] if has_costs and own >= 0 else 0.0
+                score = score + emissions[sentence, step, tag] + cost
+            everything.append(score)
+            if all(own in (-1, tag) for tag, own in zip(path, wanted, strict=True)):
+                agreeing.append(score)
+        expected = expected + torch.logsumexp(torch.stack(everything), 0)
+        expected = expected - torch.logsumexp(torch.stack(agreeing), 0)
+    found = head.loss(emissions, gold, mask, costs)
+    torch.testing.assert_close(found, expected / len(lengths), rtol=1e-6, atol=1e-6)
+    (ours,) = torch.autograd.grad(found, emissions)
+    (theirs,) = torch.autograd.grad(expected / len(lengths), emissions)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)

@@ -80,7 +80,7 @@ def judge_tags(
     counts = evidence.tags
     is_named = task in _PARTS_OF_SPEECH and task not in requested
     respelling = None if is_named else find_respelling(counts)
-    is_bare = not is_named and are_bare_labels(counts)
+    is_bare = not is_named and not respelling and are_bare_labels(counts)
     detected = evidence.scheme
     wanted = requested.get(task)
     if wanted is None and (is_only or detected or respelling or is_bare):
