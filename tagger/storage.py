@@ -37,14 +37,14 @@ def open_input(path: str | Path, *, is_stored: bool = False) -> BufferedReader:
     Raises:
         OSError: The file cannot be opened, or it is a folder, socket or device without end.
     """
-    waiting = os.O_NONBLOCK if is_stored else 0
-    handle = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC | waiting)
+    more = os.O_NOCTTY | (os.O_NONBLOCK if is_stored else 0)
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | more))  # noqa: SIM115
     try:
-        _require_readable(os.fstat(handle), handle, is_stored=is_stored)
-        return os.fdopen(handle, "rb")
+        _require_readable(os.fstat(file.fileno()), file.isatty(), is_stored=is_stored)
     except OSError as error:
-        os.close(handle)
+        file.close()
         raise OSError(error.errno, error.strerror, str(path)) from None
+    return file
 
 
 def read_input(path: str | Path, *, most: int, is_stored: bool = False) -> bytes:
@@ -74,16 +74,14 @@ def limited_lines(file: BinaryIO, *, most: int) -> Iterator[bytes]:
             return
 
 
-def _require_readable(status: os.stat_result, handle: int, *, is_stored: bool) -> None:
+def _require_readable(status: os.stat_result, is_terminal: bool, *, is_stored: bool) -> None:
     mode = status.st_mode
     if stat.S_ISREG(mode):
         return
     if is_stored:
         raise OSError(errno.EINVAL, "not a file")
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     is_null = stat.S_ISCHR(mode) and status.st_rdev == Path(os.devnull).stat().st_rdev
-    if not (stat.S_ISFIFO(mode) or is_null or os.isatty(handle)):
+    if not (stat.S_ISFIFO(mode) or is_null or is_terminal):
         raise OSError(errno.EINVAL, "a device or socket; give a file or pipe")
 
 
