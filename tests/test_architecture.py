@@ -141,6 +141,7 @@ FLOORS: list[dict[str, list[str]]] = [
             "input",
             "sources",
             "formats",
+            "column_files",
             "stream",
             "workers",
             "thresholds",

@@ -154,9 +154,15 @@ def test_every_format_holds_any_text(model, folder, text):
     check(model, text.replace("[", "("), folder)
 
 
-def test_a_border_line_cannot_be_a_token_of_columns(model):
-    code, output, error = run("tag", model, "--format", "conll", "--pretokenized", stdin=b"-DOCSTART- Ada")
-    assert (code, output) == (2, "")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_border_line_cannot_be_a_token_of_columns(model, workers):
+    """The other sentences come out; a border with fillers is one, and no sentence."""
+    stdin = b"Ada sings\n-DOCSTART- Ada\n-DOCSTART- -X- O\nAda -DOCSTART-\nOtto sings\n"
+    words = ("tag", model, "--format", "conll", "--pretokenized", "--workers", workers)
+    code, output, error = run(*words, stdin=stdin)
+    assert code == 2
+    tokens = [line.split(" ")[0] for line in output.splitlines()]
+    assert tokens == ["Ada", "sings", "", "Otto", "sings", ""]
     assert "the line '-DOCSTART- " in error
     assert error.rstrip().endswith("leave the sentence out or write another format.")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -53,10 +54,10 @@ def test_the_output_is_that_of_one_process(model, texts, options):
 class Done:
     """What a future is once its work is done."""
 
-    def __init__(self, value: tuple[str, str]) -> None:
-        self.value = tuple(json.loads(json.dumps(value)))  # as a pipe would bring it
+    def __init__(self, value: object) -> None:
+        self.value = pickle.loads(pickle.dumps(value))  # as a pipe would bring it
 
-    def result(self) -> tuple[str, str]:
+    def result(self) -> object:
         return self.value
 
 

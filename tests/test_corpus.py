@@ -319,7 +319,7 @@ def column_sentences(draw):
     """Sentences with the tags pos and ner as a reader gives them, but for text and source."""
     sentences = []
     for place in range(draw(st.integers(1, 4))):
-        rest = draw(st.lists(TOKENS, max_size=3))
+        rest = draw(st.lists(TOKENS.filter(lambda token: token != "-DOCSTART-"), max_size=3))
         tokens = (draw(FIRST_TOKENS), *rest)
         tags = st.lists(st.sampled_from(["O", "B-PER", "#", "_"]), min_size=len(tokens), max_size=len(tokens))
         starts_document = place == 0 or draw(st.booleans())

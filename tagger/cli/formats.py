@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from typing import Literal
 
-from tagger.cli.output import say
 from tagger.corpus.conll import write_conll
 from tagger.corpus.jsonl import json_line
 from tagger.corpus.records import sentence_values
@@ -20,7 +19,6 @@ from tagger.text.sentence import Sentence, Span
 Tag = Callable[[Iterable[str]], Iterator[Sentence]]
 Mark = Callable[[str, str], str]
 BOM = "\ufeff"
-_SHOWN = 40  # characters of a sentence in a note
 SCORE_DIGITS = 6
 
 
@@ -48,6 +46,7 @@ class View:
         is_coloured: Whether running text is coloured for a terminal.
         is_terminal: True if running text is printed on a terminal, which then gets no escape sequences of it.
         separator: What separates columns; a tab where a tag may hold a space.
+        errors: Sentences that the format cannot hold; the others are written.
     """
 
     tasks: Sequence[str]
@@ -56,6 +55,7 @@ class View:
     is_coloured: bool = False
     is_terminal: bool = False
     separator: str = " "
+    errors: list[InputError] = field(default_factory=list)
 
 
 class SourceText:
@@ -131,7 +131,7 @@ def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterato
 
 
 def conll_block(sentence: Sentence, view: View, *, starts_document: bool) -> str:
-    """Return the lines of one sentence; none and a note for tokens that a CoNLL file cannot hold."""
+    """Return the lines of one sentence; none, and an error in the view, if a CoNLL file cannot hold it."""
     block = StringIO()
     columns, tags = list(view.tasks), dict(sentence.tags)
     if sentence.tag_scores:
@@ -142,7 +142,7 @@ def conll_block(sentence: Sentence, view: View, *, starts_document: bool) -> str
     try:
         write_conll([marked], block, columns=columns, separator=view.separator)
     except InputError as error:
-        say(f"{sentence.text[:_SHOWN]!r} is left out of the output: {error}")
+        view.errors.append(error)
         return ""
     return block.getvalue()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gc
 import os
 import sys
@@ -12,6 +11,16 @@ from typing import Annotated
 
 import typer
 
+from tagger.cli.column_files import (
+    COLUMN_INPUTS,
+    INPUTS,
+    open_columns,
+    refuse_columns,
+    require_format,
+    require_input,
+    usual_format,
+    write_columns,
+)
 from tagger.cli.formats import BY_SENTENCE, FORMATS, Document, View, column_separator
 from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_tokens
 from tagger.cli.output import open_output
@@ -45,6 +54,8 @@ tagger tag runs/news letter.txt
 tagger tag runs/news --format jsonl < letter.txt > letter.jsonl
 
 tagger tag runs/news --format html --output page.html a.txt b.txt
+
+tagger tag runs/news --input conll test.conll | perl conlleval
 
 tagger tag runs/news --stream --lookahead 1"""
 
@@ -89,6 +100,21 @@ def tag_command(
             metavar="|".join(FORMATS),
             help="What is written; text on a terminal, else jsonl.",
             autocompletion=lambda: list(FORMATS),
+        ),
+    ] = None,
+    input: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(INPUTS),
+            help="What FILEs are: running text, or a token a line in CoNLL columns or CoNLL-U, which are "
+            "written back with predicted tags.",
+            autocompletion=lambda: list(INPUTS),
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="With --input conll: the columns, as token,pos,ner; else detected."
         ),
     ] = None,
     pretokenized: Annotated[
@@ -158,10 +184,8 @@ def tag_command(
     With --stream a sentence ends at an empty line or, unless tokens are ready,
     where the tokenizer ends it.
     """
-    style = format or ("conll" if stream else "text" if output is None and sys.stdout.isatty() else "jsonl")
-    if style not in FORMATS:
-        near = difflib.get_close_matches(style, FORMATS, n=1, cutoff=0.0)[0]
-        raise InputError(f"There is no format {style!r}; did you mean {near} (of {', '.join(FORMATS)})?")
+    style = format or usual_format(input, output, is_stream=stream)
+    require_format(style, input)
     thresholds = parse_min_score(min_score)
     _require_min_score(thresholds, is_stream=stream)
     name, inputs = choose_model(words or [], model)
@@ -175,10 +199,9 @@ def tag_command(
     _require_workers(workers, style, is_stream=stream)
     if stream and precision != "f32":
         raise InputError("--stream reads in f32; leave --precision out.")
-    if sources.count(Source(STDIN)) > 1:
-        raise InputError("Standard input (-) is named twice but can be read once; leave one out.")
-    for source in sources:
-        _require_readable(source, output)
+    _require_sources(sources, output, is_undecided=input is None and not pretokenized)
+    others = {"--pretokenized": pretokenized, "--stream": stream, "--workers": workers > 1}
+    require_input(input, columns, sources, others=others)
     is_default = model is None and len(inputs) == len(words or [])
     folder = default_model() if is_default else find_model(name)
     if model is None:
@@ -202,11 +225,23 @@ def tag_command(
     least = resolve_min_score(thresholds, tagger.labels)
     _require_spans(candidates, view)
 
+    def tag_all(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
+        return tagger.tag_sentences(
+            sentences, n_best=n_best, scores=scores, min_score=least, candidates=candidates
+        )
+
     def tag(lines: Iterable[str]) -> Iterator[Sentence]:
-        cut = read_tokens(lines) if pretokenized else stream_sentences(lines, tagger.tokenizer)
-        return tagger.tag_sentences(cut, n_best=n_best, scores=scores, min_score=least, candidates=candidates)
+        return tag_all(read_tokens(lines) if pretokenized else stream_sentences(lines, tagger.tokenizer))
 
     names = document_names([source.path for source in sources])
+    if input in COLUMN_INPUTS:
+        paths = dict(zip([source.path for source in sources], names, strict=True))
+        files = [
+            open_columns(path, str(input), columns, style, name if len(paths) > 1 else None)
+            for path, name in paths.items()
+        ]
+        write_columns(files, output, tag_all, view, tagger.tasks)
+        return
     errors: list[InputError] = []
     documents = [
         Document(name, before_errors(source.lines(), errors))
@@ -221,6 +256,7 @@ def tag_command(
             file.writelines(tag_in_workers(documents, job, workers, tagger.tokenizer))
         else:
             file.writelines(FORMATS[style](documents, tag, view))
+        errors += view.errors
         if errors:  # all that could be read has been tagged; a file is left as it was
             file.flush()
             raise errors[0]
@@ -309,6 +345,16 @@ def _require_workers(workers: int, style: str, *, is_stream: bool) -> None:
         raise InputError(
             f"--workers does not write the format {style}; use --format {' or '.join(BY_SENTENCE)}."
         )
+
+
+def _require_sources(sources: Sequence[Source], output: Path | None, *, is_undecided: bool) -> None:
+    """Find wrong names, and files that are no running text unless the user decided what they are."""
+    if sources.count(Source(STDIN)) > 1:
+        raise InputError("Standard input (-) is named twice but can be read once; leave one out.")
+    for source in sources:
+        _require_readable(source, output)
+        if is_undecided and source.text is None:
+            refuse_columns(source.path)
 
 
 def _require_readable(source: Source, output: Path | None) -> None:

@@ -74,6 +74,21 @@ class _Part:
     is_first: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The lines of a part.
+
+    Attributes:
+        output: The lines.
+        error: What ended the work before the part's end, if anything did.
+        left_out: Why sentences were left out.
+    """
+
+    output: str
+    error: str
+    left_out: list[str]
+
+
 def tag_in_workers(
     documents: Sequence[Document], job: Job, workers: int, tokenize: TextTokenizer
 ) -> Iterator[str]:
@@ -91,16 +106,16 @@ def tag_in_workers(
     # A new interpreter for each: a copy of this one would have its threads' locks, but not its threads.
     with interrupts_blocked():
         pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(job,))
-    waiting: deque[Future[tuple[str, str]]] = deque()
+    waiting: deque[Future[_Written]] = deque()
     is_done = False
     try:
         for part in _parts(documents, job, tokenize):
             with interrupts_blocked():  # a submission may start a worker
                 waiting.append(pool.submit(_tag, part))
             if len(waiting) > 2 * workers:
-                yield from _checked(*waiting.popleft().result())
+                yield from _checked(waiting.popleft().result(), job.view)
         while waiting:
-            yield from _checked(*waiting.popleft().result())
+            yield from _checked(waiting.popleft().result(), job.view)
         is_done = True
     except BrokenProcessPool:
         raise InputError(
@@ -113,11 +128,12 @@ def tag_in_workers(
         pool.shutdown(cancel_futures=True)
 
 
-def _checked(output: str, error: str) -> Iterator[str]:
-    """What a worker wrote, then the error that ended its work, if there was one."""
-    yield output
-    if error:
-        raise InputError(error)
+def _checked(written: _Written, view: View) -> Iterator[str]:
+    """Yield what a worker wrote, then raise the error that ended its work, if there was one."""
+    yield written.output
+    view.errors.extend(map(InputError, written.left_out))
+    if written.error:
+        raise InputError(written.error)
 
 
 def _parts(documents: Sequence[Document], job: Job, tokenize: TextTokenizer) -> Iterator[_Part]:
@@ -155,11 +171,11 @@ def _begin(job: Job) -> None:
     gc.freeze()  # the model stays, and need not be looked through again and again
 
 
-def _tag(part: _Part) -> tuple[str, str]:
-    """The lines of a part, and what ended its work before its end, if anything did."""
+def _tag(part: _Part) -> _Written:
     assert _state is not None
     job, tagger = _state
     written: list[str] = []
+    ended_by = ""
     end = part.content.start + part.content.own.stop if isinstance(part.content, Chunk) else math.inf
     try:
         found = _sentences(part.content, job, tagger.tokenizer)
@@ -173,8 +189,10 @@ def _tag(part: _Part) -> tuple[str, str]:
             if part.begin <= sentence.text_start < end:
                 written.append(_line(sentence, part, job, is_first=part.is_first and not written))
     except InputError as error:
-        return "".join(written), str(error)
-    return "".join(written), ""
+        ended_by = str(error)
+    left_out = list(map(str, job.view.errors))
+    job.view.errors.clear()
+    return _Written("".join(written), ended_by, left_out)
 
 
 def _sentences(content: Chunk | list[Sentence], job: Job, tokenize: TextTokenizer) -> Iterable[Sentence]:

@@ -268,7 +268,7 @@ def _blocks(lines: Iterable[Line], layout: _Layout) -> Iterator[_Block]:
             if rows or dropped:
                 if ends_document:
                     layout.note(
-                        f"{layout.path}:{number}: {BORDER} inside a sentence ends sentence and document."
+                        f"{layout.path}:{number}: {BORDER} inside a sentence ends it and the document."
                     )
                 rows, comments, dropped = [], [], []
             starts_document = starts_document or ends_document

@@ -42,9 +42,9 @@ class Head(nn.Module):
         exponentials of score + cost of all tag sequences, less the score of the gold one. The cost of a
         sequence is the sum over its tokens, so it is added to the emissions.
 
-        Tokens without a gold tag add nothing to the softmax head's loss. The CRF head sums over all their tags:
-        the log of the summed exponentials of all sequences that agree with the gold tags replaces the gold
-        score (Tsuboi et al. 2008, section 3).
+        Tokens without a gold tag add nothing to the softmax head's loss. The CRF head sums over all tags of
+        theirs: the log of the summed exponentials of all sequences that agree with the gold tags replaces the
+        gold score (Tsuboi et al. 2008, section 3).
 
         Args:
             emissions: (B, T, C).
