@@ -170,3 +170,53 @@ def test_text_without_spans_is_passed_on_sentence_by_sentence():
     output = text_pieces([Document("", lines())], tag, View(["ner"], "ner", ["PER"]))
     assert (next(output), read) == ("Ada", 1)
     assert "Ada" + "".join(output) == "Ada\n" * 100
+
+
+HOSTILE = {
+    "marks": "a" + "\u0301" * 30,
+    "joined emoji": "\U0001f468\u200d",
+    "punctuation": "!?.,;:'\"()[]{}-_/*&%$#@^~`|<>=",
+    "initials": "a.",
+    "no spaces": "漢字かな",
+    "short sentences": "Go. ",
+    "addresses": "http://a.b/c?d=e&f@g.h",
+    "numbers": "1,000.00-",
+    "lines": "ab\n",
+    "blank lines": "a\n\n",
+    "zero width": "\u200b",
+    "spaces": ".    \n  ",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_work_for_hostile_text_grows_as_the_text(monkeypatch, name):
+    """Counts characters given to the tokenizer, and tokens given to the network and the decoders."""
+    _, bundle = make_bundle()
+    tagger = Tagger(bundle, threads=1)
+    work = {"characters": 0, "tokens": 0, "decoded": 0}
+    emissions, annotate = tagger.engine.emissions, tagger._annotators[0].annotate
+
+    def tokenize(text):
+        work["characters"] += len(text)
+        return Tokenizer().tokenize(text)
+
+    def counted_emissions(projected, tokens, *others):
+        work["tokens"] += len(tokens)
+        return emissions(projected, tokens, *others)
+
+    def counted_annotate(scores, *others, **options):
+        work["decoded"] += len(scores)
+        return annotate(scores, *others, **options)
+
+    monkeypatch.setattr(tagger.engine, "emissions", counted_emissions)
+    monkeypatch.setattr(tagger._annotators[0], "annotate", counted_annotate)
+    for size in (10_000, 40_000):
+        work.update(characters=0, tokens=0, decoded=0)
+        text = (HOSTILE[name] * size)[:size]
+        pieces = text.splitlines(keepends=True)
+        found = list(
+            tagger.tag_sentences(stream_sentences(pieces, tokenize, window=2048), n_best=2, scores=True)
+        )
+        tokens = sum(map(len, found))
+        assert work["characters"] <= 4 * size
+        assert work["tokens"] == work["decoded"] == tokens <= size

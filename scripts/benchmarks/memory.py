@@ -1,11 +1,12 @@
-"""How much memory tagging takes: a large text as a stream, and one sentence of very many words.
+"""How much memory tagging takes: a text as a stream, a process that tags ever new texts, a long sentence.
 
     python scripts/benchmarks/memory.py --model DIR --text moby_dick.txt [--megabytes 1000]
 
 The text is the given one over and over, sent to the standard input of `tagger tag`; one word in 50 is made
 one that did not stand there before, since memory that grows with the number of distinct words would not be
 noticed otherwise. Resident memory is sampled all the while; over the second half of the text it should not
-rise. The words of the one sentence are the text's, in their order.
+rise. The process tags texts of --characters, in which every word is new, with the library's defaults and two
+threads. The words of the one sentence are the text's, in their order.
 """
 
 import argparse
@@ -35,10 +36,12 @@ Row = dict[str, object]
 def main() -> None:
     options = parse()
     fix_threads(options.threads)
+    if options.library_only:
+        return tag_new_texts(options)
     if options.sentence_only:  # the process of its own that ``measure_sentence`` starts
         return tag_one_sentence(options)
     show_machine()
-    rows = [measure_stream(options), measure_sentence(options)]
+    rows = [measure_stream(options), measure_library(options), measure_sentence(options)]
     show("memory of `tagger tag`", rows, COLUMNS)
     settings = {name: getattr(options, name) for name in ("threads", "megabytes", "words")}
     print(write_results("memory", options.results, rows, settings | {"model": options.model.name}))
@@ -51,17 +54,19 @@ def parse() -> argparse.Namespace:
     options.add_argument("--text", type=Path, required=True, help="raw text, UTF-8")
     options.add_argument("--megabytes", type=int, default=1000, help="of text that are tagged [1000]")
     options.add_argument("--words", type=int, default=100_000, help="of the one sentence [100000]")
+    options.add_argument("--characters", type=int, default=3000, help="of a new text [3000]")
+    options.add_argument("--library-only", action="store_true", help=argparse.SUPPRESS)
     options.add_argument("--sentence-only", action="store_true", help=argparse.SUPPRESS)
     return options.parse_args()
 
 
-def pieces(text: str, size: int) -> Iterator[bytes]:
-    """A text again and again, about ``size`` bytes of it, in which one word in ``NOVEL`` is always new."""
+def pieces(text: str, size: int, every: int = NOVEL) -> Iterator[bytes]:
+    """A text again and again, about ``size`` bytes of it, in which one word in ``every`` is always new."""
     numbers = itertools.count()
 
     def renew(match: re.Match[str]) -> str:
         number = next(numbers)
-        return match[0] if number % NOVEL else match[0] + letters(number // NOVEL)
+        return match[0] if number % every else match[0] + letters(number // every)
 
     sent = 0
     for paragraph in itertools.cycle(text.split("\n\n")):
@@ -154,9 +159,38 @@ def measure_sentence(options: argparse.Namespace) -> Row:
     }
 
 
-def tag_one_sentence(options: argparse.Namespace) -> None:
+def measure_library(options: argparse.Namespace) -> Row:
+    """Peak memory of a process that tags new texts, a hundredth of the stream's size in all."""
+    command = [sys.executable, *sys.argv, "--library-only"]
+    loaded, peak, seconds = map(float, subprocess.check_output(command, text=True).split())
+    return {
+        "name": f"texts of {options.characters:,} characters, all words new",
+        "maximum_mb": peak,
+        "loaded_mb": loaded,
+        "seconds": seconds,
+    }
+
+
+def tag_new_texts(options: argparse.Namespace) -> None:
+    tagger = Tagger.load(options.model, threads=2)
+    loaded, begun = psutil.Process(os.getpid()).memory_info().rss / MEGABYTE, time.perf_counter()
+    text = options.text.read_text(encoding="utf-8")
+    held = ""
+    for piece in pieces(text, options.megabytes * MEGABYTE // 100, every=1):
+        held += piece.decode()
+        while len(held) >= options.characters:
+            material.touch(tagger.tag(held[: options.characters]))
+            held = held[options.characters :]
+    print(loaded, peak_bytes() / MEGABYTE, time.perf_counter() - begun)
+
+
+def peak_bytes() -> int:
     import resource
 
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def tag_one_sentence(options: argparse.Namespace) -> None:
     words = itertools.islice(itertools.cycle(options.text.read_text(encoding="utf-8").split()), options.words)
     sentence = list(words)
     tagger = Tagger.load(options.model, threads=options.threads)
@@ -164,8 +198,7 @@ def tag_one_sentence(options: argparse.Namespace) -> None:
     begun = time.perf_counter()
     material.touch(tagger.tag_tokens([sentence]))
     seconds = time.perf_counter() - begun
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(loaded, peak / MEGABYTE, seconds)
+    print(loaded, peak_bytes() / MEGABYTE, seconds)
 
 
 COLUMNS = {

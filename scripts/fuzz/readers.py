@@ -179,8 +179,8 @@ def stands_in(content: bytes, row: NDArray[np.float32]) -> bool:
     """Whether the vector is there, as raw values or as the end of a line of text."""
     if row.astype("<f4").tobytes() in content:
         return True
-    for line in content.split(b"\n"):
-        fields = line.rstrip().rsplit(b" ", len(row))
+    for line in content.translate(bytes.maketrans(b"\t,;[]()", b" " * 7)).split(b"\n"):
+        fields = b" ".join(line.split()).rsplit(b" ", len(row))
         try:
             values = np.array([float(field) for field in fields[1:]])
         except ValueError:
