@@ -12,7 +12,7 @@ from tagger.corpus.columns import TOKEN, parse_columns
 from tagger.corpus.conll import split_fields
 from tagger.text.scheme_detection import detect_scheme
 from tagger.text.schemes import is_span_tag, split_tag
-from tagger.text.spelling import are_bare_labels, are_parts_of_speech, find_respelling
+from tagger.text.spelling import are_bare_labels, are_parts_of_speech, find_respelling, mixes_prefixes
 
 SKIPPED = "_"
 # The phrases of CoNLL-2000 (Tjong Kim Sang and Buchholz 2000).
@@ -175,7 +175,7 @@ def _kind(column: Sequence[Sequence[str]]) -> str | None:
         return "pos"
     if are_bare_labels(counts):
         labels = Counter({tag: count for tag, count in counts.items() if tag != "O"})
-    elif find_respelling(counts):
+    elif find_respelling(counts) or mixes_prefixes(counts):
         return "ner"
     elif not counts or detect_scheme(column) is None:
         return None

@@ -18,7 +18,7 @@ from tagger.text.schemes import (
     violations,
 )
 from tagger.text.sentence import UNSPECIFIED, Sentence
-from tagger.text.spelling import add_prefixes, are_bare_labels, find_respelling, respell
+from tagger.text.spelling import add_prefixes, are_bare_labels, find_respelling, mixes_prefixes, respell
 
 BARE, PLAIN = "bare", "none"
 """What can be requested besides a scheme: labels without prefix as spans, and one tag per token."""
@@ -104,10 +104,9 @@ def _find_problem(
 ) -> str | None:
     if respelling:
         return f"no scheme has the tag {respelling[0]!r}; it would be {respelling[1]!r}."
-    labelled = [tag for tag in counts if "-" in tag and is_span_tag(tag)]
-    foreign = [tag for tag in counts if not is_span_tag(tag)]
-    if detected is None and labelled and "O" in counts:
-        return f"some tags have a prefix (got {labelled[0]!r}), others have none (got {foreign[0]!r})."
+    mixed = mixes_prefixes(counts) if detected is None else None
+    if mixed:
+        return f"some tags have a prefix (got {mixed[0]!r}), others have none (got {mixed[1]!r})."
     return None
 
 

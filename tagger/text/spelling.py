@@ -52,6 +52,19 @@ def are_bare_labels(counts: Mapping[str, int]) -> bool:
     return (is_outside_usual or is_named) and not are_parts_of_speech(counts)
 
 
+def mixes_prefixes(counts: Mapping[str, int]) -> tuple[str, str] | None:
+    """Return a tag with a prefix and one without, if a column of spans has both next to ``O``.
+
+    Args:
+        counts: How often the column has each tag.
+    """
+    foreign = [tag for tag in counts if not is_span_tag(tag)]
+    labelled = [tag for tag in counts if "-" in tag and is_span_tag(tag)]
+    if "O" not in counts or not labelled or not 0 < len(foreign) <= _MOST_TAGS:
+        return None
+    return None if are_parts_of_speech(counts) else (labelled[0], foreign[0])
+
+
 def add_prefixes(tags: Collection[str]) -> tuple[str, ...]:
     """Return bare labels as tags of the scheme IO, so that a run of one label is one span."""
     return tuple([tag if tag == "O" else f"I-{tag}" for tag in tags])
