@@ -1,0 +1,185 @@
+"""Tokens of column files are tagged, and the file comes back with predicted columns."""
+
+import json
+
+import pytest
+from command_line import refusal, rows, run
+
+from tagger import Tagger
+from tagger.corpus.files import read_sentences
+from tagger.evaluation.scores import score_spans
+
+SEPARATORS = {" ": "blanks.conll", "\t": "tabs.conll"}
+LINES = [
+    "-DOCSTART- -X- O",
+    "",
+    "# sent_id = 1",
+    "Ada PROPN B-PER",
+    "met VERB O",
+    "Otto PROPN B-PER",
+    "",
+    "",
+    "In ADP O",
+    "Oslo PROPN B-LOC",
+    "-DOCSTART- -X- O",
+    "",
+    "Mia PROPN B-PER",
+    "sang VERB O",
+]
+
+
+@pytest.fixture(params=SEPARATORS)
+def separator(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def path(tmp_path, separator):
+    path = tmp_path / SEPARATORS[separator]
+    content = [line if line.startswith("#") else line.replace(" ", separator) for line in LINES]
+    path.write_text("\n".join(content) + "\n")
+    return path
+
+
+def gold(path):
+    return list(read_sentences(path, columns="token,pos,ner", tasks=("pos", "ner")))
+
+
+def test_every_line_stays_and_gets_the_tags_of_its_token(model, path, separator):
+    code, output, error = run("tag", model, "--input", "conll", path)
+    assert (code, error) == (0, f"tagger: {path}: conll; columns token, pos, ner\n")
+    before, after = path.read_text().splitlines(), output.splitlines()
+    assert len(before) == len(after)
+    added = [new.removeprefix(old) for old, new in zip(before, after, strict=True)]
+    tagged = list(Tagger.load(model).tag_sentences(gold(path)))
+    expected = iter([tags for one in tagged for tags in zip(one.tags["pos"], one.tags["ner"], strict=True)])
+    for old, new in zip(LINES, added, strict=True):
+        if not old or old.startswith("#"):
+            assert new == ""
+        elif old.startswith("-DOCSTART-"):
+            assert new == separator.join(["", "-X-", "O"])
+        else:
+            assert new == separator.join(["", *next(expected)])
+    assert next(expected, None) is None
+
+
+def test_the_last_two_columns_score_as_the_evaluation_does(model, path, separator, tmp_path):
+    output = tmp_path / "scored.conll"
+    assert run("tag", model, "--input", "conll", path, "--task", "ner", "--output", output)[0] == 0
+    read = list(read_sentences(output, columns="token,pos,gold,predicted", tasks=("gold", "predicted")))
+    assert [one.starts_document for one in read] == [True, False, True]
+    scores = score_spans([one.tags["gold"] for one in read], [one.tags["predicted"] for one in read])
+    found = json.loads(run("evaluate", model, path, "--task", "ner", "--json")[1])["tasks"]["ner"]
+    for name in ("precision", "recall", "f1", "support"):
+        assert scores[name] == pytest.approx(found[name])
+
+
+def test_columns_before_the_token_stay(model, tmp_path):
+    path = tmp_path / "numbered.conll"
+    path.write_text("1 Ada PROPN B-PER +\n2 sang VERB O +\n\n1 Mia PROPN B-PER -\n")
+    _, output, _ = run("tag", model, "--input", "conll", path, "--task", "pos")
+    assert [line.rsplit(" ", 1)[0] for line in output.splitlines()] == path.read_text().splitlines()
+    path.write_text("x Ada\ny sang\n")
+    _, output, error = run("tag", model, "--input", "conll", path, "--columns", "_,token", "--task", "pos")
+    assert "columns _, token" in error
+    assert [line.split(" ")[:2] for line in output.splitlines()] == [["x", "Ada"], ["y", "sang"]]
+
+
+CONLLU = (
+    "# newdoc\n# text = Ada doesn't sing.\n1\tAda\tAda\t_\tNNP\t_\t3\tnsubj\t_\tA=b\n"
+    "2-3\tdoesn't\t_\t_\t_\t_\t_\t_\t_\t_\n2\tdoes\tdo\tAUX\t_\t_\t3\taux\t_\t_\n"
+    "3\tn't\tnot\tPART\t_\t_\t0\troot\t_\t_\n3.1\tx\tx\t_\t_\t_\t_\t_\t_\t_\n"
+    "4\tsing\tsing\tVERB\t_\t_\t3\tx\t_\tSpaceAfter=No\n5\t.\t.\tPUNCT\t_\t_\t3\tpunct\t_\t_\n\n"
+)
+
+
+def test_conllu_gets_parts_of_speech_in_their_column_and_spans_in_misc(model, tmp_path):
+    path = tmp_path / "a.conllu"
+    path.write_text(CONLLU)
+    code, output, _ = run("tag", model, "--input", "conllu", path)
+    assert code == 0
+    (sentence,) = Tagger.load(model).tag_sentences(read_sentences(path, tasks=("pos",)))
+    expected = CONLLU.splitlines()
+    tags = iter(zip(sentence.tags["pos"], sentence.tags["ner"], strict=True))
+    for place, line in enumerate(expected):
+        fields = line.split("\t")
+        if fields[0].isdecimal():
+            fields[3], ner = next(tags)
+            fields[9] = "|".join([one for one in [fields[9]] if one != "_"] + [f"ner={ner}"])
+            expected[place] = "\t".join(fields)
+    assert output.splitlines() == expected
+    _, output, _ = run("tag", model, "--input", "conllu", "--format", "conll", "--task", "pos", path)
+    assert output.splitlines()[2:4] == [
+        f"Ada\t_\t{sentence.tags['pos'][0]}",
+        f"does\tAUX\t{sentence.tags['pos'][1]}",
+    ]
+
+
+def test_lines_of_json_have_the_files_tokens(model, path):
+    _, output, _ = run("tag", model, "--input", "conll", "--format", "jsonl", path)
+    found = rows(output)
+    assert [[token["text"] for token in one["tokens"]] for one in found] == [
+        list(one.tokens) for one in gold(path)
+    ]
+    assert [one.get("starts_document", one["start"] == 0) for one in found] == [True, False, True]
+
+
+@pytest.mark.parametrize("name", ["a.conll", "a.txt", "a", "a.iob2"])
+def test_a_file_of_columns_is_no_running_text(model, path, tmp_path, name, separator):
+    named = tmp_path / name
+    named.write_text(path.read_text())
+    message = refusal("tag", model, named)
+    assert message.startswith(f"{named}: this is a file of tokens, a line each. Pass --input conll")
+    code, output, error = run("tag", model, "--input", "text", named)
+    assert (code, error) == (0, "")
+    assert '"PER"' in output
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I am O\nyou are B-side me\nso what\n",
+        "Ada met Otto.\nIn Oslo it rained.\n",
+        "one two\nthree four\nfive six\n",
+        "a O\n",
+    ],
+)
+def test_running_text_is_none_of_columns(model, tmp_path, text):
+    path = tmp_path / "a.txt"
+    path.write_text(text)
+    assert run("tag", model, path)[0] == 0
+
+
+def test_records_are_no_running_text_either(model, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"tokens": ["Ada"], "tags": ["B-PER"]}\n')
+    assert "this is a file of records. Convert it first" in refusal("tag", model, path)
+    assert run("tag", model, "--input", "text", path)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--input", "csv"], "--input must be one of text, conll, conllu (got 'csv')."),
+        (["--input", "conll", "--format", "html"], "There is no format 'html'; did you mean"),
+        (["--input", "conll", "--format", "conllu"], "only --input conllu is written as conllu"),
+        (["--input", "conll", "--stream"], "--stream reads running text (got --input conll too)."),
+        (["--input", "conll", "--pretokenized"], "--pretokenized reads running text"),
+        (["--input", "conll", "--workers", "2"], "--workers reads running text"),
+        (["--input", "text", "--columns", "token,ner"], "--columns names the columns of --input conll."),
+        (["--input", "conllu", "--columns", "token,ner"], "--columns names the columns of --input conll."),
+    ],
+)
+def test_options_that_do_not_go_together(model, path, words, message):
+    assert message in refusal("tag", model, path, *words)
+
+
+def test_what_is_no_file_cannot_be_read_twice(model, tmp_path):
+    assert "reads files only" in refusal("tag", model, "-", "--input", "conll", stdin=b"Ada B-PER\n")
+    assert "reads files (got a text)" in refusal("tag", "-m", model, "Ada sang", "--input", "conll")
+    wrong = tmp_path / "wrong.conll"
+    wrong.write_text("Ada B-PER\nsang\n")
+    assert f"{wrong}:2: expected 2 columns" in refusal(
+        "tag", model, wrong, "--input", "conll", "--output", tmp_path / "o"
+    )
+    assert not (tmp_path / "o").exists()
