@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
-from inputs import attempt
+from inputs import Choices, attempt
 from numpy.typing import NDArray
 
-from tagger.corpus.conll import read_conll, write_conll
+from tagger.corpus.conll import is_border, read_conll, write_conll
 from tagger.corpus.conllu import read_conllu, write_conllu
+from tagger.corpus.inspection import inspect_files
+from tagger.corpus.loading import load_split
 from tagger.features.vectors import read_vectors
+from tagger.text.schemes import belongs_to
 from tagger.text.sentence import Sentence
 
 COLUMNS = ((None, ()), (None, ("ner",)), ("token,pos,ner", ("ner",)), ("ner=0,token=-1", ("ner",)))
+SUFFIXES = (".conll", ".conllu", ".txt", ".json", ".jsonl", ".csv", ".tsv", ".conllup")
+TASKS = (("ner",), ("pos",), ("pos", "ner"), ("mood",))
 WORDS = frozenset(["a", "the", "Ann", "new york"])
 GZIP = b"\x1f\x8b"
 
@@ -59,6 +64,26 @@ def conllu(data: bytes, folder: Path) -> None:
     check_round_trip(sentences, folder / "output.conllu", read_conllu, write_conllu)
 
 
+def loading(data: bytes, folder: Path) -> None:
+    """Any file as a split: what is loaded has tags of its scheme, and inspection finds the same sentences."""
+    choices = Choices(data)
+    path = folder / f"split{choices.pick(SUFFIXES)}"
+    tasks = choices.pick(TASKS)
+    path.write_bytes(data[2:])
+    problems: list[str] = []
+    (facts,) = inspect_files([str(path)], problems.append).files
+    assert all(len(message.splitlines()) == 1 for message in (*problems, *facts.notes, facts.summary))
+    split = attempt(load_split, [path], tasks)
+    if split is None:
+        return
+    for sentence in split.sentences:
+        for task in tasks:
+            scheme = split.schemes[task]
+            assert len(sentence.tags[task]) == len(sentence)
+            assert scheme is None or all(belongs_to(tag, scheme) for tag in sentence.tags[task])
+    assert facts.sentences == len(split.sentences)
+
+
 def vectors(data: bytes, folder: Path) -> None:
     """Word vectors: finite, of one width, each as some row of the file has it."""
     path = folder / "vectors.txt"
@@ -91,7 +116,7 @@ def unpacked(data: bytes) -> bytes:
 
 def lines_of(data: bytes) -> list[str]:
     """The lines of a file that was read without complaint."""
-    return [line.rstrip("\r") for line in unpacked(data).decode("utf-8-sig").split("\n")]
+    return [line.removeprefix("\ufeff").rstrip("\r") for line in unpacked(data).decode().split("\n")]
 
 
 def places(sentences: Iterable[Sentence]) -> Iterator[tuple[Sentence, str, tuple[int, int]]]:
@@ -125,7 +150,8 @@ def check_lines_of_columns(lines: Sequence[str], sentences: Sequence[Sentence]) 
             stop = number + len(sentence)
             for token, its_line in zip(sentence.tokens, lines[number - 1 : stop - 1], strict=True):
                 assert token in its_line
-            assert stop > len(lines) or not lines[stop - 1].strip(), f"line {stop} is not in its sentence"
+            after = lines[stop - 1] if stop <= len(lines) else ""
+            assert not after.strip() or is_border(after), f"line {stop} is not in its sentence"
             number = stop
             continue
         if line.startswith("#"):

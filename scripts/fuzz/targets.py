@@ -17,6 +17,7 @@ import texts
 TARGETS: dict[str, Callable[[bytes, Path], None]] = {
     "conll": readers.conll,
     "conllu": readers.conllu,
+    "loading": readers.loading,
     "jsonl": records.jsonl,
     "csv": records.csv,
     "labelstudio": records.labelstudio,

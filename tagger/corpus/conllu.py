@@ -17,6 +17,7 @@ from tagger.corpus.conllu_columns import (
     MISC,
     TokenLines,
     find_token_lines,
+    plus_columns,
 )
 from tagger.corpus.lines import numbered_lines
 from tagger.errors import Counted, InputError, Refuse, refuse
@@ -95,7 +96,9 @@ def write_conllu(sentences: Iterable[Sentence], file: TextIO, *, misc: Sequence[
     for count, sentence in enumerate(sentences):
         if sentence.starts_document and count and not any(map(_NEW_DOCUMENT.match, sentence.comments)):
             file.write("# newdoc\n")
-        file.writelines(f"{comment}\n" for comment in sentence.comments)
+        # Names of the columns of CoNLL-U Plus: the ten of CoNLL-U are written.
+        comments = [comment for comment in sentence.comments if plus_columns(comment) is None]
+        file.writelines(f"{comment}\n" for comment in comments)
         if text_comment(sentence.comments) is None:
             file.write(f"# text = {_BREAKS.sub(' ', sentence.text)}\n")
         extra: dict[int, list[str]] = {}
