@@ -9,7 +9,7 @@ from pathlib import Path
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.reading import Reading
 from tagger.corpus.tags import TagReading, count_repairs, find_scheme, judge_tags
-from tagger.errors import InputError
+from tagger.errors import InputError, escape_line
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import Mode, convert_tags, split_tag
 from tagger.text.sentence import UNSPECIFIED, Sentence
@@ -223,7 +223,7 @@ def describe_tags(
         return f"{task} one tag per token, {n_tags:,} tags"
     labels = sorted({tag if how.is_bare else split_tag(tag)[1] for tag in counts if tag != "O"})
     more = f" and {len(labels) - MOST_LABELS:,} more" if len(labels) > MOST_LABELS else ""
-    named = ", ".join(labels[:MOST_LABELS]) + more
+    named = escape_line(", ".join(labels[:MOST_LABELS]) + more)
     spelled = "labels without prefix" if how.is_bare else f"scheme {scheme}"
     return f"{spelled}; spans {named or 'none'}" if is_only else f"{task} {spelled}, spans {named or 'none'}"
 
