@@ -135,6 +135,13 @@ def test_a_file_of_columns_is_no_running_text(model, path, tmp_path, name, separ
     assert '"PER"' in output
 
 
+def test_a_file_of_columns_holds_no_sentence_a_line(model, path, tmp_path):
+    assert "Pass --input conll" in refusal("tag", model, path, "--pretokenized")
+    ready = tmp_path / "ready.conll"
+    ready.write_text("Ada met Otto .\nMia sang\nIn Oslo\n")
+    assert len(rows(run("tag", model, ready, "--pretokenized")[1])) == 3
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -53,23 +53,28 @@ class ColumnFile:
     name: str | None = None
 
 
-def refuse_columns(path: Path) -> None:
+def refuse_columns(path: Path, *, has_tokens: bool = False) -> None:
     """Raise InputError if a file to be tagged as running text holds tokens, a line each.
 
     Its suffix says so, or its first lines: columns of which one holds tags.
+
+    Args:
+        path: The file.
+        has_tokens: True if it should hold a sentence of ready tokens a line; then its suffix says nothing.
 
     Raises:
         InputError: It does, with the option that reads it.
     """
     if not path.is_file():
         return
-    if path.suffix.lower() in _RECORDS:
+    suffix = "" if has_tokens else path.suffix.lower()
+    if suffix in _RECORDS:
         raise InputError(
             f"{path}: this is a file of records. Convert it first, as with `tagger convert {path.name} "
             "tokens.conll`, or pass --input text to tag it as running text."
         )
-    if path.suffix.lower() in _SUFFIXES:
-        format = "conllu" if path.suffix.lower().startswith(".conllu") else "conll"
+    if suffix in _SUFFIXES:
+        format = "conllu" if suffix.startswith(".conllu") else "conll"
     else:
         try:
             with open_input(path) as file:

@@ -199,7 +199,7 @@ def tag_command(
     _require_workers(workers, style, is_stream=stream)
     if stream and precision != "f32":
         raise InputError("--stream reads in f32; leave --precision out.")
-    _require_sources(sources, output, is_undecided=input is None and not pretokenized)
+    _require_sources(sources, output, is_decided=input is not None, is_pretokenized=pretokenized)
     others = {"--pretokenized": pretokenized, "--stream": stream, "--workers": workers > 1}
     require_input(input, columns, sources, others=others)
     is_default = model is None and len(inputs) == len(words or [])
@@ -347,14 +347,16 @@ def _require_workers(workers: int, style: str, *, is_stream: bool) -> None:
         )
 
 
-def _require_sources(sources: Sequence[Source], output: Path | None, *, is_undecided: bool) -> None:
-    """Find wrong names, and files that are no running text unless the user decided what they are."""
+def _require_sources(
+    sources: Sequence[Source], output: Path | None, *, is_decided: bool, is_pretokenized: bool
+) -> None:
+    """Find wrong names, and files of columns or records unless the user decided what they are."""
     if sources.count(Source(STDIN)) > 1:
         raise InputError("Standard input (-) is named twice but can be read once; leave one out.")
     for source in sources:
         _require_readable(source, output)
-        if is_undecided and source.text is None:
-            refuse_columns(source.path)
+        if not is_decided and source.text is None:
+            refuse_columns(source.path, has_tokens=is_pretokenized)
 
 
 def _require_readable(source: Source, output: Path | None) -> None:
