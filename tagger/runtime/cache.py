@@ -17,11 +17,12 @@ from tagger.runtime.engine import Engine
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Key = str | tuple[int, int, str]
 BLOCK_WORDS = 512  # new words computed together
 BLOCK_CHARACTERS = 16_384  # of these words, padding included; bounds the character network's arrays
-LONGEST_KEY = 64  # characters; longer words are computed again for every window
-# A kept word's string (at most 80 + 4 * LONGEST_KEY bytes), its entry in the dict while that is resized, its
-# row number, and its entries in the arrays of uses and readers.
+LONGEST_KEY = 64  # characters; longer words are kept under a digest of them
+# A kept word's string (at most 80 + 4 * LONGEST_KEY bytes) or digest, its entry in the dict while that is
+# resized, its row number, and its entries in the arrays of uses and readers.
 KEY_BYTES = 512
 FEWEST_WORDS = 1024  # distinct words of a window, however small the cache is
 _EVICTED_SHARE = 16  # at least 1 / 16 of the rows is evicted together
@@ -98,8 +99,8 @@ class WordCache:
         self._capacity = max(1, most_bytes // row_bytes(engine))
         self._projected = np.empty((self._capacity, engine.projected_size), np.float32)
         self._shown = np.empty((self._capacity, shown), np.float32)
-        self._rows: dict[str, int] = {}
-        self._names: list[str | None] = [None] * self._capacity
+        self._rows: dict[Key, int] = {}
+        self._keys: list[Key] = [""] * self._capacity
         self._uses = np.zeros(self._capacity, np.float32)
         self._readers = np.full(self._capacity, -1, np.int32)  # -1 for a free row
         self._free = list(range(self._capacity - 1, -1, -1))
@@ -127,6 +128,9 @@ class WordCache:
             while self._released:
                 self._readers[self._released.popleft()] -= 1
             rows = np.fromiter(map(self._rows.get, tokens, repeat(-1)), np.int64, len(tokens))
+            for place in np.flatnonzero(rows < 0).tolist():
+                if len(tokens[place]) > LONGEST_KEY:
+                    rows[place] = self._rows.get(_key(tokens[place]), -1)
             absent = np.flatnonzero(rows < 0).tolist()
             missing = list(dict.fromkeys([tokens[place] for place in absent]))
             if len(missing) > len(self._free) and not self._evict(len(missing), rows[rows >= 0]):
@@ -156,9 +160,7 @@ class WordCache:
         number = min(len(candidates), max(short, self._capacity // _EVICTED_SHARE))
         chosen = candidates[np.argpartition(self._uses[candidates], number - 1)[:number]]
         for row in chosen.tolist():
-            name, self._names[row] = self._names[row], None
-            if name is not None:
-                del self._rows[name]
+            del self._rows[self._keys[row]]
             self._free.append(row)
         self._readers[chosen] = -1
         self._uses[chosen] = 0
@@ -172,9 +174,8 @@ class WordCache:
         del self._free[-len(words) :]
         self._readers[rows] = 0
         for word, row in zip(words, rows, strict=True):
-            if len(word) <= LONGEST_KEY:
-                self._rows[word] = row
-                self._names[row] = word
+            key = _key(word)
+            self._rows[key], self._keys[row] = row, key
         return rows
 
     def _compute_apart(self, tokens: Sequence[str], rows: Ints, missing: Sequence[str]) -> FoundWords:
@@ -202,6 +203,10 @@ class WordCache:
             own, into = batch.positions[0], [rows[place] for place in places]
             projected[into] = self._engine.project(self._engine.word_vectors(batch)[own])
             shown[into] = self._engine.show(batch)[own]
+
+
+def _key(word: str) -> Key:
+    return word if len(word) <= LONGEST_KEY else (len(word), hash(word), word[:16])
 
 
 def row_bytes(engine: Engine) -> int:

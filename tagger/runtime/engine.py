@@ -286,22 +286,33 @@ class Engine:
             raise not_moderate("words.fixed")
         return vectors
 
+    @cached_property
+    def _filters(self) -> list[Floats]:
+        """For each filter width (width, alphabet, filters): every character's share at each offset.
+
+        Filters are linear in each character under them, so that these shares only have to be added up.
+        """
+        embedding = self._tensors["words.characters.embedding.weight"]
+        found = []
+        for number in range(len(self._config.character_width)):
+            weight = self._tensors[f"words.characters.filters.{number}.weight"]
+            by_place = weight.reshape(len(weight), embedding.shape[1], -1)
+            found.append(
+                np.stack([embedding @ by_place[:, :, offset].T for offset in range(by_place.shape[2])])
+            )
+        return found
+
     def _convolve(self, number: int, characters: Ints, lengths: Ints) -> Floats:
         """(U, L) character ids to (U, filters) of one width: see ``network.words.CharacterCnn``."""
-        embedding = self._tensors["words.characters.embedding.weight"]
-        weight = self._tensors[f"words.characters.filters.{number}.weight"]
+        by_offset = self._filters[number]
         bias = self._tensors[f"words.characters.filters.{number}.bias"]
-        filters, size = len(weight), embedding.shape[1]
-        width = weight.shape[1] // size
+        width, _, filters = by_offset.shape
         left = (width - 1) // 2
         places = characters.shape[1]
         padded = np.pad(characters, ((0, 0), (left, width - 1 - left)))
         scores = np.zeros((*characters.shape, filters), np.float32)
-        # The filters are linear in each character under them: project every character id once, then add up.
-        by_place = weight.reshape(filters, size, width)
         for offset in range(width):
-            projected = embedding @ by_place[:, :, offset].T  # (alphabet, filters)
-            scores += projected[padded[:, offset : offset + places]]
+            scores += by_offset[offset][padded[:, offset : offset + places]]
         scores[np.arange(places) >= lengths[:, None]] = -np.inf
         return np.asarray(scores.max(axis=1) + bias, np.float32)
 

@@ -32,10 +32,10 @@ GRAPHS: dict[Precision, Path] = {
     name: Path(__file__).with_name(f"recurrence_{name}.onnx") for name in ("f32", "int8")
 }
 MOST_LANES = 256
-# Numbers that the graph puts out at once (float32: 2 MB); longer lanes are read in several calls.
-_OUTPUT_BUDGET = 1 << 19
-# Numbers of a block's projected inputs where some tokens have inputs of their own (float32: 4 MB).
-_INPUT_BUDGET = 1 << 20
+# Numbers that the graph puts out at once (float32: 4 MB); longer lanes are read in several calls.
+_OUTPUT_BUDGET = 1 << 20
+# Numbers of a block's projected inputs where some tokens have inputs of their own (float32: 8 MB).
+_INPUT_BUDGET = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
