@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import refusal, run, train
+from command_line import options, refusal, run
 from test_bad_bundles import JSON_FILES, bundle, edit, is_same, refused
 from test_runtime import make_bundle
 
@@ -132,7 +132,8 @@ def test_training_and_comparing_into_a_hostile_folder_leaves_what_its_links_lead
         (folder / name).symlink_to(outside)
     before = snapshot(outside)
     files = ("--train", corpus / "train.conll", "--output", folder, "--restart")
-    code, _, error = train(*files, "--columns", "token,pos,ner", "--set", "train.epochs=1")
+    small = options({"train.epochs": 1})
+    code, _, error = run("train", *small, *files, "--columns", "token,pos,ner")
     assert (code, error) == (0, "")
     assert run("tag", "-m", folder, "Ada met Otto.")[0] == 0
     compare = (

@@ -62,7 +62,7 @@ def test_a_model_of_files_of_any_name_is_trained_and_described(corpus, tmp_path,
 
 def test_things_of_another_kind_are_refused(corpus, model, tmp_path):
     text = corpus / "dev.conll"
-    assert refusal("tag", "-m", text, text).startswith(
+    assert refusal("tag", "-m", text, "--input", "text", text).startswith(
         f"{text}/config.json: cannot be read (Not a directory); give"
     )
     assert refusal("info", "/dev/null").startswith("/dev/null/config.json: cannot be read (Not a directory)")

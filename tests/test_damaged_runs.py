@@ -110,7 +110,7 @@ def test_each_value_of_a_checkpoint(corpus, stopped, tmp_path):
     tmp_path = shutil.copytree(folder, tmp_path / "m")
     metadata, tensors = read(folder / CHECKPOINT)
     state = json.loads(metadata["state"])
-    preparation = prepare(config, corpus / "train.conll", corpus / "dev.conll", None)
+    preparation = prepare(config, [corpus / "train.conll"], [corpus / "dev.conll"], None)
     progress, path = Progress(preparation, config, Processes()), tmp_path / CHECKPOINT
     passed, count = [], 0
     for what, changed in damaged(state):
@@ -146,7 +146,7 @@ def changes_of(tensor: torch.Tensor) -> Iterator[torch.Tensor | None]:
 def test_each_tensor_of_a_checkpoint(corpus, stopped, tmp_path):
     config, folder = stopped
     metadata, tensors = read(folder / CHECKPOINT)
-    preparation = prepare(config, corpus / "train.conll", corpus / "dev.conll", None)
+    preparation = prepare(config, [corpus / "train.conll"], [corpus / "dev.conll"], None)
     progress, path, cases = Progress(preparation, config, Processes()), tmp_path / CHECKPOINT, 0
     others = [{**tensors, "model.other": torch.ones(1)}, {**tensors, "x\n": torch.ones(1)}]
     others += [{**tensors, "random.0": torch.ones_like(tensors["random.0"])}]
@@ -248,7 +248,8 @@ def test_each_value_of_a_run_of_a_comparison(finished):
 def test_the_command_names_a_damaged_run(finished):
     asked, path = finished
     content = path.read_bytes()
-    files = ["--train", asked.train_file, "--dev", asked.dev_file, "--test", asked.test_file]
+    named = {"--train": asked.train_files, "--dev": asked.dev_files, "--test": asked.test_files}
+    files = [word for option, paths in named.items() for path in paths for word in (option, path)]
     grid = ["--directions", "bidirectional", "--merge-modes", "sum", "--heads", "softmax", "--seeds", "1"]
     tasks = ["--set", f"data.tasks={asked.config.data.tasks[0]}", "--lookahead", "1,full"]
     command = ["compare", *files, *OPTIONS, *tasks, *grid, "--output", asked.output]

@@ -15,7 +15,6 @@ from tagger.config import load_config
 from tagger.corpus.files import FORMATS, read_sentences
 from tagger.corpus.lines import numbered_lines
 from tagger.errors import InputError
-from tagger.experiments.run_files import load_run
 from tagger.features.vectors import read_vectors
 from tagger.training.checkpoint import CHECKPOINT, load_checkpoint
 
@@ -71,9 +70,6 @@ def test_pipes_in_the_place_of_checkpoints_and_runs_are_refused(tmp_path):
     os.mkfifo(tmp_path / CHECKPOINT)  # whoever opens it waits for ever
     with pytest.raises(InputError, match=rf"{CHECKPOINT}: the checkpoint is damaged \(.*not a file"):
         load_checkpoint(tmp_path)
-    os.mkfifo(tmp_path / "run.json")
-    with pytest.raises(InputError, match=r"run\.json: .*not a file"):
-        load_run("run", {}, tmp_path)
 
 
 def test_pipes_are_read_where_one_reading_is_enough(corpus, model, tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from command_line import run
 
+from tagger import storage
 from tagger.errors import InputError
 from tagger.storage import (
     claim_folder,
@@ -182,12 +183,12 @@ def test_a_folder_is_held_by_one_at_a_time(tmp_path):
 
 
 def test_a_folder_is_used_without_a_lock_where_python_has_no_fcntl(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows: importing it fails
+    monkeypatch.setattr(storage, "fcntl", None)  # as on Windows
     with claim_folder(tmp_path), claim_folder(tmp_path):
         pass
     code = (
         "import sys; sys.modules['fcntl'] = None; import tagger; from importlib import import_module; "
-        "from tagger.cli.main import COMMANDS; [import_module(f'tagger.cli.{name}') for name in COMMANDS]"
+        "from tagger.cli.app import COMMANDS; [import_module(f'tagger.cli.{name}') for name in COMMANDS]"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -100,7 +100,7 @@ def corpus(tmp_path_factory):
 def prepared(corpus, **changes):
     named = {key.replace("__", "."): value for key, value in changes.items()}
     config = load_config(None, {**SIZES, **named})
-    return config, prepare(config, corpus / "train.conll", corpus / "dev.conll", None)
+    return config, prepare(config, [corpus / "train.conll"], [corpus / "dev.conll"], None)
 
 
 def costs_of(corpus, **changes):

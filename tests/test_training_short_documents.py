@@ -41,7 +41,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def finish(config: Config, corpus: Path) -> tuple[EpochRecord, Progress, Preparation]:
-    preparation = prepare(config, corpus, None, None)
+    preparation = prepare(config, [corpus], [], None)
     progress = Progress(preparation, config, Processes())
     *_, last = train(preparation, config, progress)
     assert isinstance(last, EpochRecord)
@@ -82,7 +82,7 @@ def test_a_parameter_without_a_gradient_is_updated_as_with_a_gradient_of_zero(co
     """The oracle is torch's plain update (not fused) of the same gradients, zeros where there is none."""
     config = configure(train__optimizer=optimizer, train__momentum=momentum, train__weight_decay=0.01,
                        train__ema=0.0, train__clip=0)  # fmt: skip
-    preparation = prepare(config, corpus, None, None)
+    preparation = prepare(config, [corpus], [], None)
     progress = Progress(preparation, config, Processes())
     copies = [parameter.detach().clone() for parameter in progress.parameters]
     groups, left = [], iter(copies)

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tagger.cli.formats import FORMATS
 from tagger.cli.input import STDIN, read_lines
 from tagger.cli.output import tell
+from tagger.corpus.layout import find_layout
 from tagger.errors import InputError
 from tagger.included import DEFAULT, included_models
+from tagger.storage import open_input
+from tagger.text.schemes import is_span_tag
+
+COLUMN_INPUTS = ("conll", "conllu")
+INPUTS = ("text", *COLUMN_INPUTS)
+_SUFFIXES = (".conll", ".conllu", ".conllup", ".iob", ".iob2", ".bio", ".bioes")
+_RECORDS = (".jsonl", ".ndjson", ".json")
+_HEAD_BYTES = 1 << 16
+_FEW_LINES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +120,86 @@ def warn_of_word(words: Sequence[str], sources: Sequence[Source]) -> None:
     """Say that a single word is tagged as a text: it may have been meant to name a model."""
     if len(words) == 1 and sources[0].text is not None and not re.search(r"\s", words[0]):
         tell(f"tagger: there is no file or model {words[0]!r}, so that it is tagged as a text")
+
+
+def refuse_columns(path: Path, *, has_tokens: bool = False) -> None:
+    """Raise InputError if a file to be tagged as running text holds tokens, a line each.
+
+    Its suffix says so, or its first lines: columns of which one holds tags.
+
+    Args:
+        path: The file.
+        has_tokens: True if it should hold a sentence of ready tokens a line; then its suffix says nothing.
+
+    Raises:
+        InputError: It does, with the option that reads it.
+    """
+    if not path.is_file():
+        return
+    suffix = "" if has_tokens else path.suffix.lower()
+    if suffix in _RECORDS:
+        raise InputError(
+            f"{path}: this is a file of records. Convert it first, as with `tagger convert {path.name} "
+            "tokens.conll`, or pass --input text to tag it as running text."
+        )
+    if suffix in _SUFFIXES:
+        format = "conllu" if suffix.startswith(".conllu") else "conll"
+    else:
+        try:
+            with open_input(path) as file:
+                head = file.read(_HEAD_BYTES).decode(errors="replace").split("\n")
+        except OSError:
+            return  # whoever reads the text says what is wrong
+        if not _holds_columns([line for line in head[:-1] if line.strip() and line[0] != "#"]):
+            return
+        format = "conll"
+    raise InputError(
+        f"{path}: this is a file of tokens, a line each. Pass --input {format} to tag its tokens, or --input "
+        "text to tag it as running text."
+    )
+
+
+def usual_format(input: str | None, output: Path | None, *, is_stream: bool) -> str:
+    """Return the format that `tagger tag` writes by default."""
+    if input in COLUMN_INPUTS:
+        return str(input)
+    if is_stream:
+        return "conll"
+    return "text" if output is None and sys.stdout.isatty() else "jsonl"
+
+
+def require_format(style: str, input: str | None) -> None:
+    """Raise InputError if there is no such format, or it does not hold the input."""
+    if input not in (None, *INPUTS):
+        raise InputError(f"--input must be one of {', '.join(INPUTS)} (got {input!r}).")
+    known = (*COLUMN_INPUTS, "jsonl") if input in COLUMN_INPUTS else tuple(FORMATS)
+    if style not in known:
+        near = difflib.get_close_matches(style, known, n=1, cutoff=0.0)[0]
+        raise InputError(f"There is no format {style!r}; did you mean {near} (of {', '.join(known)})?")
+
+
+def require_input(
+    input: str | None, columns: str | None, sources: Sequence[Source], *, others: Mapping[str, bool]
+) -> None:
+    """Raise InputError for options that do not go with the kind of input."""
+    if columns is not None and input != "conll":
+        raise InputError("--columns names the columns of --input conll. Pass both, or leave --columns out.")
+    if input not in COLUMN_INPUTS:
+        return
+    for option, is_given in others.items():
+        if is_given:
+            raise InputError(f"{option} reads running text (got --input {input} too). Leave one of them out.")
+    if any(source.text is not None for source in sources):
+        raise InputError(f"--input {input} reads files (got a text). Name a file.")
+
+
+def _holds_columns(lines: Sequence[str]) -> bool:
+    """True if lines have several columns, one of them of tags."""
+    if len(lines) < _FEW_LINES:
+        return False
+    layout = find_layout([lines])
+    rows = [line.rstrip(" \t").split("\t") if layout.is_tabbed else line.split() for line in lines]
+    if layout.problem or any(len(row) != len(layout.names) for row in rows):
+        return False
+    tags = {row[place] for place, name in enumerate(layout.names) if name in ("ner", "chunk") for row in rows}
+    return "pos" in layout.names or any("-" in tag and is_span_tag(tag) for tag in tags)

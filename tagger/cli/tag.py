@@ -11,20 +11,21 @@ from typing import Annotated
 
 import typer
 
-from tagger.cli.column_files import (
+from tagger.cli.formats import BY_SENTENCE, FORMATS, Document, View, column_separator
+from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_tokens
+from tagger.cli.output import open_output
+from tagger.cli.sources import (
     COLUMN_INPUTS,
     INPUTS,
-    open_columns,
+    Source,
+    choose_model,
+    find_sources,
     refuse_columns,
     require_format,
     require_input,
     usual_format,
-    write_columns,
+    warn_of_word,
 )
-from tagger.cli.formats import BY_SENTENCE, FORMATS, Document, View, column_separator
-from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_tokens
-from tagger.cli.output import open_output
-from tagger.cli.sources import Source, choose_model, find_sources, warn_of_word
 from tagger.cli.stream import LOOKAHEAD, STYLES, write_stream
 from tagger.cli.thresholds import (
     CandidatesOption,
@@ -235,6 +236,8 @@ def tag_command(
 
     names = document_names([source.path for source in sources])
     if input in COLUMN_INPUTS:
+        from tagger.cli.column_files import open_columns, write_columns  # here, with the readers of corpora
+
         paths = dict(zip([source.path for source in sources], names, strict=True))
         files = [
             open_columns(path, str(input), columns, style, name if len(paths) > 1 else None)

@@ -156,8 +156,8 @@ def _detect(
     name = find_format(path, format)
     if format is None:
         name = by_content(path, name)
-    if name not in _OF_LINES or not Path(path).is_file():
-        return Detected(path, name, columns)
+    if name not in _OF_LINES or not Path(path).is_file():  # a pipe can be read only once
+        return Detected(path, name, usual if columns is None and name == "conll" else columns)
     blocks = list(islice(_blocks(path), HEAD_SENTENCES))
     if format is None:
         name = "conllu" if plus_columns(_first_line(path)) else _format_of(blocks, name)
