@@ -72,7 +72,7 @@ def test_things_of_another_kind_are_refused(corpus, model, tmp_path):
     assert refusal("tag", model, "--output", corpus, stdin=b"Ada").startswith(f"{corpus}: this is a folder;")
     (tmp_path / "loop").symlink_to("loop")
     assert refusal("tag", model, tmp_path / "loop").startswith(f"{tmp_path}/loop: there is no such file;")
-    assert refusal("tag", "-m", tmp_path / "loop", text).startswith(
+    assert refusal("tag", "-m", tmp_path / "loop", "--input", "text", text).startswith(
         f"{tmp_path}/loop/config.json: cannot be read ("
     )
     assert refusal("tag", tmp_path / "loop", text).startswith(f"{tmp_path}/loop: there is no such file;")

@@ -68,7 +68,7 @@ def test_a_finished_run_that_gets_more_epochs_is_an_uninterrupted_run(
     corpus, tmp_path, optimizer, options, restarts, has_dev
 ):
     own = {"train__optimizer": optimizer, **options}
-    files = {} if has_dev else {"dev_files": [None]}
+    files = {} if has_dev else {"dev_files": []}
     train(
         corpus, tmp_path / "whole", configure(train__epochs=5, train__warm_restarts=restarts, **own), **files
     )

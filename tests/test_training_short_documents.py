@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import train as train_by_command
+from command_line import run
 
 from tagger.config import Config, load_config
 from tagger.training.loop import EpochRecord, train
@@ -119,10 +119,10 @@ def test_a_run_that_is_interrupted_at_every_step_ends_with_the_same_weights(corp
 
 
 def test_the_command_trains_with_default_settings(corpus, tmp_path):
-    changes = [f"{key}={value}" for key, value in SIZES.items() if not key.startswith("data")]
-    changes += ["train.optimizer=sgd", "train.learning_rate=0.025", "train.ema=0.9995"]
-    words = [word for change in changes for word in ("--set", change)]
-    code, _, error = train_by_command(
-        "--train", corpus, "--columns", "token,ner", "--output", tmp_path / "m", *words
+    defaults = {"train.optimizer": "sgd", "train.learning_rate": 0.025, "train.ema": 0.9995}
+    changes = {key: value for key, value in SIZES.items() if not key.startswith("data")} | defaults
+    words = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+    code, _, error = run(
+        "train", "--train", corpus, "--columns", "token,ner", "--output", tmp_path / "m", *words
     )
     assert (code, error) == (0, "")

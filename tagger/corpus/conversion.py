@@ -12,7 +12,7 @@ from typing import Literal
 from tagger.corpus.alignment import fits_comment, has_other_spaces, text_comment
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.files import FORMATS, Content
-from tagger.corpus.loading import BARE_NOTE, describe_tags
+from tagger.corpus.loading import BARE_NOTE, describe_tags, summarise
 from tagger.corpus.offsets import NAMES
 from tagger.corpus.reading import Offsets, OffsetUnit, OnMisaligned, Reading, Unit, Writing
 from tagger.corpus.tags import TagReading, judge_tags
@@ -129,7 +129,7 @@ def survey(
         known,
         {task: how.scheme for task, how in readings.items()},
         readings,
-        "; ".join([detected.describe(), *parts]),
+        summarise(detected, parts),
         has_spaces,
         on_misaligned,
     )

@@ -104,6 +104,9 @@ class Detected:
             task: The task.
             reading: How sentences are read; spans that do not fit the tokens are passed over.
         """
+        path = Path(self.path)
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe can be read only once
+            return None
         if self.format == "conllu" and task not in ("upos", *self.tasks):
             return f"{self.path}: no token has {task!r} in MISC ({task}=…)."
         try:

@@ -203,7 +203,12 @@ def _load(
             n_tokens = sum(map(len, sentences))
             reading.note(f"{detected.path}: {unspecified_note(task, unspecified[task], n_tokens)}")
         parts.append(describe_tags(task, evidence.tags, scheme, how, is_only=len(tasks) == 1))
-    return Split(sentences, schemes, repairs, unspecified, ("; ".join([detected.describe(), *parts]),))
+    return Split(sentences, schemes, repairs, unspecified, (summarise(detected, parts),))
+
+
+def summarise(detected: Detected, parts: Sequence[str]) -> str:
+    """Return one line on a file: what it is, and how its columns are read (see ``describe_tags``)."""
+    return escape_line("; ".join([detected.describe(), *parts]))
 
 
 def describe_tags(
@@ -223,7 +228,7 @@ def describe_tags(
         return f"{task} one tag per token, {n_tags:,} tags"
     labels = sorted({tag if how.is_bare else split_tag(tag)[1] for tag in counts if tag != "O"})
     more = f" and {len(labels) - MOST_LABELS:,} more" if len(labels) > MOST_LABELS else ""
-    named = escape_line(", ".join(labels[:MOST_LABELS]) + more)
+    named = ", ".join(labels[:MOST_LABELS]) + more
     spelled = "labels without prefix" if how.is_bare else f"scheme {scheme}"
     return f"{spelled}; spans {named or 'none'}" if is_only else f"{task} {spelled}, spans {named or 'none'}"
 

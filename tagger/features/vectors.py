@@ -142,7 +142,7 @@ def _parse(path: Path, file: BinaryIO, wants: Callable[[str], bool]) -> Rows:
     first = next(lines, b"").removeprefix(codecs.BOM_UTF8)
     header = first.split()
     if len(header) == 2 and all(part.isdigit() for part in header):
-        if len(header[0]) > 18 or len(header[1]) > 18 or int(header[1]) > _WIDEST:
+        if max(map(len, header)) > 18 or not 0 < int(header[1]) <= _WIDEST:
             raise InputError(
                 f"{path}:1: the first line gives a count or width that no vectors file has; get it again."
             )
