@@ -162,7 +162,12 @@ def test_comparisons_take_several_files_too(tmp_path):
     first, second = write(tmp_path, lines()), write(tmp_path, lines(copies=2), "other.conll")
     words = ["compare", "--train", first, "--train", second, "--dev", first, *options({"train.epochs": 1})]
     words += ["--directions", "forward", "--heads", "softmax", "--seeds", 1, "--output", tmp_path / "c"]
-    assert run(*words)[0] == 0
+    marked = write(tmp_path, lines(copies=1).replace("\nSilva", "\n\ufeffSilva"), "test.conll")
+    code, output, error = run(*words, "--test", marked)
+    assert code == 0
+    for file in (first, second, marked):
+        assert f"{file}: conll; columns token, pos, ner; scheme IOB2; spans LOC, PER\n" in output
+    assert f"{marked}:2: a byte order mark at the start of the line is left out." in error
     files = json.loads((tmp_path / "c" / "results.json").read_text())["settings"]["files"]
     assert files["train"]["file"] == "news.conll, other.conll"
     assert files["train"]["sentences"] == 5

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from tagger.cli.console import make_console
+from tagger.cli.output import Notes
 from tagger.experiments.comparison import GridRecord, compare
 from tagger.experiments.material import Job, Request
 from tagger.experiments.prose import answer, tell_lookahead
@@ -112,6 +113,12 @@ class GridDisplay:
 
     def _begin(self, record: GridRecord) -> None:
         self.jobs, self.finished = record.jobs, dict(record.finished)
+        for line in record.summary:
+            self.console.print(line, soft_wrap=True)
+        notes = Notes()
+        for note in record.notes:
+            notes(note)
+        notes.close()
         if self.finished:
             count = len(self.finished)
             self.console.print(f"{count:,} of {len(self.jobs):,} runs were made before")

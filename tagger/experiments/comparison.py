@@ -29,10 +29,14 @@ class GridRecord:
     Attributes:
         jobs: All runs of the grid, seed by seed.
         finished: Scores on dev of those that an earlier call has made, by name.
+        summary: A line for each corpus file: its format, columns, schemes and labels.
+        notes: What reading the files changed or left out.
     """
 
     jobs: Sequence[Job]
     finished: dict[str, float]
+    summary: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 def compare(request: Request, *, processes: int = 1) -> Generator[GridRecord | Event, None, Comparison]:
@@ -68,7 +72,11 @@ def compare(request: Request, *, processes: int = 1) -> Generator[GridRecord | E
         require_local_features(material)
         jobs = material.jobs()
         runs = _load_runs(material, jobs)
-        yield GridRecord(jobs, {name: main_score(run.scores["dev"]) for name, run in runs.items()})
+        finished = {name: main_score(run.scores["dev"]) for name, run in runs.items()}
+        test = material.test
+        summary = (*material.preparation.summary, *(test.summary if test else ()))
+        notes = (*material.preparation.notes, *(test.notes if test else ()))
+        yield GridRecord(jobs, finished, summary, notes)
         missing = [job for job in jobs if job.name not in runs]
         yield from make_runs(missing, material, processes)
         return _put_together(material, jobs, runs | _load_runs(material, missing))

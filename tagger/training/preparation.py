@@ -42,6 +42,8 @@ class Part:
         mentions: Where the documents' words stand once more in them; None where sentences stand alone.
         recased: For each of ``RECASINGS`` the rows of each sentence's tokens in that casing;
             empty unless the part is learnt from with ``train.recased``.
+        summary: As in ``Preparation``, of a part that ``read_part`` read.
+        notes: The same.
     """
 
     sentences: Sequence[Sentence]
@@ -53,6 +55,8 @@ class Part:
     unseen_tags: Mapping[str, int]
     mentions: MentionIndex | None = None
     recased: Sequence[Sequence[Ints]] = ()
+    summary: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     @property
     def lengths(self) -> list[int]:
@@ -187,7 +191,8 @@ def read_part(config: Config, paths: Sequence[Path], preparation: Preparation) -
     """
     notes: list[str] = []
     split = _load(config, paths, _make_reading(config, notes), preparation.vocabulary.tasks)
-    return _encode_scored(config, split, preparation.train.table)
+    part = _encode_scored(config, split, preparation.train.table)
+    return replace(part, summary=split.summary, notes=notes)
 
 
 def _make_reading(config: Config, notes: list[str]) -> Reading:
