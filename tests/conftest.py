@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from command_line import train_joint_model, train_pos_model, write_corpus
 from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# A shell ignores Ctrl-C in what it runs in the background, and programs that are started inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("tagger", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("tagger")
