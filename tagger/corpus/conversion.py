@@ -12,7 +12,7 @@ from typing import Literal
 from tagger.corpus.alignment import fits_comment, has_other_spaces, text_comment
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.files import FORMATS, Content
-from tagger.corpus.loading import BARE_NOTE, describe_tags, summarise
+from tagger.corpus.loading import bare_note, describe_tags, summarise
 from tagger.corpus.offsets import NAMES
 from tagger.corpus.reading import Offsets, OffsetUnit, OnMisaligned, Reading, Unit, Writing
 from tagger.corpus.tags import TagReading, judge_tags
@@ -195,7 +195,7 @@ class Conversion:
         """Read the source once more, convert its sentences and count."""
         for task, how in self._source.readings.items():
             if how.is_bare:
-                self._note(f"{self._source.detected.path}: {BARE_NOTE.format(task=task)}")
+                self._note(bare_note(self._source.detected, task))
         reading = Reading(tasks=self._source.tasks, on_misaligned=self._source.on_misaligned, note=self._note)
         for sentence in self._source.detected.read(reading):
             for task, how in self._source.readings.items():

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from tagger.corpus.consistency import PLACES_SHOWN, UNTAGGED, Inconsistent, SpanIndex
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.files import FORMATS
-from tagger.corpus.loading import BARE_NOTE, describe_tags, summarise, unspecified_note
+from tagger.corpus.loading import bare_note, describe_tags, summarise, unspecified_note
 from tagger.corpus.reading import Offsets, Reading
 from tagger.corpus.tags import TagReading, describe_foreign, judge_tags, line_of, parse_schemes
 from tagger.errors import InputError
@@ -228,7 +228,7 @@ def _survey(detected: Detected, indexes: dict[str, SpanIndex], wanted: Mapping[s
         if n_unspecified:
             facts.notes.append(f"{detected.path}: {unspecified_note(task, n_unspecified, n_tokens)}")
         if how.is_bare:
-            facts.notes.append(f"{detected.path}: {BARE_NOTE.format(task=task)}")
+            facts.notes.append(bare_note(detected, task))
     facts.summary = summarise(detected, parts)
     _index_bare_spans(facts, indexes)
     return facts

@@ -15,10 +15,6 @@ from tagger.text.schemes import Mode, convert_tags, split_tag
 from tagger.text.sentence import UNSPECIFIED, Sentence
 
 MOST_LABELS = 20  # that a line names
-BARE_NOTE = (
-    "the tags of {task!r} are labels without prefix; a run of one label is read as one span. Pass "
-    "--scheme {task}=none to read one tag per token."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +187,7 @@ def _load(
         if has_spans.get(task) is not False:
             how = judge_tags(evidence, task, options.schemes, is_only=len(tasks) == 1)
         if how.is_bare:
-            reading.note(f"{detected.path}: {BARE_NOTE.format(task=task)}")
+            reading.note(bare_note(detected, task))
             sentences = [how.apply(sentence, task) for sentence in sentences]
         scheme = find_scheme(sentences, task, has_spans=has_spans.get(task), reading=how)
         schemes[task] = scheme
@@ -231,6 +227,14 @@ def describe_tags(
     named = ", ".join(labels[:MOST_LABELS]) + more
     spelled = "labels without prefix" if how.is_bare else f"scheme {scheme}"
     return f"{spelled}; spans {named or 'none'}" if is_only else f"{task} {spelled}, spans {named or 'none'}"
+
+
+def bare_note(detected: Detected, task: str) -> str:
+    """Say that labels without prefix are read as spans, and which option reads them otherwise."""
+    return escape_line(
+        f"{detected.path}: the tags of {task!r} are labels without prefix; a run of one label is read as one "
+        f"span. Pass --scheme {task}=none to read one tag per token."
+    )
 
 
 def unspecified_note(task: str, count: int, n_tokens: int) -> str:
