@@ -30,7 +30,7 @@ from tagger import Tagger
 from tagger.bundle import FILES, Bundle, load_bundle, save_bundle
 from tagger.corpus.conllu import write_conllu
 from tagger.corpus.files import read_sentences
-from tagger.runtime.evaluation import evaluate
+from tagger.runtime.model_evaluation import evaluate
 from tagger.shrinking import StoredPrecision, shrink_bundle
 from tagger.text.casing import RECASINGS, recase
 from tagger.text.sentence import Sentence

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from tagger import Tagger
 from tagger.corpus.files import read_sentences
-from tagger.runtime.evaluation import evaluate
+from tagger.runtime.model_evaluation import evaluate
 
 ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = "token,pos,ner"

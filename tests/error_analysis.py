@@ -6,7 +6,7 @@ from dataclasses import replace
 from tagger.evaluation.confusion import count_confusion, match_task
 from tagger.evaluation.mistakes import find_mistakes
 from tagger.evaluation.tasks import score_task
-from tagger.runtime.evaluation import Analysis, TaskAnalysis
+from tagger.runtime.model_evaluation import Analysis, TaskAnalysis
 from tagger.text.sentence import from_tokens
 
 Tags = Sequence[Sequence[str]]

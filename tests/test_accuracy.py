@@ -11,7 +11,7 @@ from command_line import SMALL
 from tagger import Tagger
 from tagger.corpus.conllu import write_conllu
 from tagger.corpus.files import read_sentences
-from tagger.runtime.evaluation import evaluate
+from tagger.runtime.model_evaluation import evaluate
 from tagger.text.sentence import from_tokens
 
 WORDS = {"the": ("DET", "DT"), "cat": ("NOUN", "NN"), "cats": ("NOUN", "NNS"), "ran": ("VERB", "VBD")}

@@ -13,7 +13,7 @@ from command_line import refusal, rows, run
 from tagger import Tagger
 from tagger.bundle import load_bundle, save_bundle
 from tagger.corpus.files import read_sentences
-from tagger.runtime.calibration import fit_temperatures, measure_calibration
+from tagger.runtime.model_calibration import fit_temperatures, measure_calibration
 
 TEXT = "Ada met Otto in Oslo. Then Otto left for Lima. Mia saw New Bonn. The ship sang!\n" * 5
 TEMPERATURES = {"ner": 2.0, "pos": 0.5}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import options, refusal, run
 
-from tagger.experiments import training
+from tagger.experiments import run_training
 from tagger.training.loop import train
 
 GRID = {"--directions": "forward,bidirectional", "--heads": "softmax", "--seeds": 2}
@@ -81,7 +81,7 @@ def test_a_comparison_that_is_stopped_goes_on(corpus, finished, tmp_path, monkey
                 signal.raise_signal(number)
             yield record
 
-    monkeypatch.setattr(training, "train", train_until_signal)
+    monkeypatch.setattr(run_training, "train", train_until_signal)
     code, output, error = run(*arguments(corpus, tmp_path))
     assert (code, error) == (128 + number, "")
     assert output.splitlines()[-1] == "stopped with 1 of 4 runs made; the same command goes on"

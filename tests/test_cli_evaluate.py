@@ -14,7 +14,7 @@ from tagger.cli.console import mistake_lines
 from tagger.corpus.files import FORMATS, read_sentences
 from tagger.errors import printable
 from tagger.evaluation.confusion import count_confusion, match_task
-from tagger.runtime.evaluation import analyse, evaluate
+from tagger.runtime.model_evaluation import analyse, evaluate
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from command_line import refusal, rows, run
 
 from tagger import Tagger
 from tagger.corpus.files import read_sentences
-from tagger.runtime.evaluation import evaluate
+from tagger.runtime.model_evaluation import evaluate
 
 TEXT = "Ada met Otto in Oslo. Then Otto left for Lima. Mia saw New Bonn. The ship sang!\n" * 5
 

@@ -19,13 +19,13 @@ from command_line import SMALL
 
 from tagger.config import load_config
 from tagger.errors import InputError
-from tagger.experiments import workers
+from tagger.experiments import run_workers
 from tagger.experiments.comparison import GridRecord, compare
 from tagger.experiments.grid import build_grid
 from tagger.experiments.material import Job, Material, Request, gather_material, require_local_features
 from tagger.experiments.results import Comparison
 from tagger.experiments.run_files import load_run
-from tagger.experiments.training import EpochDone, RunDone
+from tagger.experiments.run_training import EpochDone, RunDone
 from tagger.network.model import TaggingModel
 from tagger.training.progress import build_model
 
@@ -214,7 +214,7 @@ def test_processes_that_would_train_together_are_refused(corpus, tmp_path, monke
 def threads_that_work(request: Request, count: int) -> Iterator[list[Connection]]:
     """In the place of processes, which take seconds to start."""
     pipes = [multiprocessing.Pipe() for _ in range(count)]
-    threads = [Thread(target=workers._work, args=(request, theirs)) for _, theirs in pipes]
+    threads = [Thread(target=run_workers._work, args=(request, theirs)) for _, theirs in pipes]
     for thread in threads:
         thread.start()
     yield [ours for ours, _ in pipes]
@@ -230,11 +230,11 @@ def test_every_run_is_handed_to_one_process(monkeypatch, count):
         yield EpochDone(job.name, 1, 0.5)
         yield RunDone(job.name, 0.5)
 
-    monkeypatch.setattr(workers, "_workers", threads_that_work)
-    monkeypatch.setattr(workers, "gather_material", lambda request: None)
-    monkeypatch.setattr(workers, "make_run", pretend)
+    monkeypatch.setattr(run_workers, "_workers", threads_that_work)
+    monkeypatch.setattr(run_workers, "gather_material", lambda request: None)
+    monkeypatch.setattr(run_workers, "make_run", pretend)
     jobs = [Job(VARIANTS[0], seed, 1) for seed in range(6)]
-    events = list(workers.make_runs(jobs, SimpleNamespace(request=None), count))
+    events = list(run_workers.make_runs(jobs, SimpleNamespace(request=None), count))
     for kind in (EpochDone, RunDone):
         assert sorted(one.name for one in events if isinstance(one, kind)) == [job.name for job in jobs]
 
@@ -245,11 +245,11 @@ def test_what_a_process_cannot_do_is_told(monkeypatch, error):
         yield EpochDone(job.name, 1, 0.5)
         raise error
 
-    monkeypatch.setattr(workers, "_workers", threads_that_work)
-    monkeypatch.setattr(workers, "gather_material", lambda request: None)
-    monkeypatch.setattr(workers, "make_run", fail)
+    monkeypatch.setattr(run_workers, "_workers", threads_that_work)
+    monkeypatch.setattr(run_workers, "gather_material", lambda request: None)
+    monkeypatch.setattr(run_workers, "make_run", fail)
     with pytest.raises(type(error), match=str(error)):
-        list(workers.make_runs([Job(VARIANTS[0], 1, 1)] * 2, SimpleNamespace(request=None), 2))
+        list(run_workers.make_runs([Job(VARIANTS[0], 1, 1)] * 2, SimpleNamespace(request=None), 2))
 
 
 def test_processes_outlive_ctrl_c_make_the_same_and_their_end_is_told(corpus, tmp_path, whole, monkeypatch):
@@ -263,7 +263,7 @@ def test_processes_outlive_ctrl_c_make_the_same_and_their_end_is_told(corpus, tm
         waits.append(len(connections))
         return wait(connections)
 
-    monkeypatch.setattr(workers, "wait", interrupt_and_wait)
+    monkeypatch.setattr(run_workers, "wait", interrupt_and_wait)
     records = compare(request, processes=2)
     made = 0
     while made < 2:

@@ -12,7 +12,7 @@ from pages import Page
 
 from tagger.errors import InputError
 from tagger.evaluation.confusion import NO_SPAN
-from tagger.reports.errors import errors_page, write_errors
+from tagger.reports.error_page import errors_page, write_errors
 from tagger.reports.marks import AROUND
 from tagger.reports.matrix import draw_matrices, matrix_figure
 from tagger.reports.page import HUES, escape, label_hues, page_head

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import watch_page
 
-from tagger.reports.errors import KINDS, write_errors
+from tagger.reports.error_page import KINDS, write_errors
 
 LONG = ["word" * 40, "a", "\u202eabc", "<script>x</script>", "ДОМ", "x" * 90]
 ANALYSIS = make_analysis(

@@ -5,7 +5,7 @@ import pytest
 
 from tagger.evaluation.calibration import reliability
 from tagger.reports.reliability import draw_reliability, reliability_figure
-from tagger.runtime.calibration import Calibration
+from tagger.runtime.model_calibration import Calibration
 
 
 def make(*, temperature: float = 2.0, has_spans: bool = True, count: int = 300) -> Calibration:

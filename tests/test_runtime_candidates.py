@@ -10,7 +10,7 @@ from tagger import InputError, Tagger
 from tagger.features.batching import WordTable
 from tagger.runtime import annotation
 from tagger.runtime.engine import Engine
-from tagger.runtime.evaluation import evaluate
+from tagger.runtime.model_evaluation import evaluate
 from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import from_tokens
 

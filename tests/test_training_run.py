@@ -14,8 +14,8 @@ from tagger.bundle import FILES, load_bundle
 from tagger.config import Config, load_config
 from tagger.corpus.files import read_sentences
 from tagger.errors import InputError
-from tagger.runtime.calibration import fit_temperatures
-from tagger.runtime.evaluation import evaluate
+from tagger.runtime.model_calibration import fit_temperatures
+from tagger.runtime.model_evaluation import evaluate
 from tagger.runtime.tagger import choose_tasks
 from tagger.text.sentence import from_tokens
 from tagger.training.checkpoint import CHECKPOINT

@@ -18,7 +18,7 @@ from pathlib import Path
 from tagger import Tagger
 from tagger.bundle import save_bundle
 from tagger.corpus.files import FORMATS, find_format, read_sentences
-from tagger.runtime.calibration import fit_temperatures, measure_calibration
+from tagger.runtime.model_calibration import fit_temperatures, measure_calibration
 from tagger.text.sentence import Sentence
 
 HALVES = ("documents", "sentences")

@@ -118,7 +118,7 @@ def compare_command(
     from tagger.cli.console import require_extra
 
     require_extra("compare", *EXTRA, "scipy")
-    from tagger.cli.grid import watch_comparison
+    from tagger.cli.grid_display import watch_comparison
     from tagger.experiments.grid import MATCHES, build_grid
     from tagger.experiments.material import Request
     from tagger.experiments.results import Match

@@ -23,8 +23,8 @@ from tagger.errors import InputError, printable
 from tagger.evaluation.calibration import BINS
 from tagger.evaluation.confusion import Confusion, most_confused
 from tagger.evaluation.mistakes import Mistake, group_mistakes, words_around
-from tagger.runtime.calibration import Calibration
-from tagger.runtime.evaluation import TaskAnalysis
+from tagger.runtime.model_calibration import Calibration
+from tagger.runtime.model_evaluation import TaskAnalysis
 from tagger.text.sentence import Sentence
 from tagger.training.card import score_rows
 

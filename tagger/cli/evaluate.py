@@ -23,8 +23,8 @@ from tagger.corpus.tags import parse_schemes
 from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError
 from tagger.included import find_model
-from tagger.runtime.calibration import Calibration, measure_calibration
-from tagger.runtime.evaluation import Analysis, analyse
+from tagger.runtime.model_calibration import Calibration, measure_calibration
+from tagger.runtime.model_evaluation import Analysis, analyse
 from tagger.runtime.tagger import Tagger, choose_tasks
 from tagger.text.sentence import Sentence
 
@@ -129,7 +129,7 @@ def evaluate_command(
     analysis = analyse(tagger, sentences, tasks=tasks, min_score=least)
     calibrations = measure_calibration(tagger, sentences, tasks=tasks)
     if errors:
-        from tagger.reports.errors import write_errors
+        from tagger.reports.error_page import write_errors
 
         write_errors(analysis, errors, model=find_model(model).resolve().name, file=name_files(files))
     if picture:

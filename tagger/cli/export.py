@@ -29,7 +29,7 @@ def export_command(
         raise InputError(f"{output}: this is a folder; name a file in it.")
     require_extra("export", "torch")
     require_extra("export", "onnx", extra="export")
-    from tagger.runtime.export import export_model
+    from tagger.runtime.onnx_export import export_model
 
     bundle = Tagger.load(model).bundle  # as for tagging, so that what is wrong with it is told alike
     difference = export_model(bundle, output)

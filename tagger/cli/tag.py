@@ -26,7 +26,7 @@ from tagger.cli.sources import (
     usual_format,
     warn_of_word,
 )
-from tagger.cli.stream import LOOKAHEAD, STYLES, write_stream
+from tagger.cli.stream_output import LOOKAHEAD, STYLES, write_stream
 from tagger.cli.thresholds import (
     CandidatesOption,
     MinScoreOption,

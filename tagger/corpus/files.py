@@ -15,12 +15,12 @@ from tagger.corpus.brat import read_brat, write_brat
 from tagger.corpus.conll import read_conll, write_conll
 from tagger.corpus.conllu import read_conllu, write_conllu
 from tagger.corpus.conllu_columns import FIELDS
+from tagger.corpus.csv_tables import find_header, read_table, write_table
 from tagger.corpus.hub import parse_address, read_dataset, write_dataset
 from tagger.corpus.jsonl import json_records, read_jsonl, write_doccano, write_jsonl
 from tagger.corpus.labelstudio import is_export, read_labelstudio, write_labelstudio
 from tagger.corpus.lines import numbered_lines
 from tagger.corpus.reading import Reading, Writing
-from tagger.corpus.tables import find_header, read_table, write_table
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence
 

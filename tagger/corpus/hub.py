@@ -13,9 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from tagger.corpus.dataset_rows import EXTRAS, TAGS_SUFFIX, Layout, find_layout, to_row
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import Records
-from tagger.corpus.rows import EXTRAS, TAGS_SUFFIX, Layout, find_layout, to_row
 from tagger.corpus.values import listed
 from tagger.errors import Counted, InputError
 from tagger.text.sentence import Sentence

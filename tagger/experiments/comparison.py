@@ -15,8 +15,8 @@ from tagger.experiments.grid import require_comparable
 from tagger.experiments.material import RUNS, Job, Material, Request, gather_material, require_local_features
 from tagger.experiments.results import Comparison, GoldPart, Measure, Run
 from tagger.experiments.run_files import load_run
-from tagger.experiments.training import forget_checkpoint
-from tagger.experiments.workers import Event, make_runs
+from tagger.experiments.run_training import forget_checkpoint
+from tagger.experiments.run_workers import Event, make_runs
 from tagger.storage import claim_folder, make_own_folder, writing
 from tagger.training.preparation import Part
 from tagger.training.processes import is_alone

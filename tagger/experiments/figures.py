@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from tagger.evaluation.significance import Estimate
 from tagger.experiments.findings import Contrast, Findings, LookaheadCurve, OriginKind, Row
 from tagger.experiments.prose import HEADS, format_gain, format_score
+from tagger.experiments.report_tables import ORIGINS, compared_rows, encoder_title, origins_of
 from tagger.experiments.results import Variant
-from tagger.experiments.tables import ORIGINS, compared_rows, encoder_title, origins_of
 from tagger.reports.charts import (
     Axis,
     Bar,

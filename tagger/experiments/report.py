@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tagger.experiments.comparison_page import comparison_page
 from tagger.experiments.findings import Contrast, Findings
-from tagger.experiments.page import comparison_page
+from tagger.experiments.report_tables import write_markdown
 from tagger.experiments.results import FORMAT, Comparison
-from tagger.experiments.tables import write_markdown
 from tagger.storage import replace_file
 
 RESULTS, MARKDOWN, PAGE = "results.json", "report.md", "report.html"

@@ -20,8 +20,7 @@ from tagger.experiments.figures import (
 from tagger.experiments.findings import Contrast, Findings
 from tagger.experiments.prose import COST, HEADS, LOOKAHEAD, TESTED, most_gained, tell_lookahead, why_crf
 from tagger.experiments.quotations import quote_evidence
-from tagger.experiments.results import Comparison
-from tagger.experiments.tables import (
+from tagger.experiments.report_tables import (
     ORIGINS,
     Table,
     compared_rows,
@@ -37,6 +36,7 @@ from tagger.experiments.tables import (
     origins_of,
     origins_table,
 )
+from tagger.experiments.results import Comparison
 from tagger.reports.page import escape, label_hues
 
 

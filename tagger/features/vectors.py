@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.errors import InputError
-from tagger.features.layouts import Layout, find_layout, holds_number, is_number_like, is_table_header
+from tagger.features.vector_rows import Layout, find_layout, holds_number, is_number_like, is_table_header
 from tagger.storage import limited_lines, open_input
 
 _LARGEST = np.finfo(np.float16).max

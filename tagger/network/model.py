@@ -16,7 +16,7 @@ from tagger.decoding.viterbi import Transitions, constrain
 from tagger.features.batching import Batch
 from tagger.features.vectors import Vectors
 from tagger.features.vocab import CASINGS, PADDING, UNKNOWN, Vocabulary
-from tagger.network.context import DocumentContext
+from tagger.network.document_context import DocumentContext
 from tagger.network.dropout import dropout
 from tagger.network.encoder import Chunks, Encoder
 from tagger.network.heads import Head

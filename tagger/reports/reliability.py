@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tagger.evaluation.calibration import reliability
 from tagger.reports.matrix import short_name
-from tagger.runtime.calibration import Calibration
+from tagger.runtime.model_calibration import Calibration
 from tagger.storage import replace_file
 
 BEFORE, AFTER = "#D55E00", "#0072B2"  # Okabe and Ito's, which stay apart for colour-blind eyes

@@ -18,7 +18,7 @@ from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints
 from tagger.features.mentions import BatchMentions, aggregate, context_width
 from tagger.features.vocab import PADDING
-from tagger.runtime.context import DocumentContext
+from tagger.runtime.context_inputs import DocumentContext
 from tagger.runtime.layer import Additions, Layer
 from tagger.runtime.lstm import Lstm, merge
 from tagger.runtime.recurrence import Lanes, Precision

@@ -14,13 +14,13 @@ from tagger.corpus.loading import name_files
 from tagger.errors import InputError
 from tagger.network.model import restore_model
 from tagger.storage import temporary_folder, write_whole, writing
-from tagger.training.calibration import fit_temperatures
 from tagger.training.card import CURVES, write_card
 from tagger.training.checkpoint import Checkpoint, save_checkpoint
 from tagger.training.curves import draw_curves
 from tagger.training.loop import EpochRecord
 from tagger.training.preparation import Part, Preparation, warn_of_vectors
 from tagger.training.progress import Progress, make_bundle
+from tagger.training.temperatures import fit_temperatures
 
 METRICS = "metrics.jsonl"
 

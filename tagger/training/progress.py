@@ -19,8 +19,8 @@ from tagger.training.average import WeightAverage
 from tagger.training.costs import make_costs
 from tagger.training.preparation import Preparation
 from tagger.training.processes import Processes
-from tagger.training.rows import SPAN, LazyRows
 from tagger.training.schema import require_equal
+from tagger.training.sparse_sgd import SPAN, LazyRows
 
 _COUNTERS = (
     "epoch",

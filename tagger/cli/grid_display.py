@@ -19,9 +19,9 @@ from tagger.experiments.material import Job, Request
 from tagger.experiments.prose import answer, tell_lookahead
 from tagger.experiments.report import write_report
 from tagger.experiments.results import Comparison
+from tagger.experiments.run_training import EpochDone, RunDone
+from tagger.experiments.run_workers import Event
 from tagger.experiments.summary import summarise
-from tagger.experiments.training import EpochDone, RunDone
-from tagger.experiments.workers import Event
 
 
 def watch_comparison(request: Request, *, processes: int, hide_words: bool) -> None:

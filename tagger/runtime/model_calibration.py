@@ -23,7 +23,7 @@ from tagger.evaluation.calibration import (
 )
 from tagger.features.batching import WordTable, group_by_length
 from tagger.features.mentions import index_mentions
-from tagger.runtime.evaluation import gold_schemes
+from tagger.runtime.model_evaluation import gold_schemes
 from tagger.runtime.tagger import BATCH_TOKENS, Tagger
 from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import UNSPECIFIED, Sentence

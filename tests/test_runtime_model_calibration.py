@@ -11,9 +11,9 @@ from tagger import Tagger
 from tagger.errors import InputError
 from tagger.evaluation.calibration import THRESHOLDS
 from tagger.features.batching import WordTable
-from tagger.runtime.calibration import fit_temperatures, measure_calibration
 from tagger.runtime.engine import Engine
-from tagger.runtime.evaluation import analyse, evaluate
+from tagger.runtime.model_calibration import fit_temperatures, measure_calibration
+from tagger.runtime.model_evaluation import analyse, evaluate
 from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import from_tokens
 

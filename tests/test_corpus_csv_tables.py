@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tagger.corpus.csv_tables import read_table, write_table
 from tagger.corpus.detection import detect
 from tagger.corpus.files import find_format
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import read_record
-from tagger.corpus.tables import read_table, write_table
 from tagger.errors import InputError
 from tagger.text.sentence import from_tokens
 

@@ -7,9 +7,9 @@ from importlib.resources import files
 
 from tagger.experiments.findings import Findings
 from tagger.experiments.prose import UNITS, answer, compared
+from tagger.experiments.report_tables import files_table
 from tagger.experiments.results import Comparison
 from tagger.experiments.sections import make_sections, table_html
-from tagger.experiments.tables import files_table
 from tagger.reports.charts import read_chart_style
 from tagger.reports.page import HUES, PAGE_END, escape, hue_rules, page_head, read_sheet
 

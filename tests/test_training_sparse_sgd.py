@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from tagger.training import rows as rows_module
+from tagger.training import sparse_sgd as rows_module
 from tagger.training.average import WeightAverage
-from tagger.training.rows import LazyRows
+from tagger.training.sparse_sgd import LazyRows
 
 WORDS, SIZE = 12, 3
 

@@ -14,7 +14,7 @@ from tagger.runtime.engine import Engine
 from tagger.runtime.recurrence import open_graph
 
 onnx = pytest.importorskip("onnx")
-export = pytest.importorskip("tagger.runtime.export")
+export = pytest.importorskip("tagger.runtime.onnx_export")
 MERGES = ("concat", "sum", "mul", "ave")
 
 

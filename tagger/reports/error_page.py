@@ -15,7 +15,7 @@ from tagger.evaluation.confusion import NO_SPAN, SPAN_KINDS, TAG_KINDS, Kind, Ou
 from tagger.evaluation.mistakes import Mistake, group_mistakes, words_around
 from tagger.reports.marks import SIDES, mark_side
 from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head, read_sheet
-from tagger.runtime.evaluation import Analysis, TaskAnalysis
+from tagger.runtime.model_evaluation import Analysis, TaskAnalysis
 from tagger.storage import replace_file
 from tagger.text.sentence import Sentence
 

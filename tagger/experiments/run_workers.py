@@ -10,7 +10,7 @@ from multiprocessing.context import SpawnProcess
 
 from tagger.errors import InputError
 from tagger.experiments.material import Job, Material, Request, gather_material
-from tagger.experiments.training import EpochDone, RunDone, make_run
+from tagger.experiments.run_training import EpochDone, RunDone, make_run
 from tagger.signals import interrupts_blocked
 
 Event = EpochDone | RunDone

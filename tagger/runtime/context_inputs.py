@@ -1,4 +1,4 @@
-"""What the other mentions of a word in its document show of it: ``network.context`` without torch."""
+"""The document context of words without torch, as ``network.document_context`` computes it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tagger import StreamingTagger, Tagger
 from tagger.cli.input import STDIN, read_lines
-from tagger.cli.stream import LOOKAHEAD, Word, cut_words, read_words
+from tagger.cli.stream_output import LOOKAHEAD, Word, cut_words, read_words
 from tagger.corpus.files import read_sentences
 from tagger.text.tokenizer import Tokenizer
 
