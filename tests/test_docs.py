@@ -1,0 +1,206 @@
+"""README, CONTRIBUTING and docs: examples run and print what is shown, options and links exist."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from tagger.cli.app import COMMANDS, app
+from tagger.config import option_names
+from tagger.included import included_models
+
+ROOT = Path(__file__).resolve().parent.parent
+TOP_PAGES = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [*TOP_PAGES, *DOCS, ROOT / "data" / "README.md"]
+SHELL = f'tagger() {{ "{sys.executable}" -m tagger "$@"; }}; set -o pipefail\n'
+SCORE_TOLERANCE = 1e-4  # probabilities differ slightly between processors and versions of onnxruntime
+needs_english = pytest.mark.skipif(
+    "en" not in included_models(), reason="the English model is not built here"
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block; ``output`` is the ``text`` block that directly follows a ``python`` block."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+    output: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def read_blocks(page: Path) -> Iterator[Block]:
+    content = page.read_text(encoding="utf-8")
+    pattern = r"^```(\w+)\n(.*?)^```$(?:\n```text\n(.*?)^```$)?"
+    for match in re.finditer(pattern, content, re.MULTILINE | re.DOTALL):
+        line = content.count("\n", 0, match.start()) + 1
+        yield Block(page, line, match[1], match[2], match[3])
+
+
+BLOCKS = [block for page in PAGES for block in read_blocks(page)]
+
+
+def blocks_of(*languages: str) -> list[Block]:
+    return [block for block in BLOCKS if block.language in languages]
+
+
+def assert_same_output(printed: str, shown: str) -> None:
+    """Compare exactly, except for decimals of scores beyond the tolerance."""
+    number = re.compile(r"\b0\.\d{2,}")
+    assert number.sub("N", printed.rstrip()) == number.sub("N", shown.rstrip())
+    for left, right in zip(number.findall(printed), number.findall(shown), strict=True):
+        digits = len(right.partition(".")[2])
+        assert float(left) == pytest.approx(float(right), abs=max(SCORE_TOLERANCE, 10**-digits)), printed
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a copy of ``data/``, where the examples run."""
+    path = tmp_path_factory.mktemp("docs")
+    shutil.copytree(ROOT / "data", path / "data")
+    return path
+
+
+def run_shell(command: str, workplace: Path) -> str:
+    done = subprocess.run(
+        ["bash", "-c", SHELL + command], cwd=workplace, capture_output=True, text=True, encoding="utf-8"
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@needs_english
+@pytest.mark.parametrize("block", blocks_of("console"), ids=str)
+def test_a_console_block_prints_what_it_shows(block: Block, workplace: Path):
+    first, *examples = re.split(r"^\$ ", block.text, flags=re.MULTILINE)
+    assert first == "", f"{block}: begin a console block with `$ command`"
+    for example in examples:
+        command, _, shown = example.partition("\n")
+        assert_same_output(run_shell(command, workplace), shown)
+
+
+@needs_english
+@pytest.mark.parametrize("block", blocks_of("python"), ids=str)
+def test_a_python_block_prints_what_it_shows(block: Block, workplace: Path):
+    ast.parse(block.text)
+    done = subprocess.run(
+        [sys.executable, "-c", block.text], cwd=workplace, capture_output=True, text=True, encoding="utf-8"
+    )
+    assert done.returncode == 0, done.stderr
+    assert_same_output(done.stdout, block.output or "")
+
+
+@cache
+def options_of(command: str) -> frozenset[str]:
+    context = get_command(app).make_context("tagger", [], resilient_parsing=True)
+    parsed = get_command(app).get_command(context, command)
+    assert parsed is not None
+    return frozenset(
+        name for parameter in parsed.params for name in (*parameter.opts, *parameter.secondary_opts)
+    ) | {"--help", "-h"}
+
+
+def command_lines(text: str) -> list[str]:
+    """The commands of a shell block or of inline code, without comments, continuations joined."""
+    joined = text.replace("\\\n", " ")
+    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in joined.splitlines())
+    return [re.sub(r'"[^"]*"', "TEXT", line) for line in lines if line]
+
+
+def assert_is_possible(command: str) -> None:
+    words = re.findall(r"[^\s\[\]|]+", command)
+    if "tagger" in words[:8] and words[0] in ("tagger", "torchrun", "accelerate"):
+        name, *rest = words[words.index("tagger") + 1 :]
+        assert name in COMMANDS, command
+        options = {word.partition("=")[0].rstrip("…") for word in rest if re.match(r"--?[a-z]", word)}
+        assert options <= options_of(name), (command, options - options_of(name))
+        settings = re.findall(r"--set ([a-z]+\.[a-z_]+)=", command)
+        assert set(settings) <= set(option_names()), command
+    elif words[0] == "python":
+        source = (ROOT / words[1]).read_text(encoding="utf-8")
+        for option in (word for word in words[2:] if word.startswith("--")):
+            assert f'"{option}"' in source or "argparse" not in source, command
+    elif words[0] == "make":
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), command
+    else:
+        assert words[:2] == ["pip", "install"], f"{command}: unknown command"
+
+
+@pytest.mark.parametrize("block", blocks_of("sh"), ids=str)
+def test_a_shell_block_uses_existing_commands_and_options(block: Block):
+    for command in command_lines(block.text):
+        assert_is_possible(command)
+
+
+@pytest.mark.parametrize("page", [*TOP_PAGES, *DOCS], ids=lambda p: p.name)
+def test_inline_code_names_existing_options(page: Path):
+    content = page.read_text(encoding="utf-8")
+    text = re.sub(r"^```.*?^```$", "", content, flags=re.MULTILINE | re.DOTALL)
+    known = frozenset().union(*(options_of(name) for name in COMMANDS)) | set(option_names())
+    scripts = "".join(block.text for block in blocks_of("sh") if block.page == page)
+    for code in re.findall(r"`([^`\n]+)`", text):
+        if re.match(r"(tagger [a-z]+|make [a-z]+|python scripts/)", code):
+            assert_is_possible(code.replace("\\|", " "))
+        elif name := re.match(r"(--[a-z-]+|(?:data|model|train)\.[a-z_]+)(?=$|[ =])", code):
+            assert name[0] in known or name[0] in scripts, code
+
+
+def test_extras_of_pip_commands_exist():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for block in blocks_of("sh"):
+        for extra in re.findall(r"\.\[([\w,]+)\]'", block.text):
+            assert all(re.search(rf"^{name} = \[", project, re.MULTILINE) for name in extra.split(","))
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(page: Path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name) if name else page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), target
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_the_first_pages_are_short(name: str):
+    assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= 120
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/comparison.md"])
+@pytest.mark.parametrize("task", ["ner", "chunk", "pos"])
+@pytest.mark.parametrize("head", ["softmax", "crf"])
+def test_gains_are_those_of_the_committed_results(page: str, task: str, head: str):
+    results = ROOT / "scripts" / "experiments" / "results" / f"{task}-words" / "results.json"
+    rows = json.loads(results.read_text(encoding="utf-8"))["rows"]
+    forward, both = (
+        100 * row["scores"]["dev"]["mean"]
+        for direction in ("forward", "bidirectional")
+        for row in rows
+        if row["variant"]["direction"] == direction
+        and row["variant"]["head"] == head
+        and row["variant"]["lookahead"] == "full"
+    )
+    cells = rf"\| {forward:.2f} → \*\*{both:.2f}\*\* \| \+{both - forward:.2f}[ |(]"
+    assert re.search(cells, (ROOT / page).read_text(encoding="utf-8")), cells
