@@ -37,7 +37,7 @@ EXPERIMENTS = {
     "chunk-full": (["full.toml", *CHUNK], 3),
     "pos-full": (["full.toml", *POS], 3),
 }
-KEPT = ("results.json", "report.md", "report.html")
+KEPT = ("results.json", "report.md")
 
 
 def main() -> None:
