@@ -55,13 +55,17 @@ def parse_schemes(spec: str | None) -> dict[str, str]:
         Names of schemes, ``bare`` or ``none`` by task; under an empty name that of all tasks with spans.
 
     Raises:
-        InputError: If there is no such scheme.
+        InputError: If there is no such scheme, or a task has two.
     """
-    schemes = {}
+    schemes: dict[str, str] = {}
     for item in spec.split(",") if spec else ():
         task, equals, name = (part.strip() for part in item.partition("="))
         if not equals:
             task, name = _ALL_TASKS, task
+        if task in schemes:
+            raise InputError(
+                f"{spec!r} gives {f'the scheme of {task!r}' if task else 'a scheme'} twice. Give it once."
+            )
         schemes[task] = name.lower() if name.lower() in (BARE, PLAIN) else normalise_scheme(name)
     return schemes
 
