@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ BARE, PLAIN = "bare", "none"
 """What can be requested besides a scheme: labels without prefix as spans, and one tag per token."""
 
 _ALL_TASKS = ""
+_SPANS = re.compile(r"(?:ner|chunk)\d*")
 _PARTS_OF_SPEECH = ("pos", "upos", "xpos")
 
 
@@ -96,6 +98,9 @@ def judge_tags(
     if wanted is not None:
         return TagReading(wanted)
     problem = _find_problem(counts, detected, respelling)
+    values = counts.keys() - {UNSPECIFIED}
+    if _SPANS.fullmatch(task) and values and all(tag.isascii() and tag.isdigit() for tag in values):
+        problem = f"the tags of {task!r} are numbers, without their names (got {min(values)!r})."
     if problem:
         problem += (
             f" Correct the tags of {task!r}, or pass --scheme {task}={PLAIN} to read one tag per token."
