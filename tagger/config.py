@@ -29,7 +29,9 @@ Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 def _names(value: Any) -> Any:
     """Names joined by commas, and a JSON list, as the tuple they stand for."""
     if isinstance(value, str):
-        return tuple(value.split(","))
+        value = value.split(",")
+    if isinstance(value, list | tuple) and len(set(map(str, value))) < len(value):
+        raise ValueError("give each name once")
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -232,6 +232,7 @@ def test_a_command_may_run_in_any_thread(tmp_path, capsys):
         ("evaluate en a --json --json", "--json"),
         ("check a --scheme IOB1 --scheme IOB2", "--scheme"),
         ("convert a b --from conll --from conllu", "--from"),
+        ("train --train a --output x --task ner --task pos,ner", "--task ner"),
     ],
 )
 def test_an_option_that_is_no_list_is_given_once(arguments, option):

@@ -44,6 +44,7 @@ def test_an_unknown_key_offers_the_nearest(tmp_path, key, hint):
         ("train.epochs", "many"),
         ("train.learning_rate", -1),
         ("data.tasks", ()),
+        ("data.tasks", ("ner", "ner")),
     ],
 )
 def test_values_out_of_bounds_name_the_option(key, value):

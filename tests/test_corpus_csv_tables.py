@@ -98,6 +98,7 @@ def test_marks_that_csv_quotes(read):
         ("a", ":2: expected 2 columns like the header (token, ner), got 1"),
         ("a,", ":2: the column of ner is empty"),
         (",O", ":2: the column of token is empty"),
+        ("\"['a', 'b']\",\"['O', 'O']\"", ":2: a row holds lists of tokens and tags"),
     ],
 )
 def test_a_wrong_row_is_refused_with_its_place(read, row, message):

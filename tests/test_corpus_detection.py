@@ -37,6 +37,10 @@ def conllu(*misc):
         ("1 Ada B-PER\n2 sings O\n\n3 Bo O\n4 sat O\n", "_,token,ner"),
         ("bc/1 0 0 In IN O\nbc/1 0 1 it PRP O\n", "_,_,_,token,pos,ner"),
         ("B-PER Ada\nO sings\n", "ner,token"),
+        ("0 3 Ada B-PER\n4 9 sings O\n\n11 15 Oslo B-LOC\n", "_,_,token,ner"),
+        ("B-PER 0 3 Ada\nO 4 9 sings\n\nB-LOC 11 15 Oslo\n", "ner,_,_,token"),
+        ("17 Ada B-PER\n18 sings O\n\n40 Oslo B-LOC\n", "_,token,ner"),
+        ("2020 CD O\n2021 CD O\n\n7 CD O\n", "token,pos,ner"),
         ("She O +\nsaw B-LOC -\n", "token,ner,column3"),
         ("Ada\nsings\n", "token"),
         ("a b c\nAda NNP B-PER\nsings VBZ O\n", "token,pos,ner"),
@@ -92,6 +96,14 @@ def test_what_is_no_file_of_columns(write_file):
     assert "from 1 to 5 columns, and no number of columns" in detect(write_file(prose, "a")).problem
     problem = detect(write_file(NEWS, "b"), columns="token,ner").problem
     assert "4 of the first 4 lines have 4 columns but 2 were named (token, ner)" in problem
+
+
+@pytest.mark.parametrize("ids", ["s1 s1 s2 s2", "1 1 2 2"])
+def test_sentences_that_only_a_column_tells_apart(write_file, ids):
+    lines = zip(ids.split(), ("Ada", "sings", "Oslo", "grows"), ("B-PER", "O", "B-LOC", "O"), strict=True)
+    path = write_file("".join(f"{' '.join(line)}\n" for line in lines), "a.txt")
+    assert "column 1 names the sentences, but no blank line divides them" in detect(path).problem
+    assert detect(path, columns="_,token,ner").problem is None
 
 
 def test_a_missing_file_is_left_to_the_reader(tmp_path):

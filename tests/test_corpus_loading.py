@@ -279,6 +279,9 @@ def test_requested_schemes():
     assert parse_schemes(None) == {}
     with pytest.raises(InputError, match="no tag scheme 'XYZ'"):
         parse_schemes("ner=XYZ")
+    for twice in ("ner=IOB1,pos=none,ner=IOB2", "IOB1,IOB2"):
+        with pytest.raises(InputError, match="twice"):
+            parse_schemes(twice)
 
 
 def test_a_requested_scheme_holds_for_the_columns_of_spans_only(tmp_path):

@@ -56,3 +56,16 @@ def test_a_column_that_should_mark_spans_and_does_not():
     assert find_scheme([with_ner("B-PER")], "ner", has_spans=False) is None
     with pytest.raises(InputError, match=r"f\.txt:7: the column 'ner' should mark spans"):
         find_scheme([parts_of_speech], "ner", has_spans=True)
+
+
+@pytest.mark.parametrize("task", ["ner", "ner2", "chunk"])
+def test_tags_of_spans_that_are_numbers_are_refused(task):
+    sentences = [with_ner("0", "3", "4"), with_ner("0", "_")]
+    sentences = [replace(one, tags={task: one.tags["ner"]}) for one in sentences]
+    with pytest.raises(InputError, match=rf"^f\.txt:7: the tags of '{task}' are numbers.*\(got '0'\)"):
+        find_scheme(sentences, task)
+
+
+def test_numbers_of_another_column_are_tags():
+    sentence = replace(with_ner("2", "0"), tags={"head": ("2", "0")})
+    assert find_scheme([sentence], "head") is None

@@ -56,8 +56,9 @@ def test_several_tasks_in_one_record():
         read_record(record, Reading(tasks=("chunk",)), "f:1")
 
 
-def test_tags_as_numbers_need_their_names():
-    record = {"tokens": TOKENS, "tags": [1, 2, 0, 0, 3, 0]}
+@pytest.mark.parametrize("kind", [int, str])
+def test_tags_as_numbers_need_their_names(kind):
+    record = {"tokens": TOKENS, "tags": list(map(kind, [1, 2, 0, 0, 3, 0]))}
     for tasks in (("ner",), ()):
         with pytest.raises(InputError, match=r"f:1: tags holds tags as numbers.*--label-names O,B-PER"):
             read_record(record, Reading(tasks=tasks), "f:1")

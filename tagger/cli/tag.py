@@ -273,9 +273,16 @@ def document_names(paths: Sequence[Path]) -> list[str]:
 
 
 def split_names(values: Iterable[str] | None) -> list[str]:
-    """Names that were given by repeating an option, or with commas, or both."""
-    names = [name.strip() for value in values or () for name in value.split(",")]
-    return [name for name in names if name]
+    """Return the names that ``--task`` gives, repeated or with commas.
+
+    Raises:
+        InputError: A name is given twice.
+    """
+    names = [name.strip() for value in values or () for name in value.split(",") if name.strip()]
+    repeated = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if repeated:
+        raise InputError(f"--task {repeated} is given twice. Give it once.")
+    return names
 
 
 def make_view(tagger: Tagger, tasks: Sequence[str], *, is_coloured: bool, is_terminal: bool) -> View:

@@ -271,6 +271,13 @@ class _Block:
                     f"{where}: the column of {listed([name])} is empty; write O or _ for no tag."
                 )
                 return
+        token = cells[self._header.tokens]
+        if any(_is_list(token) and _is_list(cells[place]) for place in self._tags.values()):
+            self._reading.refuse(
+                f"{where}: a row holds lists of tokens and tags (got {token!r:.60}). Give a token a row, or "
+                'records of JSON, as {"tokens": […], "ner_tags": […]}.'
+            )
+            return
         self._rows.append(cells)
 
     def take(self) -> Iterator[Sentence]:
@@ -304,6 +311,10 @@ class _Block:
             return tuple(values)
         where = f"{self._where}: {listed([name])}"
         return tuple(name_of(int(value[:_MOST_DIGITS]), self._reading.label_names, where) for value in values)
+
+
+def _is_list(cell: str) -> bool:
+    return len(cell) > 2 and cell[0] == "[" and cell[-1] == "]"
 
 
 def _tag_columns(path: str | Path, header: Header, reading: Reading) -> dict[str, int]:

@@ -176,7 +176,7 @@ def _detect(
         columns, missing = usual, ()
     chosen = columns or ",".join(names)
     parsed = parse_columns(chosen)
-    problem = layout.problem or (find_mismatch(layout, blocks, columns) if columns else None)
+    problem = layout.problem or (find_mismatch(layout, blocks, columns) if columns else layout.doubt)
     return Detected(
         path,
         name,

@@ -34,11 +34,13 @@ class Layout:
             ``chunk``, ``ner``, and ``column3`` (counted from 1) where the values say nothing.
         is_tabbed: True if tabs separate the columns.
         problem: Why the file is not one of columns, as a clause and what to do; None if it is one.
+        doubt: Why it cannot be read unless its columns are named, in the same form.
     """
 
     names: tuple[str, ...]
     is_tabbed: bool
     problem: str | None = None
+    doubt: str | None = None
 
     def assign(self, tasks: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Give the tasks' names to columns of their kind, where only one column can be meant.
@@ -75,7 +77,8 @@ def find_layout(blocks: Blocks) -> Layout:
     rows = [[split_fields(line, is_tabbed) for line in block] for block in blocks]
     widths = Counter(len(row) for block in rows for row in block)
     width, count = widths.most_common(1)[0]
-    names = tuple(_column_names([[row for row in block if len(row) == width] for block in rows]))
+    rows = [[row for row in block if len(row) == width] for block in rows]
+    names = tuple(_column_names(rows))
     problem = None
     if is_tabbed and _mixes_separators(blocks, width):
         problem = (
@@ -87,7 +90,7 @@ def find_layout(blocks: Blocks) -> Layout:
             f"the lines have from {min(widths)} to {max(widths)} columns, and no number of "
             "columns is that of half of them. Give a file of columns, or name its format."
         )
-    return Layout(names, is_tabbed, problem)
+    return Layout(names, is_tabbed, problem, _find_merged(rows, names))
 
 
 def find_mismatch(layout: Layout, blocks: Blocks, columns: str) -> str | None:
@@ -129,23 +132,68 @@ def _column_names(blocks: Rows) -> list[str]:
     names: list[str] = []
     for place, column in enumerate(columns, 1):
         is_last = place == len(columns)
-        if TOKEN not in names and (is_last or not _stands_before_tokens(column)):
-            names.append(TOKEN)
-            continue
-        if TOKEN not in names and (_counts_tokens(column) or _is_constant(column)):
-            names.append(SKIPPED)
-            continue
+        if TOKEN not in names:
+            is_skipped = not is_last and _is_no_word(column, columns[place:])
+            if is_skipped or is_last or not _are_tags(column):
+                names.append(SKIPPED if is_skipped else TOKEN)
+                continue
         kind = _kind(column) or f"column{place}"
         same = sum(name.rstrip("0123456789") == kind for name in names)
         names.append(f"{kind}{same + 1}" if same else kind)
     return names
 
 
-def _stands_before_tokens(column: Sequence[Sequence[str]]) -> bool:
-    """True for numbers of tokens, ids of sentences or documents, and tags of spans."""
+def _find_merged(blocks: Rows, names: Sequence[str]) -> str | None:
+    """Return why a column before the tokens says that lines without a blank line between are sentences."""
+    for place in range(names.index(TOKEN)):
+        column = [[row[place] for row in block] for block in blocks]
+        if names[place] == SKIPPED and _names_sentences(column) and not _is_constant(column):
+            first, last = next((min(values), max(values)) for values in column if len(set(values)) > 1)
+            return (
+                f"column {place + 1} names the sentences, but no blank line divides them (got {first!r} and "
+                f"{last!r} in one). Put a blank line between sentences, or write a header, as "
+                "sentence,token,ner, and pass --format csv."
+            )
+    return None
+
+
+def _is_no_word(column: Sequence[Sequence[str]], others: Sequence[Sequence[Sequence[str]]]) -> bool:
+    """True for numbers of tokens, ids of sentences or documents, and places in a text.
+
+    Args:
+        column: The values of each sentence.
+        others: The columns behind it.
+    """
+    if _counts_tokens(column) or _is_constant(column):
+        return True
+    return (_are_numbers(column) or _names_sentences(column)) and any(map(_may_be_tokens, others))
+
+
+def _are_tags(column: Sequence[Sequence[str]]) -> bool:
+    """True if all values are tags of spans, as before the tokens of WNUT's older files."""
     distinct = {value for values in column for value in values}
-    are_tags = len(distinct) > 1 and all(map(is_span_tag, distinct)) and any("-" in tag for tag in distinct)
-    return _counts_tokens(column) or _is_constant(column) or are_tags
+    return len(distinct) > 1 and all(map(is_span_tag, distinct)) and any("-" in tag for tag in distinct)
+
+
+def _are_numbers(column: Sequence[Sequence[str]]) -> bool:
+    """True if all values are whole numbers that never fall within a sentence, as offsets do not."""
+    values = list(chain.from_iterable(column))
+    if len(values) < _FEW_LINES or not all(value.isascii() and value.isdecimal() for value in values):
+        return False
+    return all(int(before) <= int(after) for block in column for before, after in pairwise(block))
+
+
+def _names_sentences(column: Sequence[Sequence[str]]) -> bool:
+    """True if several tokens in a row have one value, and none comes back later."""
+    values = list(chain.from_iterable(column))
+    runs = [value for place, value in enumerate(values) if place == 0 or value != values[place - 1]]
+    return len(values) >= 2 * len(runs) > 2 and len(set(runs)) == len(runs)
+
+
+def _may_be_tokens(column: Sequence[Sequence[str]]) -> bool:
+    """True if a column holds words: neither numbers nor tags of a kind that is known."""
+    distinct = {value for values in column for value in values}
+    return len(distinct) > 2 and not all(map(str.isdecimal, distinct)) and _kind(column) is None
 
 
 def _counts_tokens(column: Sequence[Sequence[str]]) -> bool:

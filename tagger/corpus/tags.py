@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ BARE, PLAIN = "bare", "none"
 """What can be requested besides a scheme: labels without prefix as spans, and one tag per token."""
 
 _ALL_TASKS = ""
+_SPANS = re.compile(r"(?:ner|chunk)\d*")
 _PARTS_OF_SPEECH = ("pos", "upos", "xpos")
 
 
@@ -55,13 +57,17 @@ def parse_schemes(spec: str | None) -> dict[str, str]:
         Names of schemes, ``bare`` or ``none`` by task; under an empty name that of all tasks with spans.
 
     Raises:
-        InputError: If there is no such scheme.
+        InputError: If there is no such scheme, or a task has two.
     """
-    schemes = {}
+    schemes: dict[str, str] = {}
     for item in spec.split(",") if spec else ():
         task, equals, name = (part.strip() for part in item.partition("="))
         if not equals:
             task, name = _ALL_TASKS, task
+        if task in schemes:
+            raise InputError(
+                f"{spec!r} gives {f'the scheme of {task!r}' if task else 'a scheme'} twice. Give it once."
+            )
         schemes[task] = name.lower() if name.lower() in (BARE, PLAIN) else normalise_scheme(name)
     return schemes
 
@@ -92,6 +98,9 @@ def judge_tags(
     if wanted is not None:
         return TagReading(wanted)
     problem = _find_problem(counts, detected, respelling)
+    values = counts.keys() - {UNSPECIFIED}
+    if _SPANS.fullmatch(task) and values and all(tag.isascii() and tag.isdigit() for tag in values):
+        problem = f"the tags of {task!r} are numbers, without their names (got {min(values)!r})."
     if problem:
         problem += (
             f" Correct the tags of {task!r}, or pass --scheme {task}={PLAIN} to read one tag per token."

@@ -25,6 +25,7 @@ NO_NAMES = (
     "--label-names O,B-PER,I-PER,… (data.label_names in a config)."
 )
 """What is wrong with tags as numbers."""
+_MOST_DIGITS = 9  # of a tag that is a number
 _TOKEN_KEYS = ("tokens", "words", "token", "form")
 _GLINER_TOKENS, _GLINER_SPANS = "tokenized_text", "ner"
 _TOKEN_SPANS = ("spans", "entities", "ents")
@@ -50,7 +51,7 @@ def name_tags(values: object, count: int, names: Sequence[str], key: str, where:
     """Return the tags of a sentence's tokens, those that are given as numbers by their names.
 
     Args:
-        values: A sequence of strings or of whole numbers.
+        values: A sequence of strings or of whole numbers; strings of digits alone are numbers.
         count: How many tokens there are.
         names: The name of each number from 0 on.
         key: What the file calls the tags, for the error message.
@@ -59,6 +60,8 @@ def name_tags(values: object, count: int, names: Sequence[str], key: str, where:
     Raises:
         InputError: If there are more or fewer tags than tokens, one is missing, or a number has no name.
     """
+    if isinstance(values, Sequence) and not isinstance(values, str) and all(map(_is_number, values)):
+        values = [int(value[:_MOST_DIGITS]) for value in values]
 
     def one(value: object, name: str, where: str) -> str:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -69,6 +72,10 @@ def name_tags(values: object, count: int, names: Sequence[str], key: str, where:
         return tag
 
     return each(values, count, one, f"tag of {key}", where)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isdigit()
 
 
 def parse_label_names(spec: str | None) -> tuple[str, ...]:
