@@ -1,4 +1,4 @@
-"""What the tests of pages share: findings of a large grid, drawn at random, with names that break pages."""
+"""Shared by the tests of pages: random findings of a large grid, with names that break unescaped pages."""
 
 import random
 from dataclasses import replace
@@ -41,12 +41,12 @@ BUCKETS = {
 
 
 def make_large(labels: int = 17, *, seeds: int = 5, sentences: int = 200) -> tuple[Comparison, Findings]:
-    """A span comparison of 3 directions, 4 merge modes and 2 heads, and its findings.
+    """Make a span comparison of 3 directions, 4 merge modes and 2 heads, and its findings.
 
     Args:
-        labels: How many labels there are; the first ones break pages that do not escape them.
-        seeds: Of every variant.
-        sentences: Examples of either kind a head.
+        labels: Number of labels; the first ones break pages that do not escape them.
+        seeds: Number of seeds of every variant.
+        sentences: Number of gained sentences per head.
     """
     draw = random.Random(1)
     names = [*NASTY, *(f"LABEL-{number}" for number in range(labels))][:labels]
