@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import small_data
 from command_line import SMALL
-from peers import features_of
+from peers import extract_features
 from rivals import RIVALS, SEEDLESS, add_vectors, hand_features, shape
 from small_data import FOLDS, SETTINGS, SYSTEMS, fold, markdown, split_of, summarise
 
@@ -93,7 +93,9 @@ class TestRivals:
     def test_features_include_those_of_the_benchmark_and_a_window_of_two_words(self):
         tokens = ["In", "New", "York"]
         rows = hand_features(tokens)
-        assert all(own.items() <= row.items() for own, row in zip(features_of(tokens), rows, strict=True))
+        assert all(
+            own.items() <= row.items() for own, row in zip(extract_features(tokens), rows, strict=True)
+        )
         assert (rows[0]["before2"], rows[0]["after2"], rows[2]["before2"]) == ("<s>", "york", "in")
         assert rows[1]["shapes after"] == "Xx Xx"
         assert rows[0]["bigram before"] == "<s> in"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from material import Corpus, Tokens, read_vectors
-from peers import TRAIN_BATCH, Schooling, Tags, features_of, make_crf, spacy_ner
+from peers import TRAIN_BATCH, Tags, TrainingSetup, extract_features, make_crf, spacy_ner
 
 CRF_STEPS = 200  # maximum iterations of L-BFGS, which stops earlier if it converges
 SPACY_STEPS = 3_000  # minimum number of batches of 32 sentences
@@ -51,7 +51,7 @@ def hand_features(tokens: Tokens) -> list[dict[str, Any]]:
 
     The features of ``peers`` are lower-cased form, suffixes and casing of the token and its two neighbours.
     """
-    rows: list[dict[str, Any]] = [dict(row) for row in features_of(tokens)]
+    rows: list[dict[str, Any]] = [dict(row) for row in extract_features(tokens)]
     lower = ["<s>", "<s>", *(word.lower() for word in tokens), "</s>", "</s>"]
     shapes = ["", *map(shape, tokens), ""]
     for index, (word, row) in enumerate(zip(tokens, rows, strict=True)):
@@ -92,7 +92,7 @@ def spacy_with_vectors(lesson: Lesson) -> Tags:
     """Train the pipe ``ner`` of spaCy with its recommended CPU encoder and static vectors (see ``peers``)."""
     steps_per_epoch = -(-len(lesson.train.tokens) // TRAIN_BATCH)
     with tempfile.TemporaryDirectory() as folder:
-        schooling = Schooling(
+        setup = TrainingSetup(
             Path(folder),
             lesson.train,
             lesson.vectors,
@@ -101,7 +101,7 @@ def spacy_with_vectors(lesson: Lesson) -> Tags:
             threads=1,
             seed=lesson.seed,
         )
-        peer = spacy_ner(schooling, width=96, depth=4)
+        peer = spacy_ner(setup, width=96, depth=4)
         return peer.to_tags(peer.tag(lesson.tokens))
 
 
