@@ -61,8 +61,8 @@ def make_large(labels: int = 17, *, seeds: int = 5, sentences: int = 200) -> tup
     for head in ("softmax", "crf"):
         forward, backward, both = [one for one in variants if one.head == head][:3]
         gains += [
-            Gain(base, both, part, _draw(draw, 0.01, seeds), 0.2 * draw.random(), draw.random())
-            for part in ("dev", "test")
+            Gain(base, both, split, _draw(draw, 0.01, seeds), 0.2 * draw.random(), draw.random())
+            for split in ("dev", "test")
             for base in (forward, backward)
         ]
         contrasts.append(_contrast(forward, both, names, seeds, sentences, draw))
@@ -83,7 +83,7 @@ def _row(variant, seeds, draw):
     return Row(
         variant=variant,
         seeds=seeds,
-        scores={part: _draw(draw, middle, seeds) for part in ("dev", "test")},
+        scores={split: _draw(draw, middle, seeds) for split in ("dev", "test")},
         curve=[middle * (1 - 0.5**epoch) for epoch in range(1, 31)],
         hidden_size=200,
         parameters={"encoder": encoder, "words": 2_100_000, "heads": 3_800, "all": encoder + 2_103_800},

@@ -38,17 +38,17 @@ def seconds(*values: float) -> list[Timing]:
 class TestEstimate:
     def test_the_interval_contains_the_median_of_the_runs(self):
         runs = [3.0, 1.0, 2.0, 5.0, 4.0]
-        found = estimate(runs)
-        assert found["median"] == 3.0
-        assert found["runs"] == runs
-        assert min(runs) <= found["low"] <= found["median"] <= found["high"] <= max(runs)
+        result = estimate(runs)
+        assert result["median"] == 3.0
+        assert result["runs"] == runs
+        assert min(runs) <= result["low"] <= result["median"] <= result["high"] <= max(runs)
 
     def test_the_interval_agrees_with_enumeration_of_all_resamples(self):
         """Three runs have 27 resamples, which give exact quantiles."""
         runs = [1.0, 2.0, 4.0]
         medians = [np.median([a, b, c]) for a in runs for b in runs for c in runs]
-        found = estimate(runs)
-        assert (found["low"], found["high"]) == (np.quantile(medians, 0.025), np.quantile(medians, 0.975))
+        result = estimate(runs)
+        assert (result["low"], result["high"]) == (np.quantile(medians, 0.025), np.quantile(medians, 0.975))
 
     def test_the_coverage_of_the_interval_is_near_its_confidence(self):
         generator = np.random.default_rng(4)
@@ -71,12 +71,12 @@ class TestSpeeds:
 
     def test_shares_are_taken_round_by_round(self):
         """Both are half as fast in the second round, as on a busy machine; the share stays the same."""
-        found = shares(seconds(4.0, 8.0, 4.0), seconds(1.0, 2.0, 1.0))
-        assert found["runs"] == [0.25, 0.25, 0.25]
+        result = shares(seconds(4.0, 8.0, 4.0), seconds(1.0, 2.0, 1.0))
+        assert result["runs"] == [0.25, 0.25, 0.25]
 
     def test_shares_by_processor_time_ignore_wall_time(self):
-        found = shares([Timing(wall=9.0, processor=4.0)], [Timing(wall=1.0, processor=2.0)], by="processor")
-        assert found["runs"] == [0.5]
+        result = shares([Timing(wall=9.0, processor=4.0)], [Timing(wall=1.0, processor=2.0)], by="processor")
+        assert result["runs"] == [0.5]
 
     def test_unequal_numbers_of_rounds_raise(self):
         with pytest.raises(ValueError, match="zip"):
@@ -140,15 +140,15 @@ class TestResults:
 class TestTexts:
     def test_all_sentences_come_before_any_repeats(self):
         sentences = [[f"{number}:{index}" for index in range(3)] for number in range(5)]
-        found = list(shuffled(sentences, 32, seed=1))
-        assert sum(map(len, found)) == 32
-        assert sorted(found[:5]) == sentences == sorted(found[5:10])
+        text = list(shuffled(sentences, 32, seed=1))
+        assert sum(map(len, text)) == 32
+        assert sorted(text[:5]) == sentences == sorted(text[5:10])
 
     def test_blocks_contain_every_sentence_once_in_order(self, monkeypatch):
         monkeypatch.setattr("scaling.BLOCK_WORDS", 4)
         sentences = [["a"] * size for size in (1, 3, 2, 5, 1)]
-        found = list(blocks(iter(sentences)))
-        assert [[len(sentence) for sentence in block] for block in found] == [[1, 3], [2, 5], [1]]
+        cut = list(blocks(iter(sentences)))
+        assert [[len(sentence) for sentence in block] for block in cut] == [[1, 3], [2, 5], [1]]
 
     def test_batches_of_kernels_group_sentences_by_length(self):
         lengths = [*range(1, 101), 3]
@@ -183,11 +183,11 @@ class TestPeers:
         return TrainingSetup(folder, train, folder / "vectors", epochs=2, minutes=minutes, threads=1)
 
     def test_every_epoch_contains_every_sentence_once(self, tmp_path):
-        found = list(limited_batches(self.setup(tmp_path, minutes=60), "one"))
-        numbers = [number for _, batch in found for number in batch]
-        assert sorted(numbers[:70]) == sorted(numbers[70:]) == list(range(70))
-        assert numbers[:70] != numbers[70:]
-        assert [done for done, _ in found] == sorted(done for done, _ in found)
+        batches = list(limited_batches(self.setup(tmp_path, minutes=60), "one"))
+        indices = [index for _, batch in batches for index in batch]
+        assert sorted(indices[:70]) == sorted(indices[70:]) == list(range(70))
+        assert indices[:70] != indices[70:]
+        assert [done for done, _ in batches] == sorted(done for done, _ in batches)
         assert load_training_facts(tmp_path, "one") == {"epochs": 2}
 
     def test_training_stops_at_the_time_limit_and_saves_its_facts(self, tmp_path):

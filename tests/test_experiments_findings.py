@@ -33,9 +33,9 @@ def findings(comparison):
     return summarise(comparison)
 
 
-def in_iob2(part, tags):
+def in_iob2(split, tags):
     """Convert gold tags to the scheme of the predicted tags."""
-    return tuple(tags if part.scheme is None else convert_tags(tags, part.scheme, "IOB2"))
+    return tuple(tags if split.scheme is None else convert_tags(tags, split.scheme, "IOB2"))
 
 
 def with_runs(comparison, change):
@@ -48,8 +48,8 @@ def test_rows_hold_every_variant_with_its_scores_and_cost(comparison, findings):
     for row in findings.rows:
         runs = comparison.runs_of(row.variant)
         assert row.seeds == 3
-        for part in ("dev", "test"):
-            assert list(row.scores[part].values) == [comparison.score(run, part) for run in runs]
+        for split in ("dev", "test"):
+            assert list(row.scores[split].values) == [comparison.score(run, split) for run in runs]
         curves = [[entry["score"] for entry in run.curve] for run in runs]
         assert row.curve == pytest.approx(np.mean(curves, axis=0))
         assert row.curve[-1] == pytest.approx(row.scores["dev"].mean)
@@ -60,10 +60,10 @@ def test_rows_hold_every_variant_with_its_scores_and_cost(comparison, findings):
 
 def test_gains_compare_the_bidirectional_variant_with_each_direction(comparison, findings):
     assert [(gain.base.direction, gain.base.head, gain.part) for gain in findings.gains] == [
-        (direction, head, part)
+        (direction, head, split)
         for head in ("softmax", "crf")
         for direction in ("forward", "backward")
-        for part in ("dev", "test")
+        for split in ("dev", "test")
     ]
     for gain in findings.gains:
         assert gain.other == Variant("bidirectional", "concat", gain.base.head)
@@ -76,8 +76,8 @@ def test_gains_compare_the_bidirectional_variant_with_each_direction(comparison,
 
 
 def test_p_values_are_corrected_for_all_gains_of_a_split(findings):
-    for part in ("dev", "test"):
-        gains = [gain for gain in findings.gains if gain.part == part]
+    for split in ("dev", "test"):
+        gains = [gain for gain in findings.gains if gain.part == split]
         assert [gain.p_corrected for gain in gains] == correct_p_values([gain.p_value for gain in gains])
         assert any(gain.p_corrected > gain.p_value for gain in gains)
 
@@ -85,9 +85,10 @@ def test_p_values_are_corrected_for_all_gains_of_a_split(findings):
 def test_the_p_value_is_that_of_exchanged_sentences():
     """Three sentences with one span each, all missed by base and found by other: 2 of 8 exchanges tie."""
     comparison = make_comparison(heads=["crf"], merge_modes=["concat"], has_test=False, seeds=[1, 2])
-    part = comparison.gold["dev"]
-    chosen = [n for n, tags in enumerate(gold_tags(part)) if sum(tag != "O" for tag in tags) == 1][:3]
-    small = replace(part, sentences=[part.sentences[n] for n in chosen], seen=[part.seen[n] for n in chosen])
+    split = comparison.gold["dev"]
+    indices = [n for n, tags in enumerate(gold_tags(split)) if sum(tag != "O" for tag in tags) == 1][:3]
+    sentences, seen = [split.sentences[n] for n in indices], [split.seen[n] for n in indices]
+    small = replace(split, sentences=sentences, seen=seen)
     gold = {"dev": small}
 
     def change(run):
@@ -134,11 +135,11 @@ def test_types_are_judged_on_correct_boundaries():
     contrast = summarise(comparison).contrasts[0]
     borders, types = (origin for origin in contrast.origins if origin.kind == "span")
     assert (borders.bucket, types.bucket) == (BORDERS, TYPES)
-    part = comparison.gold["dev"]
+    split = comparison.gold["dev"]
     same_boundaries = []
     for variant, scored in ((contrast.base, types.base), (contrast.other, types.other)):
         for run, value in zip(comparison.runs_of(variant), scored.values, strict=True):
-            outcomes = match_task(gold_tags(part), run.predictions["dev"], scheme=part.scheme)
+            outcomes = match_task(gold_tags(split), run.predictions["dev"], scheme=split.scheme)
             kinds = Counter(one.kind for own in outcomes for one in own)
             same_boundaries.append(kinds["right"] + kinds["wrong type"])
             assert value == pytest.approx(kinds["right"] / same_boundaries[-1])
@@ -147,16 +148,16 @@ def test_types_are_judged_on_correct_boundaries():
 
 def brute_force_evidence(comparison, wrong, right):
     """Return source and gold tags of each sentence that one variant always gets wrong and the other right."""
-    part = comparison.gold["dev"]
+    split = comparison.gold["dev"]
     sentences = []
-    for index, tags in enumerate(gold_tags(part)):
-        gold = in_iob2(part, tags)
+    for index, tags in enumerate(gold_tags(split)):
+        gold = in_iob2(split, tags)
         sides = [
             [tuple(run.predictions["dev"][index]) == gold for run in comparison.runs_of(variant)]
             for variant in (wrong, right)
         ]
         if not any(sides[0]) and all(sides[1]):
-            sentences.append((part.sentences[index].source, gold))
+            sentences.append((split.sentences[index].source, gold))
     return sentences
 
 
@@ -200,18 +201,18 @@ def test_swapping_the_models_swaps_gained_and_lost(comparison, findings):
 
 def test_illegal_tags_are_scored_and_shown_as_converted():
     comparison = make_comparison(directions=["forward", "bidirectional"], heads=["crf"])
-    part = comparison.gold["dev"]
+    split = comparison.gold["dev"]
 
     def change(run):
         """Predict every span with an initial I; the forward model labels each X, which no gold span has."""
-        tags = [in_iob2(part, own) for own in gold_tags(part)]
+        tags = [in_iob2(split, own) for own in gold_tags(split)]
         broken = [[tag.replace("B-", "I-") for tag in own] for own in tags]
         if run.variant.direction == "forward":
             broken = [[tag if tag == "O" else "I-X" for tag in own] for own in tags]
         return rescored(run, comparison.gold, {**run.predictions, "dev": broken})
 
     (contrast,) = summarise(with_runs(comparison, change)).contrasts
-    with_spans = [in_iob2(part, own) for own in gold_tags(part) if set(own) != {"O"}]
+    with_spans = [in_iob2(split, own) for own in gold_tags(split) if set(own) != {"O"}]
     assert [tuple(one.gold) for one in contrast.gained] == with_spans
     for one in contrast.gained:
         assert list(one.wrong.tags) == [tag if tag == "O" else f"{tag[0]}-X" for tag in one.gold]
@@ -221,13 +222,13 @@ def test_illegal_tags_are_scored_and_shown_as_converted():
 
 
 def test_counts_of_vanished_confusions_agree_with_the_matcher(comparison, findings):
-    part = comparison.gold["dev"]
+    split = comparison.gold["dev"]
     for contrast in findings.contrasts:
         counts = []
         for variant in (contrast.base, contrast.other):
             runs = comparison.runs_of(variant)
             outcomes = [
-                match_task(gold_tags(part), run.predictions["dev"], scheme=part.scheme) for run in runs
+                match_task(gold_tags(split), run.predictions["dev"], scheme=split.scheme) for run in runs
             ]
             counts.append(Counter((one.kind, *one.labels) for run in outcomes for own in run for one in own))
         change = {key: counts[0][key] - counts[1][key] for key in counts[0] | counts[1] if key[0] != "right"}

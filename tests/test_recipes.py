@@ -67,17 +67,17 @@ class TestPower:
 
     def test_no_train_window_contains_a_dev_or_test_hour(self, household):
         values, times = read_hours(household)
-        parts = divide(values, times)
+        splits = divide(values, times)
         dev, test = HOURS - YEAR - QUARTER, HOURS - YEAR
-        assert 0 <= parts["train"].min() < PAST
-        assert parts["train"].max() + PAST + NEXT <= dev
-        assert dev <= parts["dev"].min() + PAST
-        assert parts["dev"].max() + PAST + NEXT <= test
-        assert test <= parts["test"].min() + PAST
-        assert parts["test"].max() + PAST + NEXT <= HOURS
+        assert 0 <= splits["train"].min() < PAST
+        assert splits["train"].max() + PAST + NEXT <= dev
+        assert dev <= splits["dev"].min() + PAST
+        assert splits["dev"].max() + PAST + NEXT <= test
+        assert test <= splits["test"].min() + PAST
+        assert splits["test"].max() + PAST + NEXT <= HOURS
         start = datetime(2006, 12, 16, 17)
-        assert {(start + timedelta(hours=int(one) + PAST)).hour for one in parts["test"]} == {0}
-        assert len(parts["test"]) in (364, 365)
+        assert {(start + timedelta(hours=int(one) + PAST)).hour for one in splits["test"]} == {0}
+        assert len(splits["test"]) in (364, 365)
 
     def test_windows_contain_consecutive_hours(self):
         hours = np.arange(400, dtype=np.float32)[:, None]

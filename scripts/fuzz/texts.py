@@ -48,7 +48,7 @@ def long_text(data: bytes, _: Path) -> None:
 
 
 def stream(data: bytes, _: Path) -> None:
-    """Split streamed text at any chunk boundaries into the same sentences as whole text, if guaranteed."""
+    """Check that streamed text, cut anywhere, gives the same sentences as whole text, if guaranteed."""
     text = as_text(data)
     text *= 1 + 3 * WINDOW // max(1, len(text))
     convention = CONVENTIONS[0]
