@@ -1,15 +1,15 @@
-"""Build the English model of the package: corpora and word vectors in, tagger/models/en out.
+"""Build the English model of the package in tagger/models/en from corpora and word vectors.
 
 python scripts/build_english.py CORPORA VECTORS [--output DIR] [--work DIR] [--words N] [--wikigold]
 
-CORPORA holds ud_ewt/en_ewt-ud-{train,dev}.conllu (Universal Dependencies, English EWT) and
+CORPORA contains ud_ewt/en_ewt-ud-{train,dev}.conllu (Universal Dependencies, English EWT) and
 uner_ewt/{train.prelim,dev}.iob2 (Universal NER on the same sentences); VECTORS is glove.6B.100d.txt.
 
-With --wikigold also wikigold/train.iob2 is learnt from: its parts of speech are those of a first model, a
-second is trained on all, and the one that finds names better on dev is kept.
+With --wikigold, the training data also includes wikigold/train.iob2. A first model predicts its parts of
+speech, a second model is trained on all data, and the model with the better NER F1 on dev is saved.
 
-With --work the merged files and whole models stay there, and the same command goes on with a training that
-was broken off.
+With --work, the merged files and whole models are kept in that folder; run the same command again to resume
+an interrupted training.
 """
 
 import argparse
@@ -37,36 +37,36 @@ from tagger.text.sentence import Sentence
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "scripts" / "recipes" / "english.toml"
-UD = "ud_ewt/en_ewt-ud-{part}.conllu"
+UD = "ud_ewt/en_ewt-ud-{split}.conllu"
 NAMES = {"train": "uner_ewt/train.prelim.iob2", "dev": "uner_ewt/dev.iob2"}
 WIKIGOLD = "wikigold/train.iob2"
 TASKS = ("pos", "ner")
-WORDS = 60_000  # that only the vectors file knows
-LARGEST_MEGABYTES = 12  # of the files together, which are packed in the wheel
+WORDS = 60_000  # words from the vectors file that are not in train
+LARGEST_MEGABYTES = 12  # maximum total size of the files, which the wheel contains
 PRECISIONS: tuple[StoredPrecision, ...] = ("f32", "f16", "int8")
 
 
 def sentence_id(sentence: Sentence) -> str:
-    """What the comment ``# sent_id`` says."""
+    """Return the value of the comment ``# sent_id``."""
     return next(comment for comment in sentence.comments if "sent_id" in comment).partition("=")[2].strip()
 
 
-def merge(corpora: Path, part: str) -> Iterator[Sentence]:
-    """The sentences of UD EWT with the names of Universal NER; those of other tokens are left out."""
-    names = read_sentences(corpora / NAMES[part], columns="token,ner", tasks=("ner",))
+def merge(corpora: Path, split: str) -> Iterator[Sentence]:
+    """Add the names of Universal NER to the sentences of UD EWT; skip sentences with different tokens."""
+    names = read_sentences(corpora / NAMES[split], columns="token,ner", tasks=("ner",))
     by_id = {sentence_id(sentence): sentence for sentence in names}
-    others = 0
-    for sentence in read_sentences(corpora / UD.format(part=part), tasks=("pos",)):
+    skipped = 0
+    for sentence in read_sentences(corpora / UD.format(split=split), tasks=("pos",)):
         named = by_id.get(sentence_id(sentence))
         if named and named.tokens == sentence.tokens:
             yield sentence.with_tags({"pos": sentence.tags["pos"], "ner": named.tags["ner"]})
         else:
-            others += 1
-    print(f"{part}: {others} sentences have other tokens in the two corpora and are left out")
+            skipped += 1
+    print(f"{split}: skipped {skipped} sentences whose tokens differ between the two corpora")
 
 
 def tag_wikigold(corpora: Path, tagger: Tagger) -> Iterator[Sentence]:
-    """Wikigold with the parts of speech that a model gives it; MISC, which Universal NER lacks, is O."""
+    """Tag Wikigold with predicted parts of speech; MISC, which Universal NER lacks, becomes O."""
     sentences = list(read_sentences(corpora / WIKIGOLD, columns="token,ner", tasks=("ner",)))
     for sentence, tagged in zip(sentences, tagger.tag_sentences(sentences), strict=True):
         names = ["O" if tag.endswith("-MISC") else tag for tag in sentence.tags["ner"]]
@@ -79,7 +79,7 @@ def write(sentences: Iterable[Sentence], path: Path) -> None:
 
 
 def train(work: Path, name: str, vectors: Path, settings: Sequence[str]) -> Path:
-    """Train on ``name.conllu`` with the recipe; the folder of the model."""
+    """Train on ``name.conllu`` with the recipe; return the folder of the model."""
     command = [sys.executable, "-m", "tagger", "train", str(RECIPE), "--resume"]
     command += ["--train", str(work / f"{name}.conllu"), "--dev", str(work / "dev.conllu")]
     command += ["--vectors", str(vectors), "--output", str(work / name)]
@@ -93,18 +93,18 @@ def recased(sentences: Iterable[Sentence], casing: str) -> list[Sentence]:
 
 
 def score(tagger: Tagger, dev: Sequence[Sentence]) -> dict[str, dict[str, Any]]:
-    """What ``evaluate`` says of dev as it is and in each other casing, by task."""
-    versions = {"as it is": list(dev)} | {casing: recased(dev, casing) for casing in RECASINGS}
+    """Evaluate on dev in its original and in every other casing, by task."""
+    versions = {"unchanged": list(dev)} | {casing: recased(dev, casing) for casing in RECASINGS}
     return {name: evaluate(tagger, sentences)["tasks"] for name, sentences in versions.items()}
 
 
 def try_steps(whole: Path, work: Path, dev: Sequence[Sentence], words: int) -> Iterator[tuple[Step, Bundle]]:
-    """The whole model, and what each step of making it small costs; the last bundle is the one to keep."""
+    """Yield the whole model and each step of shrinking it, with scores; the last bundle is the final one."""
     bundle = load_bundle(whole)
-    for number in (None, words):
-        for precision in PRECISIONS if number else PRECISIONS[:1]:
-            smaller = shrink_bundle(bundle, words=number, precision=precision)
-            folder = work / "steps" / f"{number or 'all'}_{precision}"
+    for count in (None, words):
+        for precision in PRECISIONS if count else PRECISIONS[:1]:
+            smaller = shrink_bundle(bundle, words=count, precision=precision)
+            folder = work / "steps" / f"{count or 'all'}_{precision}"
             save_bundle(smaller, folder)
             size = sum((folder / file).stat().st_size for file in FILES)
             scores = score(Tagger.load(folder), dev)
@@ -112,7 +112,7 @@ def try_steps(whole: Path, work: Path, dev: Sequence[Sentence], words: int) -> I
 
 
 def show(steps: Iterable[Step]) -> None:
-    casings = ("as it is", *RECASINGS)
+    casings = ("unchanged", *RECASINGS)
     table = Table("words", "stored as", "MB", *casings, title="UPOS accuracy and NER F1 on dev")
     for step in steps:
         table.add_row(f"{step.words:,}", step.precision, f"{step.size / 1e6:.1f}", *step.pairs())
@@ -121,8 +121,8 @@ def show(steps: Iterable[Step]) -> None:
 
 def build(arguments: argparse.Namespace, work: Path) -> None:
     work.mkdir(parents=True, exist_ok=True)
-    for part in NAMES:
-        write(merge(arguments.corpora, part), work / f"{part}.conllu")
+    for split in NAMES:
+        write(merge(arguments.corpora, split), work / f"{split}.conllu")
     dev = list(read_sentences(work / "dev.conllu", tasks=TASKS))
     whole = train(work, "train", arguments.vectors, arguments.set)
     if arguments.wikigold:
@@ -130,18 +130,18 @@ def build(arguments: argparse.Namespace, work: Path) -> None:
         merged = read_sentences(work / "train.conllu", tasks=TASKS)
         write(chain(merged, silver), work / "train_wikigold.conllu")
         candidates = [whole, train(work, "train_wikigold", arguments.vectors, arguments.set)]
-        found = {path: evaluate(Tagger.load(path), dev)["tasks"]["ner"]["f1"] for path in candidates}
-        print("names on dev:", ", ".join(f"{path.name} {f1:.4f}" for path, f1 in found.items()))
-        whole = max(found, key=found.__getitem__)
+        scores = {path: evaluate(Tagger.load(path), dev)["tasks"]["ner"]["f1"] for path in candidates}
+        print("NER F1 on dev:", ", ".join(f"{path.name} {f1:.4f}" for path, f1 in scores.items()))
+        whole = max(scores, key=scores.__getitem__)
     results = list(try_steps(whole, work, dev, arguments.words))
     steps, smallest = [step for step, _ in results], results[-1][1]
     show(steps)
-    metrics = {**smallest.metrics, "dev": steps[-1].scores["as it is"]}
+    metrics = {**smallest.metrics, "dev": steps[-1].scores["unchanged"]}
     with_wikigold = whole.name != "train"
     card = write_english_card(smallest, steps, with_wikigold=with_wikigold)
     save_bundle(replace(smallest, metrics=metrics, card=card), arguments.output)
     size = sum((arguments.output / file).stat().st_size for file in FILES)
-    print(f"{arguments.output}: {size / 1e6:.1f} MB; the wheel may have {LARGEST_MEGABYTES}")
+    print(f"{arguments.output}: {size / 1e6:.1f} MB (at most {LARGEST_MEGABYTES} MB for the wheel)")
 
 
 def main() -> None:
@@ -149,10 +149,14 @@ def main() -> None:
     parser.add_argument("corpora", type=Path)
     parser.add_argument("vectors", type=Path)
     parser.add_argument("--output", type=Path, default=ROOT / "tagger" / "models" / "en")
-    parser.add_argument("--work", type=Path, help="a folder outside the project; else a temporary one")
+    parser.add_argument(
+        "--work", type=Path, help="folder for intermediate files, outside the project [temporary]"
+    )
     parser.add_argument("--words", type=int, default=WORDS, metavar="N")
     parser.add_argument("--wikigold", action="store_true")
-    parser.add_argument("--set", action="append", default=[], metavar="key=value", help="as of tagger train")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="key=value", help="option of tagger train"
+    )
     arguments = parser.parse_args()
     if arguments.work:
         build(arguments, arguments.work)

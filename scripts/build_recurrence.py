@@ -1,9 +1,9 @@
-"""Write the graphs of tagger/runtime/*.onnx, which read sentences with LSTMs; needs `onnx`.
+"""Write the LSTM graphs in tagger/runtime/*.onnx; needs `onnx`.
 
     python scripts/build_recurrence.py [FOLDER]
 
-One graph serves every model: weights are inputs, and no size is fixed. tagger/runtime/recurrence.py says what
-goes in and comes out. The files are kept with the code so that tagging does not need `onnx`.
+One graph serves every model: weights are inputs, and all sizes are symbolic. tagger/runtime/recurrence.py
+documents inputs and outputs. The repository contains the graph files, so that tagging does not need `onnx`.
 """
 
 import sys
@@ -16,7 +16,7 @@ from onnx.numpy_helper import from_array
 
 FOLDER = Path(__file__).resolve().parent.parent / "tagger" / "runtime"
 PRECISIONS = ("f32", "int8")
-OPSET, IR_VERSION = 18, 9  # what every onnxruntime that knows numpy 2 reads
+OPSET, IR_VERSION = 18, 9  # supported by every onnxruntime that supports numpy 2
 
 
 def value(name: str, *shape: str | int, kind: int = TensorProto.FLOAT) -> ValueInfoProto:
@@ -24,7 +24,7 @@ def value(name: str, *shape: str | int, kind: int = TensorProto.FLOAT) -> ValueI
 
 
 def make_product(precision: str) -> list[NodeProto]:
-    """The state times the hidden weights; a state lies between -1 and 1, so that its steps are known."""
+    """Multiply the state by the hidden weights; int8 uses a fixed scale, as states lie in (-1, 1)."""
     if precision == "f32":
         return [make_node("MatMul", ["state_kept", "hidden_weights"], ["recurrent"])]
     whole = ["state_kept", "state_step", "state_zero"]
@@ -36,7 +36,10 @@ def make_product(precision: str) -> list[NodeProto]:
 
 
 def make_step(precision: str) -> GraphProto:
-    """One step of D directions and B lanes; torch's order of gates: input, forget, cell, output."""
+    """Build one time step for D directions and B packed slots.
+
+    The gates are in torch's order: input, forget, cell, output.
+    """
     nodes = [
         make_node("Mul", ["state", "keep"], ["state_kept"]),
         make_node("Mul", ["cell", "keep"], ["cell_kept"]),
@@ -66,7 +69,7 @@ def make_step(precision: str) -> GraphProto:
 
 
 def make_projection() -> ModelProto:
-    """(N, E) inputs to (N, G): here, since numpy's BLAS would start threads of its own beside ours."""
+    """Project (N, E) inputs to (N, G) in onnxruntime: numpy's BLAS would start its own additional threads."""
     inputs = [value("inputs", "N", "E"), value("weights", "E", "G"), value("bias", "G")]
     nodes = [make_node("Gemm", ["inputs", "weights", "bias"], ["projected"])]
     graph = make_graph(nodes, "projection", inputs, [value("projected", "N", "G")])
@@ -115,7 +118,7 @@ def make_recurrence(precision: str) -> ModelProto:
 
 
 def make_all() -> dict[str, ModelProto]:
-    """The graphs by the names of their files."""
+    """Build all graphs, by file name without suffix."""
     return {
         "projection": make_projection(),
         **{f"recurrence_{precision}": make_recurrence(precision) for precision in PRECISIONS},

@@ -1,4 +1,4 @@
-"""The card of the English model: english_card.md with figures in it."""
+"""Write the card of the English model: fill the figures into english_card.md."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ from tagger.bundle import Bundle
 from tagger.training.card import cell, score_rows
 
 TEMPLATE = Path(__file__).with_name("english_card.md")
-CASINGS = {"as it is": "as it is", "lower": "lower-cased", "upper": "upper-cased", "title": "title-cased"}
+CASINGS = {"unchanged": "unchanged", "lower": "lower-cased", "upper": "upper-cased", "title": "title-cased"}
 WIKIGOLD = (
-    "| more names | Wikigold (Balasuriya et al. 2009), MISC left out; its parts of speech are those of a "
-    "first model | CC BY 4.0 |\n"
+    "| more names | Wikigold (Balasuriya et al. 2009) without MISC; a first model predicted its parts of "
+    "speech | CC BY 4.0 |\n"
 )
 
 
 @dataclass(frozen=True)
 class Step:
-    """A model on the way to the small one.
+    """One step of shrinking the model.
 
     Attributes:
-        words: Words that it knows beside those of train.
-        precision: How it is stored.
-        size: Bytes of its files.
-        scores: For each casing of dev the scores of each task.
+        words: Number of words in addition to those of train.
+        precision: Stored precision.
+        size: Size of the files in bytes.
+        scores: Scores of each task for each casing of dev.
     """
 
     words: int
@@ -34,19 +34,19 @@ class Step:
     scores: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
     def pairs(self) -> list[str]:
-        """UPOS accuracy and NER F1 of each casing."""
+        """Format UPOS accuracy and NER F1 of each casing."""
         return [f"{tasks['pos']['accuracy']:.4f}, {tasks['ner']['f1']:.4f}" for tasks in self.scores.values()]
 
 
 def write_english_card(bundle: Bundle, steps: Sequence[Step], *, with_wikigold: bool) -> str:
-    """The card as Markdown.
+    """Write the card as Markdown.
 
     Args:
-        bundle: The model that is kept.
-        steps: How it became small, the whole model first and the one that is kept last.
-        with_wikigold: Whether Wikigold was learnt from, too.
+        bundle: The saved model.
+        steps: Steps of shrinking it, from the whole model to the saved one.
+        with_wikigold: True if Wikigold was part of the training data.
     """
-    config, parts = bundle.config, bundle.metrics["data"]
+    config, splits = bundle.config, bundle.metrics["data"]
     settings = (
         f"| {section}.{key} | {cell(value)} |"
         for section, values in config.model_dump(mode="json").items()
@@ -56,8 +56,8 @@ def write_english_card(bundle: Bundle, steps: Sequence[Step], *, with_wikigold: 
         hidden_size=config.model.hidden_size,
         wikigold=WIKIGOLD if with_wikigold else "",
         sizes=" ".join(
-            f"{name.capitalize()} has {part['sentences']:,} sentences, {part['tokens']:,} tokens."
-            for name, part in parts.items()
+            f"{name.capitalize()} has {split['sentences']:,} sentences, {split['tokens']:,} tokens."
+            for name, split in splits.items()
             if name in ("train", "dev")
         ),
         recased=f"{config.train.recased:.0%}",
@@ -71,15 +71,21 @@ def _scores(step: Step) -> Iterator[str]:
     yield from ("| dev | UPOS accuracy | NER F1 |", "|---|---:|---:|")
     for casing, tasks in step.scores.items():
         yield f"| {CASINGS[casing]} | {tasks['pos']['accuracy']:.4f} | {tasks['ner']['f1']:.4f} |"
-    for name, scores in step.scores["as it is"].items():
+    for name, scores in step.scores["unchanged"].items():
         head, rows = score_rows(scores)
-        yield from ("", f"### {name}, as it is", "", f"| {' | '.join(head)} |", "|---|---:|---:|---:|---:|")
+        yield from (
+            "",
+            f"### {name}, unchanged casing",
+            "",
+            f"| {' | '.join(head)} |",
+            "|---|---:|---:|---:|---:|",
+        )
         yield from (f"| {' | '.join(map(cell, row))} |" for row in rows)
 
 
 def _steps(steps: Sequence[Step]) -> Iterator[str]:
     casings = " | ".join(CASINGS[casing] for casing in steps[0].scores)
-    yield f"| words beside train's | stored as | MB | {casings} |"
+    yield f"| additional words | stored as | MB | {casings} |"
     yield "|---:|---|---:|" + "---|" * len(steps[0].scores)
     for step in steps:
         yield f"| {step.words:,} | {step.precision} | {step.size / 1e6:.1f} | {' | '.join(step.pairs())} |"

@@ -1,4 +1,4 @@
-"""Train a joint POS + NER tagger on the corpus in data/, forward-only and both ways, and compare the two.
+"""Train a joint POS and NER tagger on the corpus in data/, forward and bidirectional, and compare both.
 
 python scripts/quickstart.py [--epochs N] [--output runs/quickstart]
 """
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "quickstart")
     arguments = parser.parse_args()
     console = Console()
-    begun = time.monotonic()
+    start = time.monotonic()
     scores = {}
     for direction in ("forward", "bidirectional"):
         console.rule(f"training: {direction}")
@@ -67,7 +67,9 @@ def main() -> None:
         command = [sys.executable, "-m", "tagger", "tag", model, "--format", style]
         subprocess.run(command, input=PARAGRAPH.encode(), check=True)
     console.rule()
-    console.print(f"Models: {arguments.output}/forward and {model} ({time.monotonic() - begun:.0f} s in all)")
+    console.print(
+        f"Models: {arguments.output}/forward and {model} ({time.monotonic() - start:.0f} s in total)"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Texts with labelled stretches, as Hypothesis draws them: aligned or not, nested, empty, off the text."""
+"""Hypothesis strategies for annotated texts: spans that are aligned or not, nested, empty or out of range."""
 
 from dataclasses import replace
 

@@ -1,10 +1,10 @@
-"""Runs a command again and again in processes that are killed somewhere; a program of its own, see ``main``.
+"""Run a command repeatedly in processes that are killed at random; a separate program, see ``main``.
 
 python broken_off.py writes|moments SEED FOLDER COMMAND…
 
-The modules are loaded once; each process is a fork. It dies as by ``kill -9``: either before a random one
-of its next changes in FOLDER (a file is opened, renamed, removed or made), or at a random moment of its first
-tenths of a second. The last line of output counts the deaths.
+The modules are loaded once; each process is a fork. It dies as with ``kill -9``: either before a random
+change in FOLDER (opening, renaming, removing or creating a file), or at a random moment in its first tenths
+of a second. The last line of output counts the killed processes.
 """
 
 import os

@@ -1,9 +1,9 @@
-"""What the tests of findings and pages share: a comparison of made-up runs whose scores are really computed.
+"""Shared by the tests of findings and pages: comparisons of simulated runs with really computed scores.
 
-Nothing is trained. Every gold item has a difficulty, in part its own and in part the seed's, and a run has it
-wrong if it is harder than the run's variant can do. So the runs of a variant err alike, models that read one
-way err more at that end of a sentence from which they know nothing of the rest, and equal arguments give
-equal comparisons.
+Nothing is trained. Every gold item has a random ease, which depends on the item, the direction and the seed.
+A run gets an item wrong if the ease is below the hardness for its variant. As a result, the runs
+of a variant make similar errors, unidirectional models make more errors at the end of the sentence without
+context, and equal arguments give equal comparisons.
 """
 
 import random
@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from tagger.evaluation.tasks import score_task
 from tagger.experiments.grid import build_grid
-from tagger.experiments.results import Comparison, GoldPart, Lookahead, Run
+from tagger.experiments.results import Comparison, GoldSplit, Lookahead, Run
 from tagger.text.schemes import convert_tags
 from tagger.text.sentence import from_tokens
 
-# A bracket is a span, with its label behind the word; a slash separates a word and its part of speech.
+# Brackets enclose spans, followed by the label; a slash separates a word from its part of speech.
 TEXTS = """\
 [Mira/PROPN Holm/PROPN]PER left/VERB [Port/PROPN Vell/PROPN]LOC for/ADP [Acme/PROPN]ORG ./PUNCT
 [Ruiz/PROPN]PER agreed/VERB ./PUNCT
@@ -67,10 +67,10 @@ week/NOUN ./PUNCT
 """
 UNSEEN = {"Quist", "Vell", "Lund", "Rovers", "drought", "bakery", "Nordic", "flooded", "Sofia", "duck"}
 LABELS = ("LOC", "MISC", "ORG", "PER")
-DEV_SHARE = 3  # every third sentence is of the test part, the others of dev
-HOW_MUCH_IS_HARD = {"forward": 0.38, "backward": 0.37, "bidirectional": 0.33}
+DEV_SHARE = 3  # every third sentence belongs to test, the others to dev
+HARDNESS = {"forward": 0.38, "backward": 0.37, "bidirectional": 0.33}
 EASIER = {"crf": 0.04, "softmax": 0.0, "sum": -0.02, "mul": -0.05, "ave": -0.02, "random": -0.03}
-LEADS_ASTRAY = {"Chelsea", "watch"}  # whoever reads both ways, and nobody else
+MISLEADING = {"Chelsea", "watch"}  # words that only bidirectional models get wrong
 LOOKAHEAD = ("0", "1", "2", "4", "8", "full")
 
 
@@ -85,25 +85,29 @@ def make_comparison(
     has_test: bool = True,
     scheme: str = "IOB1",
 ) -> Comparison:
-    """A comparison of a span task (``kind="spans"``) or of parts of speech (``"tags"``).
+    """Make a comparison of a span task (``kind="spans"``) or of part-of-speech tags (``"tags"``).
 
     Args:
-        kind: What is tagged.
-        directions: Ways to read.
-        merge_modes: Of the bidirectional variants.
-        heads: What scores the tags.
-        seeds: Of each variant.
-        has_lookahead: Whether lookahead was tried, and trained for with the first merge mode.
-        has_test: Whether there is a test part.
-        scheme: Of the gold tags of a span task.
+        kind: Kind of the task.
+        directions: Encoder directions.
+        merge_modes: Merge modes of the bidirectional variants.
+        heads: Output heads.
+        seeds: Seeds of each variant.
+        has_lookahead: True to score lookaheads, and to add variants trained with a random lookahead.
+        has_test: True to add a test split.
+        scheme: Scheme of the gold tags of a span task.
     """
     is_spans = kind == "spans"
-    gold = {name: _gold_part(name, scheme if is_spans else None) for name in ("dev", "test")[: 1 + has_test]}
+    gold = {name: _gold_split(name, scheme if is_spans else None) for name in ("dev", "test")[: 1 + has_test]}
     variants = build_grid(directions, merge_modes, heads, has_lookahead=has_lookahead)
     runs = [_run(variant, seed, gold, has_lookahead) for variant in variants for seed in seeds]
     files = {
-        name: {"file": part.file, "sentences": len(part.sentences), "tokens": sum(map(len, part.sentences))}
-        for name, part in gold.items()
+        name: {
+            "file": split.file,
+            "sentences": len(split.sentences),
+            "tokens": sum(map(len, split.sentences)),
+        }
+        for name, split in gold.items()
     }
     return Comparison(
         task="ner" if is_spans else "pos",
@@ -120,13 +124,13 @@ def make_comparison(
     )
 
 
-def gold_tags(part: GoldPart) -> list[tuple[str, ...]]:
-    """The gold tags of the part's only task."""
-    return [next(iter(sentence.tags.values())) for sentence in part.sentences]
+def gold_tags(split: GoldSplit) -> list[tuple[str, ...]]:
+    """Return the gold tags of the only task of a split."""
+    return [next(iter(sentence.tags.values())) for sentence in split.sentences]
 
 
-def rescored(run: Run, gold: dict[str, GoldPart], predictions: dict[str, list[list[str]]]) -> Run:
-    """The run with other predictions, and the scores of these."""
+def rescored(run: Run, gold: dict[str, GoldSplit], predictions: dict[str, list[list[str]]]) -> Run:
+    """Replace the predictions of a run, and compute their scores."""
     scores = {
         name: score_task(
             gold_tags(gold[name]), predictions[name], scheme=gold[name].scheme, seen=gold[name].seen
@@ -136,7 +140,7 @@ def rescored(run: Run, gold: dict[str, GoldPart], predictions: dict[str, list[li
     return replace(run, predictions=predictions, scores=scores)
 
 
-def _gold_part(name, scheme):
+def _gold_split(name, scheme):
     sentences, seen, line = [], [], 1
     for number, text in enumerate(TEXTS.splitlines()):
         if (number % DEV_SHARE == DEV_SHARE - 1) != (name == "test"):
@@ -146,11 +150,11 @@ def _gold_part(name, scheme):
         sentences.append(replace(from_tokens(words).with_tags(own), source=f"{name}.conll:{line}"))
         seen.append([word not in UNSEEN for word in words])
         line += len(words) + 1
-    return GoldPart(f"{name}.conll", sentences, scheme, seen)
+    return GoldSplit(f"{name}.conll", sentences, scheme, seen)
 
 
 def _read(text):
-    """Words, their parts of speech and their IOB2 tags."""
+    """Parse a text into words, parts of speech and IOB2 tags."""
     words, parts_of_speech, tags, pending = [], [], [], []
     is_inside = False
     for piece in text.split():
@@ -171,10 +175,10 @@ def _run(variant, seed, gold, has_lookahead):
     is_both = variant.direction == "bidirectional"
     predictions = {
         name: [
-            _predict(tags, part.scheme, variant, seed, " ".join(sentence.tokens))
-            for sentence, tags in zip(part.sentences, gold_tags(part), strict=True)
+            _predict(tags, split.scheme, variant, seed, " ".join(sentence.tokens))
+            for sentence, tags in zip(split.sentences, gold_tags(split), strict=True)
         ]
-        for name, part in gold.items()
+        for name, split in gold.items()
     }
     size = 160_000 * (1 + is_both)
     parameters = {"encoder": size, "heads": 2_000 * (1 + is_both), "words": 30_000}
@@ -198,7 +202,7 @@ def _run(variant, seed, gold, has_lookahead):
 
 
 def _curve(score, seed):
-    """Eight epochs that end at the score."""
+    """Make a learning curve of eight epochs that ends at the score."""
     return [
         {
             "epoch": epoch,
@@ -211,51 +215,53 @@ def _curve(score, seed):
 
 
 def _lookahead(variant, seed, score):
-    """Scores that rise to that of whole sentences, sooner for a model that was trained for it."""
+    """Make scores that rise to that of whole sentences, faster for models trained with random lookahead."""
     lost = 0.06 if variant.lookahead == "random" else 0.15
-    found = {}
+    results = {}
     for words in LOOKAHEAD:
         share = 0.0 if words == "full" else 0.45 ** int(words)
         microseconds = None if words == "full" else 60.0 + 14 * int(words) + seed
-        found[words] = Lookahead(score * (1 - lost * share), microseconds)
-    return found
+        results[words] = Lookahead(score * (1 - lost * share), microseconds)
+    return results
 
 
 def _predict(tags, scheme, variant, seed, sentence):
-    """The tags of one sentence as a run of the variant sees them; IOB2 where they mark spans."""
-    found = list(tags) if scheme is None else convert_tags(tags, scheme, "IOB2")
+    """Simulate the tags that a run of the variant predicts for a sentence; IOB2 for spans."""
+    predicted = list(tags) if scheme is None else convert_tags(tags, scheme, "IOB2")
     names = (variant.direction, variant.merge_mode, variant.head, variant.lookahead)
-    hard = HOW_MUCH_IS_HARD[variant.direction] - sum(EASIER.get(name, 0.0) for name in names)
-    for place, (word, tag) in enumerate(zip(sentence.split(), list(found), strict=True)):
-        own, way, drawn = (
-            random.Random(f"{sentence} {place} {whose}") for whose in ("item", variant.direction, seed)
+    hardness = HARDNESS[variant.direction] - sum(EASIER.get(name, 0.0) for name in names)
+    for index, (word, tag) in enumerate(zip(sentence.split(), list(predicted), strict=True)):
+        by_item, by_direction, by_seed = (
+            random.Random(f"{sentence} {index} {source}") for source in ("item", variant.direction, seed)
         )
-        start, end = place / len(tags), (len(tags) - 1 - place) / len(tags)
-        away = {"forward": start, "backward": end, "bidirectional": 0.5}[variant.direction]
-        difficulty = 0.25 * own.random() + 0.35 * way.random() + 0.15 * drawn.random() + 0.25 * away
-        if word in LEADS_ASTRAY:
-            difficulty = float(variant.direction != "bidirectional")
-        if difficulty >= hard:
+        start, end = index / len(tags), (len(tags) - 1 - index) / len(tags)
+        context = {"forward": start, "backward": end, "bidirectional": 0.5}[variant.direction]
+        ease = (
+            0.25 * by_item.random() + 0.35 * by_direction.random() + 0.15 * by_seed.random() + 0.25 * context
+        )
+        if word in MISLEADING:
+            ease = float(variant.direction != "bidirectional")
+        if ease >= hardness:
             continue
         if scheme is None:
-            found[place] = own.choice(["NOUN", "VERB", "PROPN", "ADJ"])
+            predicted[index] = by_item.choice(["NOUN", "VERB", "PROPN", "ADJ"])
         elif tag.startswith("B-"):
-            _spoil_span(found, place, own)
-        elif tag == "O" and own.random() < 0.15:
-            found[place] = f"B-{own.choice(LABELS)}"
-    return found
+            _spoil_span(predicted, index, by_item)
+        elif tag == "O" and by_item.random() < 0.15:
+            predicted[index] = f"B-{by_item.choice(LABELS)}"
+    return predicted
 
 
-def _spoil_span(tags, start, own):
-    """Give the span that begins there another label, another end, or take it away."""
+def _spoil_span(tags, start, random_source):
+    """Change the label or the end of the span at ``start``, or remove the span."""
     end = next(
-        (place for place in range(start + 1, len(tags)) if not tags[place].startswith("I-")), len(tags)
+        (index for index in range(start + 1, len(tags)) if not tags[index].startswith("I-")), len(tags)
     )
-    what = own.random()
-    if what < 0.6:
-        label = own.choice([label for label in LABELS if label != tags[start][2:]])
+    draw = random_source.random()
+    if draw < 0.6:
+        label = random_source.choice([label for label in LABELS if label != tags[start][2:]])
         tags[start:end] = [f"B-{label}", *[f"I-{label}"] * (end - start - 1)]
-    elif what < 0.8 and end - start > 1:
+    elif draw < 0.8 and end - start > 1:
         tags[end - 1] = "O"
     else:
         tags[start:end] = ["O"] * (end - start)

@@ -1,4 +1,4 @@
-"""What the tests of reports share: an analysis made of literal tags, without a model."""
+"""Shared by the tests of reports: an error analysis built from literal tags, without a model."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the tests of pages share: findings of a large grid, drawn at random, with names that break pages."""
+"""Shared by the tests of pages: random findings of a large grid, with names that break unescaped pages."""
 
 import random
 from dataclasses import replace
@@ -41,12 +41,12 @@ BUCKETS = {
 
 
 def make_large(labels: int = 17, *, seeds: int = 5, sentences: int = 200) -> tuple[Comparison, Findings]:
-    """A span comparison of 3 directions, 4 merge modes and 2 heads, and its findings.
+    """Make a span comparison of 3 directions, 4 merge modes and 2 heads, and its findings.
 
     Args:
-        labels: How many labels there are; the first ones break pages that do not escape them.
-        seeds: Of every variant.
-        sentences: Examples of either kind a head.
+        labels: Number of labels; the first ones break pages that do not escape them.
+        seeds: Number of seeds of every variant.
+        sentences: Number of gained sentences per head.
     """
     draw = random.Random(1)
     names = [*NASTY, *(f"LABEL-{number}" for number in range(labels))][:labels]
@@ -61,8 +61,8 @@ def make_large(labels: int = 17, *, seeds: int = 5, sentences: int = 200) -> tup
     for head in ("softmax", "crf"):
         forward, backward, both = [one for one in variants if one.head == head][:3]
         gains += [
-            Gain(base, both, part, _draw(draw, 0.01, seeds), 0.2 * draw.random(), draw.random())
-            for part in ("dev", "test")
+            Gain(base, both, split, _draw(draw, 0.01, seeds), 0.2 * draw.random(), draw.random())
+            for split in ("dev", "test")
             for base in (forward, backward)
         ]
         contrasts.append(_contrast(forward, both, names, seeds, sentences, draw))
@@ -83,7 +83,7 @@ def _row(variant, seeds, draw):
     return Row(
         variant=variant,
         seeds=seeds,
-        scores={part: _draw(draw, middle, seeds) for part in ("dev", "test")},
+        scores={split: _draw(draw, middle, seeds) for split in ("dev", "test")},
         curve=[middle * (1 - 0.5**epoch) for epoch in range(1, 31)],
         hidden_size=200,
         parameters={"encoder": encoder, "words": 2_100_000, "heads": 3_800, "all": encoder + 2_103_800},

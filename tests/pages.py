@@ -1,4 +1,4 @@
-"""What the tests of pages share: a page taken apart, and one that is watched in a browser."""
+"""Shared by the tests of pages: an HTML parser, and a page opened in a browser that records its events."""
 
 from html.parser import HTMLParser
 

@@ -1,4 +1,4 @@
-"""The experiment on accuracy: its figures are those of the models that it keeps."""
+"""The accuracy experiment: its figures are the scores of the saved models."""
 
 import json
 import sys
@@ -36,7 +36,7 @@ def corpora(tmp_path: Path) -> Path:
     return folder.parent
 
 
-def test_each_task_has_the_score_of_the_model_that_is_kept(corpora, tmp_path, monkeypatch, capfd):
+def test_each_task_has_the_score_of_the_saved_model(corpora, tmp_path, monkeypatch, capfd):
     settings = [f"{name}={json.dumps(value)}" for name, value in (SMALL | {"train.epochs": 4}).items()]
     monkeypatch.setitem(accuracy.TRIALS, "recipe", settings)
     kept = tmp_path / "kept.json"

@@ -1,4 +1,4 @@
-"""Layers, homes of heavy libraries and module names, checked by reading imports (see CONTRIBUTING.md)."""
+"""Layers, modules allowed to import heavy libraries, and module names (see CONTRIBUTING.md)."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""What benchmarks compute from timings, against its definition; nothing is timed here."""
+"""Computations of the benchmarks, checked against their definitions; nothing is timed here."""
 
 import json
 import random
@@ -9,18 +9,18 @@ import pytest
 from kernels import make_inputs
 from material import Corpus
 from measurement import Timing, estimate, interleave, rates, shares, show, text_of, write_results
-from memory import NOVEL, letters, pieces, slope
+from memory import NEW_WORD_INTERVAL, letters, pieces, slope
 from peers import (
     PEERS,
     Peer,
-    Schooling,
-    batches_until_time_is_up,
-    features_of,
+    TrainingSetup,
+    extract_features,
     find_peers,
-    training_of,
+    limited_batches,
+    load_training_facts,
 )
 from plot import Point, draw, points_of
-from scaling import chunks, shuffled
+from scaling import blocks, shuffled
 
 RECORD = {
     "rows": [
@@ -36,32 +36,32 @@ def seconds(*values: float) -> list[Timing]:
 
 
 class TestEstimate:
-    def test_the_median_is_that_of_the_runs_and_its_interval_holds_it(self):
+    def test_the_interval_contains_the_median_of_the_runs(self):
         runs = [3.0, 1.0, 2.0, 5.0, 4.0]
-        found = estimate(runs)
-        assert found["median"] == 3.0
-        assert found["runs"] == runs
-        assert min(runs) <= found["low"] <= found["median"] <= found["high"] <= max(runs)
+        result = estimate(runs)
+        assert result["median"] == 3.0
+        assert result["runs"] == runs
+        assert min(runs) <= result["low"] <= result["median"] <= result["high"] <= max(runs)
 
-    def test_the_interval_is_that_of_every_possible_resample(self):
-        """Of three runs there are 27 resamples; with so few values the quantiles are known exactly."""
+    def test_the_interval_agrees_with_enumeration_of_all_resamples(self):
+        """Three runs have 27 resamples, which give exact quantiles."""
         runs = [1.0, 2.0, 4.0]
         medians = [np.median([a, b, c]) for a in runs for b in runs for c in runs]
-        found = estimate(runs)
-        assert (found["low"], found["high"]) == (np.quantile(medians, 0.025), np.quantile(medians, 0.975))
+        result = estimate(runs)
+        assert (result["low"], result["high"]) == (np.quantile(medians, 0.025), np.quantile(medians, 0.975))
 
-    def test_it_covers_the_true_median_about_as_often_as_it_says(self):
+    def test_the_coverage_of_the_interval_is_near_its_confidence(self):
         generator = np.random.default_rng(4)
         draws = [estimate(generator.normal(10, 1, 15)) for _ in range(200)]
         covered = sum(draw["low"] <= 10 <= draw["high"] for draw in draws)
         assert 0.88 <= covered / 200 <= 1.0
 
-    def test_one_run_has_no_spread_and_none_has_no_median(self):
+    def test_one_run_has_no_spread_and_no_runs_raise(self):
         assert estimate([2.0]) == {"median": 2.0, "low": 2.0, "high": 2.0, "runs": [2.0]}
         with pytest.raises(ValueError, match="no runs"):
             estimate([])
 
-    def test_it_is_the_same_every_time(self):
+    def test_the_estimate_is_deterministic(self):
         assert estimate([1.0, 3.0, 2.0]) == estimate([1.0, 3.0, 2.0])
 
 
@@ -70,21 +70,21 @@ class TestSpeeds:
         assert rates(100, seconds(2.0, 4.0, 5.0))["runs"] == [50.0, 25.0, 20.0]
 
     def test_shares_are_taken_round_by_round(self):
-        """Both are half as fast in the second round, on a machine that is busy, which changes no share."""
-        found = shares(seconds(4.0, 8.0, 4.0), seconds(1.0, 2.0, 1.0))
-        assert found["runs"] == [0.25, 0.25, 0.25]
+        """Both are half as fast in the second round, as on a busy machine; the share stays the same."""
+        result = shares(seconds(4.0, 8.0, 4.0), seconds(1.0, 2.0, 1.0))
+        assert result["runs"] == [0.25, 0.25, 0.25]
 
-    def test_shares_by_processor_time_count_nothing_but_that(self):
-        found = shares([Timing(wall=9.0, processor=4.0)], [Timing(wall=1.0, processor=2.0)], by="processor")
-        assert found["runs"] == [0.5]
+    def test_shares_by_processor_time_ignore_wall_time(self):
+        result = shares([Timing(wall=9.0, processor=4.0)], [Timing(wall=1.0, processor=2.0)], by="processor")
+        assert result["runs"] == [0.5]
 
-    def test_rounds_that_do_not_match_are_refused(self):
+    def test_unequal_numbers_of_rounds_raise(self):
         with pytest.raises(ValueError, match="zip"):
             shares(seconds(1.0), seconds(1.0, 2.0))
 
 
 class TestInterleave:
-    def test_each_runs_once_a_round_and_warm_ups_do_not_count(self):
+    def test_each_runs_once_per_round_and_warm_ups_are_not_timed(self):
         calls: list[str] = []
         runs = {name: (lambda name=name: calls.append(name)) for name in "abc"}
         timings = interleave(runs, repeats=4, warmups=2)
@@ -94,14 +94,14 @@ class TestInterleave:
         assert all(sorted(one) == ["a", "b", "c"] for one in rounds)
         assert len({tuple(one) for one in rounds}) > 1
 
-    def test_the_order_is_drawn_without_the_callers_random_numbers(self):
+    def test_the_order_does_not_use_the_global_random_state(self):
         state = random.getstate()
         interleave({"a": int}, repeats=1)
         assert random.getstate() == state
 
 
 class TestResults:
-    def test_a_file_says_what_was_measured_where_and_with_what(self, tmp_path):
+    def test_a_file_contains_rows_settings_machine_and_versions(self, tmp_path):
         rows = [{"name": "one", "words_per_second": estimate([1.0, 2.0])}, {"name": "two"}]
         path = write_results("speed", tmp_path / "new", rows, {"threads": 2})
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -111,7 +111,7 @@ class TestResults:
         assert record["machine"]["cores"] >= 1
         assert record["versions"]["numpy"] == np.__version__
 
-    def test_a_table_leaves_out_columns_that_no_row_has(self, capsys):
+    def test_a_table_omits_empty_columns(self, capsys):
         show("speeds", [{"name": "one", "f1": 0.5}, {"name": "two"}], {"name": "", "f1": "F1", "mb": "MB"})
         printed = capsys.readouterr().out
         assert "F1" in printed
@@ -133,24 +133,24 @@ class TestResults:
             ({"median": 2.0, "low": 2.0, "high": 2.0, "runs": [2.0]}, "2.00"),
         ],
     )
-    def test_figures_are_written_with_the_digits_that_count(self, figure, text):
+    def test_figures_have_three_or_four_significant_digits(self, figure, text):
         assert text_of(figure) == text
 
 
 class TestTexts:
-    def test_a_text_has_its_words_and_repeats_no_sentence_before_all_have_come(self):
-        sentences = [[f"{number}:{place}" for place in range(3)] for number in range(5)]
-        found = list(shuffled(sentences, 32, seed=1))
-        assert sum(map(len, found)) == 32
-        assert sorted(found[:5]) == sentences == sorted(found[5:10])
+    def test_all_sentences_come_before_any_repeats(self):
+        sentences = [[f"{number}:{index}" for index in range(3)] for number in range(5)]
+        text = list(shuffled(sentences, 32, seed=1))
+        assert sum(map(len, text)) == 32
+        assert sorted(text[:5]) == sentences == sorted(text[5:10])
 
-    def test_chunks_hold_every_sentence_once_and_in_order(self, monkeypatch):
-        monkeypatch.setattr("scaling.CHUNK_WORDS", 4)
+    def test_blocks_contain_every_sentence_once_in_order(self, monkeypatch):
+        monkeypatch.setattr("scaling.BLOCK_WORDS", 4)
         sentences = [["a"] * size for size in (1, 3, 2, 5, 1)]
-        found = list(chunks(iter(sentences)))
-        assert [[len(sentence) for sentence in chunk] for chunk in found] == [[1, 3], [2, 5], [1]]
+        cut = list(blocks(iter(sentences)))
+        assert [[len(sentence) for sentence in block] for block in cut] == [[1, 3], [2, 5], [1]]
 
-    def test_a_kernels_batches_hold_sentences_of_like_length(self):
+    def test_batches_of_kernels_group_sentences_by_length(self):
         lengths = [*range(1, 101), 3]
         batches = make_inputs(lengths, width=4)
         assert [batch.vectors.shape for batch in batches] == [(63, 64, 4), (100, 37, 4)]
@@ -158,13 +158,13 @@ class TestTexts:
 
 
 class TestMemory:
-    def test_a_repeated_text_has_ever_more_words(self):
+    def test_a_repeated_text_keeps_adding_new_words(self):
         text = "one or two words here\n\nthree words there"
         sent = list(pieces(text, 20_000))
         assert 20_000 <= sum(map(len, sent)) < 20_100
         halves = [b"".join(half).split() for half in (sent[: len(sent) // 2], sent)]
         known, all_words = (set(half) for half in halves)
-        assert len(all_words) - len(known) > len(halves[0]) / (2 * NOVEL)
+        assert len(all_words) - len(known) > len(halves[0]) / (2 * NEW_WORD_INTERVAL)
 
     def test_numbers_in_letters_are_all_different(self):
         assert len({letters(number) for number in range(2000)}) == 2000
@@ -178,37 +178,37 @@ class TestMemory:
 
 class TestPeers:
     @staticmethod
-    def schooling(folder: Path, *, minutes: float) -> Schooling:
+    def setup(folder: Path, *, minutes: float) -> TrainingSetup:
         train = Corpus([["a"]] * 70, [["O"]] * 70)
-        return Schooling(folder, train, folder / "vectors", epochs=2, minutes=minutes, threads=1)
+        return TrainingSetup(folder, train, folder / "vectors", epochs=2, minutes=minutes, threads=1)
 
-    def test_every_epoch_has_every_sentence_once(self, tmp_path):
-        found = list(batches_until_time_is_up(self.schooling(tmp_path, minutes=60), "one"))
-        numbers = [number for _, batch in found for number in batch]
-        assert sorted(numbers[:70]) == sorted(numbers[70:]) == list(range(70))
-        assert numbers[:70] != numbers[70:]
-        assert [done for done, _ in found] == sorted(done for done, _ in found)
-        assert training_of(tmp_path, "one") == {"epochs": 2}
+    def test_every_epoch_contains_every_sentence_once(self, tmp_path):
+        batches = list(limited_batches(self.setup(tmp_path, minutes=60), "one"))
+        indices = [index for _, batch in batches for index in batch]
+        assert sorted(indices[:70]) == sorted(indices[70:]) == list(range(70))
+        assert indices[:70] != indices[70:]
+        assert [done for done, _ in batches] == sorted(done for done, _ in batches)
+        assert load_training_facts(tmp_path, "one") == {"epochs": 2}
 
-    def test_it_stops_when_the_time_is_up_and_notes_how_far_it_came(self, tmp_path):
-        assert not list(batches_until_time_is_up(self.schooling(tmp_path, minutes=0), "one"))
-        assert training_of(tmp_path, "one") == {"epochs": 0}
-        assert training_of(tmp_path, "other") == {}
+    def test_training_stops_at_the_time_limit_and_saves_its_facts(self, tmp_path):
+        assert not list(limited_batches(self.setup(tmp_path, minutes=0), "one"))
+        assert load_training_facts(tmp_path, "one") == {"epochs": 0}
+        assert load_training_facts(tmp_path, "other") == {}
 
     def test_features_are_those_of_a_word_and_its_neighbours(self):
-        first, second = features_of(["U.N.", "said"])
+        first, second = extract_features(["U.N.", "said"])
         assert first["upper"] is True
         assert first["before:edge"] is True
         assert first["after:lower"] == second["lower"] == "said"
         assert second["before:lower"] == "u.n."
         assert second["last2"] == "id"
 
-    def test_a_peer_that_is_not_installed_is_told_and_left_out(self, tmp_path, monkeypatch, capsys):
-        def missing(_: Schooling) -> Peer:
+    def test_a_peer_that_is_not_installed_is_skipped_with_a_message(self, tmp_path, monkeypatch, capsys):
+        def missing(_: TrainingSetup) -> Peer:
             raise ImportError("No module named 'other'")
 
         monkeypatch.setitem(PEERS, "other", ("other-package", missing))
-        assert find_peers(self.schooling(tmp_path, minutes=1), ["other"]) == {}
+        assert find_peers(self.setup(tmp_path, minutes=1), ["other"]) == {}
         assert "pip install other-package" in capsys.readouterr().out
 
 
@@ -217,7 +217,7 @@ class TestPlot:
         assert [point.name for point in points_of(RECORD)] == ["tagger 100", "other <1>"]
         assert points_of(RECORD)[0] == Point("tagger 100", 1e5, 9e4, 1.1e5, 0.93)
 
-    def test_the_picture_names_every_point_and_is_the_same_every_time(self, tmp_path):
+    def test_the_plot_labels_every_point_and_is_reproducible(self, tmp_path):
         for name in ("one.svg", "two.svg"):
             draw(points_of(RECORD), 2, tmp_path / name)
         picture = (tmp_path / "one.svg").read_text(encoding="utf-8")

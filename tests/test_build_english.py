@@ -1,4 +1,4 @@
-"""The script that builds the English model, on corpora made up here."""
+"""The script that builds the English model, on synthetic corpora."""
 
 import sys
 from pathlib import Path
@@ -18,17 +18,17 @@ SENTENCES = [
 
 @pytest.fixture
 def corpora(tmp_path) -> Path:
-    """The two corpora and Wikigold; the sentence s1 has another token in the second, s9 is missing in it."""
-    for part, path in NAMES.items():
-        ud, uner = tmp_path / UD.format(part=part), tmp_path / path
+    """Both corpora and Wikigold; in Universal NER, sentence s1 has a different token and s9 is missing."""
+    for split, path in NAMES.items():
+        ud, uner = tmp_path / UD.format(split=split), tmp_path / path
         for one in (ud, uner):
             one.parent.mkdir(exist_ok=True)
         blocks, named = [], []
-        for number, rows in enumerate([*SENTENCES, SENTENCES[0]]):
-            name = "s9" if number == len(SENTENCES) else f"s{number}"
+        for index, rows in enumerate([*SENTENCES, SENTENCES[0]]):
+            name = "s9" if index == len(SENTENCES) else f"s{index}"
             lines = [
-                f"{place}\t{token}\t_\t{pos}\t_\t_\t_\t_\t_\t{'SpaceAfter=No' if token == 'Oslo' else '_'}"
-                for place, (token, pos, _) in enumerate(rows, 1)
+                f"{number}\t{token}\t_\t{pos}\t_\t_\t_\t_\t_\t{'SpaceAfter=No' if token == 'Oslo' else '_'}"
+                for number, (token, pos, _) in enumerate(rows, 1)
             ]
             text = f"{rows[0][0]} saw Oslo."
             blocks.append("\n".join([f"# sent_id = {name}", f"# text = {text}", *lines]))
@@ -41,21 +41,21 @@ def corpora(tmp_path) -> Path:
     (tmp_path / WIKIGOLD).parent.mkdir()
     (tmp_path / WIKIGOLD).write_text("Oslo\tB-LOC\nhas\tO\nOslo\tB-MISC\n\n")
     words = ["saw", "oslo", ".", "bonn", "lima", "ship", "sea"]
-    vectors = "".join(f"{word} {place / 9} {1 - place / 9} 0.5\n" for place, word in enumerate(words))
+    vectors = "".join(f"{word} {index / 9} {1 - index / 9} 0.5\n" for index, word in enumerate(words))
     (tmp_path / "vectors.txt").write_text(vectors)
     return tmp_path
 
 
-def test_sentences_are_joined_by_their_names(corpora, capsys):
-    found = list(merge(corpora, "train"))
-    assert [sentence.tokens[0] for sentence in found] == ["Ada", "Mia", "Emil"]
-    assert all(sentence.tags["pos"] == ("PROPN", "VERB", "PROPN", "PUNCT") for sentence in found)
-    assert all(sentence.tags["ner"] == ("B-PER", "O", "B-LOC", "O") for sentence in found)
-    assert "train: 2 sentences have other tokens" in capsys.readouterr().out
-    write(found, corpora / "x.conllu")
+def test_sentences_are_joined_by_their_ids(corpora, capsys):
+    merged = list(merge(corpora, "train"))
+    assert [sentence.tokens[0] for sentence in merged] == ["Ada", "Mia", "Emil"]
+    assert all(sentence.tags["pos"] == ("PROPN", "VERB", "PROPN", "PUNCT") for sentence in merged)
+    assert all(sentence.tags["ner"] == ("B-PER", "O", "B-LOC", "O") for sentence in merged)
+    assert "train: skipped 2 sentences whose tokens differ" in capsys.readouterr().out
+    write(merged, corpora / "x.conllu")
     again = list(read_sentences(corpora / "x.conllu", tasks=("pos", "ner")))
     assert [(one.tokens, one.tags, one.text) for one in again] == [
-        (one.tokens, one.tags, one.text) for one in found
+        (one.tokens, one.tags, one.text) for one in merged
     ]
     assert recased(again, "upper")[0].tokens == ("ADA", "SAW", "OSLO", ".")
 
@@ -72,7 +72,7 @@ def test_a_model_is_built_with_its_card(corpora, monkeypatch, capfd):
     command += ["--words", "2", "--wikigold", "--work", str(corpora / "work")]
     monkeypatch.setattr(sys, "argv", [*command, *(word for one in options for word in ("--set", one))])
     main()
-    assert "names on dev: train " in capfd.readouterr().out
+    assert "NER F1 on dev: train " in capfd.readouterr().out
     bundle = load_bundle(corpora / "en")
     assert bundle.is_shrunk
     assert bundle.vocabulary.fixed_words == ("bonn", "lima")

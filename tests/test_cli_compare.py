@@ -34,7 +34,7 @@ def test_a_line_a_run_a_table_and_the_answer(finished):
     assert [line.split("  ")[0] for line in lines[:4]] == ["1/4", "2/4", "3/4", "4/4"]
     assert lines[0].startswith("1/4  forward, softmax, seed 1: ")
     assert any("seed 1" in line and "seed 2" in line and "mean" in line for line in lines)
-    assert lines[-2].startswith("Reading each sentence from the right as well as from the left ")
+    assert lines[-2].startswith("Adding a backward direction ")
     assert lines[-1] == f"report: {folder / 'report.html'}"
 
 
@@ -104,8 +104,8 @@ def test_a_comparison_that_is_stopped_goes_on(corpus, finished, tmp_path, monkey
         (["--match", "hidden,width"], "--match takes one of hidden, width, parameters, not 'hidden,width'"),
         (["--lookahead", "1,-2"], "--lookahead takes numbers of words and 'full' by commas, not '1,-2'"),
         (["--lookahead", ""], "--lookahead takes numbers"),
-        (["--task", "pos,ner", "--columns", "token,pos,ner"], "A comparison is of one task, not of 2"),
-        (["--set", "train.patience=2"], "train.patience is 2"),
+        (["--task", "pos,ner", "--columns", "token,pos,ner"], "must have exactly one task (got 2: pos, ner)"),
+        (["--set", "train.patience=2"], "train.patience must be 0"),
         (["--set", "model.hiden_size=3"], "did you mean model.hidden_size"),
         (["--set", "model.head=crf"], "--set model.head would be the same in all runs; use --heads instead"),
         (["--directions", "forward,backward", "--lookahead", "1"], "put bidirectional into --directions"),

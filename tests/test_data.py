@@ -1,4 +1,4 @@
-"""The project's own corpus keeps what its README promises."""
+"""The corpus in data/ has the properties that its README states."""
 
 import re
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""A comparison's runs: what they share, how they are kept, and how one goes on that was broken off."""
+"""Runs of a comparison: shared data, run files, and resuming after an interruption."""
 
 import json
 import multiprocessing
@@ -51,7 +51,7 @@ def make_request(corpus: Path, output: Path, **changes: object) -> Request:
 
 
 def finish(request: Request, processes: int = 1) -> tuple[list, Comparison]:
-    """All records, and the comparison."""
+    """Return all records and the comparison."""
     records, seen = compare(request, processes=processes), []
     while True:
         try:
@@ -62,43 +62,43 @@ def finish(request: Request, processes: int = 1) -> tuple[list, Comparison]:
 
 @pytest.fixture(scope="module")
 def whole(corpus: Path, folder: Path) -> tuple[list, Comparison]:
-    """A comparison that nothing disturbed; it is only read."""
+    """An uninterrupted comparison; tests only read it."""
     return finish(make_request(corpus, folder / "whole", test_files=[corpus / "train.conll"]))
 
 
 def outcomes(comparison: Comparison) -> dict:
-    """What has to be the same however a comparison came about: all but times."""
+    """Return the results that interruptions must not change: everything except times."""
     return {
         run.name: (run.scores["dev"], run.predictions["dev"], [one["loss"] for one in run.curve])
         for run in comparison.runs
     }
 
 
-def test_every_run_of_the_grid_is_made_seed_by_seed(whole):
+def test_the_grid_is_trained_seed_by_seed(whole):
     records, comparison = whole
     assert isinstance(records[0], GridRecord)
     assert records[0].finished == {}
-    made = [record.name for record in records if isinstance(record, RunDone)]
-    assert made == [job.name for job in records[0].jobs]
-    assert made == [f"{variant.name}-{seed}" for seed in (1, 2) for variant in VARIANTS]
+    finished = [record.name for record in records if isinstance(record, RunDone)]
+    assert finished == [job.name for job in records[0].jobs]
+    assert finished == [f"{variant.name}-{seed}" for seed in (1, 2) for variant in VARIANTS]
     epochs = [(one.name, one.epoch) for one in records if isinstance(one, EpochDone)]
-    assert epochs == [(name, epoch) for name in made for epoch in range(1, EPOCHS + 1)]
+    assert epochs == [(name, epoch) for name in finished for epoch in range(1, EPOCHS + 1)]
     assert [run.name for run in comparison.runs] == [f"{v.name}-{seed}" for v in VARIANTS for seed in (1, 2)]
 
 
-def test_scores_are_those_of_the_last_epoch_on_each_part(whole):
+def test_scores_are_those_of_the_last_epoch_on_each_split(whole):
     _, comparison = whole
     assert (comparison.task, comparison.measure) == ("ner", "f1")
     for run in comparison.runs:
         assert run.scores["dev"]["f1"] == run.curve[-1]["score"]
         assert set(run.scores) == set(run.predictions) == {"dev", "test"}
-        for part, gold in comparison.gold.items():
+        for split, gold in comparison.gold.items():
             lengths = [len(sentence) for sentence in gold.sentences]
-            assert [len(tags) for tags in run.predictions[part]] == lengths
+            assert [len(tags) for tags in run.predictions[split]] == lengths
     assert len(comparison.gold["dev"].sentences) == 12
 
 
-def test_equal_seeds_have_equal_word_and_character_features_at_first(corpus, tmp_path):
+def test_equal_seeds_start_from_equal_word_and_character_features(corpus, tmp_path):
     request = make_request(
         corpus,
         tmp_path,
@@ -118,7 +118,7 @@ def test_equal_seeds_have_equal_word_and_character_features_at_first(corpus, tmp
     assert not torch.equal(words[1][0][trained], words[2][0][trained])
 
 
-def test_a_later_call_makes_only_what_is_missing(corpus, tmp_path, whole):
+def test_a_later_call_trains_only_missing_runs(corpus, tmp_path, whole):
     request = make_request(corpus, tmp_path, seeds=1, test_files=[corpus / "train.conll"])
     finish(request)
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
@@ -132,7 +132,7 @@ def test_a_later_call_makes_only_what_is_missing(corpus, tmp_path, whole):
 
 
 @pytest.mark.parametrize("events", [2, 3, 6])
-def test_a_comparison_that_was_broken_off_ends_as_if_it_never_was(corpus, tmp_path, whole, events):
+def test_an_interrupted_comparison_gives_the_same_results(corpus, tmp_path, whole, events):
     request = make_request(corpus, tmp_path, test_files=[corpus / "train.conll"])
     records = compare(request)
     list(islice(records, events))
@@ -146,8 +146,8 @@ def with_checkpoints(corpus: Path, output: Path, minutes: float) -> Request:
     return replace(request, config=request.config.model_copy(update={"train": train}))
 
 
-def break_off(request: Request, epochs: int) -> Path:
-    """Break a comparison off in the epoch after so many; the folder of the run it was at."""
+def interrupt(request: Request, epochs: int) -> Path:
+    """Interrupt a comparison in the epoch after ``epochs``; return the folder of the current run."""
     records = compare(request)
     list(islice(records, 1 + epochs))
     next(records)
@@ -155,46 +155,48 @@ def break_off(request: Request, epochs: int) -> Path:
     return request.output / "runs" / f"{VARIANTS[0].name}-1"
 
 
-@pytest.mark.parametrize("minutes", [0, 1e-9], ids=["an epoch", "a step"])
-def test_a_run_goes_on_from_its_checkpoint(corpus, tmp_path, whole, minutes):
+@pytest.mark.parametrize("minutes", [0, 1e-9], ids=["every epoch", "every step"])
+def test_a_run_resumes_from_its_checkpoint(corpus, tmp_path, whole, minutes):
     request = with_checkpoints(corpus, tmp_path, minutes)
-    kept = break_off(request, 1)
-    assert (kept / "checkpoint.safetensors").exists()
-    (kept / ".checkpoint.safetensors.new").write_text("what a killed call was writing")
+    checkpoint_folder = interrupt(request, 1)
+    assert (checkpoint_folder / "checkpoint.safetensors").exists()
+    (checkpoint_folder / ".checkpoint.safetensors.new").write_text("temporary file of a killed call")
     seen, comparison = finish(request)
-    repeated = [one.epoch for one in seen if isinstance(one, EpochDone) and one.name == kept.name]
+    repeated = [
+        one.epoch for one in seen if isinstance(one, EpochDone) and one.name == checkpoint_folder.name
+    ]
     assert repeated == [2]
     assert outcomes(comparison) == outcomes(whole[1])
-    assert not kept.exists()
+    assert not checkpoint_folder.exists()
 
 
-def test_what_a_call_left_that_was_killed_after_its_last_run_is_removed(corpus, tmp_path):
+def test_the_checkpoint_of_a_finished_run_is_removed(corpus, tmp_path):
     request = make_request(corpus, tmp_path, seeds=1, variants=VARIANTS[:1])
     finish(request)
-    kept = tmp_path / "runs" / f"{VARIANTS[0].name}-1"
-    kept.mkdir()
-    (kept / "checkpoint.safetensors").write_text("")
+    checkpoint_folder = tmp_path / "runs" / f"{VARIANTS[0].name}-1"
+    checkpoint_folder.mkdir()
+    (checkpoint_folder / "checkpoint.safetensors").write_text("")
     finish(request)
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == [f"{kept.name}.json"]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [f"{checkpoint_folder.name}.json"]
 
 
-def test_a_damaged_checkpoint_is_named_with_what_helps(corpus, tmp_path):
+def test_the_error_of_a_damaged_checkpoint_names_its_file_and_a_remedy(corpus, tmp_path):
     request = with_checkpoints(corpus, tmp_path, 0)
-    (break_off(request, 1) / "checkpoint.safetensors").write_bytes(b"no checkpoint")
+    (interrupt(request, 1) / "checkpoint.safetensors").write_bytes(b"no checkpoint")
     with pytest.raises(
         InputError, match=r"forward-softmax-1/checkpoint\.safetensors: .*damaged.*Delete the file"
     ):
         finish(request)
 
 
-def test_a_run_that_fails_is_named(corpus, tmp_path):
+def test_an_error_in_a_run_names_the_run(corpus, tmp_path):
     rate = {"train.learning_rate": 1e38, "train.clip": 0, "train.optimizer": "sgd"}
     config = load_config(None, SMALL | {"data.columns": "token,pos,ner"} | rate)
     with pytest.raises(InputError, match=r"forward-softmax-1: The loss is no number any more"):
         finish(make_request(corpus, tmp_path, config=config))
 
 
-def test_two_calls_do_not_make_runs_in_one_folder(corpus, tmp_path):
+def test_two_calls_cannot_write_to_one_folder(corpus, tmp_path):
     request = make_request(corpus, tmp_path, seeds=1)
     first = compare(request)
     next(first)
@@ -204,15 +206,15 @@ def test_two_calls_do_not_make_runs_in_one_folder(corpus, tmp_path):
     assert len(finish(request)[1].runs) == 2
 
 
-def test_processes_that_would_train_together_are_refused(corpus, tmp_path, monkeypatch):
+def test_distributed_training_raises(corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match=r"without torchrun .* --jobs"):
         next(compare(make_request(corpus, tmp_path)))
 
 
 @contextmanager
-def threads_that_work(request: Request, count: int) -> Iterator[list[Connection]]:
-    """In the place of processes, which take seconds to start."""
+def worker_threads(request: Request, count: int) -> Iterator[list[Connection]]:
+    """Start threads instead of worker processes, which take seconds to start."""
     pipes = [multiprocessing.Pipe() for _ in range(count)]
     threads = [Thread(target=run_workers._work, args=(request, theirs)) for _, theirs in pipes]
     for thread in threads:
@@ -225,39 +227,39 @@ def threads_that_work(request: Request, count: int) -> Iterator[list[Connection]
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 9])
-def test_every_run_is_handed_to_one_process(monkeypatch, count):
+def test_every_run_is_assigned_to_one_worker(monkeypatch, count):
     def pretend(job: Job, material: object) -> Iterator[EpochDone | RunDone]:
         yield EpochDone(job.name, 1, 0.5)
         yield RunDone(job.name, 0.5)
 
-    monkeypatch.setattr(run_workers, "_workers", threads_that_work)
+    monkeypatch.setattr(run_workers, "_workers", worker_threads)
     monkeypatch.setattr(run_workers, "gather_material", lambda request: None)
-    monkeypatch.setattr(run_workers, "make_run", pretend)
+    monkeypatch.setattr(run_workers, "train_run", pretend)
     jobs = [Job(VARIANTS[0], seed, 1) for seed in range(6)]
-    events = list(run_workers.make_runs(jobs, SimpleNamespace(request=None), count))
+    events = list(run_workers.train_runs(jobs, SimpleNamespace(request=None), count))
     for kind in (EpochDone, RunDone):
         assert sorted(one.name for one in events if isinstance(one, kind)) == [job.name for job in jobs]
 
 
 @pytest.mark.parametrize("error", [InputError("no space"), MemoryError("no memory")])
-def test_what_a_process_cannot_do_is_told(monkeypatch, error):
+def test_errors_of_a_worker_are_raised(monkeypatch, error):
     def fail(job: Job, material: object) -> Iterator[EpochDone | RunDone]:
         yield EpochDone(job.name, 1, 0.5)
         raise error
 
-    monkeypatch.setattr(run_workers, "_workers", threads_that_work)
+    monkeypatch.setattr(run_workers, "_workers", worker_threads)
     monkeypatch.setattr(run_workers, "gather_material", lambda request: None)
-    monkeypatch.setattr(run_workers, "make_run", fail)
+    monkeypatch.setattr(run_workers, "train_run", fail)
     with pytest.raises(type(error), match=str(error)):
-        list(run_workers.make_runs([Job(VARIANTS[0], 1, 1)] * 2, SimpleNamespace(request=None), 2))
+        list(run_workers.train_runs([Job(VARIANTS[0], 1, 1)] * 2, SimpleNamespace(request=None), 2))
 
 
-def test_processes_outlive_ctrl_c_make_the_same_and_their_end_is_told(corpus, tmp_path, whole, monkeypatch):
+def test_workers_survive_ctrl_c_and_their_end_is_reported(corpus, tmp_path, whole, monkeypatch):
     request = make_request(corpus, tmp_path, test_files=[corpus / "train.conll"])
     waits = []
 
     def interrupt_and_wait(connections: Sequence[Connection]) -> list:
-        if not waits:  # they have just been started, and still import what they need
+        if not waits:  # the workers have just been started and are still importing modules
             for child in multiprocessing.active_children():
                 os.kill(child.pid, signal.SIGINT)
         waits.append(len(connections))
@@ -265,20 +267,20 @@ def test_processes_outlive_ctrl_c_make_the_same_and_their_end_is_told(corpus, tm
 
     monkeypatch.setattr(run_workers, "wait", interrupt_and_wait)
     records = compare(request, processes=2)
-    made = 0
-    while made < 2:
-        made += isinstance(next(records), RunDone)
+    finished = 0
+    while finished < 2:
+        finished += isinstance(next(records), RunDone)
     for child in multiprocessing.active_children():
         child.kill()
         child.join()
-    with pytest.raises(InputError, match=r"was ended from outside.*fewer --jobs.*finished runs are kept"):
+    with pytest.raises(InputError, match=r"worker process was killed.*fewer --jobs.*finished runs are kept"):
         list(records)
     seen, comparison = finish(request)
     assert 2 <= len(seen[0].finished) < 4
     assert outcomes(comparison) == outcomes(whole[1])
 
 
-def test_runs_of_something_else_are_not_taken_for_these(corpus, tmp_path):
+def test_runs_with_other_options_raise(corpus, tmp_path):
     finish(make_request(corpus, tmp_path, seeds=1, variants=VARIANTS[:1]))
     other = load_config(None, SMALL | {"train.epochs": 3, "data.columns": "token,pos,ner"})
     with pytest.raises(InputError, match=r"forward-softmax-1\.json: .*train\.epochs is 3, was 2.* --output"):
@@ -296,22 +298,22 @@ def test_runs_of_something_else_are_not_taken_for_these(corpus, tmp_path):
         "\0",
     ],
 )
-def test_a_damaged_file_of_a_run_is_named(corpus, tmp_path, content):
+def test_the_error_of_a_damaged_run_file_names_the_file(corpus, tmp_path, content):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "forward-softmax-1.json").write_text(content)
     with pytest.raises(InputError, match=r"forward-softmax-1\.json: .*damaged.*Delete the file"):
         finish(make_request(corpus, tmp_path))
 
 
-def test_a_run_comes_back_from_its_file(whole, corpus, folder):
+def test_a_run_file_restores_the_run(whole, corpus, folder):
     request = make_request(corpus, folder / "whole", test_files=[corpus / "train.conll"])
     material = gather_material(request)
     runs = {run.name: run for run in whole[1].runs}
     for job in material.jobs():
         run = load_run(job, material)
         assert run == runs.pop(job.name)
-        kept = json.loads((material.folder / f"{job.name}.json").read_text())
-        assert kept["run"] == json.loads(json.dumps(run.values()))
+        saved = json.loads((material.folder / f"{job.name}.json").read_text())
+        assert saved["run"] == json.loads(json.dumps(run.values()))
     assert not runs
 
 
@@ -325,8 +327,8 @@ def test_bidirectional_models_are_scored_with_bounded_lookahead(corpus, tmp_path
         assert list(run.lookahead) == ["0", "1", "50", "full"]
         assert run.lookahead["50"].score == run.lookahead["full"].score == run.scores["dev"]["f1"]
         assert all((one.microseconds is None) == (words == "full") for words, one in run.lookahead.items())
-    whole, drawn = (run.curve[-1]["loss"] for run in runs.values())
-    assert whole != drawn
+    full, random = (run.curve[-1]["loss"] for run in runs.values())
+    assert full != random
 
 
 def material_of(corpus: Path, output: Path) -> Material:
@@ -337,7 +339,7 @@ def test_features_of_single_words_pass(corpus, tmp_path):
     require_local_features(material_of(corpus, tmp_path))
 
 
-def test_features_that_see_the_whole_sentence_are_refused(corpus, tmp_path, monkeypatch):
+def test_features_that_read_the_whole_sentence_raise(corpus, tmp_path, monkeypatch):
     forward = TaggingModel.forward
 
     def leak(self, batch, chunks=None):
@@ -349,5 +351,5 @@ def test_features_that_see_the_whole_sentence_are_refused(corpus, tmp_path, monk
 
     material = material_of(corpus, tmp_path)
     monkeypatch.setattr(TaggingModel, "forward", leak)
-    with pytest.raises(InputError, match="see both sides and the comparison would be void"):
+    with pytest.raises(InputError, match="see the right context and the comparison would be invalid"):
         require_local_features(material)

@@ -1,4 +1,4 @@
-"""The report of a comparison in a real browser: on a phone and on a screen, light and dark."""
+"""The report of a comparison in a real browser: phone and desktop widths, light and dark."""
 
 import pytest
 from comparisons import make_comparison
@@ -17,7 +17,7 @@ COMPARISONS = {
 
 @pytest.fixture(scope="module", params=COMPARISONS)
 def page(request, browser, tmp_path_factory):
-    """One open page, everything unfolded; what it complained about, asked for and failed to get is noted."""
+    """Open the page in the browser, recording console messages, requests and failed requests."""
     folder = tmp_path_factory.mktemp("report")
     write_report(*COMPARISONS[request.param](), folder)
     address = (folder / "report.html").as_uri()
@@ -30,7 +30,7 @@ def page(request, browser, tmp_path_factory):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("is_open", [False, True])
-def test_nothing_runs_out_of_the_page(page, width, scheme, is_open):
+def test_nothing_overflows_the_page(page, width, scheme, is_open):
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
     page.evaluate(
@@ -52,7 +52,7 @@ def test_nothing_runs_out_of_the_page(page, width, scheme, is_open):
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_every_chart_is_seen_and_told_and_its_words_fit(page, width):
+def test_every_chart_is_visible_labelled_and_not_cut_off(page, width):
     page.set_viewport_size({"width": width, "height": 900})
     charts = page.locator("svg.chart").all()
     assert len(charts) >= 8
@@ -75,7 +75,7 @@ def test_every_chart_is_seen_and_told_and_its_words_fit(page, width):
     assert small == 0
 
 
-def test_words_of_bars_do_not_run_into_their_values(page):
+def test_labels_of_bars_do_not_overlap_their_values(page):
     page.set_viewport_size({"width": 360, "height": 900})
     touching = page.evaluate(
         """() => [...document.querySelectorAll('svg.chart g')].filter(bar => bar.querySelector('rect.bar'))
@@ -87,14 +87,14 @@ def test_words_of_bars_do_not_run_into_their_values(page):
     assert touching == []
 
 
-def test_links_lead_to_their_sections(page):
+def test_links_point_to_the_sections(page):
     targets = page.evaluate("[...document.querySelectorAll('nav a')].map(one => one.getAttribute('href'))")
     sections = page.evaluate("[...document.querySelectorAll('section')].map(one => '#' + one.id)")
     assert targets == sections
     assert len(set(sections)) == len(sections) >= 6
 
 
-def test_the_page_asks_for_nothing_and_its_console_is_silent(page):
+def test_the_page_makes_no_requests_and_logs_nothing(page):
     assert set(page.requests) == {page.address}
     assert page.complaints == []
     assert page.locator("script").count() == 0

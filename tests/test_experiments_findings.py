@@ -1,4 +1,4 @@
-"""What a comparison shows, against the scorer, brute force over its sentences, and examples by hand."""
+"""Findings of a comparison, checked against the scorer, brute force over sentences, and worked examples."""
 
 from collections import Counter
 from dataclasses import replace
@@ -33,13 +33,13 @@ def findings(comparison):
     return summarise(comparison)
 
 
-def in_iob2(part, tags):
-    """Gold tags as they are shown beside predicted ones."""
-    return tuple(tags if part.scheme is None else convert_tags(tags, part.scheme, "IOB2"))
+def in_iob2(split, tags):
+    """Convert gold tags to the scheme of the predicted tags."""
+    return tuple(tags if split.scheme is None else convert_tags(tags, split.scheme, "IOB2"))
 
 
 def with_runs(comparison, change):
-    """The comparison with each run as ``change`` returns it; None leaves it out."""
+    """Replace each run by the result of ``change``; None removes it."""
     return replace(comparison, runs=[new for run in comparison.runs if (new := change(run))])
 
 
@@ -48,8 +48,8 @@ def test_rows_hold_every_variant_with_its_scores_and_cost(comparison, findings):
     for row in findings.rows:
         runs = comparison.runs_of(row.variant)
         assert row.seeds == 3
-        for part in ("dev", "test"):
-            assert list(row.scores[part].values) == [comparison.score(run, part) for run in runs]
+        for split in ("dev", "test"):
+            assert list(row.scores[split].values) == [comparison.score(run, split) for run in runs]
         curves = [[entry["score"] for entry in run.curve] for run in runs]
         assert row.curve == pytest.approx(np.mean(curves, axis=0))
         assert row.curve[-1] == pytest.approx(row.scores["dev"].mean)
@@ -58,12 +58,12 @@ def test_rows_hold_every_variant_with_its_scores_and_cost(comparison, findings):
         assert row.tagging_tokens_per_second == fmean(run.tagging_tokens_per_second for run in runs)
 
 
-def test_gains_are_of_the_bidirectional_twin_over_each_direction(comparison, findings):
+def test_gains_compare_the_bidirectional_variant_with_each_direction(comparison, findings):
     assert [(gain.base.direction, gain.base.head, gain.part) for gain in findings.gains] == [
-        (direction, head, part)
+        (direction, head, split)
         for head in ("softmax", "crf")
         for direction in ("forward", "backward")
-        for part in ("dev", "test")
+        for split in ("dev", "test")
     ]
     for gain in findings.gains:
         assert gain.other == Variant("bidirectional", "concat", gain.base.head)
@@ -75,19 +75,20 @@ def test_gains_are_of_the_bidirectional_twin_over_each_direction(comparison, fin
         assert gain.difference == estimate(gain.difference.values)
 
 
-def test_p_values_are_corrected_for_all_gains_of_a_part(findings):
-    for part in ("dev", "test"):
-        gains = [gain for gain in findings.gains if gain.part == part]
+def test_p_values_are_corrected_for_all_gains_of_a_split(findings):
+    for split in ("dev", "test"):
+        gains = [gain for gain in findings.gains if gain.part == split]
         assert [gain.p_corrected for gain in gains] == correct_p_values([gain.p_value for gain in gains])
         assert any(gain.p_corrected > gain.p_value for gain in gains)
 
 
 def test_the_p_value_is_that_of_exchanged_sentences():
-    """Three sentences of one span, of which base has none and other all: 2 of 8 exchanges are as extreme."""
+    """Three sentences with one span each, all missed by base and found by other: 2 of 8 exchanges tie."""
     comparison = make_comparison(heads=["crf"], merge_modes=["concat"], has_test=False, seeds=[1, 2])
-    part = comparison.gold["dev"]
-    chosen = [n for n, tags in enumerate(gold_tags(part)) if sum(tag != "O" for tag in tags) == 1][:3]
-    small = replace(part, sentences=[part.sentences[n] for n in chosen], seen=[part.seen[n] for n in chosen])
+    split = comparison.gold["dev"]
+    indices = [n for n, tags in enumerate(gold_tags(split)) if sum(tag != "O" for tag in tags) == 1][:3]
+    sentences, seen = [split.sentences[n] for n in indices], [split.seen[n] for n in indices]
+    small = replace(split, sentences=sentences, seen=seen)
     gold = {"dev": small}
 
     def change(run):
@@ -102,7 +103,7 @@ def test_the_p_value_is_that_of_exchanged_sentences():
     assert (second.base, second.p_value, second.p_corrected) == (BACKWARD, 1.0, 1.0)
 
 
-def test_origins_are_what_the_scorer_calls_them(comparison, findings):
+def test_origins_agree_with_the_scorer(comparison, findings):
     measure, has_spans = comparison.measure, comparison.measure == "f1"
     assert [contrast.base for contrast in findings.contrasts] == [
         Variant("forward", None, head) for head in ("softmax", "crf")
@@ -113,72 +114,72 @@ def test_origins_are_what_the_scorer_calls_them(comparison, findings):
         assert list(dict.fromkeys(kinds)) == expected
         for origin in contrast.origins:
             assert origin.difference.mean == pytest.approx(origin.other.mean - origin.base.mean)
-            for variant, found in ((contrast.base, origin.base), (contrast.other, origin.other)):
+            for variant, scored in ((contrast.base, origin.base), (contrast.other, origin.other)):
                 dev = [run.scores["dev"] for run in comparison.runs_of(variant)]
                 if origin.kind == "label":
-                    wanted = [scores["by_label"][origin.bucket]["f1"] for scores in dev]
+                    expected_values = [scores["by_label"][origin.bucket]["f1"] for scores in dev]
                     assert origin.support == dev[0]["by_label"][origin.bucket]["support"]
                 elif origin.kind == "novelty":
-                    wanted = [scores[origin.bucket][measure] for scores in dev]
+                    expected_values = [scores[origin.bucket][measure] for scores in dev]
                     assert origin.support == dev[0][origin.bucket]["support"]
                 else:
                     continue
-                assert found.values == pytest.approx(wanted)
+                assert scored.values == pytest.approx(expected_values)
         for kind in expected[:4]:
             support = sum(origin.support for origin in contrast.origins if origin.kind == kind)
             assert support == comparison.runs[0].scores["dev"]["support"]
 
 
-def test_types_are_judged_where_borders_are_right():
+def test_types_are_judged_on_correct_boundaries():
     comparison = make_comparison()
     contrast = summarise(comparison).contrasts[0]
     borders, types = (origin for origin in contrast.origins if origin.kind == "span")
     assert (borders.bucket, types.bucket) == (BORDERS, TYPES)
-    part = comparison.gold["dev"]
-    placed = []
-    for variant, found in ((contrast.base, types.base), (contrast.other, types.other)):
-        for run, value in zip(comparison.runs_of(variant), found.values, strict=True):
-            outcomes = match_task(gold_tags(part), run.predictions["dev"], scheme=part.scheme)
+    split = comparison.gold["dev"]
+    same_boundaries = []
+    for variant, scored in ((contrast.base, types.base), (contrast.other, types.other)):
+        for run, value in zip(comparison.runs_of(variant), scored.values, strict=True):
+            outcomes = match_task(gold_tags(split), run.predictions["dev"], scheme=split.scheme)
             kinds = Counter(one.kind for own in outcomes for one in own)
-            placed.append(kinds["right"] + kinds["wrong type"])
-            assert value == pytest.approx(kinds["right"] / placed[-1])
-    assert types.support == round(fmean(placed)) < borders.support
+            same_boundaries.append(kinds["right"] + kinds["wrong type"])
+            assert value == pytest.approx(kinds["right"] / same_boundaries[-1])
+    assert types.support == round(fmean(same_boundaries)) < borders.support
 
 
 def brute_force_evidence(comparison, wrong, right):
-    """For each sentence that one variant always has wrong and the other always right: its place."""
-    part = comparison.gold["dev"]
-    found = []
-    for number, tags in enumerate(gold_tags(part)):
-        gold = in_iob2(part, tags)
+    """Return source and gold tags of each sentence that one variant always gets wrong and the other right."""
+    split = comparison.gold["dev"]
+    sentences = []
+    for index, tags in enumerate(gold_tags(split)):
+        gold = in_iob2(split, tags)
         sides = [
-            [tuple(run.predictions["dev"][number]) == gold for run in comparison.runs_of(variant)]
+            [tuple(run.predictions["dev"][index]) == gold for run in comparison.runs_of(variant)]
             for variant in (wrong, right)
         ]
         if not any(sides[0]) and all(sides[1]):
-            found.append((part.sentences[number].source, gold))
-    return found
+            sentences.append((split.sentences[index].source, gold))
+    return sentences
 
 
-def test_evidence_is_what_no_run_of_one_and_every_run_of_the_other_has_right(comparison, findings):
+def test_evidence_agrees_with_brute_force(comparison, findings):
     assert sum(len(contrast.gained) for contrast in findings.contrasts) > 2
     for contrast in findings.contrasts:
         sides = (contrast.base, contrast.other)
-        for shown, (wrong, right) in (
+        for examples, (wrong, right) in (
             (contrast.gained, sides),
             (contrast.lost, sides[::-1]),
         ):
             expected = brute_force_evidence(comparison, wrong, right)
-            assert [(one.source, tuple(one.gold)) for one in shown] == expected
-            for one in shown:
+            assert [(one.source, tuple(one.gold)) for one in examples] == expected
+            for one in examples:
                 assert len(one.tokens) == len(one.gold) == len(one.wrong.tags)
                 assert tuple(one.wrong.tags) != tuple(one.gold)
-                place = [s.source for s in comparison.gold["dev"].sentences].index(one.source)
-                taggings = Counter(tuple(run.predictions["dev"][place]) for run in comparison.runs_of(wrong))
+                index = [s.source for s in comparison.gold["dev"].sentences].index(one.source)
+                taggings = Counter(tuple(run.predictions["dev"][index]) for run in comparison.runs_of(wrong))
                 assert one.wrong.runs == taggings[tuple(one.wrong.tags)] == max(taggings.values())
 
 
-def test_with_the_models_changed_about_what_was_gained_is_lost(comparison, findings):
+def test_swapping_the_models_swaps_gained_and_lost(comparison, findings):
     other_way = {"forward": "bidirectional", "bidirectional": "forward"}
 
     def change(run):
@@ -198,20 +199,20 @@ def test_with_the_models_changed_about_what_was_gained_is_lost(comparison, findi
         }
 
 
-def test_broken_tags_are_judged_and_shown_as_they_are_read():
+def test_illegal_tags_are_scored_and_shown_as_converted():
     comparison = make_comparison(directions=["forward", "bidirectional"], heads=["crf"])
-    part = comparison.gold["dev"]
+    split = comparison.gold["dev"]
 
     def change(run):
-        """All find every span and begin it with I; forward takes each for an X, a label of no gold span."""
-        tags = [in_iob2(part, own) for own in gold_tags(part)]
+        """Predict every span with an initial I; the forward model labels each X, which no gold span has."""
+        tags = [in_iob2(split, own) for own in gold_tags(split)]
         broken = [[tag.replace("B-", "I-") for tag in own] for own in tags]
         if run.variant.direction == "forward":
             broken = [[tag if tag == "O" else "I-X" for tag in own] for own in tags]
         return rescored(run, comparison.gold, {**run.predictions, "dev": broken})
 
     (contrast,) = summarise(with_runs(comparison, change)).contrasts
-    with_spans = [in_iob2(part, own) for own in gold_tags(part) if set(own) != {"O"}]
+    with_spans = [in_iob2(split, own) for own in gold_tags(split) if set(own) != {"O"}]
     assert [tuple(one.gold) for one in contrast.gained] == with_spans
     for one in contrast.gained:
         assert list(one.wrong.tags) == [tag if tag == "O" else f"{tag[0]}-X" for tag in one.gold]
@@ -220,14 +221,14 @@ def test_broken_tags_are_judged_and_shown_as_they_are_read():
     assert sorted(labels) == ["LOC", "MISC", "ORG", "PER"]
 
 
-def test_vanished_confusions_are_counted_as_the_matcher_counts_them(comparison, findings):
-    part = comparison.gold["dev"]
+def test_counts_of_vanished_confusions_agree_with_the_matcher(comparison, findings):
+    split = comparison.gold["dev"]
     for contrast in findings.contrasts:
         counts = []
         for variant in (contrast.base, contrast.other):
             runs = comparison.runs_of(variant)
             outcomes = [
-                match_task(gold_tags(part), run.predictions["dev"], scheme=part.scheme) for run in runs
+                match_task(gold_tags(split), run.predictions["dev"], scheme=split.scheme) for run in runs
             ]
             counts.append(Counter((one.kind, *one.labels) for run in outcomes for own in run for one in own))
         change = {key: counts[0][key] - counts[1][key] for key in counts[0] | counts[1] if key[0] != "right"}
@@ -240,7 +241,7 @@ def test_vanished_confusions_are_counted_as_the_matcher_counts_them(comparison, 
         assert len(falls) == evidence.VANISHED or not any(change.values())
 
 
-def test_only_the_largest_changes_are_told(comparison, findings, monkeypatch):
+def test_only_the_largest_changes_are_reported(comparison, findings, monkeypatch):
     monkeypatch.setattr(evidence, "VANISHED", 4)
     for contrast, shorter in zip(findings.contrasts, summarise(comparison).contrasts, strict=True):
         sizes = sorted((abs(one.base - one.other) for one in contrast.vanished), reverse=True)
@@ -249,13 +250,13 @@ def test_only_the_largest_changes_are_told(comparison, findings, monkeypatch):
 
 
 def find_curve(scores, variant=BOTH):
-    """The curve of one run; forward scores 0.6 on dev, and both ways on whole sentences 0.8."""
+    """Compute the curve of one run; on dev, forward scores 0.6 and bidirectional on whole sentences 0.8."""
     comparison = make_comparison(heads=["crf"], seeds=[1], has_test=False)
     dev = {"forward": 0.6, "bidirectional": 0.8, "backward": 0.5}
 
     def change(run):
-        found = {name: Lookahead(score, None) for name, score in scores.items()}
-        lookahead = found if run.variant == variant else {}
+        tested = {name: Lookahead(score, None) for name, score in scores.items()}
+        lookahead = tested if run.variant == variant else {}
         return replace(run, scores={"dev": {"f1": dev[run.variant.direction]}}, lookahead=lookahead)
 
     (curve,) = summarise(with_runs(comparison, change)).lookahead
@@ -273,7 +274,7 @@ def find_curve(scores, variant=BOTH):
             10,
         ),
         ({"0": 0.62, "4": 0.64, "full": 0.8}, {0: 0.1, 4: 0.2, None: 1.0}, None, None),
-        # What is lost again with more words was not had from there on.
+        # A lookahead does not count if a larger one falls below the share again.
         ({"0": 0.79, "1": 0.65, "2": 0.79}, {0: 0.95, 1: 0.25, 2: 0.95}, 2, 2),
         ({"0": 0.72, "full": 0.65}, {0: 0.6, None: 0.25}, None, None),
     ],
@@ -281,7 +282,7 @@ def find_curve(scores, variant=BOTH):
 @pytest.mark.parametrize(
     "variant", [BOTH, replace(BOTH, merge_mode="sum"), replace(BOTH, lookahead="random")]
 )
-def test_lookahead_by_hand(scores, shares, half, most, variant):
+def test_lookahead_of_worked_examples(scores, shares, half, most, variant):
     curve = find_curve(scores, variant)
     assert [point.words for point in curve.points] == list(shares)
     assert [point.share for point in curve.points] == pytest.approx(list(shares.values()))
@@ -295,16 +296,16 @@ def test_lookahead_over_seeds(comparison, findings):
     for curve in findings.lookahead:
         runs = comparison.runs_of(curve.variant)
         for point in curve.points:
-            found = [run.lookahead["full" if point.words is None else str(point.words)] for run in runs]
-            assert list(point.score.values) == [one.score for one in found]
-            expected = None if point.words is None else sorted(one.microseconds for one in found)[1]
+            tested = [run.lookahead["full" if point.words is None else str(point.words)] for run in runs]
+            assert list(point.score.values) == [one.score for one in tested]
+            expected = None if point.words is None else sorted(one.microseconds for one in tested)[1]
             assert point.microseconds == expected
         assert [point.words for point in curve.points] == [0, 1, 2, 4, 8, None]
         if curve.variant.lookahead == "full":
             assert curve.points[-1].share == pytest.approx(1.0)
 
 
-def test_there_is_no_share_of_no_gain():
+def test_the_share_is_none_without_a_gain():
     comparison = make_comparison(heads=["crf"], merge_modes=["concat"])
     changed = with_runs(comparison, lambda run: replace(run, scores={"dev": {"f1": 0.5}}))
     for curve in summarise(changed).lookahead:
@@ -312,7 +313,7 @@ def test_there_is_no_share_of_no_gain():
         assert (curve.half, curve.most) == (None, None)
 
 
-def test_only_seeds_that_both_have_are_compared():
+def test_only_common_seeds_are_compared():
     comparison = make_comparison(heads=["crf"], merge_modes=["concat"], seeds=[1, 2, 3])
     seeds = {"forward": [1, 2], "bidirectional": [2, 3], "backward": [1]}
     fewer = with_runs(comparison, lambda run: run if run.seed in seeds[run.variant.direction] else None)
@@ -327,7 +328,7 @@ def test_only_seeds_that_both_have_are_compared():
         assert (gain.difference.mean, gain.difference.low) == (pytest.approx(after - before), None)
     for origin in contrast.origins:
         assert len(origin.base.values) == len(origin.other.values) == 1
-    # The share is that of the second seed alone, which is the only one of all three sides.
+    # The share uses the second seed only: all three variants have no other seed in common.
     before, after = (fewer.score(run) for run in second)
     for point in findings.lookahead[0].points:
         name = "full" if point.words is None else str(point.words)
@@ -337,7 +338,7 @@ def test_only_seeds_that_both_have_are_compared():
 
 @pytest.mark.parametrize("kind", ["spans", "tags"])
 @pytest.mark.parametrize(
-    ("parts", "gains", "contrasts", "curves"),
+    ("grid", "gains", "contrasts", "curves"),
     [
         ({"directions": ["forward", "backward"]}, 0, 0, 0),
         ({"directions": ["bidirectional"]}, 0, 0, 6),
@@ -347,18 +348,18 @@ def test_only_seeds_that_both_have_are_compared():
         ({"seeds": []}, 0, 0, 0),
     ],
 )
-def test_what_the_grid_lacks_is_left_out(kind, parts, gains, contrasts, curves):
-    comparison = make_comparison(kind, **parts)
+def test_findings_of_missing_variants_are_omitted(kind, grid, gains, contrasts, curves):
+    comparison = make_comparison(kind, **grid)
     findings = summarise(comparison)
     assert [row.variant for row in findings.rows] == comparison.variants
     assert len(findings.gains) == gains
     assert len(findings.contrasts) == contrasts
     assert len(findings.lookahead) == curves
-    modes = parts.get("merge_modes", ["concat"])
+    modes = grid.get("merge_modes", ["concat"])
     assert {gain.other.merge_mode for gain in findings.gains} <= {modes[0]}
 
 
-def test_a_part_that_some_runs_were_not_scored_on():
+def test_a_split_without_scores_of_some_runs():
     comparison = make_comparison(heads=["crf"])
 
     def change(run):

@@ -1,4 +1,4 @@
-"""The grid of a comparison: its variants, and what is held equal."""
+"""The grid of a comparison: its variants and their matched sizes."""
 
 import pytest
 from test_runtime import make_bundle
@@ -49,18 +49,18 @@ def test_the_grid_has_every_head_with_every_direction_and_merge_mode_once():
 
 
 @pytest.mark.parametrize("variant", GRID, ids=lambda one: one.name)
-def test_parameters_are_counted_as_torch_has_them(variant):
+def test_parameter_counts_equal_those_of_torch(variant):
     counts = count_parameters(
         configure(variant, CONFIG, hidden_size=7, seed=1).model, VOCABULARY, CONFIG.model.word_size
     )
     model = network(variant, 7)
-    for part in ("encoder", "heads", "words"):
-        assert counts[part] == sum(one.numel() for one in getattr(model, part).parameters())
+    for layer in ("encoder", "heads", "words"):
+        assert counts[layer] == sum(one.numel() for one in getattr(model, layer).parameters())
     assert counts["all"] == size(variant, 7)
 
 
 @pytest.mark.parametrize("match", MATCHES)
-def test_what_is_matched_is_equal(match):
+def test_the_matched_quantity_is_equal(match):
     sizes = match_hidden_sizes(GRID, CONFIG, match, VOCABULARY, CONFIG.model.word_size)
     assert list(sizes) == GRID
     for variant, units in sizes.items():
@@ -71,18 +71,18 @@ def test_what_is_matched_is_equal(match):
             assert isinstance(encoder, Encoder)
             assert encoder.output_size == 18
         else:
-            wanted = size(Variant("bidirectional", "concat", variant.head), 9)
-            nearest = min(range(1, 60), key=lambda n: abs(size(variant, n) - wanted))
+            target = size(Variant("bidirectional", "concat", variant.head), 9)
+            nearest = min(range(1, 60), key=lambda n: abs(size(variant, n) - target))
             assert units == nearest
 
 
-def test_a_softmax_head_decodes_every_token_alone():
+def test_a_softmax_head_decodes_every_token_independently():
     for head in ("softmax", "crf"):
         model = configure(Variant("forward", None, head), CONFIG, hidden_size=3, seed=1).model
         assert model.constrain is (head == "crf")
 
 
-def test_options_of_a_run_are_those_of_all_and_its_own():
+def test_options_of_a_run_combine_common_options_and_its_variant():
     variant = Variant("bidirectional", "mul", "crf", "random")
     config = configure(variant, CONFIG, hidden_size=12, seed=7)
     assert (config.model.direction, config.model.merge_mode, config.model.head) == (
@@ -98,11 +98,11 @@ def test_options_of_a_run_are_those_of_all_and_its_own():
 @pytest.mark.parametrize(
     ("section", "values", "message"),
     [
-        ("train", {"patience": 3}, r"train\.patience is 3, .* leave it at 0"),
-        ("data", {"tasks": ("pos", "ner")}, r"of one task, not of 2 \(pos, ner\)"),
+        ("train", {"patience": 3}, r"train\.patience must be 0, .*\(got 3\)\. Leave it at 0"),
+        ("data", {"tasks": ("pos", "ner")}, r"exactly one task \(got 2: pos, ner\)"),
     ],
 )
-def test_what_would_make_runs_differ_is_refused(section, values, message):
+def test_options_with_different_schedules_raise(section, values, message):
     changed = replace_section(section, values)
     with pytest.raises(InputError, match=message):
         require_comparable(changed)

@@ -1,4 +1,4 @@
-"""The report of a comparison: read again, against the findings it was made of; hostile and missing names."""
+"""Reports of comparisons: their contents match the findings, and hostile or missing names do no harm."""
 
 import inspect
 import json
@@ -16,7 +16,7 @@ from tagger.experiments.findings import Findings
 from tagger.experiments.prose import (
     TESTED,
     answer,
-    compared,
+    describe_setup,
     format_gain,
     format_interval,
     format_p,
@@ -44,7 +44,7 @@ def made(request, tmp_path_factory):
     return comparison, findings, report(comparison, findings, tmp_path_factory.mktemp("report"))
 
 
-def test_results_hold_every_run_and_what_they_show(made):
+def test_results_hold_every_run_and_all_findings(made):
     comparison, findings, (results, _, _) = made
     assert results["runs"] == json.loads(json.dumps([run.values() for run in comparison.runs]))
     assert [row["scores"]["dev"]["mean"] for row in results["rows"]] == [
@@ -74,7 +74,7 @@ def test_every_number_of_the_tables_is_on_the_page_and_in_markdown(made):
     assert f"{findings.rows[0].parameters['all']:,}" in cells
 
 
-def test_sentences_are_quoted_only_on_the_page_and_not_where_words_are_hidden(made, tmp_path):
+def test_only_a_page_with_visible_words_quotes_sentences(made, tmp_path):
     comparison, findings, (results, markdown, page) = made
     _, _, hidden = report(comparison, findings, tmp_path, hide_words=True)
     evidence = [one for contrast in findings.contrasts for one in (*contrast.gained, *contrast.lost)]
@@ -87,12 +87,12 @@ def test_sentences_are_quoted_only_on_the_page_and_not_where_words_are_hidden(ma
         assert one.source in page
         assert one.source in hidden
     words = {piece.strip("[").partition("/")[0] for piece in TEXTS.split() if len(piece) > 10} | UNSEEN
-    words -= {"Holm", "scored", "missed"}  # the pages' own
-    told = json.dumps(results) + markdown + hidden
-    assert not [word for word in words if re.search(rf"\b{word}\b", told)]
+    words -= {"Holm", "scored", "missed"}  # the report's own texts use these
+    written = json.dumps(results) + markdown + hidden
+    assert not [word for word in words if re.search(rf"\b{word}\b", written)]
 
 
-def test_hidden_words_stand_by_number(tmp_path):
+def test_token_numbers_replace_hidden_words(tmp_path):
     comparison = make_comparison()
     findings = summarise(comparison)
     contrast = findings.contrasts[0]
@@ -110,7 +110,7 @@ def test_hidden_words_stand_by_number(tmp_path):
     assert wrong == ["1–2PER", "1PER", "5ORG"]
 
 
-def test_names_stay_text_and_folders_are_left_out(tmp_path):
+def test_names_are_escaped_and_folders_are_omitted(tmp_path):
     comparison, findings = make_large(sentences=80)
     _, markdown, text = report(comparison, findings, tmp_path)
     page = Page(text)
@@ -123,21 +123,21 @@ def test_names_stay_text_and_folders_are_left_out(tmp_path):
     assert not re.search(r"<[^>]*\son\w+=", text)
     assert NASTY[0] in page.find("h1")[0]["text"]
     assert "/a/folder" not in text
-    counted = [one["text"] for one in page.find("summary")]
-    assert counted[2].startswith("80 sentences")
-    assert counted[2].endswith(f"The first {SHOWN} of them are shown.")
+    summaries = [one["text"] for one in page.find("summary")]
+    assert summaries[2].startswith("80 sentences")
+    assert summaries[2].endswith(f"The first {SHOWN} of them are shown.")
     tables = [block.splitlines() for block in markdown.split("\n\n") if block.startswith("|")]
     assert len(tables) > 10
-    for lines in tables:  # a bar that is not escaped would make another cell
+    for lines in tables:  # an unescaped bar would add a cell
         assert len({len(re.split(r"(?<!\\)\|", line)) for line in lines}) == 1
 
 
-def test_what_there_is_not_is_left_out(tmp_path):
+def test_empty_sections_are_omitted(tmp_path):
     one_way = make_comparison(directions=("forward",), heads=("crf",), seeds=(1,), has_test=False)
     findings = summarise(one_way)
     sections = [section.anchor for section in make_sections(one_way, findings, hide_words=False)]
     assert sections == ["scores", "curves", "cost"]
-    assert "do not say" in answer(one_way, findings)
+    assert "do not show" in answer(one_way, findings)
     _, markdown, page = report(one_way, findings, tmp_path)
     assert "Merge" not in markdown + page
     assert "None" not in markdown + page
@@ -154,7 +154,7 @@ def test_one_seed_has_no_interval(tmp_path):
     assert "one seed, so no interval" in answer(comparison, findings)
     _, _, page = report(comparison, findings, tmp_path)
     assert 'class="whisker"' not in page
-    assert "1 seed each" in compared(comparison, findings)
+    assert "1 seed each" in describe_setup(comparison, findings)
 
 
 def test_the_answer_names_gain_interval_and_p(made):
@@ -169,23 +169,27 @@ def test_the_answer_names_gain_interval_and_p(made):
             assert format_p(gain.p_corrected) in text
             assert format_gain(gain.difference.mean) in why_crf(findings)
     loss = replace(findings.gains[0], difference=estimate([-0.011, -0.013]), p_corrected=0.4)
-    told = answer(comparison, replace(findings, gains=[loss]))
-    assert "takes away 1.20 points" in told
-    assert "so it may be chance" in told
+    negative = answer(comparison, replace(findings, gains=[loss]))
+    assert f"lowers {'F1' if comparison.measure == 'f1' else 'accuracy'} on dev by 1.20 points" in negative
+    assert "so it may be due to chance" in negative
 
 
 @pytest.mark.parametrize(
-    ("match", "told"),
-    [("hidden", "100 LSTM units"), ("width", "100 units a direction"), ("parameters", "about equally many")],
+    ("match", "expected"),
+    [
+        ("hidden", "100 LSTM units per direction"),
+        ("width", "100 units per direction"),
+        ("parameters", "about the same number"),
+    ],
 )
-def test_what_is_held_equal_is_told(made, match, told):
+def test_the_setup_names_the_matched_size(made, match, expected):
     comparison, findings, _ = made
-    text = compared(replace(comparison, match=match), findings)
-    assert told in text
+    text = describe_setup(replace(comparison, match=match), findings)
+    assert expected in text
     assert f"--match {match}" in text
 
 
-def test_lookahead_is_told_as_far_as_it_reaches(made):
+def test_lookahead_texts_name_the_smallest_sufficient_lookahead(made):
     _, findings, _ = made
     curve = findings.lookahead[0]
     whole = curve.points[-1]
@@ -197,9 +201,9 @@ def test_lookahead_is_told_as_far_as_it_reaches(made):
             replace(curve, half=None, most=None, points=[replace(whole, share=None)]),
         ]
     )
-    assert "had with k = 1, nine tenths with k = 4." in lines[0]
-    assert "had with k = 0, nine tenths only with whole sentences." in lines[1]
-    assert "had at none of the lookaheads, nine tenths at none" in lines[2]
+    assert "half of the backward gain with k = 1 and nine tenths with k = 4." in lines[0]
+    assert "half of the backward gain with k = 0 and nine tenths only with whole sentences." in lines[1]
+    assert "half of the backward gain at no tested lookahead and nine tenths at no tested" in lines[2]
     assert "no gain" in lines[3]
 
 
@@ -215,12 +219,12 @@ def test_small_p_values_are_bounded():
     assert format_p(0.04321) == "0.0432"
 
 
-def test_the_number_of_trials_that_is_told_is_the_one_that_is_made():
+def test_the_report_states_the_actual_number_of_trials():
     trials = inspect.signature(randomisation_test).parameters["trials"].default
     assert f"({trials:,} trials" in TESTED
 
 
-def test_a_report_that_cannot_be_written_is_named(made, tmp_path):
+def test_an_error_names_the_report_that_cannot_be_written(made, tmp_path):
     comparison, findings, _ = made
     with pytest.raises(InputError, match=r"results\.json: cannot be written"):
         write_report(comparison, findings, tmp_path / "no")

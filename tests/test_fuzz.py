@@ -1,4 +1,4 @@
-"""The fuzzers' seeds and finds, without the fuzzer: every find that was repaired is tried for ever after."""
+"""Seeds and fixed failures of the fuzz targets, run without the fuzzer as regression tests."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ INPUTS = sorted(path for kind in ("seeds", "finds") for path in FUZZ.glob(f"{kin
 
 
 @pytest.mark.parametrize("path", INPUTS, ids=lambda path: "/".join(path.parts[-3:]))
-def test_an_input_holds_what_its_target_promises(path, tmp_path):
+def test_every_input_passes_its_target(path, tmp_path):
     TARGETS[path.parent.name](path.read_bytes(), tmp_path)
 
 
@@ -19,7 +19,7 @@ def test_every_target_has_seeds():
     assert {path.parent.name for path in INPUTS if path.parent.parent.name == "seeds"} == TARGETS.keys()
 
 
-def test_choices_use_up_the_bytes():
+def test_choices_consume_the_bytes():
     choices = Choices(bytes([7, 1, 0, 0, 9, 9]))
     assert choices.pick("abc") == "b"
     assert choices.number(1 << 16) == 0
@@ -28,6 +28,6 @@ def test_choices_use_up_the_bytes():
     assert [choices.number(5), choices.pick("abc")] == [0, "a"]
 
 
-def test_any_bytes_are_a_text():
+def test_any_bytes_decode_to_text():
     assert as_text("é\ud800".encode("utf-8", "surrogatepass")) == "é\ud800"
     assert as_text(b"a\xffb") == "a\udcffb"

@@ -1,4 +1,4 @@
-"""Long sentences, lines, words and documents: all of them come out, in memory that is bounded."""
+"""Long sentences, lines, words and documents are tagged completely, in bounded memory."""
 
 import json
 import os

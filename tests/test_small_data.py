@@ -1,4 +1,4 @@
-"""The experiment on small data: splits, table and features, and one run on made-up files."""
+"""The experiment on small data: splits, table and features, and one run on synthetic files."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import small_data
 from command_line import SMALL
-from peers import features_of
+from peers import extract_features
 from rivals import RIVALS, SEEDLESS, add_vectors, hand_features, shape
 from small_data import FOLDS, SETTINGS, SYSTEMS, fold, markdown, split_of, summarise
 
@@ -21,16 +21,16 @@ def run(setting: str, system: str, seed: int, f1: float) -> dict[str, object]:
 
 class TestSplits:
     @pytest.mark.parametrize("count", [5, 7, 1_399])
-    def test_folds_part_the_sentences_in_their_order(self, count):
+    def test_folds_partition_the_sentences_in_order(self, count):
         sentences = [from_tokens([str(number)]) for number in range(count)]
         splits = [fold(sentences, number) for number in range(1, FOLDS + 1)]
         assert [one for split in splits for one in split.test] == sentences
         for split in splits:
             assert len(split.test) in (count // FOLDS, count // FOLDS + 1)
-            numbers = [int(one.tokens[0]) for one in split.train]
-            assert numbers == sorted({*range(count)} - {int(one.tokens[0]) for one in split.test})
+            indices = [int(one.tokens[0]) for one in split.train]
+            assert indices == sorted({*range(count)} - {int(one.tokens[0]) for one in split.test})
 
-    def test_the_first_sentences_of_a_file_are_trained_on_with_its_own_tags_as_iob2(self, made_corpora):
+    def test_train_holds_the_first_sentences_with_tags_as_iob2(self, made_corpora):
         split = split_of("conll2003-100", made_corpora)
         assert len(split.train) == 100
         assert split.train[0].tags == {"ner": ("B-PER", "I-PER", "B-PER", "O")}
@@ -43,7 +43,7 @@ class TestSplits:
 
 @pytest.fixture(scope="module")
 def made_corpora(folder: Path) -> Path:
-    """The layout of the corpora: sentences of one pattern with another name each, IOB1 and IOB2."""
+    """Corpora in the expected layout: sentences of one pattern with different names, in IOB1 and IOB2."""
     iob1 = [
         f"Ada NNP I-NP I-PER\nB{n} NNP I-NP I-PER\nOtto NNP I-NP B-PER\nsang VB O O\n" for n in range(104)
     ]
@@ -61,7 +61,7 @@ def made_corpora(folder: Path) -> Path:
 
 
 class TestTable:
-    def test_folds_are_averaged_seed_by_seed_and_seeds_that_lack_one_are_left_out(self):
+    def test_folds_are_averaged_by_seed_and_incomplete_seeds_are_omitted(self):
         folds = [name for name in SETTINGS if name.startswith("wikigold")]
         runs = [run(name, "tagger", seed, 0.5 + seed / 10) for name in folds for seed in (1, 2)]
         runs += [run(folds[0], "tagger", 3, 0.9), run("conll2003-100", "crfsuite", 1, 0.25)]
@@ -71,7 +71,7 @@ class TestTable:
         assert ours["runs"] == {name: [0.6, 0.7] for name in folds}
         assert (theirs["column"], theirs["seeds"], theirs["sd_seeds"]) == ("conll2003-100", 1, None)
 
-    def test_the_table_has_a_line_a_system_that_ran(self):
+    def test_the_table_has_one_line_per_finished_system(self):
         runs = [run("conll2003-100", "tagger", seed, f1) for seed, f1 in ((1, 0.5), (2, 0.52))]
         lines = markdown(summarise([*runs, run("conll2003-500", "spacy", 1, 0.6)])).splitlines()
         assert [line.count("|") for line in lines] == [6] * 4
@@ -80,7 +80,7 @@ class TestTable:
 
 
 class TestRivals:
-    def test_names_are_known_to_the_table(self):
+    def test_the_table_knows_all_names(self):
         assert set(RIVALS) < set(SYSTEMS)
         assert set(SEEDLESS) < set(RIVALS)
 
@@ -90,15 +90,17 @@ class TestRivals:
     def test_shapes(self, word, expected):
         assert shape(word) == expected
 
-    def test_features_hold_those_of_the_benchmark_and_see_two_words_around(self):
+    def test_features_include_those_of_the_benchmark_and_a_window_of_two_words(self):
         tokens = ["In", "New", "York"]
         rows = hand_features(tokens)
-        assert all(own.items() <= row.items() for own, row in zip(features_of(tokens), rows, strict=True))
+        assert all(
+            own.items() <= row.items() for own, row in zip(extract_features(tokens), rows, strict=True)
+        )
         assert (rows[0]["before2"], rows[0]["after2"], rows[2]["before2"]) == ("<s>", "york", "in")
         assert rows[1]["shapes after"] == "Xx Xx"
         assert rows[0]["bigram before"] == "<s> in"
 
-    def test_vectors_are_those_of_the_token_and_its_neighbours_where_they_are_known(self):
+    def test_vectors_of_the_token_and_its_neighbours_become_features(self):
         rows = add_vectors([{}, {}, {}], ["In", "Xyz", "York"], {"in": [1.0, 2.0], "york": [3.0, 4.0]})
         assert rows[0] == {"v0": 1.0, "v1": 2.0}
         assert rows[1] == {"before v0": 1.0, "before v1": 2.0, "after v0": 3.0, "after v1": 4.0}
@@ -106,24 +108,24 @@ class TestRivals:
 
 
 class TestRuns:
-    def test_vectors_are_cut_to_the_words_in_every_form_that_is_looked_up(self, write_file, tmp_path):
+    def test_vectors_are_reduced_to_all_forms_of_the_words(self, write_file, tmp_path):
         lines = ["york 1 2\n", "York 3 4\n", "2000 1 1\n", "0000 2 2\n", "other 5 6\n"]
         path = write_file("".join(lines), "vectors.txt")
         cut = small_data.cut_vectors(path, {"York", "2000"}, tmp_path / "cut.txt")
         assert cut.read_text(encoding="utf-8") == "".join(lines[:4])
 
-    def test_ours_is_trained_without_dev_and_scored_and_made_again_for_other_options_only(
+    def test_tagger_is_trained_without_dev_and_run_again_only_for_other_options(
         self, made_corpora, tmp_path, write_file
     ):
         vectors = write_file("in 0.5 0.25\nsang 0.1 0.3\n", "vectors.txt")
         config = load_config(None, {**SMALL, "data.tasks": ("ner",), "data.columns": "token,ner"})
         options = argparse.Namespace(vectors=vectors, output=tmp_path / "output")
         split = split_of("wikigold-2", made_corpora)
-        found = small_data.measure("tagger", "wikigold-2", split, 3, config, options)
-        assert found["f1"] == 1.0
-        assert found["test"] == {"sentences": 4, "tokens": 12, "spans": 4}
+        result = small_data.measure("tagger", "wikigold-2", split, 3, config, options)
+        assert result["f1"] == 1.0
+        assert result["test"] == {"sentences": 4, "tokens": 12, "spans": 4}
         assert list((tmp_path / "output" / "work").iterdir()) == []
-        path = write_file(json.dumps(found), "run.json")
+        path = write_file(json.dumps(result), "run.json")
         other = load_config(None, {**SMALL, "train.seed": 5, "data.columns": "token,ner"})
         assert small_data.is_done(path, "tagger", other)
         assert small_data.is_done(path, "spacy", config)

@@ -1,9 +1,9 @@
-"""What it costs to look at the document.
+"""Measure the cost of document context.
 
     python scripts/benchmarks/context.py --model DIR --dev eng.testa
 
-A model that does and the same without the weights for it tag the same sentences in turns; the second
-one's tags are of no use. The share is of processor time: below 1 is slower.
+A model with document context and a copy without these weights tag the same sentences in turns; the tags of
+the copy are meaningless. The share compares processor time: values below 1 are slower.
 """
 
 from dataclasses import replace
@@ -21,7 +21,7 @@ ROUNDS = 7
 
 
 def without_context(bundle: Bundle) -> Bundle:
-    """The model less the inputs that are of a word's other mentions."""
+    """Remove the document context inputs from a model."""
     shape = bundle.config.model
     width = context_width(shape.context_size)
     tensors = {}
@@ -35,8 +35,8 @@ def without_context(bundle: Bundle) -> Bundle:
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--model", type=Path, required=True, help="a model that reads documents")
-    options.add_argument("--dev", type=Path, required=True, help="a corpus file with borders of documents")
+    options.add_argument("--model", type=Path, required=True, help="model with document context")
+    options.add_argument("--dev", type=Path, required=True, help="corpus file with document boundaries")
     arguments = options.parse_args()
     fix_threads(arguments.threads)
     bundle = load_bundle(arguments.model)

@@ -1,8 +1,8 @@
-"""How many megabytes an installation that only tags takes: `pip install .` in a fresh virtual environment.
+"""Measure the size of a tagging-only installation: `pip install .` in a fresh virtual environment.
 
     python scripts/benchmarks/install_size.py
 
-Counted is what the installation adds to site-packages, as `du` counts (blocks on disk), without pip itself.
+The size counts everything added to site-packages, in blocks on disk as `du` does, without pip itself.
 """
 
 import subprocess
@@ -14,7 +14,7 @@ from pathlib import Path
 from measurement import HERE, parser, show, show_machine, write_results
 
 MEGABYTE = 1_000_000
-LARGEST = 8  # packages that are shown by name
+LARGEST = 8  # number of packages to list by name
 CHECKOUT = HERE.parents[1]
 
 
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def sizes(folder: Path) -> dict[str, int]:
-    """Bytes on disk of each entry of a folder, those of its subfolders included."""
+    """Return the bytes on disk of each entry of a folder, including subfolders."""
     return {entry.name: size(entry) for entry in folder.iterdir()}
 
 

@@ -1,8 +1,8 @@
-"""Bare bidirectional LSTMs of a model's sizes: what would be left if all else cost nothing.
+"""Bare bidirectional LSTMs with the sizes of a model, as an upper bound on its speed.
 
-They read random vectors in batches of 64 sentences of like length, and give their outputs to nobody: no words
-are looked up, no characters read, nothing is decoded. A tagger's speed as a share of theirs says how much all
-this costs.
+They read random vectors in batches of 64 sentences of similar length and discard their outputs: no word
+lookup, no characters, no decoding. The speed of a tagger as a share of theirs shows the cost of everything
+else.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from tagger.bundle import load_bundle
 
 BATCH_SENTENCES = 64
-SPREAD = 0.1  # of weights and inputs; small, so that no unit saturates
+SPREAD = 0.1  # standard deviation of weights and inputs; small, so that no unit saturates
 Kernel = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Widths of one bidirectional layer: of its inputs, and of each direction."""
+    """Sizes of one bidirectional layer: input width, and hidden size per direction."""
 
     inputs: int
     hidden: int
@@ -29,20 +29,20 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """One batch: (T, B, inputs) float32, and the B lengths."""
+    """One batch: (T, B, inputs) float32 vectors, and (B,) lengths."""
 
     vectors: NDArray[np.float32]
     lengths: NDArray[np.int32]
 
 
 def sizes_of(model: Path) -> Sizes:
-    """The sizes of a model's first layer."""
+    """Return the sizes of the first layer of a model."""
     gates, inputs = load_bundle(model).tensors["encoder.layers.0.forward_lstm.weight_ih_l0"].shape
     return Sizes(inputs, gates // 4)
 
 
 def make_inputs(lengths: Sequence[int], width: int) -> list[Inputs]:
-    """Batches of random vectors for sentences of these lengths, sorted: the least padding there can be."""
+    """Make batches of random vectors for sentences of these lengths, sorted by length to minimise padding."""
     ordered = sorted(lengths)
     generator = np.random.default_rng(1)
     vectors = generator.normal(0, SPREAD, (ordered[-1], BATCH_SENTENCES, width)).astype(np.float32)
@@ -54,7 +54,7 @@ def make_inputs(lengths: Sequence[int], width: int) -> list[Inputs]:
 
 
 def onnxruntime_lstm(sizes: Sizes, batches: Sequence[Inputs], threads: int) -> Kernel:
-    """ONNX's operator ``LSTM`` in onnxruntime, float32; its weights are constants of the graph.
+    """Run the ONNX operator ``LSTM`` in onnxruntime, float32, with weights as graph constants.
 
     Raises:
         ImportError: ``onnx`` or ``onnxruntime`` is not installed.
@@ -103,7 +103,7 @@ def onnxruntime_lstm(sizes: Sizes, batches: Sequence[Inputs], threads: int) -> K
 
 
 def torch_lstm(sizes: Sizes, batches: Sequence[Inputs], threads: int) -> Kernel:
-    """``torch.nn.LSTM`` in float32 over padded batches; packing them would make it slower.
+    """Run ``torch.nn.LSTM`` in float32 on padded batches; packed sequences would be slower.
 
     Raises:
         ImportError: torch is not installed.

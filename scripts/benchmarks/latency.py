@@ -1,11 +1,11 @@
-"""How long one sentence takes, and how long a command takes to start.
+"""Measure the latency of one sentence, and the start-up time of a command.
 
     python scripts/benchmarks/latency.py --model DIR --dev eng.testa
 
-Sentences have 20 words each: dev's words in their order, cut anew. Each is tagged alone through
-`Tagger.tag_tokens`, and as raw text through `Tagger.tag`. Starting is timed as a user waits for it, in whole
-processes that take turns: `echo TEXT | tagger tag MODEL`, `import tagger`, and a Python that does nothing.
-What `import tagger` takes by itself is told by the process that imports it, which must not load torch.
+Sentences have 20 words each: the words of dev in order, regrouped. Each sentence is tagged alone with
+`Tagger.tag_tokens`, and as raw text with `Tagger.tag`. Start-up is timed over whole processes, which take
+turns: `echo TEXT | tagger tag MODEL`, `import tagger`, and a Python that does nothing. The process that
+imports tagger also reports the time of the import alone; it must not load torch.
 """
 
 import argparse
@@ -30,7 +30,7 @@ TARGETS = {
 }
 """Milliseconds."""
 IMPORT = (
-    "import sys, time; begun = time.perf_counter(); import tagger; print(time.perf_counter() - begun); "
+    "import sys, time; start = time.perf_counter(); import tagger; print(time.perf_counter() - start); "
     "sys.exit('torch' in sys.modules)"
 )
 COLUMNS = {"name": "", "milliseconds": "ms", "processor_milliseconds": "processor ms", "target": "target"}
@@ -53,29 +53,31 @@ def parse() -> argparse.Namespace:
     options = parser(__doc__)
     options.add_argument("--model", type=Path, required=True)
     options.add_argument("--dev", type=Path, required=True, help="CoNLL-2003's eng.testa")
-    options.add_argument("--sentences", type=int, default=2000, help="of 20 words, at most [2000]")
+    options.add_argument(
+        "--sentences", type=int, default=2000, help="maximum number of sentences of 20 words [2000]"
+    )
     options.add_argument("--repeats", type=int, default=5, help="passes over the sentences [5]")
     options.add_argument("--starts", type=int, default=11, help="processes of each kind [11]")
     return options.parse_args()
 
 
 def measure_sentences(options: argparse.Namespace) -> list[Row]:
-    """Every pass has a median and a 99th percentile of its own; both are estimated over the passes.
+    """Estimate the median and the 99th percentile, each computed per pass, over all passes.
 
-    The first pass stands apart: it meets words that were not seen before, which later ones do not.
+    The first pass is reported separately: only there, the word cache is empty.
     """
     corpus = material.read_corpus(options.dev)
     sentences = list(material.running_words(corpus.tokens, WORDS))[: options.sentences]
     texts = [" ".join(words) for words in sentences]
     by_tokens, by_text = (Tagger.load(options.model, threads=options.threads) for _ in range(2))
     tags: dict[str, Callable[[int], object]] = {
-        "tag_tokens": lambda number: by_tokens.tag_tokens([sentences[number]]),
-        "tag, raw text": lambda number: by_text.tag(texts[number]),
+        "tag_tokens": lambda index: by_tokens.tag_tokens([sentences[index]]),
+        "tag, raw text": lambda index: by_text.tag(texts[index]),
     }
     passes: dict[str, list[list[float]]] = {name: [] for name in tags}
     for _ in range(1 + options.repeats):
         for name, tag in tags.items():
-            passes[name].append([milliseconds(tag, number) for number in range(len(sentences))])
+            passes[name].append([milliseconds(tag, index) for index in range(len(sentences))])
     return [
         {"name": f"{name}{when}, {figure}", "milliseconds": estimate(np.percentile(its, percent, axis=1))}
         for name, (first, *later) in passes.items()
@@ -84,10 +86,10 @@ def measure_sentences(options: argparse.Namespace) -> list[Row]:
     ]
 
 
-def milliseconds(tag: Callable[[int], object], number: int) -> float:
-    begun = time.perf_counter()
-    tag(number)
-    return 1000 * (time.perf_counter() - begun)
+def milliseconds(tag: Callable[[int], object], index: int) -> float:
+    start = time.perf_counter()
+    tag(index)
+    return 1000 * (time.perf_counter() - start)
 
 
 def measure_starts(options: argparse.Namespace) -> list[Row]:

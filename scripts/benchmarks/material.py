@@ -1,4 +1,4 @@
-"""What benchmarks read and ask of this package, all of it through what users may call."""
+"""Data loading and calls of this package for benchmarks, through its public API only."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ Tokens = Sequence[str]
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Sentences of ready tokens with their gold tags in IOB2."""
+    """Tokenised sentences with gold tags in IOB2."""
 
     tokens: list[list[str]]
     tags: list[list[str]]
 
     @property
     def words(self) -> int:
-        """How many tokens there are."""
+        """Number of tokens."""
         return sum(map(len, self.tokens))
 
 
 def read_corpus(path: Path, most: int | None = None) -> Corpus:
-    """Read the first ``most`` sentences of a CoNLL-2003 file; IOB1 and IOB2 tags are both understood."""
+    """Read the first ``most`` sentences of a CoNLL-2003 file with IOB1 or IOB2 tags."""
     sentences = [one for one in read_conll(path, tasks=(TASK,)) if one.tokens][:most]
     return Corpus(
         [list(one.tokens) for one in sentences],
@@ -38,7 +38,7 @@ def read_corpus(path: Path, most: int | None = None) -> Corpus:
 
 
 def read_vectors(path: Path, most: int = 400_000) -> tuple[list[str], NDArray[np.float32]]:
-    """Read the first word vectors of a GloVe text file: words, and vectors of (words, width)."""
+    """Read the first ``most`` word vectors of a GloVe text file: words, and (words, width) vectors."""
     words: list[str] = []
     rows: list[NDArray[np.float32]] = []
     with path.open(encoding="utf-8") as file:
@@ -52,13 +52,13 @@ def read_vectors(path: Path, most: int = 400_000) -> tuple[list[str], NDArray[np
 
 
 def cache_counts(tagger: Tagger) -> tuple[int, int]:
-    """Hits and misses of the tagger's word cache until now."""
+    """Return the hits and misses of the word cache so far."""
     statistics = tagger.cache_statistics
     return statistics.hits, statistics.misses
 
 
 def touch(sentences: Iterable[Sentence]) -> int:
-    """Make a tuple of every sentence's tags and of its spans, so that none can be put off; count both."""
+    """Read all tags and spans of every sentence, to force lazy values; return their number."""
     count = 0
     for sentence in sentences:
         for tags in sentence.tags.values():
@@ -69,14 +69,14 @@ def touch(sentences: Iterable[Sentence]) -> int:
 
 
 def f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
-    """F1 of spans by seqeval, as the script conlleval counts."""
-    from seqeval.metrics import f1_score  # here, since memory is measured with this file loaded
+    """Compute span F1 with seqeval, which counts as conlleval does."""
+    from seqeval.metrics import f1_score  # imported late: the memory benchmark loads this module
 
     return float(f1_score([list(tags) for tags in gold], [list(tags) for tags in predicted]))
 
 
 def running_words(sentences: Sequence[Tokens], size: int) -> Iterator[list[str]]:
-    """Sentences of exactly ``size`` words: a corpus's words in order, cut anew; the rest is left out."""
+    """Regroup the words of a corpus into sentences of exactly ``size`` words; drop the remainder."""
     words = [word for sentence in sentences for word in sentence]
     for start in range(0, len(words) - size + 1, size):
         yield words[start : start + size]

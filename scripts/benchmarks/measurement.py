@@ -1,7 +1,7 @@
-"""What all benchmarks share: threads, interleaved runs, medians with intervals, tables, JSON files.
+"""Shared by all benchmarks: threads, interleaved runs, medians with intervals, tables, JSON files.
 
-A machine is seldom quiet, so what is compared takes turns within one run, and ratios are taken round by
-round; what the machine was and how busy is written beside the figures.
+Machines are rarely idle. Compared runs therefore take turns, ratios are computed round by round, and the
+results include the machine and its load.
 """
 
 import argparse
@@ -39,7 +39,7 @@ PACKAGES = (
 )
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 BLAS_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-"""They choose the kernels that numpy computes with, and may slow them, so they are written down."""
+"""Variables that select the BLAS kernels of numpy and can slow them down; saved with the results."""
 
 Cell = str | int | float | None
 Clock = Literal["wall", "processor"]
@@ -47,7 +47,7 @@ Clock = Literal["wall", "processor"]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds that one run took by the clock, and of processors, those of child processes included."""
+    """Wall-clock and processor seconds of one run, including child processes."""
 
     wall: float
     processor: float
@@ -63,28 +63,28 @@ class Estimate(TypedDict):
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """The options that all benchmarks have."""
+    """Create a parser with the options of all benchmarks."""
     options = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--threads", type=int, default=2, help="of everything that is measured [2]")
+    options.add_argument("--threads", type=int, default=2, help="threads of all measured programs [2]")
     options.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON files")
     return options
 
 
 def fix_threads(count: int) -> None:
-    """Start this script anew with ``count`` threads for every library, unless it was started so.
+    """Restart this script with ``count`` threads for every library, unless they are already set.
 
-    Libraries read these variables when they are loaded, and numpy is by then.
+    Libraries read these variables at import time, and numpy is already imported.
     """
-    wanted = dict.fromkeys(THREAD_VARIABLES, str(count))
-    if any(os.environ.get(name) != value for name, value in wanted.items()):
+    variables = dict.fromkeys(THREAD_VARIABLES, str(count))
+    if any(os.environ.get(name) != value for name, value in variables.items()):
         sys.stdout.flush()
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | wanted)
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | variables)
 
 
 def time_once(run: Callable[[], object]) -> Timing:
-    """Time one run; its result is let go only after the clock has stopped."""
+    """Time one run, without the time to free its result."""
     processor, wall = _processor_seconds(), time.perf_counter()
     result = run()
     timing = Timing(time.perf_counter() - wall, _processor_seconds() - processor)
@@ -95,13 +95,13 @@ def time_once(run: Callable[[], object]) -> Timing:
 def interleave(
     runs: Mapping[str, Callable[[], object]], *, repeats: int = 5, warmups: int = 1, seed: int = 1
 ) -> dict[str, list[Timing]]:
-    """Time several things in turns, each once a round, in an order that is drawn anew every round.
+    """Time several runs in turns, each once per round, in a new random order every round.
 
     Args:
-        runs: What is timed, by name.
-        repeats: Rounds that count.
-        warmups: Rounds before them that do not.
-        seed: Of the order.
+        runs: Functions to time, by name.
+        repeats: Number of timed rounds.
+        warmups: Number of untimed rounds before them.
+        seed: Seed of the order.
     """
     generator = random.Random(seed)
     timings: dict[str, list[Timing]] = {name: [] for name in runs}
@@ -114,10 +114,10 @@ def interleave(
 
 
 def estimate(values: Iterable[float]) -> Estimate:
-    """The median of runs and its bootstrap interval (Efron 1979, percentile method, seed fixed)."""
+    """Estimate the median of runs and its bootstrap interval (Efron 1979, percentile method, fixed seed)."""
     runs = [float(value) for value in values]
     if not runs:
-        raise ValueError("there are no runs to take a median of")
+        raise ValueError("values: no runs to estimate a median from. Pass at least one value.")
     drawn = np.random.default_rng(0).choice(runs, (RESAMPLES, len(runs)))  # (resamples, runs)
     edge = (1 - CONFIDENCE) / 2
     low, high = np.quantile(np.median(drawn, axis=1), [edge, 1 - edge]).tolist()
@@ -125,39 +125,39 @@ def estimate(values: Iterable[float]) -> Estimate:
 
 
 def rates(count: int, timings: Iterable[Timing]) -> Estimate:
-    """How many a second, by the clock, when every run did ``count`` of them."""
+    """Estimate items per wall-clock second, for runs that process ``count`` items each."""
     return estimate(count / timing.wall for timing in timings)
 
 
 def shares(ours: Sequence[Timing], theirs: Sequence[Timing], *, by: Clock = "wall") -> Estimate:
-    """Our speed as a share of theirs, round by round, when both do the same amount of work.
+    """Estimate our speed as a share of theirs, round by round, for the same amount of work.
 
     Args:
-        ours: Our runs.
-        theirs: Their runs, in the same rounds.
-        by: ``processor`` asks what was spent instead of how long it took, which a busy machine changes less;
-            a thread that waits for another may spend, too.
+        ours: Timings of our runs.
+        theirs: Timings of their runs in the same rounds.
+        by: ``processor`` compares processor time instead of wall-clock time. It depends less on the load of
+            the machine, but includes threads that wait actively for others.
     """
     pairs = zip(ours, theirs, strict=True)
     return estimate(getattr(other, by) / getattr(own, by) for own, other in pairs)
 
 
 def versions() -> dict[str, str]:
-    """Python and every package here that figures depend on, "" where one is not installed."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of all relevant packages; "" for missing packages."""
+    versions_by_name = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions_by_name[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = ""
+            versions_by_name[name] = ""
     commit = subprocess.run(
         ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
-    return found | {"commit": commit.stdout.strip()}
+    return versions_by_name | {"commit": commit.stdout.strip()}
 
 
 def machine() -> dict[str, Cell]:
-    """What this machine is, and how busy it is just now (load average: processes over the last minute)."""
+    """Describe this machine and its current load (load average over the last minute)."""
     return {
         "processor": _processor_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -171,7 +171,7 @@ def machine() -> dict[str, Cell]:
 def write_results(
     name: str, folder: Path, rows: Sequence[Mapping[str, object]], settings: Mapping[str, object]
 ) -> Path:
-    """Write ``NAME.json`` with its rows, the settings, the machine and the versions; return its path."""
+    """Write ``NAME.json`` with rows, settings, machine and versions; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     lines = [
@@ -189,9 +189,9 @@ def show(title: str, rows: Sequence[Mapping[str, object]], columns: Mapping[str,
     """Print rows as a table.
 
     Args:
-        title: Stands above it.
-        rows: A mapping each; what a row lacks stays empty.
-        columns: From keys of the rows to headings; those that no row has are left out.
+        title: Title of the table.
+        rows: One mapping per row; missing values stay empty.
+        columns: Headings by row key; columns without any value are omitted.
     """
     filled = {key for row in rows for key, figure in row.items() if figure is not None}
     columns = {key: heading for key, heading in columns.items() if key in filled}
@@ -204,13 +204,13 @@ def show(title: str, rows: Sequence[Mapping[str, object]], columns: Mapping[str,
 
 
 def show_machine() -> None:
-    """Print the machine and the versions, as they are written to JSON."""
+    """Print the machine and the versions that the JSON files contain."""
     for facts in (machine(), versions()):
         print(" · ".join(f"{name} {value}" for name, value in facts.items() if value not in ("", None)))
 
 
 def text_of(figure: object) -> str:
-    """A figure as tables show it, with three or four digits that count; an interval stands in brackets."""
+    """Format a figure for tables with three or four significant digits; intervals in brackets."""
     if figure is None:
         return ""
     if isinstance(figure, Mapping):
@@ -223,8 +223,8 @@ def text_of(figure: object) -> str:
 
 
 def _processor_seconds() -> float:
-    spent = os.times()  # in hundredths of a second, which is too coarse for this process
-    return time.process_time() + spent.children_user + spent.children_system
+    times = os.times()  # used for child processes only: its resolution is a hundredth of a second
+    return time.process_time() + times.children_user + times.children_system
 
 
 def _processor_name() -> str:
@@ -236,14 +236,14 @@ def _processor_name() -> str:
 
 
 def _blas() -> str:
-    """The library that numpy multiplies matrices with, and the kind of processor whose kernels it chose."""
+    """Return the BLAS library of numpy and the processor architecture of its kernels."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
         return ""
-    found = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    libraries = [library for library in threadpool_info() if library["user_api"] == "blas"]
     return ", ".join(
-        dict.fromkeys(f"{library['internal_api']} {library.get('architecture', '')}" for library in found)
+        dict.fromkeys(f"{library['internal_api']} {library.get('architecture', '')}" for library in libraries)
     )
 
 

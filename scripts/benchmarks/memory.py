@@ -1,12 +1,12 @@
-"""How much memory tagging takes: a text as a stream, a process that tags ever new texts, a long sentence.
+"""Measure the memory of tagging: a streamed text, a process that tags new texts, and one long sentence.
 
     python scripts/benchmarks/memory.py --model DIR --text moby_dick.txt [--megabytes 1000]
 
-The text is the given one over and over, sent to the standard input of `tagger tag`; one word in 50 is made
-one that did not stand there before, since memory that grows with the number of distinct words would not be
-noticed otherwise. Resident memory is sampled all the while; over the second half of the text it should not
-rise. The process tags texts of --characters, in which every word is new, with the library's defaults and two
-threads. The words of the one sentence are the text's, in their order.
+Stream: the text is repeated and sent to the standard input of `tagger tag`. One word in 50 is replaced by a
+new word, to reveal memory that grows with the number of distinct words. Resident memory is sampled
+throughout; it should not rise over the second half of the text. Process: it tags texts of --characters
+characters in which every word is new, with library defaults and two threads. Sentence: it contains the words
+of the text in order.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from tagger import Tagger
 
 MEGABYTE = 1_000_000
 SECONDS = 0.1  # between samples
-NOVEL = 50  # one word in so many is new
+NEW_WORD_INTERVAL = 50  # one word in this many is new
 Row = dict[str, object]
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     fix_threads(options.threads)
     if options.library_only:
         return tag_new_texts(options)
-    if options.sentence_only:  # the process of its own that ``measure_sentence`` starts
+    if options.sentence_only:  # the separate process started by ``measure_sentence``
         return tag_one_sentence(options)
     show_machine()
     rows = [measure_stream(options), measure_library(options), measure_sentence(options)]
@@ -52,21 +52,21 @@ def parse() -> argparse.Namespace:
     options = parser(__doc__)
     options.add_argument("--model", type=Path, required=True)
     options.add_argument("--text", type=Path, required=True, help="raw text, UTF-8")
-    options.add_argument("--megabytes", type=int, default=1000, help="of text that are tagged [1000]")
-    options.add_argument("--words", type=int, default=100_000, help="of the one sentence [100000]")
-    options.add_argument("--characters", type=int, default=3000, help="of a new text [3000]")
+    options.add_argument("--megabytes", type=int, default=1000, help="size of the streamed text [1000]")
+    options.add_argument("--words", type=int, default=100_000, help="length of the long sentence [100000]")
+    options.add_argument("--characters", type=int, default=3000, help="length of each new text [3000]")
     options.add_argument("--library-only", action="store_true", help=argparse.SUPPRESS)
     options.add_argument("--sentence-only", action="store_true", help=argparse.SUPPRESS)
     return options.parse_args()
 
 
-def pieces(text: str, size: int, every: int = NOVEL) -> Iterator[bytes]:
-    """A text again and again, about ``size`` bytes of it, in which one word in ``every`` is always new."""
-    numbers = itertools.count()
+def pieces(text: str, size: int, every: int = NEW_WORD_INTERVAL) -> Iterator[bytes]:
+    """Repeat a text up to about ``size`` bytes; one word in ``every`` is replaced by a new word."""
+    counter = itertools.count()
 
     def renew(match: re.Match[str]) -> str:
-        number = next(numbers)
-        return match[0] if number % every else match[0] + letters(number // every)
+        count = next(counter)
+        return match[0] if count % every else match[0] + letters(count // every)
 
     sent = 0
     for paragraph in itertools.cycle(text.split("\n\n")):
@@ -78,13 +78,13 @@ def pieces(text: str, size: int, every: int = NOVEL) -> Iterator[bytes]:
 
 
 def letters(number: int) -> str:
-    """A number in letters, a different string for each."""
-    found = ""
+    """Write a number in letters; different numbers give different strings."""
+    text = ""
     while True:
         number, digit = divmod(number, 26)
-        found += chr(ord("a") + digit)
+        text += chr(ord("a") + digit)
         if not number:
-            return found
+            return text
 
 
 def measure_stream(options: argparse.Namespace) -> Row:
@@ -105,15 +105,15 @@ def measure_stream(options: argparse.Namespace) -> Row:
                 progress[0] += len(piece)
 
     sender = threading.Thread(target=send, daemon=True)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     sender.start()
     samples = sample(process, progress)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     if process.wait():
         sys.exit(f"tagger tag ended with {process.returncode}")
     sender.join()
     sent, resident = np.array(samples, float).T / MEGABYTE  # both in MB
-    half = (sent >= sent[-1] / 2) & (sent < sent[-1])  # when all is sent, the process is about to end
+    half = (sent >= sent[-1] / 2) & (sent < sent[-1])  # without the end, when the process exits
     return {
         "name": f"{progress[0] / MEGABYTE:,.0f} MB of text as a stream",
         "maximum_mb": float(resident.max()),
@@ -124,7 +124,7 @@ def measure_stream(options: argparse.Namespace) -> Row:
 
 
 def sample(process: subprocess.Popen[bytes], progress: list[int]) -> list[tuple[int, int]]:
-    """Bytes that were sent and resident bytes, as long as the process lives."""
+    """Sample sent bytes and resident bytes until the process ends."""
     watched = psutil.Process(process.pid)
     samples = []
     while process.poll() is None:
@@ -133,11 +133,11 @@ def sample(process: subprocess.Popen[bytes], progress: list[int]) -> list[tuple[
         except psutil.NoSuchProcess:
             break
         time.sleep(SECONDS)
-    return [pair for pair in samples if pair[1]]  # a process that has just ended has no memory any more
+    return [pair for pair in samples if pair[1]]  # a process that has just ended reports no memory
 
 
 def slope(sent: np.ndarray, resident: np.ndarray) -> float | None:
-    """Least squares; None where there are too few samples to tell."""
+    """Fit the slope by least squares; None if there are too few samples."""
     if len(sent) < 3 or np.ptp(sent) == 0:
         return None
     return float(np.polyfit(sent, resident, 1)[0])
@@ -148,7 +148,7 @@ def thin(samples: list[tuple[int, int]], most: int = 200) -> list[tuple[int, int
 
 
 def measure_sentence(options: argparse.Namespace) -> Row:
-    """Peak memory, of which the model alone takes ``loaded_mb``; in a process of its own, which it tells."""
+    """Measure peak memory and the memory after loading (``loaded_mb``) in a separate process."""
     command = [sys.executable, *sys.argv, "--sentence-only"]
     loaded, peak, seconds = map(float, subprocess.check_output(command, text=True).split())
     return {
@@ -160,7 +160,7 @@ def measure_sentence(options: argparse.Namespace) -> Row:
 
 
 def measure_library(options: argparse.Namespace) -> Row:
-    """Peak memory of a process that tags new texts, a hundredth of the stream's size in all."""
+    """Measure the peak memory of a process that tags new texts, a hundredth of the stream in total."""
     command = [sys.executable, *sys.argv, "--library-only"]
     loaded, peak, seconds = map(float, subprocess.check_output(command, text=True).split())
     return {
@@ -173,15 +173,15 @@ def measure_library(options: argparse.Namespace) -> Row:
 
 def tag_new_texts(options: argparse.Namespace) -> None:
     tagger = Tagger.load(options.model, threads=2)
-    loaded, begun = psutil.Process(os.getpid()).memory_info().rss / MEGABYTE, time.perf_counter()
+    loaded, start = psutil.Process(os.getpid()).memory_info().rss / MEGABYTE, time.perf_counter()
     text = options.text.read_text(encoding="utf-8")
-    held = ""
+    pending = ""
     for piece in pieces(text, options.megabytes * MEGABYTE // 100, every=1):
-        held += piece.decode()
-        while len(held) >= options.characters:
-            material.touch(tagger.tag(held[: options.characters]))
-            held = held[options.characters :]
-    print(loaded, peak_bytes() / MEGABYTE, time.perf_counter() - begun)
+        pending += piece.decode()
+        while len(pending) >= options.characters:
+            material.touch(tagger.tag(pending[: options.characters]))
+            pending = pending[options.characters :]
+    print(loaded, peak_bytes() / MEGABYTE, time.perf_counter() - start)
 
 
 def peak_bytes() -> int:
@@ -195,17 +195,17 @@ def tag_one_sentence(options: argparse.Namespace) -> None:
     sentence = list(words)
     tagger = Tagger.load(options.model, threads=options.threads)
     loaded = psutil.Process(os.getpid()).memory_info().rss / MEGABYTE
-    begun = time.perf_counter()
+    start = time.perf_counter()
     material.touch(tagger.tag_tokens([sentence]))
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     print(loaded, peak_bytes() / MEGABYTE, seconds)
 
 
 COLUMNS = {
     "name": "",
-    "maximum_mb": "most resident, MB",
-    "loaded_mb": "before, MB",
-    "slope_mb_per_gb": "second half, MB a GB",
+    "maximum_mb": "peak, MB",
+    "loaded_mb": "after loading, MB",
+    "slope_mb_per_gb": "second half, MB/GB",
     "seconds": "s",
 }
 

@@ -1,4 +1,4 @@
-"""Draw words a second against F1 from the JSON files that `throughput.py` wrote.
+"""Plot words per second against F1 from the JSON files of `throughput.py`.
 
 python scripts/benchmarks/plot.py [--results DIR] [--output speed.svg]
 """
@@ -15,12 +15,12 @@ from measurement import RESULTS
 
 OURS = "tagger"
 COLOURS = {True: "#b3261e", False: "#3b5b78"}
-"""Of our points, and of the others'."""
+"""Colours of tagger (True) and of other taggers (False)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One tagger: words a second with its interval, and F1 on dev."""
+    """One tagger: words per second with their interval, and F1 on dev."""
 
     name: str
     speed: float
@@ -34,7 +34,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--results", type=Path, default=RESULTS)
-    options.add_argument("--output", type=Path, help="SVG file [speed.svg beside the JSON files]")
+    options.add_argument("--output", type=Path, help="SVG file [speed.svg next to the JSON files]")
     paths = options.parse_args()
     record = json.loads((paths.results / "throughput-peers.json").read_text(encoding="utf-8"))
     output = paths.output or paths.results / "speed.svg"
@@ -43,10 +43,10 @@ def main() -> None:
 
 
 def points_of(record: dict[str, object]) -> list[Point]:
-    """The rows that have both a speed and a score, without those of other precisions, which lie too close."""
+    """Select rows with speed and score; skip other precisions, whose points would overlap."""
     rows = record["rows"]
     if not isinstance(rows, list):
-        raise TypeError(f"rows must be a list, not {type(rows).__name__}")
+        raise TypeError(f"rows must be a list (got {type(rows).__name__})")
     return [
         Point(row["name"], speed["median"], speed["low"], speed["high"], row["f1"])
         for row in rows
@@ -55,9 +55,9 @@ def points_of(record: dict[str, object]) -> list[Point]:
 
 
 def draw(points: Sequence[Point], threads: int, output: Path) -> None:
-    """Write the picture; speed is on a logarithmic axis, with its 95 % interval as a bar."""
-    rcParams["svg.hashsalt"] = OURS  # so that the same figures give the same file
-    rcParams["svg.fonttype"] = "none"  # words stay words
+    """Write the plot: speed on a logarithmic axis, with its 95 % interval as an error bar."""
+    rcParams["svg.hashsalt"] = OURS  # makes the file reproducible
+    rcParams["svg.fonttype"] = "none"  # keeps text as text
     figure = Figure(figsize=(7.5, 4.2), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xscale("log")
@@ -65,7 +65,9 @@ def draw(points: Sequence[Point], threads: int, output: Path) -> None:
         colour = COLOURS[point.name.startswith(OURS)]
         bar = [[point.speed - point.low], [point.high - point.speed]]
         axes.errorbar([point.speed], [100 * point.f1], xerr=bar, fmt="o", color=colour, capsize=2)
-        is_ours = point.name.startswith(OURS)  # which lie close together: their names stand beside them
+        is_ours = point.name.startswith(
+            OURS
+        )  # our points are close together, so their labels go to the right
         axes.annotate(
             point.name,
             (point.speed, 100 * point.f1),
@@ -75,7 +77,7 @@ def draw(points: Sequence[Point], threads: int, output: Path) -> None:
             color=colour,
             fontsize=9,
         )
-    axes.set_xlabel(f"words a second (logarithmic), threads: {threads}")
+    axes.set_xlabel(f"words per second (logarithmic), threads: {threads}")
     axes.set_ylabel("F1 on dev, %")
     axes.margins(0.2, 0.2)
     axes.grid(visible=True, which="both", linewidth=0.3, alpha=0.6)

@@ -1,11 +1,11 @@
-"""Whether speed holds as texts grow: words a second from a thousand words to ten million.
+"""Measure how speed scales with text length: words per second from a thousand to ten million words.
 
     python scripts/benchmarks/scaling.py --model DIR --corpus eng.train [--most 10000000]
 
-A text is the corpus's sentences in an order drawn anew for each pass over them. One tagger does all sizes,
-from small to large, once it is warm: after a pass over the whole corpus, whose speed stands in the first row.
-Small sizes are repeated. Where the tagger tells of a word cache, the share of words that were found in it
-stands beside; a warm tagger has seen every word of these texts, which no new text can promise.
+A text consists of the sentences of the corpus, in a new random order for each pass. One tagger tags all sizes
+in increasing order, after a warm-up pass over the whole corpus; the first row reports the speed of that pass.
+Small sizes are repeated. The last column is the hit rate of the word cache: after the warm-up, the tagger has
+seen every word of these texts, which does not hold for new texts.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from measurement import Timing, fix_threads, parser, rates, show, show_machine, 
 from tagger import Tagger
 
 SMALLEST = 1_000
-CHUNK_WORDS = 200_000  # are tagged in one call, so that not all sentences are held at once
-AT_LEAST_WORDS = 100_000  # a size is repeated until so many were tagged, and at least three times
+BLOCK_WORDS = 200_000  # words per call, to limit the sentences in memory
+AT_LEAST_WORDS = 100_000  # minimum total words per size; small sizes are repeated, at least three times
 FEWEST_RUNS = 3
 Row = dict[str, object]
 
@@ -48,12 +48,14 @@ def parse() -> argparse.Namespace:
     options = parser(__doc__)
     options.add_argument("--model", type=Path, required=True)
     options.add_argument("--corpus", type=Path, required=True, help="CoNLL-2003's eng.train, or dev")
-    options.add_argument("--most", type=int, default=10_000_000, help="words of the largest text [10000000]")
+    options.add_argument(
+        "--most", type=int, default=10_000_000, help="length of the largest text in words [10000000]"
+    )
     return options.parse_args()
 
 
 def measure(tagger: Tagger, sentences: Sequence[Tokens], size: int, runs: int, *, name: str) -> Row:
-    """Tag a text of ``size`` words several times, cut and shuffled otherwise each time."""
+    """Tag a text of ``size`` words several times, each time with another selection and order of sentences."""
     before = material.cache_counts(tagger)
     timings = [time_text(tagger, sentences, size, seed) for seed in range(runs)]
     after = material.cache_counts(tagger)
@@ -62,16 +64,16 @@ def measure(tagger: Tagger, sentences: Sequence[Tokens], size: int, runs: int, *
 
 
 def time_text(tagger: Tagger, sentences: Sequence[Tokens], size: int, seed: int) -> Timing:
-    """Seconds for one text, without those that its making took."""
+    """Time one text, without the time to build it."""
     wall = processor = 0.0
-    for chunk in chunks(shuffled(sentences, size, seed)):
-        timing = time_once(lambda chunk=chunk: material.touch(tagger.tag_tokens(chunk)))
+    for block in blocks(shuffled(sentences, size, seed)):
+        timing = time_once(lambda block=block: material.touch(tagger.tag_tokens(block)))
         wall, processor = wall + timing.wall, processor + timing.processor
     return Timing(wall, processor)
 
 
 def shuffled(sentences: Sequence[Tokens], size: int, seed: int) -> Iterator[Tokens]:
-    """Sentences in random order, all of them before any comes again, with ``size`` words in all."""
+    """Yield sentences with ``size`` words in total, in random order; all come before any repeats."""
     generator = random.Random(seed)
     passes = iter(lambda: generator.sample(sentences, len(sentences)), None)
     left = size
@@ -82,20 +84,20 @@ def shuffled(sentences: Sequence[Tokens], size: int, seed: int) -> Iterator[Toke
             return
 
 
-def chunks(sentences: Iterator[Tokens]) -> Iterator[list[Tokens]]:
-    chunk: list[Tokens] = []
+def blocks(sentences: Iterator[Tokens]) -> Iterator[list[Tokens]]:
+    block: list[Tokens] = []
     words = 0
     for sentence in sentences:
-        chunk.append(sentence)
+        block.append(sentence)
         words += len(sentence)
-        if words >= CHUNK_WORDS:
-            yield chunk
-            chunk, words = [], 0
-    if chunk:
-        yield chunk
+        if words >= BLOCK_WORDS:
+            yield block
+            block, words = [], 0
+    if block:
+        yield block
 
 
-COLUMNS = {"name": "", "words_per_second": "words/s", "cache_hits": "found in the cache"}
+COLUMNS = {"name": "", "words_per_second": "words/s", "cache_hits": "cache hit rate"}
 
 if __name__ == "__main__":
     main()

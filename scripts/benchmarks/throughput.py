@@ -1,16 +1,16 @@
-"""Words a second: ours against a bare LSTM, against other taggers, and as a command.
+"""Measure words per second: tagger against a bare LSTM, against other taggers, and as a command.
 
     python scripts/benchmarks/throughput.py --model DIR [--model DIR]... --train eng.train --dev eng.testa
         --vectors glove.6B.100d.txt --peers DIR --text moby_dick.txt
 
-Three parts, each with its table and JSON file; what stands in one table takes turns in one run:
+Three parts, each with its own table and JSON file; the rows of a table take turns in one run:
 
-kernels  `Tagger.tag_tokens` over train and dev: strings in, `Sentence` objects out, every sentence's tags and
-         spans touched. Beside it a bare bidirectional LSTM of the model's sizes; our speed is given as a
-         share of its speed, by the clock and by processor time.
-peers    The same over dev, and other taggers on the same strings, each with its F1 on dev. They are trained
-         on train the first time and kept in the folder --peers.
-command  `tagger tag` from a raw text to JSON lines and to CoNLL columns, the start of the process included.
+kernels  `Tagger.tag_tokens` over train and dev: strings in, `Sentence` objects out, all tags read.
+         The baseline is a bare bidirectional LSTM with the sizes of the model; the table shows our speed as a
+         share of its speed, by wall-clock and by processor time.
+peers    The same over dev, compared with other taggers on the same strings, each with its F1 on dev. They are
+         trained on train the first time and saved in the folder --peers.
+command  `tagger tag` from raw text to JSON lines and to CoNLL columns, including process start-up.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import material
 from kernels import KERNELS, make_inputs, sizes_of
 from material import Tokens
 from measurement import fix_threads, interleave, parser, rates, shares, show, show_machine, write_results
-from peers import PEERS, Schooling, find_peers
+from peers import PEERS, TrainingSetup, find_peers
 
 from tagger import Tagger
 
@@ -49,25 +49,29 @@ def parse() -> argparse.Namespace:
     )
     options.add_argument("--train", type=Path, required=True, help="CoNLL-2003's eng.train")
     options.add_argument("--dev", type=Path, required=True, help="CoNLL-2003's eng.testa")
-    options.add_argument("--vectors", type=Path, help="GloVe text file, for peers that are not trained yet")
+    options.add_argument("--vectors", type=Path, help="GloVe text file, to train peers")
     options.add_argument(
-        "--peers", type=Path, default=Path("runs/benchmarks/peers"), help="where peers are kept"
+        "--peers", type=Path, default=Path("runs/benchmarks/peers"), help="folder of trained peers"
     )
-    options.add_argument("--peer", action="append", choices=list(PEERS), help="only these (repeatable)")
+    options.add_argument(
+        "--peer", action="append", choices=list(PEERS), help="run only this one (repeatable)"
+    )
     options.add_argument("--peer-epochs", type=int, default=10)
     options.add_argument(
-        "--peer-minutes", type=float, default=20.0, help="of training, for each at most [20]"
+        "--peer-minutes", type=float, default=20.0, help="maximum training minutes of each peer [20]"
     )
     options.add_argument("--text", type=Path, help="raw text for the part `command`")
-    options.add_argument("--copies", type=int, default=10, help="of the text, one after the other [10]")
-    options.add_argument("--sentences", type=int, help="only so many of train and of dev are tagged")
+    options.add_argument("--copies", type=int, default=10, help="repetitions of the text [10]")
+    options.add_argument("--sentences", type=int, help="maximum number of sentences of train and of dev")
     options.add_argument("--repeats", type=int, default=5)
-    options.add_argument("--part", action="append", choices=list(PARTS), help="only these (repeatable)")
+    options.add_argument(
+        "--part", action="append", choices=list(PARTS), help="run only this one (repeatable)"
+    )
     return options.parse_args()
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, object]:
-    """Names of files without their folders: the figures do not depend on where they lie."""
+    """Return the settings, with file names instead of paths: figures do not depend on folders."""
     return {
         "threads": options.threads,
         "repeats": options.repeats,
@@ -100,7 +104,7 @@ def measure_kernels(options: argparse.Namespace) -> list[Row]:
             try:
                 runs[f"{kernel} {sizes.inputs}-{sizes.hidden}"] = make(sizes, batches, options.threads)
             except ImportError as error:
-                print(f"{kernel} is left out ({error}); to have it: pip install onnx onnxruntime torch")
+                print(f"{kernel}: skipped ({error}). To include it: pip install onnx onnxruntime torch")
         timings = interleave(runs, repeats=options.repeats)
         ours = timings[name_of(folder)]
         for name, its in timings.items():
@@ -129,7 +133,7 @@ def measure_peers(options: argparse.Namespace) -> list[Row]:
         outputs[name] = lambda tagger=tagger: [
             list(sentence.tags[material.TASK]) for sentence in tagger.tag_tokens(dev.tokens)
         ]
-    schooling = Schooling(
+    setup = TrainingSetup(
         options.peers,
         material.read_corpus(options.train),
         options.vectors,
@@ -137,7 +141,7 @@ def measure_peers(options: argparse.Namespace) -> list[Row]:
         options.peer_minutes,
         options.threads,
     )
-    for name, peer in find_peers(schooling, options.peer or list(PEERS)).items():
+    for name, peer in find_peers(setup, options.peer or list(PEERS)).items():
         runs[name] = lambda peer=peer: peer.tag(dev.tokens)
         outputs[name] = lambda peer=peer: peer.to_tags(peer.tag(dev.tokens))
         trained[name] = peer.trained
@@ -158,7 +162,7 @@ def measure_peers(options: argparse.Namespace) -> list[Row]:
 
 def measure_command(options: argparse.Namespace) -> list[Row]:
     if options.text is None:
-        print("no --text is given, so the command was not measured")
+        print("command: skipped, because --text is missing")
         return []
     with tempfile.TemporaryDirectory() as temporary:
         text = Path(temporary) / "text.txt"

@@ -1,12 +1,12 @@
-"""Measure the tokenizer on a CoNLL-U corpus: tokens, sentences and speed on one core.
+"""Evaluate the tokenizer on a CoNLL-U corpus: tokens, sentences and speed on one core.
 
     python scripts/benchmarks/tokenizer.py --train en_ewt-ud-train.conllu --dev en_ewt-ud-dev.conllu
 
-The text is rebuilt from the dev file's `# text` lines: a space between the sentences of a paragraph, a blank
-line where `# newpar` or `# newdoc` stands. A token counts as right if its character range is that of a gold
-word, a sentence if its range is that of a gold sentence. The convention is learnt from the train file. Speed
-is that of five runs over the dev text (and over the --raw text), from a string to sentences. spaCy's blank
-English pipeline (with its `sentencizer`) is measured in the same run where it is installed.
+The text is rebuilt from the `# text` lines of the dev file: a space between the sentences of a paragraph, a
+blank line at `# newpar` or `# newdoc`. A token is correct if its character range equals that of a gold word,
+a sentence if its range equals that of a gold sentence. The convention is learnt from the train file. Speed is
+measured over five runs on the dev text (and on the --raw text), from a string to sentences. If spaCy is
+installed, its blank English pipeline with `sentencizer` is measured in the same run.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ from tagger.text.tokenizer import Tokenizer, learn_convention
 
 RUNS = 5
 Cut = Callable[[str], tuple[list[Offset], list[Offset]]]
-"""A text to the character ranges of its tokens and of its sentences."""
+"""Maps a text to the character ranges of its tokens and of its sentences."""
 Row = dict[str, object]
 
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--train", type=Path, required=True, help="CoNLL-U file that teaches the convention")
+    options.add_argument(
+        "--train", type=Path, required=True, help="CoNLL-U file to learn the convention from"
+    )
     options.add_argument("--dev", type=Path, required=True, help="CoNLL-U file to measure on")
     options.add_argument("--raw", type=Path, help="plain text to measure speed on as well")
     paths = options.parse_args()
@@ -53,26 +55,26 @@ def main() -> None:
 
 
 def find_spacy(longest: int) -> tuple[str, Cut, Callable[[str], object]] | None:
-    """The name of the row, what cuts a text, and what is timed; None where spaCy is not installed."""
+    """Return row name, segmentation function and timed function of spaCy; None if it is not installed."""
     try:
         import spacy
     except ImportError:
-        print("spaCy is left out; to have it: pip install spacy")
+        print("spaCy: skipped, not installed. To include it: pip install spacy")
         return None
     pipeline = spacy.blank("en")
     pipeline.add_pipe("sentencizer")
     pipeline.max_length = longest + 1
 
     def cut(text: str) -> tuple[list[Offset], list[Offset]]:
-        found = pipeline(text)
-        words = [(t.idx, t.idx + len(t)) for t in found if not t.is_space]
-        return words, [trimmed(text, s.start_char, s.end_char) for s in found.sents]
+        doc = pipeline(text)
+        words = [(t.idx, t.idx + len(t)) for t in doc if not t.is_space]
+        return words, [trimmed(text, s.start_char, s.end_char) for s in doc.sents]
 
     return f"spaCy {spacy.__version__}", cut, pipeline.make_doc
 
 
 def document(sentences: Iterable[Sentence]) -> tuple[str, list[Offset], list[Offset]]:
-    """Return the text of a corpus and the ranges of its tokens and sentences."""
+    """Rebuild the text of a corpus; return it with the ranges of its tokens and sentences."""
     pieces: list[str] = []
     tokens: list[Offset] = []
     ranges: list[Offset] = []
@@ -106,10 +108,10 @@ def trimmed(text: str, start: int, end: int) -> Offset:
     return start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
 
 
-def score(gold: Sequence[Offset], found: Sequence[Offset]) -> tuple[float, float, float]:
+def score(gold: Sequence[Offset], predicted: Sequence[Offset]) -> tuple[float, float, float]:
     """Return precision, recall and F1 over exact ranges."""
-    right = len(set(gold) & set(found))
-    precision, recall = right / len(set(found)), right / len(set(gold))
+    right = len(set(gold) & set(predicted))
+    precision, recall = right / len(set(predicted)), right / len(set(gold))
     return precision, recall, 2 * precision * recall / (precision + recall)
 
 
@@ -122,19 +124,19 @@ def measure(
     text: str,
     raw: str,
 ) -> Row:
-    found_tokens, found_sentences = cut(text)
-    figures = (*score(tokens, found_tokens), *score(sentences, found_sentences))
+    predicted_tokens, predicted_sentences = cut(text)
+    figures = (*score(tokens, predicted_tokens), *score(sentences, predicted_sentences))
     row: Row = {"name": name} | dict(zip(SCORES, figures, strict=True))
-    row["dev_tokens_per_second"] = rate(timed, text, len(found_tokens))
+    row["dev_tokens_per_second"] = rate(timed, text, len(predicted_tokens))
     if raw:
         row["raw_tokens_per_second"] = rate(timed, raw, len(cut(raw)[0]))
     return row
 
 
 def rate(timed: Callable[[str], object], text: str, count: int) -> Estimate:
-    """Tokens a second over some runs, each of which repeats a short text."""
+    """Estimate tokens per second over several runs; short texts are repeated within each run."""
     timer = timeit.Timer(lambda: timed(text))
-    repetitions, _ = timer.autorange()  # as often as fills a fifth of a second
+    repetitions, _ = timer.autorange()  # enough for at least a fifth of a second
     return estimate(count * repetitions / seconds for seconds in timer.repeat(RUNS, repetitions))
 
 

@@ -1,12 +1,12 @@
-"""Measure how long an epoch of training takes on a CoNLL file, at NCRF++'s settings and at the recipe's.
+"""Measure the time of a training epoch on a CoNLL file, with the settings of NCRF++ and of the recipe.
 
     python scripts/benchmarks/training.py --train eng.train --vectors glove.6B.100d.txt
 
-NCRF++'s settings are those of its demo on CoNLL-2003: 100 units a direction, a character CNN with 50 filters,
-no casing, plain SGD in batches of 10, no clipping, no average of the weights. The recipe is
-scripts/recipes/conll2003.toml. An epoch is all its steps: batches, loss, gradient, update; neither reading
-files nor scoring dev. Settings take turns; processor seconds say more than seconds by the clock where other
-programs run meanwhile.
+The settings of NCRF++ are those of its demo on CoNLL-2003: 100 units per direction, a character CNN with 50
+filters, no casing, plain SGD in batches of 10, no clipping, no weight average. The recipe is
+scripts/recipes/conll2003.toml. The time of an epoch includes all its steps (batches, loss, gradient, update),
+but neither reading files nor scoring dev. Settings take turns. On a busy machine, processor seconds are more
+reliable than wall-clock seconds.
 """
 
 import argparse
@@ -40,7 +40,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 COLUMNS = {
     "name": "",
-    "units": "units a direction",
+    "units": "units per direction",
     "batch": "batch",
     "seconds": "s",
     "processor": "processor s",
@@ -56,7 +56,7 @@ def main() -> None:
     given = options.parse_args()
     fix_threads(given.threads)
     show_machine()
-    # Vectors of words that train lacks play no part in training, and take long to read.
+    # Skip vectors of words that are not in train: training does not use them, and reading them is slow.
     common = {"model.vectors_limit": 0, "train.threads": given.threads, "train.epochs": given.epochs}
     configs = {name: load_config(RECIPE, {**common, **changes}) for name, changes in SETTINGS.items()}
     running = {name: time_epochs(config, given) for name, config in configs.items()}
@@ -74,19 +74,19 @@ def main() -> None:
         }
         for name, its in timings.items()
     ]
-    show(f"an epoch of training, threads: {given.threads}", rows, COLUMNS)
+    show(f"one training epoch, threads: {given.threads}", rows, COLUMNS)
     settings = {"threads": given.threads, "epochs": given.epochs}
     print(write_results("training", given.results, rows, settings))
 
 
 def time_epochs(config: Config, files: argparse.Namespace) -> Iterator[Timing]:
-    """Train; yield the seconds of each epoch as it is done."""
+    """Train; yield the timing of each epoch."""
     preparation = prepare(config, [files.train], [], files.vectors)
-    begun = time.perf_counter(), time.process_time()
+    start = time.perf_counter(), time.process_time()
     for record in train(preparation, config):
         if isinstance(record, EpochRecord):
-            yield Timing(time.perf_counter() - begun[0], time.process_time() - begun[1])
-            begun = time.perf_counter(), time.process_time()
+            yield Timing(time.perf_counter() - start[0], time.process_time() - start[1])
+            start = time.perf_counter(), time.process_time()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Repeat the accuracy table of README, and what single options of the recipe are worth on dev.
+"""Reproduce the accuracy table of the README, and measure the effect of single options on dev.
 
 python scripts/experiments/accuracy.py CORPORA VECTORS OUTPUT [--only NAME]… [--trial NAME]… [--seeds N]
 
-CORPORA holds conll2003/eng.train and eng.testa, conll2000/train.txt, ud_ewt/en_ewt-ud-{train,dev}.conllu;
-VECTORS is GloVe 6B 100d as text. Without --trial the recipe alone is trained. A run that was broken off is
-gone on with, a finished one is not made again. --keep FILE.json writes the figures down.
+CORPORA contains conll2003/eng.train and eng.testa, conll2000/train.txt, ud_ewt/en_ewt-ud-{train,dev}.conllu;
+VECTORS is GloVe 6B 100d as text. Without --trial, only the recipe is trained. Interrupted runs are resumed
+and finished runs are reused. --keep FILE.json saves the figures.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
-# For each recipe its files, its tasks with their scores, and how many seeds README has.
+# For each recipe: train file, dev file, measure of each task, and number of seeds in the README.
 CORPORA = {
     "conll2003": ("conll2003/eng.train", "conll2003/eng.testa", {"ner": "f1"}, 5),
     "ud_ewt": (
@@ -44,7 +44,7 @@ TRIALS = {
 
 
 def train(name: str, trial: str, seed: int, arguments: argparse.Namespace) -> list[dict[str, object]]:
-    """Train one model, unless it is there, and return the scores on dev of each of its tasks."""
+    """Train one model unless it is finished, and return the dev scores of each task."""
     train_file, dev_file, measures, _ = CORPORA[name]
     root = arguments.output / "held_out" if name == "conll2000" else arguments.corpora
     folder = arguments.output / f"{name}-{trial}-{seed}"
@@ -56,14 +56,14 @@ def train(name: str, trial: str, seed: int, arguments: argparse.Namespace) -> li
         sys.exit(code)
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     epochs = [json.loads(line) for line in lines]
-    kept = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     return [
         {
             "corpus": name,
             "task": task,
             "trial": trial,
             "seed": seed,
-            "best": kept["dev"][task][measure],
+            "best": metrics["dev"][task][measure],
             "last": epochs[-1]["dev"][task][measure],
             "epochs": len(epochs),
             "seconds": round(sum(epoch["seconds"] for epoch in epochs), 1),
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--only", action="append", choices=list(CORPORA), default=[])
     parser.add_argument("--trial", action="append", choices=list(TRIALS), default=[])
-    parser.add_argument("--seeds", type=int, help="how many; by default as many as README has")
+    parser.add_argument("--seeds", type=int, help="number of seeds [as in the README]")
     parser.add_argument("--keep", type=Path, metavar="FILE.json")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
-"""Repeat the measured answer: every comparison of README, one command each.
+"""Reproduce the comparisons of the README, one ``tagger compare`` command each.
 
 python scripts/experiments/run.py CORPORA VECTORS OUTPUT [--only NAME]… [--jobs 2] [--keep DIR]
 
-CORPORA holds conll2003/eng.train and eng.testa, conll2000/train.txt, ud_ewt/en_ewt-ud-{train,dev}.conllu;
-VECTORS is GloVe 6B 100d as text. Runs that OUTPUT has already are not made again. With --keep the results and
-pages are copied to DIR, without the words of the corpora.
+CORPORA contains conll2003/eng.train and eng.testa, conll2000/train.txt, ud_ewt/en_ewt-ud-{train,dev}.conllu;
+VECTORS is GloVe 6B 100d as text. Finished runs in OUTPUT are reused. With --keep, results and reports are
+copied to DIR; they contain no words of the corpora.
 """
 
 import argparse
@@ -27,7 +27,7 @@ POS += ["--dev", "{corpora}/ud_ewt/en_ewt-ud-dev.conllu"]
 LOOKAHEAD = ["--lookahead", "0,1,2,4,8,full"]
 MODES = ["--directions", "bidirectional", "--merge-modes", "concat,sum,mul,ave", "--heads", "crf"]
 
-# For each its options and how many seeds.
+# For each experiment: options of tagger compare, and number of seeds.
 EXPERIMENTS = {
     "ner-words": (["words.toml", *NER, *LOOKAHEAD], 5),
     "chunk-words": (["words.toml", *CHUNK], 3),
@@ -55,13 +55,13 @@ def main() -> None:
     for name in names:
         (config, *options), seeds = EXPERIMENTS[name]
         folder = arguments.output / name
-        places = {"corpora": arguments.corpora, "output": arguments.output}
-        command = ["compare", str(HERE / config), *(one.format(**places) for one in options)]
+        folders = {"corpora": arguments.corpora, "output": arguments.output}
+        command = ["compare", str(HERE / config), *(one.format(**folders) for one in options)]
         command += ["--vectors", str(arguments.vectors), "--match", "parameters"]
         command += ["--seeds", str(seeds)]
         command += ["--jobs", str(arguments.jobs), "--output", str(folder), "--hide-words"]
         print(shlex.join(["tagger", *command]), flush=True)
-        # In this process, so that Ctrl-C comes to the command alone and it ends in its own way.
+        # Run in this process: Ctrl-C then reaches only the command, which handles it.
         if code := tagger(command):
             sys.exit(code)
         if arguments.keep:

@@ -1,16 +1,16 @@
-"""What a tagger learns from little: ours beside sklearn-crfsuite and spaCy, all with the same vectors.
+"""Compare taggers on small training sets: tagger, sklearn-crfsuite and spaCy, all with the same vectors.
 
 python scripts/experiments/small_data.py CORPORA VECTORS OUTPUT [--only NAME]… [--systems tagger,crfsuite,…]
 
-CORPORA holds wikigold/train.iob2, conll2003/eng.train and eng.testa; VECTORS is GloVe 6B 100d as text.
+CORPORA contains wikigold/train.iob2, conll2003/eng.train and eng.testa; VECTORS is GloVe 6B 100d as text.
 
-wikigold-1 … wikigold-5  its sentences in five parts by their order: trained on four, scored on the fifth
+wikigold-1 … wikigold-5  five contiguous folds: trained on four, scored on the fifth
 conll2003-100, -500, -2000  trained on the first sentences of eng.train, scored on eng.testa
 
-Nothing is chosen by what is scored: no system gets a dev part, and ours is scored after its last epoch. F1 of
-spans is seqeval's, counted as conlleval does. A run is one file in OUTPUT/runs; those that are there already
-and were made with the same options are not made again. It needs a Python that has the rivals, which `make
-bench` makes; without them --systems tagger works.
+The scored data select nothing: no system gets a dev split, and tagger is scored after its last epoch. Span F1
+is computed by seqeval, which counts as conlleval does. Each run is one file in OUTPUT/runs; finished runs
+with the same options are reused. The script needs a Python with the baselines installed, which `make bench`
+creates; without them, --systems tagger works.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "benchmarks"))  # what the rivals share with the benchmarks
+sys.path.insert(0, str(HERE.parent / "benchmarks"))  # code that the baselines share with the benchmarks
 
 import material  # noqa: E402
 from measurement import fix_threads, versions  # noqa: E402
@@ -44,13 +44,13 @@ SETTINGS = (*(f"wikigold-{fold}" for fold in range(1, FOLDS + 1)), *(f"conll2003
 SYSTEMS = ("tagger", *RIVALS)
 COLUMNS = {"wikigold": "wikigold, 5 folds"} | {
     f"conll2003-{size}": f"conll2003, first {size:,}" for size in SIZES
-}  # of the table: what the names of their settings begin with, and headings
+}  # table columns: common prefix of the setting names, and heading
 Run = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What one setting trains on and what it is scored on, as sentences with tags in IOB2."""
+    """Train and test sentences of one setting, with tags in IOB2."""
 
     train: list[Sentence]
     test: list[Sentence]
@@ -84,28 +84,30 @@ def parse() -> argparse.Namespace:
     parser.add_argument("corpora", type=Path)
     parser.add_argument("vectors", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--only", action="append", choices=SETTINGS, help="this setting (repeatable)")
-    parser.add_argument("--systems", type=names_of_systems, default=SYSTEMS, help="as tagger,spacy [all]")
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each setting and system that draws")
-    parser.add_argument("--recipe", type=Path, help="TOML file of ours, the same for all settings [defaults]")
+    parser.add_argument(
+        "--only", action="append", choices=SETTINGS, help="run only this setting (repeatable)"
+    )
+    parser.add_argument("--systems", type=names_of_systems, default=SYSTEMS, help="e.g. tagger,spacy [all]")
+    parser.add_argument("--seeds", type=int, default=1, help="runs per setting and non-deterministic system")
+    parser.add_argument("--recipe", type=Path, help="TOML options of tagger [defaults]")
     return parser.parse_args()
 
 
 def names_of_systems(text: str) -> tuple[str, ...]:
-    """Split names at commas; argparse tells of one that is not known."""
+    """Split names at commas; argparse reports unknown names."""
     names = tuple(text.split(","))
     if unknown := [name for name in names if name not in SYSTEMS]:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(SYSTEMS)}")
+        raise argparse.ArgumentTypeError(f"unknown system {unknown[0]!r}. Choose from {', '.join(SYSTEMS)}.")
     return names
 
 
 def recipe(path: Path | None) -> Config:
-    """The options of ours; what is read is always this script's material."""
+    """Load the options of tagger; the script sets tasks and columns."""
     return load_config(path, {"data.tasks": (TASK,), "data.columns": f"token,{TASK}"})
 
 
 def split_of(name: str, corpora: Path) -> Split:
-    """Read a setting's sentences."""
+    """Read the sentences of a setting."""
     corpus, _, number = name.partition("-")
     if corpus == "wikigold":
         return fold(read(corpora / "wikigold" / "train.iob2", "IOB2"), int(number))
@@ -114,7 +116,7 @@ def split_of(name: str, corpora: Path) -> Split:
 
 
 def read(path: Path, scheme: str) -> list[Sentence]:
-    """Sentences of a file with tags of this scheme, in IOB2; borders of documents are kept."""
+    """Read a file with tags of this scheme and convert them to IOB2; document boundaries are kept."""
     sentences = read_conll(path, tasks=(TASK,))
     return [
         replace(one, tags={TASK: tuple(convert_tags(one.tags[TASK], scheme, "IOB2"))}) for one in sentences
@@ -122,13 +124,13 @@ def read(path: Path, scheme: str) -> list[Sentence]:
 
 
 def fold(sentences: Sequence[Sentence], number: int) -> Split:
-    """Put the ``number``-th (from 1) of five parts of like size aside; the parts follow each other."""
-    begin, end = (len(sentences) * place // FOLDS for place in (number - 1, number))
-    return Split([*sentences[:begin], *sentences[end:]], list(sentences[begin:end]))
+    """Hold out fold ``number`` (from 1) of five contiguous folds of about the same size."""
+    start, end = (len(sentences) * index // FOLDS for index in (number - 1, number))
+    return Split([*sentences[:start], *sentences[end:]], list(sentences[start:end]))
 
 
 def is_done(path: Path, system: str, config: Config) -> bool:
-    """Whether a run is there; one of ours has to be of the same options but for its seed."""
+    """Return True if a run is finished; runs of tagger must also have the same options except the seed."""
     if not path.is_file():
         return False
     run = json.loads(path.read_text(encoding="utf-8"))
@@ -136,7 +138,7 @@ def is_done(path: Path, system: str, config: Config) -> bool:
 
 
 def options_of(config: Config) -> Run:
-    """All options of a run, as JSON values, without its seed, which its name says."""
+    """Return all options of a run as JSON values, without the seed, which is in the file name."""
     values: Run = json.loads(config.model_dump_json())
     del values["train"]["seed"]
     return values
@@ -151,7 +153,7 @@ def measure(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     vectors = cut_vectors(options.vectors, words, folder / "vectors.txt")
-    begun = time.process_time()
+    start = time.process_time()
     if system == "tagger":
         config = config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})
         predicted = run_tagger(split, vectors, config, folder)
@@ -162,7 +164,7 @@ def measure(
         "system": system,
         "seed": seed,
         "f1": material.f1(corpus_of(split.test).tags, predicted),
-        "seconds": round(time.process_time() - begun, 1),
+        "seconds": round(time.process_time() - start, 1),
         "train": counts(split.train),
         "test": counts(split.test),
     }
@@ -171,8 +173,8 @@ def measure(
 
 
 def run_tagger(split: Split, vectors: Path, config: Config, folder: Path) -> list[list[str]]:
-    """Train ours as `tagger train` does, and tag as a user does; tags in IOB2."""
-    from tagger import Tagger  # after the rivals: they need no torch
+    """Train a model as `tagger train` does, load it and tag the test sentences; returns IOB2 tags."""
+    from tagger import Tagger  # imported late: the baselines need no torch
     from tagger.training.run import run_training
 
     with (folder / "train.conll").open("w", encoding="utf-8") as file:
@@ -183,19 +185,19 @@ def run_tagger(split: Split, vectors: Path, config: Config, folder: Path) -> lis
     ):
         pass
     tagger = Tagger.load(model, threads=1)
-    found = tagger.tag_sentences([one.with_tags({}) for one in split.test])
-    return [convert_tags(one.tags[TASK], tagger.scheme, "IOB2") for one in found]
+    tagged = tagger.tag_sentences([one.with_tags({}) for one in split.test])
+    return [convert_tags(one.tags[TASK], tagger.scheme, "IOB2") for one in tagged]
 
 
 def cut_vectors(path: Path, words: set[str], output: Path) -> Path:
-    """Write the vectors of these words alone: the same for every system, and quicker to read.
+    """Write only the vectors of these words: the same for every system, and faster to read.
 
-    Words are also looked up in lower case and with digits as 0, so that no system misses what it looks for.
+    The file includes lower-cased forms and forms with digits replaced by 0, since some systems look these up.
     """
-    wanted = {form for word in words for form in (word, word.lower())}
-    wanted |= {"".join("0" if one.isdigit() else one for one in word) for word in wanted}
+    forms = {form for word in words for form in (word, word.lower())}
+    forms |= {"".join("0" if one.isdigit() else one for one in word) for word in forms}
     with path.open(encoding="utf-8") as source, output.open("w", encoding="utf-8") as target:
-        target.writelines(line for line in source if line.partition(" ")[0] in wanted)
+        target.writelines(line for line in source if line.partition(" ")[0] in forms)
     return output
 
 
@@ -208,7 +210,7 @@ def tokens_of(sentences: Sequence[Sentence]) -> list[list[str]]:
 
 
 def counts(sentences: Sequence[Sentence]) -> dict[str, int]:
-    """How much there is: sentences, tokens, spans."""
+    """Count sentences, tokens and spans."""
     spans = sum(tag.startswith("B-") for one in sentences for tag in one.tags[TASK])
     return {"sentences": len(sentences), "tokens": sum(map(len, sentences)), "spans": spans}
 
@@ -218,9 +220,9 @@ def read_runs(folder: Path) -> list[Run]:
 
 
 def summarise(runs: Sequence[Run]) -> list[Run]:
-    """A row for each system and table column: mean F1 and its standard deviation over seeds.
+    """Compute a row for each system and table column: mean F1 and its standard deviation over seeds.
 
-    The folds of a corpus are one column: their mean is taken seed by seed, of seeds that have all folds.
+    The folds of a corpus form one column: F1 is averaged over folds for each seed with complete folds.
     """
     rows = []
     for column in COLUMNS:
@@ -230,8 +232,12 @@ def summarise(runs: Sequence[Run]) -> list[Run]:
             for run in runs:
                 if run["system"] == system and run["setting"] in settings:
                     by_seed.setdefault(run["seed"], {})[run["setting"]] = run["f1"]
-            whole = {seed: found for seed, found in sorted(by_seed.items()) if len(found) == len(settings)}
-            means = [statistics.fmean(found.values()) for found in whole.values()]
+            complete = {
+                seed: by_setting
+                for seed, by_setting in sorted(by_seed.items())
+                if len(by_setting) == len(settings)
+            }
+            means = [statistics.fmean(by_setting.values()) for by_setting in complete.values()]
             if means:
                 rows.append(
                     {
@@ -240,20 +246,22 @@ def summarise(runs: Sequence[Run]) -> list[Run]:
                         "f1": statistics.fmean(means),
                         "sd_seeds": statistics.stdev(means) if len(means) > 1 else None,
                         "seeds": len(means),
-                        "runs": {name: [found[name] for found in whole.values()] for name in settings},
+                        "runs": {
+                            name: [by_setting[name] for by_setting in complete.values()] for name in settings
+                        },
                     }
                 )
     return rows
 
 
 def markdown(rows: Sequence[Run]) -> str:
-    """F1 in percent, a line a system and a column a corpus; ± the standard deviation over seeds."""
+    """Format F1 in percent, one line per system, one column per corpus; ± standard deviation over seeds."""
     cells = {(row["system"], row["column"]): cell(row) for row in rows}
     lines = ["| F1 | " + " | ".join(COLUMNS.values()) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
     for system in SYSTEMS:
-        found = [cells.get((system, column), "") for column in COLUMNS]
-        if any(found):
-            lines.append(f"| {system} | " + " | ".join(found) + " |")
+        texts = [cells.get((system, column), "") for column in COLUMNS]
+        if any(texts):
+            lines.append(f"| {system} | " + " | ".join(texts) + " |")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""What the fuzzers make of their bytes, and the only way in which an input may be turned down."""
+"""Decoding of fuzzer inputs, and the check that rejected inputs raise a proper ``InputError``."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ T = TypeVar("T")
 
 
 class Choices:
-    """Reads an input as a series of choices; one that is used up always chooses the first."""
+    """Reads an input as a series of choices; an exhausted input always chooses the first option."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._place = 0
+        self._position = 0
 
     def __bool__(self) -> bool:
-        """Whether anything is left."""
-        return self._place < len(self._data)
+        """Return True if bytes are left."""
+        return self._position < len(self._data)
 
     def number(self, below: int) -> int:
-        """Choose a number, by one byte if it is small enough for that, else by three."""
+        """Choose a number less than ``below``, from one byte if that suffices, else from three."""
         return int.from_bytes(self.take(1 if below <= 256 else 3), "big") % below
 
     def pick(self, options: Sequence[T]) -> T:
@@ -30,13 +30,13 @@ class Choices:
         return options[self.number(len(options))]
 
     def take(self, count: int) -> bytes:
-        """The next bytes as they are, at most so many."""
-        start, self._place = self._place, self._place + count
-        return self._data[start : self._place]
+        """Return the next bytes, at most ``count``."""
+        start, self._position = self._position, self._position + count
+        return self._data[start : self._position]
 
 
 def as_text(data: bytes) -> str:
-    """Any bytes as a text: lone surrogates stay, and what is no UTF-8 at all becomes some."""
+    """Decode any bytes as text: lone surrogates are kept, and invalid UTF-8 becomes lone surrogates."""
     try:
         return data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
@@ -44,13 +44,13 @@ def as_text(data: bytes) -> str:
 
 
 def attempt(function: Callable[..., T], *arguments: object, **options: object) -> T | None:
-    """Return what the function returns, None if it refuses its input.
+    """Call a function; return None if it raises ``InputError``.
 
-    Any other exception than InputError goes on to the fuzzer, and so does a refusal that is no single line.
+    Any other exception reaches the fuzzer, and so does an error message that is not a single line.
     """
     try:
         return function(*arguments, **options)
     except InputError as error:
         message = str(error)
-    assert len(message.splitlines()) == 1, f"expected a refusal of one line, got {message!r}"
+    assert len(message.splitlines()) == 1, f"the error message must be one line (got {message!r})"
     return None

@@ -1,4 +1,4 @@
-"""Options and bundles: refused, or of use; and whatever a bundle holds, nothing outside it is touched."""
+"""Targets for options and bundles: each is rejected or usable, and loading accesses no other files."""
 
 from __future__ import annotations
 
@@ -35,35 +35,35 @@ VALUES: tuple[Any, ...] = (
     *([[]], [0], [2, 2], ["a"], [0, 1 << 62], {"a": 1}, [None], "x" * 300),
 )
 TEXT = "Ann's 2 dogs\tsaw O\u0301slo.\n\n\ud800 \x00 \u200d 😀 " + "y" * 100
-# What Python tells its audit hooks of before it opens a file, runs something or connects to somewhere.
+# Audit events of Python for running code or programs and for network access.
 FORBIDDEN = ("exec", "compile", "pickle.", "marshal.", "os.system", "os.exec", "subprocess.", "socket.")
 
 watched: list[Path] = []
 
 
 def config(data: bytes, folder: Path) -> None:
-    """A TOML file, and its lines as settings: options that are taken are valid and stay as they are."""
+    """Read a TOML file, and its lines as settings: accepted options are valid and round-trip."""
     path = folder / "config.toml"
     path.write_bytes(data)
-    found = attempt(load_config, path, {})
-    if found is not None:
-        check_config(found)
+    loaded = attempt(load_config, path, {})
+    if loaded is not None:
+        check_config(loaded)
     for line in as_text(data).split("\n")[:8]:
         setting = attempt(parse_setting, line)
         if setting is None:
             continue
         assert setting[0] == line.partition("=")[0].strip()
-        found = attempt(load_config, None, dict([setting]))
-        if found is not None:
-            check_config(found)
+        loaded = attempt(load_config, None, dict([setting]))
+        if loaded is not None:
+            check_config(loaded)
 
 
-def check_config(found: Config) -> None:
-    assert Config.model_validate(json.loads(found.model_dump_json())) == found
+def check_config(loaded: Config) -> None:
+    assert Config.model_validate(json.loads(loaded.model_dump_json())) == loaded
 
 
 def bundle(data: bytes, folder: Path) -> None:
-    """Damaged files, in or out of a save that was broken off: the model is refused or tags."""
+    """Load damaged files, also of an interrupted save: the model is rejected or can tag."""
     choices = Choices(data)
     files = dict(choices.pick(bundles()))
     complete = folder / ".complete"
@@ -78,19 +78,19 @@ def bundle(data: bytes, folder: Path) -> None:
             complete.mkdir(exist_ok=True)
         (complete if name in pending else folder).joinpath(name).write_bytes(content)
     with nothing_outside(folder):
-        found = attempt(load_bundle, folder)
-        tagger = attempt(Tagger, found) if found is not None else None
+        loaded = attempt(load_bundle, folder)
+        tagger = attempt(Tagger, loaded) if loaded is not None else None
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
-    if found is not None and tagger is not None:
-        check_tagging(found, tagger)
+    if loaded is not None and tagger is not None:
+        check_tagging(loaded, tagger)
 
 
-def check_tagging(found: Bundle, tagger: Tagger) -> None:
-    """Tags are the model's, as many as tokens, and probabilities are some."""
+def check_tagging(loaded: Bundle, tagger: Tagger) -> None:
+    """Check that tags belong to the model, match the number of tokens, and that scores are probabilities."""
     sentences = attempt(tagger.tag, TEXT)
     for sentence in sentences or ():
         assert sentence.tokens == tuple(TEXT[start:end] for start, end in sentence.offsets)
-        for task in found.vocabulary.tasks:
+        for task in loaded.vocabulary.tasks:
             tags = sentence.tags[task.name]
             assert len(tags) == len(sentence)
             assert task.scheme is not None or set(tags) <= set(task.tags)
@@ -101,7 +101,7 @@ def check_tagging(found: Bundle, tagger: Tagger) -> None:
 
 @cache
 def bundles() -> tuple[dict[str, bytes], ...]:
-    """The files of whole bundles, small as can be, of networks that differ in every part."""
+    """Make the files of intact, minimal bundles of networks that differ in every layer."""
     return tuple(make_bundle(network) for network in NETWORKS)
 
 
@@ -132,8 +132,8 @@ def make_bundle(network: dict[str, object]) -> dict[str, bytes]:
 
 
 def _flip(content: bytes, choices: Choices) -> bytes:
-    place = choices.number(len(content) + 1)
-    return content[:place] + choices.take(1) + content[place + 1 :]
+    position = choices.number(len(content) + 1)
+    return content[:position] + choices.take(1) + content[position + 1 :]
 
 
 def _cut(content: bytes, choices: Choices) -> bytes:
@@ -141,12 +141,12 @@ def _cut(content: bytes, choices: Choices) -> bytes:
 
 
 def _insert(content: bytes, choices: Choices) -> bytes:
-    place = choices.number(len(content) + 1)
-    return content[:place] + choices.take(choices.number(256)) + content[place:]
+    position = choices.number(len(content) + 1)
+    return content[:position] + choices.take(choices.number(256)) + content[position:]
 
 
 def _change_json(content: bytes, choices: Choices) -> bytes:
-    """Put another value into a JSON file, or into the JSON at the head of a safetensors file."""
+    """Change a value in a JSON file, or in the JSON header of a safetensors file."""
     start, stop = 0, len(content)
     if content[8:9] == b"{":
         start, stop = 8, 8 + int.from_bytes(content[:8], "little")
@@ -179,10 +179,10 @@ EDITS: tuple[Callable[[bytes, Choices], bytes], ...] = (_change_json, _flip, _cu
 
 @contextmanager
 def nothing_outside(folder: Path) -> Iterator[None]:
-    """Fail if anything is run, or a file opened that is not in the folder."""
-    bundles()  # what is imported late is imported by now
+    """Fail if the block runs code or programs, or opens a file outside the folder."""
+    bundles()  # triggers late imports
     for encoding in ("utf-8-sig", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "utf-32-be", "utf-32-le"):
-        codecs.lookup(encoding)  # JSON may be written in them
+        codecs.lookup(encoding)  # JSON files can use these encodings
     _install_hook()
     watched.append(folder.resolve())
     try:
@@ -193,10 +193,10 @@ def nothing_outside(folder: Path) -> Iterator[None]:
 
 @cache
 def _install_hook() -> None:
-    sys.addaudithook(_refuse)  # a hook cannot be taken away again
+    sys.addaudithook(_check_event)  # an audit hook cannot be removed
 
 
-def _refuse(event: str, arguments: tuple[object, ...]) -> None:
+def _check_event(event: str, arguments: tuple[object, ...]) -> None:
     if not watched:
         return
     assert not event.startswith(FORBIDDEN), f"{event} {arguments}"

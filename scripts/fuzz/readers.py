@@ -1,4 +1,4 @@
-"""Readers of files: what they do not refuse is all there, fits its text, and is written and read again."""
+"""Targets for file readers: accepted files are read completely, with valid offsets, and round-trip."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Write = Callable[[Iterable[Sentence], TextIO], None]
 
 
 def conll(data: bytes, folder: Path) -> None:
-    """Columns, with names and without."""
+    """Read column files, with and without column names."""
     path = folder / "input.conll"
     path.write_bytes(data)
     for columns, tasks in COLUMNS:
@@ -40,7 +40,7 @@ def conll(data: bytes, folder: Path) -> None:
         if sentences is None:
             continue
         check_offsets(sentences)
-        assert all(s.text[a - s.text_start : b - s.text_start] == t for s, t, (a, b) in places(sentences))
+        assert all(s.text[a - s.text_start : b - s.text_start] == t for s, t, (a, b) in each_token(sentences))
         check_lines_of_columns(lines_of(data), sentences)
         names = tuple(sentences[0].tags)
         read = partial(read_conll, columns=",".join(("token", *names)), tasks=names)
@@ -50,7 +50,7 @@ def conll(data: bytes, folder: Path) -> None:
 
 
 def conllu(data: bytes, folder: Path) -> None:
-    """CoNLL-U, with all its columns and without any."""
+    """Read CoNLL-U, with all columns and with tokens only."""
     path = folder / "input.conllu"
     path.write_bytes(data)
     sentences = attempt(sentences_of, read_conllu, path)
@@ -65,7 +65,7 @@ def conllu(data: bytes, folder: Path) -> None:
 
 
 def loading(data: bytes, folder: Path) -> None:
-    """Any file as a split: what is loaded has tags of its scheme, and inspection finds the same sentences."""
+    """Load any file as a split: tags belong to its scheme, and inspection counts the same sentences."""
     choices = Choices(data)
     path = folder / f"split{choices.pick(SUFFIXES)}"
     tasks = choices.pick(TASKS)
@@ -85,25 +85,25 @@ def loading(data: bytes, folder: Path) -> None:
 
 
 def vectors(data: bytes, folder: Path) -> None:
-    """Word vectors: finite, of one width, each as some row of the file has it."""
+    """Read word vectors: all are finite, have one width and equal a row of the file."""
     path = folder / "vectors.txt"
     path.write_bytes(data)
     for limit, normalise in ((1_000, str), (2, str.lower)):
-        found = attempt(read_vectors, path, WORDS, limit=limit, normalise=normalise)
-        if found is None:
+        table = attempt(read_vectors, path, WORDS, limit=limit, normalise=normalise)
+        if table is None:
             continue
-        assert found.size >= 1
-        assert found.fixed.shape == (len(found.fixed_words), found.size)
-        assert len(set(found.fixed_words)) == len(found.fixed_words) <= limit
-        assert not WORDS & set(found.fixed_words)
-        assert found.trained.keys() <= WORDS
-        rows = list(found.trained.values())
-        assert all(row.shape == (found.size,) and np.isfinite(row).all() for row in rows)
-        assert np.isfinite(found.fixed).all()
+        assert table.size >= 1
+        assert table.fixed.shape == (len(table.fixed_words), table.size)
+        assert len(set(table.fixed_words)) == len(table.fixed_words) <= limit
+        assert not WORDS & set(table.fixed_words)
+        assert table.trained.keys() <= WORDS
+        rows = list(table.trained.values())
+        assert all(row.shape == (table.size,) and np.isfinite(row).all() for row in rows)
+        assert np.isfinite(table.fixed).all()
         content = unpacked(data)
-        for word, row in found.trained.items():
-            borrowed = [r for w, r in zip(found.fixed_words, found.fixed, strict=True) if w == word.lower()]
-            assert stands_in(content, row) or any(np.array_equal(row, other) for other in borrowed), word
+        for word, row in table.trained.items():
+            borrowed = [r for w, r in zip(table.fixed_words, table.fixed, strict=True) if w == word.lower()]
+            assert has_vector(content, row) or any(np.array_equal(row, other) for other in borrowed), word
 
 
 def sentences_of(read: Read, path: Path) -> list[Sentence]:
@@ -115,18 +115,18 @@ def unpacked(data: bytes) -> bytes:
 
 
 def lines_of(data: bytes) -> list[str]:
-    """The lines of a file that was read without complaint."""
+    """Return the lines of an accepted file."""
     return [line.removeprefix("\ufeff").rstrip("\r") for line in unpacked(data).decode().split("\n")]
 
 
-def places(sentences: Iterable[Sentence]) -> Iterator[tuple[Sentence, str, tuple[int, int]]]:
+def each_token(sentences: Iterable[Sentence]) -> Iterator[tuple[Sentence, str, tuple[int, int]]]:
     for sentence in sentences:
         for token, offset in zip(sentence.tokens, sentence.offsets, strict=True):
             yield sentence, token, offset
 
 
 def check_offsets(sentences: Sequence[Sentence]) -> None:
-    """Tokens are there, as many as tags and places; places are in order and inside the text."""
+    """Check that tokens exist, tags match their number, and offsets are in order and inside the text."""
     assert sentences
     assert sentences[0].starts_document
     for sentence in sentences:
@@ -134,12 +134,12 @@ def check_offsets(sentences: Sequence[Sentence]) -> None:
         assert all(sentence.tokens)
         assert all(len(tags) == len(sentence) and all(tags) for tags in sentence.tags.values())
         assert list(sentence.offsets) == sorted(sentence.offsets)
-    for sentence, _, (start, end) in places(sentences):
+    for sentence, _, (start, end) in each_token(sentences):
         assert 0 <= start - sentence.text_start < end - sentence.text_start <= len(sentence.text)
 
 
 def check_lines_of_columns(lines: Sequence[str], sentences: Sequence[Sentence]) -> None:
-    """Every line is a token's or white space, unless it begins like a comment or border."""
+    """Check that every line is a token or blank, unless it starts like a comment or document boundary."""
     starts = {int(sentence.source.rpartition(":")[2]): sentence for sentence in sentences}
     comments = []
     number = 1
@@ -159,35 +159,35 @@ def check_lines_of_columns(lines: Sequence[str], sentences: Sequence[Sentence]) 
         assert not line.strip() or line.startswith(("#", "-DOCSTART-")), f"line {number} is lost"
         number += 1
     assert not starts
-    kept = [comment for sentence in sentences for comment in sentence.comments]
-    assert kept == comments[: len(kept)]
+    read = [comment for sentence in sentences for comment in sentence.comments]
+    assert read == comments[: len(read)]
 
 
 def check_lines_of_conllu(lines: Sequence[str], sentences: Sequence[Sentence]) -> None:
-    """Every line is a token's, an extra line or white space, unless it is a comment."""
+    """Check that every line is a token, an extra line or blank, unless it is a comment."""
     given = [line for line in lines if line.strip() and line[0] != "#"]
-    kept: list[str] = []
+    read: list[str] = []
     for sentence in sentences:
         extra = list(sentence.extra_lines)
-        for place in range(len(sentence) + 1):
-            while extra and extra[0][0] == place:
-                kept.append(extra.pop(0)[1])
-            kept += [f"\t{token}\t" for token in sentence.tokens[place : place + 1]]
+        for index in range(len(sentence) + 1):
+            while extra and extra[0][0] == index:
+                read.append(extra.pop(0)[1])
+            read += [f"\t{token}\t" for token in sentence.tokens[index : index + 1]]
         assert not extra
-    assert len(kept) == len(given)
-    assert all(part in line for part, line in zip(kept, given, strict=True))
+    assert len(read) == len(given)
+    assert all(piece in line for piece, line in zip(read, given, strict=True))
     comments = [line for line in lines if line.strip() and line[0] == "#"]
-    kept = [comment for sentence in sentences for comment in sentence.comments]
-    assert kept == comments[: len(kept)]
+    read = [comment for sentence in sentences for comment in sentence.comments]
+    assert read == comments[: len(read)]
 
 
 def check_round_trip(sentences: Sequence[Sentence], path: Path, read: Read, write: Write) -> None:
-    """What can be written is read as it was, but for comments that the format spells otherwise."""
+    """Check that written sentences are read back unchanged, except for comments."""
     if not attempt(write_file, sentences, path, write):
         return
     once = list(read(path))
-    assert list(map(without_place, once)) == list(map(without_place, sentences))
-    assert attempt(write_file, once, path, write), "what was written and read cannot be written again"
+    assert list(map(without_source, once)) == list(map(without_source, sentences))
+    assert attempt(write_file, once, path, write), "sentences read back cannot be written again"
     assert list(read(path)) == once
 
 
@@ -197,12 +197,12 @@ def write_file(sentences: Iterable[Sentence], path: Path, write: Write) -> bool:
     return True
 
 
-def without_place(sentence: Sentence) -> Sentence:
+def without_source(sentence: Sentence) -> Sentence:
     return replace(sentence, source="", comments=())
 
 
-def stands_in(content: bytes, row: NDArray[np.float32]) -> bool:
-    """Whether the vector is there, as raw values or as the end of a line of text."""
+def has_vector(content: bytes, row: NDArray[np.float32]) -> bool:
+    """Return True if the file contains the vector, as raw values or at the end of a text line."""
     if row.astype("<f4").tobytes() in content:
         return True
     for line in content.translate(bytes.maketrans(b"\t,;[]()", b" " * 7)).split(b"\n"):

@@ -1,4 +1,4 @@
-"""Formats of running text: no span is lost in silence, tags say what spans say, and all comes back."""
+"""Targets for formats of running text: no silent loss of spans, consistent tags, and exact round trips."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tagger.corpus.reading import OnMisaligned, Reading, Writing
 from tagger.text.schemes import spans_to_tags
 from tagger.text.sentence import Sentence
 
-BORDER = b"\n%%%\n"  # between the text and the annotations of an input for brat
+BORDER = b"\n%%%\n"  # separates text and annotations of a brat input
 
 
 def jsonl(data: bytes, folder: Path) -> None:
-    """JSON records, a line each or in one array: ours, those of annotation tools, tokens with tags."""
+    """Read JSON lines or arrays: records of tagger, of annotation tools, and tokens with tags."""
     path = folder / "input.jsonl"
     path.write_bytes(data)
     for sentences in readings("jsonl", path):
         output = folder / "output.jsonl"
         write("jsonl", sentences, output)
-        assert bare(read("jsonl", output)) == bare(sentences)
+        assert without_source(read("jsonl", output)) == without_source(sentences)
 
 
 def csv(data: bytes, folder: Path) -> None:
-    """Tables of tokens, or of texts with their spans."""
+    """Read tables of tokens, or of texts with spans."""
     path = folder / "input.csv"
     path.write_bytes(data)
     for sentences in readings("csv", path):
@@ -40,7 +40,7 @@ def csv(data: bytes, folder: Path) -> None:
 
 
 def labelstudio(data: bytes, folder: Path) -> None:
-    """Label Studio's exports."""
+    """Read Label Studio exports."""
     path = folder / "input.json"
     path.write_bytes(data)
     for sentences in readings("labelstudio", path):
@@ -48,7 +48,7 @@ def labelstudio(data: bytes, folder: Path) -> None:
 
 
 def brat(data: bytes, folder: Path) -> None:
-    """A text and its standoff annotations."""
+    """Read a text and its standoff annotations."""
     text, _, annotations = data.partition(BORDER)
     pair = folder / "pair"
     pair.mkdir(exist_ok=True)
@@ -62,8 +62,8 @@ def brat(data: bytes, folder: Path) -> None:
 
 
 def readings(name: str, path: Path) -> list[list[Sentence]]:
-    """The file in every way that spans may be read, where nothing in it is refused; checked in every way."""
-    found = []
+    """Read a file with every option for misaligned spans; check each, return those without problems."""
+    results = []
     for way in get_args(OnMisaligned):
         problems: list[str] = []
         notes: list[str] = []
@@ -75,15 +75,15 @@ def readings(name: str, path: Path) -> list[list[Sentence]]:
         for sentence in sentences:
             check_sentence(sentence)
         assert sentences or problems
-        # Whoever reads without collecting problems is told of the first one.
+        # Without a problem collector, the reader raises on the first problem.
         strict = attempt(
             lambda ways=reading: list(FORMATS[name].read(path, replace(ways, refuse=Reading().refuse)))
         )
         assert (strict is None) == bool(problems)
         if strict is not None:
             assert strict == sentences
-            found.append(sentences)
-    return found
+            results.append(sentences)
+    return results
 
 
 def check_sentence(sentence: Sentence) -> None:
@@ -100,21 +100,21 @@ def check_sentence(sentence: Sentence) -> None:
         assert len(sentence.tags[task]) == len(sentence)
         if all(tag == "O" or tag[:2] in ("B-", "I-") for tag in sentence.tags[task]):
             assert spans_to_tags(spans, len(sentence), "IOB2").count("O") == sum(
-                not any(span.start <= place < span.end for span in spans) for place in range(len(sentence))
+                not any(span.start <= index < span.end for span in spans) for index in range(len(sentence))
             )
 
 
 def check_documents(name: str, sentences: Sequence[Sentence], output: Path) -> None:
-    """Texts and spans come back; a text that was shortened at its end may be cut otherwise."""
-    # A task of which no span is left is not named in what is written.
+    """Check the round trip of texts and spans; sentence boundaries may differ."""
+    # The output does not name tasks without spans.
     named = dict.fromkeys(task for sentence in sentences for task in sentence.spans)
     tasks = tuple(task for task in named if any(one.spans[task] for one in sentences))
     write(name, sentences, output)
-    expected = [placed(one) for one in documents(sentences, tasks)]
-    assert [placed(one) for one in documents(read(name, output), tasks)] == expected
+    expected = [text_and_spans(one) for one in documents(sentences, tasks)]
+    assert [text_and_spans(one) for one in documents(read(name, output), tasks)] == expected
 
 
-def placed(document: Document) -> tuple[str, dict[str, list[tuple[int, int, str]]]]:
+def text_and_spans(document: Document) -> tuple[str, dict[str, list[tuple[int, int, str]]]]:
     return document.text, {
         task: [(span.start, span.end, span.label) for span in spans] for task, spans in document.spans.items()
     }
@@ -135,9 +135,9 @@ def read(name: str, path: Path) -> list[Sentence]:
 
 
 def contents(sentences: Sequence[Sentence]) -> list[tuple[object, ...]]:
-    """What a table holds of sentences; running text may begin anywhere in its document."""
+    """Return the sentence fields that a table contains; offsets within documents are not among them."""
     return [(one.tokens, dict(one.tags), one.starts_document) for one in sentences]
 
 
-def bare(sentences: Sequence[Sentence]) -> list[Sentence]:
+def without_source(sentences: Sequence[Sentence]) -> list[Sentence]:
     return [replace(sentence, source="") for sentence in sentences]

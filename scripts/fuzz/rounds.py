@@ -1,7 +1,7 @@
-"""Fuzz all targets, two at a time: python scripts/fuzz/rounds.py [SECONDS]. That is what ``make fuzz`` does.
+"""Fuzz all targets, two at a time: python scripts/fuzz/rounds.py [SECONDS]. ``make fuzz`` runs this script.
 
-The time, two minutes if not said, is shared out evenly. Exits with 1 if a target came to a find, and says
-where it lies.
+The targets share the time evenly (two minutes by default). The exit code is 1 if a target fails; the output
+names the file with the failing input.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from targets import TARGETS
 
 AT_ONCE = 2
-START_UP = 3  # seconds that a process takes before it tries its first input
+START_UP = 3  # start-up seconds of a process before its first input
 RUN = Path(__file__).resolve().parent / "run.py"
 
 
@@ -28,13 +28,13 @@ def main() -> None:
 
 
 def fuzz(name: str, seconds: int) -> bool:
-    """Fuzz one target, print how it went and return whether it held."""
+    """Fuzz one target and print the result; return True if it passed."""
     command = [sys.executable, str(RUN), name, f"-max_total_time={seconds}"]
     run = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
     )
     counts = re.findall(r"^#(\d+)", run.stdout, re.MULTILINE)
-    print(f"{name}: {counts[-1] if counts else 0} inputs, {'held' if run.returncode == 0 else 'FAILED'}")
+    print(f"{name}: {counts[-1] if counts else 0} inputs, {'passed' if run.returncode == 0 else 'FAILED'}")
     if run.returncode:
         noise = ("#", "INFO", "WARNING", "0x")
         lines = [line for line in run.stdout.split("\n") if line.strip() and not line.startswith(noise)]

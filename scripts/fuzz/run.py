@@ -1,13 +1,13 @@
 """Fuzz one target with atheris: python scripts/fuzz/run.py TARGET [LIBFUZZER OPTION]...
 
-For instance ``python scripts/fuzz/run.py conll -max_total_time=1200``. It begins with the inputs of
-``seeds/TARGET`` and of earlier runs, keeps those that reach new code in ``runs/fuzz/TARGET/corpus``, and
-stops at the first find, which it leaves in ``runs/fuzz/TARGET/finds``. A find that has been understood and
-repaired goes to ``finds/TARGET`` beside this file, where ``tests/test_fuzz.py`` tries it for ever after.
-``-help=1`` lists libFuzzer's options.
+Example: ``python scripts/fuzz/run.py conll -max_total_time=1200``. The fuzzer starts from the inputs in
+``seeds/TARGET`` and of earlier runs, and saves inputs that reach new code in ``runs/fuzz/TARGET/corpus``. It
+stops at the first failure and saves its input in ``runs/fuzz/TARGET/finds``. After fixing the failure, move
+the input to ``finds/TARGET`` next to this file: ``tests/test_fuzz.py`` runs it as a regression test.
+``-help=1`` lists the options of libFuzzer.
 
-atheris 3.0 never frees an array that an instrumented comparison gives, so ``decoding`` grows by 3 kB a run:
-it is best fuzzed for some minutes at a time.
+atheris 3.0 never frees arrays returned by instrumented comparisons, so the memory of ``decoding`` grows by 3
+kB per input: fuzz it for a few minutes at a time.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ with atheris.instrument_imports(include=["tagger", "tomllib"]):
 
 HERE = Path(__file__).resolve().parent
 RUNS = HERE.parent.parent / "runs" / "fuzz"
-# Seconds for one input, and megabytes: far more than any may need.
+# Limits of time (seconds), memory (megabytes) and size (bytes) per input, far above normal needs.
 LIMITS = ["-timeout=5", "-rss_limit_mb=2048", "-max_len=4096"]
 
 
 def main() -> None:
     name, *options = sys.argv[1:] or [""]
     if name not in TARGETS:
-        sys.exit(f"There is no target {name!r}; the targets are {', '.join(TARGETS)}.")
-    own = f"scratch/{os.getpid()}"  # stays until `make clean`: libFuzzer ends the process
-    corpus, finds, scratch = (RUNS / name / part for part in ("corpus", "finds", own))
+        sys.exit(f"unknown target {name!r}. Choose from {', '.join(TARGETS)}.")
+    own = f"scratch/{os.getpid()}"  # removed only by `make clean`: libFuzzer exits the process
+    corpus, finds, scratch = (RUNS / name / folder for folder in ("corpus", "finds", own))
     for folder in (corpus, finds, scratch):
         folder.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("error")

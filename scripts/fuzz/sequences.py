@@ -1,4 +1,4 @@
-"""Tag sequences: schemes there and back again; decoding against brute force over all sequences."""
+"""Targets for tag sequences: conversions between schemes, and decoding against brute force."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tagger.text.schemes import (
 )
 
 HOLDING = [scheme for scheme in SCHEMES if scheme != "IO"]
-# What seqeval knows of: no prefix of BILOU or BMES, and nothing that is no span tag.
+# Tags that seqeval supports: span tags without the prefixes of BILOU and BMES.
 KNOWN_TO_SEQEVAL = re.compile(r"O|[BIES](-.*)?", re.DOTALL)
 INFINITY = float("inf")
 MILD = (0.0, 1.0, -1.0, 0.5, 2.5, -3.0, 40.0, -40.0, 700.0, -1e4, 1e4, -INFINITY, 1e-30)
@@ -35,7 +35,7 @@ HUGE = (1e30, -1e30, 3e30, 1e10, -1e10)
 
 
 def schemes(data: bytes, _: Path) -> None:
-    """Tags, separated by spaces, read in every scheme and converted to every other."""
+    """Read space-separated tags in every scheme and convert them to every other."""
     tags = as_text(data).split(" ")[:24]
     if all(map(KNOWN_TO_SEQEVAL.fullmatch, tags)):
         expected = [(label, start, end + 1) for label, start, end in get_entities(tags)]
@@ -55,7 +55,7 @@ def check_scheme(tags: Sequence[str], scheme: str) -> None:
     assert attempt(tags_to_spans, tags, scheme, mode="strict") == (None if illegal else spans)
     assert all(is_span_tag(tag) for tag in tags if belongs_to(tag, scheme))
     after, start, end = allowed_transitions(tags, scheme)
-    pairs = all(after[place - 1][place] for place in range(1, len(tags)))
+    pairs = all(after[index - 1][index] for index in range(1, len(tags)))
     assert (start[0] and pairs and end[-1]) == (not illegal)
     for other in HOLDING:
         converted = convert_tags(tags, scheme, other)
@@ -67,7 +67,7 @@ def check_scheme(tags: Sequence[str], scheme: str) -> None:
 
 
 def decoding(data: bytes, _: Path) -> None:
-    """Viterbi, marginals and span probabilities of one small sentence, padded or not."""
+    """Check Viterbi, marginals and span probabilities of one small sentence, padded or not."""
     choices = Choices(data)
     tag_count, length, padding = 1 + choices.number(3), 1 + choices.number(4), choices.number(2)
     values = MILD + HUGE if choices.number(2) else MILD
@@ -99,24 +99,24 @@ def decoding(data: bytes, _: Path) -> None:
     first = choices.number(length)
     span = paths[choices.number(len(paths)), first : first + 1 + choices.number(length)]
     closing = np.array([choices.number(2) == 0 for _ in range(tag_count)])
-    found = span_probabilities(posterior, [0], [first], span[None], closing)[0]
+    probability = span_probabilities(posterior, [0], [first], span[None], closing)[0]
     np.testing.assert_allclose(posterior.tags[0].sum(axis=1)[:length], 1.0, atol=1e-5)
     np.testing.assert_allclose(posterior.log_partition[0], log_partition, atol=1e-6 + 1e-14 * greatest)
-    assert 0 <= found <= 1
-    if values is MILD:  # huge values leave no digits for the differences that matter
+    assert 0 <= probability <= 1
+    if values is MILD:  # with huge values, rounding hides the relevant differences
         marginals = np.stack([(paths == tag).T @ probabilities for tag in range(tag_count)], axis=1)
         np.testing.assert_allclose(posterior.tags[0, :length], marginals, atol=1e-5)
         last = first + len(span)
         holds = (paths[:, first:last] == span).all(axis=1)
         if last < length:
             holds &= closing[paths[:, last]]
-        np.testing.assert_allclose(found, probabilities[holds].sum(), atol=1e-5)
+        np.testing.assert_allclose(probability, probabilities[holds].sum(), atol=1e-5)
 
 
 def path_scores(
     emissions: NDArray[np.float32], transitions: Transitions, paths: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return (P,): the definition, for every tag sequence."""
+    """Compute the scores (P,) of all tag sequences by definition."""
     totals = transitions.start[paths[:, 0]].astype(np.float64) + transitions.end[paths[:, -1]]
     totals += emissions.astype(np.float64)[np.arange(len(emissions)), paths].sum(axis=1)
     totals += transitions.scores.astype(np.float64)[paths[:, :-1], paths[:, 1:]].sum(axis=1)
@@ -131,7 +131,7 @@ def check_best(
     *,
     tolerance: float,
 ) -> None:
-    """The sequence is legal and as good as the best; where none is legal, each token has its own best tag."""
+    """Check that the sequence is legal and optimal; if none is legal, each token must have its best tag."""
     if totals.max() == -INFINITY:
         assert tags.tolist() == emissions.argmax(axis=1).tolist()
         return

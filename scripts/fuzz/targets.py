@@ -1,6 +1,6 @@
-"""What is fuzzed, by name: a target takes bytes and a folder of its own, and fails if anything is wrong.
+"""Fuzz targets by name: a target takes bytes and its own folder, and raises if a property is violated.
 
-To add one, write the function and an entry here, and put small inputs into ``seeds/NAME/``.
+To add a target, write the function, add an entry here, and put small inputs into ``seeds/NAME/``.
 """
 
 from __future__ import annotations

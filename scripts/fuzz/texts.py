@@ -1,4 +1,4 @@
-"""Raw text: whatever it is, its tokens stand where their offsets say and nothing that can be seen is lost."""
+"""Targets for raw text: offsets match the tokens of any text, and no visible character is lost."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ CONVENTIONS = (
     Tokenizer(newlines="space", **dict.fromkeys(OPTIONS, True)),
 )
 WINDOW = 2_048
-# Long enough that time which grows with the square of the length is out of all proportion.
+# Long enough for quadratic running time to exceed the limit.
 LONG = 30_000
 
 
 def tokenizer(data: bytes, _: Path) -> None:
-    """Exact offsets and nothing lost, under three conventions that differ in every option."""
+    """Check exact offsets and full cover under three conventions that differ in every option."""
     text = as_text(data)
     for convention in CONVENTIONS:
         sentences = convention.tokenize(text)
@@ -39,7 +39,7 @@ def tokenizer(data: bytes, _: Path) -> None:
 
 
 def long_text(data: bytes, _: Path) -> None:
-    """The same text over and over: the fuzzer's time limit is what finds fault."""
+    """Tokenise a repeated text; the time limit of the fuzzer detects slow inputs."""
     text = as_text(data[:200])
     text *= LONG // max(1, len(text))
     for convention in CONVENTIONS[:2]:
@@ -48,7 +48,7 @@ def long_text(data: bytes, _: Path) -> None:
 
 
 def stream(data: bytes, _: Path) -> None:
-    """Text in pieces, cut anywhere, is cut into sentences as the whole is, where that is promised."""
+    """Check that streamed text, cut anywhere, gives the same sentences as whole text, if guaranteed."""
     text = as_text(data)
     text *= 1 + 3 * WINDOW // max(1, len(text))
     convention = CONVENTIONS[0]
@@ -57,22 +57,22 @@ def stream(data: bytes, _: Path) -> None:
     cuts = sorted(generator.choices(range(len(text) + 1), k=20))
     pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     for given in (text.splitlines(keepends=True), pieces, [text]):
-        found = list(stream_sentences(given, convention.tokenize, window=WINDOW))
-        if is_promised(text, whole):
-            assert found == whole
+        streamed = list(stream_sentences(given, convention.tokenize, window=WINDOW))
+        if is_guaranteed(text, whole):
+            assert streamed == whole
         else:
-            check_cover(text, found)
+            check_cover(text, streamed)
 
 
-def is_promised(text: str, whole: Sequence[Sentence]) -> bool:
-    """Whether no sentence and no 33 lines are longer than a quarter of the window."""
+def is_guaranteed(text: str, whole: Sequence[Sentence]) -> bool:
+    """Return True if no sentence and no 33 lines exceed a quarter of the window."""
     lines = text.split("\n")
     widest = max(sum(map(len, lines[first : first + 33])) for first in range(len(lines)))
     return 4 * max((len(s.text) for s in whole), default=0) <= WINDOW and 4 * (widest + 33) <= WINDOW
 
 
 def check_cover(text: str, sentences: Sequence[Sentence]) -> None:
-    """Sentences and tokens are in order and where they say; each visible character is in one token."""
+    """Check that sentences and tokens are in order, match their offsets and cover every visible character."""
     covered = bytearray(len(text))
     position = 0
     for sentence in sentences:
@@ -88,6 +88,6 @@ def check_cover(text: str, sentences: Sequence[Sentence]) -> None:
             covered[first:last] = b"\1" * (last - first)
             position = last
         position = end
-    for place, character in enumerate(text):
-        if not covered[place] and not character.isspace():
-            assert unicodedata.category(character) in ("Cc", "Cf"), f"{character!r} at {place} is lost"
+    for index, character in enumerate(text):
+        if not covered[index] and not character.isspace():
+            assert unicodedata.category(character) in ("Cc", "Cf"), f"{character!r} at {index} is lost"

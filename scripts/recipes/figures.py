@@ -1,4 +1,4 @@
-"""What the recipes here print, and keep as JSON: a row a model, its figures as columns."""
+"""Print the figures of a recipe as a table, one row per model, and save them as JSON."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ Figures = Mapping[str, float | int | str | list[float] | list[str]]
 
 
 def show(title: str, rows: Iterable[tuple[str, Figures]], json_file: Path | None) -> None:
-    """Print named rows as a table once all are there; write each where ``json_file`` says, as it comes."""
+    """Print named rows as one table at the end; update ``json_file`` after each row."""
     done: dict[str, Figures] = {}
     for name, figures in rows:
         done[name] = figures

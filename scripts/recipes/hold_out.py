@@ -1,7 +1,7 @@
-"""Put every tenth sentence of a CoNLL file aside: python scripts/recipes/hold_out.py FILE DIR [--every 10].
+"""Hold out every tenth sentence of a CoNLL file: python scripts/recipes/hold_out.py FILE DIR [--every 10].
 
-Writes DIR/train.txt and DIR/dev.txt. Sentences 10, 20, 30, ... become the dev part; blocks are copied as they
-stand, so columns and separators stay what they were.
+Writes DIR/train.txt and DIR/dev.txt. Sentences 10, 20, 30, ... form the dev split. Sentences are copied
+unchanged, including columns and separators.
 """
 
 import argparse
@@ -20,9 +20,9 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     dev = blocks[arguments.every - 1 :: arguments.every]
     train = [block for number, block in enumerate(blocks, start=1) if number % arguments.every]
-    for name, part in (("train.txt", train), ("dev.txt", dev)):
-        (arguments.folder / name).write_text("\n\n".join(part) + "\n\n", encoding="utf-8")
-        print(f"{arguments.folder / name}: {len(part)} sentences")
+    for name, split in (("train.txt", train), ("dev.txt", dev)):
+        (arguments.folder / name).write_text("\n\n".join(split) + "\n\n", encoding="utf-8")
+        print(f"{arguments.folder / name}: {len(split)} sentences")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Forecast a household's power: from 168 hours the next 24, read one way or both, beside what needs no model.
+"""Forecast the power of a household: 24 hours from the last 168, with one and two directions and baselines.
 
     python scripts/recipes/power.py household_hourly_filled.csv [--json FILE] [--seeds 3] [--epochs 12]
 
-The file has a line an hour: the time, then sums of minute values (UCI "Individual household electric power
-consumption"), the active power in kilowatts first. The last year is held out: every midnight's forecast of
-the 24 hours after it is compared with what came. All else is learnt before: the scaling from the train
-part alone, the weights from it, the epoch from the three months between it and the last year.
+The file has one line per hour: the time, then sums of minute values (UCI "Individual household electric power
+consumption"), with the active power in kilowatts first. The last year is the test split: the forecast of 24
+hours made at every midnight is compared with the measured values. The train split provides the scaling and
+the weights; the three months between train and test are the dev split, which selects the epoch.
 """
 
 import csv
@@ -28,7 +28,7 @@ from tagger.network.encoder import Encoder
 
 PAST, NEXT = 168, 24  # hours
 YEAR, QUARTER = 365 * 24, 91 * 24
-STRIDE = 11  # hours between train windows; shares no factor with 24, so that they begin at all times of day
+STRIDE = 11  # hours between train windows; coprime to 24, so that windows start at all times of day
 ERROR = "mean absolute error, kW"
 MODELS: dict[str, tuple[Direction, int]] = {
     "LSTM, forward": ("forward", 64),
@@ -40,7 +40,7 @@ Floats = NDArray[np.float32]
 
 
 class Forecaster(nn.Module):
-    """An encoder, and from its final states the hours to come."""
+    """An encoder with a linear layer that predicts the next hours from its final states."""
 
     def __init__(self, inputs: int, direction: Direction, hidden_size: int = 64) -> None:
         super().__init__()
@@ -48,14 +48,14 @@ class Forecaster(nn.Module):
         self.output = nn.Linear(self.encoder.output_size, NEXT)
 
     def forward(self, past: Tensor) -> Tensor:
-        """(B, PAST, D) scaled hours to (B, NEXT) scaled power."""
+        """Map (B, PAST, D) scaled hours to (B, NEXT) scaled power."""
         _, final = self.encoder(past, torch.full((len(past),), PAST))
         hours: Tensor = self.output(torch.cat(list(final.values()), dim=1))
         return hours
 
 
 def read_hours(path: Path) -> tuple[Floats, Floats]:
-    """(N, D) sums of each hour, and (N, 4) its time of day and of week on two circles."""
+    """Read (N, D) hourly sums, and (N, 4) time of day and of week as sines and cosines."""
     with path.open(encoding="utf-8", newline="") as file:
         _, *rows = csv.reader(file)
     times = [datetime.fromisoformat(row[0]) for row in rows]
@@ -65,28 +65,28 @@ def read_hours(path: Path) -> tuple[Floats, Floats]:
 
 
 def scale(values: Floats, train_end: int) -> Floats:
-    """(N, D) values, so that those before ``train_end`` have mean 0 and deviation 1."""
+    """Scale (N, D) values so that those before ``train_end`` have mean 0 and standard deviation 1."""
     known = values[:train_end]
     return (values - known.mean(axis=0)) / known.std(axis=0)
 
 
 def window_starts(first_hour: int, end: int, stride: int) -> NDArray[np.int64]:
-    """First hours of the windows of which all hours to forecast lie in [first_hour, end)."""
+    """Return the first hours of all windows whose forecast hours lie in [first_hour, end)."""
     return np.arange(max(0, first_hour - PAST), end - PAST - NEXT + 1, stride)
 
 
 def cut(inputs: Floats, starts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """(W, PAST, D) what is known of each window, and (W, NEXT) the scaled power to forecast."""
+    """Return the inputs (W, PAST, D) of each window, and the scaled power (W, NEXT) to forecast."""
     past = inputs[starts[:, None] + np.arange(PAST)]
     ahead = inputs[starts[:, None] + np.arange(PAST, PAST + NEXT), 0]
     return torch.from_numpy(past), torch.from_numpy(ahead)
 
 
-def fit(model: Forecaster, inputs: Floats, parts: dict[str, NDArray[np.int64]], epochs: int) -> Tensor:
-    """Train; return the scaled forecasts (W, NEXT) for the test part by the epoch that is best on dev."""
+def fit(model: Forecaster, inputs: Floats, splits: dict[str, NDArray[np.int64]], epochs: int) -> Tensor:
+    """Train; return the scaled forecasts (W, NEXT) on the test split from the epoch that is best on dev."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    past, ahead = cut(inputs, parts["train"])
-    dev, test = cut(inputs, parts["dev"]), cut(inputs, parts["test"])
+    past, ahead = cut(inputs, splits["train"])
+    dev, test = cut(inputs, splits["dev"]), cut(inputs, splits["test"])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     best, forecast = float("inf"), torch.empty(0)
     for _ in range(epochs):
@@ -105,7 +105,7 @@ def fit(model: Forecaster, inputs: Floats, parts: dict[str, NDArray[np.int64]], 
 
 
 def divide(values: Floats, times: Floats) -> dict[str, NDArray[np.int64]]:
-    """First hours of the windows of each part; no train window holds an hour of dev or test."""
+    """Return the first hours of the windows of each split; no train window contains a dev or test hour."""
     test = len(values) - YEAR
     dev = test - QUARTER
     midnights = window_starts(test, len(values), 1)
@@ -119,18 +119,18 @@ def divide(values: Floats, times: Floats) -> dict[str, NDArray[np.int64]]:
 
 def main(
     file: Path,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the figures there")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also save figures here")] = None,
     seeds: int = 3,
     epochs: int = 12,
 ) -> None:
-    """Forecast a household's power for the next 24 hours."""
+    """Forecast the power of a household for the next 24 hours."""
     torch.set_num_threads(1)
     values, times = read_hours(file)
-    parts = divide(values, times)
+    splits = divide(values, times)
     train_end = len(values) - YEAR - QUARTER
     inputs = np.concatenate([scale(values, train_end), times], axis=1)
-    kilowatts = float(values[:train_end, 0].std()) / 60  # of one scaled unit; an hour's sum is of 60 minutes
-    past, ahead = (part.numpy() for part in cut(inputs, parts["test"]))
+    kilowatts = float(values[:train_end, 0].std()) / 60  # per scaled unit; an hourly sum adds 60 minutes
+    past, ahead = (tensor.numpy() for tensor in cut(inputs, splits["test"]))
 
     def error(forecast: Floats) -> float:
         return float(np.abs(forecast - ahead).mean()) * kilowatts
@@ -139,12 +139,12 @@ def main(
         yield "repeat the last day", {ERROR: error(past[:, -NEXT:, 0])}
         yield "repeat the last week", {ERROR: error(past[:, :NEXT, 0])}
         for name, (direction, hidden_size) in MODELS.items():
-            errors, begun = [], time.perf_counter()
+            errors, start = [], time.perf_counter()
             for seed in range(seeds):
                 torch.manual_seed(seed)
                 model = Forecaster(inputs.shape[1], direction, hidden_size)
-                errors.append(error(fit(model, inputs, parts, epochs).numpy()))
-            seconds = (time.perf_counter() - begun) / seeds
+                errors.append(error(fit(model, inputs, splits, epochs).numpy()))
+            seconds = (time.perf_counter() - start) / seeds
             yield name, {ERROR: statistics.mean(errors), "by seed": errors, "seconds a run": seconds}
 
     show(f"{len(ahead)} days of the last year", rows(), json_file)

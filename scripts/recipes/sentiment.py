@@ -1,11 +1,11 @@
-"""Is a film review good or bad? What each direction adds, and each way of merging the two.
+"""Classify film reviews as good or bad, and compare directions and merge modes.
 
     python scripts/recipes/sentiment.py [FOLDER] [--rows NAME]… [--trials] [--json FILE] [--seed 1]
 
-FOLDER holds train.jsonl.gz and test.jsonl.gz (lines with `text` and `label`, pos or neg); without it
-`datasets` fetches its `imdb`. The first row has the settings of Keras's example "Bidirectional LSTM on IMDB",
-which validates on the test reviews: its best epoch is chosen by what it is measured on, so read the last one.
-`--trials` measures on the last fifth of train instead, where the row `chosen` was found.
+FOLDER contains train.jsonl.gz and test.jsonl.gz (lines with `text` and `label`, pos or neg); without it,
+`datasets` downloads `imdb`. The first row has the settings of the Keras example "Bidirectional LSTM on IMDB",
+which validates on the test reviews. Read the score of the last epoch: the best epoch would be selected on the
+test set. `--trials` scores on the last fifth of train instead, which selected the settings of row `chosen`.
 """
 
 import gzip
@@ -27,31 +27,31 @@ from torch.nn import functional as F
 from tagger.config import Direction, MergeMode
 from tagger.network.encoder import Encoder, locked_dropout, merge
 
-Reviews = Sequence[tuple[list[str], int]]  # words, and 1 for a good one
+Reviews = Sequence[tuple[list[str], int]]  # words, and the label: 1 is good, 0 is bad
 PADDING, UNKNOWN = 0, 1
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One row of the table; the defaults are the classic example's."""
+    """Settings of one row of the table; the defaults are those of the Keras example."""
 
     direction: Direction = "bidirectional"
     merge_mode: MergeMode = "concat"
-    pooling: Literal["final", "all"] = "final"  # the final states, or each unit's largest and mean output
-    words: int = 10_000  # the most frequent of train
-    longest: int = 200  # words of a review, its last ones
-    stretch: int | None = None  # words of it that are trained on, anywhere and anew in each epoch; else all
+    pooling: Literal["final", "all"] = "final"  # final states, or maximum and mean output of each unit
+    words: int = 10_000  # vocabulary size: the most frequent words of train
+    max_words: int = 200  # words to keep of each review, from its end
+    crop_size: int | None = None  # words of a random crop of each review in each epoch; None for no crop
     embedding_dropout: float = 0.0
-    word_dropout: float = 0.0  # share of words that are unknown, drawn anew each time
+    word_dropout: float = 0.0  # share of words replaced by UNK, drawn again for every batch
     rate: float = 1e-3
-    is_decaying: bool = False  # the learning rate falls to zero along a cosine
+    is_decaying: bool = False  # True for a cosine schedule of the learning rate down to zero
     epochs: int = 4
 
 
 CLASSIC = Settings()
 POOLED = replace(CLASSIC, pooling="all", rate=3e-3, is_decaying=True)
 DROPPED = replace(POOLED, embedding_dropout=0.3, word_dropout=0.2)
-CHOSEN = replace(DROPPED, longest=400, stretch=200)
+CHOSEN = replace(DROPPED, max_words=400, crop_size=200)
 TRIALS = {
     "classic": CLASSIC,
     "all outputs, faster, decaying": POOLED,
@@ -70,23 +70,23 @@ ROWS = {
 
 
 class Classifier(nn.Module):
-    """Embedding, encoder, one vector a review, one logit.
+    """Embedding, encoder, pooling to one vector per review, and a linear layer with one logit.
 
-    The directions of a single layer do not see each other: the forward final state of a bidirectional encoder
-    is that of a forward one, so that "which final state" and "which direction" are one question.
+    The directions of a single layer are independent: the forward final state of a bidirectional encoder
+    equals that of a forward encoder. Comparing final states is therefore the same as comparing directions.
     """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self.settings = settings
         self.embedding = nn.Embedding(settings.words + 2, 128, padding_idx=PADDING)
-        nn.init.uniform_(self.embedding.weight, -0.05, 0.05)  # as in Keras; torch's own are 20 times larger
+        nn.init.uniform_(self.embedding.weight, -0.05, 0.05)  # as in Keras; torch's are 20 times larger
         self.encoder = Encoder(128, 64, direction=settings.direction, merge_mode=settings.merge_mode)
         pooled = 2 if settings.pooling == "all" else 1
         self.output = nn.Linear(pooled * self.encoder.output_size, 1)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T) word ids and (B,) lengths to (B,) logits of a good review."""
+        """Map (B, T) word ids and (B,) lengths to (B,) logits of a good review."""
         is_padding = torch.arange(ids.shape[1]) >= lengths[:, None]  # (B, T)
         if self.training and self.settings.word_dropout:
             is_dropped = torch.rand(ids.shape) < self.settings.word_dropout
@@ -105,46 +105,46 @@ class Classifier(nn.Module):
         return logits
 
 
-def read_reviews(folder: Path | None, part: str) -> Reviews:
-    """The words of each review, and its label."""
+def read_reviews(folder: Path | None, split: str) -> Reviews:
+    """Read the words and the label of each review."""
     if folder is None:
         from datasets import load_dataset
 
-        rows = [(row["text"], row["label"]) for row in load_dataset("imdb", split=part)]
+        rows = [(row["text"], row["label"]) for row in load_dataset("imdb", split=split)]
     else:
-        with gzip.open(folder / f"{part}.jsonl.gz", "rt", encoding="utf-8") as file:
+        with gzip.open(folder / f"{split}.jsonl.gz", "rt", encoding="utf-8") as file:
             rows = [(row["text"], int(row["label"] == "pos")) for row in map(json.loads, file)]
     return [(re.findall(r"[\w']+", text.lower().replace("<br />", " ")), label) for text, label in rows]
 
 
 def hold_out(reviews: Reviews) -> tuple[Reviews, Reviews]:
-    """Four fifths, and the last fifth of each label: films are hardly split, since theirs stand together."""
+    """Hold out the last fifth of each label; as reviews of a film are adjacent, few films are in both."""
     ordered = sorted(reviews, key=lambda review: review[1])
-    tenths = [number * 10 // len(ordered) for number in range(len(ordered))]  # 0 to 4 bad, 5 to 9 good
-    parts: tuple[list[tuple[list[str], int]], list[tuple[list[str], int]]] = ([], [])
+    tenths = [index * 10 // len(ordered) for index in range(len(ordered))]  # 0 to 4 bad, 5 to 9 good
+    splits: tuple[list[tuple[list[str], int]], list[tuple[list[str], int]]] = ([], [])
     for review, tenth in zip(ordered, tenths, strict=True):
-        parts[tenth in (4, 9)].append(review)
-    return parts
+        splits[tenth in (4, 9)].append(review)
+    return splits
 
 
 def encode(reviews: Reviews, train: Reviews, settings: Settings) -> list[tuple[Tensor, float]]:
-    """The ids of each review's last words, ranked by how frequent they are in train, and its label."""
+    """Encode the last words of each review as ids, by frequency rank in train, with the label."""
     ranking = Counter(word for words, _ in train for word in words).most_common(settings.words)
-    numbers = {word: number for number, (word, _) in enumerate(ranking, start=UNKNOWN + 1)}
-    last = [(words[-settings.longest :] or [""], label) for words, label in reviews]
-    return [(torch.tensor([numbers.get(word, UNKNOWN) for word in words]), label) for words, label in last]
+    ids = {word: index for index, (word, _) in enumerate(ranking, start=UNKNOWN + 1)}
+    last = [(words[-settings.max_words :] or [""], label) for words, label in reviews]
+    return [(torch.tensor([ids.get(word, UNKNOWN) for word in words]), label) for words, label in last]
 
 
-def cut(ids: Tensor, label: float, stretch: int | None) -> tuple[Tensor, float]:
-    """So many words of a review, from anywhere in it; all of them when not said."""
-    if stretch is None or len(ids) <= stretch:
+def crop(ids: Tensor, label: float, size: int | None) -> tuple[Tensor, float]:
+    """Crop ``size`` words from a random position of a review; None keeps all words."""
+    if size is None or len(ids) <= size:
         return ids, label
-    begin = int(torch.randint(len(ids) - stretch + 1, ()))
-    return ids[begin : begin + stretch], label
+    start = int(torch.randint(len(ids) - size + 1, ()))
+    return ids[start : start + size], label
 
 
 def collate(reviews: Sequence[tuple[Tensor, float]]) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, T) ids padded at their end, (B,) lengths, (B,) labels."""
+    """Batch reviews: (B, T) ids padded at the end, (B,) lengths, (B,) labels."""
     ids = nn.utils.rnn.pad_sequence([one for one, _ in reviews], batch_first=True)
     lengths = torch.tensor([len(one) for one, _ in reviews])
     return ids, lengths, torch.tensor([float(label) for _, label in reviews])
@@ -154,14 +154,14 @@ def collate(reviews: Sequence[tuple[Tensor, float]]) -> tuple[Tensor, Tensor, Te
 def accuracy(model: Classifier, reviews: Sequence[tuple[Tensor, float]]) -> float:
     model.eval()
     ordered, right = sorted(reviews, key=lambda review: len(review[0])), 0
-    for begin in range(0, len(ordered), 256):
-        ids, lengths, labels = collate(ordered[begin : begin + 256])
+    for start in range(0, len(ordered), 256):
+        ids, lengths, labels = collate(ordered[start : start + 256])
         right += int(((model(ids, lengths) > 0) == (labels > 0.5)).sum())
     return right / len(reviews)
 
 
 def fit(settings: Settings, train: Reviews, test: Reviews, seed: int) -> Figures:
-    """The accuracy on test after each epoch, and the seconds of an epoch without that."""
+    """Train; return the test accuracy after each epoch, and the training seconds per epoch."""
     torch.manual_seed(seed)
     model = Classifier(settings)
     encoded, others = encode(train, train, settings), encode(test, train, settings)
@@ -170,34 +170,34 @@ def fit(settings: Settings, train: Reviews, test: Reviews, seed: int) -> Figures
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     scores, seconds = [], 0.0
     for _ in range(settings.epochs):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         model.train()
         for rows in torch.randperm(len(encoded)).split(128):
-            ids, lengths, labels = collate([cut(*encoded[row], settings.stretch) for row in rows.tolist()])
+            ids, lengths, labels = collate([crop(*encoded[row], settings.crop_size) for row in rows.tolist()])
             optimizer.zero_grad()
             torch.autograd.backward(F.binary_cross_entropy_with_logits(model(ids, lengths), labels))
             optimizer.step()
             if settings.is_decaying:
                 schedule.step()
-        seconds += time.perf_counter() - begun
+        seconds += time.perf_counter() - start
         scores.append(accuracy(model, others))
     return {"accuracy": scores, "seconds": seconds / settings.epochs}
 
 
 def main(
     folder: Annotated[Path | None, typer.Argument()] = None,
-    rows: Annotated[list[str] | None, typer.Option(help="only these; all when not said")] = None,
-    trials: Annotated[bool, typer.Option("--trials", help="measure on a fifth of train")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the figures there")] = None,
+    rows: Annotated[list[str] | None, typer.Option(help="rows to train (repeatable) [all]")] = None,
+    trials: Annotated[bool, typer.Option("--trials", help="score on the last fifth of train")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also save figures here")] = None,
     seed: int = 1,
 ) -> None:
-    """Tell good reviews from bad ones."""
+    """Classify film reviews as good or bad."""
     torch.set_num_threads(1)
     train = read_reviews(folder, "train")
     train, test = hold_out(train) if trials else (train, read_reviews(folder, "test"))
     settings = TRIALS if trials else ROWS
     if unknown := set(rows or ()) - set(settings):
-        raise typer.BadParameter(f"no row is called {unknown.pop()!r}; choose from {', '.join(settings)}")
+        raise typer.BadParameter(f"unknown row {unknown.pop()!r}. Choose from {', '.join(settings)}.")
     runs = ((name, fit(settings[name], train, test, seed)) for name in rows or settings)
     show(f"{len(test):,} reviews", runs, json_file)
 

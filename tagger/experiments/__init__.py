@@ -1,1 +1,1 @@
-"""Floor 6: what the backward pass adds: a grid of trainings, what they show, and one page about it."""
+"""Layer 6: train a grid of models, measure what the backward pass adds, and write a report about it."""

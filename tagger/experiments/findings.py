@@ -1,4 +1,4 @@
-"""What a comparison shows: the records from which its pages are written."""
+"""Findings of a comparison: the records from which the report is written."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ OriginKind = Literal["label", "novelty", "position", "length", "span"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the headline table: one variant with its scores over seeds on each part, and its cost.
+    """A row of the score table: one variant with its scores over seeds on each split, and its cost.
 
     Attributes:
         variant: The kind of model.
-        seeds: How many runs it has.
-        scores: For each part the score (a fraction of 1) over seeds.
-        curve: For each epoch the mean dev score over seeds.
+        seeds: Number of runs.
+        scores: Score (a fraction of 1) over seeds for each split.
+        curve: Mean dev score over seeds for each epoch.
         hidden_size: LSTM units per direction.
-        parameters: Trained numbers of ``encoder``, ``heads``, ``words`` and ``all``.
+        parameters: Numbers of trained parameters of ``encoder``, ``heads``, ``words`` and ``all``.
         seconds_per_epoch: Mean over seeds.
         training_tokens_per_second: Mean over seeds.
         tagging_tokens_per_second: Mean over seeds.
@@ -41,15 +41,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How much better one variant is than another, over the seeds that both have.
+    """The gain of one variant over another, over their common seeds.
 
     Attributes:
-        base: What is compared with (a model that reads one way).
-        other: What may be better (a model that reads both ways).
-        part: ``dev`` or ``test``.
-        difference: Score of other minus that of base, a fraction of 1, paired by seed.
-        p_value: Of approximate randomisation over sentences, all seeds of a sentence together.
-        p_corrected: After Holm's correction for all gains that were tested on this part.
+        base: The unidirectional variant.
+        other: The bidirectional variant.
+        part: The split, ``dev`` or ``test``.
+        difference: Score of other minus score of base, a fraction of 1, paired by seed.
+        p_value: P-value of approximate randomisation over sentences, all seeds of a sentence together.
+        p_corrected: P-value after Holm's correction for all gains tested on this split.
     """
 
     base: Variant
@@ -62,15 +62,16 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One place where a gain comes from.
+    """The gain on one bucket of items.
 
     Attributes:
-        kind: What the items were sorted by: their ``label``, ``novelty`` (seen or unseen in train),
-            ``position`` in the sentence, sentence ``length``, or for spans what was judged (borders, types).
-        bucket: Which of these.
-        support: Gold items in it; for types the gold spans whose borders a run finds, mean over all runs.
+        kind: The grouping of the items: by ``label``, ``novelty`` (in or out of vocabulary), ``position`` in
+            the sentence or sentence ``length``; for ``span``, the judged property (boundaries, types).
+        bucket: The bucket of this grouping.
+        support: Gold items in the bucket; for types, the gold spans with correctly predicted boundaries, mean
+            over all runs.
         base: Score of the base over seeds, a fraction of 1.
-        other: Score of the other over the same seeds.
+        other: Score of the other variant over the same seeds.
         difference: Other minus base, paired by seed.
     """
 
@@ -84,7 +85,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Tagging:
-    """Tags that some of the runs gave a sentence, and how many of the runs gave just these."""
+    """Predicted tags of a sentence, and the number of runs that predict exactly these."""
 
     tags: Sequence[str]
     runs: int
@@ -92,13 +93,13 @@ class Tagging:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A sentence that every run of one variant has wrong and every run of the other right.
+    """A sentence that every run of one variant gets wrong and every run of the other gets right.
 
     Attributes:
-        source: ``file:line`` where it begins.
+        source: ``file:line`` of its first token.
         tokens: Its words.
-        gold: Its tags (IOB2 where they mark spans), which the runs of the variant that is right gave.
-        wrong: The most frequent tagging of the variant that is wrong.
+        gold: Gold tags (IOB2 for spans), equal to the prediction of the correct variant.
+        wrong: The most frequent prediction of the wrong variant.
     """
 
     source: str
@@ -109,14 +110,14 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Confused:
-    """A kind of confusion, and how often a run has it.
+    """A kind of confusion, and its mean count per run.
 
     Attributes:
         kind: As in ``evaluation.confusion`` ("wrong type", "missed", "wrong tag", …).
-        gold: Gold label, None where there is no gold span.
-        predicted: Predicted label, None where there is no predicted span.
-        base: Times a run of the base, mean over seeds.
-        other: Times a run of the other.
+        gold: Gold label; None if there is no gold span.
+        predicted: Predicted label; None if there is no predicted span.
+        base: Count per run of the base, mean over seeds.
+        other: Count per run of the other variant, mean over seeds.
     """
 
     kind: str
@@ -128,17 +129,18 @@ class Confused:
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """A forward variant beside its bidirectional twin, on dev.
+    """Comparison of a forward variant with the bidirectional variant of the same head, on dev.
 
     Attributes:
         base: The forward variant.
         other: The bidirectional variant with the same head.
-        seeds: How many seeds both have.
-        origins: Where the gain comes from; kinds in the order of ``OriginKind``, buckets in reading order.
-        gained: Sentences that every base run has wrong and every other run right, in the file's order.
+        seeds: Number of common seeds.
+        origins: The gain by bucket; kinds in the order of ``OriginKind``, buckets in reading order.
+        gained: Sentences that every run of the base gets wrong and every run of the other variant gets
+            right, in file order.
         lost: The reverse.
-        vanished: The kinds of confusion whose number changes the most: those that become rarer first, by how
-            much, those that become more frequent last.
+        vanished: The kinds of confusion whose count changes the most: the largest decrease first, the largest
+            increase last.
     """
 
     base: Variant
@@ -152,15 +154,15 @@ class Contrast:
 
 @dataclass(frozen=True, slots=True)
 class LookaheadPoint:
-    """What a variant reaches when so many of the next words are known.
+    """The score of a variant at one lookahead.
 
     Attributes:
-        words: Next words that are known; None for all of them.
-        score: Over seeds, a fraction of 1.
-        microseconds: Time a word when words come one at a time, median over runs; None if not measured.
-        share: Part of the backward gain that it has: 0 at the forward model's score, 1 at that of the
-            bidirectional one with the same merge mode trained and used on whole sentences; None where there
-            is no gain, or one of these models is missing.
+        words: Lookahead in words; None for whole sentences.
+        score: Score over seeds, a fraction of 1.
+        microseconds: Time per word when words arrive one at a time, median over runs; None if not measured.
+        share: Share of the backward gain: 0 at the score of the forward model, 1 at that of the bidirectional
+            model with the same merge mode, trained and used on whole sentences; None if there is no gain or
+            one of these models is missing.
     """
 
     words: int | None
@@ -171,13 +173,13 @@ class LookaheadPoint:
 
 @dataclass(frozen=True, slots=True)
 class LookaheadCurve:
-    """Scores against lookahead for one bidirectional variant.
+    """Score against lookahead for one bidirectional variant.
 
     Attributes:
-        variant: The kind of model, and what it was trained with.
-        points: By rising lookahead, whole sentences last.
-        half: The smallest lookahead that was tried from which on at least half of the gain is had; None if
-            only whole sentences have it, or not even they.
+        variant: The kind of model and its training lookahead.
+        points: Points by increasing lookahead, whole sentences last.
+        half: The smallest tested lookahead from which every larger one also reaches at least half of the
+            gain; None if only whole sentences reach it, or not even they.
         most: The same for nine tenths.
     """
 
@@ -189,14 +191,15 @@ class LookaheadCurve:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that the pages say.
+    """Everything that the report shows.
 
     Attributes:
-        rows: The headline table.
-        gains: Of every bidirectional (concat, or the first merge mode there is) over every one-way variant of
-            the same head, on each part; base ``forward`` is the gain of the backward pass.
+        rows: Rows of the score table.
+        gains: Gains of the bidirectional variant (concat, or else the first merge mode) over every
+            unidirectional variant of the same head, on each split; with base ``forward``, the gain of the
+            backward pass.
         contrasts: One for each head that has both a forward and a bidirectional variant.
-        lookahead: One for each bidirectional variant that was tried with bounded lookahead.
+        lookahead: One curve for each bidirectional variant tested with bounded lookahead.
     """
 
     rows: Sequence[Row]

@@ -1,4 +1,4 @@
-"""The grid: which variants there are, and how large each is so that they can be compared."""
+"""Build the grid of variants, and choose the size of each so that their scores are comparable."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def build_grid(
     *,
     has_lookahead: bool = False,
 ) -> list[Variant]:
-    """All variants, in the order of the arguments: heads, in them directions, in them merge modes.
+    """Build all variants: for each head every direction, for each bidirectional one every merge mode.
 
     Args:
-        directions: Ways to read.
-        merge_modes: For the bidirectional ones.
-        heads: What scores the tags.
-        has_lookahead: Whether the bidirectional variants of the first merge mode are trained a second time,
-            with a random lookahead.
+        directions: Encoder directions.
+        merge_modes: Merge modes of the bidirectional variants.
+        heads: Output heads.
+        has_lookahead: True to add, for the first merge mode, a bidirectional variant trained with a random
+            lookahead.
     """
     variants = []
     for head in heads:
@@ -46,10 +46,10 @@ def build_grid(
 
 
 def configure(variant: Variant, config: Config, *, hidden_size: int, seed: int) -> Config:
-    """The options of one run: those of all runs, and what makes the variant.
+    """Return the options of one run: the common options, changed for the variant.
 
-    A softmax head chooses each tag alone here: decoding under the constraints of a tag scheme carries what
-    later words say back to earlier ones, just what a one-way model must not see.
+    A softmax head decodes without tag scheme constraints: constrained decoding would carry evidence from
+    later words back to earlier ones, which a unidirectional model must not see.
     """
     model = {
         "direction": variant.direction,
@@ -57,7 +57,7 @@ def configure(variant: Variant, config: Config, *, hidden_size: int, seed: int) 
         "head": variant.head,
         "constrain": config.model.constrain and variant.head == "crf",
         "hidden_size": hidden_size,
-        "context": "sentence",  # a word's later mentions are what stands to its right, too
+        "context": "sentence",  # document context would leak the right context: it includes later mentions
     }
     train = {"seed": seed, "lookahead": variant.lookahead}
     return config.model_copy(
@@ -69,12 +69,12 @@ def configure(variant: Variant, config: Config, *, hidden_size: int, seed: int) 
 
 
 def count_parameters(model: ModelConfig, vocabulary: Vocabulary, word_size: int) -> dict[str, int]:
-    """Trained numbers of the ``encoder``, the ``heads``, the ``words`` and ``all`` of them.
+    """Count the trained parameters of the ``encoder``, the ``heads``, the ``words``, and ``all``.
 
     Args:
-        model: The network's shape.
-        vocabulary: Its words, characters and tasks.
-        word_size: Width of its word vectors.
+        model: Model options, which determine the shapes.
+        vocabulary: Words, characters and tasks of the model.
+        word_size: Width of the word vectors.
     """
     counts = dict.fromkeys(("encoder", "heads", "words"), 0)
     for name, shape in tensor_shapes(model, vocabulary, word_size).items():
@@ -87,18 +87,18 @@ def count_parameters(model: ModelConfig, vocabulary: Vocabulary, word_size: int)
 def match_hidden_sizes(
     variants: Sequence[Variant], config: Config, match: Match, vocabulary: Vocabulary, word_size: int
 ) -> dict[Variant, int]:
-    """For each variant the hidden size per direction with which it has what is held equal.
+    """Choose the hidden size per direction of each variant, so that all match in one respect.
 
-    The measure of all is the bidirectional encoder with ``model.hidden_size`` units a direction that are
-    concatenated: the others have as many units a direction (``hidden``), outputs as wide (``width``), or the
-    number of trained parameters that is nearest to it under the same head (``parameters``).
+    The reference is the bidirectional encoder with ``model.hidden_size`` units per direction and merge mode
+    concat. The other variants match its units per direction (``hidden``), its output width (``width``), or,
+    as closely as possible, its number of trained parameters with the same head (``parameters``).
 
     Args:
         variants: The grid.
         config: Options of all runs.
-        match: What is held equal.
-        vocabulary: The vocabulary of all runs.
-        word_size: Width of their word vectors.
+        match: The matched quantity.
+        vocabulary: Vocabulary of all runs.
+        word_size: Width of the word vectors.
     """
     size = config.model.hidden_size
 
@@ -108,37 +108,37 @@ def match_hidden_sizes(
 
     sizes = {}
     for variant in variants:
-        measure = replace(variant, direction="bidirectional", merge_mode="concat")
-        is_measure = variant.direction == "bidirectional" and variant.merge_mode == "concat"
-        if match == "hidden" or is_measure:
+        reference = replace(variant, direction="bidirectional", merge_mode="concat")
+        is_reference = variant.direction == "bidirectional" and variant.merge_mode == "concat"
+        if match == "hidden" or is_reference:
             sizes[variant] = size
         elif match == "width":
             sizes[variant] = 2 * size
         else:
-            sizes[variant] = _nearest(partial(count, variant), count(measure, size))
+            sizes[variant] = _nearest(partial(count, variant), count(reference, size))
     return sizes
 
 
-def _nearest(count: Callable[[int], int], wanted: int) -> int:
-    """The number from 1 on for which a rising function comes nearest to a value; of two the smaller."""
-    sizes = range(1, wanted + 1)  # no layer of as many units has fewer parameters
-    place = bisect_left(sizes, wanted, key=count)
-    return min(sizes[max(0, place - 1) : place + 1], key=lambda size: abs(count(size) - wanted))
+def _nearest(count: Callable[[int], int], target: int) -> int:
+    """Find the size (from 1) at which an increasing function is closest to a target; ties: the smaller."""
+    sizes = range(1, target + 1)  # a layer with this many units has at least this many parameters
+    index = bisect_left(sizes, target, key=count)
+    return min(sizes[max(0, index - 1) : index + 1], key=lambda size: abs(count(size) - target))
 
 
 def require_comparable(config: Config) -> None:
-    """Refuse options under which runs would not share their schedule.
+    """Check that all runs would share their schedule and their only task.
 
     Raises:
-        InputError: One of them is set.
+        InputError: Early stopping is on, or there is not exactly one task.
     """
     if config.train.patience:
         raise InputError(
-            f"train.patience is {config.train.patience}, but all runs of a comparison share their schedule; "
-            "leave it at 0."
+            "train.patience must be 0, because all runs of a comparison share their schedule "
+            f"(got {config.train.patience}). Leave it at 0."
         )
     if len(config.data.tasks) != 1:
         raise InputError(
-            f"A comparison is of one task, not of {len(config.data.tasks)} ({', '.join(config.data.tasks)}); "
-            "make one for each, with an --output of its own."
+            f"data.tasks: a comparison must have exactly one task (got {len(config.data.tasks)}: "
+            f"{', '.join(config.data.tasks)}). Run one comparison per task, each with its own --output."
         )

@@ -1,4 +1,4 @@
-"""How much of the backward gain can be had when only so many of the next words are known."""
+"""Measure how much of the backward gain a model keeps with bounded lookahead."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ HALF, MOST = 0.5, 0.9
 
 
 def find_curves(comparison: Comparison) -> list[LookaheadCurve]:
-    """Draw a curve for each variant that was tried with bounded lookahead."""
+    """Compute a curve for each variant tested with bounded lookahead."""
     curves = []
     for variant in comparison.variants:
         points = _find_points(comparison, variant)
         if points:
-            curves.append(LookaheadCurve(variant, points, _from(points, HALF), _from(points, MOST)))
+            half, most = _smallest_lookahead(points, HALF), _smallest_lookahead(points, MOST)
+            curves.append(LookaheadCurve(variant, points, half, most))
     return curves
 
 
@@ -33,21 +34,21 @@ def _find_points(comparison: Comparison, variant: Variant) -> list[LookaheadPoin
 
 
 def _find_point(comparison: Comparison, name: str, runs: Sequence[Run]) -> LookaheadPoint:
-    found = [run.lookahead[name] for run in runs]
-    times = [one.microseconds for one in found if one.microseconds is not None]
+    results = [run.lookahead[name] for run in runs]
+    times = [one.microseconds for one in results if one.microseconds is not None]
     return LookaheadPoint(
         words=None if name == WHOLE else int(name),
-        score=estimate([one.score for one in found]),
+        score=estimate([one.score for one in results]),
         microseconds=median(times) if times else None,
         share=_share(comparison, {run.seed: run.lookahead[name].score for run in runs}, runs[0].variant),
     )
 
 
 def _share(comparison: Comparison, scores: dict[int, float], variant: Variant) -> float | None:
-    """Part of the backward gain that the scores (by seed) have, over the seeds that all sides have.
+    """Compute the share of the backward gain that the scores (by seed) reach, over the common seeds.
 
-    The gain is that of the bidirectional model with the same head and merge mode, trained and used on whole
-    sentences, over the forward model with the same head.
+    The backward gain compares the bidirectional model with the same head and merge mode, trained and used on
+    whole sentences, with the forward model of the same head.
     """
     ends = (
         Variant("forward", None, variant.head),
@@ -63,8 +64,8 @@ def _share(comparison: Comparison, scores: dict[int, float], variant: Variant) -
     return (fmean(scores[seed] for seed in seeds) - forward) / (whole - forward)
 
 
-def _from(points: Sequence[LookaheadPoint], share: float) -> int | None:
-    """The smallest lookahead from which on every point has this share of the gain."""
+def _smallest_lookahead(points: Sequence[LookaheadPoint], share: float) -> int | None:
+    """Find the smallest lookahead such that it and all larger ones reach this share of the gain."""
     smallest = None
     for point in reversed(points):
         if point.share is None or point.share < share:

@@ -1,4 +1,4 @@
-"""What all runs of a comparison share: data, options, and the folder they are kept in."""
+"""Data, options and output folder that all runs of a comparison share."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from tagger.training.checkpoint import describe_data, describe_options
 from tagger.training.preparation import Part, Preparation, prepare, read_part
 from tagger.training.progress import build_model
 
-RUNS = "runs"  # the folder of the runs' files in that of the comparison
+RUNS = "runs"  # subfolder of the output folder with one file per run
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a comparison is asked for.
+    """The arguments of a comparison.
 
     Attributes:
-        config: Options of all runs; ``model.hidden_size`` is that of the bidirectional ones.
-        train_files: The corpus files to learn from.
-        dev_files: The corpus files that runs are scored on after every epoch; none is chosen by them.
-        test_files: Corpus files that they are scored on after the last epoch, or none at all.
+        config: Options of all runs; ``model.hidden_size`` is the size of the bidirectional concat variant.
+        train_files: Corpus files of the train split.
+        dev_files: Corpus files of the dev split, scored after every epoch; no epoch is selected by them.
+        test_files: Corpus files of the test split, scored after the last epoch; may be empty.
         vectors_file: Static word vectors, or None.
         variants: The grid.
-        seeds: How many runs each variant has; the first has the config's seed, the others those after it.
-        match: What is held equal.
-        lookaheads: Next words that bidirectional models are scored with; None stands for all.
-        output: The comparison's folder.
+        seeds: Number of runs per variant; seeds count up from ``train.seed``.
+        match: The quantity that all variants share.
+        lookaheads: Lookaheads (in words) to score bidirectional models with; None means whole sentences.
+        output: Output folder of the comparison.
     """
 
     config: Config
@@ -50,11 +50,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A run that is to be made.
+    """A run to train.
 
     Attributes:
         variant: The kind of model.
-        seed: Of weights, order and dropout.
+        seed: Seed of weights, order and dropout.
         hidden_size: LSTM units per direction.
     """
 
@@ -64,19 +64,19 @@ class Job:
 
     @property
     def name(self) -> str:
-        """That of its run."""
+        """Name of the run."""
         return self.variant.run_name(self.seed)
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What was read for a comparison.
+    """The loaded data of a comparison.
 
     Attributes:
-        request: What was asked for.
-        preparation: Vocabulary, vectors, train and dev.
-        test: The held-out part, or None.
-        digests: Of the content of all parts and of the vectors.
+        request: Arguments of the comparison.
+        preparation: Vocabulary, vectors, train and dev splits.
+        test: Test split, or None.
+        digests: Digests of the content of all splits and of the vectors.
     """
 
     request: Request
@@ -86,17 +86,17 @@ class Material:
 
     @property
     def folder(self) -> Path:
-        """Where runs are kept."""
+        """Folder of the run files."""
         return self.request.output / RUNS
 
     @property
-    def scored_parts(self) -> dict[str, Part]:
-        """The parts that are scored, by name."""
-        parts = {"dev": self.preparation.dev, "test": self.test}
-        return {name: part for name, part in parts.items() if part}
+    def scored_splits(self) -> dict[str, Part]:
+        """The scored splits, by name."""
+        splits = {"dev": self.preparation.dev, "test": self.test}
+        return {name: split for name, split in splits.items() if split}
 
     def jobs(self) -> list[Job]:
-        """The runs of the grid, seed by seed."""
+        """Return the runs of the grid, seed by seed."""
         request, vectors = self.request, self.preparation.vectors
         sizes = match_hidden_sizes(
             request.variants,
@@ -113,20 +113,20 @@ class Material:
         ]
 
     def configure(self, job: Job) -> Config:
-        """The options of one run."""
+        """Return the options of one run."""
         return configure(job.variant, self.request.config, hidden_size=job.hidden_size, seed=job.seed)
 
     def lookaheads(self, variant: Variant) -> Sequence[int | None]:
-        """Next words that its models are scored with; one way alone needs no others."""
+        """Return the lookaheads to score a variant with; empty unless it is bidirectional."""
         return self.request.lookaheads if variant.direction == "bidirectional" else ()
 
     def describe(self, job: Job) -> dict[str, str]:
-        """All that decides what comes out of a run, by names that a user knows."""
-        asked = ",".join(map(lookahead_name, self.lookaheads(job.variant)))
+        """Describe everything that determines the result of a run, under the names of user options."""
+        names = ",".join(map(lookahead_name, self.lookaheads(job.variant)))
         return {
             **describe_options(self.configure(job)),
             **self.digests,
-            "--lookahead": asked or "none",
+            "--lookahead": names or "none",
         }
 
 
@@ -134,7 +134,7 @@ def gather_material(request: Request) -> Material:
     """Read all files.
 
     Raises:
-        InputError: A file cannot be read or does not hold what is asked for.
+        InputError: A file cannot be read, or lacks the requested data.
     """
     config = request.config
     preparation = prepare(config, request.train_files, request.dev_files, request.vectors_file)
@@ -143,23 +143,23 @@ def gather_material(request: Request) -> Material:
 
 
 def require_local_features(material: Material) -> None:
-    """Refuse features of a word that depend on other words: through them, one way would see both sides.
+    """Check that the features of a word do not depend on later words, which a forward model must not see.
 
-    The emissions of a forward network are looked at: those of a sentence's first words have to stay the same
-    whatever its last word is.
+    The check changes the last word of a sentence and compares the emissions of a forward network: those of
+    all earlier words must stay the same.
 
     Raises:
-        InputError: They do not.
+        InputError: The emissions of earlier words change.
     """
-    part, config = material.preparation.train, material.request.config
+    train, config = material.preparation.train, material.request.config
     forward = configure(Variant("forward", None, "softmax"), config, hidden_size=8, seed=0)
     model = build_model(material.preparation, forward).eval()
-    words = max(part.rows, key=len)
+    words = max(train.rows, key=len)
     changed = words.copy()
-    changed[-1] = words[0] if words[0] != words[-1] else len(part.table) - 1
-    for emissions in model.emissions(part.table.batch([words, changed])).values():
+    changed[-1] = words[0] if words[0] != words[-1] else len(train.table) - 1
+    for emissions in model.emissions(train.table.batch([words, changed])).values():
         if not np.allclose(emissions[0, : len(words) - 1], emissions[1, : len(words) - 1], atol=1e-5):
             raise InputError(
-                "A word's features depend on the words after it, so that a forward model would see both "
-                "sides and the comparison would be void; leave out features that see the whole sentence."
+                "The features of a word depend on later words, so a forward model would see the right "
+                "context and the comparison would be invalid. Remove features that read the whole sentence."
             )

@@ -1,4 +1,4 @@
-"""Where a gain comes from: labels, new words, places in the sentence, its length, borders and types."""
+"""Break a gain down by label, vocabulary, position in the sentence, sentence length, boundaries and types."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from tagger.evaluation.significance import estimate, estimate_difference
 from tagger.experiments.findings import Origin, OriginKind
 from tagger.experiments.pairing import Pairing, Reading
 
-_NOTHING = Counts(0, 0, 0)
+_ZERO = Counts(0, 0, 0)
 
 
 def find_origins(pairing: Pairing) -> list[Origin]:
-    """Score each bucket of items apart, for both variants.
+    """Score each bucket of items separately, for both variants.
 
     Returns:
-        The buckets that hold gold items; kinds in the order of ``OriginKind``, buckets in reading order,
-        labels by falling number of gold items.
+        The buckets with gold items; kinds in the order of ``OriginKind``, buckets in reading order, labels
+        by decreasing number of gold items.
     """
     base = [_count(pairing, run) for run in pairing.base_runs]
     other = [_count(pairing, run) for run in pairing.other_runs]
-    found = []
+    origins = []
     for kind, bucket in base[0]:
-        sides = [[run.get((kind, bucket), _NOTHING) for run in runs] for runs in (base, other)]
+        sides = [[run.get((kind, bucket), _ZERO) for run in runs] for runs in (base, other)]
         origin = _compare(kind, bucket, *sides)
         if origin.support:
-            found.append(origin)
-    return found
+            origins.append(origin)
+    return origins
 
 
 def _count(pairing: Pairing, run: Reading) -> dict[tuple[OriginKind, str], Counts]:
-    part = pairing.part
-    kinds = count_buckets(part.sentences, part.seen, pairing.items, run.items)
+    split = pairing.gold
+    kinds = count_buckets(split.sentences, split.seen, pairing.items, run.items)
     counts: dict[tuple[OriginKind, str], Counts] = {
         (kind, bucket): own for kind, buckets in kinds.items() for bucket, own in buckets.items()
     }

@@ -1,4 +1,4 @@
-"""Sentences as evidence on the page: gold beside what was wrong, with their words or only their places."""
+"""Render example sentences: gold tags next to wrong predictions, with words or with token numbers only."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from tagger.reports.marks import SIDES, Side, mark_side
 from tagger.reports.page import escape
 from tagger.text.sentence import from_tokens
 
-SHOWN = 60  # sentences of either kind, at most
+SHOWN = 60  # maximum number of sentences of either kind
 
 
 def quote_evidence(
     contrast: Contrast, hues: Mapping[str, int], *, has_spans: bool, hide_words: bool
 ) -> Iterator[str]:
-    """The sentences that only one of two variants has right, folded up.
+    """Yield the HTML of the sentences that only one variant gets right, in collapsed blocks.
 
     Args:
         contrast: Both variants and the sentences.
-        hues: The colours of span labels; empty for tags that mark no spans.
-        has_spans: Whether tags mark spans.
-        hide_words: Show where spans and tags stand instead of the words.
+        hues: Colours of span labels; empty for tags that mark no spans.
+        has_spans: True if tags mark spans.
+        hide_words: Show token numbers instead of words.
     """
-    counted = count_evidence(contrast)
+    counts = count_evidence(contrast)
     base, other = contrast.base, contrast.other
-    folds = ((contrast.gained, counted[0], base, other), (contrast.lost, counted[1], other, base))
+    folds = ((contrast.gained, counts[0], base, other), (contrast.lost, counts[1], other, base))
     for examples, summary, wrong, right in folds:
         if not examples:
             yield f"<p>{escape(summary)}.</p>\n"
@@ -43,7 +43,7 @@ def quote_evidence(
 
 
 def _heads(example: Evidence, right: Variant, wrong: Variant, seeds: int) -> Mapping[Side, str]:
-    """What stands above the tags of either side."""
+    """Return the heading of either side."""
     return {
         "gold": f"gold and {right.direction}",
         "predicted": f"{wrong.direction}, {example.wrong.runs} of {seeds} seed{'s' * (seeds != 1)}",
@@ -60,21 +60,21 @@ def _article(
 ) -> Iterator[str]:
     scheme = "IOB2" if has_spans else None
     (outcomes,) = match_task([example.gold], [example.wrong.tags], scheme=scheme)
-    # The folders above the file are the reader's of the comparison, not the page's.
-    place = escape(PurePath(example.source).name)
-    yield f'<article>\n<header><code>{place}</code></header>\n<div class="sides">\n'
+    # The page shows the file name only: it must not disclose the folders of the machine.
+    source = escape(PurePath(example.source).name)
+    yield f'<article>\n<header><code>{source}</code></header>\n<div class="sides">\n'
     for side in SIDES:
         if hide_words:
-            shown = " ".join(_mark_places(outcomes, side, hues)) or "nothing"
+            content = " ".join(_mark_token_numbers(outcomes, side, hues)) or "nothing"
         else:
             sentence, seen = from_tokens(example.tokens), [True] * len(example.tokens)
-            shown = "".join(mark_side(sentence, outcomes, side, seen=seen, hues=hues))
-        yield f'<div><h4>{heads[side]}</h4><p class="{side}" lang="" dir="auto">{shown}</p></div>\n'
+            content = "".join(mark_side(sentence, outcomes, side, seen=seen, hues=hues))
+        yield f'<div><h4>{heads[side]}</h4><p class="{side}" lang="" dir="auto">{content}</p></div>\n'
     yield "</div>\n</article>\n"
 
 
-def _mark_places(outcomes: Sequence[Outcome], side: Side, hues: Mapping[str, int]) -> Iterator[str]:
-    """The spans of a side, or its tags where it differs, by the numbers of their tokens, from 1."""
+def _mark_token_numbers(outcomes: Sequence[Outcome], side: Side, hues: Mapping[str, int]) -> Iterator[str]:
+    """Mark the spans of a side, or its wrong tags, by token numbers counted from 1."""
     for outcome in outcomes:
         span = outcome.gold if side == "gold" else outcome.predicted
         is_right = outcome.kind == "right"

@@ -1,4 +1,4 @@
-"""What a comparison leaves in its folder: all numbers as JSON, a report in Markdown, and one page."""
+"""Write the output files of a comparison: all numbers as JSON, a report in Markdown, and an HTML page."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ RESULTS, MARKDOWN, PAGE = "results.json", "report.md", "report.html"
 def write_report(
     comparison: Comparison, findings: Findings, folder: Path, *, hide_words: bool = False
 ) -> None:
-    """Write ``results.json``, ``report.md`` and ``report.html``; of these only the page quotes the corpus.
+    """Write ``results.json``, ``report.md`` and ``report.html``; only the HTML page quotes the corpus.
 
     Args:
-        comparison: The runs.
-        findings: What they show.
-        folder: Where the files go; earlier ones are replaced, each at once.
-        hide_words: Show places and labels of the corpus's sentences but no word, so that the page may be
-            passed on where the corpus may not.
+        comparison: All runs.
+        findings: The findings of the runs.
+        folder: Output folder; each existing file is replaced atomically.
+        hide_words: Show token numbers and labels but no words, so that the page can be shared even if the
+            corpus cannot.
 
     Raises:
         InputError: A file cannot be written.
@@ -38,13 +38,13 @@ def write_report(
         PAGE: comparison_page(comparison, findings, hide_words=hide_words),
     }
     for name, pieces in contents.items():
-        # A label that came out of a damaged file may hold what UTF-8 does not.
-        with replace_file(folder / name, follows_links=False) as place, place.open("wb") as file:
+        # A label from a damaged file can contain lone surrogates, which UTF-8 cannot encode.
+        with replace_file(folder / name, follows_links=False) as path, path.open("wb") as file:
             file.writelines(piece.encode(errors="backslashreplace") for piece in pieces)
 
 
 def results(comparison: Comparison, findings: Findings) -> dict[str, Any]:
-    """All numbers as JSON values: settings, every run, and what the runs show together."""
+    """Return all numbers as JSON values: settings, every run, and the findings over all runs."""
     return {
         "format": FORMAT,
         "task": comparison.task,
@@ -60,7 +60,7 @@ def results(comparison: Comparison, findings: Findings) -> dict[str, Any]:
 
 
 def _contrast_values(contrast: Contrast) -> Mapping[str, Any]:
-    """A contrast without its sentences, of which only the numbers are told."""
+    """Return a contrast as JSON values, with the numbers of its sentences instead of the sentences."""
     return {
         "base": asdict(contrast.base),
         "other": asdict(contrast.other),

@@ -1,4 +1,4 @@
-"""The tables of a comparison, and the report in Markdown that is made of them."""
+"""Build the tables of a comparison, and write the report in Markdown from them."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from tagger.experiments.prose import (
     TESTED,
     UNITS,
     answer,
-    compared,
     count_evidence,
+    describe_origins,
+    describe_setup,
     format_gain,
     format_interval,
     format_p,
     format_score,
-    most_gained,
     tell_lookahead,
     why_crf,
 )
-from tagger.experiments.results import Comparison, Variant, find_twin
+from tagger.experiments.results import Comparison, Variant, find_bidirectional
 from tagger.reports.page import isolate
 from tagger.training.card import cell
 
 ORIGINS: dict[OriginKind, str] = {
     "label": "label",
-    "novelty": "words in train",
-    "position": "place in the sentence",
-    "length": "tokens of the sentence",
-    "span": "borders and types",
+    "novelty": "vocabulary",
+    "position": "position in the sentence",
+    "length": "sentence length in tokens",
+    "span": "boundaries and types",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of plain texts.
+    """A table of plain text cells.
 
     Attributes:
-        name: What it shows.
-        head: Names of the columns.
-        rows: The first column names the row.
-        texts: Columns from the left that are no numbers.
+        name: Title.
+        head: Column names.
+        rows: Cells of each row; the first cell names the row.
+        texts: Number of leading text columns; the other columns hold numbers.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Table:
 
 
 def files_table(comparison: Comparison) -> Table:
-    """The files, and how much they hold."""
+    """Tabulate the files with their numbers of sentences and tokens."""
     rows = [
         (
             name,
@@ -65,19 +65,19 @@ def files_table(comparison: Comparison) -> Table:
         )
         for name, file in comparison.settings["files"].items()
     ]
-    return Table("Files", ("part", "file", "sentences", "tokens"), rows, texts=2)
+    return Table("Files", ("split", "file", "sentences", "tokens"), rows, texts=2)
 
 
-def headline_table(findings: Findings, parts: Sequence[str]) -> Table:
-    """Scores of every variant on each part."""
+def headline_table(findings: Findings, splits: Sequence[str]) -> Table:
+    """Tabulate the scores of every variant on each split."""
     head = ["model", "seeds"]
-    for part in parts:
-        head += [f"{part}, mean", "sd", "95 % interval"]
+    for split in splits:
+        head += [f"{split}, mean", "sd", "95 % interval"]
     rows = [
         (
             row.variant.title,
             str(row.seeds),
-            *(text for part in parts for text in _score_cells(row.scores.get(part))),
+            *(text for split in splits for text in _score_cells(row.scores.get(split))),
         )
         for row in findings.rows
     ]
@@ -85,7 +85,7 @@ def headline_table(findings: Findings, parts: Sequence[str]) -> Table:
 
 
 def gains_table(findings: Findings) -> Table:
-    """How much better bidirectional models are, and how sure that is."""
+    """Tabulate the gains of bidirectional models with their intervals and p-values."""
     rows = [
         (
             f"{gain.other.title}, over {gain.base.direction}",
@@ -97,11 +97,11 @@ def gains_table(findings: Findings) -> Table:
         )
         for gain in findings.gains
     ]
-    return Table("Gains", ("gain of", "part", "points", "95 % interval", "p", "p, corrected"), rows, texts=2)
+    return Table("Gains", ("gain of", "split", "points", "95 % interval", "p", "p, corrected"), rows, texts=2)
 
 
 def origins_table(contrast: Contrast, kind: OriginKind) -> Table:
-    """The gain in each bucket of a kind."""
+    """Tabulate the gain in each bucket of a kind."""
     rows = [
         (
             origin.bucket,
@@ -118,15 +118,15 @@ def origins_table(contrast: Contrast, kind: OriginKind) -> Table:
 
 
 def origins_of(contrast: Contrast, kind: OriginKind) -> list[Origin]:
-    """The origins of a kind, in their order."""
+    """Return the origins of a kind, in order."""
     return [origin for origin in contrast.origins if origin.kind == kind]
 
 
 def confusion_table(contrast: Contrast) -> Table:
-    """Kinds of confusion, and how often a run of either variant has them."""
+    """Tabulate the kinds of confusion with their mean count per run of either variant."""
     rows = [
         (
-            f"{_taken(one)}, {one.kind}",
+            f"{_format_labels(one)}, {one.kind}",
             f"{one.base:,.1f}",
             f"{one.other:,.1f}",
             f"{one.other - one.base:+,.1f}".replace("-", "−"),
@@ -137,10 +137,10 @@ def confusion_table(contrast: Contrast) -> Table:
     return Table("Kinds of confusion", ("confusion", *sides, "change"), rows)
 
 
-def merge_table(findings: Findings, parts: Sequence[str]) -> Table:
-    """Scores of the bidirectional variants by merge mode; no rows where there is only one mode."""
+def merge_table(findings: Findings, splits: Sequence[str]) -> Table:
+    """Tabulate the scores of bidirectional variants by merge mode; no rows if there is only one mode."""
     rows = merge_rows(findings)
-    table = headline_table(Findings(rows, (), (), ()), parts)
+    table = headline_table(Findings(rows, (), (), ()), splits)
     named = [
         (f"{row.variant.merge_mode}, {HEADS[row.variant.head]}", *cells[1:])
         for row, cells in zip(rows, table.rows, strict=True)
@@ -149,45 +149,45 @@ def merge_table(findings: Findings, parts: Sequence[str]) -> Table:
 
 
 def merge_rows(findings: Findings) -> list[Row]:
-    """Rows that differ by their merge mode; none where there is only one mode."""
+    """Return the rows of bidirectional variants; none if there is only one merge mode."""
     rows = [row for row in whole_rows(findings) if row.variant.merge_mode]
     return rows if len({row.variant.merge_mode for row in rows}) > 1 else []
 
 
 def whole_rows(findings: Findings) -> list[Row]:
-    """Rows of variants that were trained on whole sentences."""
+    """Return the rows of variants trained on whole sentences."""
     return [row for row in findings.rows if row.variant.lookahead == "full"]
 
 
 def compared_rows(findings: Findings) -> list[Row]:
-    """Rows of what reads one way, and for each head the bidirectional one that it is compared with."""
+    """Return the rows of unidirectional variants, and for each head the bidirectional variant to compare."""
     rows = whole_rows(findings)
     variants = [row.variant for row in rows]
     return [
         row
         for row in rows
-        if not row.variant.merge_mode or row.variant == find_twin(variants, row.variant.head)
+        if not row.variant.merge_mode or row.variant == find_bidirectional(variants, row.variant.head)
     ]
 
 
 def head_pairs(findings: Findings) -> list[tuple[Row, Row]]:
-    """For each encoder that stands under both heads its softmax row and its CRF row."""
+    """Return the softmax and the CRF row of each encoder that has both heads."""
     rows = {row.variant: row for row in whole_rows(findings)}
     pairs = []
     for variant, row in rows.items():
-        twin = Variant(variant.direction, variant.merge_mode, "crf")
-        if variant.head == "softmax" and twin in rows:
-            pairs.append((row, rows[twin]))
+        with_crf = Variant(variant.direction, variant.merge_mode, "crf")
+        if variant.head == "softmax" and with_crf in rows:
+            pairs.append((row, rows[with_crf]))
     return pairs
 
 
 def encoder_title(variant: Variant) -> str:
-    """Its title without its head."""
+    """Return the title of a variant without its head."""
     return variant.title.partition(",")[0]
 
 
 def heads_table(findings: Findings) -> Table:
-    """Each encoder under both heads, on dev."""
+    """Tabulate the dev scores of each encoder with both heads."""
     rows = []
     for softmax, crf in head_pairs(findings):
         means = [row.scores["dev"].mean for row in (softmax, crf)]
@@ -198,8 +198,8 @@ def heads_table(findings: Findings) -> Table:
 
 
 def cost_table(findings: Findings) -> Table:
-    """Size and speed of every variant."""
-    head = ("model", "units", "encoder", "words", "heads", "parameters", "s an epoch")
+    """Tabulate the size and speed of every variant."""
+    head = ("model", "units", "encoder", "words", "heads", "parameters", "s/epoch")
     rows = [
         (
             row.variant.title,
@@ -211,11 +211,11 @@ def cost_table(findings: Findings) -> Table:
         )
         for row in findings.rows
     ]
-    return Table("Cost", (*head, "trained tokens/s", "tagged tokens/s"), rows)
+    return Table("Cost", (*head, "training tokens/s", "tagging tokens/s"), rows)
 
 
 def lookahead_table(curve: LookaheadCurve) -> Table:
-    """Score, share of the gain and time a word for each lookahead of one variant."""
+    """Tabulate score, share of the gain and time per word for each lookahead of one variant."""
     rows = [
         (
             "whole sentence" if point.words is None else str(point.words),
@@ -225,39 +225,39 @@ def lookahead_table(curve: LookaheadCurve) -> Table:
         )
         for point in curve.points
     ]
-    head = ("next words known", "dev, mean", "sd", "95 % interval", "share of the gain", "µs a word")
+    head = ("lookahead (words)", "dev, mean", "sd", "95 % interval", "share of the gain", "µs/word")
     return Table(f"Lookahead: {curve.variant.title}", head, rows)
 
 
 def write_markdown(comparison: Comparison, findings: Findings) -> str:
-    """The report as Markdown: the same sentences and tables as the page, without its charts and examples."""
+    """Write the report as Markdown: the text and tables of the page, without charts and examples."""
     lines = [f"# What the backward pass adds: {cell(comparison.task)}", ""]
-    lines += [f"**{answer(comparison, findings)}**", "", compared(comparison, findings), "", UNITS, ""]
+    lines += [f"**{answer(comparison, findings)}**", "", describe_setup(comparison, findings), "", UNITS, ""]
     for title, texts, tables in _chapters(comparison, findings):
-        shown = [table for table in tables if table.rows]
-        if shown:
+        filled = [table for table in tables if table.rows]
+        if filled:
             lines += [f"## {title}", ""]
             lines += [line for text in texts if text for line in (text, "")]
-            lines += [line for table in shown for line in (*_markdown_table(table), "")]
+            lines += [line for table in filled for line in (*_markdown_table(table), "")]
     return "\n".join(lines)
 
 
 def _chapters(
     comparison: Comparison, findings: Findings
 ) -> Iterator[tuple[str, Sequence[str], Sequence[Table]]]:
-    parts = list(comparison.gold)
-    yield "Scores", (), [headline_table(findings, parts)]
-    yield "The gain", [TESTED], [gains_table(findings)]
+    splits = list(comparison.gold)
+    yield "Scores", (), [headline_table(findings, splits)]
+    yield "Gains", [TESTED], [gains_table(findings)]
     for contrast in findings.contrasts:
         head = HEADS[contrast.base.head]
         by_kind = [origins_table(contrast, kind) for kind in ORIGINS]
-        yield f"Where it comes from: {head}", [most_gained(contrast)], by_kind
-        counted = [f"{text}." for text in count_evidence(contrast)]
-        yield f"What changes: {head}", counted, [confusion_table(contrast)]
-    yield "Merge modes", (), [merge_table(findings, parts)]
-    yield "CRF beside softmax", [why_crf(findings)], [heads_table(findings)]
-    told = [LOOKAHEAD, *(f"- {text}" for text in tell_lookahead(findings.lookahead))]
-    yield "Lookahead", told, [*map(lookahead_table, findings.lookahead)]
+        yield f"Where the gain comes from: {head}", [describe_origins(contrast)], by_kind
+        counts = [f"{text}." for text in count_evidence(contrast)]
+        yield f"Changed errors: {head}", counts, [confusion_table(contrast)]
+    yield "Merge modes", (), [merge_table(findings, splits)]
+    yield "CRF versus softmax", [why_crf(findings)], [heads_table(findings)]
+    texts = [LOOKAHEAD, *(f"- {text}" for text in tell_lookahead(findings.lookahead))]
+    yield "Lookahead", texts, [*map(lookahead_table, findings.lookahead)]
     yield "Cost", [COST], [cost_table(findings)]
     yield "Files", (), [files_table(comparison)]
 
@@ -269,8 +269,8 @@ def _markdown_table(table: Table) -> Iterator[str]:
         yield f"| {' | '.join(map(cell, row))} |"
 
 
-def _taken(confused: Confused) -> str:
-    """The gold and the predicted label, or the one that there is."""
+def _format_labels(confused: Confused) -> str:
+    """Format the gold and the predicted label, or the only one of them."""
     labels = dict.fromkeys(label for label in (confused.gold, confused.predicted) if label is not None)
     return " → ".join(map(isolate, labels))
 

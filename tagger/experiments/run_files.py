@@ -1,4 +1,4 @@
-"""The file of a finished run: what decided it, what came of it, and its predictions."""
+"""Read and write the file of a finished run: its description, results and predictions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tagger.training.schema import (
 )
 
 FORMAT = "tagger comparison run 1"
-LARGEST_FILE = 1 << 30  # bytes of a run with its predictions
+LARGEST_FILE = 1 << 30  # maximum size in bytes of a run file
 
 
 class SavedVariant(Saved):
@@ -40,7 +40,7 @@ class SavedVariant(Saved):
 
 
 class SavedLookahead(Saved):
-    """Scores with a bounded lookahead."""
+    """Score at one lookahead."""
 
     score: Share
     microseconds: Amount | None
@@ -56,13 +56,13 @@ class SavedParameters(Saved):
 
 
 class SavedScoredPoint(SavedPoint):
-    """One epoch in the learning curve of a run, which always has a score."""
+    """One epoch of a learning curve; the score is required."""
 
     score: Share
 
 
 class SavedRun(Saved):
-    """A run but its predictions."""
+    """A run without its predictions."""
 
     name: str
     variant: SavedVariant
@@ -88,35 +88,35 @@ class SavedFile(Saved):
 
 
 def save_run(run: Run, description: Mapping[str, str], folder: Path) -> None:
-    """Write a run's file; the run is finished once it is there.
+    """Write the file of a run. Its existence marks the run as finished.
 
     Args:
         run: The run.
-        description: All that decided what came out.
-        folder: Where runs are kept.
+        description: Everything that determines the result.
+        folder: Folder of the run files.
 
     Raises:
-        InputError: It cannot be written.
+        InputError: The file cannot be written.
     """
     values = {
         "format": FORMAT,
         "description": dict(description),
         "run": run.values(),
-        "predictions": {part: list(map(list, tags)) for part, tags in run.predictions.items()},
+        "predictions": {split: list(map(list, tags)) for split, tags in run.predictions.items()},
     }
     content = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
     write_whole(folder / f"{run.name}.json", content.encode(errors="surrogatepass"))
 
 
 def load_run(job: Job, material: Material) -> Run | None:
-    """Read and validate a run that an earlier call has finished, if there is one.
+    """Load and validate the run of a job; None if no earlier call has finished it.
 
     Args:
         job: The run.
-        material: The data and options that would decide what comes out of it now.
+        material: Current data and options, which must match those of the file.
 
     Raises:
-        InputError: The file is damaged, or of a run that other data or options decided.
+        InputError: The file is damaged, or the run used other data or options.
     """
     path = material.folder / f"{job.name}.json"
     if not path.exists():
@@ -130,8 +130,8 @@ def load_run(job: Job, material: Material) -> Run | None:
     different = differences(material.describe(job), values["description"])
     if different:
         raise InputError(
-            f"{path}: this run was made with something else ({'; '.join(different)}); name another --output, "
-            "or delete it."
+            f"{path}: this run used other data or options ({'; '.join(different)}). Choose another --output, "
+            "or delete the file."
         )
     try:
         run = _restore(values["run"], values["predictions"])
@@ -153,10 +153,10 @@ def _restore(values: Mapping[str, Any], predictions: Mapping[str, Any]) -> Run:
 
 
 def _require_matching(run: Run, name: str, job: Job, material: Material) -> None:
-    """Check what the job and the data decide.
+    """Check the values that the job and the data determine.
 
     Raises:
-        ValueError: A value is another one.
+        ValueError: A value differs.
     """
     require_equal("run.name", name, job.name)
     require_equal("run.variant", run.variant, job.variant)
@@ -166,15 +166,17 @@ def _require_matching(run: Run, name: str, job: Job, material: Material) -> None
     require_equal("epochs of run.curve", len(run.curve), material.configure(job).train.epochs)
     lookaheads = [lookahead_name(words) for words in material.lookaheads(job.variant)]
     require_equal("keys of run.lookahead", sorted(run.lookahead), sorted(lookaheads))
-    parts = material.scored_parts
-    for what, values in (("run.scores", run.scores), ("predictions", run.predictions)):
-        require_equal(f"keys of {what}", sorted(values), sorted(parts))
+    splits = material.scored_splits
+    for name, values in (("run.scores", run.scores), ("predictions", run.predictions)):
+        require_equal(f"keys of {name}", sorted(values), sorted(splits))
     (task,) = material.preparation.vocabulary.tasks
     tags = {convert_tags([tag], task.scheme, "IOB2")[0] for tag in task.tags} if task.scheme else {*task.tags}
     tags |= {f"I-{split_tag(tag)[1]}" for tag in tags if task.scheme and tag != "O"}
-    for part, predicted in run.predictions.items():
-        require_equal(f"run.scores.{part} has spans", "f1" in run.scores[part], task.scheme is not None)
-        require_equal(f"tokens of predictions.{part}", [len(row) for row in predicted], parts[part].lengths)
+    for split, predicted in run.predictions.items():
+        require_equal(f"run.scores.{split} has spans", "f1" in run.scores[split], task.scheme is not None)
         require_equal(
-            f"foreign tags in predictions.{part}", {t for row in predicted for t in row} - tags, set()
+            f"tokens of predictions.{split}", [len(row) for row in predicted], splits[split].lengths
+        )
+        require_equal(
+            f"unknown tags in predictions.{split}", {t for row in predicted for t in row} - tags, set()
         )

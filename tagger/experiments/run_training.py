@@ -1,4 +1,4 @@
-"""One run of a comparison: a variant trained with a seed, and scored after its last epoch."""
+"""Train one run of a comparison, a variant with a seed, and score it after its last epoch."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ from tagger.training.processes import Processes
 from tagger.training.progress import Progress, make_bundle
 from tagger.training.schema import SavedCurve
 
-CURVE = ("epoch", "loss", "score", "seconds", "tokens_per_second")  # what is kept of an ``EpochRecord``
-PACKAGES = ("tagger", "torch", "numpy")  # whose versions are kept with a run
+CURVE = ("epoch", "loss", "score", "seconds", "tokens_per_second")  # saved fields of an ``EpochRecord``
+PACKAGES = ("tagger", "torch", "numpy")  # packages whose versions are saved with a run
 DELETE = "Delete the file to train this run again."
-TIMED_TOKENS = 1000  # of dev, that are tagged word by word to see what a lookahead costs
+TIMED_TOKENS = 1000  # dev tokens to tag word by word when timing a lookahead
 
 
 @dataclass(frozen=True, slots=True)
 class EpochDone:
-    """A run has made an epoch.
+    """A run has finished an epoch.
 
     Attributes:
-        name: The run's.
-        epoch: From 1.
-        score: On dev.
+        name: Name of the run.
+        epoch: Number of the epoch, from 1.
+        score: Dev score.
     """
 
     name: str
@@ -57,39 +57,39 @@ class EpochDone:
 
 @dataclass(frozen=True, slots=True)
 class RunDone:
-    """A run is finished and its file written.
+    """A run is finished and its file is written.
 
     Attributes:
-        name: The run's.
-        score: On dev, after the last epoch.
+        name: Name of the run.
+        score: Dev score after the last epoch.
     """
 
     name: str
     score: float
 
 
-def make_run(job: Job, material: Material) -> Generator[EpochDone | RunDone, None, None]:
-    """Make one run, or go on with it where an earlier call was broken off.
+def train_run(job: Job, material: Material) -> Generator[EpochDone | RunDone, None, None]:
+    """Train one run, or resume it from the checkpoint of an interrupted call.
 
     Yields:
-        A record after every epoch, and one at the end.
+        One record after every epoch, and one at the end.
 
     Raises:
-        InputError: The folder cannot be written, the run's checkpoint is damaged, or the loss left the
-            numbers; the message names the run.
+        InputError: The folder cannot be written, the checkpoint is damaged, or the loss is NaN or infinite;
+            the message names the run.
     """
     try:
-        yield from _make_run(job, material)
+        yield from _train_run(job, material)
     except InputError as error:
         raise InputError(f"{job.name}: {error}") from None
 
 
-def forget_checkpoint(job: Job, material: Material) -> None:
-    """Remove what a finished run has no use for any more; it may be left where a call was killed."""
+def remove_checkpoint(job: Job, material: Material) -> None:
+    """Remove the checkpoint of a finished run; a killed call can leave one behind."""
     shutil.rmtree(material.folder / job.name, ignore_errors=True)
 
 
-def _make_run(job: Job, material: Material) -> Generator[EpochDone | RunDone, None, None]:
+def _train_run(job: Job, material: Material) -> Generator[EpochDone | RunDone, None, None]:
     description = material.describe(job)
     progress = Progress(material.preparation, material.configure(job), Processes())
     curve = _restore(progress, description, material.folder / job.name)
@@ -98,12 +98,15 @@ def _make_run(job: Job, material: Material) -> Generator[EpochDone | RunDone, No
         progress.average.swap()
     run = _score(job, material, progress, curve)
     save_run(run, description, material.folder)
-    forget_checkpoint(job, material)
+    remove_checkpoint(job, material)
     yield RunDone(job.name, run.curve[-1]["score"])
 
 
 def _restore(progress: Progress, description: Mapping[str, str], folder: Path) -> list[dict[str, Any]]:
-    """Go on from the run's checkpoint, if there is one of the very same run; the epochs that it has made.
+    """Restore the checkpoint of the run, if one with the same description exists.
+
+    Returns:
+        The learning curve of the finished epochs.
 
     Raises:
         InputError: The checkpoint is damaged.
@@ -122,9 +125,10 @@ def _train(
     curve: list[dict[str, Any]],
     description: Mapping[str, str],
 ) -> Generator[EpochDone, None, None]:
-    """Make the epochs that are still to be made, with a checkpoint every ``train.checkpoint_minutes``.
+    """Train the remaining epochs, and save a checkpoint every ``train.checkpoint_minutes``.
 
-    Epochs of a comparison may be short, and checkpoints large: there is one after each epoch only if it is 0.
+    Epochs of a comparison can be short and checkpoints large, so that only a value of 0 saves a checkpoint
+    after every epoch.
     """
     config, folder = material.configure(job), material.folder / job.name
     interval, saved = config.train.checkpoint_minutes * 60, time.monotonic()
@@ -144,20 +148,20 @@ def _score(job: Job, material: Material, progress: Progress, curve: Sequence[Map
     model, vocabulary = progress.model, material.preparation.vocabulary
     (task,) = material.preparation.train.schemes
     predictions, seconds = {}, {}
-    for name, part in material.scored_parts.items():
-        begun = time.perf_counter()
+    for name, split in material.scored_splits.items():
+        start = time.perf_counter()
         with progress.own_torch():
-            predictions[name] = predict_part(model, part, progress.processes)[task]
-        seconds[name] = time.perf_counter() - begun
-    dev = material.scored_parts["dev"]
+            predictions[name] = predict_part(model, split, progress.processes)[task]
+        seconds[name] = time.perf_counter() - start
+    dev = material.scored_splits["dev"]
     return Run(
         variant=job.variant,
         seed=job.seed,
         hidden_size=job.hidden_size,
         parameters=count_parameters(model.config, vocabulary, model.words.trained.embedding_dim),
         scores={
-            name: score_predicted(part, {task: predictions[name]})[task]
-            for name, part in material.scored_parts.items()
+            name: score_predicted(split, {task: predictions[name]})[task]
+            for name, split in material.scored_splits.items()
         },
         curve=curve,
         seconds_per_epoch=median(epoch["seconds"] for epoch in curve),
@@ -172,40 +176,40 @@ def _score(job: Job, material: Material, progress: Progress, curve: Sequence[Map
 def _score_lookaheads(
     job: Job, material: Material, progress: Progress, predicted: Sequence[Sequence[str]]
 ) -> dict[str, Lookahead]:
-    """Scores on dev when only so many of the next words are known, and what a word then costs.
+    """Compute the dev score and the time per word at each lookahead.
 
     Args:
         job: The run.
-        material: What it shares with others.
-        progress: Holds the trained model.
-        predicted: Tags of dev when all words are known.
+        material: Data and options of the comparison.
+        progress: Training state with the trained model.
+        predicted: Predicted dev tags with unbounded lookahead.
     """
-    asked, dev = material.lookaheads(job.variant), material.scored_parts["dev"]
-    if not asked:
+    lookaheads, dev = material.lookaheads(job.variant), material.scored_splits["dev"]
+    if not lookaheads:
         return {}
     bundle = make_bundle(material.preparation, material.configure(job), progress.model.state_dict())
     tagger = Tagger(bundle)
-    (task,), found = dev.schemes, {}
-    for words in asked:
+    (task,), results = dev.schemes, {}
+    for words in lookaheads:
         tags = predicted
         if words is not None:
             tags = [one[task] for one in tag_with_lookahead(tagger, dev.sentences, words)]
-        found[lookahead_name(words)] = Lookahead(
+        results[lookahead_name(words)] = Lookahead(
             score=main_score(score_predicted(dev, {task: tags})[task]),
             microseconds=None if words is None else _time_word(tagger, dev, words),
         )
-    return found
+    return results
 
 
-def _time_word(tagger: Tagger, part: Part, lookahead: int) -> float:
-    """Median microseconds of a word when words come one at a time."""
+def _time_word(tagger: Tagger, split: Part, lookahead: int) -> float:
+    """Measure the median microseconds per word when words arrive one at a time."""
     seconds: list[float] = []
     stream = StreamingTagger(tagger, lookahead=lookahead)
-    for sentence in part.sentences:
+    for sentence in split.sentences:
         for token in sentence.tokens:
-            begun = time.perf_counter()
+            start = time.perf_counter()
             stream.push(token)
-            seconds.append(time.perf_counter() - begun)
+            seconds.append(time.perf_counter() - start)
         stream.end_sentence()
         if len(seconds) >= TIMED_TOKENS:
             break

@@ -1,4 +1,4 @@
-"""Runs side by side: each process makes one run after another and tells how far it is."""
+"""Train runs in parallel: each worker process trains one run after another and reports its progress."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from multiprocessing.context import SpawnProcess
 
 from tagger.errors import InputError
 from tagger.experiments.material import Job, Material, Request, gather_material
-from tagger.experiments.run_training import EpochDone, RunDone, make_run
+from tagger.experiments.run_training import EpochDone, RunDone, train_run
 from tagger.signals import interrupts_blocked
 
 Event = EpochDone | RunDone
 
 
-def make_runs(jobs: Sequence[Job], material: Material, processes: int) -> Generator[Event, None, None]:
-    """Make runs, in this process or in several that each read the files once more.
+def train_runs(jobs: Sequence[Job], material: Material, processes: int) -> Generator[Event, None, None]:
+    """Train runs, in this process or in several worker processes that each load the files again.
 
     Args:
-        jobs: What is to be made, in this order.
-        material: What they share.
-        processes: How many at a time.
+        jobs: Runs to train, in this order.
+        material: Data and options of the comparison.
+        processes: Number of runs to train in parallel.
 
     Yields:
-        What happened, run by run when there is one process.
+        Events of the runs; run by run with one process.
 
     Raises:
-        InputError: As ``make_run`` does; or a process was killed.
+        InputError: As in ``train_run``; or a worker process was killed.
     """
     processes = min(processes, len(jobs))
     if processes > 1:
-        yield from _make_side_by_side(jobs, material.request, processes)
+        yield from _train_in_parallel(jobs, material.request, processes)
         return
     for job in jobs:
-        yield from make_run(job, material)
+        yield from train_run(job, material)
 
 
-def _make_side_by_side(jobs: Sequence[Job], request: Request, processes: int) -> Generator[Event, None, None]:
+def _train_in_parallel(jobs: Sequence[Job], request: Request, processes: int) -> Generator[Event, None, None]:
     waiting = list(reversed(jobs))
     with _workers(request, processes) as idle:
         busy: list[Connection] = []
         while waiting or busy:
             while waiting and idle:
-                with _telling_of_lost_processes():
+                with _lost_workers_reported():
                     idle[-1].send(waiting.pop())
                 busy.append(idle.pop())
             for connection in wait(busy):
@@ -58,8 +58,8 @@ def _make_side_by_side(jobs: Sequence[Job], request: Request, processes: int) ->
 
 @contextmanager
 def _workers(request: Request, count: int) -> Iterator[list[Connection]]:
-    """Start processes and give a connection to each; they are ended when the caller leaves."""
-    # A fresh interpreter each: torch and accelerate do not stand a fork of a process that uses threads.
+    """Start worker processes and yield a connection to each; terminate the workers on exit."""
+    # Spawn instead of fork: torch and accelerate do not support forking a process that uses threads.
     context = multiprocessing.get_context("spawn")
     connections: list[Connection] = []
     workers: list[SpawnProcess] = []
@@ -69,7 +69,7 @@ def _workers(request: Request, count: int) -> Iterator[list[Connection]]:
             worker = context.Process(target=_work, args=(request, theirs), daemon=True)
             with interrupts_blocked():
                 worker.start()
-            theirs.close()  # so that the end of the process is the end of what can be received
+            theirs.close()  # receiving then raises EOFError once the worker has ended
             connections.append(ours)
             workers.append(worker)
         yield list(connections)
@@ -82,18 +82,18 @@ def _workers(request: Request, count: int) -> Iterator[list[Connection]]:
 
 
 @contextmanager
-def _telling_of_lost_processes() -> Iterator[None]:
+def _lost_workers_reported() -> Iterator[None]:
     try:
         yield
     except (EOFError, OSError):
         raise InputError(
-            "A process that trains was ended from outside, perhaps for want of memory; call again with fewer "
-            "--jobs, the finished runs are kept."
+            "A worker process was killed, possibly because memory ran out. Run again with fewer --jobs; "
+            "finished runs are kept."
         ) from None
 
 
 def _receive(connection: Connection) -> Event:
-    with _telling_of_lost_processes():
+    with _lost_workers_reported():
         event = connection.recv()
     if isinstance(event, InputError | MemoryError):
         raise event
@@ -102,12 +102,12 @@ def _receive(connection: Connection) -> Event:
 
 
 def _work(request: Request, connection: Connection) -> None:
-    """What a process does: make each run that it is sent, until the connection ends."""
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the first process is gone
+    """Train every run received in a worker process, until the connection closes."""
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the main process has ended
         try:
             material = gather_material(request)
             while True:
-                for event in make_run(connection.recv(), material):
+                for event in train_run(connection.recv(), material):
                     connection.send(event)
         except (InputError, MemoryError) as error:
             connection.send(error)

@@ -1,4 +1,4 @@
-"""The sections of the page: each a few sentences, charts, and the tables behind them."""
+"""Build the sections of the page: a few sentences, charts and tables each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tagger.experiments.figures import (
     word_cost_figure,
 )
 from tagger.experiments.findings import Contrast, Findings
-from tagger.experiments.prose import COST, HEADS, LOOKAHEAD, TESTED, most_gained, tell_lookahead, why_crf
+from tagger.experiments.prose import COST, HEADS, LOOKAHEAD, TESTED, describe_origins, tell_lookahead, why_crf
 from tagger.experiments.quotations import quote_evidence
 from tagger.experiments.report_tables import (
     ORIGINS,
@@ -45,33 +45,33 @@ class Section:
     """A section of the page.
 
     Attributes:
-        anchor: What links lead to.
-        title: Its heading.
-        parts: Its HTML; a section without any is left out.
+        anchor: Link target, the HTML ``id``.
+        title: Heading.
+        fragments: Pieces of HTML; the page omits a section without any.
     """
 
     anchor: str
     title: str
-    parts: Sequence[str]
+    fragments: Sequence[str]
 
 
 def make_sections(comparison: Comparison, findings: Findings, *, hide_words: bool) -> list[Section]:
-    """All sections that have something to show, in the order of the page."""
+    """Build all sections that have content, in page order."""
     sections = [
         Section("scores", "Scores and gain", list(_headline(comparison, findings))),
         Section("origins", "Where the gain comes from", list(_origins(findings))),
-        Section("evidence", "Sentences", list(_evidence(comparison, findings, hide_words))),
+        Section("evidence", "Example sentences", list(_evidence(comparison, findings, hide_words))),
         Section("merge", "Merge modes", list(_merge(comparison, findings))),
-        Section("heads", "CRF beside softmax", list(_heads(findings))),
+        Section("heads", "CRF versus softmax", list(_heads(findings))),
         Section("curves", "Learning curves", list(_curves(findings))),
         Section("cost", "Cost", list(_cost(findings))),
         Section("lookahead", "Bounded lookahead", list(_lookahead(findings))),
     ]
-    return [section for section in sections if section.parts]
+    return [section for section in sections if section.fragments]
 
 
 def table_html(table: Table) -> str:
-    """A table that scrolls in a box of its own."""
+    """Render a table as HTML inside a box that scrolls on its own."""
     kinds = [' class="text"' * (column < table.texts) for column in range(len(table.head))]
     head = "".join(
         f'<th scope="col"{kind}>{escape(name)}</th>' for kind, name in zip(kinds, table.head, strict=True)
@@ -89,11 +89,11 @@ def table_html(table: Table) -> str:
 
 
 def _headline(comparison: Comparison, findings: Findings) -> Iterator[str]:
-    parts, rows = list(comparison.gold), compared_rows(findings)
-    yield _columns([score_figure(rows, part, "Scores on") for part in parts])
-    yield table_html(headline_table(findings, parts))
+    splits, rows = list(comparison.gold), compared_rows(findings)
+    yield _columns([score_figure(rows, split, "Scores on") for split in splits])
+    yield table_html(headline_table(findings, splits))
     if findings.gains:
-        yield "<h3>The gain, and how sure it is</h3>\n"
+        yield "<h3>Gains with intervals and p-values</h3>\n"
         yield table_html(gains_table(findings))
         yield _note(TESTED)
 
@@ -102,7 +102,7 @@ def _origins(findings: Findings) -> Iterator[str]:
     axis = fit_gains(findings.contrasts)
     columns = []
     for contrast in findings.contrasts:
-        column = f"<h3>{HEADS[contrast.base.head]}</h3>\n" + _note(most_gained(contrast))
+        column = f"<h3>{HEADS[contrast.base.head]}</h3>\n" + _note(describe_origins(contrast))
         if origins_of(contrast, "label"):
             column += label_figure(contrast)
         if any(origins_of(contrast, kind) for kind in DRAWN_GAINS):
@@ -117,8 +117,8 @@ def _evidence(comparison: Comparison, findings: Findings, hide_words: bool) -> I
     if not findings.contrasts:
         return
     yield _note(
-        "Outlined is what is wrong."
-        + " The words of this corpus are not shown: spans stand with the numbers of their tokens, from 1."
+        "Errors are outlined."
+        + " The words of this corpus are hidden: token numbers, counted from 1, stand in for them."
         * hide_words
     )
     has_spans = comparison.gold["dev"].scheme is not None
@@ -127,7 +127,7 @@ def _evidence(comparison: Comparison, findings: Findings, hide_words: bool) -> I
         hues = _span_hues(contrast) if has_spans else {}
         yield from quote_evidence(contrast, hues, has_spans=has_spans, hide_words=hide_words)
     yield _columns(
-        f"<h3>Kinds of confusion, times a run: {HEADS[contrast.base.head]}</h3>\n"
+        f"<h3>Kinds of confusion, mean count per run: {HEADS[contrast.base.head]}</h3>\n"
         f"{table_html(confusion_table(contrast))}"
         for contrast in findings.contrasts
         if contrast.vanished
@@ -135,17 +135,17 @@ def _evidence(comparison: Comparison, findings: Findings, hide_words: bool) -> I
 
 
 def _span_hues(contrast: Contrast) -> Mapping[str, int]:
-    """The colours of labels, those of the labels' slopes, and of what is only predicted."""
+    """Assign colours to labels: those of the label chart and those that occur only in predictions."""
     tags = {tag for one in (*contrast.gained, *contrast.lost) for tag in (*one.gold, *one.wrong.tags)}
-    shown = {tag.partition("-")[2] for tag in tags if tag != "O"}
-    return label_hues({*shown, *(one.bucket for one in origins_of(contrast, "label"))})
+    labels = {tag.partition("-")[2] for tag in tags if tag != "O"}
+    return label_hues({*labels, *(one.bucket for one in origins_of(contrast, "label"))})
 
 
 def _merge(comparison: Comparison, findings: Findings) -> Iterator[str]:
-    rows, parts = merge_rows(findings), list(comparison.gold)
+    rows, splits = merge_rows(findings), list(comparison.gold)
     if rows:
-        yield _columns([score_figure(rows, part, "Merge modes on") for part in parts])
-        yield table_html(merge_table(findings, parts))
+        yield _columns([score_figure(rows, split, "Merge modes on") for split in splits])
+        yield table_html(merge_table(findings, splits))
 
 
 def _heads(findings: Findings) -> Iterator[str]:
@@ -172,8 +172,8 @@ def _cost(findings: Findings) -> Iterator[str]:
         yield f"<p>{escape(COST)}</p>\n"
         yield _columns(
             [
-                cost_figure(seconds, "Seconds an epoch of training"),
-                cost_figure(sizes, "Trained parameters (below: thousands)"),
+                cost_figure(seconds, "Training seconds per epoch"),
+                cost_figure(sizes, "Trained parameters (axis in thousands)"),
             ]
         )
         yield table_html(cost_table(findings))
@@ -182,8 +182,8 @@ def _cost(findings: Findings) -> Iterator[str]:
 def _lookahead(findings: Findings) -> Iterator[str]:
     if not findings.lookahead:
         return
-    told = "".join(f"<li>{escape(text)}</li>\n" for text in tell_lookahead(findings.lookahead))
-    yield f"<p>{LOOKAHEAD}</p>\n<ul>\n{told}</ul>\n"
+    items = "".join(f"<li>{escape(text)}</li>\n" for text in tell_lookahead(findings.lookahead))
+    yield f"<p>{LOOKAHEAD}</p>\n<ul>\n{items}</ul>\n"
     figures = []
     for head, name in HEADS.items():
         curves = [curve for curve in findings.lookahead if curve.variant.head == head]
@@ -194,15 +194,14 @@ def _lookahead(findings: Findings) -> Iterator[str]:
     yield _fold("All numbers", (f"<h4>{escape(table.name)}</h4>\n{table_html(table)}" for table in tables))
 
 
-def _columns(parts: Iterable[str]) -> str:
-    """Parts side by side where there is room; empty ones are left out."""
-    return (
-        '<div class="columns">\n' + "".join(f"<div>\n{part}</div>\n" for part in parts if part) + "</div>\n"
-    )
+def _columns(fragments: Iterable[str]) -> str:
+    """Lay fragments out side by side if the page is wide enough; omit empty ones."""
+    columns = "".join(f"<div>\n{fragment}</div>\n" for fragment in fragments if fragment)
+    return f'<div class="columns">\n{columns}</div>\n'
 
 
-def _fold(summary: str, parts: Iterable[str]) -> str:
-    return f"<details>\n<summary>{summary}</summary>\n{''.join(parts)}</details>\n"
+def _fold(summary: str, fragments: Iterable[str]) -> str:
+    return f"<details>\n<summary>{summary}</summary>\n{''.join(fragments)}</details>\n"
 
 
 def _note(text: str) -> str:

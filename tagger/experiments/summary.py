@@ -1,4 +1,4 @@
-"""From the runs of a comparison to what they show."""
+"""Compute the findings of a comparison from its runs."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from tagger.experiments.findings import Contrast, Findings, Gain, Row
 from tagger.experiments.lookahead import find_curves
 from tagger.experiments.origins import find_origins
 from tagger.experiments.pairing import Pairing, pair_runs
-from tagger.experiments.results import Comparison, Variant, find_twin
+from tagger.experiments.results import Comparison, Variant, find_bidirectional
 
 
 def summarise(comparison: Comparison) -> Findings:
-    """Find all that the pages say; what the grid does not hold is left out."""
+    """Compute all findings of the report; omit those that need variants missing from the grid."""
     gains, contrasts = [], []
-    for base, other in _twins(comparison.variants):
+    for base, other in _pair_variants(comparison.variants):
         for name in comparison.gold:
             pairing = pair_runs(comparison, base, other, name)
             if pairing is None:
                 continue
-            gains.append(_judge(pairing))
+            gains.append(_measure_gain(pairing))
             if base.direction == "forward" and name == "dev":
                 contrasts.append(_contrast(pairing))
     return Findings(
         rows=[_summarise_variant(comparison, variant) for variant in comparison.variants],
-        gains=_correct(gains),
+        gains=_correct_gains(gains),
         contrasts=contrasts,
         lookahead=find_curves(comparison),
     )
 
 
-def _twins(variants: Sequence[Variant]) -> Iterator[tuple[Variant, Variant]]:
-    """Each variant that reads one way, with the bidirectional one of the same head."""
+def _pair_variants(variants: Sequence[Variant]) -> Iterator[tuple[Variant, Variant]]:
+    """Yield each unidirectional variant with the bidirectional one of the same head."""
     for base in variants:
-        twin = find_twin(variants, base.head)
-        if base.direction != "bidirectional" and twin:
-            yield base, twin
+        other = find_bidirectional(variants, base.head)
+        if base.direction != "bidirectional" and other:
+            yield base, other
 
 
-def _judge(pairing: Pairing) -> Gain:
+def _measure_gain(pairing: Pairing) -> Gain:
     scores = [[run.score for run in runs] for runs in (pairing.base_runs, pairing.other_runs)]
     counts = [pairing.count(runs) for runs in (pairing.base_runs, pairing.other_runs)]
     p_value = randomisation_test(*counts)
@@ -55,14 +55,14 @@ def _judge(pairing: Pairing) -> Gain:
     return Gain(pairing.base, pairing.other, pairing.name, difference, p_value, p_corrected=p_value)
 
 
-def _correct(gains: Sequence[Gain]) -> list[Gain]:
-    """The same gains, their p-values corrected for all that were tested on the same part."""
+def _correct_gains(gains: Sequence[Gain]) -> list[Gain]:
+    """Correct the p-values of gains for multiple tests on the same split."""
     corrected = list(gains)
     for name in {gain.part for gain in gains}:
-        places = [place for place, gain in enumerate(gains) if gain.part == name]
-        p_values = correct_p_values([gains[place].p_value for place in places])
-        for place, p_value in zip(places, p_values, strict=True):
-            corrected[place] = replace(gains[place], p_corrected=p_value)
+        indices = [index for index, gain in enumerate(gains) if gain.part == name]
+        p_values = correct_p_values([gains[index].p_value for index in indices])
+        for index, p_value in zip(indices, p_values, strict=True):
+            corrected[index] = replace(gains[index], p_corrected=p_value)
     return corrected
 
 
@@ -82,7 +82,7 @@ def _contrast(pairing: Pairing) -> Contrast:
 def _summarise_variant(comparison: Comparison, variant: Variant) -> Row:
     runs = comparison.runs_of(variant)
     scored = {name: [run for run in runs if name in run.scores] for name in comparison.gold}
-    epochs = zip(*(run.curve for run in runs), strict=False)  # those that all of them have
+    epochs = zip(*(run.curve for run in runs), strict=False)  # epochs common to all runs
     return Row(
         variant=variant,
         seeds=len(runs),
