@@ -33,6 +33,8 @@ def conllu(*misc):
         ("Ada PER Q-PER\nsings O O\n", "token,ner,column3"),
         ("Ada B_PER\nsings O\n", "token,ner"),
         ("Ada B-PER\nsings o\n", "token,ner"),
+        ("Ada PER\nsings o\n", "token,ner"),
+        ("Ada NE I-NC I-PER\nsang VVFIN I-VC O\n", "token,column2,chunk,ner"),
         ("3 Ada B-PER\n3 sings O\n\n4 Bo O\n", "_,token,ner"),
         ("1 Ada B-PER\n2 sings O\n\n3 Bo O\n4 sat O\n", "_,token,ner"),
         ("bc/1 0 0 In IN O\nbc/1 0 1 it PRP O\n", "_,_,_,token,pos,ner"),

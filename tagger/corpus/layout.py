@@ -12,11 +12,22 @@ from tagger.corpus.columns import TOKEN, parse_columns
 from tagger.corpus.conll import split_fields
 from tagger.text.scheme_detection import detect_scheme
 from tagger.text.schemes import is_span_tag, split_tag
-from tagger.text.spelling import are_bare_labels, are_parts_of_speech, find_respelling, mixes_prefixes
+from tagger.text.spelling import (
+    are_bare_labels,
+    are_parts_of_speech,
+    find_outside,
+    find_respelling,
+    mixes_prefixes,
+)
 
 SKIPPED = "_"
-# The phrases of CoNLL-2000 (Tjong Kim Sang and Buchholz 2000).
-_PHRASES = frozenset(["NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"])
+# The phrases of CoNLL-2000 (Tjong Kim Sang and Buchholz 2000), and those of TreeTagger in German CoNLL-2003.
+_PHRASES = frozenset(
+    (
+        *("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"),
+        *("NC", "VC", "PC", "ADVC", "ADJC", "CONJC", "INTC"),
+    )
+)
 _SPANS = ("ner", "chunk")
 _PARTS_OF_SPEECH = ("pos", "upos", "xpos")
 _FEW_LINES = 3  # too few to tell a separator from a space inside a token
@@ -223,7 +234,7 @@ def _kind(column: Sequence[Sequence[str]]) -> str | None:
         return "pos"
     if are_bare_labels(counts):
         labels = Counter({tag: count for tag, count in counts.items() if tag != "O"})
-    elif find_respelling(counts) or mixes_prefixes(counts):
+    elif find_respelling(counts) or find_outside(counts) or mixes_prefixes(counts):
         return "ner"
     elif not counts or detect_scheme(column) is None:
         return None
