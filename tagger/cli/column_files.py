@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tagger.cli.formats import View, column_separator, jsonl_line
 from tagger.cli.output import open_output, say
-from tagger.corpus.conll import is_border, write_conll
+from tagger.corpus.conll import BORDER, write_conll
 from tagger.corpus.conllu import write_conllu
 from tagger.corpus.conllu_columns import FIELDS, plus_columns
 from tagger.corpus.csv_tables import find_header
@@ -150,7 +150,7 @@ def _column(sentence: Sentence, task: str) -> Sequence[str]:
 
 
 def _with_cells(line: str, cells: Sequence[str] | None, filler: Sequence[str], separator: str) -> str:
-    if cells is None and not is_border(line):
+    if cells is None and (line[:1] == "#" or BORDER not in line.split()):
         return f"{line}\n"
     return separator.join([line.rstrip(" \t"), *(filler if cells is None else cells)]) + "\n"
 
