@@ -108,6 +108,27 @@ def test_sentences_that_only_a_column_tells_apart(write_file, ids):
     assert detect(path, columns="_,token,ner").problem is None
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Ada/B-PER sings/O\nOslo/B-LOC grows/O\n",
+        "Ada|NNP|B-PER sings|VBZ|O\nBo|NNP|B-PER\n",
+        "Ada_NNP sings_VBZ ._.\n",
+        "Ada,B-PER\nsings,O\n\nOslo,B-LOC\n",
+    ],
+)
+def test_tags_that_are_joined_to_their_tokens(write_file, content):
+    field = content.split()[0]
+    assert f"each field joins a token and its tag (got {field!r})" in detect(write_file(content, "a")).problem
+
+
+@pytest.mark.parametrize(
+    "content", ["and/or\neither/or\n1/2\n", "a_b B-X\nc_d O\ne_f O\n", "http://O\na\nb\n"]
+)
+def test_tokens_with_separators_are_no_joined_tags(write_file, content):
+    assert detect(write_file(content, "a")).problem is None
+
+
 def test_a_missing_file_is_left_to_the_reader(tmp_path):
     assert detect(tmp_path / "nowhere").problem is None
 

@@ -30,6 +30,8 @@ _PHRASES = frozenset(
 )
 _SPANS = ("ner", "chunk")
 _PARTS_OF_SPEECH = ("pos", "upos", "xpos")
+_JOINING = "/|_,;:\\"  # between a token and its tag
+_SPACES = re.compile(r"[ \t]+")
 _FEW_LINES = 3  # too few to tell a separator from a space inside a token
 
 Blocks = Sequence[Sequence[str]]
@@ -96,6 +98,11 @@ def find_layout(blocks: Blocks) -> Layout:
             "the lines separate columns by tabs and by spaces. Use one of them, "
             r"for instance: sed -E 's/^[ \t]+//; s/[ \t]+/\t/g'."
         )
+    elif joined := _find_joined(blocks):
+        problem = (
+            f"each field joins a token and its tag (got {joined!r}). Write a token a line, with its tag in a "
+            "column of its own."
+        )
     elif 2 * count < widths.total():
         problem = (
             f"the lines have from {min(widths)} to {max(widths)} columns, and no number of "
@@ -134,6 +141,18 @@ def _mixes_separators(blocks: Blocks, width: int) -> bool:
     n_lines = sum(map(len, blocks))
     starts_empty = all(line.startswith("\t") for line in chain.from_iterable(blocks))
     return len(widths) == 1 and n_lines >= _FEW_LINES and (widths.pop() > width or starts_empty)
+
+
+def _find_joined(blocks: Blocks) -> str | None:
+    """Return a field such as ``Oslo/B-LOC`` or ``sings_VBZ`` if all fields join a token and its tag."""
+    fields = [field for block in blocks for line in block for field in _SPACES.split(line.strip())]
+    for separator in _JOINING if len(fields) >= _FEW_LINES else "":
+        tags = Counter(field.rpartition(separator)[2] for field in fields if separator in field[1:])
+        if tags.total() == len(fields) and "" not in tags:
+            are_spans = all(map(is_span_tag, tags)) and any("-" in tag for tag in tags)
+            if are_spans or all(are_parts_of_speech({tag: 1}) for tag in tags):
+                return fields[0]
+    return None
 
 
 def _column_names(blocks: Rows) -> list[str]:
