@@ -100,6 +100,13 @@ def test_what_is_no_file_of_columns(write_file):
     assert "4 of the first 4 lines have 4 columns but 2 were named (token, ner)" in problem
 
 
+def test_numbers_are_no_parts_of_speech(write_file):
+    for values in (("3", "9"), ("0.98", "1.0")):
+        path = write_file("Ada B-PER {}\nsings O {}\n".format(*values), "a")
+        detected = detect(path, tasks=["pos", "ner"])
+        assert (detected.columns, detected.missing) == ("token,ner,column3", ("pos",))
+
+
 @pytest.mark.parametrize("ids", ["s1 s1 s2 s2", "1 1 2 2"])
 def test_sentences_that_only_a_column_tells_apart(write_file, ids):
     lines = zip(ids.split(), ("Ada", "sings", "Oslo", "grows"), ("B-PER", "O", "B-LOC", "O"), strict=True)

@@ -31,6 +31,7 @@ _PHRASES = frozenset(
 _SPANS = ("ner", "chunk")
 _PARTS_OF_SPEECH = ("pos", "upos", "xpos")
 _JOINING = "/|_,;:\\"  # between a token and its tag
+_NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?")
 _SPACES = re.compile(r"[ \t]+")
 _FEW_LINES = 3  # too few to tell a separator from a space inside a token
 
@@ -47,6 +48,7 @@ class Layout:
             ``chunk``, ``ner``, and ``column3`` (counted from 1) where the values say nothing.
         is_tabbed: True if tabs separate the columns.
         problem: Why the file is not one of columns, as a clause and what to do; None if it is one.
+        numbers: Places of the columns that hold nothing but numbers, as offsets and scores.
         doubt: Why it cannot be read unless its columns are named, in the same form.
     """
 
@@ -54,11 +56,13 @@ class Layout:
     is_tabbed: bool
     problem: str | None = None
     doubt: str | None = None
+    numbers: tuple[int, ...] = ()
 
     def assign(self, tasks: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Give the tasks' names to columns of their kind, where only one column can be meant.
 
-        ``ner`` and ``chunk`` may be any column of spans, ``pos`` any other, further names any column.
+        ``ner`` and ``chunk`` may be any column of spans, ``pos`` any other but numbers, further names any
+        column.
 
         Returns:
             The names of the columns, and the tasks without one.
@@ -71,6 +75,7 @@ class Layout:
             free = [place for place, name in enumerate(names) if name not in (TOKEN, SKIPPED, *tasks)]
             if task in _SPANS or task in _PARTS_OF_SPEECH:
                 free = [place for place in free if _is_of_spans(names[place]) is (task in _SPANS)]
+                free = [place for place in free if place not in self.numbers]
             if len(free) == 1:
                 names[free[0]] = task
             else:
@@ -108,7 +113,9 @@ def find_layout(blocks: Blocks) -> Layout:
             f"the lines have from {min(widths)} to {max(widths)} columns, and no number of "
             "columns is that of half of them. Give a file of columns, or name its format."
         )
-    return Layout(names, is_tabbed, problem, _find_merged(rows, names))
+    columns = [[row[place] for block in rows for row in block] for place in range(width)]
+    numbers = tuple(place for place, column in enumerate(columns) if all(map(_NUMBER.fullmatch, column)))
+    return Layout(names, is_tabbed, problem, _find_merged(rows, names), numbers)
 
 
 def find_mismatch(layout: Layout, blocks: Blocks, columns: str) -> str | None:
