@@ -313,9 +313,14 @@ def restore_config(values: Mapping[str, Any], origin: str) -> Config:
 
 def _first_problem(error: ValidationError) -> tuple[str, str]:
     """The option that does not fit, and the same as a clause."""
-    first = error.errors()[0]
+    errors = error.errors()
+    first = errors[0]
     option = repr(".".join(map(str, first["loc"][:2])))[1:-1]  # a foreign key may hold line breaks
-    return option, f"{option} = {reprlib.repr(first['input'])} does not fit: {first['msg']}"
+    # Of an option with several types, the one that the value came closest to.
+    closest = max(
+        (one for one in errors if one["loc"][:2] == first["loc"][:2]), key=lambda one: len(one["loc"])
+    )
+    return option, f"{option} = {reprlib.repr(first['input'])} does not fit: {closest['msg']}"
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -157,6 +157,24 @@ def test_running_text_is_none_of_columns(model, tmp_path, text):
     assert run("tag", model, path)[0] == 0
 
 
+def test_borders_do_not_hide_columns(model, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("-DOCSTART-\n\nAda B-PER\nsang O\n\n-DOCSTART-\n\nOslo B-LOC\n")
+    for more in ([], ["--pretokenized"]):
+        assert "Pass --input conll" in refusal("tag", model, path, *more)
+
+
+def test_tables_with_a_header_are_neither_running_text_nor_columns(model, tmp_path):
+    content = "word\ttag\nAda\tB-PER\nsang\tO\n"
+    table, tabs = tmp_path / "a.csv", tmp_path / "a.tsv"
+    table.write_text(content.replace("\t", ","))
+    tabs.write_text(content)
+    assert "this is a file of records. Convert it first" in refusal("tag", model, table)
+    for path in (table, tabs):
+        message = refusal("tag", model, "--input", "conll", path)
+        assert message.startswith(f"{path}:1: this is a table with a header")
+
+
 def test_records_are_no_running_text_either(model, tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"tokens": ["Ada"], "tags": ["B-PER"]}\n')

@@ -52,6 +52,14 @@ def test_values_out_of_bounds_name_the_option(key, value):
         load_config(None, {key: value})
 
 
+@pytest.mark.parametrize(
+    ("weight", "message"), [("0", "greater than 0"), ("1e9", "less than or equal to 1000000")]
+)
+def test_a_weight_out_of_bounds_says_which_bound(weight, message):
+    with pytest.raises(InputError, match=f"train.class_weights = .* does not fit: Input should be {message}"):
+        load_config(None, {"train.class_weights": f"PER={weight}"})
+
+
 def test_tasks_may_be_written_with_commas_and_places_are_named(tmp_path):
     assert load_config(None, {"data.tasks": "pos,ner"}).data.tasks == ("pos", "ner")
     path = tmp_path / "c.toml"

@@ -148,6 +148,19 @@ def test_packings_of_one_corpus(write, content):
     assert [replace(one, source="") for one in read] == [replace(one, source="") for one in expected]
 
 
+@pytest.mark.parametrize(
+    ("columns", "content"),
+    [
+        ("_,token,ner", "1 -DOCSTART- O\n\n1 Ada B-PER\n2 sat O\n\n1 -DOCSTART- O\n\n1 Oslo B-LOC\n"),
+        ("ner,token", "O\t-DOCSTART-\n\nB-PER\tAda\nO\tsat\n\nO\t-DOCSTART-\n\nB-LOC\tOslo\n"),
+    ],
+)
+def test_a_border_behind_other_columns(write, columns, content):
+    sentences = list(read_conll(write(content), columns=columns))
+    assert tokens_of(sentences) == [["Ada", "sat"], ["Oslo"]]
+    assert [sentence.starts_document for sentence in sentences] == [True, True]
+
+
 def test_border_inside_a_sentence_ends_it_and_is_noted(write):
     notes = []
     path = write("say O\n-DOCSTART- O\nso O\n\n-DOCSTART- O\nagain O\n-DOCSTART-s O\n")

@@ -33,6 +33,8 @@ def conllu(*misc):
         ("Ada PER Q-PER\nsings O O\n", "token,ner,column3"),
         ("Ada B_PER\nsings O\n", "token,ner"),
         ("Ada B-PER\nsings o\n", "token,ner"),
+        ("Ada PER\nsings o\n", "token,ner"),
+        ("Ada NE I-NC I-PER\nsang VVFIN I-VC O\n", "token,column2,chunk,ner"),
         ("3 Ada B-PER\n3 sings O\n\n4 Bo O\n", "_,token,ner"),
         ("1 Ada B-PER\n2 sings O\n\n3 Bo O\n4 sat O\n", "_,token,ner"),
         ("bc/1 0 0 In IN O\nbc/1 0 1 it PRP O\n", "_,_,_,token,pos,ner"),
@@ -98,12 +100,40 @@ def test_what_is_no_file_of_columns(write_file):
     assert "4 of the first 4 lines have 4 columns but 2 were named (token, ner)" in problem
 
 
+def test_numbers_are_no_parts_of_speech(write_file):
+    for values in (("3", "9"), ("0.98", "1.0")):
+        path = write_file("Ada B-PER {}\nsings O {}\n".format(*values), "a")
+        detected = detect(path, tasks=["pos", "ner"])
+        assert (detected.columns, detected.missing) == ("token,ner,column3", ("pos",))
+
+
 @pytest.mark.parametrize("ids", ["s1 s1 s2 s2", "1 1 2 2"])
 def test_sentences_that_only_a_column_tells_apart(write_file, ids):
     lines = zip(ids.split(), ("Ada", "sings", "Oslo", "grows"), ("B-PER", "O", "B-LOC", "O"), strict=True)
     path = write_file("".join(f"{' '.join(line)}\n" for line in lines), "a.txt")
     assert "column 1 names the sentences, but no blank line divides them" in detect(path).problem
     assert detect(path, columns="_,token,ner").problem is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Ada/B-PER sings/O\nOslo/B-LOC grows/O\n",
+        "Ada|NNP|B-PER sings|VBZ|O\nBo|NNP|B-PER\n",
+        "Ada_NNP sings_VBZ ._.\n",
+        "Ada,B-PER\nsings,O\n\nOslo,B-LOC\n",
+    ],
+)
+def test_tags_that_are_joined_to_their_tokens(write_file, content):
+    field = content.split()[0]
+    assert f"each field joins a token and its tag (got {field!r})" in detect(write_file(content, "a")).problem
+
+
+@pytest.mark.parametrize(
+    "content", ["and/or\neither/or\n1/2\n", "a_b B-X\nc_d O\ne_f O\n", "http://O\na\nb\n"]
+)
+def test_tokens_with_separators_are_no_joined_tags(write_file, content):
+    assert detect(write_file(content, "a")).problem is None
 
 
 def test_a_missing_file_is_left_to_the_reader(tmp_path):

@@ -66,6 +66,13 @@ def test_tags_of_spans_that_are_numbers_are_refused(task):
         find_scheme(sentences, task)
 
 
+def test_spans_in_brackets_and_labels_next_to_another_o_are_refused():
+    with pytest.raises(InputError, match=r"^f\.txt: the tags of 'ner' are spans in brackets"):
+        find_scheme([with_ner("*", "(PER)", "(LOC*", "*)")], "ner")
+    with pytest.raises(InputError, match=r"^f\.txt:8: no scheme has the tag 'o'; it would be 'O'"):
+        find_scheme([with_ner("PER", "o", "LOC")], "ner")
+
+
 def test_numbers_of_another_column_are_tags():
     sentence = replace(with_ner("2", "0"), tags={"head": ("2", "0")})
     assert find_scheme([sentence], "head") is None

@@ -3,7 +3,14 @@
 import pytest
 
 from tagger.text.schemes import is_span_tag, tags_to_spans
-from tagger.text.spelling import add_prefixes, are_bare_labels, find_respelling, respell
+from tagger.text.spelling import (
+    add_prefixes,
+    are_bare_labels,
+    are_brackets,
+    find_outside,
+    find_respelling,
+    respell,
+)
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-work-of-art")
 
@@ -23,6 +30,9 @@ TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-work-of-art")
         lambda tag: "_" if tag == "O" else tag,
         lambda tag: "\u041e" if tag == "O" else tag,
         lambda tag: "o" if tag == "O" else tag.replace("-", "_", 1),
+        lambda tag: tag.replace("B-", "Begin-").replace("I-", "Inside-"),
+        lambda tag: "OUTSIDE" if tag == "O" else tag.replace("B-", "START_").replace("I-", "MID_"),
+        lambda tag: tag.replace("O", "\u041e").replace("B-", "\u0412-") if len(tag) < 6 else tag,
     ],
 )
 def test_one_replacement_is_named(spell):
@@ -43,6 +53,48 @@ def test_joined_prefixes_need_a_label_with_two_of_them():
 )
 def test_other_tags_are_left_alone(tags):
     assert find_respelling(tags) is None
+
+
+@pytest.mark.parametrize("mark", ["\u200b", "\ufeff", "\u00a0", " ", "\u00ad"])
+def test_an_invisible_character_at_the_end_of_a_tag_is_named(mark):
+    assert find_respelling(["O", "B-PER", f"I-PER{mark}"]) == (f"I-PER{mark}", "I-PER")
+    assert find_respelling([f"{mark}O", "B-PER"]) == (f"{mark}O", "O")
+    assert respell(f"B-PER{mark}") == "B-PER"
+    assert find_respelling(["O", "B-GEO PLACE"]) is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "outside"),
+    [
+        ({"o": 2, "PER": 3, "LOC": 1}, "o"),
+        ({"0": 9, "PER": 1}, "0"),
+        ({"OTHER": 9, "per": 1}, "OTHER"),
+        ({"o": 3, "gato": 1, "rato": 4}, None),
+        ({"0": 3, "1": 1}, None),
+        ({"O": 3, "o": 1, "PER": 1}, None),
+        ({"NONE": 1, "NOUN": 4}, None),
+        ({"o": 1, "B-PER": 4}, None),
+        ({"o": 1}, None),
+    ],
+)
+def test_what_stands_for_o_next_to_bare_labels(counts, outside):
+    assert find_outside(counts) == outside
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        (["*", "(PER)", "(LOC*", "*)"], True),
+        (["*", "(PER*)"], True),
+        (["*", "*)"], False),
+        (["(TOP(S(NP*", "*", "*)))"], False),
+        (["(12", "12)", "-"], False),
+        (["(", ")", "*"], False),
+        (["O", "B-PER"], False),
+    ],
+)
+def test_spans_in_brackets(tags, expected):
+    assert are_brackets(tags) is expected
 
 
 def test_one_tag_alone():

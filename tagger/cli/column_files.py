@@ -10,9 +10,10 @@ from pathlib import Path
 
 from tagger.cli.formats import View, column_separator, jsonl_line
 from tagger.cli.output import open_output, say
-from tagger.corpus.conll import is_border, write_conll
+from tagger.corpus.conll import BORDER, write_conll
 from tagger.corpus.conllu import write_conllu
 from tagger.corpus.conllu_columns import FIELDS, plus_columns
+from tagger.corpus.csv_tables import find_header
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.lines import numbered_lines
 from tagger.corpus.reading import Reading
@@ -55,6 +56,12 @@ def open_columns(path: Path, format: str, columns: str | None, style: str, name:
     if style == "conllu" and format != "conllu":
         raise InputError(f"{path}: only --input conllu is written as conllu (got --input {format}).")
     first = next((line for _, line in numbered_lines(path)), "")
+    header = find_header(first) if format == "conll" else None
+    if header and header.is_certain:
+        raise InputError(
+            f"{path}:1: this is a table with a header (got {first!r:.60}). Convert it first, as with `tagger "
+            f"convert {path.name} tokens.conll`."
+        )
     if style == "conllu" and plus_columns(first) is not None:
         raise InputError(
             f"{path}: further columns of CoNLL-U Plus cannot be written. Pass --format conll or jsonl."
@@ -143,7 +150,7 @@ def _column(sentence: Sentence, task: str) -> Sequence[str]:
 
 
 def _with_cells(line: str, cells: Sequence[str] | None, filler: Sequence[str], separator: str) -> str:
-    if cells is None and not is_border(line):
+    if cells is None and (line[:1] == "#" or BORDER not in line.split()):
         return f"{line}\n"
     return separator.join([line.rstrip(" \t"), *(filler if cells is None else cells)]) + "\n"
 

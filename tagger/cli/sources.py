@@ -13,6 +13,7 @@ from pathlib import Path
 from tagger.cli.formats import FORMATS
 from tagger.cli.input import STDIN, read_lines
 from tagger.cli.output import tell
+from tagger.corpus.conll import is_border
 from tagger.corpus.layout import find_layout
 from tagger.errors import InputError
 from tagger.included import DEFAULT, included_models
@@ -22,7 +23,7 @@ from tagger.text.schemes import is_span_tag
 COLUMN_INPUTS = ("conll", "conllu")
 INPUTS = ("text", *COLUMN_INPUTS)
 _SUFFIXES = (".conll", ".conllu", ".conllup", ".iob", ".iob2", ".bio", ".bioes")
-_RECORDS = (".jsonl", ".ndjson", ".json")
+_RECORDS = (".jsonl", ".ndjson", ".json", ".csv")
 _HEAD_BYTES = 1 << 16
 _FEW_LINES = 3
 
@@ -150,7 +151,7 @@ def refuse_columns(path: Path, *, has_tokens: bool = False) -> None:
                 head = file.read(_HEAD_BYTES).decode(errors="replace").split("\n")
         except OSError:
             return  # whoever reads the text says what is wrong
-        if not _holds_columns([line for line in head[:-1] if line.strip() and line[0] != "#"]):
+        if not _holds_columns([line for line in head[:-1] if _may_be_token(line)]):
             return
         format = "conll"
     raise InputError(
@@ -191,6 +192,10 @@ def require_input(
             raise InputError(f"{option} reads running text (got --input {input} too). Leave one of them out.")
     if any(source.text is not None for source in sources):
         raise InputError(f"--input {input} reads files (got a text). Name a file.")
+
+
+def _may_be_token(line: str) -> bool:
+    return bool(line.strip()) and line[0] != "#" and not is_border(line)
 
 
 def _holds_columns(lines: Sequence[str]) -> bool:

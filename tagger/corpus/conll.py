@@ -52,13 +52,13 @@ def read_conll(
     runs of blanks. All lines have as many columns as the first. UTF-8, with or without byte order mark,
     gzip, line ends of Unix or Windows. A line of white space ends a sentence.
 
-    Two kinds of lines are no tokens. ``-DOCSTART-`` is a border between documents, also without a blank line
-    before it. Before a sentence's first token so is a comment that begins ``# newdoc`` or
-    ``#begin document``; the first sentence of a file always starts one. A line that begins with ``#`` is a
-    comment if it has not as many fields as the lines of data or not their separator (a tab in a file of
-    blanks), or if it reads ``# key = value``, ``# id …``, ``# sent_id …``, ``# text …``, ``# newdoc``, ``#
-    newpar``, ``# global.columns``, ``#begin document`` or ``#end document``; else its token begins with ``#``
-    (``# # B-NP``). After a sentence's first token every line is a token.
+    Two kinds of lines are no tokens. ``-DOCSTART-``, as the first field or the token, is a border between
+    documents, also without a blank line before it. Before a sentence's first token so is a comment that
+    begins ``# newdoc`` or ``#begin document``; the first sentence of a file always starts one. A line that
+    begins with ``#`` is a comment if it has not as many fields as the lines of data or not their separator
+    (a tab in a file of blanks), or if it reads ``# key = value``, ``# id …``, ``# sent_id …``, ``# text …``,
+    ``# newdoc``, ``# newpar``, ``# global.columns``, ``#begin document`` or ``#end document``; else its
+    token begins with ``#`` (``# # B-NP``). After a sentence's first token every line is a token.
 
     Where a comment ``# text = …`` fits the tokens it is the sentence's text, else that is the tokens joined
     by single spaces.
@@ -260,8 +260,17 @@ def _blocks(lines: Iterable[Line], layout: _Layout) -> Iterator[_Block]:
     rows: list[list[str]] = []
     dropped: list[tuple[int, str]] = []
     for number, line in lines:
+        fields = None
+        is_blank = not line or line.isspace()
         ends_document = is_border(line)
-        if ends_document or not line or line.isspace():
+        if not ends_document and not is_blank:
+            if not rows and not dropped and _is_comment(line, layout.count, layout.is_tabbed):
+                comments.append(line)
+                starts_document = starts_document or _NEW_DOCUMENT.match(line) is not None
+                continue
+            fields = layout.split(number, line)
+            ends_document = fields is not None and fields[layout.places[TOKEN]] == BORDER
+        if ends_document or is_blank:
             if rows:
                 yield _Block(first, rows, tuple(comments), starts_document, tuple(dropped))
                 starts_document = False
@@ -273,11 +282,6 @@ def _blocks(lines: Iterable[Line], layout: _Layout) -> Iterator[_Block]:
                 rows, comments, dropped = [], [], []
             starts_document = starts_document or ends_document
             continue
-        if not rows and not dropped and _is_comment(line, layout.count, layout.is_tabbed):
-            comments.append(line)
-            starts_document = starts_document or _NEW_DOCUMENT.match(line) is not None
-            continue
-        fields = layout.split(number, line)
         if fields is None:
             dropped.append((len(rows), line))
             continue

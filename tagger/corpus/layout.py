@@ -12,13 +12,27 @@ from tagger.corpus.columns import TOKEN, parse_columns
 from tagger.corpus.conll import split_fields
 from tagger.text.scheme_detection import detect_scheme
 from tagger.text.schemes import is_span_tag, split_tag
-from tagger.text.spelling import are_bare_labels, are_parts_of_speech, find_respelling, mixes_prefixes
+from tagger.text.spelling import (
+    are_bare_labels,
+    are_parts_of_speech,
+    find_outside,
+    find_respelling,
+    mixes_prefixes,
+)
 
 SKIPPED = "_"
-# The phrases of CoNLL-2000 (Tjong Kim Sang and Buchholz 2000).
-_PHRASES = frozenset(["NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"])
+# The phrases of CoNLL-2000 (Tjong Kim Sang and Buchholz 2000), and those of TreeTagger in German CoNLL-2003.
+_PHRASES = frozenset(
+    (
+        *("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"),
+        *("NC", "VC", "PC", "ADVC", "ADJC", "CONJC", "INTC"),
+    )
+)
 _SPANS = ("ner", "chunk")
 _PARTS_OF_SPEECH = ("pos", "upos", "xpos")
+_JOINING = "/|_,;:\\"  # between a token and its tag
+_NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?")
+_SPACES = re.compile(r"[ \t]+")
 _FEW_LINES = 3  # too few to tell a separator from a space inside a token
 
 Blocks = Sequence[Sequence[str]]
@@ -34,6 +48,7 @@ class Layout:
             ``chunk``, ``ner``, and ``column3`` (counted from 1) where the values say nothing.
         is_tabbed: True if tabs separate the columns.
         problem: Why the file is not one of columns, as a clause and what to do; None if it is one.
+        numbers: Places of the columns that hold nothing but numbers, as offsets and scores.
         doubt: Why it cannot be read unless its columns are named, in the same form.
     """
 
@@ -41,11 +56,13 @@ class Layout:
     is_tabbed: bool
     problem: str | None = None
     doubt: str | None = None
+    numbers: tuple[int, ...] = ()
 
     def assign(self, tasks: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Give the tasks' names to columns of their kind, where only one column can be meant.
 
-        ``ner`` and ``chunk`` may be any column of spans, ``pos`` any other, further names any column.
+        ``ner`` and ``chunk`` may be any column of spans, ``pos`` any other but numbers, further names any
+        column.
 
         Returns:
             The names of the columns, and the tasks without one.
@@ -58,6 +75,7 @@ class Layout:
             free = [place for place, name in enumerate(names) if name not in (TOKEN, SKIPPED, *tasks)]
             if task in _SPANS or task in _PARTS_OF_SPEECH:
                 free = [place for place in free if _is_of_spans(names[place]) is (task in _SPANS)]
+                free = [place for place in free if place not in self.numbers]
             if len(free) == 1:
                 names[free[0]] = task
             else:
@@ -85,12 +103,19 @@ def find_layout(blocks: Blocks) -> Layout:
             "the lines separate columns by tabs and by spaces. Use one of them, "
             r"for instance: sed -E 's/^[ \t]+//; s/[ \t]+/\t/g'."
         )
+    elif joined := _find_joined(blocks):
+        problem = (
+            f"each field joins a token and its tag (got {joined!r}). Write a token a line, with its tag in a "
+            "column of its own."
+        )
     elif 2 * count < widths.total():
         problem = (
             f"the lines have from {min(widths)} to {max(widths)} columns, and no number of "
             "columns is that of half of them. Give a file of columns, or name its format."
         )
-    return Layout(names, is_tabbed, problem, _find_merged(rows, names))
+    columns = [[row[place] for block in rows for row in block] for place in range(width)]
+    numbers = tuple(place for place, column in enumerate(columns) if all(map(_NUMBER.fullmatch, column)))
+    return Layout(names, is_tabbed, problem, _find_merged(rows, names), numbers)
 
 
 def find_mismatch(layout: Layout, blocks: Blocks, columns: str) -> str | None:
@@ -123,6 +148,18 @@ def _mixes_separators(blocks: Blocks, width: int) -> bool:
     n_lines = sum(map(len, blocks))
     starts_empty = all(line.startswith("\t") for line in chain.from_iterable(blocks))
     return len(widths) == 1 and n_lines >= _FEW_LINES and (widths.pop() > width or starts_empty)
+
+
+def _find_joined(blocks: Blocks) -> str | None:
+    """Return a field such as ``Oslo/B-LOC`` or ``sings_VBZ`` if all fields join a token and its tag."""
+    fields = [field for block in blocks for line in block for field in _SPACES.split(line.strip())]
+    for separator in _JOINING if len(fields) >= _FEW_LINES else "":
+        tags = Counter(field.rpartition(separator)[2] for field in fields if separator in field[1:])
+        if tags.total() == len(fields) and "" not in tags:
+            are_spans = all(map(is_span_tag, tags)) and any("-" in tag for tag in tags)
+            if are_spans or all(are_parts_of_speech({tag: 1}) for tag in tags):
+                return fields[0]
+    return None
 
 
 def _column_names(blocks: Rows) -> list[str]:
@@ -223,7 +260,7 @@ def _kind(column: Sequence[Sequence[str]]) -> str | None:
         return "pos"
     if are_bare_labels(counts):
         labels = Counter({tag: count for tag, count in counts.items() if tag != "O"})
-    elif find_respelling(counts) or mixes_prefixes(counts):
+    elif find_respelling(counts) or find_outside(counts) or mixes_prefixes(counts):
         return "ner"
     elif not counts or detect_scheme(column) is None:
         return None

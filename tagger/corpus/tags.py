@@ -19,7 +19,15 @@ from tagger.text.schemes import (
     violations,
 )
 from tagger.text.sentence import UNSPECIFIED, Sentence
-from tagger.text.spelling import add_prefixes, are_bare_labels, find_respelling, mixes_prefixes, respell
+from tagger.text.spelling import (
+    add_prefixes,
+    are_bare_labels,
+    are_brackets,
+    find_outside,
+    find_respelling,
+    mixes_prefixes,
+    respell,
+)
 
 BARE, PLAIN = "bare", "none"
 """What can be requested besides a scheme: labels without prefix as spans, and one tag per token."""
@@ -86,6 +94,8 @@ def judge_tags(
     counts = evidence.tags
     is_named = task in _PARTS_OF_SPEECH and task not in requested
     respelling = None if is_named else find_respelling(counts)
+    if not is_named and not respelling and (outside := find_outside(counts)):
+        respelling = (outside, "O")
     is_bare = not is_named and not respelling and are_bare_labels(counts)
     detected = evidence.scheme
     wanted = requested.get(task)
@@ -101,6 +111,9 @@ def judge_tags(
     values = counts.keys() - {UNSPECIFIED}
     if _SPANS.fullmatch(task) and values and all(tag.isascii() and tag.isdigit() for tag in values):
         problem = f"the tags of {task!r} are numbers, without their names (got {min(values)!r})."
+    elif _SPANS.fullmatch(task) and are_brackets(values):
+        first = next(tag for tag in values if tag[0] == "(")
+        problem = f"the tags of {task!r} are spans in brackets (got {first!r}). Write B-, I- and O instead."
     if problem:
         problem += (
             f" Correct the tags of {task!r}, or pass --scheme {task}={PLAIN} to read one tag per token."

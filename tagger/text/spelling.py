@@ -14,7 +14,21 @@ _OUTSIDE = frozenset(["o", "0", "\u041e", "\u043e", "\u039f", "\u03bf", "\uff2f"
 _LONE_OUTSIDE = _OUTSIDE | frozenset(
     ["_", "-", "*", ".", "OTHER", "NONE", "NULL", "other", "none", "null", "N"]
 )
+# What marks tokens outside of spans next to labels without a prefix, where nothing is ``O``.
+_BARE_OUTSIDE = _OUTSIDE | frozenset(["OTHER", "NONE", "NULL", "other", "none", "null"])
+_INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+_LOOKALIKES = str.maketrans("\u0412\u0406\u0415\u0405\u041c\u039f\u0392\u0399\u0395\u041e", "BIESMOBIEO")
+_WORDS = {  # prefixes that are written out
+    "b": ("beg", "begin", "beginning", "start"),
+    "i": ("in", "inside", "inner", "mid", "middle"),
+    "e": ("end", "last"),
+    "s": ("single", "unit"),
+}
+_WORD_PREFIXES = {word: prefix.upper() for prefix, words in _WORDS.items() for word in words}
+_WORD_TAG = re.compile(rf"({'|'.join(_WORD_PREFIXES)})[-{re.escape(_SEPARATORS)}](.+)", re.IGNORECASE)
+_BRACKETS = re.compile(r"\([^()*\s]+(?:\*?\))?\*?|\*\)?")
 
+_MOST_LABELS = 100  # without a prefix
 _MOST_TAGS = 1_000  # a column with more distinct values holds no tags of spans
 
 # Universal Dependencies, and the Penn Treebank (Marcus et al. 1993) with the tags that EWT and OntoNotes add.
@@ -52,6 +66,34 @@ def are_bare_labels(counts: Mapping[str, int]) -> bool:
     return (is_outside_usual or is_named) and not are_parts_of_speech(counts)
 
 
+def find_outside(counts: Mapping[str, int]) -> str | None:
+    """Return what stands for ``O`` next to labels without a prefix, as ``o`` or ``OTHER``; None for nothing.
+
+    Lower-case words are labels only where most tokens are outside.
+
+    Args:
+        counts: How often a column has each tag.
+    """
+    outside = [tag for tag in counts if tag in _BARE_OUTSIDE]
+    labels = counts.keys() - set(outside)
+    if "O" in counts or len(outside) != 1 or not 0 < len(labels) <= _MOST_LABELS:
+        return None
+    is_usual = 2 * counts[outside[0]] >= sum(counts.values())
+    pattern = re.compile(r"[^\W\d_][\w -]+" if is_usual else r"[A-Z][A-Z0-9_-]+")
+    if are_parts_of_speech(counts) or any(is_span_tag(tag) or not pattern.fullmatch(tag) for tag in labels):
+        return None
+    return outside[0]
+
+
+def are_brackets(tags: Collection[str]) -> bool:
+    """True if the tags are spans in brackets as in CoNLL-2012: ``(PER)``, ``(PER*``, ``*`` and ``*)``.
+
+    Args:
+        tags: The distinct tags of a column.
+    """
+    return any(tag[0] == "(" for tag in tags) and all(map(_BRACKETS.fullmatch, tags)) and "*" in tags
+
+
 def mixes_prefixes(counts: Mapping[str, int]) -> tuple[str, str] | None:
     """Return a tag with a prefix and one without, if a column of spans has both next to ``O``.
 
@@ -72,8 +114,9 @@ def add_prefixes(tags: Collection[str]) -> tuple[str, ...]:
 
 def respell(tag: str) -> str | None:
     """Return the span tag that one replacement makes of a tag; None if it is one, or none does."""
-    if is_span_tag(tag):
-        return None
+    clean = _without_invisible(tag)
+    if clean or is_span_tag(tag):
+        return clean
     if tag in _OUTSIDE:
         return "O"
     return next(filter(None, (replace.get(tag) for replace in _respellings([tag]))), None)
@@ -91,6 +134,10 @@ def find_respelling(tags: Collection[str]) -> tuple[str, str] | None:
         A tag that is misspelled and its right spelling; None if all are span tags, or no replacement is
         enough.
     """
+    for tag in tags:
+        clean = _without_invisible(tag)
+        if clean:
+            return tag, clean
     foreign = [tag for tag in tags if not is_span_tag(tag)]
     if not foreign or len(foreign) > _MOST_TAGS:
         return None
@@ -107,6 +154,12 @@ def find_respelling(tags: Collection[str]) -> tuple[str, str] | None:
     return None
 
 
+def _without_invisible(tag: str) -> str | None:
+    """Return a span tag without the white space and invisible characters at its ends, if it has any."""
+    clean = tag.strip().strip(_INVISIBLE).strip()
+    return clean if clean != tag and clean and is_span_tag(clean) else None
+
+
 def _respellings(tags: Collection[str]) -> Iterator[dict[str, str]]:
     """For each replacement the tags that it makes span tags of."""
     for separator in map(re.escape, _SEPARATORS):
@@ -114,6 +167,10 @@ def _respellings(tags: Collection[str]) -> Iterator[dict[str, str]]:
     for separator in map(re.escape, "-" + _SEPARATORS):
         yield _rewrite(tags, rf"(.+){separator}({_PREFIX})", r"\2-\1")
     yield {tag: tag[0].upper() + tag[1:] for tag in tags if re.fullmatch(r"[biesulm]-.+", tag)}
+    yield {tag: like for tag in tags if is_span_tag(like := tag.translate(_LOOKALIKES))}
+    words = {tag: match for tag in tags if (match := _WORD_TAG.fullmatch(tag))}
+    if len({match[1].lower() for match in words.values()}) > 1:
+        yield {tag: f"{_WORD_PREFIXES[match[1].lower()]}-{match[2]}" for tag, match in words.items()}
     joined = _rewrite(tags, rf"({_PREFIX})([A-Z][A-Za-z]+)", r"\1-\2")
     labels = [split_tag(tag)[1] for tag in joined.values()]
     if len(set(labels)) < len(labels):  # a label with two prefixes, which no list of words has by chance
