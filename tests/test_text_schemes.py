@@ -229,7 +229,7 @@ def test_tags_that_come_one_by_one_are_converted_as_the_whole_is(sentence, sourc
     tags = spans_to_tags(spans, length, source)
     ends = ("BIOES", "BILOU", "BMES", "IOE2")
     if (target in ends and source not in ends) or (target == "IOE1" != source):
-        with pytest.raises(InputError, match=f"Tags in {source} do not tell at once where a span ends"):
+        with pytest.raises(InputError, match=f"Tags in {source} cannot become {target} one by one"):
             convert_next_tag("O", "O", source, target)
         return
     found = [
@@ -264,9 +264,9 @@ def test_io_cannot_part_touching_spans_of_one_label():
     ("spans", "message"),
     [
         ([Span(0, 2, "PER"), Span(1, 3, "LOC")], r"LOC \[1, 3\) overlaps"),
-        ([Span(2, 4, "PER")], r"PER \[2, 4\) does not lie inside a sentence of 3 tokens"),
-        ([Span(-1, 1, "PER")], "does not lie inside"),
-        ([Span(1, 1, "PER")], "does not lie inside"),
+        ([Span(2, 4, "PER")], r"PER \[2, 4\) must lie inside the sentence \(got 3 tokens"),
+        ([Span(-1, 1, "PER")], "must lie inside"),
+        ([Span(1, 1, "PER")], "must lie inside"),
     ],
 )
 def test_impossible_spans(spans, message):

@@ -325,7 +325,7 @@ def test_defaults_where_nothing_tells() -> None:
     assert learn_convention([]) == Tokenizer()
     few = Tokenizer(split_hyphens=True).tokenize("A well-known, long-term plan.")
     assert learn_convention(few) == Tokenizer()
-    assert learn_convention(few, least=2).split_hyphens
+    assert learn_convention(few, min_votes=2).split_hyphens
 
 
 # Somebody else's tokens.
