@@ -308,7 +308,7 @@ def test_chunks_of_sentences_do_not_show(monkeypatch):
     emissions, lengths, transitions = random_case(2, sentences=80, steps=7, tags=5)
     tags = viterbi(emissions, lengths, transitions)
     posteriors = [forward_backward(emissions * scale, lengths, transitions) for scale in (1, 1000)]
-    monkeypatch.setattr("tagger.decoding.marginals._CHUNK", 3)
+    monkeypatch.setattr("tagger.decoding.marginals._BLOCK_SIZE", 3)
     for budget in (25 * 32, 1):
         monkeypatch.setattr("tagger.decoding.viterbi._STEP_BUDGET", budget)
         monkeypatch.setattr("tagger.decoding.marginals._STEP_BUDGET", budget)
