@@ -16,7 +16,7 @@ from tagger.evaluation.breakdown import (
     count_buckets,
     count_sentences,
     count_words,
-    place_item,
+    position_bucket,
     read_items,
 )
 from tagger.evaluation.confusion import count_confusion, match_task
@@ -163,7 +163,7 @@ def test_words_end_before_the_final_punctuation(text, words):
     ],
 )
 def test_places_by_hand(start, end, words, expected):
-    assert place_item(start, end, words) == expected
+    assert position_bucket(start, end, words) == expected
 
 
 @given(st.integers(1, 20), st.data())
@@ -171,7 +171,7 @@ def test_places_from_the_right_mirror_those_from_the_left(words, data):
     start = data.draw(st.integers(0, words - 1))
     end = data.draw(st.integers(start + 1, words))
     mirrored = dict(zip(POSITIONS[:8], [POSITIONS[0], *reversed(POSITIONS[1:8])], strict=True))
-    found, reflected = place_item(start, end, words), place_item(words - end, words - start, words)
+    found, reflected = position_bucket(start, end, words), position_bucket(words - end, words - start, words)
     is_tie = start == words - end
     assert found == (reflected if is_tie else mirrored[reflected])
 
