@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.features.batching import WordTable
-from tagger.features.mentions import EXTRAS, MOST_TOKENS, MentionIndex, aggregate, find_mentions
+from tagger.features.mentions import EXTRAS, MAX_TOKENS, MentionIndex, aggregate, find_mentions
 from tagger.features.vocab import CASINGS, SPECIAL, Vocabulary, casing_id
 
 FREQUENT = ("the", "of")
@@ -105,8 +105,8 @@ def test_a_selection_of_a_batch_is_the_batch_of_the_selection(corpus, random):
 
 
 def test_a_document_beyond_all_measure_has_no_mentions():
-    assert len(find_mentions([["Ayr"] * MOST_TOKENS], VOCABULARY).places) == MOST_TOKENS
-    assert len(find_mentions([["Ayr"] * (MOST_TOKENS + 1)], VOCABULARY).places) == 0
+    assert len(find_mentions([["Ayr"] * MAX_TOKENS], VOCABULARY).places) == MAX_TOKENS
+    assert len(find_mentions([["Ayr"] * (MAX_TOKENS + 1)], VOCABULARY).places) == 0
 
 
 @pytest.mark.parametrize("corpus", [[], [[]], [[[]]]])
