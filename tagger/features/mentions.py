@@ -151,9 +151,7 @@ class MentionIndex:
         mentions = find_mentions([list(chain.from_iterable(one)) for one in documents], vocabulary)
         indices = mentions.places
         self._starts, self._word = mentions.starts, mentions.words
-        self._mention = np.full(
-            self._lengths.sum(), -1
-        )  # mention index of each token; -1 for words without other mentions
+        self._mention = np.full(self._lengths.sum(), -1)  # mention index of each token, -1 if none
         self._mention[indices] = np.arange(len(indices))
         left = [[PADDING, *(ids[token] for token in tokens[:-1])] for tokens in sentences if tokens]
         right = [[*(ids[token] for token in tokens[1:]), PADDING] for tokens in sentences if tokens]
