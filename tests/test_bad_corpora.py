@@ -156,10 +156,10 @@ VECTORS = [
     ("unquoted number", "ada,0.1,0.2\n1,000,0.1,0.2\n", "v.txt:2: expected a word and 2 values"),
     ("header alone", "5 300\n", "v.txt:2: expected a word and 300 values, as the first line says"),
     ("too few", "3 2\nada 1 2\n", "v.txt: the first line says 3 vectors, but 1 follow. Download it again"),
-    ("absurd width", "3 9999999999\nada 1\n", "v.txt:1: the first line gives a count or width that no"),
-    ("absurd count", f"{'9' * 5000} 2\nada 1 2\n", "v.txt:1: the first line gives a count or width that no"),
+    ("absurd width", "3 9999999999\nada 1\n", "v.txt:1: the first line gives a count or size that no"),
+    ("absurd count", f"{'9' * 5000} 2\nada 1 2\n", "v.txt:1: the first line gives a count or size that no"),
     ("cut", b"2 2\nada " + np.ones(2, "<f4").tobytes() + b"a \xff", "v.txt: the file ends within vector 2"),
-    ("NaN, binary", b"1 2\nada " + np.full(2, np.nan, "<f4").tobytes(), "v.txt: vector 1 ('ada') holds a"),
+    ("NaN, binary", b"1 2\nada " + np.full(2, np.nan, "<f4").tobytes(), "v.txt: vector 1 ('ada') has a"),
     ("zeros", bytes(9999), "v.txt:1: expected a word and its values, separated by spaces"),
     ("gzip, cut", gzip.compress(b"ada 1 2\n" * 999)[:-9], "v.txt: the vectors cannot be read ("),
 ]
