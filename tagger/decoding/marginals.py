@@ -94,7 +94,7 @@ def span_probabilities(
     forward pass.
 
     Args:
-        posterior: What ``forward_backward`` returned.
+        posterior: The result of ``forward_backward``.
         sentence: (N,) the sentence index of each span, 0 to B - 1.
         start: (N,) the index of each span's first token.
         paths: (N, L) tag ids of each span's tokens, at least one each, right-padded with -1.

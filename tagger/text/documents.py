@@ -140,9 +140,8 @@ def cut_chunks(
         first list starts at the beginning of its window, so it may overlap the previous block.
     """
     held: list[str] = []
-    start = begin = position = (
-        0  # positions: start of the held text, start of the next block, end of the text read
-    )
+    # Positions in the document: start of the held text, start of the next block, end of the text read.
+    start = begin = position = 0
     border = -1  # end of that block once it is known, else -1
     source = iter(pieces)
     for piece in source:
@@ -213,7 +212,7 @@ def _window_end(text: str, position: int, window: int) -> int:
 
 
 def _lines_before(text: str, position: int, reach: int, margin: int) -> int:
-    """Return the start of the line that is ``_LINES`` line breaks before ``position``.
+    """Return the start of the line ``_LINES`` line breaks before ``position``, at least ``margin`` before it.
 
     The result is ``position - margin`` if that line is not within ``reach`` characters.
     """
