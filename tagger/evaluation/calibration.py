@@ -117,9 +117,8 @@ def score_thresholds(
     right, values = _checked(is_right, scores)
     order = np.argsort(values, kind="stable")
     rising = values[order].astype(np.float32)
-    right_from = np.append(
-        right[order][::-1].cumsum()[::-1], 0
-    )  # number of correct predictions from each index on
+    # Number of correct predictions from each index on.
+    right_from = np.append(right[order][::-1].cumsum()[::-1], 0)
     results = []
     for threshold in thresholds:
         first = int(np.searchsorted(rising, np.float32(threshold), side="left"))

@@ -170,9 +170,8 @@ class MentionIndex:
         words, word_of_token = np.unique(self._word[own], return_inverse=True)
         sizes = np.diff(self._starts)[words]
         members, member_words = _ranges(self._starts[words], sizes)
-        shift = (
-            np.cumsum(sizes) - sizes - self._starts[words]
-        )  # from an index in this object to one in the batch
+        # From an index in this object to one in the batch.
+        shift = np.cumsum(sizes) - sizes - self._starts[words]
         return BatchMentions(
             tokens=(row * lengths.max(initial=0) + step)[is_mention],
             own=own + shift[word_of_token],
