@@ -59,12 +59,12 @@ def test_viterbi_finds_the_best_of_all_sequences(seed, forbid):
     assert tags.shape == emissions.shape[:2]
     assert tags.dtype == np.int64
     for row, sentence in sentences_of(emissions, lengths):
-        found = tuple(tags[row, : lengths[row]])
+        result = tuple(tags[row, : lengths[row]])
         paths, scores = all_scores(sentence, transitions)
         if scores.max() == MINUS_INFINITY:
-            assert found == tuple(sentence.argmax(axis=1))
+            assert result == tuple(sentence.argmax(axis=1))
         else:
-            assert found == paths[int(scores.argmax())]
+            assert result == paths[int(scores.argmax())]
     assert not tags[np.arange(emissions.shape[1]) >= lengths[:, None]].any()
 
 
@@ -82,7 +82,7 @@ def test_ties_go_to_the_lower_tag_from_the_last_token_back(seed):
 
 @pytest.mark.parametrize("sentences", [1, 2])
 def test_without_a_legal_sequence_each_token_has_its_best_tag(sentences):
-    """One sentence in column order is already as the decoder wants it: it must be copied all the same."""
+    """One sentence in column order already has the decoder's layout; it must still be copied."""
     emissions = np.zeros((sentences, 3, 2), np.float32)
     emissions[:, 1, 1] = 1.0
     transitions = Transitions(
@@ -100,7 +100,7 @@ def test_free_transitions_choose_the_best_tag_of_each_token():
         assert tags[row, : lengths[row]].tolist() == sentence.argmax(axis=1).tolist()
 
 
-def test_a_forbidden_sequence_is_avoided_by_literal_example():
+def test_a_forbidden_sequence_is_avoided_in_a_literal_example():
     # Tags O, B, I; "I" neither starts a sentence nor follows "O".
     transitions = constrain(
         Transitions.free(3), [[True, True, False], [True] * 3, [True] * 3], [True, True, False], [True] * 3
@@ -113,7 +113,7 @@ def test_a_forbidden_sequence_is_avoided_by_literal_example():
     assert viterbi(emissions, [3], transitions).tolist() == [[1, 2, 0]]
 
 
-def test_a_sentence_without_a_legal_sequence_gets_the_best_tag_of_each_token_also_when_alone():
+def test_a_single_sentence_without_a_legal_sequence_gets_the_best_tag_of_each_token():
     emissions = np.array([[[0.0, 1.0, 3.0], [0.0, 2.0, 1.0]]], np.float32)
     none = constrain(Transitions.free(3), np.ones((3, 3)), [True, False, False], [False] * 3)
     assert viterbi(emissions, [2], none).tolist() == [[2, 1]]
@@ -142,7 +142,7 @@ def test_empty_batches_and_sentences(sentences, steps):
 
 
 @pytest.mark.parametrize("method", [viterbi, forward_backward])
-def test_what_does_not_fit_together_is_refused(method):
+def test_mismatched_shapes_are_rejected(method):
     emissions = np.zeros((2, 3, 4), np.float32)
     four, five = Transitions.free(4), Transitions.free(5)
     with pytest.raises(ValueError, match=r"expected emissions of shape \(B, T, C\), got \(3, 4\)"):
@@ -183,7 +183,7 @@ def test_marginals_equal_the_sums_over_all_sequences(seed, forbid, scale):
 
 
 def brute_force_span(sentence, transitions, start, path, closing):
-    """The summed probability of the sequences that hold ``path`` at ``start`` and then a closing tag."""
+    """The summed probability of the sequences with ``path`` at ``start`` and then a closing tag."""
     end = start + len(path)
     return sum(
         probability
@@ -211,14 +211,14 @@ def test_span_probabilities_equal_the_sums_over_all_sequences(seed, forbid, scal
             paths.append([*path] + [-1] * (4 - len(path)))
             closings.append(closing)
             expected.append(brute_force_span(sentence, transitions, start, path, closing))
-    found = span_probabilities(posterior, rows, starts, np.array(paths), np.array(closings))
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=1e-6, rtol=0)
+    result = span_probabilities(posterior, rows, starts, np.array(paths), np.array(closings))
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, expected, atol=1e-6, rtol=0)
     tag_marginals = posterior.tags[rows, starts, np.array(paths)[:, 0]]
-    assert (found <= tag_marginals + 1e-6).all()
+    assert (result <= tag_marginals + 1e-6).all()
 
 
-def test_one_closing_mask_serves_all_spans():
+def test_one_closing_mask_for_all_spans():
     emissions, _, transitions = random_case(5, sentences=2, steps=4, tags=3)
     emissions = np.nan_to_num(emissions)
     posterior = forward_backward(emissions, [4, 4], transitions)
@@ -229,13 +229,13 @@ def test_one_closing_mask_serves_all_spans():
 
 
 @pytest.mark.parametrize(("start", "path"), [(0, [-1]), (-1, [1]), (2, [1, 1]), (3, [1])])
-def test_spans_outside_their_sentence_are_refused(start, path):
+def test_spans_outside_their_sentence_are_rejected(start, path):
     posterior = forward_backward(np.zeros((1, 4, 2), np.float32), [3], Transitions.free(2))
     with pytest.raises(ValueError, match="within their sentences"):
         span_probabilities(posterior, [0], [start], np.array([path]), [True, True])
 
 
-def test_the_spans_of_an_iob2_sentence_share_out_the_probability_of_their_first_tag():
+def test_iob2_span_probabilities_sum_to_the_probability_of_their_first_tag():
     """P(B at t) is the sum over all ends of P(span from t to the end)."""
     begin, inside = 1, 2
     allowed = [[True, True, False], [True] * 3, [True] * 3]
@@ -264,7 +264,7 @@ CASES = st.builds(
 
 
 @given(CASES)
-def test_marginals_sum_to_one_and_are_zero_where_nothing_can_stand(case):
+def test_marginals_sum_to_one_and_are_zero_beyond_the_length(case):
     emissions, lengths, transitions = case
     posterior = forward_backward(emissions, lengths, transitions)
     possible = (posterior.log_partition > MINUS_INFINITY)[:, None]
@@ -276,7 +276,7 @@ def test_marginals_sum_to_one_and_are_zero_where_nothing_can_stand(case):
 
 
 @given(CASES)
-def test_a_forbidden_tag_sequence_never_comes_out(case):
+def test_a_forbidden_tag_sequence_is_never_returned(case):
     emissions, lengths, transitions = case
     tags = viterbi(emissions, lengths, transitions)
     possible = forward_backward(emissions, lengths, transitions).log_partition > MINUS_INFINITY
@@ -304,11 +304,11 @@ def test_neither_the_order_of_sentences_nor_padding_matters(case, random):
     assert not again[:, steps:].any()
 
 
-def test_chunks_of_sentences_do_not_show(monkeypatch):
+def test_blocks_of_sentences_do_not_change_the_result(monkeypatch):
     emissions, lengths, transitions = random_case(2, sentences=80, steps=7, tags=5)
     tags = viterbi(emissions, lengths, transitions)
     posteriors = [forward_backward(emissions * scale, lengths, transitions) for scale in (1, 1000)]
-    monkeypatch.setattr("tagger.decoding.marginals._CHUNK", 3)
+    monkeypatch.setattr("tagger.decoding.marginals._BLOCK_SIZE", 3)
     for budget in (25 * 32, 1):
         monkeypatch.setattr("tagger.decoding.viterbi._STEP_BUDGET", budget)
         monkeypatch.setattr("tagger.decoding.marginals._STEP_BUDGET", budget)
@@ -319,7 +319,7 @@ def test_chunks_of_sentences_do_not_show(monkeypatch):
             np.testing.assert_allclose(again.log_partition, posterior.log_partition, rtol=1e-9)
 
 
-def test_terms_that_scaling_loses_in_both_directions_are_found_again():
+def test_terms_that_underflow_in_both_directions_are_recovered():
     """The best path is 800 behind at either end of the sentence and wins in its middle."""
     emissions = np.zeros((1, 3, 2), np.float32)
     emissions[0, 0, 0] = emissions[0, 2, 0] = 800.0
@@ -331,7 +331,7 @@ def test_terms_that_scaling_loses_in_both_directions_are_found_again():
     assert viterbi(emissions, [3], stay).tolist() == [[1, 1, 1]]
 
 
-def test_an_inventory_of_hundreds_of_tags_is_decoded():
+def test_hundreds_of_tags_are_decoded():
     rng = np.random.default_rng(0)
     emissions = rng.normal(size=(40, 6, 300)).astype(np.float32)
     parts = [rng.normal(size=shape).astype(np.float32) for shape in ((300, 300), 300, 300)]
@@ -351,7 +351,7 @@ def test_equal_to_pytorch_crf_where_unconstrained(seed):
     torch = pytest.importorskip("torch")
     torchcrf = pytest.importorskip("torchcrf")
     emissions, lengths, transitions = random_case(seed, sentences=20, steps=12, tags=7)
-    lengths = np.maximum(lengths, 1)  # pytorch-crf refuses an empty sentence
+    lengths = np.maximum(lengths, 1)  # pytorch-crf rejects an empty sentence
     emissions = np.nan_to_num(emissions)
     crf = torchcrf.CRF(7, batch_first=True)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Candidate spans: their marginals against all tag sequences, and what is found against every span."""
+"""Candidate spans and their marginals, compared with an enumeration of all tag sequences."""
 
 import itertools
 
@@ -33,29 +33,29 @@ def random_posterior(scheme, *, constrained, lengths, seed=0, scale=1.5):
 def enumerated(posterior, tags, scheme, row):
     """The marginal of every span of a sentence, by all tag sequences as ``tags_to_spans`` reads them."""
     length, transitions = int(posterior.lengths[row]), posterior.transitions
-    emissions, found, total = posterior.emissions[row].astype(np.float64), {}, 0.0
+    emissions, results, total = posterior.emissions[row].astype(np.float64), {}, 0.0
     for path in itertools.product(range(len(tags)), repeat=length):
         score = float(transitions.start[path[0]]) + float(transitions.end[path[-1]])
-        score += sum(emissions[place, tag] for place, tag in enumerate(path))
+        score += sum(emissions[position, tag] for position, tag in enumerate(path))
         score += sum(float(transitions.scores[pair]) for pair in itertools.pairwise(path))
         weight = np.exp(score)
         total += weight
         for span in tags_to_spans([tags[number] for number in path], scheme) if weight else ():
             key = (span.start, span.end, span.label)
-            found[key] = found.get(key, 0.0) + weight
-    return {key: weight / total for key, weight in found.items()}
+            results[key] = results.get(key, 0.0) + weight
+    return {key: weight / total for key, weight in results.items()}
 
 
-def as_mapping(found, reader, row):
+def as_mapping(results, reader, row):
     """The candidates of one sentence, each once."""
-    own = np.flatnonzero(found.rows == row)
-    spans = found.spans.select(own)
+    own = np.flatnonzero(results.rows == row)
+    spans = results.spans.select(own)
     keys = zip(
         spans.starts.tolist(), spans.ends.tolist(), [reader.labels[n] for n in spans.labels], strict=True
     )
     keys = list(keys)
     assert len(set(keys)) == len(keys)
-    return dict(zip(keys, found.scores[own].tolist(), strict=True))
+    return dict(zip(keys, results.scores[own].tolist(), strict=True))
 
 
 @pytest.mark.parametrize("constrained", [True, False])
@@ -67,10 +67,10 @@ def test_every_span_above_the_threshold_is_found_with_its_marginal(scheme, const
     for seed in range(3):
         posterior = random_posterior(scheme, constrained=constrained, lengths=lengths, seed=seed)
         marginals = SpanMarginals(posterior, reader)
-        found = marginals.find(threshold)
+        results = marginals.find(threshold)
         for row in range(len(lengths)):
             expected = enumerated(posterior, TAGS[scheme], scheme, row)
-            own = as_mapping(found, reader, row)
+            own = as_mapping(results, reader, row)
             assert own == {
                 key: pytest.approx(value, abs=2e-6)
                 for key, value in expected.items()
@@ -78,34 +78,34 @@ def test_every_span_above_the_threshold_is_found_with_its_marginal(scheme, const
             }
             assert all(value >= threshold - 2e-6 for key, value in expected.items() if key in own)
             every = FoundSpans(
-                *(np.array([key[place] for key in expected], np.int64) for place in (0, 1)),
+                *(np.array([key[position] for key in expected], np.int64) for position in (0, 1)),
                 np.array([reader.labels.index(key[2]) for key in expected], np.int64),
             )
             scores = marginals.score(np.full(len(expected), row), every)
             assert scores.tolist() == pytest.approx(list(expected.values()), abs=2e-6)
 
 
-def test_scores_of_any_size_are_no_trouble():
+def test_scores_of_any_size_are_finite():
     reader = SpanReader(TAGS["BIOES"], "IOB2")
     for scale in (0.0, 60.0, 2000.0):
         posterior = random_posterior("BIOES", constrained=True, lengths=[40, 7], scale=scale)
-        found = SpanMarginals(posterior, reader).find(0.001)
-        assert np.isfinite(found.scores).all()
-        assert len(found.scores)
-        again = SpanMarginals(posterior, reader).score(found.rows, found.spans)
-        np.testing.assert_allclose(again, found.scores, atol=1e-6)
+        results = SpanMarginals(posterior, reader).find(0.001)
+        assert np.isfinite(results.scores).all()
+        assert len(results.scores)
+        again = SpanMarginals(posterior, reader).score(results.rows, results.spans)
+        np.testing.assert_allclose(again, results.scores, atol=1e-6)
 
 
-def test_no_token_has_more_than_its_share_of_candidates():
-    """Spans that end at one token exclude one another, so that their marginals add up to 1 at most."""
+def test_marginals_of_spans_with_the_same_end_sum_to_at_most_one():
+    """Spans that end at one token exclude one another, so their marginals sum to at most 1."""
     posterior = random_posterior("IOB2", constrained=True, lengths=[3000], scale=0.3)
-    found = SpanMarginals(posterior, SpanReader(TAGS["IOB2"], "IOB2")).find(0.001)
-    sums = np.bincount(found.spans.ends, weights=found.scores)
+    results = SpanMarginals(posterior, SpanReader(TAGS["IOB2"], "IOB2")).find(0.001)
+    sums = np.bincount(results.spans.ends, weights=results.scores)
     assert sums.max() <= 1 + 1e-5
-    assert len(found.scores) > 3000  # and so less than the 9,000,000 that there are
+    assert len(results.scores) > 3000  # and so less than the 9,000,000 that there are
 
 
-def test_where_no_sequence_or_no_span_exists_there_is_no_candidate():
+def test_no_candidates_without_a_legal_sequence_or_span():
     tags = ["O"]
     posterior = forward_backward(np.zeros((1, 3, 1), np.float32), np.array([3]), Transitions.free(1))
     assert len(SpanMarginals(posterior, SpanReader(tags, "IOB2")).find(0.001).scores) == 0

@@ -28,7 +28,7 @@ def best_path(emissions, transitions, before, *, is_end):
 
 
 def windows_case(seed, forbid):
-    """Windows of one width with a tag before each."""
+    """Windows of equal width with a previous tag for each."""
     rng = np.random.default_rng(seed)
     emissions, _, transitions = random_case(seed, forbid=forbid)
     emissions = rng.normal(size=emissions.shape).astype(np.float32)
@@ -41,15 +41,15 @@ def windows_case(seed, forbid):
 @pytest.mark.parametrize("seed", range(15))
 def test_windows_are_decoded_as_by_enumeration(seed, is_end, forbid):
     emissions, transitions, before = windows_case(seed, forbid)
-    found = decode_window(emissions, transitions, before, is_end=is_end)
-    for row, path in enumerate(found):
+    result = decode_window(emissions, transitions, before, is_end=is_end)
+    for row, path in enumerate(result):
         assert tuple(path) == best_path(emissions[row], transitions, before[row], is_end=is_end)
-    found = decode_window(emissions, transitions, is_end=is_end)
-    for row, path in enumerate(found):
+    result = decode_window(emissions, transitions, is_end=is_end)
+    for row, path in enumerate(result):
         assert tuple(path) == best_path(emissions[row], transitions, None, is_end=is_end)
 
 
-def test_the_cases_above_hold_windows_for_which_nothing_is_legal():
+def test_the_cases_above_include_windows_without_a_legal_path():
     illegal = 0
     for seed in range(15):
         emissions, transitions, before = windows_case(seed, 0.7)
@@ -58,8 +58,8 @@ def test_the_cases_above_hold_windows_for_which_nothing_is_legal():
     assert illegal > 5
 
 
-def give_out(emissions, transitions, lag):
-    """The tags of (B, T, C) emissions that are given out one by one."""
+def emit(emissions, transitions, lag):
+    """Emit the tags of (B, T, C) emissions one by one."""
     length = emissions.shape[1]
     given, before = [], None
     for first in range(max(0, length - lag)):
@@ -74,10 +74,10 @@ def give_out(emissions, transitions, lag):
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("lag", range(7))
-def test_tags_given_out_one_by_one_equal_a_naive_search(seed, lag):
+def test_emitted_tags_equal_a_naive_search(seed, lag):
     emissions, _, transitions = random_case(seed, forbid=0.1, tags=3)
     emissions = np.nan_to_num(emissions, nan=0.5)
-    found = give_out(emissions, transitions, lag)
+    result = emit(emissions, transitions, lag)
     for row, sentence in enumerate(emissions):
         given = []
         while len(given) + lag < len(sentence):
@@ -86,18 +86,18 @@ def test_tags_given_out_one_by_one_equal_a_naive_search(seed, lag):
         if len(given) < len(sentence):
             before = given[-1] if given else None
             given += best_path(sentence[len(given) :], transitions, before, is_end=True)
-        assert found[row].tolist() == given
+        assert result[row].tolist() == given
     if lag >= emissions.shape[1]:
         lengths = np.full(len(emissions), emissions.shape[1])
-        assert np.array_equal(found, viterbi(emissions, lengths, transitions))
+        assert np.array_equal(result, viterbi(emissions, lengths, transitions))
 
 
 def test_free_tags_are_the_best_of_each_token():
     emissions = np.random.default_rng(0).normal(size=(4, 3, 5)).astype(np.float32)
-    found = decode_window(emissions, Transitions.free(5), np.array([0, 1, 2, 3]), is_end=False)
-    assert np.array_equal(found, emissions.argmax(axis=2))
+    result = decode_window(emissions, Transitions.free(5), np.array([0, 1, 2, 3]), is_end=False)
+    assert np.array_equal(result, emissions.argmax(axis=2))
 
 
-def test_shapes_that_do_not_fit_are_refused():
+def test_mismatched_shapes_are_rejected():
     with pytest.raises(ValueError, match="expected transitions of shape"):
         decode_window(np.zeros((2, 3, 4), np.float32), Transitions.free(5), is_end=True)

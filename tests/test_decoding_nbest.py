@@ -19,46 +19,46 @@ CASES = st.builds(
 
 
 def ranked(emissions, transitions):
-    """All legal sequences of one sentence, the best first; of equal ones the lower last tag."""
-    found = [pair for pair in zip(*all_scores(emissions, transitions), strict=True) if pair[1] > -np.inf]
-    return sorted(found, key=lambda pair: (-pair[1], pair[0][::-1]))
+    """All legal sequences of one sentence, best first; the lower last tag wins a tie."""
+    result = [pair for pair in zip(*all_scores(emissions, transitions), strict=True) if pair[1] > -np.inf]
+    return sorted(result, key=lambda pair: (-pair[1], pair[0][::-1]))
 
 
-def sequences(found, row, length):
-    return [tuple(path) for path in found.tags[row, : found.counts[row], :length].tolist()]
+def sequences(result, row, length):
+    return [tuple(path) for path in result.tags[row, : result.counts[row], :length].tolist()]
 
 
 @given(CASES, st.sampled_from([1, 2, 3, 7, 40, 1100]))
-def test_the_best_of_all_sequences_come_in_order(case, most):
+def test_the_best_sequences_are_in_order(case, most):
     emissions, lengths, transitions = case
-    found = nbest(emissions, lengths, transitions, most)
-    assert found.tags.shape == (len(lengths), most, emissions.shape[1])
-    assert found.scores.shape == (len(lengths), most)
+    result = nbest(emissions, lengths, transitions, most)
+    assert result.tags.shape == (len(lengths), most, emissions.shape[1])
+    assert result.scores.shape == (len(lengths), most)
     for row, sentence in sentences_of(emissions, lengths):
         expected = ranked(sentence, transitions)[:most]
-        paths = sequences(found, row, lengths[row])
+        paths = sequences(result, row, lengths[row])
         if not expected:
             assert paths == [tuple(sentence.argmax(axis=1))]
-            assert found.scores[row, 0] == MINUS_INFINITY
+            assert result.scores[row, 0] == MINUS_INFINITY
             continue
         assert len(set(paths)) == len(paths) == len(expected)
-        scores = found.scores[row, : len(paths)]
+        scores = result.scores[row, : len(paths)]
         np.testing.assert_allclose(scores, [score for _, score in expected], rtol=1e-6, atol=1e-4)
         own = [path_score(sentence, path, transitions) for path in paths]
         np.testing.assert_allclose(scores, own, rtol=1e-12, atol=1e-12)
-    beyond = np.arange(most) >= found.counts[:, None]
-    assert np.isneginf(found.scores[beyond]).all()
-    assert not found.tags[beyond].any()
-    assert not found.tags.swapaxes(1, 2)[np.arange(emissions.shape[1]) >= lengths[:, None]].any()
-    assert not found.counts[lengths == 0].any()
+    beyond = np.arange(most) >= result.counts[:, None]
+    assert np.isneginf(result.scores[beyond]).all()
+    assert not result.tags[beyond].any()
+    assert not result.tags.swapaxes(1, 2)[np.arange(emissions.shape[1]) >= lengths[:, None]].any()
+    assert not result.counts[lengths == 0].any()
 
 
 @given(CASES, st.integers(1, 20))
-def test_the_first_is_viterbis(case, most):
+def test_the_first_sequence_equals_viterbi(case, most):
     emissions, lengths, transitions = case
     tags = viterbi(emissions, lengths, transitions)
-    found = nbest(emissions, lengths, transitions, most)
-    assert (found.tags[:, 0] == tags).all()
+    result = nbest(emissions, lengths, transitions, most)
+    assert (result.tags[:, 0] == tags).all()
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 0.3]))
@@ -69,29 +69,29 @@ def test_ties_go_to_the_lower_tag_from_the_last_token_back(seed, forbid):
     masks = [rng.random(part.shape) >= forbid for part in parts]
     transitions = constrain(Transitions(*parts), *masks)
     lengths = [4, 2, 3, 4]
-    found = nbest(emissions, lengths, transitions, 12)
-    assert (found.tags[:, 0] == viterbi(emissions, lengths, transitions)).all()
+    result = nbest(emissions, lengths, transitions, 12)
+    assert (result.tags[:, 0] == viterbi(emissions, lengths, transitions)).all()
     for row, sentence in sentences_of(emissions, lengths):
         expected = [path for path, _ in ranked(sentence, transitions)[:12]]
-        assert not expected or sequences(found, row, lengths[row]) == expected
+        assert not expected or sequences(result, row, lengths[row]) == expected
 
 
 @given(CASES)
 def test_the_probabilities_of_all_sequences_sum_to_one(case):
     emissions, lengths, transitions = case
-    found = nbest(emissions, lengths, transitions, 4**5)
+    result = nbest(emissions, lengths, transitions, 4**5)
     totals = forward_backward(emissions, lengths, transitions).log_partition
     for row, length in enumerate(lengths):
         if length and totals[row] > MINUS_INFINITY:
-            probabilities = np.exp(found.scores[row] - totals[row])
+            probabilities = np.exp(result.scores[row] - totals[row])
             assert probabilities.sum() == pytest.approx(1.0, abs=1e-9)
-            assert (np.diff(probabilities[: found.counts[row]]) <= 1e-5).all()
+            assert (np.diff(probabilities[: result.counts[row]]) <= 1e-5).all()
 
 
-def test_free_transitions_give_viterbis_too():
+def test_the_first_sequence_equals_viterbi_with_free_transitions():
     emissions, lengths, _ = random_case(3, tags=4)
-    found = nbest(emissions, lengths, Transitions.free(4), 3)
-    assert (found.tags[:, 0] == viterbi(emissions, lengths, Transitions.free(4))).all()
+    result = nbest(emissions, lengths, Transitions.free(4), 3)
+    assert (result.tags[:, 0] == viterbi(emissions, lengths, Transitions.free(4))).all()
 
 
 def test_long_texts_keep_their_precision():
@@ -100,16 +100,16 @@ def test_long_texts_keep_their_precision():
     emissions = np.full((1, steps, 2), 1e4, np.float32)
     alternate = np.array([[0.0, 0.01], [0.01, 0.0]], np.float32)
     transitions = Transitions(alternate, np.array([0.0, 0.02], np.float32), np.zeros(2, np.float32))
-    found = nbest(emissions, [steps], transitions, 3)
-    assert found.tags[0, 0].tolist() == [1, 0] * (steps // 2)
-    assert found.tags[0, 0].tolist() == viterbi(emissions, [steps], transitions)[0].tolist()
+    result = nbest(emissions, [steps], transitions, 3)
+    assert result.tags[0, 0].tolist() == [1, 0] * (steps // 2)
+    assert result.tags[0, 0].tolist() == viterbi(emissions, [steps], transitions)[0].tolist()
     best = steps * 1e4 + 0.02 + (steps - 1) * float(np.float32(0.01))
-    # The next ones have one change of tag less: 0.01 behind.
-    np.testing.assert_allclose(found.scores[0] - best, [0.0, -0.01, -0.01], atol=1e-6)
+    # The next sequences have one tag change less and score 0.01 less.
+    np.testing.assert_allclose(result.scores[0] - best, [0.0, -0.01, -0.01], atol=1e-6)
 
 
 @pytest.mark.parametrize("budget", [1, 400])
-def test_chunks_of_sentences_do_not_show(monkeypatch, budget):
+def test_blocks_of_sentences_do_not_change_the_result(monkeypatch, budget):
     emissions, lengths, transitions = random_case(2, sentences=40, steps=7, tags=5)
     expected = nbest(emissions, lengths, transitions, 6)
     monkeypatch.setattr("tagger.decoding.nbest._POINTER_BUDGET", budget)
@@ -122,22 +122,22 @@ def test_many_tags_and_ranks_need_wider_integers():
     rng = np.random.default_rng(0)
     emissions = rng.normal(size=(2, 2, 300)).astype(np.float32)
     parts = [rng.normal(size=shape).astype(np.float32) for shape in ((300, 300), 300, 300)]
-    found = nbest(emissions, [2, 2], Transitions(*parts), 400)
-    assert found.tags.dtype == np.uint16
+    result = nbest(emissions, [2, 2], Transitions(*parts), 400)
+    assert result.tags.dtype == np.uint16
     for row in range(2):
         scores = emissions[row, 0][:, None] + parts[0] + emissions[row, 1] + parts[1][:, None] + parts[2]
         best = np.sort(scores.ravel())[::-1][:400]
-        np.testing.assert_allclose(found.scores[row], best, atol=1e-5)
+        np.testing.assert_allclose(result.scores[row], best, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 4), (3, 0), (2, 3)])
 def test_empty_batches_and_sentences(shape):
-    found = nbest(np.full((*shape, 3), np.nan, np.float32), [0] * shape[0], Transitions.free(3), 2)
-    assert found.counts.tolist() == [0] * shape[0]
-    assert np.isneginf(found.scores).all()
+    result = nbest(np.full((*shape, 3), np.nan, np.float32), [0] * shape[0], Transitions.free(3), 2)
+    assert result.counts.tolist() == [0] * shape[0]
+    assert np.isneginf(result.scores).all()
 
 
-def test_no_sequence_at_all_is_refused():
+def test_zero_sequences_are_rejected():
     with pytest.raises(ValueError, match="expected at least 1 sequence, got 0"):
         nbest(np.zeros((1, 1, 2), np.float32), [1], Transitions.free(2), 0)
     with pytest.raises(ValueError, match="expected lengths from 0 to 3"):

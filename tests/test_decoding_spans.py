@@ -1,4 +1,4 @@
-"""Spans of many sentences at once, against ``tags_to_spans`` and ``spans_to_tags`` one sentence at a time."""
+"""Spans of many sentences at once, compared with ``tags_to_spans`` and ``spans_to_tags`` per sentence."""
 
 import numpy as np
 import pytest
@@ -16,21 +16,21 @@ TAGS = ["O", "B-PER", "I-PER", "E-PER", "S-PER", "B-LOC", "I-LOC", "L-LOC", "U-L
 def test_spans_and_tags_are_those_of_each_sentence(target, sentences):
     reader = SpanReader(TAGS, target)
     ids = np.array([TAGS.index(tag) for tags in sentences for tag in tags])
-    is_first = np.array([place == 0 for tags in sentences for place in range(len(tags))])
-    found = reader.find(ids, is_first)
-    written = reader.write(found, is_first)
+    is_first = np.array([position == 0 for tags in sentences for position in range(len(tags))])
+    result = reader.find(ids, is_first)
+    written = reader.write(result, is_first)
     expected_spans, expected_tags, begin = [], [], 0
     for tags in sentences:
         spans = tags_to_spans(tags, "IOB2")
         expected_tags += spans_to_tags(spans, len(tags), target)
         expected_spans += [(begin + span.start, begin + span.end, span.label) for span in spans]
         begin += len(tags)
-    labels = [reader.labels[place] for place in found.labels]
-    assert list(zip(found.starts.tolist(), found.ends.tolist(), labels, strict=True)) == expected_spans
+    labels = [reader.labels[position] for position in result.labels]
+    assert list(zip(result.starts.tolist(), result.ends.tolist(), labels, strict=True)) == expected_spans
     assert written == expected_tags
 
 
-def test_what_may_follow_a_span_does_not_make_it_longer():
+def test_closing_tags_do_not_extend_a_span():
     reader = SpanReader(TAGS, "IOB2")
     for label, closing in zip(reader.labels, reader.closing, strict=True):
         for tag, may_follow in zip(TAGS, closing, strict=True):
@@ -43,6 +43,6 @@ def test_no_tokens_and_no_span_tags():
         reader = SpanReader(tags, "BIOES")
         for size in (0, 3):
             is_first = np.arange(size) == 0
-            found = reader.find(np.zeros(size, np.int64), is_first)
-            assert len(found.starts) == 0
-            assert reader.write(found, is_first) == ["O"] * size
+            result = reader.find(np.zeros(size, np.int64), is_first)
+            assert len(result.starts) == 0
+            assert reader.write(result, is_first) == ["O"] * size

@@ -1,4 +1,4 @@
-"""Temperatures: the fit against brute force over every tag sequence, and what it has to leave out."""
+"""Temperature scaling: the fit compared with brute force over every tag sequence, and skipped sentences."""
 
 import itertools
 import math
@@ -22,7 +22,7 @@ from tagger.decoding.viterbi import Transitions
 
 
 def draw_gold(emissions, lengths, transitions, rng, *, temperature):
-    """Tag sequences as a CRF of this temperature draws them; -1 where there is none to draw."""
+    """Sample tag sequences from a CRF of this temperature; -1 without a legal sequence."""
     gold = np.full(emissions.shape[:2], -1)
     for row, sentence in sentences_of(emissions, lengths):
         paths, scores = all_scores(sentence, transitions)
@@ -33,7 +33,7 @@ def draw_gold(emissions, lengths, transitions, rng, *, temperature):
 
 
 def negative_log_likelihood(emissions, lengths, gold, transitions):
-    """The definition, by enumeration, of all gold sequences that are possible: a function of temperature."""
+    """Return the negative log-likelihood of all legal gold sequences as a function of temperature."""
     held = []
     for row, sentence in sentences_of(emissions, lengths):
         paths, scores = all_scores(sentence, transitions)
@@ -50,20 +50,20 @@ def test_no_other_temperature_makes_gold_likelier(temperature, forbid):
     emissions, lengths, transitions = random_case(4, forbid=forbid, sentences=30, steps=4, tags=3)
     gold = draw_gold(emissions, lengths, transitions, rng, temperature=temperature)
     batches = [GoldBatch(emissions[part], lengths[part], gold[part]) for part in (slice(12), slice(12, 30))]
-    found = fit_temperature(batches, transitions)
-    assert LOWEST < found < HIGHEST
+    fitted = fit_temperature(batches, transitions)
+    assert LOWEST < fitted < HIGHEST
     loss = negative_log_likelihood(emissions, lengths, gold, transitions)
     others = np.geomspace(LOWEST, HIGHEST, 60)
-    assert loss(found) <= min(map(loss, others)) + 1e-3
+    assert loss(fitted) <= min(map(loss, others)) + 1e-3
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_the_temperature_that_drew_the_tags_is_found_again(temperature):
+def test_the_fit_recovers_the_temperature_of_sampled_tags(temperature):
     rng = np.random.default_rng(0)
     emissions, lengths, transitions = random_case(1, scale=2.0, sentences=300, steps=4, tags=3)
     gold = draw_gold(emissions, lengths, transitions, rng, temperature=temperature)
-    found = fit_temperature([GoldBatch(emissions, lengths, gold)], transitions)
-    assert found == pytest.approx(temperature, rel=0.2)
+    fitted = fit_temperature([GoldBatch(emissions, lengths, gold)], transitions)
+    assert fitted == pytest.approx(temperature, rel=0.2)
 
 
 def test_scores_twice_as_large_need_twice_the_temperature():
@@ -75,11 +75,11 @@ def test_scores_twice_as_large_need_twice_the_temperature():
     assert twice == pytest.approx(2 * once, rel=5e-3)
 
 
-def test_unknown_forbidden_and_empty_sentences_are_left_out():
+def test_unknown_forbidden_and_empty_sentences_are_skipped():
     emissions, lengths, transitions = random_case(3, sentences=40, tags=3)
     gold = draw_gold(emissions, lengths, transitions, np.random.default_rng(3), temperature=2.0)
     expected = fit_temperature([GoldBatch(emissions, lengths, gold)], transitions)
-    # Two more tags, of which one may never stand anywhere; sentences with it, an unknown tag, or nothing.
+    # Two more tags, one of them always forbidden; sentences with this tag, with an unknown tag, and empty.
     wide = np.concatenate([emissions, np.full((*emissions.shape[:2], 1), -50, np.float32)], axis=2)
     parts = (transitions.scores, transitions.start, transitions.end)
     forbidden = Transitions(*(np.pad(one, (0, 1), constant_values=MINUS_INFINITY) for one in parts))
@@ -92,7 +92,7 @@ def test_unknown_forbidden_and_empty_sentences_are_left_out():
     assert fit_temperature(batches, forbidden) == expected
 
 
-def test_where_nothing_can_be_fitted_the_temperature_is_one():
+def test_the_temperature_is_one_if_nothing_can_be_fitted():
     _, _, transitions = random_case(0, tags=2)
     assert fit_temperature([], transitions) == 1
     emissions = np.array([[[4, 0], [0, 4]]], np.float32)
@@ -106,24 +106,24 @@ def test_where_nothing_can_be_fitted_the_temperature_is_one():
 
 
 @given(st.floats(-3, 3), st.floats(0.01, 5))
-def test_golden_section_finds_a_minimum_within_its_tolerance(place, steepness):
+def test_golden_section_finds_a_minimum_within_its_tolerance(position, steepness):
     calls = []
 
     def valley(x: float) -> float:
         calls.append(x)
-        return steepness * abs(x - place)
+        return steepness * abs(x - position)
 
-    assert golden_section(valley, -3.0, 3.0, 1e-4) == pytest.approx(place, abs=1e-4)
+    assert golden_section(valley, -3.0, 3.0, 1e-4) == pytest.approx(position, abs=1e-4)
     assert len(calls) <= 2 + math.ceil(math.log(6 / 1e-4) / -math.log(0.6180339))
     assert all(-3 <= x <= 3 for x in calls)
 
 
-def test_tempered_posteriors_are_those_of_divided_scores():
+def test_scaled_posteriors_equal_posteriors_of_divided_scores():
     emissions, lengths, transitions = random_case(2, forbid=0.2, tags=3)
     posterior = forward_backward(emissions / np.float32(2.5), lengths, temper(transitions, 2.5))
     for row, sentence in sentences_of(emissions, lengths):
         paths, scores = all_scores(sentence, transitions)
         weights = np.exp((scores - scores.max()) / 2.5)
-        for place, tag in itertools.product(range(len(sentence)), range(3)):
-            share = sum(w for path, w in zip(paths, weights, strict=True) if path[place] == tag)
-            assert posterior.tags[row, place, tag] == pytest.approx(share / weights.sum(), abs=1e-5)
+        for position, tag in itertools.product(range(len(sentence)), range(3)):
+            share = sum(w for path, w in zip(paths, weights, strict=True) if path[position] == tag)
+            assert posterior.tags[row, position, tag] == pytest.approx(share / weights.sum(), abs=1e-5)

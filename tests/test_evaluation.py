@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from tagger.errors import InputError
 from tagger.evaluation.scores import (
     score_spans,
-    score_spans_by_novelty,
+    score_spans_by_vocabulary,
     score_tags,
-    score_tags_by_novelty,
+    score_tags_by_vocabulary,
 )
 from tagger.evaluation.tasks import score_task
 from tagger.text.schemes import tags_to_spans
 
 # Mira Holm left Port Vell for Acme . / Ruiz agreed
 GOLD = [["B-PER", "I-PER", "O", "B-LOC", "I-LOC", "O", "B-ORG", "O"], ["B-PER", "O"]]
-# PER right; LOC too short; ORG taken for LOC; the second PER opened by I-, which only conlleval accepts.
+# PER right; LOC too short; ORG taken for LOC; the second PER begins with I-, which only conlleval accepts.
 PREDICTED = [["B-PER", "I-PER", "O", "B-LOC", "O", "O", "B-LOC", "O"], ["I-PER", "O"]]
 
 PREFIXES = {
@@ -54,10 +54,10 @@ def test_spans_by_hand():
     assert json.loads(json.dumps(scores)) == scores
 
 
-def test_spans_by_novelty_by_hand():
+def test_spans_by_vocabulary_by_hand():
     # "Vell" and "Ruiz" are new: the gold LOC "Port Vell" is unseen, the predicted LOC "Port" is not.
     seen = [[True, True, True, True, False, True, True, True], [False, True]]
-    assert score_spans_by_novelty(GOLD, PREDICTED, seen) == {
+    assert score_spans_by_vocabulary(GOLD, PREDICTED, seen) == {
         "seen": {"precision": 1 / 3, "recall": 1 / 2, "f1": 2 / 5, "support": 2},
         "unseen": {"precision": 1.0, "recall": 1 / 2, "f1": 2 / 3, "support": 2},
     }
@@ -78,7 +78,7 @@ def test_tags_by_hand():
         },
     }
     assert json.loads(json.dumps(scores)) == scores
-    assert score_tags_by_novelty(gold, predicted, [[True, True, False], [], [False]]) == {
+    assert score_tags_by_vocabulary(gold, predicted, [[True, True, False], [], [False]]) == {
         "seen": {"accuracy": 1 / 2, "support": 2},
         "unseen": {"accuracy": 1 / 2, "support": 2},
     }
@@ -88,7 +88,7 @@ def test_a_task_is_scored_in_the_scheme_of_its_file():
     iob2 = [["B-LOC", "B-LOC", "I-LOC", "O", "B-PER"]]
     predicted = [["B-LOC", "B-LOC", "O", "O", "B-PER"]]
     seen = [[True, True, False, True, True]]
-    expected = {**score_spans(iob2, predicted), **score_spans_by_novelty(iob2, predicted, seen)}
+    expected = {**score_spans(iob2, predicted), **score_spans_by_vocabulary(iob2, predicted, seen)}
     assert expected["f1"] == expected["strict"]["f1"] == 2 / 3
     written = {
         "IOB1": ["I-LOC", "B-LOC", "I-LOC", "O", "I-PER"],
@@ -136,39 +136,39 @@ def test_nothing_to_count_gives_zeros_without_warnings(sequences):
     strict = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "scheme": "IOB2"}
     assert scores == {**zeros, "by_label": {}, "strict": strict}
     seen = [[True] * len(tags) for tags in sequences]
-    assert score_spans_by_novelty(sequences, sequences, seen) == {"seen": zeros, "unseen": zeros}
-    assert score_tags_by_novelty(sequences, sequences, seen)["unseen"] == {"accuracy": 0.0, "support": 0}
+    assert score_spans_by_vocabulary(sequences, sequences, seen) == {"seen": zeros, "unseen": zeros}
+    assert score_tags_by_vocabulary(sequences, sequences, seen)["unseen"] == {"accuracy": 0.0, "support": 0}
 
 
 def test_an_empty_corpus_has_no_accuracy():
     assert score_tags([], []) == {"accuracy": 0.0, "support": 0, "by_label": {}}
 
 
-@pytest.mark.parametrize("score", [score_spans, score_tags, lambda a, b: score_spans_by_novelty(a, a, b)])
-def test_sequences_that_do_not_match_are_refused(score):
+@pytest.mark.parametrize("score", [score_spans, score_tags, lambda a, b: score_spans_by_vocabulary(a, a, b)])
+def test_mismatched_sequences_are_rejected(score):
     with pytest.raises(InputError, match=r"Sentence 2 has 2 .* but 1 "):
         score([["O"], ["O", "O"]], [["O"], ["O"]])
-    with pytest.raises(InputError, match=r"for 2 sentences but .* for 1;"):
+    with pytest.raises(InputError, match=r"2 sentences with .* but 1 with "):
         score([["O"], ["O"]], [["O"]])
 
 
-def test_marks_of_seen_words_must_match_too():
+def test_mismatched_marks_of_seen_words_are_rejected():
     with pytest.raises(InputError, match="Sentence 1 has 1 tags but 0 marks of seen words"):
-        score_tags_by_novelty([["X"]], [["X"]], [[]])
+        score_tags_by_vocabulary([["X"]], [["X"]], [[]])
 
 
 @pytest.mark.parametrize("foreign", ["NN", "E-PER", "B_PER", "O-PER", "-PER", ""])
-def test_tags_of_another_scheme_are_refused(foreign):
+def test_tags_of_another_scheme_are_rejected(foreign):
     with pytest.raises(InputError, match=f"Sentence 2 has the predicted tag '{foreign}', .* scheme IOB2"):
         score_spans([["O"], ["O", "O"]], [["O"], ["O", foreign]])
 
 
-def test_an_unknown_scheme_is_refused():
+def test_an_unknown_scheme_is_rejected():
     with pytest.raises(InputError, match="no tag scheme 'XYZ'"):
         score_spans([["O"]], [["O"]], scheme="XYZ")
 
 
-def test_without_seqeval_the_extra_is_named(monkeypatch):
+def test_without_seqeval_the_error_names_the_extra(monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "seqeval"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "seqeval", None)
@@ -178,7 +178,7 @@ def test_without_seqeval_the_extra_is_named(monkeypatch):
 
 
 def random_tags(seed, scheme, sentences=40):
-    """Gold and predicted tags that need not be legal; half of the predictions are right."""
+    """Random gold and predicted tags, possibly illegal; half of the predictions are correct."""
     rng = random.Random(seed)
     inventory = ["O", "O", *(f"{prefix}-{label}" for prefix in PREFIXES[scheme] for label in ("X", "Y"))]
     gold = [[rng.choice(inventory) for _ in range(rng.randrange(9))] for _ in range(sentences)]
@@ -188,7 +188,7 @@ def random_tags(seed, scheme, sentences=40):
 
 @pytest.mark.parametrize("scheme", ["IOB1", "IOB2", "IOE1", "IOE2", "BIOES"])
 @pytest.mark.parametrize("seed", range(6))
-def test_seqeval_says_the_same(seed, scheme):
+def test_scores_equal_seqeval(seed, scheme):
     from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
     from seqeval.metrics.v1 import precision_recall_fscore_support as strict_precision_recall_fscore_support
     from seqeval.scheme import IOB1, IOB2, IOBES, IOE1, IOE2
@@ -226,7 +226,7 @@ def test_other_spellings_of_bioes_score_alike(scheme):
 
 
 def brute_force_spans(tags):
-    """All (start, end, label) where a span begins at start, goes on up to end, and does not go on there."""
+    """All (start, end, label) such that a span begins at start, continues up to end and ends there."""
 
     def begins(i):
         here, before = tags[i], tags[i - 1] if i else "O"
@@ -243,7 +243,7 @@ def brute_force_spans(tags):
 
 
 TAG = st.sampled_from(["O", "O", *(f"{prefix}-{label}" for prefix in "BIES" for label in ("a", "b-c"))])
-# For each sentence its tokens; for each token gold tag, predicted tag, and whether it was seen.
+# For each sentence its tokens; for each token gold tag, predicted tag, and True if it was seen.
 CORPUS = st.lists(st.lists(st.tuples(TAG, TAG, st.booleans()), max_size=7), max_size=5)
 
 
@@ -272,7 +272,7 @@ def test_spans_equal_a_brute_force_count(corpus):
     for label, score in scores["by_label"].items():
         assert score == brute_force_score(*([span for span in side if span[3] == label] for side in spans))
 
-    parts = score_spans_by_novelty(gold, predicted, seen, scheme="BIOES")
+    parts = score_spans_by_vocabulary(gold, predicted, seen, scheme="BIOES")
     for name, has_new_word in (("seen", False), ("unseen", True)):
         chosen = [
             [span for span in side if (not all(seen[span[0]][span[1] : span[2]])) == has_new_word]
@@ -283,7 +283,7 @@ def test_spans_equal_a_brute_force_count(corpus):
 
 @given(CORPUS)
 def test_spans_are_those_of_the_scheme_reader(corpus):
-    """The same spans that ``Tagger`` returns are counted, whether or not the tags are legal."""
+    """The scorer counts the spans that ``Tagger`` returns, for legal and illegal tags."""
     gold, predicted, _ = columns_of(corpus)
     supports = Counter(span.label for tags in gold for span in tags_to_spans(tags, "BIOES"))
     scores = score_spans(gold, predicted, scheme="BIOES")["by_label"]
@@ -304,4 +304,4 @@ def test_tags_equal_a_brute_force_count(corpus):
     for name, mark in (("seen", True), ("unseen", False)):
         part = [gold_tag == predicted_tag for gold_tag, predicted_tag, was_seen in tokens if was_seen is mark]
         expected = {"accuracy": sum(part) / len(part) if part else 0.0, "support": len(part)}
-        assert score_tags_by_novelty(gold, predicted, seen)[name] == expected
+        assert score_tags_by_vocabulary(gold, predicted, seen)[name] == expected

@@ -1,4 +1,4 @@
-"""Buckets: their counts sum up to all, and agree with scorer and matcher wherever these tell the same."""
+"""Buckets: their counts sum to the total and agree with scorer and matcher."""
 
 import itertools
 
@@ -16,7 +16,7 @@ from tagger.evaluation.breakdown import (
     count_buckets,
     count_sentences,
     count_words,
-    place_item,
+    position_bucket,
     read_items,
 )
 from tagger.evaluation.confusion import count_confusion, match_task
@@ -31,7 +31,7 @@ WORD = st.sampled_from(["a", "7", ".", "»"])
 
 
 def corpora(tag):
-    """Sentences of tokens, each with a gold tag, a predicted tag and whether train has the word."""
+    """Sentences of tokens, each with a gold tag, a predicted tag and True if train has the word."""
     return st.lists(st.lists(st.tuples(WORD, tag, tag, st.booleans()), max_size=35), max_size=5)
 
 
@@ -60,7 +60,7 @@ def test_buckets_of_spans(corpus, scheme):
 
 
 @given(corpora(SPAN_TAG))
-def test_broken_gold_tags_are_read_as_the_scorer_reads_them(corpus):
+def test_illegal_gold_tags_are_read_as_in_the_scorer(corpus):
     words, gold, predicted, seen = columns_of(corpus)
     scores = score_task(gold, predicted, scheme="IOB2", seen=seen)
     check_buckets(words, seen, (read_items(gold, "IOB2"), read_items(predicted, "IOB2")), scores, "f1")
@@ -78,8 +78,8 @@ def check_buckets(words, seen, items, scores, measure):
     assert Counts(*whole).score == pytest.approx(scores[measure])
     buckets = break_down(words, *items, seen)
     assert list(buckets) == ["label", "novelty", "position", "length"]
-    for found in buckets.values():
-        assert total(map(sides_of, found.values())) == tuple(whole)
+    for result in buckets.values():
+        assert total(map(sides_of, result.values())) == tuple(whole)
     for label, score in scores["by_label"].items():
         counts = buckets["label"].pop(label)
         assert (counts.score, counts.gold) == (pytest.approx(score["f1"]), score["support"])
@@ -92,7 +92,7 @@ def check_buckets(words, seen, items, scores, measure):
 
 
 @given(corpora(SPAN_TAG))
-def test_borders_and_types_are_what_scorer_and_matcher_call_so(corpus):
+def test_borders_and_types_agree_with_scorer_and_matcher(corpus):
     _, gold, predicted, _ = columns_of(corpus)
     items = [read_items(side, "IOB2") for side in (gold, predicted)]
     unlabelled = [
@@ -102,12 +102,12 @@ def test_borders_and_types_are_what_scorer_and_matcher_call_so(corpus):
         ]
         for side in items
     ]
-    found = count_borders(*items)
-    assert found[BORDERS].score == pytest.approx(score_spans(*unlabelled)["f1"])
+    result = count_borders(*items)
+    assert result[BORDERS].score == pytest.approx(score_spans(*unlabelled)["f1"])
     outcomes = itertools.chain(*match_task(gold, predicted, scheme="IOB2"))
     kinds = count_confusion(outcomes, has_spans=True)["kinds"]
     placed = kinds["right"] + kinds["wrong type"]
-    assert found[TYPES] == Counts(kinds["right"], placed, placed)
+    assert result[TYPES] == Counts(kinds["right"], placed, placed)
 
 
 def test_items_go_to_their_own_buckets():
@@ -162,18 +162,18 @@ def test_words_end_before_the_final_punctuation(text, words):
         (2, 9, 9, "last"),
     ],
 )
-def test_places_by_hand(start, end, words, expected):
-    assert place_item(start, end, words) == expected
+def test_positions_by_hand(start, end, words, expected):
+    assert position_bucket(start, end, words) == expected
 
 
 @given(st.integers(1, 20), st.data())
-def test_places_from_the_right_mirror_those_from_the_left(words, data):
+def test_positions_from_the_right_mirror_those_from_the_left(words, data):
     start = data.draw(st.integers(0, words - 1))
     end = data.draw(st.integers(start + 1, words))
     mirrored = dict(zip(POSITIONS[:8], [POSITIONS[0], *reversed(POSITIONS[1:8])], strict=True))
-    found, reflected = place_item(start, end, words), place_item(words - end, words - start, words)
+    result, reflected = position_bucket(start, end, words), position_bucket(words - end, words - start, words)
     is_tie = start == words - end
-    assert found == (reflected if is_tie else mirrored[reflected])
+    assert result == (reflected if is_tie else mirrored[reflected])
 
 
 @pytest.mark.parametrize(
@@ -181,11 +181,11 @@ def test_places_from_the_right_mirror_those_from_the_left(words, data):
 )
 def test_bands_of_length(tokens, band):
     items = read_items([["N"] * tokens], None)
-    (found,) = break_down([["a"] * tokens], items, items, [[True] * tokens])["length"].items()
-    assert found == (band, Counts(tokens, tokens, tokens))
+    (result,) = break_down([["a"] * tokens], items, items, [[True] * tokens])["length"].items()
+    assert result == (band, Counts(tokens, tokens, tokens))
 
 
-def test_nothing_to_break_down():
+def test_empty_breakdown():
     assert break_down([[]], [set()], [set()], [[]]) == {
         kind: {} for kind in ("label", "novelty", "position", "length")
     }

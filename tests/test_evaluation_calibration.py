@@ -21,7 +21,7 @@ def apart(judged):
     return [right for right, _ in judged], [score for _, score in judged]
 
 
-def test_a_case_that_can_be_reckoned_by_hand():
+def test_bins_by_hand():
     is_right = [True, True, False, True, False]
     scores = [0.95, 0.85, 0.9, 0.3, 0.1]
     # Of ten bins: (0.8, 0.9] has 0.85 and 0.9, half right; (0.9, 1], (0.2, 0.3] and (0, 0.1] one each.
@@ -34,7 +34,7 @@ def test_a_case_that_can_be_reckoned_by_hand():
     assert (found[0]["low"], found[-1]["high"]) == (0, 1)
 
 
-def test_certain_and_always_right_is_no_error_and_always_wrong_is_one():
+def test_error_of_certain_predictions_is_zero_if_right_and_one_if_wrong():
     assert expected_calibration_error([True] * 3, [1.0] * 3) == 0
     assert expected_calibration_error([False] * 3, [1.0] * 3) == 1
     assert expected_calibration_error([True, False], [0.5, 0.5]) == 0
@@ -43,7 +43,7 @@ def test_certain_and_always_right_is_no_error_and_always_wrong_is_one():
 
 
 @given(JUDGED, st.integers(1, 20))
-def test_bins_are_those_of_the_definition(judged, bins):
+def test_bins_match_the_definition(judged, bins):
     found = reliability(*apart(judged), bins=bins)
     assert sum(one["count"] for one in found) == len(judged)
     gaps = 0.0
@@ -73,7 +73,7 @@ def test_the_order_of_predictions_does_not_matter(judged, random):
 
 
 @given(JUDGED, st.integers(0, 5), st.lists(st.floats(0, 1, width=32), min_size=1, max_size=5))
-def test_thresholds_are_those_of_counting(judged, missed, thresholds):
+def test_thresholds_match_counting(judged, missed, thresholds):
     gold = sum(right for right, _ in judged) + missed
     for row, threshold in zip(score_thresholds(*apart(judged), gold, thresholds), thresholds, strict=True):
         kept = [right for right, score in judged if score >= threshold]
@@ -86,17 +86,17 @@ def test_thresholds_are_those_of_counting(judged, missed, thresholds):
 
 
 @given(JUDGED)
-def test_recall_never_grows_with_the_threshold(judged):
+def test_recall_never_increases_with_the_threshold(judged):
     recalls = [row["recall"] for row in score_thresholds(*apart(judged), gold=40)]
     assert recalls == sorted(recalls, reverse=True)
 
 
-def test_a_threshold_is_met_by_the_same_score_in_single_precision():
+def test_a_float32_score_reaches_an_equal_threshold():
     (row,) = score_thresholds([True], np.array([0.9], np.float32), gold=1, thresholds=[0.9])
     assert row["found"] == 1
 
 
-def test_only_exactly_the_gold_span_is_right():
+def test_only_the_exact_gold_span_is_right():
     gold = [[(0, 2, "PER"), (3, 4, "LOC")], [], [(0, 1, "ORG")]]
     predicted = [[(0, 2, "PER"), (3, 4, "ORG")], [(0, 1, "LOC")], [(0, 1, "ORG")]]
     assert judge_spans(gold, predicted) == [True, False, False, True]
@@ -109,6 +109,6 @@ def test_only_exactly_the_gold_span_is_right():
     ("is_right", "scores"),
     [([True], [0.5, 0.5]), ([[True]], [[0.5]]), ([True], [1.1]), ([True], [-0.1]), ([True], [float("nan")])],
 )
-def test_what_is_no_probability_or_not_parallel_is_refused(is_right, scores):
+def test_invalid_probabilities_and_mismatched_arrays_are_rejected(is_right, scores):
     with pytest.raises(ValueError, match="expected"):
         expected_calibration_error(is_right, scores)

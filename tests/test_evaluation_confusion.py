@@ -1,4 +1,4 @@
-"""What was taken for what, against brute force, scikit-learn and the scorer; errors grouped by hand."""
+"""Confusion compared with brute force, scikit-learn and the scorer; mistakes grouped by hand."""
 
 import itertools
 import json
@@ -49,13 +49,13 @@ def kinds(gold, predicted):
         ("B-a I-a O", "B-a O O", [("wrong borders", (0, 2), (0, 1))]),
         ("B-a I-a O", "O B-b I-b", [("wrong borders and type", (0, 2), (1, 3))]),
         ("B-a O O", "O B-a O", [("missed", (0, 1), None), ("spurious", None, (1, 2))]),
-        # The larger share wins, even with the other label; what is left over is spurious.
+        # The larger overlap wins, even with another label; the remaining span is spurious.
         (
             "B-a I-a I-a",
             "B-a B-b I-b",
             [("spurious", None, (0, 1)), ("wrong borders and type", (0, 3), (1, 3))],
         ),
-        # Among equal shares the same label wins, then the left one.
+        # In a tie the equal label wins, then the left span.
         ("B-a I-a", "B-b B-a", [("spurious", None, (0, 1)), ("wrong borders", (0, 2), (1, 2))]),
         ("B-a I-a", "B-a B-a", [("wrong borders", (0, 2), (0, 1)), ("spurious", None, (1, 2))]),
         ("B-a B-a", "B-a I-a", [("wrong borders", (0, 1), (0, 2)), ("missed", (1, 2), None)]),
@@ -67,7 +67,7 @@ def test_kinds_by_hand(gold, predicted, expected):
 
 
 def brute_force_matching(gold, predicted):
-    """Of all ways to pair spans that share tokens, the one whose best pair is best, then the second, …"""
+    """Return the pairing of overlapping spans with the best first pair, then the best second one, …"""
 
     def rank(one, other):
         shared = len(set(range(gold[one].start, gold[one].end)) & set(range(*borders(predicted[other]))))
@@ -82,7 +82,7 @@ def brute_force_matching(gold, predicted):
         for way in itertools.combinations(edges, size)
         if len({e[2] for e in way}) == len({e[3] for e in way}) == size
     ]
-    last = (1,)  # a pair more is better than none
+    last = (1,)  # an additional pair is better than none
     return {(e[2], e[3]) for e in min(ways, key=lambda way: [*way, last])}
 
 
@@ -104,7 +104,7 @@ def test_the_matching_is_the_best_of_all(sentence):
 
 
 @given(CORPUS)
-def test_every_span_is_counted_once_and_right_is_what_the_scorer_calls_right(corpus):
+def test_every_span_is_counted_once_and_right_agrees_with_the_scorer(corpus):
     gold, predicted = sides_of(corpus)
     outcomes = match_task(gold, predicted, scheme="IOB2")
     for found, *tags in zip(outcomes, gold, predicted, strict=True):
@@ -125,7 +125,7 @@ def test_every_span_is_counted_once_and_right_is_what_the_scorer_calls_right(cor
 
 
 @given(CORPUS)
-def test_the_matrix_holds_every_outcome(corpus):
+def test_the_matrix_counts_every_outcome(corpus):
     outcomes = list(itertools.chain(*match_task(*sides_of(corpus), scheme="IOB2")))
     confusion = count_confusion(outcomes, has_spans=True)
     names, matrix = confusion["names"], confusion["matrix"]
@@ -145,13 +145,13 @@ def test_the_matrix_holds_every_outcome(corpus):
 @given(
     st.lists(st.lists(st.tuples(*[st.sampled_from(["NN", "VB", "O", "B-x"])] * 2), max_size=6), max_size=5)
 )
-def test_tags_are_counted_as_scikit_learn_counts_them(corpus):
+def test_tag_counts_equal_scikit_learn(corpus):
     gold, predicted = sides_of(corpus)
     confusion = count_confusion(itertools.chain(*match_task(gold, predicted, scheme=None)), has_spans=False)
     flat = [list(itertools.chain(*side)) for side in (gold, predicted)]
     assert confusion["names"] == sorted({*flat[0], *flat[1]})
     if confusion["names"]:
-        labels = [*confusion["names"], "another"]  # it warns of a single label
+        labels = [*confusion["names"], "another"]  # scikit-learn warns about a single label
         assert confusion["matrix"] == confusion_matrix(*flat, labels=labels)[:-1, :-1].tolist()
     scores = score_tags(gold, predicted)
     assert confusion["kinds"]["right"] == pytest.approx(scores["accuracy"] * scores["support"])
@@ -166,7 +166,7 @@ def test_the_scheme_of_the_file_does_not_matter(scheme):
     assert match_task([convert_tags(gold, "IOB2", scheme)], [predicted], scheme=scheme) == expected
 
 
-def test_a_label_may_be_called_as_the_missing_one():
+def test_a_label_may_have_the_name_of_the_missing_span():
     outcomes = [Outcome("missed", Span(0, 1, NO_SPAN), None), Outcome("spurious", None, Span(1, 2, NO_SPAN))]
     confusion = count_confusion(outcomes, has_spans=True)
     assert confusion["names"] == [NO_SPAN, NO_SPAN]
@@ -195,7 +195,7 @@ GOLD = [["B-PER", "O", "B-LOC", "I-LOC"], ["O", "B-LOC"], ["O", "B-LOC", "B-PER"
 PREDICTED = [["B-PER", "O", "O", "B-LOC"], ["O", "B-PER"], ["O", "B-PER", "B-PER", "B-PER"]]
 
 
-def test_mistakes_have_their_words_and_places():
+def test_mistakes_have_their_words_and_location():
     mistakes = find_mistakes(SENTENCES, match_task(GOLD, PREDICTED, scheme="IOB2"))
     assert [(one.outcome.kind, one.sentence, one.text) for one in mistakes] == [
         ("wrong borders", 0, "New Lima"),
@@ -252,7 +252,7 @@ def test_every_mistake_is_in_one_group(corpus):
 @given(
     st.lists(st.text("abc", min_size=1, max_size=9), min_size=1, max_size=30), st.data(), st.integers(0, 80)
 )
-def test_the_words_around_fit_and_are_as_many_as_fit(tokens, data, width):
+def test_surrounding_words_fill_the_width(tokens, data, width):
     start = data.draw(st.integers(0, len(tokens) - 1))
     end = data.draw(st.integers(start + 1, len(tokens)))
     before, middle, after = words_around(tokens, start, end, width=width)
@@ -264,6 +264,6 @@ def test_the_words_around_fit_and_are_as_many_as_fit(tokens, data, width):
     assert shown[1] == tokens[end : end + len(shown[1])]
     assert ("…" in left) == (len(shown[0]) < start)
     assert ("…" in right) == (len(shown[1]) < len(tokens) - end)
-    if "…" in left:  # the next word would not have fitted
+    if "…" in left:  # the next word would not fit
         longer = [tokens[start - len(shown[0]) - 1], *shown[0], middle, *shown[1]]
         assert len(" ".join(longer)) + 4 > width

@@ -23,13 +23,13 @@ P_VALUES = st.lists(st.integers(1, 256).map(lambda n: n / 256), max_size=9)
 
 
 @given(SCORES)
-def test_the_interval_of_a_difference_is_that_of_the_paired_t_test(pairs):
+def test_the_interval_of_a_difference_equals_the_paired_t_test(pairs):
     base, other = ([pair[side] for pair in pairs] for side in range(2))
     found = estimate_difference(base, other)
     assert found.values == pytest.approx([b - a for a, b in pairs])
     assert found.mean == pytest.approx(np.mean(other) - np.mean(base))
     assert found.deviation == pytest.approx(np.std(found.values, ddof=1))
-    if found.deviation > 1e-9:  # scipy warns of values that are all alike
+    if found.deviation > 1e-9:  # scipy warns about equal values
         interval = stats.ttest_rel(other, base).confidence_interval(0.95)
         assert (found.low, found.high) == pytest.approx(tuple(interval))
 
@@ -58,7 +58,7 @@ def test_a_single_value_has_no_interval_and_no_value_is_an_error():
 
 
 def draw_counts(generator, seeds, sentences):
-    """Gold items of each sentence, of which each system finds some, and some that are wrong."""
+    """Random counts: each system predicts some gold items and some wrong ones."""
     gold = np.broadcast_to(generator.integers(0, 4, size=sentences), (seeds, sentences))
     right = generator.integers(0, gold + 1)
     return np.stack([right, right + generator.integers(0, 3, size=gold.shape), gold], axis=-1)
@@ -99,7 +99,7 @@ def test_randomisation_is_near_the_enumeration_of_all_exchanges(case):
 
 
 @pytest.mark.parametrize("case", range(4))
-def test_randomisation_of_equally_long_sentences_is_scipys_paired_permutation_test(case):
+def test_randomisation_of_equally_long_sentences_equals_scipys_permutation_test(case):
     generator = np.random.default_rng(case)
     right = generator.integers(0, 8, size=(2, 10)) + np.array([[0], [case]])
     tokens = np.full(10, 12)
@@ -114,7 +114,7 @@ def test_randomisation_of_equally_long_sentences_is_scipys_paired_permutation_te
     assert_near(randomisation_test(base, other), exact.pvalue)
 
 
-def test_the_same_outputs_from_more_seeds_are_no_further_evidence():
+def test_equal_outputs_from_more_seeds_add_no_evidence():
     generator = np.random.default_rng(1)
     base, other = (draw_counts(generator, 1, 40) for _ in range(2))
     p_value = randomisation_test(base, other)
@@ -151,7 +151,7 @@ def test_extremes():
 
 
 @given(P_VALUES)
-def test_corrected_p_values_by_the_definition(p_values):
+def test_corrected_p_values_match_the_definition(p_values):
     order = sorted(p_values)
     corrected = correct_p_values(p_values)
     for raw, found in zip(p_values, corrected, strict=True):
@@ -164,7 +164,7 @@ def test_corrected_p_values_by_the_definition(p_values):
 
 
 @given(P_VALUES, st.integers(1, 255).map(lambda n: n / 256))
-def test_corrected_p_values_reject_what_the_procedure_rejects(p_values, level):
+def test_corrected_p_values_reject_the_same_hypotheses_as_the_procedure(p_values, level):
     """Holm (1979): from the smallest on, reject as long as p <= level / (hypotheses that are left)."""
     rejected = set()
     for step, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):

@@ -39,7 +39,7 @@ def small_vocabulary(**options: bool) -> tuple[Vocabulary, frozenset[int]]:
     return build_vocabulary(sentences, {"ner": "IOB1"}, scheme="BIOES", **settings)
 
 
-def test_words_are_counted_as_they_are_looked_up():
+def test_words_are_counted_in_normalised_form():
     vocabulary, singletons = small_vocabulary()
     assert set(vocabulary.words[2:]) == {"the", "leeds", "1996"}
     assert {vocabulary.words[number] for number in singletons} == {"1996"}
@@ -58,7 +58,7 @@ def test_special_words_are_never_looked_up_by_name():
     assert not vocabulary.is_seen("<unknown>")
 
 
-def test_tags_hold_every_prefix_of_every_label():
+def test_tags_include_every_prefix_of_every_label():
     vocabulary, _ = small_vocabulary()
     (task,) = vocabulary.tasks
     assert set(task.tags) == {"O"} | {f"{p}-{label}" for p in "BIES" for label in ("ORG", "LOC")}
@@ -124,71 +124,71 @@ def test_every_format_gives_the_same_vectors(tmp_path, kind):
         write_binary(path)
     else:
         write_text(path, header=kind == "fasttext", packed=kind.endswith("gz"))
-    found = read_vectors(path, {"the", "missing"}, limit=10)
-    assert {word: row.tolist() for word, row in found.trained.items()} == {"the": WORDS["the"]}
+    result = read_vectors(path, {"the", "missing"}, limit=10)
+    assert {word: row.tolist() for word, row in result.trained.items()} == {"the": WORDS["the"]}
     expected = [word for word in WORDS if word != "the" and (kind != "binary" or " " not in word)]
-    assert list(found.fixed_words) == expected
-    assert found.fixed.tolist() == [WORDS[word] for word in expected]
-    assert found.size == 2
+    assert list(result.fixed_words) == expected
+    assert result.fixed.tolist() == [WORDS[word] for word in expected]
+    assert result.size == 2
 
 
 def test_a_large_binary_file_is_read_across_its_buffers(tmp_path):
     matrix = np.random.default_rng(0).normal(size=(5000, 100)).astype("<f4")
     path = tmp_path / "large.bin"
     path.write_bytes(b"5000 100\n" + b"".join(b"w%d " % n + row.tobytes() for n, row in enumerate(matrix)))
-    found = read_vectors(path, {f"w{n}" for n in range(5000)}, limit=0)
-    assert np.array_equal(np.stack([found.trained[f"w{n}"] for n in range(5000)]), matrix)
+    result = read_vectors(path, {f"w{n}" for n in range(5000)}, limit=0)
+    assert np.array_equal(np.stack([result.trained[f"w{n}"] for n in range(5000)]), matrix)
 
 
 def test_a_binary_file_may_hold_line_ends_and_letters_in_its_values(tmp_path):
     path = tmp_path / "v.bin"
     path.write_bytes(b"2 2\nthe \nabc" + struct.pack("<f", 0.5) + b"of abcd" + struct.pack("<f", 2.0))
-    found = read_vectors(path, {"the", "of"}, limit=0)
-    assert {word: row[1] for word, row in found.trained.items()} == {"the": 0.5, "of": 2.0}
+    result = read_vectors(path, {"the", "of"}, limit=0)
+    assert {word: row[1] for word, row in result.trained.items()} == {"the": 0.5, "of": 2.0}
 
 
-def test_one_form_of_a_word_wins_and_the_limit_holds(tmp_path):
+def test_one_form_of_a_word_wins_and_the_limit_applies(tmp_path):
     path = tmp_path / "v.txt"
     path.write_text("Apple 1 1\nAPPLE 2 2\napple 3 3\nPear 4 4\npear 5 5\nplum 6 6\nplum 7 7\nfig 8 8\n")
-    found = read_vectors(path, {"apple"}, limit=2, normalise=str.lower)
-    assert found.trained["apple"].tolist() == [3, 3]
-    assert found.fixed_words == ("pear", "plum")
-    assert found.fixed.tolist() == [[5, 5], [6, 6]]
-    assert found.duplicates == 1
+    result = read_vectors(path, {"apple"}, limit=2, normalise=str.lower)
+    assert result.trained["apple"].tolist() == [3, 3]
+    assert result.fixed_words == ("pear", "plum")
+    assert result.fixed.tolist() == [[5, 5], [6, 6]]
+    assert result.duplicates == 1
 
 
 def test_a_cased_word_takes_the_vector_of_its_lower_case_form(tmp_path):
     path = tmp_path / "v.txt"
     path.write_text("leeds 1 1\nbath 2 2\nBath 3 3\n")
-    found = read_vectors(path, {"Leeds", "Bath", "York"}, limit=10)
-    assert {word: row.tolist() for word, row in found.trained.items()} == {"Leeds": [1, 1], "Bath": [3, 3]}
-    assert found.fixed_words == ("leeds", "bath")
+    result = read_vectors(path, {"Leeds", "Bath", "York"}, limit=10)
+    assert {word: row.tolist() for word, row in result.trained.items()} == {"Leeds": [1, 1], "Bath": [3, 3]}
+    assert result.fixed_words == ("leeds", "bath")
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_word(tmp_path):
+def test_a_byte_order_mark_is_not_part_of_the_first_word(tmp_path):
     path = tmp_path / "v.txt"
     for content in ("the 1 1\nof 2 2\n", "2 2\nthe 1 1\nof 2 2\n"):
         path.write_text(content, encoding="utf-8-sig")
-        found = read_vectors(path, {"the"}, limit=10)
-        assert found.trained["the"].tolist() == [1, 1]
-        assert found.fixed_words == ("of",)
+        result = read_vectors(path, {"the"}, limit=10)
+        assert result.trained["the"].tolist() == [1, 1]
+        assert result.fixed_words == ("of",)
 
 
-def test_fixed_vectors_are_clipped_to_half_precision(tmp_path):
+def test_frozen_vectors_are_clipped_to_half_precision(tmp_path):
     path = tmp_path / "v.txt"
     path.write_text("the 1e5 -1e5\nof 1e5 -1e5\n")
-    found = read_vectors(path, {"the"}, limit=1)
-    assert found.trained["the"].tolist() == [1e5, -1e5]
-    assert found.fixed.tolist() == [[65504, -65504]]
+    result = read_vectors(path, {"the"}, limit=1)
+    assert result.trained["the"].tolist() == [1e5, -1e5]
+    assert result.fixed.tolist() == [[65504, -65504]]
 
 
 def test_only_repetitions_of_kept_words_are_counted(tmp_path):
     path = tmp_path / "v.txt"
     path.write_text("the 1 1\nof 2 2\nto 3 3\nto 4 4\nof 5 5\nthe 6 6\n")
-    found = read_vectors(path, {"the"}, limit=1)
-    assert found.trained["the"].tolist() == [1, 1]
-    assert found.fixed.tolist() == [[2, 2]]
-    assert found.duplicates == 2
+    result = read_vectors(path, {"the"}, limit=1)
+    assert result.trained["the"].tolist() == [1, 1]
+    assert result.fixed.tolist() == [[2, 2]]
+    assert result.duplicates == 2
     assert read_vectors(path, set(), limit=0).fixed_words == ()
 
 
@@ -220,9 +220,9 @@ LAYOUTS = {
 def test_other_separators_are_read_or_no_number_is_lost(tmp_path, name, is_packed):
     path, content = tmp_path / "v.txt", LAYOUTS[name].encode()
     path.write_bytes(gzip.compress(content) if is_packed else content)
-    found = read_vectors(path, {"ana", ",", "new york"}, limit=0)
+    result = read_vectors(path, {"ana", ",", "new york"}, limit=0)
     expected = {"new york": [0.5, -1], "ana": [2, 0.3], ",": [4, 5]}
-    assert {word: row.tolist() for word, row in found.trained.items()} == {
+    assert {word: row.tolist() for word, row in result.trained.items()} == {
         word: pytest.approx(row) for word, row in expected.items()
     }
 
@@ -233,8 +233,8 @@ def test_other_separators_are_read_or_no_number_is_lost(tmp_path, name, is_packe
     st.sampled_from(["\t", " "]),
     st.sampled_from(["\t", " ", ",", ";", ", "]),
 )
-def test_a_layout_reads_what_it_writes_or_refuses_it(tmp_path_factory, words, size, after, between):
-    values = [[number + place / 4 for place in range(size)] for number in range(len(words))]
+def test_a_layout_round_trips_or_is_rejected(tmp_path_factory, words, size, after, between):
+    values = [[number + index / 4 for index in range(size)] for number in range(len(words))]
     rows = [f"{w}{after}{between.join(map(str, row))}\n" for w, row in zip(words, values, strict=True)]
     path = tmp_path_factory.mktemp("layout") / "v.txt"
     path.write_text("".join(rows))
@@ -242,8 +242,8 @@ def test_a_layout_reads_what_it_writes_or_refuses_it(tmp_path_factory, words, si
         with pytest.raises(InputError, match=r"v\.txt:1: it is not clear where the word ends"):
             read_vectors(path, set(words), limit=10)
         return
-    found = {word: row.tolist() for word, row in read_vectors(path, set(words), limit=10).trained.items()}
-    assert found == dict(zip(words, values, strict=True))
+    result = {word: row.tolist() for word, row in read_vectors(path, set(words), limit=10).trained.items()}
+    assert result == dict(zip(words, values, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_layout_reads_what_it_writes_or_refuses_it(tmp_path_factory, words, si
         ("word\n", r"v\.txt:1: expected a word and its values"),
     ],
 )
-def test_malformed_vectors_are_named(tmp_path, content, message):
+def test_errors_name_the_malformed_row(tmp_path, content, message):
     path = tmp_path / "v.txt"
     path.write_text(content)
     with pytest.raises(InputError, match=message):
@@ -284,7 +284,7 @@ TOKENS = st.lists(st.sampled_from(["the", "Leeds", "1996", "Bath", "a-b"]), min_
 
 
 @given(st.lists(TOKENS, min_size=1, max_size=5))
-def test_a_batch_holds_each_token_once_and_in_its_place(sentences):
+def test_a_batch_holds_each_token_at_its_position(sentences):
     vocabulary, _ = small_vocabulary()
     table = WordTable(vocabulary)
     batch = table.batch([table.rows(tokens) for tokens in sentences])
@@ -292,8 +292,8 @@ def test_a_batch_holds_each_token_once_and_in_its_place(sentences):
     assert len(batch.words) == 1 + len({token for tokens in sentences for token in tokens})
     for row, tokens in enumerate(sentences):
         assert batch.lengths[row] == len(tokens)
-        for place, token in enumerate(tokens):
-            number = batch.positions[row, place]
+        for index, token in enumerate(tokens):
+            number = batch.positions[row, index]
             assert batch.words[number] == vocabulary.word_id(token)
             assert batch.casing[number] == casing_id(token)
             length = batch.word_lengths[number]
@@ -306,25 +306,25 @@ LENGTHS = st.lists(st.integers(1, 40), max_size=60)
 
 
 @given(LENGTHS, st.integers(1, 8), st.integers(1, 100), st.integers(0, 3))
-def test_batches_lose_nothing_and_keep_their_bounds(lengths, batch_size, batch_tokens, seed):
+def test_batches_hold_every_sentence_and_respect_their_limits(lengths, batch_size, batch_tokens, seed):
     for batches in (
         list(group_by_length(lengths, batch_size, batch_tokens)),
         shuffled_batches(lengths, batch_size, batch_tokens, np.random.default_rng(seed)),
     ):
-        assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
+        assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
         for batch in batches:
             assert len(batch) <= batch_size
-            longest = max(lengths[place] for place in batch)
+            longest = max(lengths[index] for index in batch)
             assert len(batch) == 1 or longest * len(batch) <= batch_tokens
 
 
 @pytest.mark.parametrize("count", [40, 100, 400, 1_000, 5_000])
-def test_hardly_two_passes_see_the_same_batch_and_little_is_padded(count):
+def test_epochs_rarely_share_a_batch_and_padding_is_low(count):
     generator = np.random.default_rng(0)
     lengths = generator.integers(1, 50, count).tolist()
     passes = [{tuple(sorted(one)) for one in shuffled_batches(lengths, 10, 4096, generator)} for _ in "ab"]
     assert len(passes[0] & passes[1]) <= len(passes[0]) // 20
-    # A quarter of the sentences, sorted by length, pads less than an order by chance does.
+    # Sorting a quarter of the sentences by length pads less than a random order.
     padded = [sum(len(b) * max(lengths[p] for p in b) for b in batches) for batches in passes]
     by_chance = generator.permutation(count).reshape(-1, 10)
     assert max(padded) < sum(10 * max(lengths[p] for p in b) for b in by_chance)

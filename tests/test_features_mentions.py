@@ -1,4 +1,4 @@
-"""Mentions and what they show, against the definition written as loops."""
+"""Mentions and document context, compared with a definition written as loops."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.features.batching import WordTable
-from tagger.features.mentions import EXTRAS, MOST_TOKENS, MentionIndex, aggregate, find_mentions
+from tagger.features.mentions import EXTRAS, MAX_TOKENS, MentionIndex, aggregate, find_mentions
 from tagger.features.vocab import CASINGS, SPECIAL, Vocabulary, casing_id
 
 FREQUENT = ("the", "of")
@@ -37,64 +37,67 @@ def others_of(document, row, step):
 
 
 @given(documents)
-def test_mentions_are_those_of_the_definition(corpus):
+def test_mentions_match_the_definition(corpus):
     flat = [[token for sentence in document for token in sentence] for document in corpus]
-    found = find_mentions(flat, VOCABULARY)
-    groups = [found.places[a:b].tolist() for a, b in zip(found.starts[:-1], found.starts[1:], strict=True)]
+    result = find_mentions(flat, VOCABULARY)
+    groups = [result.places[a:b].tolist() for a, b in zip(result.starts[:-1], result.starts[1:], strict=True)]
     expected, begin = set(), 0
     for document in flat:
-        for place in range(len(document)):
-            others = [step for _, step in others_of([document], 0, place)]
+        for position in range(len(document)):
+            others = [step for _, step in others_of([document], 0, position)]
             if others:
-                expected.add(tuple(sorted(begin + other for other in [place, *others])))
+                expected.add(tuple(sorted(begin + other for other in [position, *others])))
         begin += len(document)
     assert sorted(map(tuple, groups)) == sorted(expected)
-    assert found.words.tolist() == [n for n, group in enumerate(groups) for _ in group]
+    assert result.words.tolist() == [n for n, group in enumerate(groups) for _ in group]
 
 
 @given(documents, st.randoms(use_true_random=False))
-def test_what_a_batch_is_told_of_mentions_is_what_stands_around_them(corpus, random):
+def test_document_context_of_a_batch_matches_the_definition(corpus, random):
     index = MentionIndex(corpus, VOCABULARY)
     sentences = [(document, row) for document in corpus for row in range(len(document))]
-    places = random.sample(range(len(sentences)), random.randint(1, len(sentences)))
-    found = index.batch(places)
-    width = max(len(sentences[place][0][sentences[place][1]]) for place in places)
+    positions = random.sample(range(len(sentences)), random.randint(1, len(sentences)))
+    result = index.batch(positions)
+    width = max(len(sentences[position][0][sentences[position][1]]) for position in positions)
     generator = np.random.default_rng(0)
-    shows = generator.normal(size=(20, 2)).astype(np.float32)  # of each word id, on either side
-    shows[0] = 0.0
+    embeddings = generator.normal(size=(20, 2)).astype(np.float32)  # of each word id, on either side
+    embeddings[0] = 0.0
     features = np.concatenate(
-        [shows[found.left, :1], shows[found.right, 1:], np.eye(len(CASINGS))[found.casing]], axis=1
+        [embeddings[result.left, :1], embeddings[result.right, 1:], np.eye(len(CASINGS))[result.casing]],
+        axis=1,
     ).astype(np.float32)
-    told = dict(zip(found.tokens.tolist(), aggregate(features, found.words, found.own), strict=True))
-    for row, place in enumerate(places):
-        document, number = sentences[place]
+    context_by_token = dict(
+        zip(result.tokens.tolist(), aggregate(features, result.words, result.own), strict=True)
+    )
+    for row, position in enumerate(positions):
+        document, number = sentences[position]
         for step in range(len(document[number])):
             others = others_of(document, number, step)
-            assert (row * width + step in told) == bool(others)
+            assert (row * width + step in context_by_token) == bool(others)
             if others:
-                expected = np.mean([shown_by(document, *other, shows) for other in others], axis=0)
+                expected = np.mean([context_of(document, *other, embeddings) for other in others], axis=0)
                 expected = [*expected, min(len(others), 10) / 10, 1.0]
-                np.testing.assert_allclose(told[row * width + step], expected, atol=1e-5)
+                np.testing.assert_allclose(context_by_token[row * width + step], expected, atol=1e-5)
 
 
-def shown_by(document, row, step, shows):
+def context_of(document, row, step, embeddings):
     sentence = document[row]
     left = VOCABULARY.word_id(sentence[step - 1]) if step else 0
     right = VOCABULARY.word_id(sentence[step + 1]) if step + 1 < len(sentence) else 0
     casing = casing_id(sentence[step]) if step else 0
-    return [shows[left, 0], shows[right, 1], *np.eye(len(CASINGS))[casing]]
+    return [embeddings[left, 0], embeddings[right, 1], *np.eye(len(CASINGS))[casing]]
 
 
 @given(documents, st.randoms(use_true_random=False))
-def test_a_selection_of_a_batch_is_the_batch_of_the_selection(corpus, random):
+def test_selecting_from_a_batch_equals_batching_the_selection(corpus, random):
     table = WordTable(VOCABULARY)
     sentences = [sentence for document in corpus for sentence in document]
     rows = [table.rows(sentence) for sentence in sentences]
     index = MentionIndex(corpus, VOCABULARY)
-    places = list(range(len(sentences)))
+    positions = list(range(len(sentences)))
     batch = WordTable.batch(table, rows)
-    object.__setattr__(batch, "mentions", index.batch(places))
-    chosen = random.sample(places, random.randint(1, len(places)))
+    object.__setattr__(batch, "mentions", index.batch(positions))
+    chosen = random.sample(positions, random.randint(1, len(positions)))
     selected, direct = batch.select(chosen).mentions, index.batch(chosen)
     assert selected is not None
     by_token = np.argsort(selected.tokens)
@@ -104,13 +107,13 @@ def test_a_selection_of_a_batch_is_the_batch_of_the_selection(corpus, random):
         assert mine.tolist() == its.tolist()
 
 
-def test_a_document_beyond_all_measure_has_no_mentions():
-    assert len(find_mentions([["Ayr"] * MOST_TOKENS], VOCABULARY).places) == MOST_TOKENS
-    assert len(find_mentions([["Ayr"] * (MOST_TOKENS + 1)], VOCABULARY).places) == 0
+def test_a_document_beyond_the_size_limit_has_no_mentions():
+    assert len(find_mentions([["Ayr"] * MAX_TOKENS], VOCABULARY).places) == MAX_TOKENS
+    assert len(find_mentions([["Ayr"] * (MAX_TOKENS + 1)], VOCABULARY).places) == 0
 
 
 @pytest.mark.parametrize("corpus", [[], [[]], [[[]]]])
-def test_nothing_has_no_mentions(corpus):
+def test_empty_documents_have_no_mentions(corpus):
     index = MentionIndex(corpus, VOCABULARY)
     if corpus and corpus[0]:
         assert len(index.batch([0]).tokens) == 0

@@ -198,7 +198,7 @@ def test_tags_are_those_of_fixed_lag_decoding_and_a_legal_sequence(head, scheme,
 
 
 def test_the_scheme_has_to_be_told_at_once(tmp_path):
-    with pytest.raises(InputError, match="Tags in IOB2 do not tell at once where a span ends, as BIOES"):
+    with pytest.raises(InputError, match="Tags in IOB2 cannot become BIOES one by one"):
         StreamingTagger(make_tagger(scheme="IOB2", written="BIOES"), lookahead=3)
     with pytest.raises(InputError, match=r"^lookahead must be at least 0 \(got -1\)\."):
         StreamingTagger(make_tagger(), lookahead=-1)

@@ -1,4 +1,4 @@
-"""Sentences in another casing, against the casing of their whole text."""
+"""Case augmentation of sentences, compared with the recased text."""
 
 import re
 
@@ -24,16 +24,16 @@ def test_a_sentence_in_each_casing(casing, expected):
     assert list(recase(sentence, casing)) == expected
 
 
-def test_ready_tokens_all_begin_words():
+def test_every_plain_token_begins_a_word():
     assert recase(from_tokens(["do", "n't", "'s", "McDonald"]), "title") == ("Do", "N't", "'s", "Mcdonald")
 
 
 @given(st.text("aBcÉß'., 1", max_size=30))
-def test_tokens_are_cut_from_the_text_in_that_casing(text):
+def test_tokens_match_the_recased_text(text):
     for sentence in Tokenizer().tokenize(text):
         assert "".join(recase(sentence, "lower")) == re.sub(r"\s", "", sentence.text.lower())
         assert "".join(recase(sentence, "upper")) == re.sub(r"\s", "", sentence.text.upper())
         for casing in RECASINGS:
-            found = recase(sentence, casing)
-            assert len(found) == len(sentence)
-            assert "".join(found).casefold() == "".join(sentence.tokens).casefold()
+            recased = recase(sentence, casing)
+            assert len(recased) == len(sentence)
+            assert "".join(recased).casefold() == "".join(sentence.tokens).casefold()

@@ -1,4 +1,4 @@
-"""Tag schemes against seqeval, against brute force, and there and back again."""
+"""Tag schemes, compared with seqeval and brute force, and in round trips."""
 
 import itertools
 
@@ -31,7 +31,7 @@ LABELS = ["PER", "product-car", "B", "_"]
 
 @st.composite
 def span_lists(draw, max_length=12):
-    """A sentence's length and spans that do not overlap; half of them touch the one before."""
+    """A sentence's length and spans that do not overlap; half of them are adjacent to the previous one."""
     spans, position = [], 0
     for _ in range(draw(st.integers(0, 5))):
         start = position + draw(st.sampled_from([0, 0, 1, 2]))
@@ -77,12 +77,12 @@ def test_names(name, canonical):
     assert normalise_scheme(name) == canonical
 
 
-def test_unknown_name_offers_the_nearest():
+def test_unknown_name_suggests_the_closest():
     with pytest.raises(InputError, match=r"'BILOX'.*BILOU"):
         normalise_scheme("BILOX")
 
 
-def test_tags_that_a_scheme_has():
+def test_tags_of_a_scheme():
     assert [belongs_to(tag, "BIO") for tag in ("O", "B-PER", "I", "E-PER", "NN")] == [True] * 3 + [False] * 2
     for tag in ("O", "B-PER"):
         with pytest.raises(InputError, match="no tag scheme 'XYZ'"):
@@ -96,7 +96,7 @@ def test_split_tag_at_the_first_hyphen():
     assert split_tag("S") == ("S", "_")
 
 
-def test_what_is_a_span_tag():
+def test_span_tags_are_recognised():
     assert all(is_span_tag(tag) for tag in ["O", "B-PER", "M", "L-x", "U-a-b", "S"])
     assert not any(is_span_tag(tag) for tag in ["NN", "b-PER", "X-PER", "PER", "-", "_", "", "O-PER", "BPER"])
 
@@ -105,7 +105,7 @@ def test_what_is_a_span_tag():
 
 
 @given(any_tags())
-def test_repair_reads_as_seqeval_does(tags):
+def test_repair_agrees_with_seqeval(tags):
     expected = [(label, first, last + 1) for label, first, last in get_entities(tags)]
     for scheme in SCHEMES:
         assert triples(tags, scheme) == expected
@@ -154,7 +154,7 @@ def test_bare_tags_are_spans_of_the_label_underscore():
     assert convert_tags(words, "BMES", "BMES") == words
 
 
-def test_what_is_no_span_tag_is_outside_and_counted():
+def test_other_tags_count_as_outside_and_as_violations():
     assert triples(["B-PER", "0", "I-PER"]) == [("PER", 0, 1), ("PER", 2, 3)]
     assert violations(["B-PER", "0", "I-PER"], "IOB2") == [1, 2]
 
@@ -190,7 +190,7 @@ def test_violations(tags, scheme, illegal):
 
 
 @given(any_tags("BIESLUM"), st.sampled_from(SCHEMES))
-def test_strict_refuses_exactly_what_has_violations(tags, scheme):
+def test_strict_rejects_exactly_sequences_with_violations(tags, scheme):
     if violations(tags, scheme):
         with pytest.raises(InputError):
             tags_to_spans(tags, scheme, mode="strict")
@@ -198,7 +198,7 @@ def test_strict_refuses_exactly_what_has_violations(tags, scheme):
         assert triples(tags, scheme, mode="strict") == triples(tags, scheme)
 
 
-# There and back
+# Round trips
 
 
 @given(span_lists(), st.sampled_from(HOLDING_SCHEMES))
@@ -210,7 +210,7 @@ def test_spans_to_tags_to_spans(sentence, scheme):
 
 
 @given(span_lists(), st.sampled_from(HOLDING_SCHEMES), st.sampled_from(HOLDING_SCHEMES))
-def test_conversion_there_and_back(sentence, one, other):
+def test_conversion_round_trip(sentence, one, other):
     length, spans = sentence
     tags = spans_to_tags(spans, length, one)
     assert convert_tags(convert_tags(tags, one, other), other, one, mode="strict") == tags
@@ -224,39 +224,39 @@ def test_conversion_repairs_once(tags, source, target):
 
 
 @given(span_lists(), st.sampled_from(HOLDING_SCHEMES), st.sampled_from(SCHEMES))
-def test_tags_that_come_one_by_one_are_converted_as_the_whole_is(sentence, source, target):
+def test_converting_tag_by_tag_equals_converting_the_sequence(sentence, source, target):
     length, spans = sentence
     tags = spans_to_tags(spans, length, source)
     ends = ("BIOES", "BILOU", "BMES", "IOE2")
     if (target in ends and source not in ends) or (target == "IOE1" != source):
-        with pytest.raises(InputError, match=f"Tags in {source} do not tell at once where a span ends"):
+        with pytest.raises(InputError, match=f"Tags in {source} cannot become {target} one by one"):
             convert_next_tag("O", "O", source, target)
         return
-    found = [
+    result = [
         convert_next_tag(before, tag, source, target) for before, tag in itertools.pairwise(["O", *tags])
     ]
-    assert found == convert_tags(tags, source, target)
+    assert result == convert_tags(tags, source, target)
 
 
 @given(any_tags("BIES"), st.sampled_from(["IOB1", "IOB2", "IO"]))
-def test_even_broken_tags_are_converted_as_the_whole_is_where_no_end_is_marked(tags, target):
-    found = [
+def test_converting_illegal_tags_one_by_one_to_schemes_without_ends(tags, target):
+    result = [
         convert_next_tag(before, tag, "BIOES", target) for before, tag in itertools.pairwise(["O", *tags])
     ]
-    assert found == convert_tags(tags, "BIOES", target)
+    assert result == convert_tags(tags, "BIOES", target)
 
 
-def test_a_growing_sequence_may_name_its_schemes_otherwise():
+def test_converting_tag_by_tag_accepts_scheme_aliases():
     assert convert_next_tag("O", "U-PER", "bilou", "IOBES") == "S-PER"
     assert convert_next_tag("O", "B-PER", "IOBES", "bilou") == "B-PER"
 
 
 @given(any_tags("I"))
-def test_io_writes_what_it_reads(tags):
+def test_io_round_trip(tags):
     assert convert_tags(tags, "IO", "IO", mode="strict") == tags
 
 
-def test_io_cannot_part_touching_spans_of_one_label():
+def test_io_merges_adjacent_spans_of_one_label():
     assert convert_tags(["B-PER", "B-PER", "B-LOC"], "IOB2", "IO") == ["I-PER", "I-PER", "I-LOC"]
 
 
@@ -264,12 +264,12 @@ def test_io_cannot_part_touching_spans_of_one_label():
     ("spans", "message"),
     [
         ([Span(0, 2, "PER"), Span(1, 3, "LOC")], r"LOC \[1, 3\) overlaps"),
-        ([Span(2, 4, "PER")], r"PER \[2, 4\) does not lie inside a sentence of 3 tokens"),
-        ([Span(-1, 1, "PER")], "does not lie inside"),
-        ([Span(1, 1, "PER")], "does not lie inside"),
+        ([Span(2, 4, "PER")], r"PER \[2, 4\) must lie inside the sentence \(got 3 tokens"),
+        ([Span(-1, 1, "PER")], "must lie inside"),
+        ([Span(1, 1, "PER")], "must lie inside"),
     ],
 )
-def test_impossible_spans(spans, message):
+def test_invalid_spans(spans, message):
     with pytest.raises(InputError, match=message):
         spans_to_tags(spans, 3, "IOB2")
 
@@ -294,7 +294,7 @@ def all_span_lists(length, start=0):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_transitions_allow_exactly_what_spans_can_write(scheme):
+def test_transitions_allow_exactly_the_encodings_of_spans(scheme):
     tags = inventory(scheme)
     after, start, end = allowed_transitions(tags, scheme)
     for length in range(1, 5):
@@ -311,7 +311,7 @@ def test_transitions_allow_exactly_what_spans_can_write(scheme):
         assert legal == written
 
 
-def test_foreign_tags_are_allowed_nowhere():
+def test_foreign_tags_are_never_allowed():
     after, start, end = allowed_transitions(["O", "S-A", "NN"], "IOB2")
     assert after == [[True, False, False], [False] * 3, [False] * 3]
     assert start == [True, False, False]
@@ -328,16 +328,16 @@ def test_no_scheme_allows_everything():
 
 
 @given(st.lists(span_lists(), min_size=1, max_size=5), st.sampled_from(HOLDING_SCHEMES))
-def test_what_is_detected_reads_the_same_spans(sentences, scheme):
+def test_detected_scheme_reads_the_same_spans(sentences, scheme):
     written = [spans_to_tags(spans, length, scheme) for length, spans in sentences]
-    found = detect_scheme(iter(written))
-    assert found is not None
+    result = detect_scheme(iter(written))
+    assert result is not None
     for tags, (_, spans) in zip(written, sentences, strict=True):
-        assert tags_to_spans(tags, found, mode="strict") == spans
+        assert tags_to_spans(tags, result, mode="strict") == spans
 
 
 @pytest.mark.parametrize("scheme", HOLDING_SCHEMES)
-def test_detection_of_a_telling_sentence(scheme):
+def test_detection_of_an_informative_sentence(scheme):
     spans = [Span(0, 1, "A"), Span(1, 4, "A"), Span(5, 6, "B")]
     assert detect_scheme([spans_to_tags(spans, 7, scheme)]) == scheme
 
@@ -365,7 +365,7 @@ def test_detection(sequences, expected):
 
 @pytest.mark.parametrize(
     ("name", "sentences", "tokens", "entities", "illegal"),
-    # The train file has two B-MISC after O, as the shared task gave it out.
+    # The training file has two B-MISC after O, as distributed by the shared task.
     [("eng.train", 14_041, 203_621, 23_499, 2), ("eng.testa", 3_250, 51_362, 5_942, 0)],
 )
 def test_conll2003(corpora, name, sentences, tokens, entities, illegal):

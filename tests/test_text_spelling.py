@@ -1,4 +1,4 @@
-"""Span tags that no scheme spells so."""
+"""Repair of misspelled span tags."""
 
 import pytest
 
@@ -35,7 +35,7 @@ TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-work-of-art")
         lambda tag: tag.replace("O", "\u041e").replace("B-", "\u0412-") if len(tag) < 6 else tag,
     ],
 )
-def test_one_replacement_is_named(spell):
+def test_one_replacement_is_returned(spell):
     spelled = {spell(tag): tag for tag in TAGS}
     tag, right = find_respelling(list(spelled))
     assert spelled[tag] == right
@@ -51,7 +51,7 @@ def test_joined_prefixes_need_a_label_with_two_of_them():
     "tags",
     [TAGS, ["NN", "VBZ", "IN"], ["O", "PER", "LOC"], ["O", "B-PER", "Q-PER"], ["m", "s"], ["N", "B"], []],
 )
-def test_other_tags_are_left_alone(tags):
+def test_other_tags_are_unchanged(tags):
     assert find_respelling(tags) is None
 
 
@@ -97,7 +97,7 @@ def test_spans_in_brackets(tags, expected):
     assert are_brackets(tags) is expected
 
 
-def test_one_tag_alone():
+def test_respell_single_tags():
     assert [respell(tag) for tag in ("B_PER", "o", "LOC-S", "B-PER", "O", "NN")] == [
         "B-PER", "O", "S-LOC", None, None, None,
     ]  # fmt: skip

@@ -46,7 +46,7 @@ def test_marks(text: str) -> None:
     assert split(joint.join(expected)) == expected
 
 
-def test_forgotten_space() -> None:
+def test_missing_space() -> None:
     assert split("He left.Then she came.") == ["He left.", "Then she came."]
     assert split("See www.Example.Com now.") == ["See www.Example.Com now."]
 
@@ -98,7 +98,7 @@ def test_wrapping_changes_nothing(sentences: list[str], width: int) -> None:
         assert split(wrapped + end) == split(paragraph) == sentences
 
 
-def test_wrapping_of_long_paragraphs_is_judged_nearby() -> None:
+def test_wrapping_of_long_paragraphs_depends_on_nearby_lines() -> None:
     narrow = textwrap.fill(" ".join(SENTENCES * 10), 60)
     wide = textwrap.fill(" ".join(SENTENCES * 10), 100)
     assert split(narrow + "\n" + wide).count(SENTENCES[0]) == 20
@@ -112,9 +112,9 @@ def test_wrapping_of_long_paragraphs_is_judged_nearby() -> None:
 
 
 def cut_up(text: str, seed: int) -> list[str]:
-    """Cut a text at random places."""
-    places = sorted(random.Random(seed).choices(range(len(text) + 1), k=20))
-    return [text[a:b] for a, b in zip([0, *places], [*places, len(text)], strict=True)]
+    """Split a text at random positions."""
+    positions = sorted(random.Random(seed).choices(range(len(text) + 1), k=20))
+    return [text[a:b] for a, b in zip([0, *positions], [*positions, len(text)], strict=True)]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -142,7 +142,7 @@ def test_stream_of_one_long_line() -> None:
         ["a", "a ", "(", "a. ", "B.\n", ". ", "中", "\n", "\r\n", "\x00", "é\n", "a. B", "a " * 400 + "."]
     )
 )
-def test_stream_loses_nothing(unit: str) -> None:
+def test_stream_keeps_all_characters(unit: str) -> None:
     text = unit * (9_000 // len(unit)) + "end"
     sentences = list(stream_sentences([text], tokenize, window=2_048))
     tokens = [text[a:b] for sentence in sentences for a, b in sentence.offsets]
@@ -151,7 +151,7 @@ def test_stream_loses_nothing(unit: str) -> None:
 
 
 def test_stream_is_lazy() -> None:
-    """Sentences come as soon as a blank line shows that they are complete."""
+    """The stream yields sentences as soon as a blank line completes them."""
     read = []
 
     def lines():
@@ -165,7 +165,7 @@ def test_stream_is_lazy() -> None:
     assert [sentence.text for sentence in sentences] == ["Two.", "Three."]
 
 
-def test_stream_with_a_function_of_the_user() -> None:
+def test_stream_with_a_custom_function() -> None:
     def lines_of(text: str) -> list[Sentence]:
         sentences, start = [], 0
         for line in text.splitlines(keepends=True):
@@ -175,8 +175,8 @@ def test_stream_with_a_function_of_the_user() -> None:
         return sentences
 
     text = "\n\n".join(["one two", "three  four", "five"] * 500)
-    found = list(stream_sentences(text.splitlines(keepends=True), lines_of))
-    assert found == lines_of(text)
+    result = list(stream_sentences(text.splitlines(keepends=True), lines_of))
+    assert result == lines_of(text)
     assert list(stream_sentences([text], lines_of, window=2_048)) == lines_of(text)
 
 
@@ -241,12 +241,12 @@ HOSTILE = [
 
 @pytest.mark.parametrize("tail", ["b_", "\n"])
 @pytest.mark.parametrize("convention", [Tokenizer(), Tokenizer(split_hyphens=True, split_clitics=False)])
-def test_hostile_text_is_read_in_linear_time(convention: Tokenizer, tail: str) -> None:
-    """Nothing is asserted on time: what grows with the square of this length would take minutes."""
+def test_adversarial_text_takes_linear_time(convention: Tokenizer, tail: str) -> None:
+    """No assertion on time: quadratic run time would take minutes at this length."""
     for unit in HOSTILE:
         text = unit * (20_000 // len(unit)) + tail
-        found = "".join(token for sentence in convention.tokenize(text) for token in sentence.tokens)
-        assert found == "".join(c for c in text if not c.isspace() and c not in "\x00") or "\u200d" in unit
+        result = "".join(token for sentence in convention.tokenize(text) for token in sentence.tokens)
+        assert result == "".join(c for c in text if not c.isspace() and c not in "\x00") or "\u200d" in unit
 
 
 @pytest.mark.parametrize(
@@ -259,5 +259,5 @@ def test_hostile_text_is_read_in_linear_time(convention: Tokenizer, tail: str) -
         ("News in brief\nRain floods Hull", 2),
     ],
 )
-def test_narrow_lines_go_on_before_a_small_letter(text, sentences):
+def test_narrow_lines_continue_before_a_lower_case_letter(text, sentences):
     assert len(sentence_ranges(text)) == sentences

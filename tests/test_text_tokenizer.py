@@ -1,4 +1,4 @@
-"""The tokenizer: exact offsets for any text, conventions, what is learnt from a corpus."""
+"""The tokenizer: exact offsets for any text, options, and learning from a corpus."""
 
 import dataclasses
 import itertools
@@ -119,7 +119,7 @@ FRAGMENTS = [
     ],
 ]
 texts = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(FRAGMENTS), max_size=25).map("".join))
-# Every option off, on, and the other way round than its default.
+# All options off, all on, and each one inverted.
 CONVENTIONS = [
     Tokenizer(),
     *(Tokenizer(**dict.fromkeys(OPTIONS, value)) for value in (False, True)),
@@ -128,7 +128,7 @@ CONVENTIONS = [
 
 
 def check(text: str, sentences: list[Sentence], start: int = 0) -> None:
-    """Offsets are exact and in order, and nothing that can be seen is lost."""
+    """Assert that offsets are exact and in order, and that no visible character is lost."""
     seen = bytearray(len(text))
     position = 0
     for sentence in sentences:
@@ -166,7 +166,7 @@ def test_offsets_are_exact_for_any_text(
     assert all(len(sentence) <= convention.longest for sentence in sentences)
 
 
-def test_every_character_of_unicode_is_kept() -> None:
+def test_every_unicode_character_is_kept() -> None:
     text = " ".join(map(chr, range(0x110000)))
     check(text, Tokenizer(newlines="space").tokenize(text))
 
@@ -218,7 +218,7 @@ def test_shortcuts_change_nothing(text: str, without_shortcuts: tuple[Tokenizer,
     ],
 )
 def test_examples(tokens: str) -> None:
-    """Tokens, written with the spaces between them, come back from a text with as few spaces as can be."""
+    """The tokenizer recovers space-separated tokens from the text with as few spaces as possible."""
     expected = tokens.split(" ")
     assert Tokenizer().words(tokens) == expected
     tight = tokens
@@ -274,12 +274,12 @@ def test_settings_survive_json() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"newlines": "lines"}, {"longest": 0}])
-def test_impossible_settings(wrong: dict[str, object]) -> None:
+def test_invalid_settings(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
         Tokenizer(**wrong)
 
 
-def test_long_sentences_are_cut() -> None:
+def test_long_sentences_are_split() -> None:
     text = "one two three four five."
     sentences = Tokenizer(longest=4).tokenize(text, start=10)
     assert [sentence.tokens for sentence in sentences] == [("one", "two", "three", "four"), ("five", ".")]
@@ -287,9 +287,9 @@ def test_long_sentences_are_cut() -> None:
     check(text, sentences, 10)
 
 
-# Learning a convention.
+# Learning the options.
 
-TELLING = """
+INFORMATIVE = """
 The Oslo-based firm hired a well-known lawyer and a long-term ally. Bring bread and/or cheese, tea/coffee,
 his/her. Ann's dog didn't bark; it's old. I dont know, he didnt ask, they wont come, youre late. We cannot
 stay, they cannot go, I'm gonna run. It cost $20, then $30, now $45.50. Only 5% or 6% or 7.5% came. Be there
@@ -310,25 +310,25 @@ They like tea, milk, etc.
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
-def test_convention_is_learnt_from_its_own_output(convention: Tokenizer) -> None:
-    assert learn_convention(convention.tokenize(TELLING)) == convention
+def test_options_are_learnt_from_own_output(convention: Tokenizer) -> None:
+    assert learn_convention(convention.tokenize(INFORMATIVE)) == convention
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
-def test_convention_is_learnt_without_spaces(convention: Tokenizer) -> None:
+def test_options_are_learnt_without_spacing_information(convention: Tokenizer) -> None:
     convention = dataclasses.replace(convention, split_units=False)
-    sentences = [from_tokens(sentence.tokens) for sentence in convention.tokenize(TELLING)]
+    sentences = [from_tokens(sentence.tokens) for sentence in convention.tokenize(INFORMATIVE)]
     assert learn_convention(sentences) == convention
 
 
-def test_defaults_where_nothing_tells() -> None:
+def test_defaults_without_evidence() -> None:
     assert learn_convention([]) == Tokenizer()
     few = Tokenizer(split_hyphens=True).tokenize("A well-known, long-term plan.")
     assert learn_convention(few) == Tokenizer()
-    assert learn_convention(few, least=2).split_hyphens
+    assert learn_convention(few, min_votes=2).split_hyphens
 
 
-# Somebody else's tokens.
+# Tokens of another tokenizer.
 
 
 @given(
@@ -354,20 +354,20 @@ def test_align_names_the_token(tokens: list[str]) -> None:
 
 
 def test_english_web_treebank(corpora: Path) -> None:
-    """The target of the project's plan: 0.985 over exact character ranges, with what train teaches."""
+    """The project's target: F1 of 0.985 over exact character ranges, with options learnt from train."""
     folder = corpora / "ud_ewt"
     convention = learn_convention(read_conllu(folder / "en_ewt-ud-train.conllu", tasks=()))
-    right = gold = found = 0
+    right = gold = predicted = 0
     for sentence in read_conllu(folder / "en_ewt-ud-dev.conllu", tasks=()):
         words = {offset for part in convention.tokenize(sentence.text) for offset in part.offsets}
         right += len(words & set(sentence.offsets))
         gold += len(sentence.offsets)
-        found += len(words)
-    assert 2 * right / (gold + found) >= 0.985
+        predicted += len(words)
+    assert 2 * right / (gold + predicted) >= 0.985
 
 
-def test_newswire_words_are_not_cut(corpora: Path) -> None:
-    """CoNLL-2003 keeps hyphens: with spaces between its tokens they come back."""
+def test_newswire_words_are_not_split(corpora: Path) -> None:
+    """CoNLL-2003 keeps hyphens: the tokenizer recovers its space-separated tokens."""
     lines = (corpora / "conll2003" / "eng.testa").read_text(encoding="utf-8").split("\n\n")
     blocks = [[line.split()[0] for line in block.splitlines()] for block in lines if block.strip()]
     convention = learn_convention(from_tokens(block) for block in blocks)

@@ -1,1 +1,1 @@
-"""Floor 2: from emissions to tags and probabilities. numpy only."""
+"""Decode emissions into tags and probabilities (layer 2). numpy only."""

@@ -1,4 +1,4 @@
-"""Exact marginal probabilities of spans, those below the best path among them."""
+"""Compute exact marginal probabilities of spans, including spans that are not on the best path."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ _SLACK = 1 - 1e-6  # scores are rounded to float32 before they are compared
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """M spans that reach a threshold, in no particular order; they may overlap.
+    """M spans with a probability of at least a threshold, unsorted; they may overlap.
 
     Attributes:
-        rows: (M,) the sentence of each.
-        spans: Their first tokens, the tokens after their last ones, and their labels; indices count from the
-            sentence's first token.
+        rows: (M,) sentence index of each span.
+        spans: Starts, ends and labels of the spans; indices count from the sentence's first token.
         scores: (M,) float32 probabilities.
     """
 
@@ -37,15 +36,15 @@ class Candidates:
 class SpanMarginals:
     """Marginal probabilities of spans under one posterior.
 
-    The marginal of a span is the probability that exactly this span with this label is in the tag sequence:
-    it sums over all sequences that ``SpanReader.find`` reads so. The constrained forward pass of Culotta and
-    McCallum 2004 ("Confidence estimation for information extraction", section 3) gives the probability that
-    a span begins at token s and reaches token t. It never grows with t, and what it loses from t to t + 1 is
-    the probability that the span ends with t.
+    The marginal of a span is the probability that the tag sequence contains exactly this span with this
+    label: the sum over all sequences in which ``SpanReader.find`` finds it. The constrained forward pass of
+    Culotta and McCallum 2004 ("Confidence estimation for information extraction", section 3) computes the
+    probability that a span begins at token s and reaches token t. It never increases with t, and its decrease
+    from t to t + 1 is the probability that the span ends with t.
 
     Args:
-        posterior: B sentences, read in both directions.
-        reader: Tells which tags begin and continue a span.
+        posterior: Posterior of B sentences.
+        reader: Determines which tags begin and continue a span.
     """
 
     def __init__(self, posterior: Posterior, reader: SpanReader) -> None:
@@ -53,21 +52,23 @@ class SpanMarginals:
         self._tags: IntArray = np.maximum(reader.tags, 0)  # (L, W)
         is_padding: BoolArray = reader.tags < 0
         moves = np.where(reader.joins, posterior.transitions.scores.astype(np.float64), -np.inf)
-        self._moves = moves[self._tags[:, :, None], self._tags[:, None, :]]  # (L, W, W), -inf: begins another
+        self._moves = moves[
+            self._tags[:, :, None], self._tags[:, None, :]
+        ]  # (L, W, W), -inf: a new span begins
         self._moves[is_padding[:, :, None] | is_padding[:, None, :]] = -np.inf
         self._begins = self._begin(reader.joins, is_padding)
 
     def _begin(self, joins: BoolArray, is_padding: BoolArray) -> DoubleArray:
-        """Return (B, T, L, W): the probability of each tag of each label at a token that begins a span."""
+        """Return (B, T, L, W): the probability that a span begins at a token with each tag of each label."""
         scores = self._posterior.transitions.scores
         begins: DoubleArray = self._posterior.tags.astype(np.float64)[:, :, self._tags]
         begins[:, :, is_padding] = 0.0
-        # Tags that no other tag may follow as a beginning are inside of a span wherever they stand.
+        # A tag that cannot begin a span after any other tag is always inside a span.
         may_begin = np.asarray((np.isfinite(scores) & ~joins).any(axis=0))
         begins[:, 1:, ~may_begin[self._tags]] = 0.0
         continues = (self._moves > -np.inf).any(axis=1) & begins[:, 1:].any(axis=(0, 1))  # (L, W)
         rows, labels = (one.ravel() for one in np.indices((len(begins), len(self._tags))))
-        for token in range(1, begins.shape[1] if continues.any() else 0):  # what of it continues a span
+        for token in range(1, begins.shape[1] if continues.any() else 0):  # subtract continuations
             before = self._posterior.tags[rows[:, None], token - 1, self._tags[labels]].astype(np.float64)
             before[is_padding[labels]] = 0.0
             inside = np.exp(self._continue(rows, np.full_like(rows, token), labels, _log(before)))
@@ -75,20 +76,20 @@ class SpanMarginals:
         return np.maximum(begins, 0.0)
 
     def _continue(self, rows: IntArray, at: IntArray, labels: IntArray, logs: DoubleArray) -> DoubleArray:
-        """Carry spans that have reached the token before on to token ``at``.
+        """Extend spans from the previous token to token ``at``.
 
         Args:
-            rows: (M,) sentences.
-            at: (M,) tokens.
-            labels: (M,) labels.
-            logs: (M, W) log probability of each tag of the label at the token before.
+            rows: (M,) sentence indices.
+            at: (M,) token indices.
+            labels: (M,) label indices.
+            logs: (M, W) log probability of each tag of the label at the previous token.
 
         Returns:
-            The same at the token ``at``.
+            (M, W) the same at token ``at``.
         """
         tags, backward = self._tags[labels], self._posterior.backward
         leaving = backward[rows[:, None], at[:, None] - 1, tags]
-        leaving = logs - np.where(np.isneginf(leaving), 0.0, leaving)  # what is impossible stays so
+        leaving = logs - np.where(np.isneginf(leaving), 0.0, leaving)  # keep -inf
         arriving = self._posterior.emissions[rows[:, None], at[:, None], tags].astype(np.float64)
         arriving += backward[rows[:, None], at[:, None], tags]
         return np.minimum(log_sum(leaving[:, :, None] + self._moves[labels], axis=1) + arriving, 0.0)
@@ -96,16 +97,18 @@ class SpanMarginals:
     def find(self, threshold: float) -> Candidates:
         """Find every span whose marginal is at least the threshold.
 
-        A beginning that falls below the threshold is not carried on. What is carried on at one token excludes
-        one another, so that there are at most 1 / threshold of them in a sentence: time and memory grow with
-        the sentence's length, not with its square.
+        The search drops a span as soon as its probability falls below the threshold. Spans that are extended
+        at one token exclude one another, so a sentence has at most 1 / threshold of them. Time and memory
+        therefore grow with the sentence's length, not with its square.
 
         Args:
             threshold: A probability above 0.
         """
-        lengths, least = self._posterior.lengths, threshold * _SLACK
+        lengths, min_probability = self._posterior.lengths, threshold * _SLACK
         sums = self._begins.sum(axis=3)
-        begun = np.argwhere(sums.transpose(1, 0, 2) >= least)[:, [1, 0, 2]]  # row, start, label; by start
+        begun = np.argwhere(sums.transpose(1, 0, 2) >= min_probability)[
+            :, [1, 0, 2]
+        ]  # row, start, label; by start
         limits = np.searchsorted(begun[:, 1], np.arange(sums.shape[1] + 1))
         active, logs = begun[:0], np.zeros((0, self._tags.shape[1]))
         results = [np.zeros((0, 4), np.int64)]
@@ -120,22 +123,22 @@ class SpanMarginals:
             onward = np.full_like(logs, -np.inf)
             at = np.full(len(inner), token + 1)
             onward[inner] = self._continue(active[inner, 0], at, active[inner, 2], logs[inner])
-            rest = np.exp(onward).sum(axis=1)
-            ended = np.exp(logs).sum(axis=1) - rest
-            reached = np.flatnonzero(ended >= least)
+            remaining = np.exp(onward).sum(axis=1)
+            ended = np.exp(logs).sum(axis=1) - remaining
+            reached = np.flatnonzero(ended >= min_probability)
             results.append(np.insert(active[reached], 2, token + 1, axis=1))
             scores.append(ended[reached])
-            active, logs = active[rest >= least], onward[rest >= least]
+            active, logs = active[remaining >= min_probability], onward[remaining >= min_probability]
         values = np.minimum(np.concatenate(scores), 1.0).astype(np.float32)
-        is_enough = values >= threshold
-        rows, starts, ends, labels = np.concatenate(results)[is_enough].T
-        return Candidates(rows, FoundSpans(starts, ends, labels), values[is_enough])
+        is_above = values >= threshold
+        rows, starts, ends, labels = np.concatenate(results)[is_above].T
+        return Candidates(rows, FoundSpans(starts, ends, labels), values[is_above])
 
     def score(self, rows: ArrayLike, spans: FoundSpans) -> FloatArray:
         """Return the marginals (M,) of given spans; indices count from each sentence's first token.
 
         Args:
-            rows: (M,) the sentence of each span.
+            rows: (M,) sentence index of each span.
             spans: The spans.
         """
         sentences, sizes = np.asarray(rows, np.int64), spans.ends - spans.starts

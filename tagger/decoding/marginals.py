@@ -1,4 +1,4 @@
-"""Exact probabilities of tags and of spans, by the forward-backward algorithm."""
+"""Compute exact tag and span probabilities with the forward-backward algorithm."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from tagger.decoding.viterbi import FloatArray, IntArray, Transitions, check_sha
 BoolArray = NDArray[np.bool_]
 DoubleArray = NDArray[np.float64]
 
-# A scaled probability below this may have lost terms to underflow. Divisors are no smaller either: a trusted
-# value was above 1e-280 when it was summed, and the terms that float64 cannot hold are below 1e-308.
+# A scaled probability below this may have lost terms to underflow. Divisors are at least this large. A
+# trusted value was therefore above 1e-280 before division, and float64 only loses terms below 1e-308.
 _TRUSTED = 1e-140
-# Sentences taken at once: few enough for a step's arrays to stay in the processor's cache.
-_CHUNK = 256
-# Numbers in the largest temporary of one step in log space (float64: 8 MB).
+# Number of sentences per block: few enough for a step's arrays to stay in the processor's cache.
+_BLOCK_SIZE = 256
+# Maximum size of one step's largest temporary array in log space, in numbers (float64: 8 MB).
 _STEP_BUDGET = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """What is known about the tags of a batch once its emissions have been read in both directions.
+    """Posterior of a batch: tag marginals, backward scores and log-partition.
 
     Attributes:
         tags: (B, T, C) float32; the probability of tag c at token t, 0 beyond each length.
-        backward: (B, T, C) float64; the log of the summed exponentials of the scores of all that can follow
-            token t, given tag c there (log beta in Rabiner's notation); 0 beyond each length.
-        emissions: (B, T, C) float32, as given.
+        backward: (B, T, C) float64; log beta in Rabiner's notation: the log-sum-exp of the scores of all
+            continuations after token t, given tag c at t; 0 beyond each length.
+        emissions: (B, T, C) float32, the input.
         lengths: (B,) int64.
-        transitions: As given.
-        log_partition: (B,) float64; the log of the summed exponentials of all sequences' scores, 0 for an
-            empty sentence. Where nothing legal exists it is -inf, and every probability is 0.
+        transitions: The input.
+        log_partition: (B,) float64; the log-sum-exp of the scores of all sequences, 0 for an empty sentence.
+            Without a legal sequence it is -inf, and every probability is 0.
     """
 
     tags: FloatArray
@@ -45,35 +45,37 @@ class Posterior:
 
 
 def forward_backward(emissions: FloatArray, lengths: ArrayLike, transitions: Transitions) -> Posterior:
-    """Return the posterior of the linear-chain CRF that has these scores.
+    """Compute the posterior of a linear-chain CRF.
 
-    Probabilities rescaled at every step, so that a step is one matrix product (Rabiner 1989, "A tutorial on
-    hidden Markov models", sections III.A and V.A). A sentence in which a possible tag comes out so small that
-    terms may have been lost (emissions hundreds apart, say) is computed again in log space.
+    The recursions rescale probabilities at every step, so that a step is one matrix product (Rabiner 1989, "A
+    tutorial on hidden Markov models", sections III.A and V.A). If a possible tag becomes so small that terms
+    may have underflowed (for example, emissions that differ by hundreds), the sentence is recomputed in log
+    space.
 
     Args:
-        emissions: (B, T, C) float32; what stands beyond a sentence's length is never read.
-        lengths: (B,) numbers of tokens, 0 to T, in any order.
+        emissions: (B, T, C) float32; values beyond a sentence's length are ignored.
+        lengths: (B,) number of tokens of each sentence, 0 to T, in any order.
         transitions: Scores of the C tags.
 
     Raises:
-        ValueError: If the shapes do not fit together.
+        ValueError: The shapes do not match.
     """
     sizes = check_shapes(emissions, lengths, transitions)
     tags = np.zeros(emissions.shape, np.float32)
     backward = np.zeros(emissions.shape, np.float64)
     log_partition = np.zeros(len(sizes), np.float64)
     order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
-    for first in range(0, len(order), _CHUNK):
-        rows = order[first : first + _CHUNK]
+    for first in range(0, len(order), _BLOCK_SIZE):
+        rows = order[first : first + _BLOCK_SIZE]
         steps = int(sizes[rows[0]])
         scores = _by_step(emissions[rows, :steps], sizes[rows])  # (T, n, C)
-        found, betas, trusted = _scaled(scores, sizes[rows], transitions)
-        again = np.flatnonzero(~trusted)
-        if len(again):
-            redone = _in_logs(scores[:, again], sizes[rows[again]], transitions)
-            found[:, again], betas[:, again] = _normalise(redone[0] + redone[1]), redone[1]
-        tags[rows, :steps] = found.transpose(1, 0, 2)
+        marginals, betas, trusted = _scaled(scores, sizes[rows], transitions)
+        untrusted = np.flatnonzero(~trusted)
+        if len(untrusted):
+            log_alphas, log_betas = _in_logs(scores[:, untrusted], sizes[rows[untrusted]], transitions)
+            marginals[:, untrusted] = _normalise(log_alphas + log_betas)
+            betas[:, untrusted] = log_betas
+        tags[rows, :steps] = marginals.transpose(1, 0, 2)
         backward[rows, :steps] = betas.transpose(1, 0, 2)
         log_partition[rows] = log_sum(transitions.start + scores[0] + betas[0], axis=1)
     beyond = np.arange(emissions.shape[1]) >= sizes[:, None]
@@ -84,25 +86,26 @@ def forward_backward(emissions: FloatArray, lengths: ArrayLike, transitions: Tra
 def span_probabilities(
     posterior: Posterior, sentence: ArrayLike, start: ArrayLike, paths: ArrayLike, closing: ArrayLike
 ) -> FloatArray:
-    """Return the probability of N spans: that the tags there are exactly these and the span ends there.
+    """Return the probability of N spans: that their tokens have exactly these tags and the span ends there.
 
-    The chain rule over the posterior Markov chain (Culotta and McCallum 2004, "Confidence estimation for
-    information extraction", compute the same with a constrained forward pass): the probability of the first
-    tag, times that of each next tag given the one before, times that of any closing tag after the last.
+    The function applies the chain rule to the posterior Markov chain: the probability of the first tag, times
+    that of each next tag given the previous one, times that of any closing tag after the last. Culotta and
+    McCallum 2004, "Confidence estimation for information extraction", compute the same with a constrained
+    forward pass.
 
     Args:
-        posterior: What ``forward_backward`` returned.
-        sentence: (N,) the spans' sentences, 0 to B - 1.
+        posterior: The result of ``forward_backward``.
+        sentence: (N,) the sentence index of each span, 0 to B - 1.
         start: (N,) the index of each span's first token.
-        paths: (N, L) tag ids of each span's tokens, padded at the right with -1; at least one each.
-        closing: (C,) or (N, C) bool; the tags that may follow the span. It plays no part where the span
-            reaches the end of its sentence. In IOB2 these are all tags but the span's own ``I-`` tag.
+        paths: (N, L) tag ids of each span's tokens, at least one each, right-padded with -1.
+        closing: (C,) or (N, C) bool; the tags that may follow the span, ignored at the end of a sentence. In
+            IOB2 these are all tags except the ``I-`` tag of the span's label.
 
     Returns:
         (N,) float32 probabilities.
 
     Raises:
-        ValueError: If a span is empty or reaches beyond its sentence, or the shapes do not fit together.
+        ValueError: A span is empty or exceeds its sentence, or the shapes do not match.
     """
     rows = np.asarray(sentence, dtype=np.int64)
     position = np.asarray(start, dtype=np.int64)
@@ -111,7 +114,7 @@ def span_probabilities(
         return np.zeros(0, np.float32)
     ends = position + (tags >= 0).sum(axis=1)
     if (tags[:, 0] < 0).any() or (position < 0).any() or (ends > posterior.lengths[rows]).any():
-        raise ValueError("expected spans of one token or more, within their sentences")
+        raise ValueError("expected spans of at least one token within their sentences")
 
     result = posterior.tags[rows, position, tags[:, 0]].astype(np.float64)
     last = tags[:, 0].copy()
@@ -136,7 +139,7 @@ def _next_tag_logs(posterior: Posterior, rows: IntArray, at: IntArray, before: I
         + posterior.backward[rows, at]
     )
     total = posterior.backward[rows, at - 1, before]
-    # Where the tag before is impossible so is all that follows it: -inf stays -inf, never -inf - -inf.
+    # After an impossible tag everything is impossible: keep -inf instead of -inf - -inf.
     return np.minimum(onward - np.where(np.isneginf(total), 0.0, total)[:, None], 0.0)
 
 
@@ -150,11 +153,11 @@ def _by_step(emissions: FloatArray, sizes: IntArray) -> DoubleArray:
 def _scaled(
     scores: DoubleArray, sizes: IntArray, transitions: Transitions
 ) -> tuple[DoubleArray, DoubleArray, BoolArray]:
-    """Run both recursions on rescaled probabilities, for sentences that stand longest first.
+    """Run both recursions on rescaled probabilities, for sentences sorted by falling length.
 
     Returns:
-        The probabilities of the tags (T, n, C); log beta (T, n, C); and (n,) whether no possible value came
-        so near to underflow that terms may be missing.
+        The tag probabilities (T, n, C); log beta (T, n, C); and (n,) True if the result is trusted: no
+        possible value is so small that terms may have underflowed.
     """
     steps = len(scores)
     step = np.arange(steps)[:, None]
@@ -185,13 +188,13 @@ def _scaled(
 def _scaled_alphas(
     emitted: DoubleArray, moves: DoubleArray, start: DoubleArray, active: list[int]
 ) -> DoubleArray:
-    """Return the forward probabilities (T, n, C), each token's up to a factor."""
+    """Return the forward probabilities (T, n, C), up to a factor per token."""
     alphas = np.zeros_like(emitted)
     alphas[0] = start * emitted[0]
     for t in range(1, len(emitted)):
         count = active[t]
         values = (alphas[t - 1, :count] @ moves) * emitted[t, :count]
-        # A divisor is never 0, and never so small that it would hide a lost term.
+        # The lower bound avoids division by 0 and keeps an underflowed term visible.
         alphas[t, :count] = values / np.maximum(values.sum(axis=1, keepdims=True), _TRUSTED)
     return alphas
 
@@ -199,7 +202,7 @@ def _scaled_alphas(
 def _scaled_betas(
     emitted: DoubleArray, moves: DoubleArray, end: DoubleArray, active: list[int]
 ) -> tuple[DoubleArray, DoubleArray]:
-    """Return the backward probabilities (T, n, C) and what each step divided them by, (T, n)."""
+    """Return the backward probabilities (T, n, C) and the divisor of each step, (T, n)."""
     steps = len(emitted)
     betas = np.zeros_like(emitted)
     divisors = np.ones(emitted.shape[:2])
@@ -216,7 +219,7 @@ def _scaled_betas(
 def _in_logs(
     scores: DoubleArray, sizes: IntArray, transitions: Transitions
 ) -> tuple[DoubleArray, DoubleArray]:
-    """Run both recursions on logarithms; return log alpha and log beta, (T, n, C) each."""
+    """Run both recursions in log space; return log alpha and log beta, (T, n, C) each."""
     steps = len(scores)
     active = sentences_at(sizes, steps)
     alphas, betas = np.zeros_like(scores), np.zeros_like(scores)
@@ -234,17 +237,17 @@ def _in_logs(
 
 
 def _log_product(vectors: DoubleArray, matrix: FloatArray) -> DoubleArray:
-    """Return the log of ``exp(vectors) @ exp(matrix)``, (n, C), for arguments of any size."""
-    chunk = max(1, _STEP_BUDGET // matrix.size)
+    """Return the log of ``exp(vectors) @ exp(matrix)``, (n, C), without overflow or underflow."""
+    block_size = max(1, _STEP_BUDGET // matrix.size)
     result = np.empty_like(vectors)
-    for first in range(0, len(vectors), chunk):
-        part = slice(first, first + chunk)
-        result[part] = log_sum(vectors[part, :, None] + matrix, axis=1)  # (n, C, C) -> (n, C)
+    for first in range(0, len(vectors), block_size):
+        block = slice(first, first + block_size)
+        result[block] = log_sum(vectors[block, :, None] + matrix, axis=1)  # (n, C, C) -> (n, C)
     return result
 
 
 def log_sum(logs: DoubleArray, axis: int) -> DoubleArray:
-    """Return the log of the summed exponentials along an axis; -inf where all are -inf."""
+    """Return the log-sum-exp along an axis; -inf where all values are -inf."""
     peaks = _finite(logs.max(axis=axis, keepdims=True))
     with np.errstate(divide="ignore"):
         total: DoubleArray = np.log(np.exp(logs - peaks).sum(axis=axis))
@@ -252,7 +255,7 @@ def log_sum(logs: DoubleArray, axis: int) -> DoubleArray:
 
 
 def _normalise(logs: DoubleArray) -> DoubleArray:
-    """Return the probabilities over the last axis that these logs stand for; all 0 where all are -inf."""
+    """Return the softmax over the last axis; all 0 where all values are -inf."""
     values = np.exp(logs - _finite(logs.max(axis=-1, keepdims=True)))
     probabilities: DoubleArray = values / np.maximum(values.sum(axis=-1, keepdims=True), _TRUSTED)
     return probabilities
@@ -266,19 +269,19 @@ def _exponentials(logs: FloatArray) -> tuple[DoubleArray, float]:
 
 
 def _finite(peaks: DoubleArray) -> DoubleArray:
-    """Return the values with 0 in place of -inf, fit to be subtracted from what they are the greatest of."""
+    """Replace -inf by 0, so that maxima can be subtracted without producing NaN."""
     return np.where(np.isneginf(peaks), 0.0, peaks)
 
 
 def _possible_tags(first: BoolArray, possible: BoolArray, steps: int) -> IntArray:
-    """Return (T,): how many tags the transitions alone permit t steps away from an end of the sentence."""
+    """Return (T,): the number of tags that the transitions allow t steps from one end of the sentence."""
     counts = np.zeros(steps, np.int64)
-    here = first
+    reachable = first
     for t in range(steps):
-        counts[t] = here.sum()
-        following = here @ possible
-        if (following == here).all():
+        counts[t] = reachable.sum()
+        next_reachable = reachable @ possible
+        if (next_reachable == reachable).all():
             counts[t:] = counts[t]
             break
-        here = following
+        reachable = next_reachable
     return counts

@@ -1,4 +1,4 @@
-"""Spans of many sentences at once: where they begin and end, and how they are written."""
+"""Convert between tag ids and spans for many sentences at once."""
 
 from __future__ import annotations
 
@@ -20,51 +20,51 @@ class FoundSpans:
     """M spans among N tokens of several sentences.
 
     Attributes:
-        starts: (M,) place of each span's first token, rising.
-        ends: (M,) place after its last token.
-        labels: (M,) place of its label in ``SpanReader.labels``.
+        starts: (M,) index of each span's first token, in rising order.
+        ends: (M,) index after each span's last token.
+        labels: (M,) index of each span's label in ``SpanReader.labels``.
     """
 
     starts: IntArray
     ends: IntArray
     labels: IntArray
 
-    def select(self, places: IntArray) -> FoundSpans:
-        """The spans at these places among them."""
-        return FoundSpans(self.starts[places], self.ends[places], self.labels[places])
+    def select(self, indices: IntArray) -> FoundSpans:
+        """Return the spans at these indices."""
+        return FoundSpans(self.starts[indices], self.ends[indices], self.labels[indices])
 
 
 class SpanReader:
-    """Reads tag ids as ``text.schemes.tags_to_spans`` reads tags, and writes them in another scheme.
+    """Vectorised ``text.schemes.tags_to_spans``, and conversion of the spans to a target scheme.
 
     Args:
-        tags: The C tags; a tag's id is its place.
-        target: The scheme to write in.
+        tags: The C tags; a tag's id is its index.
+        target: The scheme of the written tags.
 
     Attributes:
-        labels: All labels of spans.
-        tags: (labels, W) ids of each label's tags, padded at the right with -1.
-        joins: (C, C) bool; True where the second tag continues the span of the first.
-        closing: (labels, C) bool; the tags that may follow a span of a label: all that do not go on with it.
+        labels: The L span labels.
+        tags: (L, W) ids of each label's tags, right-padded with -1.
+        joins: (C, C) bool; True if the second tag continues the span of the first.
+        closing: (L, C) bool; the tags that may follow a span of a label: all that do not continue it.
     """
 
     def __init__(self, tags: Sequence[str], target: str) -> None:
-        parts = [split_tag(tag) if is_span_tag(tag) else ("O", "") for tag in tags]
-        self.labels = list(dict.fromkeys(label for prefix, label in parts if prefix != "O"))
-        places = {label: place for place, label in enumerate(self.labels)}
-        self._is_inside = np.array([prefix != "O" for prefix, _ in parts])
-        self._label_of = np.array([places.get(label, 0) for _, label in parts])
+        pairs = [split_tag(tag) if is_span_tag(tag) else ("O", "") for tag in tags]
+        self.labels = list(dict.fromkeys(label for prefix, label in pairs if prefix != "O"))
+        label_ids = {label: index for index, label in enumerate(self.labels)}
+        self._is_inside = np.array([prefix != "O" for prefix, _ in pairs])
+        self._label_of = np.array([label_ids.get(label, 0) for _, label in pairs])
         by_label: list[list[int]] = [[] for _ in self.labels]
-        for number, (prefix, label) in enumerate(parts):
+        for tag_id, (prefix, label) in enumerate(pairs):
             if prefix != "O":
-                by_label[places[label]].append(number)
+                by_label[label_ids[label]].append(tag_id)
         width = max(map(len, by_label), default=0)
         padded = [own + [-1] * (width - len(own)) for own in by_label]
         self.tags = np.array(padded, np.int64).reshape(len(padded), width)
         self.joins = np.array([[continues_span(before, tag) for tag in tags] for before in tags])
-        begun = [spans_to_tags([Span(0, 2, label)], 2, "IOB2")[0] for label in self.labels]
+        first_tags = [spans_to_tags([Span(0, 2, label)], 2, "IOB2")[0] for label in self.labels]
         self.closing = np.array(
-            [[not continues_span(first, tag) for tag in tags] for first in begun], np.bool_
+            [[not continues_span(first, tag) for tag in tags] for first in first_tags], np.bool_
         )
         spellings = [text for label in self.labels for text in _spellings(label, target)]
         self._written = np.array([*spellings, "O"], object)
@@ -74,49 +74,51 @@ class SpanReader:
         )
 
     def find(self, ids: IntArray, is_first: BoolArray) -> FoundSpans:
-        """Find the spans of sentences that stand one behind another.
+        """Find the spans in a flat (unpadded) batch of sentences.
 
         Args:
             ids: (N,) tag ids.
-            is_first: (N,) whether a sentence begins with the token.
+            is_first: (N,) True for the first token of a sentence.
         """
         is_inside = self._is_inside[ids]
-        goes_on = np.zeros(len(ids) + 1, np.bool_)
-        goes_on[1:-1] = self.joins[ids[:-1], ids[1:]] & ~is_first[1:]
-        starts = np.flatnonzero(is_inside & ~goes_on[:-1])
-        ends = np.flatnonzero(is_inside & ~goes_on[1:]) + 1
+        continues = np.zeros(len(ids) + 1, np.bool_)
+        continues[1:-1] = self.joins[ids[:-1], ids[1:]] & ~is_first[1:]
+        starts = np.flatnonzero(is_inside & ~continues[:-1])
+        ends = np.flatnonzero(is_inside & ~continues[1:]) + 1
         return FoundSpans(starts, ends, self._label_of[ids[starts]])
 
-    def write(self, found: FoundSpans, is_first: BoolArray) -> list[str]:
-        """Return the N tags of these spans in the target scheme, as ``spans_to_tags`` writes each sentence.
+    def write(self, spans: FoundSpans, is_first: BoolArray) -> list[str]:
+        """Return the N tags of these spans in the target scheme, as ``spans_to_tags`` does per sentence.
 
         Args:
-            found: What ``find`` returned.
-            is_first: As given to it.
+            spans: The result of ``find``.
+            is_first: The argument of ``find``.
         """
         codes = np.full(len(is_first), len(self._written) - 1)
-        lengths = found.ends - found.starts
-        inner = np.repeat(found.labels * _SPELLINGS + _INSIDE, lengths)
-        codes[_ranges(found.starts, lengths)] = inner
-        codes[found.ends - 1] = found.labels * _SPELLINGS + _LAST
-        touches = np.zeros(len(lengths), np.bool_)
-        touches[1:] = (found.ends[:-1] == found.starts[1:]) & (found.labels[:-1] == found.labels[1:])
-        touches &= ~is_first[found.starts]
-        first = np.where(lengths == 1, _ONLY, _FIRST) + np.where(touches, _TOUCHING, 0)
-        codes[found.starts] = found.labels * _SPELLINGS + first
+        lengths = spans.ends - spans.starts
+        inner = np.repeat(spans.labels * _SPELLINGS + _INSIDE, lengths)
+        codes[_ranges(spans.starts, lengths)] = inner
+        codes[spans.ends - 1] = spans.labels * _SPELLINGS + _LAST
+        is_adjacent = np.zeros(len(lengths), np.bool_)
+        is_adjacent[1:] = (spans.ends[:-1] == spans.starts[1:]) & (spans.labels[:-1] == spans.labels[1:])
+        is_adjacent &= ~is_first[spans.starts]
+        first = np.where(lengths == 1, _ONLY, _FIRST) + np.where(is_adjacent, _ADJACENT, 0)
+        codes[spans.starts] = spans.labels * _SPELLINGS + first
         if self._marks_touched:
-            touched = np.flatnonzero(touches) - 1
-            codes[found.ends[touched] - 1] = found.labels[touched] * _SPELLINGS + _TOUCHED
+            before_adjacent = np.flatnonzero(is_adjacent) - 1
+            codes[spans.ends[before_adjacent] - 1] = (
+                spans.labels[before_adjacent] * _SPELLINGS + _BEFORE_ADJACENT
+            )
         written: list[str] = self._written[codes].tolist()
         return written
 
 
-# Which of a span's tags is meant; the first two also for a span that touches one of its label.
-_ONLY, _FIRST, _TOUCHING, _INSIDE, _LAST, _TOUCHED, _SPELLINGS = 0, 1, 2, 4, 5, 6, 7
+# Indices of a span's tag spellings; the first two also exist for a span adjacent to one of the same label.
+_ONLY, _FIRST, _ADJACENT, _INSIDE, _LAST, _BEFORE_ADJACENT, _SPELLINGS = 0, 1, 2, 4, 5, 6, 7
 
 
 def _spellings(label: str, scheme: str) -> list[str]:
-    """A label's tags in the order above; the last is that of a span's end where the next span touches it."""
+    """Return a label's tags in the order above; the last one ends a span before an adjacent span."""
     short, long = Span(0, 1, label), Span(0, 3, label)
     first, inside, last = spans_to_tags([long], 3, scheme)
     touching = [
@@ -127,6 +129,6 @@ def _spellings(label: str, scheme: str) -> list[str]:
 
 
 def _ranges(starts: IntArray, lengths: IntArray) -> IntArray:
-    """All places of ranges, one range behind another."""
+    """Return the concatenated indices of all ranges."""
     within: IntArray = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return within + np.repeat(starts, lengths)

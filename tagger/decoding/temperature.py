@@ -1,4 +1,4 @@
-"""One number for each task that makes probabilities mean what they say: all scores are divided by it."""
+"""Temperature scaling (Guo et al. 2017), with one temperature per task."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tagger.decoding.marginals import forward_backward
 from tagger.decoding.viterbi import FloatArray, IntArray, Transitions, viterbi
 
 LOWEST, HIGHEST = 0.1, 10.0
-TOLERANCE = 1e-3  # of a temperature that is fitted, as a share of it
-DIGITS = 3  # after the point that are kept of it
+TOLERANCE = 1e-3  # relative error of a fitted temperature
+DIGITS = 3  # decimal places of a fitted temperature
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 
 class GoldBatch(NamedTuple):
-    """The emissions of B sentences and what their tags should be.
+    """The emissions and gold tags of B sentences.
 
     Attributes:
-        emissions: (B, T, C); what stands beyond a sentence's length is never read.
-        lengths: (B,) numbers of tokens, 0 to T.
-        gold: (B, T) tag ids; -1 for a tag that the model lacks.
+        emissions: (B, T, C); values beyond a sentence's length are ignored.
+        lengths: (B,) number of tokens of each sentence, 0 to T.
+        gold: (B, T) tag ids; -1 for a tag that the model does not have.
     """
 
     emissions: FloatArray
@@ -33,29 +33,29 @@ class GoldBatch(NamedTuple):
 
 
 def temper(transitions: Transitions, temperature: float) -> Transitions:
-    """The transitions divided by a temperature; what is forbidden stays so."""
+    """Return the transitions scaled by the temperature; forbidden transitions stay forbidden."""
     divisor = np.float32(temperature)
     return Transitions(transitions.scores / divisor, transitions.start / divisor, transitions.end / divisor)
 
 
 def fit_temperature(batches: Iterable[GoldBatch], transitions: Transitions) -> float:
-    """Return the temperature at which gold tag sequences are the likeliest on the whole.
+    """Return the temperature that maximises the likelihood of the gold tag sequences.
 
-    Temperature scaling (Guo et al. 2017, "On calibration of modern neural networks", section 4.2) of a
-    linear-chain CRF: emissions and transitions are divided by T, and the negative log-likelihood of the gold
-    sequences is to be minimal. It is convex in 1 / T, so a golden-section search finds its one minimum.
+    This is temperature scaling (Guo et al. 2017, "On calibration of modern neural networks", section 4.2) of
+    a linear-chain CRF: it divides emissions and transitions by T and minimises the negative log-likelihood of
+    the gold sequences. The function is convex in 1 / T, so a golden-section search finds its only minimum.
 
-    A sentence with a tag that the model lacks, or with tags that the transitions forbid, has no likelihood
-    and is left out.
+    The fit skips sentences with a tag that the model does not have, or with tags that the transitions forbid:
+    they have no likelihood.
 
     Args:
-        batches: Sentences that the model was not trained on.
+        batches: Held-out sentences.
         transitions: Scores of the C tags at temperature 1.
 
     Returns:
-        A temperature from ``LOWEST`` to ``HIGHEST``, rounded to ``DIGITS``. It is 1 where the best sequence
-        of each sentence is the gold one, or there is no sentence: the likelihood then grows without end as
-        the temperature falls, and nothing shows how often the model errs.
+        A temperature from ``LOWEST`` to ``HIGHEST``, rounded to ``DIGITS``. It is 1 if there is no sentence
+        or the best sequence of every sentence is the gold one. The likelihood then increases without bound as
+        the temperature falls, and the sentences do not show how often the model errs.
     """
     held: list[tuple[FloatArray, IntArray]] = []
     total, has_errors = 0.0, False
@@ -74,45 +74,45 @@ def fit_temperature(batches: Iterable[GoldBatch], transitions: Transitions) -> f
 
     def negative_log_likelihood(log_temperature: float) -> float:
         temperature = math.exp(log_temperature)
-        tempered = temper(transitions, temperature)
+        scaled = temper(transitions, temperature)
         loss = -total / temperature
         for emissions, lengths in held:
-            posterior = forward_backward(emissions / np.float32(temperature), lengths, tempered)
+            posterior = forward_backward(emissions / np.float32(temperature), lengths, scaled)
             loss += float(posterior.log_partition.sum())
         return loss
 
     low, high = math.log(LOWEST), math.log(HIGHEST)
-    found = golden_section(negative_log_likelihood, low, high, TOLERANCE)
-    return round(math.exp(found), DIGITS)
+    log_temperature = golden_section(negative_log_likelihood, low, high, TOLERANCE)
+    return round(math.exp(log_temperature), DIGITS)
 
 
 def fit_temperatures(
     scored: Iterable[Mapping[str, GoldBatch]], transitions: Mapping[str, Transitions]
 ) -> dict[str, float]:
-    """Fit the temperature of each task (see ``fit_temperature``); the emissions of all are held meanwhile.
+    """Fit the temperature of each task (see ``fit_temperature``), holding all emissions in memory.
 
     Args:
-        scored: Batches of sentences that the model was not trained on, for each task what it makes of them.
-        transitions: For each task its scores at temperature 1.
+        scored: Batches of held-out sentences: for each task the emissions and gold tags.
+        transitions: For each task the transitions at temperature 1.
     """
     batches: dict[str, list[GoldBatch]] = {name: [] for name in transitions}
     for batch in scored:
         for name, one in batch.items():
             batches[name].append(one)
-    return {name: fit_temperature(found, transitions[name]) for name, found in batches.items()}
+    return {name: fit_temperature(held, transitions[name]) for name, held in batches.items()}
 
 
 def golden_section(function: Callable[[float], float], low: float, high: float, tolerance: float) -> float:
-    """Return where a function has its minimum between two places, if it falls up to there and then rises.
+    """Return the minimum of a unimodal function on an interval (golden-section search).
 
-    Kiefer 1953, "Sequential minimax search for a maximum": every value makes the interval 0.618 times as
-    long. Where the function only falls or only rises, the end of the interval is found.
+    Kiefer 1953, "Sequential minimax search for a maximum": every evaluation shortens the interval by a factor
+    of 0.618. For a monotonic function the search returns an end of the interval.
 
     Args:
-        function: What is to be minimal.
-        low: Where the interval begins.
-        high: Where it ends.
-        tolerance: How long an interval may be that is taken for its middle.
+        function: The function to minimise.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        tolerance: Stop when the interval is at most this long, and return its midpoint.
     """
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left, at_right = function(left), function(right)
@@ -129,7 +129,7 @@ def golden_section(function: Callable[[float], float], low: float, high: float, 
 
 
 def _gold_scores(batch: GoldBatch, transitions: Transitions) -> NDArray[np.float64]:
-    """The (B,) scores of the gold sequences: not finite where they are forbidden, unknown or empty."""
+    """Return the (B,) scores of the gold sequences; not finite if forbidden, unknown or empty."""
     _, steps, _ = batch.emissions.shape
     is_token = np.arange(steps) < batch.lengths[:, None]  # (B, T)
     is_known = ((batch.gold >= 0) | ~is_token).all(axis=1) & (batch.lengths > 0)

@@ -1,4 +1,4 @@
-"""The best tag sequence of every sentence in a batch, under scores that may forbid sequences."""
+"""Viterbi decoding: the best tag sequence of every sentence in a batch, with optional constraints."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
-# Numbers in the largest temporary of one step (float32: 4 MB). Sentences are taken in chunks that keep to it,
-# so that memory does not grow with C * C * B and a step stays in the processor's cache.
+# Maximum size of one step's largest temporary array, in numbers (float32: 4 MB). Blocks of sentences respect
+# this limit, so that memory does not grow with C * C * B and a step stays in the processor's cache.
 _STEP_BUDGET = 1 << 20
-# Chunks of fewer sentences are slower than one sentence at a time: the innermost loops get too short.
-_SMALLEST_CHUNK = 32
+# Smaller blocks are slower than one sentence at a time, because the innermost loops become too short.
+_MIN_BLOCK_SIZE = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Transitions:
-    """What a tag sequence scores apart from its emissions; -inf forbids.
+    """Transition scores of a linear-chain CRF; -inf forbids a transition.
 
     Attributes:
         scores: (C, C) float32; ``scores[i, j]`` is added when tag j follows tag i.
@@ -34,7 +34,7 @@ class Transitions:
 
     @staticmethod
     def free(tag_count: int) -> Transitions:
-        """Return the transitions of C = ``tag_count`` tags that neither favour nor forbid anything."""
+        """Return all-zero transitions of C = ``tag_count`` tags."""
         ends = np.zeros(tag_count, np.float32)
         return Transitions(np.zeros((tag_count, tag_count), np.float32), ends, ends)
 
@@ -45,16 +45,16 @@ def constrain(
     start: Sequence[bool] | NDArray[np.bool_],
     end: Sequence[bool] | NDArray[np.bool_],
 ) -> Transitions:
-    """Return the transitions with -inf wherever a tag scheme says no.
+    """Return the transitions with -inf for everything that the masks forbid.
 
     Args:
         transitions: Scores of C tags.
-        allowed: (C, C); whether tag j may follow tag i.
-        start: (C,); whether a sentence may begin with the tag.
-        end: (C,); whether a sentence may end with the tag.
+        allowed: (C, C); True if tag j may follow tag i.
+        start: (C,); True if a sentence may begin with the tag.
+        end: (C,); True if a sentence may end with the tag.
 
     Raises:
-        ValueError: If the lists do not have the transitions' shape.
+        ValueError: The masks do not have the transitions' shape.
     """
     masks = [np.asarray(mask, dtype=np.bool_) for mask in (allowed, start, end)]
     arrays = [transitions.scores, transitions.start, transitions.end]
@@ -66,20 +66,20 @@ def constrain(
 
 
 def viterbi(emissions: FloatArray, lengths: ArrayLike, transitions: Transitions) -> IntArray:
-    """Return the tag sequence of the highest score for every sentence of a padded batch.
+    """Return the highest-scoring tag sequence of every sentence in a padded batch.
 
-    What ``viterbi_flat`` finds, in another form.
+    This is ``viterbi_flat`` for padded arrays.
 
     Args:
-        emissions: (B, T, C) float32; what stands beyond a sentence's length is never read.
-        lengths: (B,) numbers of tokens, 0 to T, in any order.
+        emissions: (B, T, C) float32; values beyond a sentence's length are ignored.
+        lengths: (B,) number of tokens of each sentence, 0 to T, in any order.
         transitions: Scores of the C tags.
 
     Returns:
         (B, T) int64 tag ids, 0 beyond each length.
 
     Raises:
-        ValueError: If the shapes do not fit together.
+        ValueError: The shapes do not match.
     """
     sizes = check_shapes(emissions, lengths, transitions)
     inside = np.arange(emissions.shape[1]) < sizes[:, None]  # (B, T)
@@ -89,19 +89,19 @@ def viterbi(emissions: FloatArray, lengths: ArrayLike, transitions: Transitions)
 
 
 def viterbi_flat(emissions: FloatArray, lengths: IntArray, transitions: Transitions) -> IntArray:
-    """Return the tag sequence of the highest score for sentences that stand one behind another.
+    """Return the highest-scoring tag sequence of every sentence in a flat (unpadded) batch.
 
-    A sequence scores its emissions, plus the transitions between its tags, plus start and end. Among equal
-    scores the lower tag id wins, looking from the last token to the first. A sentence for which nothing legal
-    exists (every sequence of its length scores -inf) gets the best tag of each token by itself.
+    The score of a sequence is the sum of its emissions, its transitions and its start and end transitions.
+    The lower tag id wins a tie, compared from the last token to the first. A sentence without a legal
+    sequence (every sequence of its length scores -inf) gets the best tag of each token independently.
 
-    The recursion is Viterbi's (Rabiner 1989, "A tutorial on hidden Markov models", section III.B). In place
-    of back-pointers it keeps the table of best scores, no larger than the emissions, and looks up the best
-    predecessor only for tags that lie on the best path: C comparisons a token for that, not C * C.
+    The recursion is Viterbi's (Rabiner 1989, "A tutorial on hidden Markov models", section III.B). Instead of
+    back-pointers it keeps the table of best scores, no larger than the emissions, and searches for the best
+    predecessor only on the best path: C comparisons per token instead of C * C.
 
     Args:
         emissions: (N, C) float32.
-        lengths: (S,) int64, tokens of each sentence, N in all.
+        lengths: (S,) int64, number of tokens of each sentence, N in total.
         transitions: Scores of the C tags.
 
     Returns:
@@ -113,19 +113,19 @@ def viterbi_flat(emissions: FloatArray, lengths: IntArray, transitions: Transiti
     tags = np.zeros(len(emissions), np.int64)
     begins = np.cumsum(lengths) - lengths
     order = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
-    chunk = _STEP_BUDGET // emissions.shape[1] ** 2
-    chunk = chunk if chunk >= _SMALLEST_CHUNK else 1
-    for first in range(0, len(order), chunk):
-        rows = order[first : first + chunk]
-        _decode(emissions, begins[rows], lengths[rows], transitions, tags)
+    block_size = _STEP_BUDGET // emissions.shape[1] ** 2
+    block_size = block_size if block_size >= _MIN_BLOCK_SIZE else 1
+    for first in range(0, len(order), block_size):
+        block = order[first : first + block_size]
+        _decode(emissions, begins[block], lengths[block], transitions, tags)
     return tags
 
 
 def check_shapes(emissions: FloatArray, lengths: ArrayLike, transitions: Transitions) -> IntArray:
-    """Return the lengths as (B,) int64 after checking that all arguments fit together.
+    """Return the lengths as (B,) int64 after checking the shapes of all arguments.
 
     Raises:
-        ValueError: With what was expected and what was given.
+        ValueError: The shapes do not match, or a length is out of range.
     """
     if emissions.ndim != 3:
         raise ValueError(f"expected emissions of shape (B, T, C), got {emissions.shape}")
@@ -154,33 +154,33 @@ def sentences_at(sizes: IntArray, steps: int) -> list[int]:
 def _decode(
     emissions: FloatArray, begins: IntArray, sizes: IntArray, transitions: Transitions, tags: IntArray
 ) -> None:
-    """Fill in the ``tags`` (N,) of sentences, the longest first and none empty, given where they begin."""
+    """Write the tags of non-empty sentences, sorted by falling length, into ``tags`` (N,)."""
     steps = int(sizes[0])
     active = sentences_at(sizes, steps)
-    # One step of all sentences after another, and the tags first: long contiguous rows in every operation.
-    places = np.concatenate([begins[: active[t]] + t for t in range(steps)])
-    parts = np.cumsum([0, *active[:steps]]).tolist()
-    # The emissions become the table of best scores: of all sequences up to a token that end in tag c.
-    best = emissions[places].T.copy(order="C")  # (C, M)
+    # Order by step, then by sentence, with the tag axis first: every operation reads long contiguous rows.
+    indices = np.concatenate([begins[: active[t]] + t for t in range(steps)])
+    bounds = np.cumsum([0, *active[:steps]]).tolist()
+    # Best scores, computed in place of the emissions: the best sequence up to a token that ends in tag c.
+    best = emissions[indices].T.copy(order="C")  # (C, M)
     best[:, : active[0]] += transitions.start[:, None]
     scores = transitions.scores[:, :, None]
     for t in range(1, steps):
-        before = best[:, parts[t - 1] : parts[t - 1] + active[t]]
-        # Scores count from the step's best: otherwise a long text's sums would outgrow float32.
+        before = best[:, bounds[t - 1] : bounds[t - 1] + active[t]]
+        # Subtract the step's best score: the sums of a long text would exceed the precision of float32.
         before -= np.maximum(before.max(axis=0), np.finfo(np.float32).min)
-        best[:, parts[t] : parts[t + 1]] += (before[:, None, :] + scores).max(axis=0)  # (C, C, n) -> (C, n)
+        best[:, bounds[t] : bounds[t + 1]] += (before[:, None, :] + scores).max(axis=0)  # (C, C, n) -> (C, n)
 
-    after = np.zeros(0, np.int64)  # the tags of the step that follows
+    after = np.zeros(0, np.int64)  # tags of the next step
     totals = np.zeros(len(sizes), np.float32)
     for t in range(steps - 1, -1, -1):
         count, following = active[t], len(after)
-        onward = best[:, parts[t] : parts[t + 1]]
+        onward = best[:, bounds[t] : bounds[t + 1]]
         onward[:, :following] += transitions.scores[:, after]
         if count > following:
             onward[:, following:] += transitions.end[:, None]
             totals[following:count] = onward[:, following:].max(axis=0)
         after = onward.argmax(axis=0)
-        tags[places[parts[t] : parts[t + 1]]] = after
-    for row in np.flatnonzero(np.isneginf(totals)):  # nothing legal: rare, if it ever happens
-        whole = slice(begins[row], begins[row] + sizes[row])
-        tags[whole] = emissions[whole].argmax(axis=1)
+        tags[indices[bounds[t] : bounds[t + 1]]] = after
+    for row in np.flatnonzero(np.isneginf(totals)):  # no legal sequence: rare
+        tokens = slice(begins[row], begins[row] + sizes[row])
+        tags[tokens] = emissions[tokens].argmax(axis=1)

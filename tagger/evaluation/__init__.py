@@ -1,1 +1,1 @@
-"""Floor 2: what predicted tags are worth against gold tags."""
+"""Evaluate predicted tags against gold tags (layer 2)."""

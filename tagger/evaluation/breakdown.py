@@ -1,7 +1,7 @@
-"""Scores taken apart: items sorted into buckets by what they are and where they stand.
+"""Break scores down into buckets: by label, vocabulary, position and sentence length.
 
-An item is a span, or in a task without spans a token with its tag. The score of a bucket comes from its own
-counts, and the counts of all buckets of a kind sum up to those of the whole part.
+An item is a span, or in a task without spans a token with its tag. Each bucket has its own counts and score,
+and the counts of all buckets of one kind sum to those of the whole split.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from tagger.text.sentence import UNSPECIFIED, Sentence
 
 BucketKind = Literal["label", "novelty", "position", "length"]
 Item = tuple[int, int, str]
-"""First token, token after the last, and label; of a tag, its only token and the tag itself."""
+"""First token, token after the last, and label. For a tag: its token, the next token, and the tag."""
 Items = Sequence[Set[Item]]
-"""For each sentence its items."""
+"""Items of each sentence."""
 
-NOVELTY = ("seen", "unseen")
+VOCABULARY_BUCKETS = ("seen", "unseen")
 _FROM_LEFT = ("first", "second", "third")
 _FROM_RIGHT = ("last", "second from last", "third from last")
 POSITIONS = ("whole sentence", *_FROM_LEFT, "middle", *reversed(_FROM_RIGHT), "final punctuation")
-"""Where an item stands, in reading order; see ``place_item``."""
+"""Positions of items in a sentence, in reading order; see ``position_bucket``."""
 _BANDS = {5: "1-5", 10: "6-10", 20: "11-20", 30: "21-30"}
 _LONGER = "31+"
 LENGTHS = (*_BANDS.values(), _LONGER)
-"""Tokens of a sentence."""
+"""Bands of sentence length in tokens."""
 BORDERS = "borders"
 TYPES = "type, where the borders are right"
 
 _KINDS: tuple[BucketKind, ...] = ("label", "novelty", "position", "length")
 _FIXED_BUCKETS: dict[BucketKind, tuple[str, ...]] = {
-    "novelty": NOVELTY,
+    "novelty": VOCABULARY_BUCKETS,
     "position": POSITIONS,
     "length": LENGTHS,
 }
@@ -48,7 +48,7 @@ _Profile = tuple[str, str, str, str]  # for each kind the bucket of an item
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many items are right, were predicted and should have been."""
+    """Numbers of correct, predicted and gold items."""
 
     right: int
     predicted: int
@@ -56,83 +56,86 @@ class Counts:
 
     @property
     def score(self) -> float:
-        """F1, a fraction of 1: accuracy where every token is a predicted and a gold item; 0 of nothing."""
+        """F1, or 0 without items; equals accuracy if every token is a gold and a predicted item."""
         items = self.predicted + self.gold
         return 2 * self.right / items if items else 0.0
 
 
 def read_items(tags: TagSequences, scheme: str | None) -> list[Set[Item]]:
-    """Return for each sentence its spans, or without a scheme its tokens' tags that are specified.
+    """Return the items of each sentence: its spans, or without a scheme its specified tags.
 
-    Broken span tags are read as conlleval does (see ``text.schemes.tags_to_spans``).
+    Illegal span tags are read as conlleval does (see ``text.schemes.tags_to_spans``).
     """
     if scheme is None:
         return [
-            {(place, place + 1, tag) for place, tag in enumerate(own) if tag != UNSPECIFIED} for own in tags
+            {(index, index + 1, tag) for index, tag in enumerate(own) if tag != UNSPECIFIED} for own in tags
         ]
     return [{(span.start, span.end, span.label) for span in tags_to_spans(own, scheme)} for own in tags]
 
 
 def count_sentences(gold: Items, predicted: Items) -> NDArray[np.int64]:
-    """Return (S, 3) for each of S sentences the items that are right, predicted and gold."""
-    counts = [(len(wanted & found), len(found), len(wanted)) for wanted, found in _pairs(gold, predicted)]
+    """Return (S, 3): for each of S sentences the numbers of correct, predicted and gold items."""
+    counts = [
+        (len(gold_items & predicted_items), len(predicted_items), len(gold_items))
+        for gold_items, predicted_items in _pairs(gold, predicted)
+    ]
     return np.array(counts, dtype=np.int64).reshape(-1, 3)
 
 
 def count_buckets(
     sentences: Sequence[Sentence], seen: Sequence[Sequence[bool]], gold: Items, predicted: Items
 ) -> dict[BucketKind, dict[str, Counts]]:
-    """Sort items by label, by novelty, by position and by the sentence's length.
+    """Count items by label, by vocabulary, by position and by sentence length.
 
-    A gold item counts in its own bucket and a predicted item in its own, which are the same where it is
-    right. ``unseen`` are items that hold a word which train lacks.
+    Gold and predicted items count in their own buckets; a correct item has the same bucket on both sides. An
+    item is ``unseen`` if it contains a word that is not in the training set.
 
     Args:
         sentences: The sentences, for their tokens.
-        seen: For each sentence and token whether train has the word.
+        seen: For each sentence and token, True if the word is in the training set.
         gold: For each sentence its gold items.
         predicted: For each sentence its predicted items.
 
     Returns:
-        For each kind its buckets in reading order (labels by falling number of gold items), without those in
-        which there are no items at all.
+        For each kind its non-empty buckets in reading order (labels by falling number of gold items).
     """
-    right = [wanted & found for wanted, found in _pairs(gold, predicted)]
-    sides = [Counter(_profiles(sentences, seen, items)) for items in (right, predicted, gold)]
-    return {kind: _sum_up(sides, number) for number, kind in enumerate(_KINDS)}
+    correct = [gold_items & predicted_items for gold_items, predicted_items in _pairs(gold, predicted)]
+    sides = [Counter(_profiles(sentences, seen, items)) for items in (correct, predicted, gold)]
+    return {kind: _sum_up(sides, kind_index) for kind_index, kind in enumerate(_KINDS)}
 
 
 def count_borders(gold: Items, predicted: Items) -> dict[str, Counts]:
-    """Judge the borders of spans apart from their types.
+    """Score the boundaries of spans separately from their labels.
 
     Returns:
-        ``BORDERS``: spans whatever their labels; ``TYPES``: pairs of a gold and a predicted span with the
-        same borders, which are right if the labels agree (their score is an accuracy).
+        ``BORDERS``: counts of spans without regard to labels; ``TYPES``: counts of pairs of a gold and a
+        predicted span with equal boundaries, correct if the labels agree (their score is an accuracy).
     """
-    shared = right = 0
-    for wanted, found in _pairs(gold, predicted):
-        shared += len(_borders(wanted) & _borders(found))
-        right += len(wanted & found)
+    shared = correct = 0
+    for gold_items, predicted_items in _pairs(gold, predicted):
+        shared += len(_borders(gold_items) & _borders(predicted_items))
+        correct += len(gold_items & predicted_items)
     borders = Counts(shared, sum(map(len, predicted)), sum(map(len, gold)))
-    return {BORDERS: borders, TYPES: Counts(right, shared, shared)}
+    return {BORDERS: borders, TYPES: Counts(correct, shared, shared)}
 
 
 def count_words(tokens: Sequence[str]) -> int:
-    """Tokens of a sentence without its final punctuation: all at its end that hold no letter and no digit."""
+    """Return the number of tokens before the final punctuation, the last tokens without a letter or digit."""
     words = len(tokens)
     while words and not any(character.isalnum() for character in tokens[words - 1]):
         words -= 1
     return words
 
 
-def place_item(start: int, end: int, words: int) -> str:
-    """Say where the tokens [start, end) stand in a sentence, one of ``POSITIONS``.
+def position_bucket(start: int, end: int, words: int) -> str:
+    """Return the position bucket of the tokens [start, end) in a sentence, one of ``POSITIONS``.
 
-    What sets the directions apart is how little lies to the left of an item, or to its right. So an item is
-    counted from the end that is nearer to it (the left one in doubt): its first token from the sentence's
-    beginning, its last one from the sentence's end. Most sentences end with a full stop, which teaches
-    nothing. Hence the last word is the one before the final punctuation, and items that begin in this have a
-    bucket of their own. An item that holds all words has nothing on either side.
+    The directions differ most for items with little context on the left or on the right. The bucket therefore
+    counts from the nearer end of the sentence (the left one in a tie): from the start to the item's first
+    token, or from the item's last token to the end. Most sentences end with a full stop, which is
+    uninformative context. Positions from the end therefore count from the last word before the final
+    punctuation, and items that begin in the final punctuation have a bucket of their own. An item that covers
+    all words has no context on either side.
 
     Args:
         start: Index of the first token.
@@ -151,24 +154,24 @@ def place_item(start: int, end: int, words: int) -> str:
 def _profiles(
     sentences: Sequence[Sentence], seen: Sequence[Sequence[bool]], items: Items
 ) -> Iterator[_Profile]:
-    """For each item its bucket of each kind."""
+    """Yield for each item its bucket of each kind."""
     for sentence, marks, own in zip(sentences, seen, items, strict=True):
         unseen_before = [0, *accumulate(not mark for mark in marks)]
         words = count_words(sentence.tokens)
         length = next((name for longest, name in _BANDS.items() if len(marks) <= longest), _LONGER)
         for start, end, label in own:
-            novelty = NOVELTY[unseen_before[end] > unseen_before[start]]
-            yield label, novelty, place_item(start, end, words), length
+            novelty = VOCABULARY_BUCKETS[unseen_before[end] > unseen_before[start]]
+            yield label, novelty, position_bucket(start, end, words), length
 
 
-def _sum_up(sides: Sequence[Counter[_Profile]], number: int) -> dict[str, Counts]:
-    """Return the counts of each bucket of one kind; the sides are the right, predicted and gold items."""
+def _sum_up(sides: Sequence[Counter[_Profile]], kind_index: int) -> dict[str, Counts]:
+    """Return the counts of each bucket of one kind; the sides are the correct, predicted and gold items."""
     sums = [Counter[str]() for _ in sides]
     for own, profiles in zip(sums, sides, strict=True):
         for profile, count in profiles.items():
-            own[profile[number]] += count
+            own[profile[kind_index]] += count
     _, predicted, gold = sums
-    names = _FIXED_BUCKETS.get(_KINDS[number])
+    names = _FIXED_BUCKETS.get(_KINDS[kind_index])
     if names is None:
         names = tuple(sorted(predicted | gold, key=lambda label: (-gold[label], label)))
     return {name: Counts(*(own[name] for own in sums)) for name in names if predicted[name] or gold[name]}

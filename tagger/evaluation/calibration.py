@@ -1,7 +1,7 @@
-"""Whether probabilities mean what they say: how often what has a score of 0.9 is right.
+"""Measure the calibration of scores: reliability, calibration error and score thresholds.
 
-What is judged are predicted spans with the probability of exactly this span, or tokens with the probability
-of their tag. All functions take parallel arrays: whether each is right, and its score.
+The items are predicted spans with the probability of exactly this span, or tokens with the probability of
+their tag. All functions take two parallel arrays: if each item is correct, and its score.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Spans = Iterable[tuple[int, int, str]]  # first token, token after the last, lab
 
 
 class Bin(TypedDict):
-    """Predictions whose scores are above ``low`` and at most ``high``; the first bin also has 0.
+    """Predictions with scores above ``low`` and at most ``high``; the first bin includes 0.
 
-    ``count`` is how many there are, ``score`` their mean score and ``right`` the share that is right, both
-    None where there is none.
+    ``count`` is their number, ``score`` their mean score and ``right`` the share of correct ones; the last
+    two are None for an empty bin.
     """
 
     low: float
@@ -33,9 +33,9 @@ class Bin(TypedDict):
 
 
 class ThresholdScore(TypedDict):
-    """What remains of the predictions if those with a lower score than ``min_score`` are left out.
+    """Scores of the predictions with a score of at least ``min_score``.
 
-    ``found`` is how many remain. Recall is over all gold items, as without a threshold.
+    ``found`` is their number. Recall is over all gold items, as without a threshold.
     """
 
     min_score: float
@@ -46,54 +46,54 @@ class ThresholdScore(TypedDict):
 
 
 def reliability(is_right: ArrayLike, scores: ArrayLike, *, bins: int = BINS) -> list[Bin]:
-    """Sort predictions into bins of equal width by their scores.
+    """Group predictions into score bins of equal width.
 
     Args:
-        is_right: (M,) bool.
+        is_right: (M,) bool; True for correct predictions.
         scores: (M,) probabilities in [0, 1].
-        bins: How many bins.
+        bins: Number of bins.
 
     Raises:
-        ValueError: The arrays are not parallel, or a score is no probability.
+        ValueError: The arrays differ in shape, or a score is not a probability.
     """
     right, values = _checked(is_right, scores)
     edges = np.linspace(0.0, 1.0, bins + 1)
-    places = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, bins - 1)
-    counts = np.bincount(places, minlength=bins)
-    score_sums = np.bincount(places, weights=values, minlength=bins)
-    right_sums = np.bincount(places, weights=right, minlength=bins)
+    bin_ids = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, bins - 1)
+    counts = np.bincount(bin_ids, minlength=bins)
+    score_sums = np.bincount(bin_ids, weights=values, minlength=bins)
+    right_sums = np.bincount(bin_ids, weights=right, minlength=bins)
     return [
         {
-            "low": float(edges[place]),
-            "high": float(edges[place + 1]),
+            "low": float(edges[index]),
+            "high": float(edges[index + 1]),
             "count": int(count),
-            "score": float(score_sums[place] / count) if count else None,
-            "right": float(right_sums[place] / count) if count else None,
+            "score": float(score_sums[index] / count) if count else None,
+            "right": float(right_sums[index] / count) if count else None,
         }
-        for place, count in enumerate(counts)
+        for index, count in enumerate(counts)
     ]
 
 
 def expected_calibration_error(is_right: ArrayLike, scores: ArrayLike, *, bins: int = BINS) -> float:
-    """How far the mean score of a prediction's bin is from the share that is right in it, on average.
+    """Return the expected calibration error: the mean gap between score and accuracy of a prediction's bin.
 
     Naeini et al. 2015, "Obtaining well calibrated probabilities using Bayesian binning", with the bins of
-    ``reliability``; 0 where there is no prediction.
+    ``reliability``; 0 without predictions.
 
     Args:
-        is_right: (M,) bool.
+        is_right: (M,) bool; True for correct predictions.
         scores: (M,) probabilities in [0, 1].
-        bins: How many bins.
+        bins: Number of bins.
 
     Raises:
-        ValueError: As for ``reliability``.
+        ValueError: See ``reliability``.
     """
-    found = reliability(is_right, scores, bins=bins)
-    total = sum(one["count"] for one in found)
+    bin_values = reliability(is_right, scores, bins=bins)
+    total = sum(entry["count"] for entry in bin_values)
     gaps = (
-        one["count"] * abs(one["score"] - one["right"])
-        for one in found
-        if one["score"] is not None and one["right"] is not None
+        entry["count"] * abs(entry["score"] - entry["right"])
+        for entry in bin_values
+        if entry["score"] is not None and entry["right"] is not None
     )
     return sum(gaps) / total if total else 0.0
 
@@ -101,28 +101,29 @@ def expected_calibration_error(is_right: ArrayLike, scores: ArrayLike, *, bins: 
 def score_thresholds(
     is_right: ArrayLike, scores: ArrayLike, gold: int, thresholds: Sequence[float] = THRESHOLDS
 ) -> list[ThresholdScore]:
-    """Precision, recall and F1 of the predictions that have at least each of these scores.
+    """Compute precision, recall and F1 for each score threshold.
 
-    Scores are compared in float32, as taggers compare them.
+    Scores are compared in float32, as in the tagger.
 
     Args:
-        is_right: (M,) bool.
+        is_right: (M,) bool; True for correct predictions.
         scores: (M,) probabilities in [0, 1].
-        gold: How many gold items there are, found or not.
-        thresholds: The least scores.
+        gold: Number of gold items, predicted or not.
+        thresholds: The score thresholds.
 
     Raises:
-        ValueError: As for ``reliability``.
+        ValueError: See ``reliability``.
     """
     right, values = _checked(is_right, scores)
     order = np.argsort(values, kind="stable")
     rising = values[order].astype(np.float32)
-    right_from = np.append(right[order][::-1].cumsum()[::-1], 0)  # right ones from each place on
-    found = []
+    # Number of correct predictions from each index on.
+    right_from = np.append(right[order][::-1].cumsum()[::-1], 0)
+    results = []
     for threshold in thresholds:
-        place = int(np.searchsorted(rising, np.float32(threshold), side="left"))
-        count, hits = len(rising) - place, int(right_from[place])
-        found.append(
+        first = int(np.searchsorted(rising, np.float32(threshold), side="left"))
+        count, hits = len(rising) - first, int(right_from[first])
+        results.append(
             ThresholdScore(
                 min_score=float(threshold),
                 found=count,
@@ -131,30 +132,30 @@ def score_thresholds(
                 f1=2 * hits / (count + gold) if count + gold else 0.0,
             )
         )
-    return found
+    return results
 
 
 def judge_spans(gold: Sequence[Spans], predicted: Sequence[Spans]) -> list[bool]:
-    """Whether each predicted span has the borders and the label of a gold span of its sentence, in order.
+    """Return for each predicted span, in order, True if its sentence has an equal gold span.
 
     Args:
         gold: For each sentence its gold spans.
         predicted: For each sentence its predicted spans.
     """
     return [
-        span in wanted
-        for own, found in zip(gold, predicted, strict=True)
-        for wanted in (set(own),)
-        for span in found
+        span in gold_spans
+        for own, spans in zip(gold, predicted, strict=True)
+        for gold_spans in (set(own),)
+        for span in spans
     ]
 
 
 def judge_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> list[bool]:
-    """Whether each token's predicted tag is its gold tag, in order."""
+    """Return for each token, in order, True if its predicted tag is the gold tag."""
     return [
-        wanted == found
+        gold_tag == tag
         for own, tags in zip(gold, predicted, strict=True)
-        for wanted, found in zip(own, tags, strict=True)
+        for gold_tag, tag in zip(own, tags, strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What was taken for what: gold spans matched with predicted ones, gold tags beside predicted tags."""
+"""Confusion between labels: match gold and predicted spans, or pair gold and predicted tags."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ NO_SPAN = "(no span)"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A gold span and the predicted one that stands for it, or one of them alone.
+    """A gold span and its matching predicted span, or one span without a match.
 
     Attributes:
-        kind: What became of them. Alone, a gold span is missed and a predicted one spurious.
+        kind: Type of the match. An unmatched gold span is missed, an unmatched predicted one spurious.
         gold: The gold span; for a tag, the span of its one token.
         predicted: The predicted span.
     """
@@ -42,26 +42,26 @@ class Outcome:
 
     @property
     def labels(self) -> tuple[str | None, str | None]:
-        """Label of the gold and of the predicted span; None where there is none."""
+        """Labels of the gold and the predicted span; None for a missing span."""
         return (self.gold.label if self.gold else None, self.predicted.label if self.predicted else None)
 
     @property
     def start(self) -> int:
-        """Index of the first token of both."""
+        """Index of the first token of either span."""
         return min(span.start for span in (self.gold, self.predicted) if span)
 
     @property
     def end(self) -> int:
-        """Index after the last token of both."""
+        """Index after the last token of either span."""
         return max(span.end for span in (self.gold, self.predicted) if span)
 
 
 class Confusion(TypedDict):
-    """Counts of what was taken for what, ready for JSON.
+    """Confusion matrix and outcome counts, ready for JSON.
 
-    ``names`` are those of the rows (gold) and columns (predicted) of ``matrix``; the last one of a span task
-    is ``NO_SPAN``. A cell counts pairs with right and wrong borders alike. ``kinds`` tells them apart, and
-    so does ``by_label``: by the gold span's label, by the predicted one's for spurious spans.
+    ``names`` are the names of the rows (gold) and columns (predicted) of ``matrix``; the last name of a span
+    task is ``NO_SPAN``. A cell counts pairs with correct and with wrong boundaries. ``kinds`` counts them
+    separately, and so does ``by_label``, under the gold label or, for spurious spans, the predicted label.
     """
 
     names: list[str]
@@ -71,7 +71,7 @@ class Confusion(TypedDict):
 
 
 class ConfusedPair(TypedDict):
-    """Two labels and how often the first, the gold one, was taken for the second."""
+    """A gold label, a predicted label and the count of this confusion."""
 
     gold: str
     predicted: str
@@ -79,28 +79,28 @@ class ConfusedPair(TypedDict):
 
 
 def match_task(gold: TagSequences, predicted: TagSequences, *, scheme: str | None) -> list[list[Outcome]]:
-    """For each sentence what became of its spans, or of its tags.
+    """Return for each sentence the outcomes of its spans, or of its tags.
 
     Args:
-        gold: For each sentence its gold tags, as the file has them; broken ones are read as conlleval does.
-        predicted: For each sentence the predicted tags; IOB2 where they mark spans.
-        scheme: The scheme of the gold tags, None for tags that mark no spans.
+        gold: For each sentence its gold tags from the file; illegal ones are read as conlleval does.
+        predicted: For each sentence the predicted tags; span tags are in IOB2.
+        scheme: The scheme of the gold tags; None for tags that do not encode spans.
     """
     if scheme is None:
         return [match_tags(*sides) for sides in zip(gold, predicted, strict=True)]
     return [
-        match_spans(tags_to_spans(wanted, scheme), tags_to_spans(found, "IOB2"))
-        for wanted, found in zip(gold, predicted, strict=True)
+        match_spans(tags_to_spans(gold_tags, scheme), tags_to_spans(predicted_tags, "IOB2"))
+        for gold_tags, predicted_tags in zip(gold, predicted, strict=True)
     ]
 
 
 def match_spans(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Outcome]:
     """Match the spans of one sentence; each is in exactly one outcome.
 
-    Pairs are made among spans that share a token: first where the most tokens are shared; among equals first
-    where the labels agree, then from the left. So spans with the same borders always find each other, since
-    neither shares a token with another one. What is left over is missed or spurious, also beside a span that
-    was paired with a better one.
+    The function pairs spans that share a token, starting with the pair that shares the most tokens. In a tie,
+    pairs with equal labels come first, then pairs further to the left. Spans with equal boundaries are
+    therefore always paired, since neither shares a token with another span. The remaining spans are missed or
+    spurious, even if they overlap a span that was paired with a better one.
 
     Args:
         gold: Gold spans, in order, without overlap.
@@ -111,27 +111,27 @@ def match_spans(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Outcome
     """
     outcomes = []
     free_gold, free_predicted = dict(enumerate(gold)), dict(enumerate(predicted))
-    for *_, one, other in sorted(_shared(gold, predicted)):
-        if one in free_gold and other in free_predicted:
-            outcomes.append(_judge(free_gold.pop(one), free_predicted.pop(other)))
+    for *_, gold_index, predicted_index in sorted(_shared(gold, predicted)):
+        if gold_index in free_gold and predicted_index in free_predicted:
+            outcomes.append(_judge(free_gold.pop(gold_index), free_predicted.pop(predicted_index)))
     outcomes += [Outcome("missed", span, None) for span in free_gold.values()]
     outcomes += [Outcome("spurious", None, span) for span in free_predicted.values()]
     return sorted(outcomes, key=lambda outcome: (outcome.start, outcome.end))
 
 
 def match_tags(gold: Sequence[str], predicted: Sequence[str]) -> list[Outcome]:
-    """Pair the T gold tags of one sentence with its T predicted tags; each is a span of one token.
+    """Pair the T gold tags of one sentence with its T predicted tags, as spans of one token.
 
-    Tokens without a gold tag (``_``) are left out.
+    Tokens without a gold tag (``_``) are skipped.
     """
     return [
         Outcome(
-            "right" if wanted == found else "wrong tag",
-            Span(place, place + 1, wanted),
-            Span(place, place + 1, found),
+            "right" if gold_tag == predicted_tag else "wrong tag",
+            Span(index, index + 1, gold_tag),
+            Span(index, index + 1, predicted_tag),
         )
-        for place, (wanted, found) in enumerate(zip(gold, predicted, strict=True))
-        if wanted != UNSPECIFIED
+        for index, (gold_tag, predicted_tag) in enumerate(zip(gold, predicted, strict=True))
+        if gold_tag != UNSPECIFIED
     ]
 
 
@@ -140,18 +140,18 @@ def count_confusion(outcomes: Iterable[Outcome], *, has_spans: bool) -> Confusio
 
     Args:
         outcomes: The outcomes of all sentences.
-        has_spans: Whether they are of spans; those of tags are never missed or spurious.
+        has_spans: True for outcomes of spans, False for outcomes of tags, which are never missed or spurious.
     """
     counts = Counter((outcome.kind, *outcome.labels) for outcome in outcomes)
     labels = sorted({label for _, *pair in counts for label in pair if label is not None})
     kinds = SPAN_KINDS if has_spans else TAG_KINDS
-    places: dict[str | None, int] = {label: place for place, label in enumerate([*labels, None])}
+    indices: dict[str | None, int] = {label: index for index, label in enumerate([*labels, None])}
     size = len(labels) + has_spans
     matrix = [[0] * size for _ in range(size)]
     totals = dict[Kind, int].fromkeys(kinds, 0)
     by_label = {label: dict[Kind, int].fromkeys(kinds, 0) for label in labels}
     for (kind, gold, predicted), count in counts.items():
-        matrix[places[gold]][places[predicted]] += count
+        matrix[indices[gold]][indices[predicted]] += count
         totals[kind] += count
         owner = gold if gold is not None else predicted
         by_label[str(owner)][kind] += count
@@ -160,7 +160,7 @@ def count_confusion(outcomes: Iterable[Outcome], *, has_spans: bool) -> Confusio
 
 
 def most_confused(confusion: Confusion, count: int) -> list[ConfusedPair]:
-    """The cells of the matrix beside its diagonal that hold the most, at most ``count`` of them."""
+    """Return the off-diagonal cells of the matrix with the highest counts, at most ``count`` of them."""
     cells: list[ConfusedPair] = [
         {"gold": gold, "predicted": predicted, "count": number}
         for row, gold in enumerate(confusion["names"])
@@ -178,14 +178,14 @@ def _judge(gold: Span, predicted: Span) -> Outcome:
 
 
 def _shared(gold: Sequence[Span], predicted: Sequence[Span]) -> Iterator[tuple[int, bool, int, int]]:
-    """For all spans that share tokens: minus how many, whether labels differ, and both places."""
-    other = 0
-    for one, span in enumerate(gold):
-        while other < len(predicted) and predicted[other].end <= span.start:
-            other += 1
-        for place in range(other, len(predicted)):
-            found = predicted[place]
-            if found.start >= span.end:
+    """Yield for each pair of overlapping spans: minus the shared tokens, labels differ, and both indices."""
+    first = 0
+    for gold_index, span in enumerate(gold):
+        while first < len(predicted) and predicted[first].end <= span.start:
+            first += 1
+        for index in range(first, len(predicted)):
+            candidate = predicted[index]
+            if candidate.start >= span.end:
                 break
-            shared = min(span.end, found.end) - max(span.start, found.start)
-            yield -shared, span.label != found.label, one, place
+            shared = min(span.end, candidate.end) - max(span.start, candidate.start)
+            yield -shared, span.label != candidate.label, gold_index, index

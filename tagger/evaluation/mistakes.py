@@ -1,4 +1,4 @@
-"""The single errors of a task with their places and words, and which of them come again and again."""
+"""List the errors of a task with their location and words, and group repeated errors."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tagger.text.sentence import Sentence, Span
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One outcome that is not right, and where it stands.
+    """An incorrect outcome and its location.
 
     Attributes:
-        outcome: What is wrong, with the gold and the predicted span.
+        outcome: The outcome, with the gold and the predicted span.
         sentence: Index of the sentence.
-        source: ``file:line`` of the sentence's first token where it was read from a file, else "".
+        source: ``file:line`` of the sentence's first token if the sentence comes from a file, else "".
         words: The tokens from the first to the last of both spans.
     """
 
@@ -28,11 +28,11 @@ class Mistake:
 
     @property
     def text(self) -> str:
-        """The words, put together by spaces."""
+        """The words, joined by spaces."""
         return " ".join(self.words)
 
     def values(self) -> dict[str, Any]:
-        """The record as JSON values; places of spans count the sentence's tokens."""
+        """Return the record as JSON values; spans are token indices in the sentence."""
         return {
             "kind": self.outcome.kind,
             "gold": _span_values(self.outcome.gold),
@@ -44,24 +44,24 @@ class Mistake:
 
 
 def find_mistakes(sentences: Sequence[Sentence], outcomes: Sequence[Sequence[Outcome]]) -> list[Mistake]:
-    """All outcomes of a task that are not right, in the order of the text.
+    """Return all incorrect outcomes of a task, in the order of the text.
 
     Args:
         sentences: The sentences.
-        outcomes: For each sentence what became of its spans or tags (see ``confusion.match_task``).
+        outcomes: For each sentence the outcomes of its spans or tags (see ``confusion.match_task``).
     """
     return [
-        Mistake(outcome, number, sentence.source, sentence.tokens[outcome.start : outcome.end])
-        for number, (sentence, found) in enumerate(zip(sentences, outcomes, strict=True))
-        for outcome in found
+        Mistake(outcome, index, sentence.source, sentence.tokens[outcome.start : outcome.end])
+        for index, (sentence, own) in enumerate(zip(sentences, outcomes, strict=True))
+        for outcome in own
         if outcome.kind != "right"
     ]
 
 
 def group_mistakes(mistakes: Iterable[Mistake]) -> list[list[Mistake]]:
-    """Put mistakes of one kind, one gold and predicted label and one text together, the most frequent first.
+    """Group mistakes by kind, gold and predicted label and text, largest group first.
 
-    Among equals the one that comes first in the text is first.
+    Groups of equal size keep the order of the text.
     """
     groups: dict[tuple[object, ...], list[Mistake]] = {}
     for mistake in mistakes:
@@ -71,7 +71,7 @@ def group_mistakes(mistakes: Iterable[Mistake]) -> list[list[Mistake]]:
 
 
 def group_values(group: Sequence[Mistake], *, examples: int) -> dict[str, Any]:
-    """A group of ``group_mistakes`` as JSON values, with the places of its first few sentences."""
+    """Return a group of ``group_mistakes`` as JSON values, with the location of its first ``examples``."""
     gold, predicted = group[0].outcome.labels
     return {
         "kind": group[0].outcome.kind,
@@ -86,20 +86,20 @@ def group_values(group: Sequence[Mistake], *, examples: int) -> dict[str, Any]:
 def words_around(
     tokens: Sequence[str], start: int, end: int, *, width: int, measure: Callable[[str], int] = len
 ) -> tuple[str, str, str]:
-    """The words of a place and, as evenly as there are, those before and after it.
+    """Return a token range and as many words before and after it as fit, evenly on both sides.
 
     Args:
         tokens: A sentence.
-        start: Index of the first token of the place.
+        start: Index of the first token of the range.
         end: Index after its last token.
-        width: Of all parts and the spaces between them; the place itself is never cut.
-        measure: Tells the width of a text; by default its characters.
+        width: Maximum width of the result including spaces; the range itself is never shortened.
+        measure: Function that returns the width of a text; by default its number of characters.
 
     Returns:
-        The words before, of and after the place; an ellipsis stands for what was left out.
+        The words before, in and after the range; an ellipsis replaces omitted words.
     """
     left, right = start, end
-    free = width - measure(" ".join(tokens[start:end])) - 4  # room for an ellipsis and a space at both ends
+    free = width - measure(" ".join(tokens[start:end])) - 4  # minus an ellipsis and a space at both ends
     is_growing = True
     while is_growing:
         is_growing = False

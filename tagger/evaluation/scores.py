@@ -1,7 +1,7 @@
-"""Scores of predicted tags against gold tags, as plain dictionaries ready for JSON.
+"""Score predicted tags against gold tags; results are plain dictionaries ready for JSON.
 
-Every score is a fraction of 1, and 0 where there is nothing to count. Which spans the tags stand for is
-decided by seqeval, so that the numbers can be compared with published ones.
+Every score is a fraction of 1, and 0 if there is nothing to count. seqeval reads the spans from the tags, so
+that the scores are comparable with published ones.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from tagger.errors import InputError
 from tagger.text.schemes import normalise_scheme, split_tag
 
 TagSequences = Sequence[Sequence[str]]
-# Label, first token, token after the last. Tokens are counted on from sentence to sentence, with one place
-# left free after each.
+# Label, first token, token after the last. Token indices continue from sentence to sentence, with one unused
+# index after each sentence.
 _Span = tuple[str, int, int]
 
 # For each scheme its prefixes, and seqeval's class for strict mode.
@@ -30,7 +30,7 @@ _STRICT = {
     "BILOU": ("BILU", "IOBES"),
     "BMES": ("BMES", "IOBES"),
 }
-# conlleval mode knows no L, U and M.
+# conlleval mode does not support L, U and M.
 _LETTERS = str.maketrans("LUM", "ESI")
 
 
@@ -44,7 +44,7 @@ class Score(TypedDict):
 
 
 class StrictScore(TypedDict):
-    """Micro-averaged span scores in seqeval's strict mode, and the scheme whose rules were applied."""
+    """Micro-averaged span scores in seqeval's strict mode, and the scheme of the rules."""
 
     precision: float
     recall: float
@@ -53,7 +53,7 @@ class StrictScore(TypedDict):
 
 
 class SpanScores(TypedDict):
-    """Micro-averaged span scores in conlleval mode, each label's own, and the strict ones."""
+    """Micro-averaged span scores in conlleval mode, scores per label, and strict scores."""
 
     precision: float
     recall: float
@@ -64,14 +64,14 @@ class SpanScores(TypedDict):
 
 
 class Accuracy(TypedDict):
-    """Share of tokens with the right tag; ``support`` is the number of tokens."""
+    """Share of tokens with the correct tag; ``support`` is the number of tokens."""
 
     accuracy: float
     support: int
 
 
 class TagScores(TypedDict):
-    """Accuracy over all tokens, and each tag's own scores."""
+    """Accuracy over all tokens, and scores per tag."""
 
     accuracy: float
     support: int
@@ -79,33 +79,33 @@ class TagScores(TypedDict):
 
 
 def score_spans(gold: TagSequences, predicted: TagSequences, *, scheme: str = "IOB2") -> SpanScores:
-    """Score the spans that the tags stand for.
+    """Score the spans that the tags encode.
 
-    A span is right if its borders and its label are. The scores outside ``strict`` are those of the script
-    ``conlleval``, which are seqeval's default: a broken sequence (``I-PER`` after ``O``) is read as the span
-    that it seems to mean. ``strict`` counts only spans that are written by the rules of the scheme (seqeval's
-    ``mode="strict"``), among the gold ones, too. Labels may hold hyphens.
+    A span is correct if its boundaries and its label are correct. The scores outside ``strict`` equal those
+    of the script ``conlleval``, which are seqeval's default: they also count spans of illegal sequences
+    (``I-PER`` after ``O``). ``strict`` counts only spans that follow the rules of the scheme (seqeval's
+    ``mode="strict"``), for gold spans too. Labels may contain hyphens.
 
     Args:
         gold: For each sentence its gold tags.
         predicted: For each sentence its predicted tags, in the same order.
-        scheme: How both are written (see ``tagger.text.schemes.SCHEMES``).
+        scheme: Scheme of both (see ``tagger.text.schemes.SCHEMES``).
 
     Raises:
-        InputError: If the sentences do not match, a tag is not one of the scheme's, there is no such scheme
-            or seqeval is not installed.
+        InputError: The sentences do not match, a tag is not in the scheme, the scheme is unknown or seqeval
+            is not installed.
     """
     name = normalise_scheme(scheme)
     sides, labels = _encode(gold, predicted, name)
-    wanted, found = (_conlleval_spans(side, labels) for side in sides)
+    gold_spans, predicted_spans = (_conlleval_spans(side, labels) for side in sides)
     strict = _score(*(_strict_spans(side, labels, name) for side in sides))
-    overall = _score(wanted, found)
+    overall = _score(gold_spans, predicted_spans)
     return {
         "precision": overall["precision"],
         "recall": overall["recall"],
         "f1": overall["f1"],
         "support": overall["support"],
-        "by_label": _score_by_label(wanted, found),
+        "by_label": _score_by_label(gold_spans, predicted_spans),
         "strict": {
             "precision": strict["precision"],
             "recall": strict["recall"],
@@ -115,80 +115,82 @@ def score_spans(gold: TagSequences, predicted: TagSequences, *, scheme: str = "I
     }
 
 
-def score_spans_by_novelty(
+def score_spans_by_vocabulary(
     gold: TagSequences,
     predicted: TagSequences,
     seen: Sequence[Sequence[bool]],
     *,
     scheme: str = "IOB2",
 ) -> dict[str, Score]:
-    """Score spans in conlleval mode apart: ``unseen`` are those that hold a word which train lacks.
+    """Score spans in conlleval mode, separately for spans in and out of vocabulary.
 
-    Precision is over the predicted spans of each part, recall over its gold spans.
+    A span is ``unseen`` if it contains a word that is not in the training set. Precision is over the
+    predicted spans of each group, recall over its gold spans.
 
     Args:
         gold: For each sentence its gold tags.
         predicted: For each sentence its predicted tags.
-        seen: For each sentence and token whether train holds the word.
-        scheme: How the tags are written.
+        seen: For each sentence and token, True if the word is in the training set.
+        scheme: Scheme of the tags.
 
     Raises:
-        InputError: As ``score_spans`` does.
+        InputError: See ``score_spans``.
     """
     _check_shapes(gold, seen, "tags", "marks of seen words")
     sides, labels = _encode(gold, predicted, normalise_scheme(scheme))
-    wanted, found = (_conlleval_spans(side, labels) for side in sides)
+    gold_spans, predicted_spans = (_conlleval_spans(side, labels) for side in sides)
     unseen_before = [0, *accumulate(not mark for marks in seen for mark in (*marks, True))]
 
     def select(spans: set[_Span], *, unseen: bool) -> set[_Span]:
         return {span for span in spans if (unseen_before[span[2]] > unseen_before[span[1]]) is unseen}
 
     return {
-        "seen": _score(select(wanted, unseen=False), select(found, unseen=False)),
-        "unseen": _score(select(wanted, unseen=True), select(found, unseen=True)),
+        "seen": _score(select(gold_spans, unseen=False), select(predicted_spans, unseen=False)),
+        "unseen": _score(select(gold_spans, unseen=True), select(predicted_spans, unseen=True)),
     }
 
 
 def score_tags(gold: TagSequences, predicted: TagSequences) -> TagScores:
-    """Score every token's tag by itself, as is usual for parts of speech.
+    """Score every token's tag independently, as is usual for parts of speech.
 
     Raises:
-        InputError: If the sentences do not match.
+        InputError: The sentences do not match.
     """
     _check_shapes(gold, predicted, "gold tags", "predicted tags")
     pairs = Counter(zip(chain.from_iterable(gold), chain.from_iterable(predicted), strict=True))
-    wanted, found, right = Counter[str](), Counter[str](), Counter[str]()
+    gold_counts, predicted_counts, correct = Counter[str](), Counter[str](), Counter[str]()
     for (gold_tag, predicted_tag), count in pairs.items():
-        wanted[gold_tag] += count
-        found[predicted_tag] += count
+        gold_counts[gold_tag] += count
+        predicted_counts[predicted_tag] += count
         if gold_tag == predicted_tag:
-            right[gold_tag] += count
-    support = wanted.total()
+            correct[gold_tag] += count
+    support = gold_counts.total()
     return {
-        "accuracy": _divide(right.total(), support),
+        "accuracy": _divide(correct.total(), support),
         "support": support,
         "by_label": {
-            tag: _from_counts(right[tag], wanted[tag], found[tag]) for tag in sorted({*wanted, *found})
+            tag: _from_counts(correct[tag], gold_counts[tag], predicted_counts[tag])
+            for tag in sorted({*gold_counts, *predicted_counts})
         },
     }
 
 
-def score_tags_by_novelty(
+def score_tags_by_vocabulary(
     gold: TagSequences, predicted: TagSequences, seen: Sequence[Sequence[bool]]
 ) -> dict[str, Accuracy]:
-    """Return the accuracy on tokens that train holds (``seen``) and on those that it lacks (``unseen``).
+    """Return the accuracy on tokens in vocabulary (``seen``) and out of vocabulary (``unseen``).
 
     Args:
         gold: For each sentence its gold tags.
         predicted: For each sentence its predicted tags.
-        seen: For each sentence and token whether train holds the word.
+        seen: For each sentence and token, True if the word is in the training set.
 
     Raises:
-        InputError: If the sentences do not match.
+        InputError: The sentences do not match.
     """
     _check_shapes(gold, predicted, "gold tags", "predicted tags")
     _check_shapes(gold, seen, "tags", "marks of seen words")
-    flat = [chain.from_iterable(part) for part in (gold, predicted)]
+    flat = [chain.from_iterable(side) for side in (gold, predicted)]
     marks = (bool(mark) for mark in chain.from_iterable(seen))
     counts = Counter((mark, a == b) for mark, a, b in zip(marks, *flat, strict=True))
 
@@ -202,41 +204,41 @@ def score_tags_by_novelty(
 def _check_shapes(
     first: Sequence[Sequence[object]], second: Sequence[Sequence[object]], name: str, other: str
 ) -> None:
-    """Refuse sequences that are not parallel, token by token."""
+    """Raise InputError if two sequences differ in their numbers of sentences or tokens."""
     if len(first) != len(second):
         raise InputError(
-            f"There are {name} for {len(first)} sentences but {other} for {len(second)}; "
-            "both must be of the same text."
+            f"Got {len(first)} sentences with {name} but {len(second)} with {other}. "
+            "Pass both for the same text."
         )
     for number, (left, right) in enumerate(zip(first, second, strict=True), start=1):
         if len(left) != len(right):
             raise InputError(
-                f"Sentence {number} has {len(left)} {name} but {len(right)} {other}; "
-                "both must be of the same tokens."
+                f"Sentence {number} has {len(left)} {name} but {len(right)} {other}. "
+                "Pass both for the same tokens."
             )
 
 
 def _encode(
     gold: TagSequences, predicted: TagSequences, scheme: str
 ) -> tuple[tuple[list[list[str]], list[list[str]]], list[str]]:
-    """Rewrite both sides with conlleval's letters and with numbers as labels.
+    """Rewrite both sides with conlleval's letters and with ids as labels.
 
-    seqeval cuts hyphens off the ends of labels in strict mode and warns of labels that it finds odd; numbers
-    pass through it unharmed.
+    seqeval strips hyphens from the ends of labels in strict mode and warns about unusual labels; ids avoid
+    both.
 
     Returns:
-        Gold and predicted tags, and the labels that the numbers stand for.
+        Gold and predicted tags, and the label of each id.
     """
     _check_shapes(gold, predicted, "gold tags", "predicted tags")
     prefixes = set(_STRICT[scheme][0])
-    codes, numbers = {"O": "O"}, dict[str, int]()
+    codes, label_ids = {"O": "O"}, dict[str, int]()
     for tag in {tag for tags in chain(gold, predicted) for tag in tags} - {"O"}:
         prefix, label = split_tag(tag)
         if prefix not in prefixes:
             raise InputError(_describe_foreign(tag, gold, predicted, scheme))
-        codes[tag] = f"{prefix.translate(_LETTERS)}-{numbers.setdefault(label, len(numbers))}"
+        codes[tag] = f"{prefix.translate(_LETTERS)}-{label_ids.setdefault(label, len(label_ids))}"
     encoded = [[[codes[tag] for tag in tags] for tags in side] for side in (gold, predicted)]
-    return (encoded[0], encoded[1]), list(numbers)
+    return (encoded[0], encoded[1]), list(label_ids)
 
 
 def _describe_foreign(tag: str, gold: TagSequences, predicted: TagSequences, scheme: str) -> str:
@@ -247,20 +249,20 @@ def _describe_foreign(tag: str, gold: TagSequences, predicted: TagSequences, sch
         if tag in tags
     )
     return (
-        f"Sentence {number} has the {side} tag {tag!r}, which is not of the scheme {scheme}; "
-        "name the scheme that the tags are written in."
+        f"Sentence {number} has the {side} tag {tag!r}, which is not in the scheme {scheme}. "
+        "Pass the scheme of the tags."
     )
 
 
 def _conlleval_spans(tags: list[list[str]], labels: Sequence[str]) -> set[_Span]:
     """Return all spans as conlleval reads them."""
     get_entities, _ = _import_seqeval()
-    # seqeval counts tokens through all sentences, an O put after each, and gives the last token inclusively.
-    return {(labels[int(number)], start, last + 1) for number, start, last in get_entities(tags)}
+    # seqeval numbers tokens across sentences, with an O after each, and includes the last token.
+    return {(labels[int(label_id)], start, last + 1) for label_id, start, last in get_entities(tags)}
 
 
 def _strict_spans(tags: list[list[str]], labels: Sequence[str], scheme: str) -> set[_Span]:
-    """Return the spans that are written by the rules of the scheme."""
+    """Return the spans that follow the rules of the scheme."""
     _, schemes = _import_seqeval()
     spans_of_sentences = schemes.Entities(tags, getattr(schemes, _STRICT[scheme][1])).entities
     starts = accumulate((len(sequence) + 1 for sequence in tags), initial=0)
@@ -272,7 +274,7 @@ def _strict_spans(tags: list[list[str]], labels: Sequence[str], scheme: str) -> 
 
 
 def _import_seqeval() -> tuple[Any, Any]:
-    """Return seqeval's reader of conlleval spans and its module of schemes; it comes with an extra."""
+    """Return seqeval's function that reads conlleval spans, and its module of schemes."""
     try:
         from seqeval import scheme
         from seqeval.metrics.sequence_labeling import get_entities
@@ -283,8 +285,8 @@ def _import_seqeval() -> tuple[Any, Any]:
     return get_entities, scheme
 
 
-def _score_by_label(wanted: set[_Span], found: set[_Span]) -> dict[str, Score]:
-    counts = [_count_labels(spans) for spans in (wanted & found, wanted, found)]
+def _score_by_label(gold_spans: set[_Span], predicted_spans: set[_Span]) -> dict[str, Score]:
+    counts = [_count_labels(spans) for spans in (gold_spans & predicted_spans, gold_spans, predicted_spans)]
     return {
         label: _from_counts(*(count[label] for count in counts)) for label in sorted(counts[1] | counts[2])
     }
@@ -294,18 +296,18 @@ def _count_labels(spans: Iterable[_Span]) -> Counter[str]:
     return Counter(label for label, _, _ in spans)
 
 
-def _score(wanted: set[_Span], found: set[_Span]) -> Score:
-    return _from_counts(len(wanted & found), len(wanted), len(found))
+def _score(gold_spans: set[_Span], predicted_spans: set[_Span]) -> Score:
+    return _from_counts(len(gold_spans & predicted_spans), len(gold_spans), len(predicted_spans))
 
 
-def _from_counts(right: int, wanted: int, found: int) -> Score:
+def _from_counts(correct: int, gold: int, predicted: int) -> Score:
     return {
-        "precision": _divide(right, found),
-        "recall": _divide(right, wanted),
-        "f1": _divide(2 * right, wanted + found),
-        "support": wanted,
+        "precision": _divide(correct, predicted),
+        "recall": _divide(correct, gold),
+        "f1": _divide(2 * correct, gold + predicted),
+        "support": gold,
     }
 
 
-def _divide(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
+def _divide(numerator: int, denominator: int) -> float:
+    return numerator / denominator if denominator else 0.0

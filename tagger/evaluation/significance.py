@@ -1,4 +1,4 @@
-"""How sure a difference is: intervals over seeds, randomisation over sentences, correction for many tests."""
+"""Statistical significance: intervals over seeds, randomisation tests, and correction for multiple tests."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-_BLOCK_NUMBERS = 1 << 22  # numbers of a block of trials that are in memory at once, 8 bytes each
-_ROUNDING = 1e-12  # scores that differ by less are equal: they are sums of the same numbers
+_BLOCK_NUMBERS = 1 << 22  # maximum size of a block of trials in memory, in numbers of 8 bytes
+_ROUNDING = 1e-12  # smaller differences between scores are rounding errors
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over a few values, and how sure it is.
+    """Mean of a few values with its confidence interval.
 
     Attributes:
-        mean: Their mean.
-        deviation: Their standard deviation (n - 1); None for a single value.
-        low: Lower end of the 95 % interval of the mean by Student's t; None for a single value.
-        high: Its upper end.
+        mean: Mean of the values.
+        deviation: Standard deviation of the values (n - 1); None for a single value.
+        low: Lower end of the confidence interval of the mean (Student's t, by default 95 %); None for a
+            single value.
+        high: Upper end of the interval; None for a single value.
         values: The values.
     """
 
@@ -34,11 +35,11 @@ class Estimate:
 
 
 def estimate(values: Sequence[float], *, confidence: float = 0.95) -> Estimate:
-    """Mean, standard deviation and the mean's interval by Student's t (Student 1908).
+    """Compute mean, standard deviation and confidence interval by Student's t (Student 1908).
 
     Args:
-        values: One or more, for instance a score a seed.
-        confidence: Share of such intervals that hold the true mean.
+        values: One or more values, for instance one score per seed.
+        confidence: Share of such intervals that contain the true mean.
 
     Raises:
         ValueError: There are no values.
@@ -49,19 +50,19 @@ def estimate(values: Sequence[float], *, confidence: float = 0.95) -> Estimate:
     if len(values) == 1:
         return Estimate(mean, None, None, None, tuple(values))
     deviation = float(np.std(values, ddof=1))
-    reach = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * deviation / len(values) ** 0.5
-    return Estimate(mean, deviation, mean - reach, mean + reach, tuple(values))
+    margin = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * deviation / len(values) ** 0.5
+    return Estimate(mean, deviation, mean - margin, mean + margin, tuple(values))
 
 
 def estimate_difference(base: Sequence[float], other: Sequence[float]) -> Estimate:
-    """Estimate how much larger the values of other are, each paired with one of the base.
+    """Estimate the mean paired difference, other minus base.
 
     Args:
-        base: One or more values, for instance a score a seed.
-        other: As many, in the same order.
+        base: One or more values, for instance one score per seed.
+        other: The same number of values, in the same order.
 
     Raises:
-        ValueError: There are no values, or not as many on both sides.
+        ValueError: There are no values, or the numbers of values differ.
     """
     return estimate([second - first for first, second in zip(base, other, strict=True)])
 
@@ -69,69 +70,69 @@ def estimate_difference(base: Sequence[float], other: Sequence[float]) -> Estima
 def randomisation_test(
     base: NDArray[np.int64], other: NDArray[np.int64], *, trials: int = 10_000, seed: int = 0
 ) -> float:
-    """Probability of a difference as large as this one, or larger, if both systems were equally good.
+    """Return the p-value of the difference between two systems by approximate randomisation.
 
-    Approximate randomisation (Noreen 1989; Yeh 2000, "More accurate tests for the statistical significance
-    of result differences", COLING): if it does not matter which system an output came from, the two outputs
-    for a sentence may be exchanged. Every trial does so for each sentence with probability 1/2. What is
-    exchanged are the outputs of all seeds together (seed i of base with seed i of other), since the seeds of
-    a system err in the same sentences and are no independent evidence. The statistic is the absolute
-    difference of the mean score over seeds; a score is that of the counts of all sentences together.
+    Approximate randomisation (Noreen 1989; Yeh 2000, "More accurate tests for the statistical significance of
+    result differences", COLING): under the null hypothesis both systems are equally good, so their outputs
+    for a sentence are exchangeable. Every trial exchanges the outputs of each sentence with probability 1/2.
+    It exchanges the outputs of all seeds together (seed i of base with seed i of other), because the seeds of
+    one system err in the same sentences and are not independent evidence. The statistic is the absolute
+    difference of the mean score over seeds; each score is micro-averaged over all sentences.
 
     Args:
-        base: (K, S, 3) for K seeds and S sentences the items that are right, predicted and gold. A score is
-            2 right / (predicted + gold): F1, or accuracy where a token is one predicted and one gold item.
-        other: (K, S, 3) the same of the other system, in the same order.
-        trials: Random exchanges; the p-value is at least 1 / (1 + trials).
-        seed: Of the random numbers.
+        base: (K, S, 3) for K seeds and S sentences the numbers of correct, predicted and gold items. A score
+            is 2 correct / (predicted + gold): F1, or accuracy if a token is one predicted and one gold item.
+        other: (K, S, 3) the same for the other system, in the same order.
+        trials: Number of random exchanges; the p-value is at least 1 / (1 + trials).
+        seed: Seed of the random number generator.
 
     Returns:
         The two-sided p-value, (1 + trials at least as extreme) / (1 + trials).
 
     Raises:
-        ValueError: Both do not have the same shape.
+        ValueError: The arrays do not have the same shape (K, S, 3).
     """
     if base.shape != other.shape or base.ndim != 3 or base.shape[2] != 3:
         raise ValueError(f"expected two arrays (K, S, 3) of one shape, got {base.shape} and {other.shape}")
-    of_base, of_other = base.sum(axis=1), other.sum(axis=1)  # (K, 3)
-    smallest = abs(_mean_score(of_other) - _mean_score(of_base)) - _ROUNDING
+    base_counts, other_counts = base.sum(axis=1), other.sum(axis=1)  # (K, 3)
+    observed = abs(_mean_score(other_counts) - _mean_score(base_counts)) - _ROUNDING
     change = np.moveaxis(other - base, 1, 0)  # (S, K, 3)
-    change = change[change.any(axis=(1, 2))]  # where both are alike an exchange changes nothing
-    flat = change.reshape(len(change), of_base.size).astype(np.float64)  # (S, K * 3)
+    change = change[change.any(axis=(1, 2))]  # exchanging equal outputs has no effect
+    flat = change.reshape(len(change), base_counts.size).astype(np.float64)  # (S, K * 3)
     generator = np.random.default_rng(seed)
     block = max(1, _BLOCK_NUMBERS // max(1, len(flat)))
     extreme = 0
     for first in range(0, trials, block):
         size = (min(block, trials - first), len(flat))
         is_exchanged = generator.integers(0, 2, size=size, dtype=np.int8).astype(np.float64)
-        moved = (is_exchanged @ flat).reshape(-1, *of_base.shape)  # (trials, K, 3)
-        difference = _mean_score(of_other - moved) - _mean_score(of_base + moved)
-        extreme += int(np.count_nonzero(np.abs(difference) >= smallest))
+        moved = (is_exchanged @ flat).reshape(-1, *base_counts.shape)  # (trials, K, 3)
+        difference = _mean_score(other_counts - moved) - _mean_score(base_counts + moved)
+        extreme += int(np.count_nonzero(np.abs(difference) >= observed))
     return (1 + extreme) / (1 + trials)
 
 
 def correct_p_values(p_values: Sequence[float]) -> list[float]:
-    """Correct the p-values of several tests so that all of them hold together (Holm 1979).
+    """Correct p-values for multiple tests by the method of Holm (1979).
 
-    The smallest of n is multiplied by n, the next by n - 1, and so on; none gets smaller than the one
-    before it, or larger than 1.
+    The smallest of n p-values is multiplied by n, the next by n - 1, and so on. Corrected values never
+    decrease in this order and never exceed 1.
 
     Args:
-        p_values: One of each test.
+        p_values: One p-value per test.
 
     Returns:
-        The corrected ones, in the same order.
+        The corrected p-values, in the same order.
     """
     corrected = [0.0] * len(p_values)
     largest = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        corrected[place] = largest
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
     return corrected
 
 
 def _mean_score(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """Mean over seeds of the score of (…, K, 3) counts; 0 where there is nothing to count."""
+    """Return the mean score over K seeds of counts (…, K, 3); a score without items is 0."""
     items = counts[..., 1] + counts[..., 2]
     scores = np.divide(2 * counts[..., 0], items, out=np.zeros(items.shape), where=items > 0)
     return np.asarray(scores.mean(axis=-1))

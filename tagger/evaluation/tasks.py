@@ -1,4 +1,4 @@
-"""All scores of one task: of its spans where its tags mark spans, else of its tags."""
+"""Compute all scores of one task: span scores for span tags, else tag scores."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from tagger.evaluation.scores import (
     TagSequences,
     score_spans,
-    score_spans_by_novelty,
+    score_spans_by_vocabulary,
     score_tags,
-    score_tags_by_novelty,
+    score_tags_by_vocabulary,
 )
 from tagger.text.schemes import convert_tags, violations
 from tagger.text.sentence import UNSPECIFIED
@@ -20,26 +20,26 @@ from tagger.text.sentence import UNSPECIFIED
 def score_task(
     gold: TagSequences, predicted: TagSequences, *, scheme: str | None, seen: Sequence[Sequence[bool]]
 ) -> dict[str, Any]:
-    """Score one task, in all and split into words seen and unseen in train.
+    """Score one task, overall and separately for words in and out of vocabulary.
 
     Args:
-        gold: For each sentence its gold tags, as the file has them. Tokens whose tag is ``_`` are left out,
-            unless the tags mark spans.
-        predicted: For each sentence the predicted tags; IOB2 where they mark spans.
-        scheme: The scheme of the gold tags, None for tags that mark no spans.
-        seen: For each token whether train has its word.
+        gold: For each sentence its gold tags from the file. Tokens with the tag ``_`` are skipped, unless the
+            tags encode spans.
+        predicted: For each sentence the predicted tags; span tags are in IOB2.
+        scheme: The scheme of the gold tags; None for tags that do not encode spans.
+        seen: For each token, True if its word is in the training set.
 
     Returns:
-        What ``score_spans`` or ``score_tags`` returns, with the parts ``"seen"`` and ``"unseen"`` added, and
-        for spans ``"repairs"``: how many gold tags their scheme forbids, which were read as conlleval does.
+        The result of ``score_spans`` or ``score_tags`` with the additional keys ``"seen"`` and ``"unseen"``,
+        and for spans ``"repairs"``: the number of illegal gold tags, which were read as conlleval does.
     """
     if scheme is None:
         gold, predicted, seen = _only_specified(gold, predicted, seen)
-        return {**score_tags(gold, predicted), **score_tags_by_novelty(gold, predicted, seen)}
-    found = [convert_tags(tags, "IOB2", scheme) for tags in predicted]
+        return {**score_tags(gold, predicted), **score_tags_by_vocabulary(gold, predicted, seen)}
+    converted = [convert_tags(tags, "IOB2", scheme) for tags in predicted]
     return {
-        **score_spans(gold, found, scheme=scheme),
-        **score_spans_by_novelty(gold, found, seen, scheme=scheme),
+        **score_spans(gold, converted, scheme=scheme),
+        **score_spans_by_vocabulary(gold, converted, seen, scheme=scheme),
         "repairs": sum(len(violations(tags, scheme)) for tags in gold),
     }
 
@@ -47,7 +47,7 @@ def score_task(
 def _only_specified(
     gold: TagSequences, predicted: TagSequences, seen: Sequence[Sequence[bool]]
 ) -> tuple[TagSequences, TagSequences, Sequence[Sequence[bool]]]:
-    """Leave out the tokens without a gold tag."""
+    """Remove the tokens without a gold tag."""
     if not any(UNSPECIFIED in tags for tags in gold):
         return gold, predicted, seen
     masks = [[tag != UNSPECIFIED for tag in tags] for tags in gold]
@@ -59,5 +59,5 @@ def _only_specified(
 
 
 def main_score(scores: Mapping[str, Any]) -> float:
-    """Of a task's scores the one that stands for all: F1 of spans, or accuracy of tags."""
+    """Return the main score of a task: F1 of spans, or accuracy of tags."""
     return float(scores["f1"] if "f1" in scores else scores["accuracy"])

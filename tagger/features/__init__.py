@@ -1,1 +1,1 @@
-"""Floor 2: from token strings to numbers, in numpy."""
+"""Convert token strings to numpy arrays (layer 2)."""

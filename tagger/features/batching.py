@@ -1,4 +1,4 @@
-"""From sentences to batches: ids per distinct word, and where in which sentence each of them stands."""
+"""Build batches of sentences: ids per distinct word, and the word index of each token."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B sentences of at most T tokens with U distinct words among them.
+    """B sentences of at most T tokens with U distinct words.
 
-    A word's features depend on the word alone, so they are held once per distinct word; row 0 is padding.
+    A word's features depend on the word only, so a batch holds them once per distinct word; index 0 is
+    padding.
 
     Attributes:
-        positions: (B, T) row of each token in the four arrays below; 0 after a sentence's end.
+        positions: (B, T) index of each token in the four arrays below; 0 after a sentence's end.
         words: (U,) word ids.
         casing: (U,) casing ids.
         characters: (U, L) character ids, 0 after a word's end; L >= 1.
-        word_lengths: (U,) characters of each word.
-        lengths: (B,) tokens of each sentence.
-        tags: For each task (B, T) tag ids, 0 after a sentence's end; empty when tagging.
-        mentions: What the tokens' documents show of them, None where sentences stand alone.
+        word_lengths: (U,) number of characters of each word.
+        lengths: (B,) number of tokens of each sentence.
+        tags: For each task (B, T) tag ids, 0 after a sentence's end; empty for prediction.
+        mentions: Document context of the tokens; None without document context.
     """
 
     positions: Ints
@@ -44,12 +45,12 @@ class Batch:
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """(B, T) True where a token stands."""
+        """(B, T) True for tokens, False for padding."""
         return np.arange(self.positions.shape[1]) < self.lengths[:, None]
 
-    def select(self, places: Sequence[int]) -> Batch:
-        """The batch of the sentences at these places; it keeps the words of all, so that row numbers stay."""
-        rows = np.asarray(places, dtype=np.int64)
+    def select(self, indices: Sequence[int]) -> Batch:
+        """Return the batch of the sentences at these indices; it keeps all words and their indices."""
+        rows = np.asarray(indices, dtype=np.int64)
         width = int(self.lengths[rows].max(initial=0))
         steps = self.positions.shape[1]
         return replace(
@@ -62,10 +63,10 @@ class Batch:
 
 
 class WordTable:
-    """Features of every distinct word met so far, so that each word is looked up once; threads may share it.
+    """Cache of the features of every distinct word so far; thread-safe.
 
     Args:
-        vocabulary: Where the ids come from.
+        vocabulary: Source of the ids.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -80,32 +81,30 @@ class WordTable:
         return len(self._words)
 
     def rows(self, tokens: Sequence[str]) -> Ints:
-        """The (T,) rows of these tokens; new words are added."""
+        """Return the (T,) row indices of these tokens, adding new words."""
         known = self._rows
         return np.array([known[t] if t in known else self._add(t) for t in tokens], dtype=np.int64)
 
     def _add(self, token: str) -> int:
         with self._adding:
-            if token not in self._rows:  # another thread may have added it meanwhile
+            if token not in self._rows:  # another thread may have added it
                 row = len(self._words)
                 self._words.append(self.vocabulary.word_id(token))
                 self._casing.append(casing_id(token))
                 self._characters.append(self.vocabulary.word_characters(token) or [PADDING])
-                self._rows[token] = row  # last: who finds the row finds its features
+                self._rows[token] = row  # last, so that every visible row has its features
         return self._rows[token]
 
     def batch(self, rows: Sequence[Ints], tags: Mapping[str, Sequence[Ints]] | None = None) -> Batch:
-        """Pad sentences, given as rows of this table, to one batch.
+        """Build a padded batch from sentences, given as row indices of this table.
 
         Args:
-            rows: B arrays of rows, as ``rows`` returns them.
+            rows: B arrays of row indices, as returned by ``rows``.
             tags: For each task B arrays of tag ids.
         """
         padded = _pad(rows)
         distinct, positions = np.unique(padded, return_inverse=True)
-        if (
-            not len(distinct) or distinct[0] != PADDING
-        ):  # a batch without padding: row 0 is padding all the same
+        if not len(distinct) or distinct[0] != PADDING:  # index 0 is padding even if no sentence needs it
             distinct = np.concatenate([[PADDING], distinct])
             positions = positions + 1
         characters = [self._characters[row] for row in distinct]
@@ -121,22 +120,23 @@ class WordTable:
 
 
 def group_by_length(lengths: Sequence[int], batch_size: int, batch_tokens: int) -> Iterator[list[int]]:
-    """Cut sentences into batches of like length.
+    """Group sentences of similar length into batches.
 
     Args:
-        lengths: Tokens of each sentence.
-        batch_size: Sentences in a batch at most.
-        batch_tokens: Tokens in a batch at most, padding included; a longer sentence is a batch of its own.
+        lengths: Number of tokens of each sentence.
+        batch_size: Maximum number of sentences in a batch.
+        batch_tokens: Maximum number of tokens in a batch, including padding; a longer sentence is a batch of
+            its own.
 
     Yields:
-        The places of a batch's sentences in ``lengths``, shortest first; each place comes exactly once.
+        The indices of a batch's sentences in ``lengths``, shortest first; each index occurs exactly once.
     """
     batch: list[int] = []
-    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) == batch_size or (len(batch) + 1) * lengths[place] > batch_tokens):
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) == batch_size or (len(batch) + 1) * lengths[index] > batch_tokens):
             yield batch
             batch = []
-        batch.append(place)
+        batch.append(index)
     if batch:
         yield batch
 
@@ -144,20 +144,20 @@ def group_by_length(lengths: Sequence[int], batch_size: int, batch_tokens: int) 
 def shuffled_batches(
     lengths: Sequence[int], batch_size: int, batch_tokens: int, generator: np.random.Generator
 ) -> list[list[int]]:
-    """Batches for one epoch of training: sentences of like length together, all else in random order.
+    """Return the batches of one training epoch: sentences of similar length, in random order.
 
-    Sentences are shuffled, cut into pools of 50 batches (fewer where these were more than a quarter of all
-    sentences), and only sorted by length inside a pool: padding stays low while hardly two epochs see the
-    same batch.
+    The function shuffles the sentences, splits them into pools of 50 batches (fewer if 50 batches exceed a
+    quarter of all sentences) and sorts by length only within a pool. This keeps padding low, while epochs
+    rarely share a batch.
     """
     order = generator.permutation(len(lengths))
     pool_size = batch_size * min(50, max(1, len(lengths) // (4 * batch_size)))
     batches = []
     for begin in range(0, len(order), pool_size):
         pool = order[begin : begin + pool_size]
-        groups = group_by_length([lengths[place] for place in pool], batch_size, batch_tokens)
-        batches.extend([[int(pool[place]) for place in group] for group in groups])
-    return [batches[place] for place in generator.permutation(len(batches))]
+        groups = group_by_length([lengths[index] for index in pool], batch_size, batch_tokens)
+        batches.extend([[int(pool[index]) for index in group] for group in groups])
+    return [batches[index] for index in generator.permutation(len(batches))]
 
 
 def _pad(sequences: Sequence[Sequence[int] | Ints]) -> Ints:

@@ -1,8 +1,8 @@
-"""Layouts of vectors files that separate words and values by more than single spaces.
+"""Layouts of vectors files with separators other than single spaces.
 
-The first row decides for the whole file, and later rows that differ are errors, so that no number ever
-becomes part of a word: ``word<TAB>1 2``, ``word<TAB>1<TAB>2``, ``word 1,2``, ``word [1, 2]``, ``word,1,2``
-and ``word;1;2``, with or without a header.
+The first row determines the layout of the whole file, and a later row with another layout is an error, so
+that a number never becomes part of a word: ``word<TAB>1 2``, ``word<TAB>1<TAB>2``, ``word 1,2``, ``word [1,
+2]``, ``word,1,2`` and ``word;1;2``, with or without a header.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _AROUND = b" []()"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How rows are written.
+    """Layout of the rows of a vectors file.
 
     Attributes:
-        after_word: Separates the word from its values: a tab, space, comma, semicolon or opening bracket.
-        between: Separates values: a tab, comma, semicolon or space.
-        size: Values of a row.
+        after_word: Separator of word and values: a tab, space, comma, semicolon or opening bracket.
+        between: Separator of values: a tab, comma, semicolon or space.
+        size: Number of values of a row.
     """
 
     after_word: bytes
@@ -32,10 +32,10 @@ class Layout:
     size: int
 
     def cut(self, path: Path, number: int, row: bytes) -> list[bytes]:
-        """Return a row's word and its values joined by spaces; nothing for an empty row.
+        """Return a row's word and its values joined by spaces, or an empty list for an empty row.
 
         Raises:
-            InputError: The row is not written in this layout.
+            InputError: The row does not have this layout.
         """
         if not row:
             return []
@@ -43,8 +43,8 @@ class Layout:
         is_whole = len(values) == self.size and all(map(is_number_like, values))
         if not is_whole or not self._is_word(word):
             raise InputError(
-                f"{path}:{number}: expected a word and {self.size} values, separated as in the first row; "
-                "write every row as `word 0.1 0.2 ...`."
+                f"{path}:{number}: expected a word and {self.size} values, separated as in the first row. "
+                "Write every row as `word 0.1 0.2 ...`."
             )
         return [_unquoted(word) if self.after_word == self.between else word, b" ".join(values)]
 
@@ -65,7 +65,7 @@ class Layout:
         return word.strip(), [value.strip() for value in values]
 
     def _is_word(self, word: bytes) -> bool:
-        """Whether this can be a whole word: no value, separator or tab is left in it."""
+        """True if this can be a complete word: it contains no value, separator or tab."""
         if b"\t" in word or any(map(holds_number, word.split(b" ")[1:])):
             return False
         is_table = self.after_word == self.between != b"\t"
@@ -74,15 +74,15 @@ class Layout:
 
 
 def find_layout(path: Path, number: int, first: bytes) -> Layout | None:
-    """Return the layout of a first row, None if it is a word and values with spaces between.
+    """Return the layout of a first row; None if it is a word and values separated by spaces.
 
     Args:
-        path: The file, for the message.
-        number: The row's line.
+        path: The file, for the error message.
+        number: Line number of the row.
         first: The row.
 
     Raises:
-        InputError: The row can be read in two ways, or in none.
+        InputError: The row is ambiguous or has no known layout.
     """
     row = first.strip(b" \r\n")
     for layout in _candidates(row):
@@ -100,12 +100,12 @@ def find_layout(path: Path, number: int, first: bytes) -> Layout | None:
             return None
     raise InputError(
         f"{path}:{number}: it is not clear where the word ends and which values follow (decimal commas or "
-        "mixed separators); write every row as `word 0.1 0.2 ...`."
+        "mixed separators). Write every row as `word 0.1 0.2 ...`."
     )
 
 
 def _candidates(row: bytes) -> list[Layout]:
-    found = []
+    layouts = []
     if b"\t" in row or row.endswith(b"]"):
         after = b"\t" if b"\t" in row else b"["
         rest = (row.partition(b"\t") if after == b"\t" else row.rpartition(b"["))[2].strip(_AROUND)
@@ -119,14 +119,14 @@ def _candidates(row: bytes) -> list[Layout]:
             continue
         head = between.join(row.split(between)[: len(pieces) - count]).rstrip()
         if b" " in head and is_number_like(head.rpartition(b" ")[2]):
-            found.append(Layout(b" ", between, count + 1))
+            layouts.append(Layout(b" ", between, count + 1))
         elif count > 1:
-            found.append(Layout(between, between, count))
-    return found
+            layouts.append(Layout(between, between, count))
+    return layouts
 
 
 def is_table_header(first: bytes) -> bool:
-    """Whether a first row names the columns of a table: ``word,d1,d2``, or pandas' ``,0,1,2``."""
+    """True if a first row is the header of a table: ``word,d1,d2``, or pandas' ``,0,1,2``."""
     row = first.strip(b" \r\n")
     between = next((one for one in (b"\t", b",", b";") if one in row), None)
     if between is None:
@@ -140,7 +140,7 @@ def is_table_header(first: bytes) -> bool:
 
 
 def is_number_like(value: bytes) -> bool:
-    """Whether Python reads this as a number; NaN and infinity count, so that they are refused as values."""
+    """True if Python reads this as a number, including NaN and infinity, which the reader rejects later."""
     try:
         float(value)
     except ValueError:
@@ -149,7 +149,7 @@ def is_number_like(value: bytes) -> bool:
 
 
 def holds_number(value: bytes) -> bool:
-    """Whether a field is a number, or has one between commas or semicolons."""
+    """True if a field is a number or contains one between commas or semicolons."""
     return any(map(is_number_like, value.replace(b";", b",").split(b",")))
 
 

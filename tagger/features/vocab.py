@@ -1,4 +1,4 @@
-"""Vocabularies: the ids of words, characters, casings and tags; built from train only, then immutable."""
+"""Vocabularies: ids of words, characters, casings and tags, built from the training set only; immutable."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tagger.text.sentence import UNSPECIFIED, Sentence
 
 PADDING = 0
 UNKNOWN = 1
-SPECIAL = ("<padding>", "<unknown>")  # the names of these two ids; no token is looked up under them
+SPECIAL = ("<padding>", "<unknown>")  # names of these two ids; tokens never match them
 CASINGS = ("padding", "other", "number", "has_digit", "lower", "upper", "title", "mixed")
-LONGEST_WORD = 64  # characters; of a longer token the first and the last half of that are seen
+LONGEST_WORD = 64  # in characters; a longer token keeps the first and the last half of that
 _DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True)
 class Task:
-    """One thing to be learnt: a column of tags.
+    """A tagging task: one column of tags.
 
     Attributes:
         name: The column's name, for instance ``"ner"``.
-        tags: All C tags; a tag's id is its place.
-        scheme: Scheme of the tags if they mark spans (``"BIOES"``), None for one-tag-a-token tasks (POS).
+        tags: All C tags; a tag's id is its index.
+        scheme: Scheme of span tags (``"BIOES"``); None for tasks with one tag per token (POS).
     """
 
     name: str
@@ -43,21 +43,21 @@ class Task:
 
     @cached_property
     def ids(self) -> Mapping[str, int]:
-        """Tag string to id."""
+        """Mapping from tag string to id."""
         return MappingProxyType({tag: number for number, tag in enumerate(self.tags)})
 
     def encode(self, tags: Sequence[str], source: str | None) -> list[int]:
-        """Ids of one sentence's tags; -1 for a tag that is none of the task's.
+        """Return the ids of one sentence's tags; -1 for a tag that the task does not have.
 
         Args:
-            tags: The tags, as a file has them.
-            source: The scheme that they are written in; None where they mark no spans.
+            tags: The tags from the file.
+            source: The scheme of the tags; None for tags that do not encode spans.
         """
         own = convert_tags(tags, source, self.scheme) if source and self.scheme else tags
         return [self.ids.get(tag, -1) for tag in own]
 
     def allowed(self) -> tuple[list[list[bool]], list[bool], list[bool]]:
-        """Which tag may follow which (C x C, from -> to), begin (C) and end (C) a sentence."""
+        """Return the legal transitions (C, C; from, to), start tags (C,) and end tags (C,)."""
         return allowed_transitions(self.tags, self.scheme)
 
 
@@ -65,17 +65,18 @@ class Task:
 class Vocabulary:
     """Ids of words and characters.
 
-    A word id below ``len(words)`` is a row of the trained word vectors (0 padding, 1 unknown); ids from there
-    on are rows of the fixed vectors, of words that only the vectors file knows.
+    A word id below ``len(words)`` is an index into the trainable word vectors (0 padding, 1 unknown). Higher
+    ids are indices into the frozen vectors, for words that occur only in the vectors file.
 
     Attributes:
-        words: Words of train as they are looked up (see ``normalise``), the two special ones first.
-        fixed_words: Words of the vectors file that train lacks.
-        characters: Characters of train, the two special ones first.
-        tasks: What is learnt.
-        lowercase: Words are looked up in lower case.
-        fold_digits: Words are looked up with every digit as ``0``.
-        frequent: How many of the words, which stand in the order of their frequency, make up half of train.
+        words: Normalised words of the training set (see ``normalise``), after the two special words.
+        fixed_words: Words of the vectors file that are not in the training set.
+        characters: Characters of the training set, after the two special ones.
+        tasks: The tagging tasks.
+        lowercase: True if words are lowercased.
+        fold_digits: True if every digit is replaced by ``0``.
+        frequent: Number of the most frequent words that make up half of the training set; ``words`` is sorted
+            by frequency.
     """
 
     words: tuple[str, ...]
@@ -92,29 +93,29 @@ class Vocabulary:
 
     @cached_property
     def word_ids(self) -> Mapping[str, int]:
-        """Trained and fixed words to ids; the two special words are not looked up by name."""
+        """Mapping from words to ids, without the two special words."""
         ids = {word: number for number, word in enumerate(self.fixed_words, start=len(self.words))}
         ids.update((word, number) for number, word in enumerate(self.words) if number > UNKNOWN)
         return MappingProxyType(ids)
 
     @cached_property
     def character_ids(self) -> Mapping[str, int]:
-        """Characters to ids."""
+        """Mapping from characters to ids, without the two special ones."""
         return MappingProxyType({c: n for n, c in enumerate(self.characters) if n > UNKNOWN})
 
     @cached_property
     def frequent_forms(self) -> frozenset[str]:
-        """The most frequent words of train in lower case: too common to tell anything of one another."""
+        """The most frequent words of the training set in lower case, excluded from document context."""
         return frozenset(word.lower() for word in self.words[len(SPECIAL) : len(SPECIAL) + self.frequent])
 
     def normalise(self, token: str) -> str:
-        """The form under which a token is looked up."""
+        """Return the form of a token for the lookup in the vocabulary."""
         if self.lowercase:
             token = token.lower()
         return _DIGIT.sub("0", token) if self.fold_digits else token
 
     def word_id(self, token: str) -> int:
-        """Id of a token: as it stands, then in lower case, then with digits folded; else unknown."""
+        """Return the id of a token: normalised, else in lower case, else with folded digits, else unknown."""
         form = self.normalise(token)
         for candidate in (form, form.lower(), _DIGIT.sub("0", form.lower())):
             number = self.word_ids.get(candidate)
@@ -123,26 +124,26 @@ class Vocabulary:
         return UNKNOWN
 
     def is_seen(self, token: str) -> bool:
-        """Whether the token's looked-up form occurs in train."""
+        """True if the token's normalised form occurs in the training set."""
         return UNKNOWN < self.word_ids.get(self.normalise(token), UNKNOWN) < len(self.words)
 
     def mark_seen(self, sentences: Iterable[Sentence]) -> list[list[bool]]:
-        """For each sentence and token whether train has the word (see ``is_seen``)."""
+        """Return for each sentence and token True if the training set has the word (see ``is_seen``)."""
         return [[self.is_seen(token) for token in sentence.tokens] for sentence in sentences]
 
     def word_characters(self, token: str) -> list[int]:
-        """Character ids of a token, at most ``LONGEST_WORD`` of them."""
+        """Return the character ids of a token, at most ``LONGEST_WORD``."""
         if len(token) > LONGEST_WORD:
             token = token[: LONGEST_WORD // 2] + token[-LONGEST_WORD // 2 :]
         ids = self.character_ids
         return [ids.get(character, UNKNOWN) for character in token]
 
     def with_fixed_words(self, words: Sequence[str]) -> Vocabulary:
-        """Return a copy that also knows these words of a vectors file."""
+        """Return a copy with these words of a vectors file as frozen words."""
         return replace(self, fixed_words=tuple(words))
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain JSON values."""
+        """Return the vocabulary as plain JSON values."""
         return {
             "words": list(self.words),
             "fixed_words": list(self.fixed_words),
@@ -157,35 +158,39 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Vocabulary:
-        """The inverse of ``to_json``.
+        """Build a vocabulary from the values of ``to_json``.
 
         Raises:
-            InputError: The values are none of ``to_json``: an entry is missing, unknown or of another type,
-                something is there twice, or a task's tags are not those of its scheme.
+            InputError: The values are invalid: an entry is missing, unknown or of the wrong type, an item is
+                repeated, or a task's tags do not match its scheme.
         """
         known = {"words", "fixed_words", "characters", "lowercase", "fold_digits", "frequent", "tasks"}
-        values = {"frequent": 0, **values}  # models of format version 1 have no use for it
+        values = {"frequent": 0, **values}  # models of format version 1 do not use it
         _require(values.keys() == known, f"its entries are {', '.join(map(repr, values))}")
         for name in ("lowercase", "fold_digits"):
-            _require(type(values[name]) is bool, f"{name} is neither true nor false")
+            _require(type(values[name]) is bool, f"{name} must be true or false")
         words = _strings(values["words"], "words")
         characters = _strings(values["characters"], "characters")
         fixed_words = _strings(values["fixed_words"], "fixed_words")
         _require(words[:2] == characters[:2] == SPECIAL, f"words and characters do not begin with {SPECIAL}")
         _require_unique((*words[2:], *fixed_words), "words")
         _require_unique(characters[2:], "characters")
-        _require(all(len(one) == 1 for one in characters[2:]), "a character is longer than one")
-        _require(isinstance(values["tasks"], list) and bool(values["tasks"]), "tasks is no list of them")
+        _require(
+            all(len(one) == 1 for one in characters[2:]), "an entry of characters is not a single character"
+        )
+        _require(
+            isinstance(values["tasks"], list) and bool(values["tasks"]), "tasks must be a non-empty list"
+        )
         tasks = tuple(map(_restore_task, values["tasks"]))
         _require_unique([task.name for task in tasks], "tasks")
         frequent = values["frequent"]
-        _require(type(frequent) is int and 0 <= frequent <= len(words), "frequent is no number of words")
+        _require(type(frequent) is int and 0 <= frequent <= len(words), "frequent must be a number of words")
         lowercase, fold_digits = values["lowercase"], values["fold_digits"]
         return cls(words, characters, tasks, lowercase, fold_digits, fixed_words, frequent)
 
 
 def casing_id(token: str) -> int:
-    """Place in ``CASINGS`` of the way a token is written."""
+    """Return the index of a token's casing in ``CASINGS``."""
     if token.islower():
         name = "lower"
     elif token.isnumeric():
@@ -209,17 +214,17 @@ def build_vocabulary(
     lowercase: bool,
     fold_digits: bool,
 ) -> tuple[Vocabulary, frozenset[int]]:
-    """Collect the vocabulary of a train part.
+    """Build the vocabulary of a training set.
 
     Args:
-        sentences: The train part; every one carries tags for all the tasks of ``schemes``.
-        schemes: For each task the scheme that its tags are written in, None for tags that mark no spans.
-        scheme: The scheme that the network is to learn for span tasks.
-        lowercase: Look words up in lower case.
-        fold_digits: Look words up with every digit as ``0``.
+        sentences: The training set; every sentence has tags for all tasks of ``schemes``.
+        schemes: For each task the scheme of its tags; None for tags that do not encode spans.
+        scheme: The scheme of the model's span tags.
+        lowercase: True to lowercase words.
+        fold_digits: True to replace every digit by ``0``.
 
     Returns:
-        The vocabulary and the ids of words that occur exactly once.
+        The vocabulary, and the ids of words that occur exactly once.
     """
     empty = Vocabulary((), (), (), lowercase, fold_digits)
     counts = Counter(empty.normalise(token) for sentence in sentences for token in sentence.tokens)
@@ -239,7 +244,7 @@ def build_vocabulary(
 
 
 def _count_frequent(counts: Sequence[int]) -> int:
-    """How many words, the most frequent first, come to half of all together at most."""
+    """Return the number of most frequent words that make up at most half of all tokens."""
     half = sum(counts) / 2
     return sum(total <= half for total in accumulate(counts))
 
@@ -255,7 +260,7 @@ def _collect_task(sentences: Iterable[Sentence], name: str, source: str | None, 
 
 
 def _span_tags(tags: Iterable[str], scheme: str) -> tuple[str, ...]:
-    """O, and each label of these tags with every prefix of the scheme: so each legal span can be tagged."""
+    """Return O and every prefix of the scheme with each label of these tags, to encode every legal span."""
     labels = sorted({tag.partition("-")[2] for tag in tags if tag != "O"})
     prefixes = ("B", "I", "E", "S") if scheme == "BIOES" else ("B", "I")
     return ("O", *(f"{prefix}-{label}" if label else prefix for label in labels for prefix in prefixes))
@@ -263,29 +268,29 @@ def _span_tags(tags: Iterable[str], scheme: str) -> tuple[str, ...]:
 
 def _restore_task(values: Any) -> Task:
     is_task = isinstance(values, dict) and values.keys() == {"name", "tags", "scheme"}
-    _require(is_task, "a task has other entries than name, tags and scheme")
+    _require(is_task, "a task must have the entries name, tags and scheme")
     name, scheme = values["name"], values["scheme"]
     _require(isinstance(name, str) and name != "", "a task has no name")
     _require(scheme in (None, "BIOES", "IOB2"), f"the task {name!r} has the scheme {scheme!r}")
     tags = _strings(values["tags"], f"tags of {name!r}")
     _require_unique(tags, f"tags of {name!r}")
     is_whole = tags == _span_tags(tags, scheme) and len(tags) > 1 if scheme else bool(tags) and "" not in tags
-    _require(is_whole, f"the tags of the task {name!r} are not those of its scheme")
+    _require(is_whole, f"the tags of the task {name!r} do not match its scheme")
     return Task(name, tags, scheme)
 
 
 def _strings(values: Any, name: str) -> tuple[str, ...]:
     is_list = isinstance(values, list) and all(isinstance(value, str) for value in values)
-    _require(is_list, f"{name} is no list of strings")
+    _require(is_list, f"{name} must be a list of strings")
     return tuple(values)
 
 
 def _require_unique(values: Sequence[str], name: str) -> None:
     if len(set(values)) < len(values):
         repeated = Counter(values).most_common(1)[0][0]
-        raise InputError(f"{repeated!r} is twice among the {name}")
+        raise InputError(f"{repeated!r} occurs twice in the {name}")
 
 
-def _require(is_right: bool, problem: str) -> None:
-    if not is_right:
+def _require(is_valid: bool, problem: str) -> None:
+    if not is_valid:
         raise InputError(problem)

@@ -1,1 +1,1 @@
-"""Floor 1: sentences, tag schemes and the tokenizer. No third-party imports."""
+"""Sentences, tag schemes and the tokenizer (layer 1). No third-party imports."""

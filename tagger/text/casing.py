@@ -1,4 +1,4 @@
-"""How a sentence looks in another casing: as it is typed in haste, shouted, or set as a headline."""
+"""Case augmentation: rewrite sentences in lower, upper or title case."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ RECASINGS = ("lower", "upper", "title")
 
 
 def recase(sentence: Sentence, casing: str) -> tuple[str, ...]:
-    """The tokens of a sentence in another casing.
+    """Return the tokens of a sentence in another casing.
 
-    In title case the first letter after white space or a sign is a capital and all others are small; the
-    ``n't`` of ``don't`` follows a letter and stays small.
+    Title case capitalises the first letter after white space or punctuation and lowers all others. The
+    ``n't`` of ``don't`` follows a letter and stays in lower case.
 
     Args:
-        sentence: Its offsets say which tokens begin a word.
+        sentence: The sentence; its offsets determine which tokens begin a word.
         casing: One of ``RECASINGS``.
     """
     if casing == "lower":

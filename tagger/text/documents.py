@@ -1,4 +1,4 @@
-"""Long raw text, read in pieces, to sentences: bounded memory, offsets into the whole document."""
+"""Stream sentences from long raw text with bounded memory and offsets into the whole document."""
 
 from __future__ import annotations
 
@@ -9,42 +9,43 @@ from itertools import chain
 from tagger.text.sentence import Sentence
 from tagger.text.splitting import LINES_AROUND
 
-# Sentences that end so close to the end of what was read are held back, for what follows may change them.
+# Sentences that end within this many characters of the end of the input are held back: more text may change
+# them.
 _MARGIN = 256
-# Whether a line break is a boundary is told by lines around it, each judged by the lines around it again.
+# Number of lines that may decide if a line break is a boundary: its neighbours, and their neighbours.
 _LINES = 2 * LINES_AROUND + 1
-STRETCH_CHARACTERS = 8192  # of a document whose sentences are looked at together
-STRETCH_TOKENS = 8192
-_READY = 500  # sentences that ``cut_chunks`` gives out together
+STRETCH_CHARACTERS = 8192  # maximum size of a document window in characters
+STRETCH_TOKENS = 8192  # maximum size of a document window in tokens
+_YIELD_SIZE = 500  # minimum number of sentences in a list that ``cut_chunks`` yields
 
 
 def stream_sentences(
     lines: Iterable[str], tokenize: Callable[[str], Sequence[Sentence]], *, window: int = 65_536
 ) -> Iterator[Sentence]:
-    """Cut a document that is read in pieces into sentences, in order.
+    """Split a document that is read in pieces into sentences, in order.
 
-    The document is the pieces one after the other; lines must keep their line ends, as an open file gives
-    them. A piece and two windows of characters are held at a time. With ``Tokenizer.tokenize`` the sentences
-    are those of the whole document, unless more than ``window`` characters hold no blank line, and within
-    them either a sentence is longer than a quarter of the window, which then may be cut, or the lines are so
-    long that 33 of them fill a quarter of the window, whose breaks then may be read otherwise.
+    The document is the concatenation of the pieces; lines must keep their line ends, as in an open file. The
+    function holds at most one piece and two windows of characters. With ``Tokenizer.tokenize`` the sentences
+    equal those of the whole document. The exception is text with more than ``window`` characters between
+    blank lines: a sentence longer than a quarter of the window may be split there, and line breaks may be
+    read differently if 33 lines exceed a quarter of the window.
 
     Args:
         lines: The document's lines, or any other pieces of it.
-        tokenize: Makes sentences of a text, with offsets that count from the text's beginning:
-            ``Tokenizer.tokenize`` or a function of the user's. A blank line must end a sentence for it, and
-            what it does must not depend on far-away text.
-        window: How many characters without a blank line are tokenised at a time, at least 2,048.
+        tokenize: Function that splits a text into sentences, with offsets from the start of the text:
+            ``Tokenizer.tokenize`` or a custom function. It must end a sentence at a blank line, and its
+            result must not depend on distant text.
+        window: Number of characters without a blank line to tokenise at a time, at least 2,048.
 
     Yields:
-        Sentences whose offsets count from the beginning of the document.
+        Sentences with offsets from the start of the document.
     """
     window = max(window, 8 * _MARGIN)
     pieces: list[str] = []
     size = 0
-    start = done = 0  # in the document: of what is held; of what was not yielded yet
+    start = done = 0  # positions in the document: start of the held text, end of the yielded text
     for piece in lines:
-        # A blank line after another one or at the beginning ends nothing: a million of them are passed over.
+        # A blank line at the start or after another one ends no sentence: skip it, even a million of them.
         if _is_blank_line(piece, pieces):
             if pieces:
                 yield from _shifted(tokenize("".join(pieces)), start, done)
@@ -60,12 +61,12 @@ def stream_sentences(
         while len(text) - position >= 2 * window:
             stop = _window_end(text, position, window)
             sentences = list(_shifted(tokenize(text[position:stop]), start + position, done))
-            certain = _certain(sentences, start + _lines_before(text, stop, window // 2, _MARGIN))
-            yield from certain
-            if len(certain) == len(sentences):  # the last one was cut by the window's end, if there is one
+            final = _final(sentences, start + _lines_before(text, stop, window // 2, _MARGIN))
+            yield from final
+            if len(final) == len(sentences):  # the window's end split the last one, if any
                 position, done = stop, start + stop
             else:
-                done = certain[-1].text_start + len(certain[-1].text)
+                done = final[-1].text_start + len(final[-1].text)
                 position = _lines_before(text, done - start, window // 4, 0)
         pieces, size = [text[position:]], len(text) - position
         start += position
@@ -73,11 +74,11 @@ def stream_sentences(
 
 
 def cut_stretches(sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
-    """Cut a stream of sentences at the borders of documents, and long documents into stretches.
+    """Split a stream of sentences into documents, and long documents into document windows.
 
-    A new stretch begins where a sentence starts a document, where one begins behind a multiple of
-    ``STRETCH_CHARACTERS`` of its document's text, which does not depend on where the stream begins, and
-    before more than ``STRETCH_TOKENS`` tokens. What came before an error in the stream is given out first.
+    A new window begins at the start of a document, at each multiple of ``STRETCH_CHARACTERS`` characters of a
+    document, and before a window exceeds ``STRETCH_TOKENS`` tokens. The multiples count from the start of the
+    document, not of the stream. If the stream raises an error, the sentences before it are yielded first.
     """
     held: list[Sentence] = []
     tokens = 0
@@ -102,12 +103,12 @@ def cut_stretches(sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A stretch of a document, with what stands around it.
+    """A block of a document with its surrounding text.
 
     Attributes:
-        text: The stretch and its surroundings.
+        text: The block and its surrounding text.
         start: Position of ``text`` in the document, in characters.
-        own: Which characters of ``text`` are the stretch.
+        own: Slice of ``text`` that is the block itself.
     """
 
     text: str
@@ -123,24 +124,25 @@ def cut_chunks(
     around: int = 2 * STRETCH_CHARACTERS,
     has_lines: bool = False,
 ) -> Iterator[Chunk | list[Sentence]]:
-    """Cut a document into parts whose sentences can be found one part at a time.
+    """Split a document into blocks that can be tokenised and tagged independently.
 
     Args:
         pieces: The document's lines, or any other pieces of it.
         tokenize: As for ``stream_sentences``.
-        size: Characters of a chunk's own, at least.
-        around: Characters before and after it that are shown with it.
-        has_lines: Whether every line is a sentence.
+        size: Minimum size of a block in characters.
+        around: Number of characters of surrounding text on either side.
+        has_lines: True if every line is a sentence.
 
     Yields:
-        Chunks that end after a blank line, which ends a sentence in any case, or where lines are sentences
-        after any line. From where no blank line comes for eight times ``size`` on, sentences that are ready,
-        whole stretches of them (see ``cut_stretches``); the first of these lists goes back to where its
-        stretch begins. In this order they are the document.
+        Blocks in document order. A block ends after a blank line, which always ends a sentence, or after any
+        line if lines are sentences. If no blank line follows within eight times ``size``, the rest of the
+        document follows as lists of sentences, each of whole document windows (see ``cut_stretches``). The
+        first list starts at the beginning of its window, so it may overlap the previous block.
     """
     held: list[str] = []
-    start = begin = position = 0  # in the document: of what is held, of the next chunk's own; what was read
-    border = -1  # where that chunk can end, once it is known
+    # Positions in the document: start of the held text, start of the next block, end of the text read.
+    start = begin = position = 0
+    border = -1  # end of that block once it is known, else -1
     source = iter(pieces)
     for piece in source:
         position += len(piece)
@@ -154,34 +156,35 @@ def cut_chunks(
             cut = max(0, border - around - start)
             held, start, begin, border = [text[cut:]], start + cut, border, -1
         elif border < 0 and position - begin >= 8 * size and not has_lines:
-            yield from _ready_sentences(chain(held, source), tokenize, start, begin)
+            yield from _stream_rest(chain(held, source), tokenize, start, begin)
             return
     if begin < position:
         yield Chunk("".join(held), start, slice(begin - start, position - start))
 
 
-def _ready_sentences(
+def _stream_rest(
     pieces: Iterable[str], tokenize: Callable[[str], Sequence[Sentence]], start: int, begin: int
 ) -> Iterator[list[Sentence]]:
-    """The sentences from ``begin`` on of a document whose text before ``start`` is not there any more."""
+    """Yield the sentences from ``begin`` on of a document whose text before ``start`` is no longer held."""
     first = begin - begin % STRETCH_CHARACTERS
     shifted = (sentence.shifted(start) for sentence in stream_sentences(pieces, tokenize))
-    found: list[Sentence] = []
-    for stretch in cut_stretches(one for one in shifted if one.text_start >= first):
-        found += stretch
-        if len(found) >= _READY:
-            yield found
-            found = []
-    if found:
-        yield found
+    batch: list[Sentence] = []
+    for window in cut_stretches(one for one in shifted if one.text_start >= first):
+        batch += window
+        if len(batch) >= _YIELD_SIZE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def chunk_stretches(chunk: Chunk, sentences: Iterable[Sentence]) -> Iterator[Sentence]:
-    """Yield those of a chunk's sentences whose stretch holds one of its own (see ``cut_stretches``).
+    """Yield the sentences of all document windows that overlap a block (see ``cut_stretches``).
 
     Args:
-        chunk: What is shown with it is as wide as two stretches, so that they are whole.
-        sentences: All sentences of its text; their offsets count from the document's beginning.
+        chunk: The block. Its surrounding text must be as wide as two windows, so that the windows are
+            complete.
+        sentences: All sentences of its text, with offsets from the start of the document.
     """
     first, last = chunk.start + chunk.own.start, chunk.start + chunk.own.stop - 1
     for sentence in sentences:
@@ -194,48 +197,48 @@ def chunk_stretches(chunk: Chunk, sentences: Iterable[Sentence]) -> Iterator[Sen
 
 
 def _is_blank_line(piece: str, before: Sequence[str]) -> bool:
-    """Whether a piece ends a line that holds nothing, by the pieces that stand before it."""
+    """True if a piece is the end of a blank line, given the pieces before it."""
     return piece.isspace() and "\n" in piece and (not before or before[-1].endswith("\n"))
 
 
 def _window_end(text: str, position: int, window: int) -> int:
-    """Return where the window that begins at ``position`` ends: after a line or word, if there is one."""
+    """Return the end of the window that begins at ``position``: after a line or word if possible."""
     stop = position + window
     for space in "\n ":
-        found = text.rfind(space, position + window // 2, stop)
-        if found >= 0:
-            return found + 1
+        last = text.rfind(space, position + window // 2, stop)
+        if last >= 0:
+            return last + 1
     return stop
 
 
-def _lines_before(text: str, place: int, reach: int, margin: int) -> int:
-    """Return the start of the line that is far enough before ``place`` to judge line breaks.
+def _lines_before(text: str, position: int, reach: int, margin: int) -> int:
+    """Return the start of the line ``_LINES`` line breaks before ``position``, at least ``margin`` before it.
 
-    If it is not within ``reach`` characters, ``place`` less ``margin`` has to do.
+    The result is ``position - margin`` if that line is not within ``reach`` characters.
     """
-    found = place
+    line_break = position
     for _ in range(_LINES):
-        found = text.rfind("\n", max(0, place - reach), found)
-        if found < 0:
-            return place - margin
-    return min(found + 1, place - margin)
+        line_break = text.rfind("\n", max(0, position - reach), line_break)
+        if line_break < 0:
+            return position - margin
+    return min(line_break + 1, position - margin)
 
 
-def _certain(sentences: Sequence[Sentence], limit: int) -> Sequence[Sentence]:
+def _final(sentences: Sequence[Sentence], limit: int) -> Sequence[Sentence]:
     """Return the sentences that end before ``limit``: at least one, the last one only if it is alone."""
     count = sum(sentence.text_start + len(sentence.text) <= limit for sentence in sentences[:-1])
     return sentences[: max(1, count)] if len(sentences) > 1 else sentences
 
 
 def _shifted(sentences: Iterable[Sentence], shift: int, done: int) -> Iterator[Sentence]:
-    """Yield the sentences moved to their place in the document, without what stands before ``done``."""
+    """Yield the sentences with offsets into the document, without the text before ``done``."""
     for sentence in sentences:
         if shift:
             sentence = sentence.shifted(shift)
         if sentence.text_start >= done:
             yield sentence
         elif sentence.text_start + len(sentence.text) > done:
-            # A window began within a sentence and showed no boundary where the last window did.
+            # The window began within a sentence and has no boundary where the previous window had one.
             first = sum(start < done for start, _ in sentence.offsets)
             text = sentence.text[done - sentence.text_start :]
             yield Sentence(sentence.tokens[first:], sentence.offsets[first:], text, done)

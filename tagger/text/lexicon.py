@@ -1,7 +1,7 @@
-"""Word lists that the tokenizer and the sentence splitter look things up in; nothing but data.
+"""Word lists of the tokenizer and the sentence splitter.
 
 The affixes are those that the English Web Treebank's guidelines (Bies et al. 2012, after the Penn Treebank's
-addendum on hyphens) keep in one token with their hyphen. The other lists are our own.
+addendum on hyphens) keep in one token with their hyphen. The other lists are original.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _spellings(text: str) -> frozenset[str]:
-    """Return the words as they stand, capitalised, and in capitals."""
+    """Return the words unchanged, capitalised and in upper case."""
     return frozenset(
         form for word in text.split() for form in (word, word[0].upper() + word[1:], word.upper())
     )
 
 
-# A name, a number or an explanation follows these, so their full stop ends no sentence.
+# A name, a number or an explanation follows these, so their full stop does not end a sentence.
 TITLES = _spellings(
     """
     Adm Atty Brig Capt Cdr Cmdr Col Comdr Cpl Dr Drs Fr Gen Gov Hon Insp Lt Maj Messrs Mlle Mme Mmes Mr
@@ -26,7 +26,7 @@ TITLES = _spellings(
     """
 ) | {"e.g", "E.g", "i.e", "I.e", "P.S", "p.s"}
 
-# These may stand at the end of a sentence or within it; the next word decides.
+# These occur within and at the end of sentences; the next word decides.
 ABBREVIATIONS = _spellings(
     """
     Ala Apr Ariz Ark Assn Aug Ave Bhd Bldg Blvd Bros Calif Co Colo Conn Corp Cos Dec Del Dept Dist Div Est
@@ -38,10 +38,10 @@ ABBREVIATIONS = _spellings(
     """
 ) | {"Ph.D", "Ed.D", "M.Sc", "B.Sc", "Lt.Col"}
 
-# Abbreviations only before a number, words of their own elsewhere ("No. 5", "fig. 3", "p. 12").
+# Abbreviations before a number, plain words elsewhere ("No. 5", "fig. 3", "p. 12").
 NUMBERED = _spellings("Art Bd Ch Fig Figs May No Nos Nr Op Para Sec art ch fig figs no p para sec")
 
-# Capitalised in running text, these open a sentence: after "Inc." or "U.S." they show a border.
+# Capitalised in running text, these begin a sentence: after "Inc." or "U.S." they mark a boundary.
 STARTERS = frozenset(
     _words(
         """
@@ -55,7 +55,7 @@ STARTERS = frozenset(
     )
 )
 
-# Hyphenated with a word, these stay in its token even where hyphens are split.
+# Affixes that stay in the token of their word even if hyphens are split.
 PREFIXES = _spellings(
     """
     a agro ante anti arch be bi bio co counter cross cyber de e eco ex extra inter intra macro mega micro
@@ -65,7 +65,7 @@ PREFIXES = _spellings(
 )
 SUFFIXES = _spellings("able esque ette ever fest fold gate itis less most rama wise")
 
-# Units that may stand right after a number ("5pm", "10kg").
+# Units that may directly follow a number ("5pm", "10kg").
 UNITS = frozenset(
     _words(
         """
@@ -75,7 +75,7 @@ UNITS = frozenset(
     )
 )
 
-# Last parts of host names; those that are English words are left out on purpose.
+# Top-level domains, without those that are English words.
 DOMAINS = frozenset(
     _words(
         """
@@ -95,9 +95,9 @@ FILE_SUFFIXES = frozenset(
     )
 )
 
-# Written as one word and read as two; the bar marks the cut.
+# Contractions written as one word; the bar marks the split.
 FUSED = _words("can|not gon|na wan|na got|ta gim|me lem|me dun|no wha|cha")
-# Clitics whose apostrophe was left out; what is a word as well ("its", "were", "ill") is not here.
+# Clitics without their apostrophe, except forms that are also words ("its", "were", "ill").
 BARE_CLITICS = _words(
     """
     do|nt does|nt did|nt is|nt are|nt was|nt were|nt have|nt has|nt had|nt wo|nt would|nt ca|nt could|nt

@@ -1,9 +1,9 @@
-"""The pattern whose matches are the tokens of a text.
+"""The regular expression that matches the tokens of a text.
 
-It is a list of alternatives, tried in order at each token's first character. The first few take most tokens
-of running text at once, and only ever match what the later ones would match too. Every repetition is
-possessive or bounded, and what may still fail after a repetition is bounded as a whole, so the work is
-linear in the text's length whatever the text is.
+It is a list of alternatives, tried in order at each token's first character. The first few match most tokens
+of running text quickly, and match nothing that later ones would match differently. Every repetition is
+possessive or bounded, and so is everything that can fail after a repetition. The run time is therefore linear
+in the length of any text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from tagger.text import lexicon
 
-# Thai, Lao, Burmese, Khmer, Kana and Han, which put no spaces between words.
+# Scripts without spaces between words: Thai, Lao, Burmese, Khmer, Kana and Han.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3041-\u3096\u309d-\u309f"
     "\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
@@ -34,7 +34,7 @@ _PICTURE = (
     "\u3297\u3299\U0001f000-\U0001f1e5\U0001f200-\U0001f3fa\U0001f400-\U0001faff]"
 )
 _PICTURE_MODIFIER = "[\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]"
-# Control characters and invisible format characters, which are in no token where they stand alone.
+# Control characters and invisible format characters, which are not tokens by themselves.
 _INVISIBLE = (
     "\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
     "\ufff9-\ufffb"
@@ -55,50 +55,54 @@ def token_pattern(
     split_numbering: bool,
     split_final_stop: bool,
 ) -> re.Pattern[str]:
-    """Compile the pattern of a convention; ``Tokenizer`` describes the options.
+    """Compile the token pattern for these options; ``Tokenizer`` describes them.
 
-    The end of the region that is searched counts as the end of a sentence. Nothing is looked at before its
-    beginning except whether a space or bracket stands there.
+    The end of the searched region counts as the end of a sentence. Before the start of the region, the
+    pattern checks only for a space or bracket.
     """
     mark = _marks()
     apostrophe = rf"{_APOSTROPHE}(?!{_CLITIC})" if split_clitics else _APOSTROPHE
     inner = rf"(?:{apostrophe}{'' if split_slashes else '|/'})(?={_LETTER})"
     rest = rf"(?:{_WORD}++|{mark}++|{inner}|(?<=\d)\.(?=\d))*+"  # the last for "v1.2.3"
-    # What whole hyphens let follow a word, a number or an acronym: "-based", "-U.S.", "-1.5".
-    part = rf"(?:(?:{_LETTER}\.){{2,}}+|{_WORD}(?:{_WORD}++|{mark}++|[.,/]\d|{inner})*+)"
-    more = "" if split_hyphens else rf"(?:{_HYPHEN}{part})*+"
+    # Continuation after a hyphen if hyphens are not split: "-based", "-U.S.", "-1.5".
+    continuation = rf"(?:(?:{_LETTER}\.){{2,}}+|{_WORD}(?:{_WORD}++|{mark}++|[.,/]\d|{inner})*+)"
+    hyphenated = "" if split_hyphens else rf"(?:{_HYPHEN}{continuation})*+"
     final = r"(?![\"'\u201d\u2019)\]}\u00bb]*\Z)" if split_final_stop else ""
     units = rf"(?=(?:{_any_of(lexicon.UNITS)}){_END})|" if split_units else ""
     before = "" if split_currency else rf"(?:[A-Z]{{0,3}}{_CURRENCY})?+"
     after = "%?+"
-    if split_percent:  # "80%-owned" is one token where hyphens are whole
+    if split_percent:  # "80%-owned" is one token if hyphens are not split
         after = "" if split_hyphens else rf"(?:%(?={_HYPHEN}{_LETTER}))?+"
     alternatives = [
         *_halves(split_fused * lexicon.FUSED + split_bare_clitics * lexicon.BARE_CLITICS),
         *_plain(),
-        *_abbreviated(final, more, split_clitics=split_clitics),
+        *_abbreviated(final, hyphenated, split_clitics=split_clitics),
         rf"[{_UNSPACED}]{mark}*+",
         "[\\d#*]\ufe0f?\u20e3",  # keycaps
         *([] if split_numbering else [r"\d{1,3}\.(?=\s)"]),
-        *(_hyphenated_numbers() if split_hyphens else [rf"[-+](?<![^\s(][-+]){_AMOUNT}{after}{_END}{more}"]),
-        rf"{before}{_AMOUNT}(?:{units}(?:{_WORD}{mark}*+)*+{after}{more})",
+        *(
+            _hyphenated_numbers()
+            if split_hyphens
+            else [rf"[-+](?<![^\s(][-+]){_AMOUNT}{after}{_END}{hyphenated}"]
+        ),
+        rf"{before}{_AMOUNT}(?:{units}(?:{_WORD}{mark}*+)*+{after}{hyphenated})",
         rf"\.\d++(?!\w|\.\d){after}",
         *(_clitics() if split_clitics else []),
-        *_words(rest, more, split_hyphens=split_hyphens),
+        *_words(rest, hyphenated, split_hyphens=split_hyphens),
         *_pictures(),
         *_punctuation(),
         rf"[^\s{_INVISIBLE}]{mark}*+",
     ]
-    # Without the lookahead, every alternative would be tried at every space.
+    # The lookahead keeps ``re`` from trying every alternative at every space.
     return re.compile(rf"(?!\s)(?:{'|'.join(alternatives)})")
 
 
 @lru_cache(maxsize=1)
 def _marks() -> str:
-    """Return a class of what belongs to the character before it: combining marks and zero-width joiners.
+    """Return a class of characters that extend the previous one: combining marks and zero-width joiners.
 
-    It is written as the complement of everything else, because ``re`` then tells by its first comparison
-    that a Latin letter or a space is none.
+    The class is the complement of all other characters, because ``re`` then rejects a Latin letter or a space
+    in one comparison.
     """
     # Unicode has assigned no marks elsewhere.
     codes = [*range(0x300, 0x20000), *range(0xE0100, 0xE01F0)]
@@ -117,7 +121,7 @@ def _any_of(words: Iterable[str]) -> str:
 
 
 def _by_first_letter(words: Iterable[tuple[str, str]]) -> list[str]:
-    """Return an alternative for each first letter, which ``re`` rejects by one comparison.
+    """Return one alternative per first letter, which ``re`` rejects in one comparison.
 
     Args:
         words: Pairs of a word and the pattern that must follow it.
@@ -129,7 +133,7 @@ def _by_first_letter(words: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _halves(fused: Iterable[str]) -> list[str]:
-    """The first halves of words that are read as two; the second halves then are words like others."""
+    """Return patterns of the first halves of contractions; the second halves then match as plain words."""
     halves = []
     for pair in fused:
         left, right = pair.split("|")
@@ -139,7 +143,7 @@ def _halves(fused: Iterable[str]) -> list[str]:
 
 
 def _plain() -> list[str]:
-    """Plain words, commas and the like: most of a text."""
+    """Return patterns of plain words and common punctuation: most of a text."""
     return [
         r"[A-Za-z]++(?=[ ,\r\n;?!)\"])",
         r"[.,](?=[ \r\n]|\Z)|[(\"](?=[A-Za-z])|[)\"](?=[ \r\n,])",
@@ -154,10 +158,10 @@ def _abbreviated(final: str, more: str, *, split_clitics: bool) -> list[str]:
     return [
         *([hyphenated] if more else []),
         *_by_first_letter(known + numbered),
-        # A plain word before a full stop, now that it is no abbreviation.
+        # A plain word before a full stop; abbreviations matched above.
         rf"[A-Za-z][A-Za-z]++(?=\.(?:[\s\"]|\Z)|:\s{possessive})",
         *_addresses(),
-        # Bounded, or a long run that ends badly would be read again from each of its letters.
+        # Bounded, or a long run that fails at its end would be read again from each of its letters.
         rf"(?:{_LETTER}\.){{2,9}}+{final}{_END}{more}|{_LETTER}(?:\.{_LETTER}){{1,9}}+{_END}",
         rf"[A-Z]\.(?=\s[^\W\d_]){final}",
     ]
@@ -176,14 +180,14 @@ def _addresses() -> list[str]:
         rf"[wW](?=[wW]{{2}}\d?\.\w)[wW]{{2}}\d?\.{tail}",
         rf"(?=[\w-]{{1,63}}+\.\w){first}[\w-]*+\.(?:[\w-]{{1,63}}+\.(?=\w)){{0,8}}?"
         rf"(?:{known})(?![\w-])(?:[/?#]{tail})?+",
-        # Names of several parts, such as newsgroups.
+        # Dotted names, such as newsgroups.
         rf"(?=[a-z\d-]{{2,20}}+\.[a-z\d]{{2}})[a-z][a-z\d-]*+(?:\.[a-z\d][a-z\d-]*+){{2,6}}+{_END}",
         rf"\.(?:{_any_of(lexicon.FILE_SUFFIXES)}){_END}",
     ]
 
 
 def _hyphenated_numbers() -> list[str]:
-    """Dates, telephone numbers and American postal codes, where other hyphens are split; and +44."""
+    """Return patterns of dates, telephone numbers, US postal codes and +44, if hyphens are split."""
     date = r"\d{1,4}-\d{1,2}-\d{1,4}"
     telephone = r"(?:\d-)?\d{3}-(?:\d{3}-)?\d{4}"
     return [
@@ -218,7 +222,7 @@ def _words(rest: str, more: str, *, split_hyphens: bool) -> list[str]:
 
 
 def _pictures() -> list[str]:
-    """Hashtags and mentions, smileys, flags, emoji sequences (Unicode TR 51)."""
+    """Return patterns of hashtags, mentions, smileys, flags and emoji sequences (Unicode TR 51)."""
     return [
         r"[#@](?=\w{0,30}[A-Za-z])\w++",
         r"[<>]?[:;=8][-^o*'][)(\]\[dDpPoO/\\|*@}{]++(?!\w)",
@@ -229,7 +233,7 @@ def _pictures() -> list[str]:
 
 
 def _punctuation() -> list[str]:
-    """Runs of one mark, arrows and quotes of two characters."""
+    """Return patterns of runs of one mark, arrows and two-character quotes."""
     return [
         r"[.!?\u2026\u3002\uff01\uff1f]{2,}+|-{2,}+|={2,}+|\*{2,}+|_{2,}+|~{2,}+|\+{2,}+|#{2,}+|<{2,}+|>{2,}+",
         r"''|\u2018\u2019|\u2019\u2019|``|[-=]{1,2}>|<[-=]{1,2}",

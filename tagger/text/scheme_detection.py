@@ -1,4 +1,4 @@
-"""Which tag scheme a column of tags is written in."""
+"""Detect the tag scheme of a column of tags."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterable, Sequence
 
 from tagger.text.schemes import is_legal, is_span_tag
 
-_FOREIGN = "?"  # stands for every tag that no scheme has
-_MOST_TAGS = 10_000  # that are counted of one column
-# In doubt the earlier one. IO is not among them: whatever is legal in IO is legal and means the same in IOB1.
+_FOREIGN = "?"  # replaces every tag that no scheme has
+_MAX_TAGS = 10_000  # distinct tags to count in one column
+# The earlier one wins a tie. IO is not listed: its sequences are legal in IOB1 and encode the same spans.
 _DETECTED = ("IOB2", "BIOES", "BILOU", "BMES", "IOB1", "IOE2", "IOE1")
 
 
 def detect_scheme(sequences: Iterable[Sequence[str]]) -> str | None:
     """Return the scheme under which the fewest tags are illegal, reading the sequences once.
 
-    Ties go to the earlier of IOB2, BIOES, BILOU, BMES, IOB1, IOE2, IOE1. Tags of I and O alone are IOB1,
-    which reads them as IO does and has room for touching spans. Nothing but O is IOB2.
+    The earlier of IOB2, BIOES, BILOU, BMES, IOB1, IOE2, IOE1 wins a tie. Tags with I and O only are IOB1,
+    which reads them like IO and can also encode adjacent spans. O alone is IOB2.
 
     Returns:
-        The scheme's name; None if most tags other than O are no span tags, as parts of speech are not.
+        The scheme's name; None if most tags other than O are not span tags, for example parts of speech.
     """
     evidence = SchemeEvidence()
     for tags in sequences:
@@ -29,10 +29,10 @@ def detect_scheme(sequences: Iterable[Sequence[str]]) -> str | None:
 
 
 class SchemeEvidence:
-    """Counts that ``detect_scheme`` judges by, collected one sequence at a time.
+    """Tag counts for ``detect_scheme``, collected one sequence at a time.
 
     Attributes:
-        tags: How often each tag occurs; columns with very many values, as lemmas, are not counted further.
+        tags: Frequency of each tag. Counting stops in columns with very many values, such as lemmas.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class SchemeEvidence:
 
     def add(self, tags: Sequence[str]) -> None:
         """Count the tags of one sentence, each with its neighbours."""
-        if len(self.tags) < _MOST_TAGS:
+        if len(self.tags) < _MAX_TAGS:
             self.tags.update(tags)
         marks = [tag if is_span_tag(tag) else _FOREIGN for tag in tags]
         self._counts.update(zip(("O", *marks), marks, (*marks[1:], "O"), strict=False))
@@ -50,11 +50,12 @@ class SchemeEvidence:
 
     @property
     def scheme(self) -> str | None:
-        """The scheme of all sequences so far, as ``detect_scheme`` tells it."""
-        marked = [(around, count) for around, count in self._counts.items() if around[1] != "O"]
-        if 2 * self._foreign > sum(count for _, count in marked):
+        """Scheme of all sequences so far, as ``detect_scheme`` returns it."""
+        inside = [(context, count) for context, count in self._counts.items() if context[1] != "O"]
+        if 2 * self._foreign > sum(count for _, count in inside):
             return None
         illegal = {
-            name: sum(count for around, count in marked if not is_legal(*around, name)) for name in _DETECTED
+            name: sum(count for context, count in inside if not is_legal(*context, name))
+            for name in _DETECTED
         }
         return min(_DETECTED, key=illegal.__getitem__)

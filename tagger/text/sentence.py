@@ -1,4 +1,4 @@
-"""The record that travels through the whole pipeline: a tokenised sentence with its tags and spans."""
+"""Tokenised sentences with their tags and spans: the record that every stage of the pipeline uses."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from tagger.errors import InputError
 Offset = tuple[int, int]
 
 UNSPECIFIED = "_"
-"""Stands for a tag that is not given, as in Universal Dependencies; only where a token has one tag."""
+"""Missing tag, as in Universal Dependencies. Only tasks with one tag per token use it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One labelled stretch of tokens, for instance a named entity.
+    """A labelled range of tokens, for instance a named entity.
 
     Attributes:
         start: Index of the first token.
         end: Index after the last token (half-open).
         label: The span's type, for instance ``"PER"``.
-        score: Marginal probability of exactly this span in [0, 1], or None for gold spans.
+        score: Marginal probability of exactly this span in [0, 1]; None for gold spans.
         start_char: Position of the first character in the document.
         end_char: Position after the last character in the document (half-open).
     """
@@ -35,31 +35,31 @@ class Span:
     end_char: int = -1
 
     def __post_init__(self) -> None:
-        """Check the types that a caller mixes up most easily.
+        """Check the types of the fields that callers confuse most often.
 
         Raises:
-            TypeError: ``start`` or ``end`` is no integer, or ``label`` no string.
+            TypeError: ``start`` or ``end`` is not an integer, or ``label`` is not a string.
         """
         if type(self.start) is int and type(self.end) is int and type(self.label) is str:
             return
         for name, value in (("start", self.start), ("end", self.end)):
             if isinstance(value, bool) or not hasattr(value, "__index__"):
                 raise TypeError(
-                    f"Span: {name} must be an int (got {type(value).__name__}). Pass an index of a token."
+                    f"Span: {name} must be an int (got {type(value).__name__}). Pass a token index."
                 )
         if not isinstance(self.label, str):
             raise TypeError(
-                f"Span: label must be a str (got {type(self.label).__name__}). Pass a name, as 'PER'."
+                f"Span: label must be a str (got {type(self.label).__name__}). Pass a label such as 'PER'."
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """One of the likeliest tag sequences of a sentence.
+    """One of a sentence's n-best tag sequences.
 
     Attributes:
         tags: T tags.
-        probability: Of exactly this sequence under the model, in [0, 1].
+        probability: Probability of exactly this sequence under the model, in [0, 1].
     """
 
     tags: tuple[str, ...]
@@ -68,7 +68,7 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A tokenised sentence; its tags are aligned with its tokens.
+    """A tokenised sentence, with one tag per token for each task.
 
     Attributes:
         tokens: The T token strings.
@@ -76,19 +76,18 @@ class Sentence:
         text: The sentence's own characters; ``text[start - text_start:end - text_start] == token``.
         text_start: Position of ``text`` in the document, in characters.
         tags: For each task (``"ner"``, ``"pos"``, ...) T tag strings.
-        spans: For each span task the spans that the tags stand for.
-        starts_document: Whether a new document begins with this sentence.
-        source: ``file:line`` of the first token where the sentence was read from a file, else "".
-        has_token_lines: Whether the file has a line for each token, and not one for the whole sentence.
-        comments: Comment lines that stood before the sentence, with their leading ``#``.
-        extra_lines: Lines of the file that hold no token of their own (CoNLL-U's multi-word tokens and empty
-            nodes), each with the index of the token that it stands before.
-        text_before: What stands in the document between the sentence before and this one, where the file
-            holds running text; else "".
-        tag_scores: For each task the T marginal probabilities of its tags, where they were asked for.
-        alternatives: For each task its likeliest tag sequences, the best first, where they were asked for.
-        candidates: For each span task every span whose probability reaches the requested threshold, by start
-            and end, the likelier first; they may overlap.
+        spans: For each span task the spans that the tags encode.
+        starts_document: True if this sentence is the first of a document.
+        source: ``file:line`` of the first token if the sentence comes from a file, else "".
+        has_token_lines: True if the file has one line per token; False if it has one line per sentence.
+        comments: Comment lines before the sentence, with their leading ``#``.
+        extra_lines: Lines of the file without a token of their own (CoNLL-U's multi-word tokens and empty
+            nodes), each with the index of the token that follows it.
+        text_before: Text between the previous sentence and this one if the file holds running text, else "".
+        tag_scores: For each task the T marginal probabilities of its tags, if requested.
+        alternatives: For each task the n-best tag sequences, best first, if requested.
+        candidates: For each span task all spans with a probability of at least the requested threshold,
+            sorted by start and end, then by falling probability. They may overlap.
     """
 
     tokens: tuple[str, ...]
@@ -108,13 +107,13 @@ class Sentence:
     candidates: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the types that a caller mixes up most easily.
+        """Check the types of the fields that callers confuse most often.
 
         Raises:
-            TypeError: ``tokens`` or ``offsets`` is no sequence, or ``text`` no string.
+            TypeError: ``tokens`` or ``offsets`` is not a sequence, or ``text`` is not a string.
         """
         if type(self.tokens) is tuple and type(self.offsets) is tuple and type(self.text) is str:
-            return  # the least cost for most sentences
+            return  # fast path for most sentences
         for name, value in (("tokens", self.tokens), ("offsets", self.offsets)):
             if type(value) is not tuple and (
                 isinstance(value, str | bytes) or not isinstance(value, Sequence)
@@ -124,14 +123,14 @@ class Sentence:
                 )
         if not isinstance(self.text, str):
             raise TypeError(
-                f"Sentence: text must be a str (got {type(self.text).__name__}). Pass the characters."
+                f"Sentence: text must be a str (got {type(self.text).__name__}). Pass the sentence's text."
             )
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def shifted(self, shift: int) -> Sentence:
-        """Return a copy without tags whose places count from ``shift`` characters earlier."""
+        """Return a copy without tags, with ``shift`` added to all character positions."""
         offsets = tuple([(start + shift, end + shift) for start, end in self.offsets])
         return Sentence(self.tokens, offsets, self.text, self.text_start + shift)
 
@@ -144,15 +143,15 @@ class Sentence:
         alternatives: Mapping[str, Sequence[Alternative]] | None = None,
         candidates: Mapping[str, Sequence[Span]] | None = None,
     ) -> Sentence:
-        """Return a copy that carries these tags, and what is said of them, in place of its own.
+        """Return a copy with these tags, spans and scores in place of its own.
 
         Raises:
             InputError: The tags of a task are a string instead of a sequence of strings.
         """
         if str in map(type, tags.values()):
             raise InputError(
-                f"Sentence: tags must hold a list for each task (got {dict(tags)!r:.60}). "
-                "Pass a tag for each token, as {'ner': ['B-PER', 'O']}."
+                f"Sentence: tags must hold one list per task (got {dict(tags)!r:.60}). "
+                "Pass one tag per token, for example {'ner': ['B-PER', 'O']}."
             )
         return Sentence(
             self.tokens,
@@ -174,8 +173,8 @@ class Sentence:
 
 
 def from_tokens(tokens: Iterable[str], *, starts_document: bool = False) -> Sentence:
-    """Make a sentence of ready tokens; its text is the tokens joined by single spaces."""
+    """Build a sentence from tokens; its text is the tokens joined by single spaces."""
     tokens = tuple(tokens)
-    following = list(accumulate([len(token) + 1 for token in tokens]))  # where the next token would begin
-    offsets = zip([0, *following], [place - 1 for place in following], strict=False)
+    next_starts = list(accumulate([len(token) + 1 for token in tokens]))  # start of the next token
+    offsets = zip([0, *next_starts], [start - 1 for start in next_starts], strict=False)
     return Sentence(tokens, tuple(offsets), " ".join(tokens), starts_document=starts_document)

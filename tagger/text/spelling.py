@@ -1,4 +1,4 @@
-"""Span tags that no scheme spells so: ``B_PER``, ``PER-B``, ``b-per``, ``o`` for ``O``, and bare labels."""
+"""Repair misspelled span tags: ``B_PER``, ``PER-B``, ``b-per``, ``o`` for ``O``, and bare labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from tagger.text.schemes import is_span_tag, split_tag
 
 _PREFIX = "[BIESLUM]"
-# Between prefix and label: what corpora have in place of the hyphen-minus, dashes of Unicode among them.
+# Separators that corpora use in place of the hyphen-minus, including Unicode dashes.
 _SEPARATORS = "_:/.|=+~\\ \u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"
 _OUTSIDE = frozenset(["o", "0", "\u041e", "\u043e", "\u039f", "\u03bf", "\uff2f", "\uff4f", "OUT", "OUTSIDE"])
 _LONE_OUTSIDE = _OUTSIDE | frozenset(
@@ -28,8 +28,8 @@ _WORD_PREFIXES = {word: prefix.upper() for prefix, words in _WORDS.items() for w
 _WORD_TAG = re.compile(rf"({'|'.join(_WORD_PREFIXES)})[-{re.escape(_SEPARATORS)}](.+)", re.IGNORECASE)
 _BRACKETS = re.compile(r"\([^()*\s]+(?:\*?\))?\*?|\*\)?")
 
-_MOST_LABELS = 100  # without a prefix
-_MOST_TAGS = 1_000  # a column with more distinct values holds no tags of spans
+_MAX_LABELS = 100  # labels without a prefix
+_MAX_TAGS = 1_000  # a column with more distinct values does not hold span tags
 
 # Universal Dependencies, and the Penn Treebank (Marcus et al. 1993) with the tags that EWT and OntoNotes add.
 _UPOS = "ADJ ADP ADV AUX CCONJ CONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
@@ -44,19 +44,19 @@ def are_parts_of_speech(counts: Mapping[str, int]) -> bool:
     """True if most values are parts of speech of Universal Dependencies or the Penn Treebank.
 
     Args:
-        counts: How often a column has each value.
+        counts: Frequency of each value of a column.
     """
     return 2 * sum(count for tag, count in counts.items() if tag in _PARTS_OF_SPEECH) > sum(counts.values())
 
 
 def are_bare_labels(counts: Mapping[str, int]) -> bool:
-    """True if the tags are labels of spans without a prefix beside ``O``, as Stanford's CRF writes them.
+    """True if the tags are ``O`` and span labels without a prefix, as in the format of Stanford's CRF.
 
-    Parts of speech are none, and neither are tags of one character unless ``O`` is the most frequent: the
-    tag set for tweets (Gimpel et al. 2011) writes ``O`` for pronouns.
+    Parts of speech do not count. Single-character tags count only if ``O`` is the most frequent tag: the tag
+    set for tweets (Gimpel et al. 2011) writes ``O`` for pronouns.
 
     Args:
-        counts: How often a column has each tag.
+        counts: Frequency of each tag of a column.
     """
     labels = counts.keys() - {"O"}
     if "O" not in counts or not labels or any(tag[1:2] == "-" or is_span_tag(tag) for tag in labels):
@@ -76,7 +76,7 @@ def find_outside(counts: Mapping[str, int]) -> str | None:
     """
     outside = [tag for tag in counts if tag in _BARE_OUTSIDE]
     labels = counts.keys() - set(outside)
-    if "O" in counts or len(outside) != 1 or not 0 < len(labels) <= _MOST_LABELS:
+    if "O" in counts or len(outside) != 1 or not 0 < len(labels) <= _MAX_LABELS:
         return None
     is_usual = 2 * counts[outside[0]] >= sum(counts.values())
     pattern = re.compile(r"[^\W\d_][\w -]+" if is_usual else r"[A-Z][A-Z0-9_-]+")
@@ -95,25 +95,25 @@ def are_brackets(tags: Collection[str]) -> bool:
 
 
 def mixes_prefixes(counts: Mapping[str, int]) -> tuple[str, str] | None:
-    """Return a tag with a prefix and one without, if a column of spans has both next to ``O``.
+    """Return a tag with a prefix and one without, if a column of span tags mixes both.
 
     Args:
-        counts: How often the column has each tag.
+        counts: Frequency of each tag of the column.
     """
     foreign = [tag for tag in counts if not is_span_tag(tag)]
     labelled = [tag for tag in counts if "-" in tag and is_span_tag(tag)]
-    if "O" not in counts or not labelled or not 0 < len(foreign) <= _MOST_TAGS:
+    if "O" not in counts or not labelled or not 0 < len(foreign) <= _MAX_TAGS:
         return None
     return None if are_parts_of_speech(counts) else (labelled[0], foreign[0])
 
 
 def add_prefixes(tags: Collection[str]) -> tuple[str, ...]:
-    """Return bare labels as tags of the scheme IO, so that a run of one label is one span."""
+    """Convert bare labels to IO tags, so that a run of one label is one span."""
     return tuple([tag if tag == "O" else f"I-{tag}" for tag in tags])
 
 
 def respell(tag: str) -> str | None:
-    """Return the span tag that one replacement makes of a tag; None if it is one, or none does."""
+    """Return the corrected spelling of a span tag; None if the tag is correct or cannot be corrected."""
     clean = _without_invisible(tag)
     if clean or is_span_tag(tag):
         return clean
@@ -123,23 +123,23 @@ def respell(tag: str) -> str | None:
 
 
 def find_respelling(tags: Collection[str]) -> tuple[str, str] | None:
-    """Find one replacement that makes span tags of all tags, as ``_`` to ``-`` does of ``B_PER``.
+    """Find one replacement that turns all tags into span tags, for example ``_`` to ``-`` for ``B_PER``.
 
-    Where no tag is ``O``, another single tag may stand for it.
+    If no tag is ``O``, one other tag may represent it.
 
     Args:
         tags: The distinct tags of a column.
 
     Returns:
-        A tag that is misspelled and its right spelling; None if all are span tags, or no replacement is
-        enough.
+        A misspelled tag and its correct spelling; None if all tags are span tags or no single
+            replacement corrects all of them.
     """
     for tag in tags:
         clean = _without_invisible(tag)
         if clean:
             return tag, clean
     foreign = [tag for tag in tags if not is_span_tag(tag)]
-    if not foreign or len(foreign) > _MOST_TAGS:
+    if not foreign or len(foreign) > _MAX_TAGS:
         return None
     outside = [tag for tag in foreign if tag in _OUTSIDE]
     if not outside and "O" not in tags:
@@ -161,7 +161,7 @@ def _without_invisible(tag: str) -> str | None:
 
 
 def _respellings(tags: Collection[str]) -> Iterator[dict[str, str]]:
-    """For each replacement the tags that it makes span tags of."""
+    """Yield for each replacement the tags that it corrects, with their new spelling."""
     for separator in map(re.escape, _SEPARATORS):
         yield _rewrite(tags, rf"({_PREFIX}){separator}(.+)", r"\1-\2")
     for separator in map(re.escape, "-" + _SEPARATORS):
@@ -173,7 +173,7 @@ def _respellings(tags: Collection[str]) -> Iterator[dict[str, str]]:
         yield {tag: f"{_WORD_PREFIXES[match[1].lower()]}-{match[2]}" for tag, match in words.items()}
     joined = _rewrite(tags, rf"({_PREFIX})([A-Z][A-Za-z]+)", r"\1-\2")
     labels = [split_tag(tag)[1] for tag in joined.values()]
-    if len(set(labels)) < len(labels):  # a label with two prefixes, which no list of words has by chance
+    if len(set(labels)) < len(labels):  # a label with two prefixes does not occur by chance
         yield joined
 
 

@@ -1,4 +1,4 @@
-"""Raw text to sentences of tokens with exact character offsets, and the convention learnt from a corpus."""
+"""Tokenize raw text with exact character offsets, and learn the tokenization of a corpus."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tagger.text.splitting import Newlines, sentence_ranges
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokenizer:
-    """A convention of cutting text into tokens and sentences.
+    """Split text into sentences and tokens by configurable rules.
 
     URLs, e-mail addresses, host and file names, numbers, versions (``v1.2.3``), dates, times, abbreviations,
     acronyms, emoji, smileys, hashtags, mentions and runs of one punctuation mark are one token each;
-    brackets, quotes and other punctuation stand alone. Combining marks stay with their letters. Chinese,
-    Japanese (Han and Kana), Thai, Lao, Khmer and Burmese are cut into single characters, each with its
-    combining marks. Every character but white space, controls and invisible format characters is in some
-    token.
+    each bracket, quote and other punctuation mark is a token. Combining marks stay with their letters.
+    Chinese, Japanese (Han and Kana), Thai, Lao, Khmer and Burmese are split into single characters, each with
+    its combining marks. Tokens cover every character except white space, control characters and invisible
+    format characters.
 
     Attributes:
         split_hyphens: ``U.S.-based`` is three tokens. Affixes (``e-mail``), dates and telephone numbers stay
@@ -38,13 +38,13 @@ class Tokenizer:
         split_currency: ``$20`` is two tokens.
         split_percent: ``5%`` is two tokens.
         split_units: ``5pm`` and ``10kg`` are two tokens.
-        split_numbering: The ``1.`` before an item of a list is two tokens.
-        split_final_stop: An abbreviation at the end of a sentence gives up its full stop.
-        newlines: What a line break means, "wrapped", "boundary" or "space"; see ``sentence_ranges``.
-        longest: Tokens of a sentence at most; a longer one is cut there.
+        split_numbering: The ``1.`` before a list item is two tokens.
+        split_final_stop: The full stop of an abbreviation at the end of a sentence is a token of its own.
+        newlines: How to read a line break: "wrapped", "boundary" or "space"; see ``sentence_ranges``.
+        longest: Maximum number of tokens of a sentence; longer ones are split there.
 
     Raises:
-        InputError: ``newlines`` or ``longest`` is none of these.
+        InputError: ``newlines`` or ``longest`` is invalid.
     """
 
     split_hyphens: bool = False
@@ -63,17 +63,17 @@ class Tokenizer:
     def __post_init__(self) -> None:
         if self.newlines not in ("wrapped", "boundary", "space"):
             raise InputError(
-                f"The tokenizer's newlines is {self.newlines!r}; use 'wrapped', 'boundary' or 'space'."
+                f"Tokenizer: newlines must be 'wrapped', 'boundary' or 'space' (got {self.newlines!r})."
             )
         if self.longest < 1:
-            raise InputError(f"The tokenizer's longest sentence is {self.longest} tokens; use at least 1.")
+            raise InputError(f"Tokenizer: longest must be at least 1 token (got {self.longest}).")
 
     def tokenize(self, text: str, *, start: int = 0) -> list[Sentence]:
-        """Cut a text into sentences of tokens.
+        """Split a text into tokenised sentences.
 
         Args:
-            text: A document or a part of one.
-            start: Position of the text's first character in the document; it is added to every offset.
+            text: A document or a section of one.
+            start: Position of the text's first character in the document, added to every offset.
         """
         find = _pattern(self).finditer
         span = re.Match.span
@@ -89,15 +89,15 @@ class Tokenizer:
             if len(tokens) <= self.longest:
                 sentences.append(sentence)
             else:
-                sentences.extend(_cut(sentence, self.longest))
+                sentences.extend(_split_long(sentence, self.longest))
         return sentences
 
     def words(self, text: str) -> list[str]:
-        """Return the tokens of a text, taken as one sentence."""
+        """Return the tokens of a text, read as one sentence."""
         return _pattern(self).findall(text)
 
     def settings(self) -> dict[str, bool | str | int]:
-        """Return the options as JSON can hold them; ``Tokenizer(**settings)`` is the same tokenizer."""
+        """Return the options as JSON values; ``Tokenizer(**settings)`` builds an equal tokenizer."""
         return dataclasses.asdict(self)
 
 
@@ -107,7 +107,7 @@ def _pattern(tokenizer: Tokenizer) -> re.Pattern[str]:
     return token_pattern(**{name: getattr(tokenizer, name) for name in names})
 
 
-def _cut(sentence: Sentence, length: int) -> Iterator[Sentence]:
+def _split_long(sentence: Sentence, length: int) -> Iterator[Sentence]:
     for first in range(0, len(sentence), length):
         offsets = sentence.offsets[first : first + length]
         start, end = offsets[0][0], offsets[-1][1]
@@ -116,38 +116,38 @@ def _cut(sentence: Sentence, length: int) -> Iterator[Sentence]:
 
 
 def align(text: str, tokens: Sequence[str], *, start: int = 0) -> Sentence:
-    """Make a sentence of a text and the tokens that another tokenizer found in it, in order.
+    """Build a sentence from a text and the tokens of another tokenizer.
 
     Args:
         text: The sentence's text.
-        tokens: Its tokens; each must occur in the text after the one before.
+        tokens: Its tokens in the order of the text.
         start: Position of the text's first character in the document.
 
     Raises:
-        InputError: A token is empty or not found.
+        InputError: A token is empty or not in the text.
     """
     offsets = []
     position = 0
     for number, token in enumerate(tokens, 1):
-        place = text.find(token, position)
-        if place < 0 or not token:
+        first = text.find(token, position)
+        if first < 0 or not token:
             raise InputError(
-                f"Token {number}, {token!r}, is not in the text from character {start + position} on; give "
-                "the tokens in order and as the text writes them."
+                f"Token {number}, {token!r}, is not in the text from character {start + position} on. Pass "
+                "the tokens unchanged and in the order of the text."
             )
-        position = place + len(token)
-        offsets.append((start + place, start + position))
+        position = first + len(token)
+        offsets.append((start + first, start + position))
     return Sentence(tuple(tokens), tuple(offsets), text, start)
 
 
-# Learning a convention.
+# Learning the tokenization of a corpus.
 
 _WORD = r"[^\W\d_]+"
 _PREFIX = "|".join(sorted(lexicon.PREFIXES))
 _SUFFIX = "|".join(sorted(lexicon.SUFFIXES))
 _CLITIC = r"['’](?:s|m|d|ll|re|ve)"
 _UNIT = "|".join(sorted(lexicon.UNITS))
-# A token that shows that something was left whole; the group's name is the option.
+# A token that an option would have split; the group's name is the option.
 _WHOLE = re.compile(
     rf"(?P<split_hyphens>(?!(?:{_PREFIX})-){_WORD}(?:\.{_WORD})*\.?-(?!(?:{_SUFFIX})\Z){_WORD}(?:-{_WORD})*)"
     rf"|(?P<split_slashes>[^\W\d_]{{2,}}/[^\W\d_]{{2,}})"
@@ -162,27 +162,28 @@ _HALVES = {
     for pair in pairs
 }
 _FUSED = {left + right: option for (left, right), option in _HALVES.items()}
-_TELLING_WORDS = frozenset(
+_INFORMATIVE_WORDS = frozenset(
     [*_FUSED, *(right for _, right in _HALVES), *(unit.lower() for unit in lexicon.UNITS)]
 )
 _CLITIC_TOKEN = re.compile(rf"{_CLITIC}|n['’]t", re.IGNORECASE)
 _BETWEEN_WORDS = {"-": "split_hyphens", "\u2010": "split_hyphens", "/": "split_slashes"}
 _NUMBERING = re.compile(r"\d{1,3}\.?")
-# What may lose its full stop at the end of a sentence and is no word without it.
-_STOPPED = re.compile(r"(?:[^\W\d_](?:\.[^\W\d_])+|etc|Inc|Corp|Ltd|Jr|Sr)\.?")
+# Abbreviations that may lose their full stop at the end of a sentence and are not words without it.
+_ABBREVIATION = re.compile(r"(?:[^\W\d_](?:\.[^\W\d_])+|etc|Inc|Corp|Ltd|Jr|Sr)\.?")
 _CLOSERS = frozenset(["''", *"\"'”’)]}»"])
 
 
-def learn_convention(sentences: Iterable[Sentence], *, least: int = 3) -> Tokenizer:
-    """Learn from tokenised sentences how their corpus cuts words.
+def learn_convention(sentences: Iterable[Sentence], *, min_votes: int = 3) -> Tokenizer:
+    """Learn the options of a tokenizer from tokenised sentences.
 
-    Each ``split_`` option is decided by a majority: tokens that hold what the option would have split against
-    neighbouring tokens that were split there. Tokens count as neighbours if no space is between them in the
-    sentence's text; in a sentence with spaces everywhere, as a file makes it that does not tell, all do.
+    A majority decides each ``split_`` option: unsplit tokens that the option would split, against pairs of
+    adjacent tokens that it would produce. Tokens are adjacent if the sentence's text has no space between
+    them. If the text has spaces between all tokens, as in files without spacing information, all neighbours
+    count as adjacent.
 
     Args:
-        sentences: The train part; it is read once.
-        least: An option with fewer cases than this keeps its default, as it does in a tie.
+        sentences: The training set; it is read once.
+        min_votes: An option with fewer votes, or with a tie, keeps its default.
     """
     votes: Counter[tuple[str, bool]] = Counter()
     for sentence in sentences:
@@ -191,33 +192,33 @@ def learn_convention(sentences: Iterable[Sentence], *, least: int = 3) -> Tokeni
     learnt: dict[str, bool] = {}
     for option in {option for option, _ in votes}:
         split, whole = votes[option, True], votes[option, False]
-        if split + whole >= least and split != whole:
+        if split + whole >= min_votes and split != whole:
             learnt[option] = split > whole
     return dataclasses.replace(Tokenizer(), **learnt)  # type: ignore[arg-type]
 
 
 def _votes(sentence: Sentence) -> Iterator[tuple[str, bool]]:
-    """Yield an option's name and whether it seems to be on, for each token that tells."""
+    """Yield votes: an option's name, and True if a token was split, False if it was not."""
     tokens, offsets = sentence.tokens, sentence.offsets
-    is_near = [left[1] == right[0] for left, right in pairwise(offsets)]
-    is_spaced = not any(is_near)
-    for place, token in enumerate(tokens):
-        if token.isalpha() and token.lower() not in _TELLING_WORDS:
+    is_adjacent = [left[1] == right[0] for left, right in pairwise(offsets)]
+    is_spaced = not any(is_adjacent)
+    for index, token in enumerate(tokens):
+        if token.isalpha() and token.lower() not in _INFORMATIVE_WORDS:
             continue
         whole = _WHOLE.fullmatch(token)
         option = whole.lastgroup if whole else _FUSED.get(token.lower())
         if option:
             yield option, False
-        left = tokens[place - 1] if place and (is_spaced or is_near[place - 1]) else ""
-        right = tokens[place + 1] if place < len(is_near) and (is_spaced or is_near[place]) else ""
+        left = tokens[index - 1] if index and (is_spaced or is_adjacent[index - 1]) else ""
+        right = tokens[index + 1] if index < len(is_adjacent) and (is_spaced or is_adjacent[index]) else ""
         option = _split_option(token, left, right)
-        # "5 pm" is also written with a space, so only a text that shows spaces tells.
+        # "5 pm" is also written with a space, so it counts only if the text has spacing information.
         if option and not (is_spaced and option == "split_units"):
             yield option, True
 
 
 def _split_option(token: str, left: str, right: str) -> str | None:
-    """Return the option that parted a token from its neighbours, if one did."""
+    """Return the option that would split a token from its neighbours, if there is one."""
     if left[-1:].isalpha():
         if _CLITIC_TOKEN.fullmatch(token):
             return "split_clitics"
@@ -234,7 +235,7 @@ def _split_option(token: str, left: str, right: str) -> str | None:
 
 
 def _stop_votes(tokens: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """Yield what the number at a sentence's beginning and the abbreviation at its end tell."""
+    """Yield votes of a number at the start of a sentence and an abbreviation at its end."""
     if len(tokens) > 2 and _NUMBERING.fullmatch(tokens[0]):
         if tokens[0].endswith("."):
             yield "split_numbering", False
@@ -246,7 +247,7 @@ def _stop_votes(tokens: Sequence[str]) -> Iterator[tuple[str, bool]]:
     if end < 2:
         return
     if tokens[end - 1] == ".":
-        if _STOPPED.fullmatch(tokens[end - 2]) and not tokens[end - 2].endswith("."):
+        if _ABBREVIATION.fullmatch(tokens[end - 2]) and not tokens[end - 2].endswith("."):
             yield "split_final_stop", True
-    elif tokens[end - 1].endswith(".") and _STOPPED.fullmatch(tokens[end - 1]):
+    elif tokens[end - 1].endswith(".") and _ABBREVIATION.fullmatch(tokens[end - 1]):
         yield "split_final_stop", False
