@@ -1,4 +1,4 @@
-"""The cache of words: its rows are the engine's, its memory is bounded, rows in use are not overwritten."""
+"""The word cache: rows equal the engine's, memory is bounded, rows in use are not overwritten."""
 
 import tracemalloc
 from itertools import count, islice
@@ -36,13 +36,13 @@ def check(parts, tokens, found):
     np.testing.assert_allclose(found.projected[found.tokens], projections(parts, tokens), atol=1e-5)
 
 
-def test_words_have_the_projections_that_the_engine_gives_them(parts):
+def test_rows_equal_the_projections_of_the_engine(parts):
     generator = np.random.default_rng(0)
     cache, held = make_cache(parts, 20), []
     for number in range(50):
         tokens = [f"w{number}" for number in generator.zipf(1.3, size=12) % 60]
         held.append((tokens, cache.look_up(tokens)))
-        for one in held:  # rows of earlier calls stay unchanged as long as they are held
+        for one in held:  # rows of earlier calls stay unchanged until they are released
             check(parts, *one)
         del held[: len(held) - 3]
         if number % 7 == 0:
@@ -54,7 +54,7 @@ def test_words_have_the_projections_that_the_engine_gives_them(parts):
     assert 0.5 < statistics.hit_rate < 1.0
 
 
-def test_frequent_words_outlast_rare_ones(parts):
+def test_rare_words_are_evicted_before_frequent_ones(parts):
     cache = make_cache(parts, 10)
     for number in range(40):
         cache.look_up(["the", "of", f"rare{number}"])
@@ -63,7 +63,7 @@ def test_frequent_words_outlast_rare_ones(parts):
     assert cache.statistics.misses == before == 42
 
 
-def test_words_of_an_earlier_text_leave_in_time(parts):
+def test_words_of_an_earlier_text_are_evicted_eventually(parts):
     cache = make_cache(parts, 32)
     early, late = [f"early{number}" for number in range(16)], [f"late{number}" for number in range(16)]
     for _ in range(100):
@@ -77,13 +77,13 @@ def test_words_of_an_earlier_text_leave_in_time(parts):
     assert cache.statistics.misses > before
 
 
-def test_more_words_than_there_is_room_for_are_all_served(parts):
+def test_a_call_with_more_words_than_the_capacity_returns_all_rows(parts):
     cache = make_cache(parts, 4)
     tokens = [f"w{number}" for number in range(30)]
     check(parts, tokens, cache.look_up(tokens))
     held = cache.look_up(["w0", "a", "b"])
     many = ["a", *tokens, "b", *tokens]
-    check(parts, many, cache.look_up(many))  # some of its words are kept, not all have room
+    check(parts, many, cache.look_up(many))  # some of its words are cached, and not all others fit
     check(parts, ["w0", "a", "b"], held)
     for number in range(20):
         cache.look_up([f"x{number}"])
@@ -91,8 +91,8 @@ def test_more_words_than_there_is_room_for_are_all_served(parts):
 
 
 @pytest.mark.parametrize("length", [5, LONGEST_KEY, 10_000])
-def test_memory_stays_under_the_bound_whatever_the_words(parts, length):
-    """Ever new words, of characters that Python stores in four bytes; traced by Python and numpy."""
+def test_memory_stays_below_the_bound_for_any_words(parts, length):
+    """Look up new words with four-byte characters; tracemalloc sees Python and numpy allocations."""
     words = (f"{number:05}".rjust(length, "\U0001f600") for number in count())
     tracemalloc.start()
     try:
@@ -112,7 +112,7 @@ def test_memory_stays_under_the_bound_whatever_the_words(parts, length):
     assert peak < bound + 200_000 + 8 * 100 * length + 40 * 4 * BLOCK_CHARACTERS
 
 
-def test_long_words_are_kept_and_told_apart(parts):
+def test_long_words_are_cached_and_distinguished(parts):
     cache = make_cache(parts, 10)
     tokens = ["x" * 1000, "x" * 999 + "y", "x" * 999, "x" * 1000]
     check(parts, tokens, cache.look_up(tokens))
@@ -120,23 +120,23 @@ def test_long_words_are_kept_and_told_apart(parts):
     assert (cache.statistics.misses, cache.statistics.words) == (3, 3)
 
 
-def test_an_abandoned_stream_gives_its_rows_back(parts):
+def test_an_abandoned_stream_releases_its_rows(parts):
     _, bundle = make_bundle()
     tagger = Tagger(bundle, threads=2)
     tagger._cache = WordCache(tagger.engine, bundle.vocabulary, 60 * row_bytes(tagger.engine))
     for begin in range(0, 2000, 50):
         next(tagger.tag_sentences([from_tokens([f"w{number}" for number in range(begin, begin + 50)])]))
-    assert tagger.cache_statistics.words >= 50  # and no call had to make a table of its own
+    assert tagger.cache_statistics.words >= 50  # and no call needed a temporary table
     before = tagger.cache_statistics.misses
     tagger.tag_tokens([[f"w{number}" for number in range(1950, 2000)]])
     assert tagger.cache_statistics.misses == before
 
 
-def test_an_error_leaves_the_cache_sound(parts, monkeypatch):
+def test_an_error_leaves_the_cache_consistent(parts, monkeypatch):
     cache = make_cache(parts, 8)
     cache.look_up(["a", "b"])
     with monkeypatch.context() as patched:
-        patched.delattr(Engine, "show")
+        patched.delattr(Engine, "word_features")
         with pytest.raises(AttributeError):
             cache.look_up(["c", "d", "e"])
     assert cache.statistics.words == 2
@@ -147,11 +147,11 @@ def test_an_error_leaves_the_cache_sound(parts, monkeypatch):
 
 
 @pytest.mark.parametrize("has_documents", [True, False])
-def test_a_window_of_new_words_is_cut_early(parts, monkeypatch, has_documents):
+def test_a_window_ends_early_after_many_new_words(parts, monkeypatch, has_documents):
     monkeypatch.setattr(cache_module, "FEWEST_WORDS", 40)
     cache = make_cache(parts, 100)
     sentences = [
-        from_tokens([f"w{number}-{place}" for place in range(9)], starts_document=True)
+        from_tokens([f"w{number}-{index}" for index in range(9)], starts_document=True)
         for number in range(50)
     ]
     vocabulary = parts[1] if has_documents else None

@@ -110,31 +110,31 @@ def shrunk(tmp_path) -> Path:
     return tmp_path / "m"
 
 
-def test_a_program_that_knows_nothing_of_it_refuses_its_version(shrunk):
+def test_a_program_rejects_unknown_format_versions(shrunk):
     assert json.loads((shrunk / "config.json").read_text())["format_version"] == 3
     edit(shrunk / "config.json", lambda values: values.update(format_version=4))
     assert "the model has format version 4, this program reads up to 3; install" in refusal("info", shrunk)
     edit(shrunk / "config.json", lambda values: values.update(format_version=1))
-    with pytest.raises(InputError, match=r"tensor .* has (type|shape) .*, expected"):
+    with pytest.raises(InputError, match=r"tensor .* must have (type|shape) .* \(got"):
         Tagger.load(shrunk)
 
 
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        (MAPPED + SCALES, lambda one: None, "words.fixed has type int8, expected float16"),
-        (MAPPED + SCALES, lambda one: one[:1], "words.fixed.scales has shape (1,), expected (2,)"),
-        (MAPPED + SCALES, lambda one: one * np.nan, "words.fixed.scales holds a value that is not finite"),
-        (MAPPED + SCALES, lambda one: one.astype(np.float64), "words.fixed.scales has type float64"),
-        (MAPPED, lambda one: one.astype(np.float16), "words.fixed has type float16, expected int8"),
-        (MAPPED, lambda one: one[:1], "words.fixed has shape (1, 4), expected (2, 4)"),
+        (MAPPED + SCALES, lambda one: None, "words.fixed must have type float16 (got int8)"),
+        (MAPPED + SCALES, lambda one: one[:1], "words.fixed.scales must have shape (2,) (got (1,))"),
+        (MAPPED + SCALES, lambda one: one * np.nan, "words.fixed.scales contains a value that is not finite"),
+        (MAPPED + SCALES, lambda one: one.astype(np.float64), "scales must have type float32 (got float64)"),
+        (MAPPED, lambda one: one.astype(np.float16), "words.fixed must have type int8 (got float16)"),
+        (MAPPED, lambda one: one[:1], "words.fixed must have shape (2, 4) (got (1, 4))"),
         (TRAINED + SCALES, lambda one: one[:1], "words.trained.weight"),
-        (TRAINED + SCALES, lambda one: None, "words.trained.weight has type int8, expected float32"),
-        (TRAINED + SCALES, lambda one: one * np.inf, "words.trained.weight holds a value that is not finite"),
-        ("heads.0.projection.bias", lambda one: one.astype(np.int8), "bias has type int8, expected float32"),
+        (TRAINED + SCALES, lambda one: None, "words.trained.weight must have type float32 (got int8)"),
+        (TRAINED + SCALES, lambda one: one * np.inf, "trained.weight contains a value that is not finite"),
+        ("heads.0.projection.bias", lambda one: one.astype(np.int8), "must have type float32 (got int8)"),
     ],
 )  # fmt: skip
-def test_damage_is_named(shrunk, name, change, message):
+def test_errors_name_the_damaged_tensor(shrunk, name, change, message):
     def edited(tensors: dict[str, np.ndarray]) -> None:
         one = change(tensors.pop(name))
         if one is not None:
@@ -144,10 +144,10 @@ def test_damage_is_named(shrunk, name, change, message):
     assert message in refusal("tag", shrunk, stdin=b"Rain fell.")
 
 
-def test_a_scale_too_large_is_named_when_its_word_is_met(shrunk):
+def test_a_too_large_scale_is_an_error_when_its_word_is_used(shrunk):
     edit_tensors(shrunk, lambda tensors: tensors.update({MAPPED + SCALES: np.full(2, 1e20, np.float32)}))
     assert Tagger.load(shrunk).tag("Rain fell.")
-    with pytest.raises(InputError, match=r"words\.fixed holds a value"):
+    with pytest.raises(InputError, match=r"words\.fixed contains a value"):
         Tagger.load(shrunk).tag("Glasgow")
 
 

@@ -272,7 +272,7 @@ def test_evaluate_names_what_is_missing(finished):
     assert set(evaluate(tagger, bare, tasks=["pos"])["tasks"]) == {"pos"}
     with pytest.raises(InputError, match=r"sentence 1: .*'ner'.*: pos\."):
         evaluate(tagger, bare)
-    with pytest.raises(InputError, match=r"no task 'chunk'; its tasks are pos, ner"):
+    with pytest.raises(InputError, match=r"no task 'chunk'\. Its tasks are pos, ner"):
         choose_tasks(tagger, ["chunk"])
     assert choose_tasks(tagger, ["ner", "ner"]) == ("ner",)
     assert choose_tasks(tagger, None) == ("pos", "ner")
