@@ -63,7 +63,7 @@ def test_a_model_of_files_of_any_name_is_trained_and_described(corpus, tmp_path,
 def test_things_of_another_kind_are_refused(corpus, model, tmp_path):
     text = corpus / "dev.conll"
     assert refusal("tag", "-m", text, "--input", "text", text).startswith(
-        f"{text}/config.json: cannot be read (Not a directory); give"
+        f"{text}/config.json: cannot be read (Not a directory). Pass"
     )
     assert refusal("info", "/dev/null").startswith("/dev/null/config.json: cannot be read (Not a directory)")
     assert refusal("tag", model, corpus) == f"{corpus}: this is a folder; name a file in it."
@@ -126,7 +126,7 @@ def test_a_file_that_may_not_grow_leaves_the_earlier_output(model, tmp_path):
     output.write_text("earlier")
     done = in_shell("", "tag", model, tmp_path / "long.txt", "--output", output, before="ulimit -f 100;")
     assert (done.returncode, done.stdout) == (2, b"")
-    message = f"tagger: {output}: cannot be written (File too large); free space or name another place"
+    message = f"tagger: {output}: cannot be written (File too large). Free space or name another path"
     assert done.stderr.decode() == f"{message} (what was there before is whole).\n"
     assert output.read_text() == "earlier"
     assert {path.name for path in tmp_path.iterdir()} == {"long.txt", "out.jsonl"}

@@ -251,7 +251,7 @@ def test_what_cannot_be_written_is_named(corpus, tmp_path, name, monkeypatch):
         return replace(path, target)
 
     monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(InputError, match=rf"{name}: cannot be written \(.*\); free space or name another"):
+    with pytest.raises(InputError, match=rf"{name}: cannot be written \(.*\)\. Free space or name another"):
         run(corpus, tmp_path, make_config(**{"train.epochs": 1}))
 
 
