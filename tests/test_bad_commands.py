@@ -44,7 +44,7 @@ def test_files_of_any_name_are_read_and_named(corpus, model, tmp_path, name):
     # Whoever sees the message sees which file it was, even where the name has no glyphs of its own.
     seen = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in shown)
     assert message.startswith(f"{tmp_path}/{seen}.missing: ")
-    assert refusal("info", f"{path}.missing").endswith("give the folder that `tagger train --output` wrote.")
+    assert refusal("info", f"{path}.missing").endswith("Pass the folder that `tagger train --output` wrote.")
 
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)
