@@ -23,12 +23,12 @@ class _State:
         phase: While a program starts, a signal ends the process at once: there is nothing to clean up, and an
             interrupted import can fail with any error. At the end of a program, signals are ignored.
         received: The first signal that interrupted the command; 0 if there was none.
-        held: Number of callers that currently defer interruptions.
+        deferring: Number of callers that currently defer interruptions.
     """
 
     phase = _WORKING
     received = 0
-    held = 0
+    deferring = 0
 
 
 def exit_code(code: int) -> int:
@@ -44,7 +44,7 @@ def signals_handled(*, is_program: bool) -> Iterator[None]:
         is_program: True if the process runs only this command. Signals then end the process at once until
             ``begin_work``, and are ignored after the end of the command.
     """
-    _State.received, _State.held = 0, 0
+    _State.received, _State.deferring = 0, 0
     _State.phase = _STARTING if is_program else _WORKING
     if threading.current_thread() is not threading.main_thread():  # only the main thread can set handlers
         yield
@@ -75,7 +75,7 @@ def _receive(number: int, frame: FrameType | None) -> None:
         os._exit(128 + number)
     if _State.phase == _WORKING:
         _State.received = _State.received or number
-        if not _State.held:
+        if not _State.deferring:
             raise KeyboardInterrupt
 
 
@@ -89,7 +89,7 @@ def _raise_again(dropped: Any) -> None:
 
 
 @contextmanager
-def interrupts_held() -> Iterator[None]:
+def interrupts_deferred() -> Iterator[None]:
     """Defer signals until the end of the block, e.g. for the import of a compiled module."""
     with _blocked(SIGNALS):
         yield
@@ -117,12 +117,12 @@ def _blocked(numbers: Collection[signal.Signals]) -> Iterator[None]:
         yield
         return
     earlier = _State.received
-    _State.held += 1
+    _State.deferring += 1
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        _State.held -= 1
-    if _State.received != earlier and not _State.held:
+        _State.deferring -= 1
+    if _State.received != earlier and not _State.deferring:
         raise KeyboardInterrupt

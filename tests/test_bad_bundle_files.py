@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from command_line import options, refusal, run
-from test_bad_bundles import JSON_FILES, bundle, edit, is_same, refused
+from test_bad_bundles import JSON_FILES, bundle, edit, is_same, load_error
 from test_runtime import make_bundle
 
 from tagger.bundle import FILES, holds_bundle, load_bundle, save_bundle
@@ -38,7 +38,7 @@ def test_special_files_are_never_read(bundle, name, kind):
     ):  # the model card is optional
         assert load_bundle(bundle).card == ""
         return
-    assert refused(bundle).startswith(f"{name}: cannot be read (")
+    assert load_error(bundle).startswith(f"{name}: cannot be read (")
 
 
 def test_links_to_files_are_followed_and_a_save_replaces_them(bundle, tmp_path):
@@ -184,7 +184,7 @@ def test_too_large_files_are_an_error_before_parsing(bundle):
         folder = bundle.parent / name
         save_bundle(make_bundle()[1], folder)
         os.truncate(folder / name, 1 << 34)
-        assert "cannot be read (more than 16,777,216 bytes)" in refused(folder)
+        assert "cannot be read (more than 16,777,216 bytes)" in load_error(folder)
 
 
 SCORES = {"f1": 0.5, "precision": 0.5, "recall": 0.5, "support": 3}
@@ -209,7 +209,7 @@ METRICS = {
 def test_metrics_that_cannot_be_printed_or_saved_are_an_error(bundle, value):
     text = json.dumps({**METRICS, "epoch": "HERE"}).replace('"HERE"', value)
     (bundle / "metrics.json").write_text(text)
-    message = refused(bundle)
+    message = load_error(bundle)
     assert message.startswith("metrics.json: ")
     assert refusal("shrink", bundle, bundle.parent / "small").endswith(message.removeprefix("metrics.json"))
 

@@ -45,7 +45,7 @@ def edit_tensors(folder: Path, change: Callable[[dict[str, np.ndarray]], object]
     save_file({name: np.ascontiguousarray(one) for name, one in tensors.items()}, path, metadata=metadata)
 
 
-def refused(folder: Path) -> str:
+def load_error(folder: Path) -> str:
     """Return the error for a folder, which must be the same in all commands and the library."""
     with pytest.raises(InputError) as caught:
         Tagger.load(folder)
@@ -109,7 +109,9 @@ def test_a_card_cut_anywhere_leaves_the_same_model(bundle):
 )
 def test_invalid_json_is_an_error(bundle, name, content):
     (bundle / name).write_bytes(content)
-    assert refused(bundle) == f"{name}: not valid JSON. The file is damaged: copy or train the model again."
+    assert (
+        load_error(bundle) == f"{name}: not valid JSON. The file is damaged: copy or train the model again."
+    )
 
 
 @pytest.mark.parametrize("name", JSON_FILES)
@@ -117,9 +119,9 @@ def test_repeated_keys_and_non_finite_numbers_are_errors(bundle, name):
     content = (bundle / name).read_text().rstrip()
     for more in ('"x": 1, "x": 1', '"x": NaN', '"x": -Infinity', '"x": {"y": 1, "y": 2}'):
         (bundle / name).write_text(content[:-1] + ("," if len(content) > 2 else "") + more + "}")
-        assert refused(bundle).startswith(f"{name}: not valid JSON")
+        assert load_error(bundle).startswith(f"{name}: not valid JSON")
     (bundle / name).write_text("[]")
-    assert refused(bundle).startswith(f"{name}: must be a JSON object")
+    assert load_error(bundle).startswith(f"{name}: must be a JSON object")
 
 
 def test_an_output_folder_with_invalid_json_is_an_error(corpus, tmp_path):
@@ -231,7 +233,7 @@ def test_an_invalid_value_is_named(bundle, name, keys, value, message):
         values[keys[-1]] = value
 
     edit(bundle / name, change)
-    assert refused(bundle).startswith(message)
+    assert load_error(bundle).startswith(message)
 
 
 def test_metrics_of_another_kind_do_not_stop_tagging_and_are_named_by_info(bundle):
@@ -271,7 +273,7 @@ NAMES = ("words.trained.weight", "words.fixed", "encoder.layers.0.backward_lstm.
 )
 def test_an_invalid_tensor_is_named(bundle, tensor, change, message):
     edit_tensors(bundle, lambda tensors: tensors.update({tensor: change(tensors[tensor])}))
-    found = refused(bundle)
+    found = load_error(bundle)
     assert found.startswith(": the model's tensor ")
     assert re.search(message, found)
     # The size of words is that of this tensor, so the error can name another tensor.
@@ -290,23 +292,25 @@ def test_a_frozen_vector_that_is_not_finite_is_an_error_when_its_word_is_used(bu
 
 def test_missing_and_extra_tensors_are_named(bundle):
     edit_tensors(bundle, lambda tensors: tensors.update(extra=np.zeros(3, np.float32)))
-    assert refused(bundle).startswith(": the model's tensor extra must have shape none (got (3,)). Copy or")
+    assert load_error(bundle).startswith(
+        ": the model's tensor extra must have shape none (got (3,)). Copy or"
+    )
     edit_tensors(bundle, lambda tensors: (tensors.pop("extra"), tensors.pop("words.fixed")))
-    assert refused(bundle).startswith(": the model's tensor words.fixed must have shape (2, 4) (got none)")
+    assert load_error(bundle).startswith(": the model's tensor words.fixed must have shape (2, 4) (got none)")
 
 
 def test_names_with_line_ends_are_escaped_in_errors(bundle):
     edit(bundle / "config.json", lambda values: values["model"].update({"a\nb": 1}))
-    assert refused(bundle).startswith("config.json: model.a\\nb = 1 does not fit")
+    assert load_error(bundle).startswith("config.json: model.a\\nb = 1 does not fit")
     edit(bundle / "config.json", lambda values: values["model"].pop("a\nb"))
     edit_tensors(bundle, lambda tensors: tensors.update({"a\rb": np.zeros(3, np.float32)}))
-    assert refused(bundle).startswith(
+    assert load_error(bundle).startswith(
         "model.safetensors: a tensor's name contains a non-printable character."
     )
     path = bundle / "model.safetensors"
     header = b'{"a\\rb":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}'
     path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
-    assert "a\\rb" in refused(bundle)
+    assert "a\\rb" in load_error(bundle)
 
 
 HEADERS = {
@@ -332,14 +336,14 @@ def test_a_wrong_header_is_an_error(bundle, change):
     HEADERS[change](header, "words.trained.weight")
     changed = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(changed)) + changed + content[8 + size :])
-    assert refused(bundle).startswith("model.safetensors: ")
+    assert load_error(bundle).startswith("model.safetensors: ")
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**31, 2**63, 2**64 - 1])
 def test_a_header_of_wrong_length_is_an_error(bundle, size):
     path = bundle / "model.safetensors"
     path.write_bytes(struct.pack("<Q", size) + path.read_bytes()[8:])
-    assert refused(bundle).startswith("model.safetensors: ")
+    assert load_error(bundle).startswith("model.safetensors: ")
 
 
 @pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3", "F8_E5M2"])
@@ -355,4 +359,6 @@ def test_types_that_numpy_lacks_are_an_error(bundle, dtype):
     changed = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(changed)) + changed + data + bytes(4))
     # If another package has added bfloat16 to numpy, the tensor is loaded, and then is an extra tensor.
-    assert refused(bundle).startswith(("model.safetensors: ", ": the model's tensor extra must have shape"))
+    assert load_error(bundle).startswith(
+        ("model.safetensors: ", ": the model's tensor extra must have shape")
+    )

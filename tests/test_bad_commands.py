@@ -69,7 +69,9 @@ def test_things_of_another_kind_are_refused(corpus, model, tmp_path):
     assert refusal("tag", model, corpus) == f"{corpus}: this is a folder; name a file in it."
     assert refusal("evaluate", model, corpus).startswith(f"{corpus}: this is a folder; name a file in it")
     assert refusal("evaluate", model, "/dev/null").startswith("/dev/null: the file holds no sentence; give")
-    assert refusal("tag", model, "--output", corpus, stdin=b"Ada").startswith(f"{corpus}: this is a folder;")
+    assert refusal("tag", model, "--output", corpus, stdin=b"Ada").startswith(
+        f"{corpus}: must be a file (got a folder)."
+    )
     (tmp_path / "loop").symlink_to("loop")
     assert refusal("tag", model, tmp_path / "loop").startswith(f"{tmp_path}/loop: there is no such file;")
     assert refusal("tag", "-m", tmp_path / "loop", "--input", "text", text).startswith(
@@ -126,8 +128,8 @@ def test_a_file_that_may_not_grow_leaves_the_earlier_output(model, tmp_path):
     output.write_text("earlier")
     done = in_shell("", "tag", model, tmp_path / "long.txt", "--output", output, before="ulimit -f 100;")
     assert (done.returncode, done.stdout) == (2, b"")
-    message = f"tagger: {output}: cannot be written (File too large). Free space or name another path"
-    assert done.stderr.decode() == f"{message} (what was there before is whole).\n"
+    message = f"tagger: {output}: cannot be written (File too large). Free space or name another path;"
+    assert done.stderr.decode() == f"{message} an earlier file is unchanged.\n"
     assert output.read_text() == "earlier"
     assert {path.name for path in tmp_path.iterdir()} == {"long.txt", "out.jsonl"}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tagger.cli.main import main
-from tagger.signals import exit_code, interrupts_blocked, interrupts_held, signals_handled
+from tagger.signals import exit_code, interrupts_blocked, interrupts_deferred, signals_handled
 
 # Sends the signal at one of the program's imports or file openings; the first one is its start.
 PROGRAM = """
@@ -112,7 +112,7 @@ def test_deferred_interruptions_are_raised_at_the_end_of_the_block():
             except KeyboardInterrupt:
                 yield f"interrupted {exit_code(0)}"
 
-    for hold in (interrupts_held(), interrupts_blocked()):
+    for hold in (interrupts_deferred(), interrupts_blocked()):
         assert list(run(hold)) == ["held", "interrupted 143"]
     with interrupts_blocked():  # child processes inherit this
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == {signal.SIGINT}

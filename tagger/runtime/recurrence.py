@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.errors import InputError
-from tagger.signals import interrupts_held
+from tagger.signals import interrupts_deferred
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -273,7 +273,7 @@ def _session(path: Path) -> Any:
 
 def open_graph(graph: Path | bytes) -> Any:
     """Open an onnxruntime session that runs a graph in the calling thread."""
-    with interrupts_held():  # an interrupted import can fail with another error
+    with interrupts_deferred():  # an interrupted import can fail with another error
         import onnxruntime  # imported late: it takes longer than the rest of `import tagger`
 
     options = onnxruntime.SessionOptions()

@@ -63,9 +63,9 @@ def make_windows(
             tokens = list(chain.from_iterable(one.tokens for one in window))
             yield _make(window, tokens, cache, None)
         return
-    for blocks in _cut(cut_stretches(sentences), most_items, most_tokens // 2, cache.most_words):
-        documents = [list(chain.from_iterable(one.tokens for one in each)) for each in blocks]
-        sentences_of_all = list(chain.from_iterable(blocks))
+    for document_windows in _cut(cut_stretches(sentences), most_items, most_tokens // 2, cache.most_words):
+        documents = [list(chain.from_iterable(one.tokens for one in each)) for each in document_windows]
+        sentences_of_all = list(chain.from_iterable(document_windows))
         tokens = list(chain.from_iterable(documents))
         yield _make(sentences_of_all, tokens, cache, find_mentions(documents, vocabulary))
 
