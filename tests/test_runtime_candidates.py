@@ -99,7 +99,7 @@ def test_the_number_of_candidates_is_linear_in_the_length():
     [
         (-0.1, InputError, r"^candidates must be from 0 to 1 \(got -0\.1\)\."),
         (1.5, InputError, r"^candidates must be from 0 to 1 \(got 1\.5\)\."),
-        (1e-9, InputError, r"^candidates must be at thresholds 0\.001 \(got 1e-09\)\."),
+        (1e-9, InputError, r"^candidates must be at least 0\.001 \(got 1e-09\)\."),
         (float("nan"), InputError, r"^candidates must be from 0 to 1 \(got nan\)\."),
         ("0.1", TypeError, r"^candidates must be a number \(got str '0\.1'\)\."),
         (None, TypeError, r"^candidates must be a number \(got None\)\."),
