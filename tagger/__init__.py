@@ -2,8 +2,8 @@
 
 from importlib import import_module
 
-# Imported when they are used: the command handles signals before anything large is imported.
-_HOMES = {
+# Imported on first access: the command installs its signal handlers before any slow import.
+_MODULES = {
     "InputError": "tagger.errors",
     "Sentence": "tagger.text.sentence",
     "Span": "tagger.text.sentence",
@@ -15,9 +15,9 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'tagger' has no attribute {name!r}")
-    value: object = getattr(import_module(_HOMES[name]), name)
+    value: object = getattr(import_module(_MODULES[name]), name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,4 @@
-"""``python -m tagger`` is the command ``tagger``."""
+"""Run the command ``tagger`` with ``python -m tagger``."""
 
 import sys
 

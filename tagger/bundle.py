@@ -1,4 +1,4 @@
-"""The one on-disk format of a model: safetensors and JSON in a folder, nothing that can run code."""
+"""The on-disk format of models: a folder with safetensors and JSON files, which cannot execute code."""
 
 from __future__ import annotations
 
@@ -28,37 +28,37 @@ from tagger.text.tokenizer import Tokenizer
 
 FORMAT = "tagger"
 FORMAT_VERSION = 2
-SHRUNK_VERSION = 3  # of a model that takes less room, see ``tagger.shrinking``
-MAPPED = "words.fixed"  # the one tensor that is large, and of which hardly any row is ever read
-SCALES = ".scales"  # behind the name of a tensor of 8 bits: what each of its rows is to be multiplied with
-# Bounds of vocab.json for each row of a tensor: words have 10 bytes on average, and hardly a comma.
+SHRUNK_VERSION = 3  # version of shrunk models, see ``tagger.shrinking``
+MAPPED = "words.fixed"  # the frozen word vectors: a large tensor, of which few rows are read
+SCALES = ".scales"  # suffix of an int8 tensor's name for its row scales
+# Limits of vocab.json per tensor row: words have 10 bytes on average, and rarely a comma.
 MOST_BYTES_A_ROW = 256
 MOST_COMMAS_A_ROW, MORE_COMMAS = 4, 1 << 18
-# Of metrics.json, whose values are free: what can be written again, and printed with decimals.
+# Limits of metrics.json, which can have any values, so that it can be written again and printed.
 MOST_DIGITS, MOST_DEPTH = 18, 40
-# In the order in which they are moved into place: config.json last.
+# In the order in which a save moves them to their final names: config.json last.
 FILES = ("model.safetensors", "vocab.json", "metrics.json", "README.md", "config.json")
-# A save writes its files into the first of these sub-folders; renaming it to the second commits them.
+# A save writes its files to the first of these sub-folders; renaming it to the second commits the save.
 STAGED = ".saving"
 COMPLETE = ".complete"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Everything that tagging needs.
+    """A complete model.
 
     Attributes:
-        config: The options of the run that made it.
+        config: The options of the training run.
         vocabulary: Ids of words, characters and tags.
-        tokenizer: Settings of the tokenizer, learnt from the train part.
+        tokenizer: Settings of the tokenizer, learnt from the train split.
         tensors: The weights by the names of ``TaggingModel.state_dict``.
-        metrics: What the run measured, JSON values.
-        card: The model card, Markdown.
-        temperatures: For each task what its scores are divided by before they become probabilities, so that
-            these mean what they say (see ``decoding.temperature``); 1 for a task that is not named.
-        is_shrunk: Whether tensors may be stored in half precision and word vectors in 8 bits: such a model is
-            of another version, which programs that know nothing of it refuse. What is loaded is float32 all
-            the same, but for the fixed word vectors (see ``fixed_vectors``).
+        metrics: The metrics of the training run, as JSON values.
+        card: The model card, as Markdown.
+        temperatures: For each task, the divisor of its scores that calibrates probabilities (see
+            ``decoding.temperature``), by default 1.
+        is_shrunk: True if tensors can be stored in half precision and word vectors as int8. Such a model has
+            its own format version, so that older programs reject it. Loaded tensors are float32 all the
+            same, except the frozen word vectors (see ``fixed_vectors``).
     """
 
     config: Config
@@ -71,15 +71,15 @@ class Bundle:
     is_shrunk: bool = False
 
     def temperature(self, task: str) -> float:
-        """The temperature of a task."""
+        """Return the temperature of a task."""
         return self.temperatures.get(task, 1.0)
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write a bundle; wherever it breaks off, the folder holds the whole earlier model or the whole new one.
+    """Save a bundle atomically: after an interruption, the folder holds the complete old or new model.
 
     Raises:
-        InputError: The folder cannot be written, or a folder has the name of one of the files.
+        InputError: The folder cannot be written, or it has a sub-folder with the name of a file.
     """
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in bundle.tensors.items()}
     vocabulary = bundle.vocabulary.to_json()
@@ -104,14 +104,12 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         with writing(folder):
             for path in (folder / name for name in FILES):
                 if path.is_dir():
-                    raise InputError(
-                        f"{path} is a folder, a file of the model has that name; use another --output."
-                    )
+                    raise InputError(f"{path}: must be a file (got a folder). Name another --output.")
             _require_real(folder / COMPLETE)
             _finish_save(folder)
             if staged.is_symlink():
                 staged.unlink()
-            shutil.rmtree(staged, ignore_errors=True)  # what a killed save left
+            shutil.rmtree(staged, ignore_errors=True)  # left by a killed save
             staged.mkdir(parents=True)
             for name in FILES:
                 write_synced(staged / name, contents[name])
@@ -122,33 +120,33 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Read a bundle; a save that was committed and then interrupted is finished first.
+    """Load a bundle, after finishing a committed save that was interrupted.
 
-    Nothing is written into a folder that another user owns: the committed files are read where they are.
-    The fixed word vectors stay in their file: do not write into it while the bundle is in use. Saving another
-    model there is safe, as it puts new files in the place of the old ones.
+    In a folder of another user, nothing is written: committed files are read from where they are. The frozen
+    word vectors are memory-mapped: do not write to their file while the bundle is in use. Saving another
+    model there is safe, since it replaces the files.
 
     Raises:
-        InputError: The folder is no bundle, has a newer format, or its files do not belong together.
+        InputError: The folder holds no bundle, has a newer format, or mixes files of different models.
     """
     _require_real(folder / COMPLETE)
-    with suppress(OSError):  # a folder that cannot be written is read as it stands
+    with suppress(OSError):  # a read-only folder is read without changes
         if folder.stat().st_uid == os.geteuid():
             _finish_save(folder)
     header, version = _load_header(folder)
     identity = header.pop("identity", None)
     tokenizer = header.pop("tokenizer", {})
     _check_tokenizer(folder, tokenizer)
-    temperatures = header.pop("temperatures", {})  # which older models lack
+    temperatures = header.pop("temperatures", {})  # older models lack it
     tensors, weights_identity = _load_tensors(folder)
     words = _load_vocabulary(folder, tensors)
     identities = [identity, words.pop("identity", None)]
     if identities != [weights_identity, weights_identity]:
-        raise InputError(f"{folder}: the files are of different models; copy the whole folder again.")
-    if version == 1:  # filters of one width
-        for part in ("weight", "bias"):
-            if (old := f"words.characters.filters.{part}") in tensors:
-                tensors[f"words.characters.filters.0.{part}"] = tensors.pop(old)
+        raise InputError(f"{folder}: the files are of different models. Copy the whole folder again.")
+    if version == 1:  # a single filter width
+        for kind in ("weight", "bias"):
+            if (old := f"words.characters.filters.{kind}") in tensors:
+                tensors[f"words.characters.filters.0.{kind}"] = tensors.pop(old)
     try:
         vocabulary = Vocabulary.from_json(words)
     except InputError as error:
@@ -156,7 +154,7 @@ def load_bundle(folder: Path) -> Bundle:
     is_shrunk = version == SHRUNK_VERSION
     config = restore_config(header, str(_find(folder, "config.json")))
     if {task.name for task in vocabulary.tasks} != set(config.data.tasks):
-        raise damaged(_find(folder, "vocab.json"), "its tasks are not those of config.json")
+        raise damaged(_find(folder, "vocab.json"), "the tasks must be those of config.json")
     _check_temperatures(_find(folder, "config.json"), temperatures, config.data.tasks)
     return Bundle(
         config=config,
@@ -171,10 +169,9 @@ def load_bundle(folder: Path) -> Bundle:
 
 
 def holds_bundle(folder: Path) -> bool:
-    """Whether the folder's files are those of a model, whole or not: an output may replace them."""
-    if (folder / COMPLETE).is_dir() and not (
-        folder / COMPLETE
-    ).is_symlink():  # a save that was broken off after it was committed
+    """True if the folder holds a model, complete or not, so that an output may overwrite it."""
+    complete = folder / COMPLETE
+    if complete.is_dir() and not complete.is_symlink():  # a committed save was interrupted
         return True
     try:
         return _load_json(folder, "config.json").get("format") == FORMAT
@@ -183,25 +180,25 @@ def holds_bundle(folder: Path) -> bool:
 
 
 def _load_header(folder: Path) -> tuple[dict[str, Any], int]:
-    """What config.json holds in addition to its format, and the version of that."""
+    """Return the entries of config.json without its format, and the format version."""
     header = _load_json(folder, "config.json")
     if header.pop("format", None) != FORMAT:
         raise InputError(
-            f"{folder}: config.json is not that of a tagger model; give a folder that train wrote."
+            f"{folder}: config.json must be that of a tagger model. Pass a folder that `tagger train` wrote."
         )
     version = header.pop("format_version", None)
     if type(version) is not int or not 1 <= version <= SHRUNK_VERSION:
         raise InputError(
-            f"{folder}: the model has format version {version!r}, this program reads up to {SHRUNK_VERSION}; "
-            f"install a matching version of tagger."
+            f"{folder}: the format version must be at most {SHRUNK_VERSION} (got {version!r}). Install a "
+            f"matching version of tagger."
         )
     if version == 1 and isinstance(header.get("model"), dict):
-        header["model"].setdefault("context", "sentence")  # there was nothing else
+        header["model"].setdefault("context", "sentence")  # version 1 had no document context
     return header, version
 
 
 def _finish_save(folder: Path) -> None:
-    """Move the files of a committed save into place, as far as that is not done."""
+    """Move the remaining files of a committed save to their final names."""
     complete = folder / COMPLETE
     for name in FILES:
         with suppress(FileNotFoundError):
@@ -211,23 +208,23 @@ def _finish_save(folder: Path) -> None:
 
 
 def _require_real(complete: Path) -> None:
-    """Refuse a link or file in place of the folder of a committed save: files would be moved from elsewhere.
+    """Check that the folder of a committed save is not a link or file; files would be moved from elsewhere.
 
     Raises:
-        InputError: It is one of these.
+        InputError: It is a link or file.
     """
-    with suppress(OSError):  # there is none, or its model cannot be read
+    with suppress(OSError):  # it does not exist, or the model cannot be read
         if not stat.S_ISDIR(complete.lstat().st_mode):
             raise InputError(
                 f"{complete}: must be a folder (got a link or file). Delete it, or copy the model again; "
-                "do not trust where it came from."
+                "do not trust the source of this model."
             )
 
 
 def _find(folder: Path, name: str) -> Path:
-    """Where a file is: among those of a committed save that are not in place yet, or in place."""
+    """Return the path of a file: in the folder of a committed save if it was not moved yet, else in place."""
     path = folder / COMPLETE / name
-    # Path.exists raises where access is denied.
+    # Path.exists raises if access is denied.
     is_pending = os.path.exists(path) and not path.parent.is_symlink()  # noqa: PTH110
     return path if is_pending else folder / name
 
@@ -243,25 +240,25 @@ def _check_tokenizer(folder: Path, settings: Any) -> None:
         Tokenizer(**settings)
     except (KeyError, TypeError, InputError):
         raise InputError(
-            f"{folder}: config.json's tokenizer {settings!r} is none of this program; "
-            f"copy or train the model again."
+            f"{folder}: config.json has invalid tokenizer settings (got {settings!r}). Copy or train the "
+            f"model again."
         ) from None
 
 
 def _check_temperatures(path: Path, temperatures: Any, tasks: Sequence[str]) -> None:
     if not isinstance(temperatures, dict):
-        raise damaged(path, f"temperatures = {temperatures!r} are no numbers by tasks")
+        raise damaged(path, f"temperatures must be an object of numbers by task (got {temperatures!r})")
     for task, value in temperatures.items():
         if task not in tasks:
-            raise damaged(path, f"temperatures.{task} is of none of the model's tasks")
-        # A bool is an int to isinstance; NaN compares as false.
+            raise damaged(path, f"temperatures.{task} must be one of the model's tasks")
+        # isinstance accepts bool as int; NaN compares as false.
         if type(value) not in (int, float) or not LOWEST <= value <= HIGHEST:
-            raise damaged(path, f"temperatures.{task} = {value!r} is no number from {LOWEST} to {HIGHEST}")
+            raise damaged(path, f"temperatures.{task} must be from {LOWEST} to {HIGHEST} (got {value!r})")
 
 
 def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]) -> str:
-    """A digest of the content, kept in three files so that files of different models are never mixed."""
-    import hashlib  # here, since only saving needs it and it loads OpenSSL
+    """Return a digest of the content, stored in three files to detect files of different models."""
+    import hashlib  # imported late: only saving needs it, and it loads OpenSSL
 
     digest = hashlib.sha256(_dump(vocabulary))
     for name in sorted(tensors):
@@ -276,15 +273,15 @@ def _load_json(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _load_vocabulary(folder: Path, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """The values of vocab.json; a file of many more entries than the tensors have rows is refused unparsed.
+    """Load vocab.json; a file with many more entries than tensor rows is an error before parsing.
 
-    Python's objects take twenty times the memory of their JSON.
+    Parsed JSON takes twenty times the memory of its text.
     """
     path = _find(folder, "vocab.json")
     rows = sum(len(tensor) for tensor in tensors.values() if tensor.ndim and tensor.size)
     content = read_stored(path, most=LARGEST_FILE + MOST_BYTES_A_ROW * rows)
     if content.count(b",") > MORE_COMMAS + MOST_COMMAS_A_ROW * rows:
-        raise damaged(path, f"it has many more entries than the {rows:,} rows of all tensors")
+        raise damaged(path, f"the file has many more entries than the {rows:,} rows of all tensors")
     return parse_object(path, content)
 
 
@@ -292,7 +289,7 @@ def _load_metrics(folder: Path) -> dict[str, Any]:
     path = _find(folder, "metrics.json")
     metrics = parse_object(path, read_stored(path), most_digits=MOST_DIGITS)
     if not _is_shallow(metrics, MOST_DEPTH):
-        raise damaged(path, f"values are nested more than {MOST_DEPTH} deep")
+        raise damaged(path, f"values must be nested at most {MOST_DEPTH} deep")
     return metrics
 
 
@@ -302,7 +299,7 @@ def _is_shallow(values: Any, depth: int) -> bool:
 
 
 def _load_tensors(folder: Path) -> tuple[dict[str, NDArray[Any]], str | None]:
-    """The weights, and the identity of the model that they are of."""
+    """Load the weights and the identity of their model."""
     path = _find(folder, "model.safetensors")
     require_stored(path)
     try:
@@ -316,11 +313,11 @@ def _load_tensors(folder: Path) -> tuple[dict[str, NDArray[Any]], str | None]:
             identity = (file.metadata() or {}).get("identity")
     except OSError as error:
         raise damaged(path, f"cannot be read ({error})") from None
-    # The first for types that numpy lacks, the last for names that are no UTF-8.
+    # TypeError for types that numpy lacks, ValueError for names that are not UTF-8.
     except (TypeError, AttributeError, SafetensorError, ValueError) as error:
-        raise damaged(path, repr(str(error))[1:-1]) from None  # it may quote any name; a line it must be
+        raise damaged(path, repr(str(error))[1:-1]) from None  # repr: the message can quote any name
     if not all(map(str.isprintable, tensors)):
-        raise damaged(path, "a tensor's name holds what cannot be printed")
+        raise damaged(path, "a tensor's name contains a non-printable character")
     return tensors, identity
 
 
@@ -328,10 +325,10 @@ _MAPPED_TYPES: dict[str, type[np.generic]] = {"F16": np.float16, "I8": np.int8}
 
 
 def _map(path: Path, name: str, dtype: type[np.generic]) -> NDArray[Any]:
-    """A tensor of a file that safetensors has found sound, left in the file and shared by all processes.
+    """Memory-map a tensor of a file that safetensors has validated; all processes share the memory.
 
-    safetensors itself copies what it reads. The format is eight bytes of the header's size, a header of JSON,
-    and the data, see https://github.com/huggingface/safetensors#format.
+    safetensors itself copies tensors. The format is eight bytes with the header's size, a JSON header and the
+    data, see https://github.com/huggingface/safetensors#format.
     """
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
@@ -343,7 +340,7 @@ def _map(path: Path, name: str, dtype: type[np.generic]) -> NDArray[Any]:
 
 
 def _widen(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The tensors of a shrunk model as the network computes with them; the fixed word vectors as they are."""
+    """Convert the tensors of a shrunk model to float32, except the frozen word vectors."""
     widened = {}
     for name, tensor in tensors.items():
         scales = tensors.get(name + SCALES)
@@ -360,25 +357,25 @@ def _widen(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 def fixed_vectors(tensors: Mapping[str, NDArray[Any]], rows: Any = slice(None)) -> NDArray[np.float16]:
-    """Some rows of the fixed word vectors, in half precision also where they are stored in 8 bits.
+    """Return frozen word vectors in half precision, also if they are stored as int8.
 
-    So a shrunk model gives the same results as one that stores these values in half precision.
+    A shrunk model thus gives the same results as a model that stores these values in half precision.
 
     Args:
-        tensors: Those of a loaded bundle.
-        rows: Which rows.
+        tensors: The tensors of a loaded bundle.
+        rows: Index of the rows to return, by default all.
     """
     values, scales = tensors[MAPPED][rows], tensors.get(MAPPED + SCALES)
     if scales is not None:
-        with np.errstate(over="ignore"):  # whoever reads them looks for infinity
+        with np.errstate(over="ignore"):  # callers check for infinity
             values = (values * scales[rows][:, None]).astype(np.float16)
     return np.asarray(values)
 
 
 def forget_pages(tensor: NDArray[Any]) -> None:
-    """Give back the memory of what was read of a tensor that is left in its file; it can be read again.
+    """Release the memory pages of a memory-mapped tensor; later reads load them again.
 
-    Pages come in sixteens, so that some scattered rows would soon make the whole file resident.
+    The system reads sixteen pages at a time, so scattered rows would soon make the whole file resident.
     """
     if isinstance(tensor.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
         tensor.base.madvise(mmap.MADV_DONTNEED)
@@ -391,5 +388,5 @@ def _load_card(folder: Path) -> str:
 
 def _dump(values: Mapping[str, Any]) -> bytes:
     text = json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False)
-    # The name of a corpus file may hold what is no UTF-8; JSON reads the escape.
+    # The name of a corpus file can contain bytes that are not UTF-8; JSON accepts the escapes.
     return text.encode(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""The files of a model's folder, read with bounds: the folder may be damaged, or come from anybody."""
+"""Bounded reading of the files in a model folder, which can be damaged or untrusted."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any, NoReturn
 from tagger.errors import InputError
 from tagger.storage import open_input, read_input
 
-LARGEST_FILE = 1 << 24  # bytes of config.json, metrics.json, README.md
+LARGEST_FILE = 1 << 24  # maximum bytes of config.json, metrics.json and README.md
 
 
 def read_stored(path: Path, *, most: int = LARGEST_FILE) -> bytes:
-    """Read a file of a model; links are followed, as caches of models use them.
+    """Read a file of a model folder; follows links, since model caches use them.
 
     Args:
         path: The file.
-        most: Bytes at most.
+        most: Maximum number of bytes.
 
     Raises:
-        InputError: There is no such file, it is longer, or it is a pipe or device, whose data may never end.
+        InputError: The file is missing or longer, or it is a pipe or device, which could be endless.
     """
     try:
         return read_input(path, most=most, is_stored=True)
@@ -31,10 +31,10 @@ def read_stored(path: Path, *, most: int = LARGEST_FILE) -> bytes:
 
 
 def require_stored(path: Path) -> None:
-    """Refuse what ``read_stored`` would refuse, whatever its length.
+    """Check that ``read_stored`` can read a file, apart from its size.
 
     Raises:
-        InputError: There is no such file, or it is another thing than a file.
+        InputError: The file is missing or not a regular file.
     """
     try:
         open_input(path, is_stored=True).close()
@@ -43,15 +43,15 @@ def require_stored(path: Path) -> None:
 
 
 def parse_object(path: Path, content: bytes, *, most_digits: int = 0) -> dict[str, Any]:
-    """Parse a JSON object of finite numbers and keys that are all different.
+    """Parse a JSON object with unique keys and finite numbers.
 
     Args:
-        path: Where it is from, for errors.
-        content: The JSON.
-        most_digits: Digits of an integer at most; 0 for any number of them.
+        path: The path of the file, for errors.
+        content: The JSON text.
+        most_digits: Maximum digits of an integer; 0 for no limit.
 
     Raises:
-        InputError: It is none.
+        InputError: The content is not such an object.
     """
 
     def read_float(text: str) -> float:
@@ -60,7 +60,7 @@ def parse_object(path: Path, content: bytes, *, most_digits: int = 0) -> dict[st
         return value
 
     def read_int(text: str) -> int:
-        value = int(text)  # Python itself refuses thousands of digits
+        value = int(text)  # Python itself raises for thousands of digits
         if most_digits and len(text) > most_digits:
             raise damaged(path, f"the number {_short(text)} is too large")
         return value
@@ -68,28 +68,28 @@ def parse_object(path: Path, content: bytes, *, most_digits: int = 0) -> dict[st
     try:
         values = json.loads(
             content,
-            object_pairs_hook=_without_repetition,
-            parse_constant=_refuse_constant,
+            object_pairs_hook=_unique_keys,
+            parse_constant=_reject_constant,
             parse_float=read_float,
             parse_int=read_int,
         )
     except InputError:
         raise
-    except (ValueError, RecursionError):  # the second for brackets in thousands
+    except (ValueError, RecursionError):  # RecursionError for deeply nested brackets
         raise damaged(path, "not valid JSON") from None
     if not isinstance(values, dict):
-        raise damaged(path, "expected a JSON object")
+        raise damaged(path, "must be a JSON object")
     return values
 
 
 def damaged(path: Path, reason: str) -> InputError:
-    """The error of a file whose content is none of this program."""
-    return InputError(f"{path}: {reason}; the file is damaged, copy or train the model again.")
+    """Return the error for a file with invalid content."""
+    return InputError(f"{path}: {reason}. The file is damaged: copy or train the model again.")
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
     return InputError(
-        f"{path}: cannot be read ({error.strerror}); give the folder that `tagger train --output` wrote."
+        f"{path}: cannot be read ({error.strerror}). Pass the folder that `tagger train --output` wrote."
     )
 
 
@@ -97,12 +97,12 @@ def _short(number: str) -> str:
     return number if len(number) <= 24 else f"{number[:20]}..."
 
 
-def _without_repetition(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key is repeated")
     return values
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not valid JSON")

@@ -1,4 +1,4 @@
-"""Models that come with the package, and how a model is named: by its folder or by its name there."""
+"""Models included in the package, and the lookup of a model by folder or name."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from pathlib import Path
 from tagger.bundle import holds_bundle
 from tagger.errors import InputError
 
-DEFAULT = "en"  # what `tagger tag` tags with when no model is named
+DEFAULT = "en"  # the model of `tagger tag` without --model
 
 
 def included_folder() -> Path:
-    """Where the package has its models, a folder each; it need not be there."""
+    """Return the folder that contains the package's model folders; it may not exist."""
     return Path(str(files("tagger") / "models"))
 
 
 def included_models() -> list[str]:
-    """The names of the models in the package."""
+    """Return the names of the models in the package."""
     return sorted(path.parent.name for path in included_folder().glob("*/config.json"))
 
 
 def find_model(name: str | os.PathLike[str]) -> Path:
     """Return the folder of a model: the path itself, or the model of this name in the package.
 
-    A path with the name of a model in the package comes first only if it holds a model.
+    If both exist, the path takes precedence only if it contains a model.
 
     Args:
         name: A folder, or the name of a model in the package.
 
     Raises:
         TypeError: The name is neither a string nor a path.
-        InputError: There is no such folder and no such model.
+        InputError: There is neither a folder nor a model of this name.
     """
     if not isinstance(name, str | os.PathLike):
         raise TypeError(
@@ -42,22 +42,21 @@ def find_model(name: str | os.PathLike[str]) -> Path:
     is_included = str(name) in included
     if is_included and not holds_bundle(path):
         return included_folder() / path
-    if os.path.lexists(str(name)):  # Path.exists raises where access is denied, and takes "" for a dot
+    if os.path.lexists(str(name)):  # Path.exists raises if access is denied, and reads "" as "."
         return path
-    known = f"the models in the package are {', '.join(included)}" if included else "the package has no model"
+    known = f"the included models are {', '.join(included)}" if included else "no models are included"
     raise InputError(
-        f"{name}: there is no such folder, and {known}; give the folder that `tagger train --output` wrote."
+        f"{name}: there is no such folder or included model ({known}). Pass the folder that "
+        "`tagger train --output` wrote."
     )
 
 
 def default_model() -> Path:
-    """Return the folder of the default model; the working directory plays no part.
+    """Return the folder of the default model, independent of the working directory.
 
     Raises:
-        InputError: The package does not have it.
+        InputError: The package does not include it.
     """
     if DEFAULT not in included_models():
-        raise InputError(
-            f"{DEFAULT}: the package does not have this model, the default. Give one with --model."
-        )
+        raise InputError(f"{DEFAULT}: the package does not include the default model. Pass --model.")
     return included_folder() / DEFAULT

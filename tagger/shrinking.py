@@ -1,4 +1,4 @@
-"""Models that take less room: fewer fixed word vectors, tensors in half precision or 8 bits."""
+"""Smaller models: fewer frozen word vectors, and tensors in half precision or int8."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tagger.bundle import MAPPED, SCALES, Bundle, fixed_vectors
 StoredPrecision = Literal["f32", "f16", "int8"]
 WORD_TABLES = ("words.trained.weight", MAPPED)
 _LARGEST = np.finfo(np.float16).max
-_MOST = 127  # of 8 bits; the same above and below 0
+_MOST = 127  # largest int8 value; the range is symmetric
 
 
 def shrink_bundle(bundle: Bundle, *, words: int | None = None, precision: StoredPrecision = "f16") -> Bundle:
-    """A smaller copy of a model, as it is to be saved; it tags once it was saved and loaded.
+    """Return a smaller copy of a model in its stored form: save and load it before tagging.
 
     Args:
-        bundle: The model; one that was shrunk before is shrunk further.
-        words: How many of the words stay that only the vectors file knows, the first of it, which are the
-            most frequent ones in the usual files; all when not said.
-        precision: ``f32`` leaves the trained weights as they are; ``f16`` stores them in half precision;
-            ``int8`` stores word vectors in 8 bits and a scale a row (the largest value of a row becomes 127),
-            and the other weights in half precision. Values beyond the range of a type are clipped.
+        bundle: The model; it can already be shrunk.
+        words: Number of frozen vectors to keep, by default all. The first ones in the vectors file are kept;
+            in most files these are the most frequent words.
+        precision: ``f32`` keeps the trained weights unchanged. ``f16`` stores them in half precision.
+            ``int8`` stores word vectors as int8 with a scale per row (the largest value of a row becomes
+            127), and other weights in half precision. Values beyond the range of a type are clipped.
     """
     plain = restore_bundle(bundle)
     kept = plain.vocabulary.fixed_words[:words]
@@ -49,13 +49,13 @@ def shrink_bundle(bundle: Bundle, *, words: int | None = None, precision: Stored
 
 
 def restore_bundle(bundle: Bundle) -> Bundle:
-    """A model that was loaded, as one that was never shrunk: of the same values, in types of full size."""
+    """Convert a loaded model to full-size types, with the same values."""
     tensors = {name: one for name, one in bundle.tensors.items() if name != MAPPED + SCALES}
     return replace(bundle, tensors={**tensors, MAPPED: fixed_vectors(bundle.tensors)}, is_shrunk=False)
 
 
 def quantise_rows(values: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Rows (N, D) in 8 bits and the (N,) scales that give them back, each value within half of its scale."""
+    """Quantise rows (N, D) to int8 with scales (N,); the error of a value is at most half of its scale."""
     wide = values.astype(np.float32)
     scales = np.abs(wide).max(axis=1, initial=0.0) / np.float32(_MOST)
     divisors = np.where(scales > 0, scales, np.float32(1))[:, None]
@@ -63,7 +63,7 @@ def quantise_rows(values: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.fl
 
 
 def _with_note(metrics: Mapping[str, Any], words: int, precision: str) -> dict[str, Any]:
-    """What a run measured, and that the model was shrunk since."""
+    """Return a run's metrics with a note that the model was shrunk."""
     noted = {**metrics, "shrunk": {"fixed_words": words, "precision": precision}}
     data = metrics.get("data")
     if isinstance(data, dict) and isinstance(data.get("vectors"), dict):

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: how they end a command at any moment, and what must not be interrupted."""
+"""Handling of SIGINT and SIGTERM: end a command at any moment, except in protected sections."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ _STARTING, _WORKING, _ENDING = range(3)
 
 
 class _State:
-    """What the process knows of signals, which are its own as a whole.
+    """State of the signal handling, one per process.
 
     Attributes:
-        phase: While a program starts there is nothing to clean up, and an import that is interrupted may fail
-            in any way: a signal ends the process at once. At its end signals are ignored.
-        received: The first signal that asked the command to end; 0 if there was none.
-        held: How many callers hold interruptions back.
+        phase: While a program starts, a signal ends the process at once: there is nothing to clean up, and an
+            interrupted import can fail with any error. At the end of a program, signals are ignored.
+        received: The first signal that interrupted the command; 0 if there was none.
+        deferring: Number of callers that currently defer interruptions.
     """
 
     phase = _WORKING
     received = 0
-    held = 0
+    deferring = 0
 
 
 def exit_code(code: int) -> int:
-    """The exit code of a command; after a signal 128 and its number, by the shells' convention."""
+    """Return the exit code of a command; after a signal, 128 plus its number, as in shells."""
     return 128 + _State.received if _State.received else code
 
 
 @contextmanager
 def signals_handled(*, is_program: bool) -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise KeyboardInterrupt, unless somebody else has decided what they do.
+    """Raise KeyboardInterrupt on SIGINT and SIGTERM, unless they already have custom handlers.
 
     Args:
-        is_program: True if the command is all that the process does: then signals end it at once until
-            ``begin_work``, and are ignored after the end.
+        is_program: True if the process runs only this command. Signals then end the process at once until
+            ``begin_work``, and are ignored after the end of the command.
     """
-    _State.received, _State.held = 0, 0
+    _State.received, _State.deferring = 0, 0
     _State.phase = _STARTING if is_program else _WORKING
-    if threading.current_thread() is not threading.main_thread():  # others may not set handlers
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can set handlers
         yield
         return
     defaults = (signal.SIG_DFL, signal.default_int_handler)
@@ -65,7 +65,7 @@ def signals_handled(*, is_program: bool) -> Iterator[None]:
 
 
 def begin_work() -> None:
-    """End the start of a program: from here on signals raise KeyboardInterrupt."""
+    """End the start phase of a program: from now on, signals raise KeyboardInterrupt."""
     if _State.phase == _STARTING:
         _State.phase = _WORKING
 
@@ -75,53 +75,54 @@ def _receive(number: int, frame: FrameType | None) -> None:
         os._exit(128 + number)
     if _State.phase == _WORKING:
         _State.received = _State.received or number
-        if not _State.held:
+        if not _State.deferring:
             raise KeyboardInterrupt
 
 
-def _raise_again(found: Any) -> None:
-    """Interrupt a moment later where Python drops the exception, as in a destructor."""
-    if not (_State.received and issubclass(found.exc_type, KeyboardInterrupt)):
-        sys.__unraisablehook__(found)
+def _raise_again(dropped: Any) -> None:
+    """Interrupt again shortly after Python dropped the exception, as it does in a destructor."""
+    if not (_State.received and issubclass(dropped.exc_type, KeyboardInterrupt)):
+        sys.__unraisablehook__(dropped)
         return
     signal.signal(signal.SIGALRM, lambda *_: _receive(_State.received, None))
     signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
 
 
 @contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Let signals wait until the end: for what cannot be interrupted, as the import of a compiled module."""
+def interrupts_deferred() -> Iterator[None]:
+    """Defer signals until the end of the block, e.g. for the import of a compiled module."""
     with _blocked(SIGNALS):
         yield
 
 
 @contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """Let processes that are started within never receive Ctrl-C, which reaches all: the caller decides.
+    """Start processes that never receive Ctrl-C, which terminals send to all processes of a command.
 
-    They inherit what is blocked here, so that it holds also while they still import what they need. SIGTERM
-    ends them; here it waits until the end, as a process that is half started would be left alone.
+    Child processes inherit the blocked signals, so this also holds while they import modules. SIGTERM ends
+    child processes. In this process it is deferred until the end of the block, since otherwise a process that
+    is just starting would be orphaned.
     """
-    from multiprocessing import resource_tracker  # here, since few commands start processes
+    from multiprocessing import resource_tracker  # imported late: few commands start processes
 
-    resource_tracker.ensure_running()  # else the first start would start it, which unblocks what is blocked
+    resource_tracker.ensure_running()  # else the first child process would start it, which unblocks signals
     with _blocked({signal.SIGINT}):
         yield
 
 
 @contextmanager
 def _blocked(numbers: Collection[signal.Signals]) -> Iterator[None]:
-    """Block these for this thread and new ones, and hold back what signals of other threads would raise."""
+    """Block signals in this thread and new ones, and defer interruptions by signals to other threads."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
     earlier = _State.received
-    _State.held += 1
+    _State.deferring += 1
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        _State.held -= 1
-    if _State.received != earlier and not _State.held:
+        _State.deferring -= 1
+    if _State.received != earlier and not _State.deferring:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Files that are safe to read, and files and folders that take their place by one rename."""
+"""Safe reading of input files, and atomic writing of files and folders."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-_STEM = 60  # characters of an output's name in that of its temporary file, for names near the system's limit
+_STEM = 60  # maximum characters of an output's name in its temporary name, to respect the system's limit
 
 
 def open_input(path: str | Path, *, is_stored: bool = False) -> BufferedReader:
-    """Open a regular file or a pipe for reading; terminals and the null device are read as pipes are.
+    """Open a regular file, pipe, terminal or the null device for reading.
 
     Args:
         path: The file; links are followed.
-        is_stored: True for a file of a model's folder: then a pipe is an error, too, and opening it does not
+        is_stored: True for a file of a model folder. A pipe is then an error, too, and opening it does not
             wait for a writer.
 
     Raises:
-        OSError: The file cannot be opened, or it is a folder, socket or device without end.
+        OSError: The file cannot be opened, or it is a folder, socket or device.
     """
-    more = os.O_NOCTTY | (os.O_NONBLOCK if is_stored else 0)
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | more))  # noqa: SIM115
+    extra_flags = os.O_NOCTTY | (os.O_NONBLOCK if is_stored else 0)
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | extra_flags))  # noqa: SIM115
     try:
         _require_readable(os.fstat(file.fileno()), file.isatty(), is_stored=is_stored)
     except OSError as error:
@@ -52,14 +52,14 @@ def read_input(path: str | Path, *, most: int, is_stored: bool = False) -> bytes
 
     Args:
         path: The file.
-        most: Bytes at most, so that a file without end does not fill the memory.
+        most: Maximum number of bytes, so that an endless file does not fill the memory.
         is_stored: See ``open_input``.
 
     Raises:
-        OSError: As ``open_input``, or the file is longer.
+        OSError: As for ``open_input``, or the file is longer.
     """
     with open_input(path, is_stored=is_stored) as file:
-        size = os.fstat(file.fileno()).st_size  # 0 also of pipes and of files that the system makes up
+        size = os.fstat(file.fileno()).st_size  # also 0 for pipes and virtual files such as those in /proc
         content = file.read(min(size or most, most) + 1)
     if len(content) > most:
         raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
@@ -67,7 +67,7 @@ def read_input(path: str | Path, *, most: int, is_stored: bool = False) -> bytes
 
 
 def limited_lines(file: BinaryIO, *, most: int) -> Iterator[bytes]:
-    """Yield a file's lines; one that is longer ends the file, with ``most`` + 1 bytes of it."""
+    """Yield a file's lines; stop at a line of more than ``most`` bytes, after its first ``most`` + 1."""
     for line in iter(partial(file.readline, most + 1), b""):
         yield line
         if len(line) > most:
@@ -79,48 +79,48 @@ def _require_readable(status: os.stat_result, is_terminal: bool, *, is_stored: b
     if stat.S_ISREG(mode):
         return
     if is_stored:
-        raise OSError(errno.EINVAL, "not a file")
+        raise OSError(errno.EINVAL, "not a regular file")
     is_null = stat.S_ISCHR(mode) and status.st_rdev == Path(os.devnull).stat().st_rdev
     if not (stat.S_ISFIFO(mode) or is_null or is_terminal):
-        raise OSError(errno.EINVAL, "a device or socket; give a file or pipe")
+        raise OSError(errno.EINVAL, "must be a file or pipe, not a device or socket")
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Name the path when it cannot be written.
+    """Convert OSErrors while writing to InputErrors that name the path.
 
     Raises:
-        InputError: In place of any OSError.
+        InputError: An OSError occurred.
     """
     try:
         yield
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); free space or name another place (what "
-            f"was there before is whole)."
+            f"{path}: cannot be written ({error.strerror or error}). Free space or name another path; an "
+            f"earlier file is unchanged."
         ) from None
 
 
 @contextmanager
 def replace_file(path: Path, *, follows_links: bool = True) -> Iterator[Path]:
-    """Give a place to write a file to; it takes the place of ``path`` when it is whole and on the disk.
+    """Yield a temporary path to write to; at the end, sync it to disk and rename it to ``path``.
 
-    Writing to a device writes the device itself. Temporary files of killed processes are removed.
+    A device is written directly. Temporary files of killed processes are removed.
 
     Args:
         path: The file.
-        follows_links: True if a link keeps pointing where it points, as for a path that the user gave. False
-            replaces the link itself: in a folder from elsewhere it may lead to a file of the user's.
+        follows_links: True to write to the target of a link, as for a path from the user. False to replace
+            the link itself: in a folder from another source, it can point to one of the user's files.
 
     Raises:
-        InputError: It cannot be written; an earlier file stays as it is.
+        InputError: The file cannot be written; an earlier file is unchanged.
     """
-    # Not Path.resolve, for which a loop of links is no OSError.
+    # Unlike Path.resolve, os.path.realpath accepts loops of links; writing then raises an OSError.
     target = Path(os.path.realpath(path)) if follows_links else path
     with writing(path):
         is_kept = target.is_file() and not target.is_symlink()
         if target.is_dir() and not target.is_symlink():
-            raise InputError(f"{path}: this is a folder; name a file in it.")
+            raise InputError(f"{path}: must be a file (got a folder). Name a file in it.")
         if follows_links and target.exists() and not is_kept:
             yield path
             return
@@ -130,20 +130,20 @@ def replace_file(path: Path, *, follows_links: bool = True) -> Iterator[Path]:
             if is_kept:
                 shutil.copymode(target, temporary)
             temporary.replace(target)
-            _sync(target.parent)  # the new name
+            _sync(target.parent)  # makes the rename durable
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Give a folder to write into, which gets its name when all of it is there.
+    """Yield a temporary folder to write into; at the end, rename it to ``path``.
 
     Raises:
-        InputError: There is something of that name, but for an empty folder; or it cannot be written.
+        InputError: The path exists and is not an empty folder, or it cannot be written.
     """
     target = Path(os.path.realpath(path))
     with writing(path):
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise InputError(f"{path}: there is something already; name a new folder, or an empty one.")
+            raise InputError(f"{path}: must not exist, or be an empty folder. Name another folder.")
         with temporary_folder(target.parent, target.name) as temporary:
             yield temporary
             temporary.replace(target)
@@ -151,14 +151,14 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
-    """Make a folder that is removed at the end, with those that killed processes made for the same name.
+    """Create a folder that is removed at the end; also remove those of killed processes for the same name.
 
     Args:
-        parent: Where it is made.
-        name: What it is for; its own name contains it.
+        parent: The folder to create it in.
+        name: A name; the folder's own name contains it.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The folder cannot be created.
     """
     with _temporary(parent, name, is_folder=True) as temporary:
         yield temporary
@@ -166,10 +166,10 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
 
 @contextmanager
 def _temporary(parent: Path, name: str, *, is_folder: bool) -> Iterator[Path]:
-    """Make a file or folder under a name of its own; a lock tells it from those of killed processes."""
+    """Create a file or folder with a unique name, and lock it to distinguish it from abandoned ones."""
     stem = f".{name[:_STEM]}."
     _remove_abandoned(parent, stem)
-    made: Path | None = None
+    created: Path | None = None
     handle = None
     try:
         while handle is None:
@@ -177,14 +177,14 @@ def _temporary(parent: Path, name: str, *, is_folder: bool) -> Iterator[Path]:
             if is_folder:
                 path.mkdir()
             else:
-                # A link of that name, which somebody may have laid, is an error.
+                # O_EXCL: an existing link of that name, possibly planted, is an error.
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-            made = path
+            created = path
             handle = _lock(path)
         yield path
     finally:
-        if made is not None:
-            _remove(made)
+        if created is not None:
+            _remove(created)
         if handle is not None:
             os.close(handle)
 
@@ -194,7 +194,7 @@ def _flock(handle: int) -> None:
 
     Raises:
         BlockingIOError: Another process has locked it.
-        OSError: The system, or the file system, has no such locks.
+        OSError: The system or the file system does not support these locks.
     """
     if fcntl is None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -202,12 +202,12 @@ def _flock(handle: int) -> None:
 
 
 def _lock(path: Path) -> int | None:
-    """Lock a new file or folder while the handle is open; None if another process removed it meanwhile."""
+    """Lock a new file or folder and return its handle; None if another process has just removed it."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
-    with suppress(OSError):  # some file systems have no locks
+    with suppress(OSError):  # some file systems do not support locks
         _flock(handle)
     if os.path.lexists(path):
         return handle
@@ -216,11 +216,11 @@ def _lock(path: Path) -> int | None:
 
 
 def _remove_abandoned(parent: Path, stem: str) -> None:
-    """Remove temporary files that no process holds."""
+    """Remove temporary files that no process has locked."""
     with suppress(OSError):
         for path in parent.iterdir():
             if re.fullmatch(rf"{re.escape(stem)}[0-9a-f]{{8}}\.new", path.name):
-                with suppress(OSError):  # held by a process at work, or on a file system without locks
+                with suppress(OSError):  # locked by a running process, or locks are not supported
                     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
                     try:
                         _flock(handle)
@@ -232,15 +232,15 @@ def _remove_abandoned(parent: Path, stem: str) -> None:
 def _remove(path: Path) -> None:
     with suppress(OSError):
         path.unlink()
-    shutil.rmtree(path, ignore_errors=True)  # a folder, never one that a link leads to
+    shutil.rmtree(path, ignore_errors=True)  # removes folders, but does not follow links
 
 
 def make_own_folder(path: Path) -> None:
-    """Make a folder inside a model's or comparison's folder, if it is not there.
+    """Create a sub-folder of a model or comparison folder, if it does not exist.
 
     Raises:
-        OSError: It cannot be made.
-        InputError: A link has its name: what is written there would go elsewhere.
+        OSError: The folder cannot be created.
+        InputError: The path is a link, so that files would be written elsewhere.
     """
     if path.is_symlink():
         raise InputError(f"{path}: must be a folder (got a link). Delete the link, or name another --output.")
@@ -249,10 +249,10 @@ def make_own_folder(path: Path) -> None:
 
 @contextmanager
 def claim_folder(path: Path) -> Iterator[None]:
-    """Create a folder and lock it for this process; the operating system frees the lock when that ends.
+    """Create a folder and lock it for this process; the operating system releases the lock at its end.
 
-    Folders that are created here and stay empty are removed again. Where the system cannot lock a folder
-    (Windows, some network file systems), it is used without a lock.
+    Newly created folders that stay empty are removed at the end. If the system cannot lock folders (Windows,
+    some network file systems), the folder is used without a lock.
 
     Raises:
         InputError: The folder cannot be created or written, or another process has locked it.
@@ -261,7 +261,7 @@ def claim_folder(path: Path) -> Iterator[None]:
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
-            pass  # the only reliable test: permissions do not show a read-only file system
+            pass  # the only reliable test: permissions do not reveal a read-only file system
     with _locked(path):
         try:
             yield
@@ -278,7 +278,7 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         try:
             _flock(handle)
-            if not os.fstat(handle).st_nlink:  # the process that had locked it removed it meanwhile
+            if not os.fstat(handle).st_nlink:  # the process that held the lock has just removed it
                 raise BlockingIOError
         except BlockingIOError:
             raise InputError(
@@ -293,20 +293,20 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file of a model's or comparison's folder in the place of an earlier one, or of a link.
+    """Write a file of a model or comparison folder atomically; replace an earlier file or a link.
 
     Raises:
-        InputError: It cannot be written; the earlier one stays as it is.
+        InputError: The file cannot be written; the earlier file is unchanged.
     """
-    with replace_file(path, follows_links=False) as place:
-        place.write_bytes(content)
+    with replace_file(path, follows_links=False) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_synced(path: Path, content: bytes) -> None:
-    """Write a file and wait until it is on the disk.
+    """Write a file and sync it to disk.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     path.write_bytes(content)
     _sync(path)

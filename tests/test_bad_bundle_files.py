@@ -1,4 +1,4 @@
-"""Files of a model that are no files, or would lead elsewhere."""
+"""Model folders with special files and links, and files beyond the limits."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from command_line import options, refusal, run
-from test_bad_bundles import JSON_FILES, bundle, edit, is_same, refused
+from test_bad_bundles import JSON_FILES, bundle, edit, is_same, load_error
 from test_runtime import make_bundle
 
 from tagger.bundle import FILES, holds_bundle, load_bundle, save_bundle
@@ -23,22 +23,22 @@ __all__ = ["bundle"]
 
 @pytest.mark.parametrize("name", [*JSON_FILES, "model.safetensors", "README.md"])
 @pytest.mark.parametrize("kind", ["folder", "pipe", "device", "loop", "broken link"])
-def test_what_is_no_file_is_never_read(bundle, name, kind):
+def test_special_files_are_never_read(bundle, name, kind):
     path = bundle / name
     path.unlink()
     if kind == "folder":
         path.mkdir()
     elif kind == "pipe":
-        os.mkfifo(path)  # whoever opens it waits for ever
+        os.mkfifo(path)  # opening it would block forever
     else:
         path.symlink_to({"device": "/dev/zero", "loop": name, "broken link": "nowhere"}[kind])
     if name == "README.md" and kind in (
         "loop",
         "broken link",
-    ):  # a model does without its card
+    ):  # the model card is optional
         assert load_bundle(bundle).card == ""
         return
-    assert refused(bundle).startswith(f"{name}: cannot be read (")
+    assert load_error(bundle).startswith(f"{name}: cannot be read (")
 
 
 def test_links_to_files_are_followed_and_a_save_replaces_them(bundle, tmp_path):
@@ -46,7 +46,7 @@ def test_links_to_files_are_followed_and_a_save_replaces_them(bundle, tmp_path):
     cache, links = tmp_path / "cache", tmp_path / "links"
     shutil.move(bundle, cache)
     links.mkdir()
-    for path in cache.iterdir():  # as caches of downloaded models keep them
+    for path in cache.iterdir():  # as in caches of downloaded models
         (links / path.name).symlink_to(path)
     assert is_same(load_bundle(links), expected)
     contents = {path.name: path.read_bytes() for path in cache.iterdir()}
@@ -56,7 +56,7 @@ def test_links_to_files_are_followed_and_a_save_replaces_them(bundle, tmp_path):
 
 
 def snapshot(folder: Path) -> dict[str, object]:
-    """Everything below a folder: contents of files, targets of links, and None for folders."""
+    """Return all entries below a folder: contents of files, targets of links, and None for folders."""
     return {
         str(path.relative_to(folder)): str(path.readlink())
         if path.is_symlink()
@@ -76,7 +76,7 @@ def test_a_link_in_place_of_a_committed_save_moves_nothing(tmp_path, bundle, tar
     (project / "models").mkdir(parents=True)
     model = project / "models" / "evil"
     shutil.move(bundle, model)
-    for name in FILES:  # what loading moved into the model's folder
+    for name in FILES:  # files that loading would move to the model folder
         for folder in (project, project / "other"):
             folder.mkdir(exist_ok=True)
             (folder / name).write_text("precious")
@@ -87,7 +87,7 @@ def test_a_link_in_place_of_a_committed_save_moves_nothing(tmp_path, bundle, tar
         assert message.startswith(f"{model}/.complete: must be a folder (got a link or file). Delete it")
     with pytest.raises(InputError, match="must be a folder"):
         save_bundle(make_bundle()[1], model)
-    assert holds_bundle(model)  # by its config
+    assert holds_bundle(model)  # because of its config.json
     assert snapshot(project) == before
     (model / ".complete").unlink()
     (model / ".complete").write_text("")
@@ -117,7 +117,7 @@ def test_a_save_writes_and_deletes_nothing_through_links(tmp_path, bundle):
     assert sorted(path.name for path in bundle.iterdir()) == sorted(FILES)
 
 
-def test_training_and_comparing_into_a_hostile_folder_leaves_what_its_links_lead_to(corpus, model, tmp_path):
+def test_train_and_compare_do_not_change_the_targets_of_links_in_a_hostile_folder(corpus, model, tmp_path):
     outside, folder = tmp_path / "outside", tmp_path / "model"
     outside.mkdir()
     shutil.copytree(model, folder)
@@ -127,7 +127,9 @@ def test_training_and_comparing_into_a_hostile_folder_leaves_what_its_links_lead
         (outside / name).write_text("precious")
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(outside / name)
-    shutil.copyfile(model / "config.json", outside / "config.json")  # or the folder is no model's
+    shutil.copyfile(
+        model / "config.json", outside / "config.json"
+    )  # otherwise the folder is not a model folder
     for name in (".saving", "tensorboard", "runs"):
         (folder / name).symlink_to(outside)
     before = snapshot(outside)
@@ -149,7 +151,7 @@ def test_training_and_comparing_into_a_hostile_folder_leaves_what_its_links_lead
     assert snapshot(outside) == before
 
 
-def test_a_folder_of_another_user_is_read_and_not_written(bundle, monkeypatch):
+def test_a_folder_of_another_user_is_read_but_not_written(bundle, monkeypatch):
     expected = load_bundle(bundle)
     (bundle / ".complete").mkdir()
     for name in ("vocab.json", "config.json"):
@@ -163,16 +165,18 @@ def test_a_folder_of_another_user_is_read_and_not_written(bundle, monkeypatch):
     assert not (bundle / ".complete").exists()
 
 
-def test_files_that_are_far_too_large_are_refused_unparsed(bundle):
+def test_too_large_files_are_an_error_before_parsing(bundle):
     many = '{"words": [' + "[]," * 400_000 + "[]]}"
     (bundle / "vocab.json").write_text(many)
     tracemalloc.start()
-    with pytest.raises(InputError, match=r"vocab\.json: it has many more entries than the \d+ rows of all"):
+    with pytest.raises(
+        InputError, match=r"vocab\.json: the file has many more entries than the \d+ rows of all"
+    ):
         load_bundle(bundle)
     peak = tracemalloc.get_traced_memory()[1]
     with (bundle / "vocab.json").open("wb") as file:
-        file.truncate(1 << 34)  # with holes, so that it takes no space
-    with pytest.raises(InputError, match=r"vocab\.json: cannot be read \(more than [\d,]+ bytes\); give"):
+        file.truncate(1 << 34)  # sparse: takes no disk space
+    with pytest.raises(InputError, match=r"vocab\.json: cannot be read \(more than [\d,]+ bytes\)\. Pass"):
         load_bundle(bundle)
     tracemalloc.stop()
     assert peak < 5 * len(many)
@@ -180,7 +184,7 @@ def test_files_that_are_far_too_large_are_refused_unparsed(bundle):
         folder = bundle.parent / name
         save_bundle(make_bundle()[1], folder)
         os.truncate(folder / name, 1 << 34)
-        assert "cannot be read (more than 16,777,216 bytes)" in refused(folder)
+        assert "cannot be read (more than 16,777,216 bytes)" in load_error(folder)
 
 
 SCORES = {"f1": 0.5, "precision": 0.5, "recall": 0.5, "support": 3}
@@ -202,36 +206,36 @@ METRICS = {
 @pytest.mark.parametrize(
     "value", ["1e999", "-1e999", "NaN", "1" + "0" * 400, "[" * 60 + "]" * 60], ids=range(5)
 )
-def test_metrics_that_can_be_neither_printed_nor_written_again_are_refused(bundle, value):
+def test_metrics_that_cannot_be_printed_or_saved_are_an_error(bundle, value):
     text = json.dumps({**METRICS, "epoch": "HERE"}).replace('"HERE"', value)
     (bundle / "metrics.json").write_text(text)
-    message = refused(bundle)
+    message = load_error(bundle)
     assert message.startswith("metrics.json: ")
     assert refusal("shrink", bundle, bundle.parent / "small").endswith(message.removeprefix("metrics.json"))
 
 
-def test_metrics_of_any_type_are_shown_or_refused_and_can_be_shrunk(bundle):
-    def places(values: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-        yield place
+def test_metrics_of_any_type_are_printed_or_an_error_and_can_be_shrunk(bundle):
+    def key_paths(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+        yield path
         for key in values if isinstance(values, dict) else ():
-            yield from places(values[key], (*place, key))
+            yield from key_paths(values[key], (*path, key))
 
-    for place in list(places(METRICS))[1:]:
+    for path in list(key_paths(METRICS))[1:]:
         for value in (None, True, -1, 1.5, "x", "\x1b[31m", [], [1], {}, {"a": {}}):
             metrics = json.loads(json.dumps(METRICS))
             inner = metrics
-            for key in place[:-1]:
+            for key in path[:-1]:
                 inner = inner[key]
-            inner[place[-1]] = value
+            inner[path[-1]] = value
             (bundle / "metrics.json").write_text(json.dumps(metrics))
             code, output, error = run("info", bundle)
-            assert code in (0, 2), (place, value, error)
+            assert code in (0, 2), (path, value, error)
             assert "\x1b" not in output + error
             assert run("info", bundle, "--json")[0] == 0
     assert run("shrink", bundle, bundle.parent / "small")[0] == 0
 
 
-def test_a_hundred_thousand_labels_are_cut(bundle):
+def test_a_long_list_of_labels_is_truncated(bundle):
     metrics = json.loads(json.dumps(METRICS))
     metrics["dev"]["ner"]["by_label"] = {f"L{number}": SCORES for number in range(100_000)}
     metrics["dev"] |= {f"task {number}": metrics["data"] for number in range(1000)}
@@ -261,7 +265,7 @@ print(loaded, *opened, sep="\\n")
 
 
 def spoil(values: Any) -> Any:
-    """The same values with a path in place of every string."""
+    """Return the values with every string replaced by a path."""
     if isinstance(values, dict):
         return {key: spoil(value) for key, value in values.items()}
     if isinstance(values, list):
@@ -269,7 +273,7 @@ def spoil(values: Any) -> Any:
     return TRAP if isinstance(values, str) else values
 
 
-def test_no_value_is_ever_used_as_a_path(bundle, tmp_path):
+def test_no_value_is_used_as_a_path(bundle, tmp_path):
     (bundle / "metrics.json").write_text(json.dumps({"data": {"train": {"file": "train.conll"}}, "dev": {}}))
     copies = tmp_path / "copies"
     for name in JSON_FILES:
@@ -280,6 +284,6 @@ def test_no_value_is_ever_used_as_a_path(bundle, tmp_path):
         [sys.executable, "-c", WATCH, copies], capture_output=True, text=True, timeout=120, check=True
     )
     loaded, *opened = done.stdout.splitlines()
-    assert int(loaded) >= 3  # where there was no string, and where it is only shown
+    assert int(loaded) >= 3  # entries without strings, and entries that are only printed
     assert any(str(copies) in path for path in opened), "nothing was watched"
     assert not any(TRAP in path for path in opened)

@@ -44,7 +44,7 @@ def test_files_of_any_name_are_read_and_named(corpus, model, tmp_path, name):
     # Whoever sees the message sees which file it was, even where the name has no glyphs of its own.
     seen = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in shown)
     assert message.startswith(f"{tmp_path}/{seen}.missing: ")
-    assert refusal("info", f"{path}.missing").endswith("give the folder that `tagger train --output` wrote.")
+    assert refusal("info", f"{path}.missing").endswith("Pass the folder that `tagger train --output` wrote.")
 
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)
@@ -63,13 +63,15 @@ def test_a_model_of_files_of_any_name_is_trained_and_described(corpus, tmp_path,
 def test_things_of_another_kind_are_refused(corpus, model, tmp_path):
     text = corpus / "dev.conll"
     assert refusal("tag", "-m", text, "--input", "text", text).startswith(
-        f"{text}/config.json: cannot be read (Not a directory); give"
+        f"{text}/config.json: cannot be read (Not a directory). Pass"
     )
     assert refusal("info", "/dev/null").startswith("/dev/null/config.json: cannot be read (Not a directory)")
     assert refusal("tag", model, corpus) == f"{corpus}: this is a folder; name a file in it."
     assert refusal("evaluate", model, corpus).startswith(f"{corpus}: this is a folder; name a file in it")
     assert refusal("evaluate", model, "/dev/null").startswith("/dev/null: the file holds no sentence; give")
-    assert refusal("tag", model, "--output", corpus, stdin=b"Ada").startswith(f"{corpus}: this is a folder;")
+    assert refusal("tag", model, "--output", corpus, stdin=b"Ada").startswith(
+        f"{corpus}: must be a file (got a folder)."
+    )
     (tmp_path / "loop").symlink_to("loop")
     assert refusal("tag", model, tmp_path / "loop").startswith(f"{tmp_path}/loop: there is no such file;")
     assert refusal("tag", "-m", tmp_path / "loop", "--input", "text", text).startswith(
@@ -126,8 +128,8 @@ def test_a_file_that_may_not_grow_leaves_the_earlier_output(model, tmp_path):
     output.write_text("earlier")
     done = in_shell("", "tag", model, tmp_path / "long.txt", "--output", output, before="ulimit -f 100;")
     assert (done.returncode, done.stdout) == (2, b"")
-    message = f"tagger: {output}: cannot be written (File too large); free space or name another place"
-    assert done.stderr.decode() == f"{message} (what was there before is whole).\n"
+    message = f"tagger: {output}: cannot be written (File too large). Free space or name another path;"
+    assert done.stderr.decode() == f"{message} an earlier file is unchanged.\n"
     assert output.read_text() == "earlier"
     assert {path.name for path in tmp_path.iterdir()} == {"long.txt", "out.jsonl"}
 

@@ -1,4 +1,4 @@
-"""The bundle: a round trip, and clear words for everything that is not a whole bundle."""
+"""Bundles: round trips, interrupted saves, and clear errors for invalid folders."""
 
 import json
 from pathlib import Path
@@ -24,14 +24,14 @@ def make_bundle(value: float = 1.0) -> Bundle:
     tensors = {
         "matrix": np.full((2, 3), value, np.float32),
         "fixed": np.array([[0.5, 1.5]], np.float16),
-        "turned": np.arange(6, dtype=np.float32).reshape(2, 3).T,
+        "transposed": np.arange(6, dtype=np.float32).reshape(2, 3).T,
     }
     config = Config.model_validate({"model": {"hidden_size": 7}, "data": {"tasks": ["ner", "pos"]}})
     tokenizer, temperatures = {"split_hyphens": True}, {"ner": 1.75}
     return Bundle(config, vocabulary, tokenizer, tensors, {"score": 0.5}, "# A model\n", temperatures)
 
 
-def test_what_is_saved_is_loaded(tmp_path):
+def test_save_and_load_round_trip(tmp_path):
     bundle = make_bundle()
     save_bundle(bundle, tmp_path / "new" / "model")
     found = load_bundle(tmp_path / "new" / "model")
@@ -50,7 +50,7 @@ def test_what_is_saved_is_loaded(tmp_path):
     assert sorted(p.name for p in (tmp_path / "new" / "model").iterdir()) == sorted(FILES)
 
 
-def test_a_model_that_was_made_without_temperatures_has_none(tmp_path):
+def test_a_model_without_temperatures_is_loaded(tmp_path):
     save_bundle(make_bundle(), tmp_path)
     values = json.loads((tmp_path / "config.json").read_text())
     del values["temperatures"]
@@ -59,7 +59,7 @@ def test_a_model_that_was_made_without_temperatures_has_none(tmp_path):
     assert load_bundle(tmp_path).temperature("ner") == 1
 
 
-def test_a_failed_save_leaves_the_earlier_model_whole(tmp_path, monkeypatch):
+def test_a_failed_save_leaves_the_earlier_model_unchanged(tmp_path, monkeypatch):
     save_bundle(make_bundle(1.0), tmp_path)
 
     def no_space(*_: object) -> None:
@@ -72,8 +72,8 @@ def test_a_failed_save_leaves_the_earlier_model_whole(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(FILES)
 
 
-def refuse(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, allowed: int = 0) -> None:
-    """Let moving files and removing folders fail after so many times."""
+def fail_moves(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, allowed: int = 0) -> None:
+    """Make moves of files and removals of folders fail after ``allowed`` calls."""
     remaining = [None] * allowed
 
     def count(original):
@@ -92,23 +92,23 @@ def refuse(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, allowed: in
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(13, "Permission denied")], ids=repr)
 @pytest.mark.parametrize("allowed", range(len(FILES) + 2))  # the commit, each file, the emptied folder
-def test_a_save_that_breaks_off_anywhere_leaves_one_whole_model(tmp_path, monkeypatch, allowed, error):
+def test_a_save_interrupted_anywhere_leaves_one_complete_model(tmp_path, monkeypatch, allowed, error):
     save_bundle(make_bundle(1.0), tmp_path)
     with monkeypatch.context() as patch:
-        refuse(patch, error, allowed=allowed)
+        fail_moves(patch, error, allowed=allowed)
         with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt):
             save_bundle(make_bundle(2.0), tmp_path)
     expected = 2.0 if allowed else 1.0
     with monkeypatch.context() as patch:
-        refuse(patch, OSError(30, "Read-only file system"))
+        fail_moves(patch, OSError(30, "Read-only file system"))
         assert load_bundle(tmp_path).tensors["matrix"][0, 0] == expected
     assert load_bundle(tmp_path).tensors["matrix"][0, 0] == expected
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(FILES)
 
 
-def test_a_save_goes_on_from_an_interrupted_one(tmp_path, monkeypatch):
+def test_a_save_replaces_an_interrupted_one(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        refuse(patch, KeyboardInterrupt(), allowed=2)
+        fail_moves(patch, KeyboardInterrupt(), allowed=2)
         with pytest.raises(KeyboardInterrupt):
             save_bundle(make_bundle(1.0), tmp_path)
     (tmp_path / ".saving").mkdir()
@@ -118,20 +118,20 @@ def test_a_save_goes_on_from_an_interrupted_one(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(FILES)
 
 
-def test_a_folder_in_the_way_is_refused_before_anything_is_moved(tmp_path):
+def test_a_folder_with_the_name_of_a_file_is_an_error_before_any_move(tmp_path):
     (tmp_path / "metrics.json").mkdir()
-    with pytest.raises(InputError, match=r"metrics\.json is a folder"):
+    with pytest.raises(InputError, match=r"metrics\.json: must be a file \(got a folder\)"):
         save_bundle(make_bundle(), tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
 
 
-def test_a_card_that_is_not_utf_8_is_loaded_all_the_same(tmp_path):
+def test_a_card_that_is_not_utf_8_is_loaded(tmp_path):
     save_bundle(make_bundle(), tmp_path)
     (tmp_path / "README.md").write_bytes("# Modèle\n".encode("latin-1"))
     assert load_bundle(tmp_path).card == "# Mod\N{REPLACEMENT CHARACTER}le\n"
 
 
-def test_files_of_two_models_are_not_mixed(tmp_path):
+def test_files_of_different_models_are_an_error(tmp_path):
     save_bundle(make_bundle(1.0), tmp_path / "a")
     save_bundle(make_bundle(2.0), tmp_path / "b")
     (tmp_path / "a" / "model.safetensors").replace(tmp_path / "b" / "model.safetensors")
@@ -141,7 +141,7 @@ def test_files_of_two_models_are_not_mixed(tmp_path):
 
 @pytest.mark.parametrize("name", ["config.json", "vocab.json", "model.safetensors", "metrics.json"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "half", "rubbish"])
-def test_a_damaged_file_is_one_clear_sentence(tmp_path, name, damage):
+def test_a_damaged_file_is_a_one_line_error(tmp_path, name, damage):
     save_bundle(make_bundle(), tmp_path)
     path = tmp_path / name
     content = path.read_bytes()
@@ -158,8 +158,8 @@ def test_a_damaged_file_is_one_clear_sentence(tmp_path, name, damage):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "other"}, "not that of a tagger model"),
-        ({"format_version": 99}, "format version 99"),
+        ({"format": "other"}, "must be that of a tagger model"),
+        ({"format_version": 99}, r"format version must be at most 3 \(got 99\)"),
         ({"model": {"hidden_size": -1}}, "damaged"),
         ({"model": {"invented": 1}}, "damaged"),
         ({"tokenizer": 3}, "tokenizer"),
@@ -173,7 +173,7 @@ def test_a_damaged_file_is_one_clear_sentence(tmp_path, name, damage):
         ({"tokenizer": {"newlines": "sometimes"}}, "tokenizer"),
     ],
 )
-def test_a_foreign_config_is_refused(tmp_path, change, message):
+def test_an_invalid_config_is_an_error(tmp_path, change, message):
     save_bundle(make_bundle(), tmp_path)
     path = tmp_path / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
@@ -182,7 +182,7 @@ def test_a_foreign_config_is_refused(tmp_path, change, message):
     assert str(tmp_path) in str(caught.value)
 
 
-def test_a_folder_that_is_no_bundle(tmp_path):
+def test_a_folder_without_a_bundle(tmp_path):
     with pytest.raises(InputError, match=r"config\.json.*cannot be read"):
         load_bundle(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"config\.json.*cannot be read"):

@@ -163,7 +163,7 @@ def test_nothing_is_written_where_something_is_wrong(news, write_file, tmp_path)
         (["-", output], "is read twice"),
         ([tmp_path / "nowhere", output], "no such file"),
         ([tmp_path, output], "this is a folder; name a file in it"),
-        ([news, tmp_path], "there is something already"),
+        ([news, tmp_path], "must not exist, or be an empty folder"),
         ([news, tmp_path / "no" / "folder"], "cannot be written"),
         ([write_file("# A B\n", "x"), output], "holds no sentence"),
         ([write_file("a b c\nd\ne f\n", "y"), output], "no number of columns"),
@@ -199,7 +199,10 @@ def test_folders_are_put_in_place_whole(news, tmp_path, monkeypatch):
         assert run("convert", news, tmp_path / name, "--to", "folder")[0] == 0
         assert {path.name for path in (tmp_path / name).iterdir()} == {"0.txt", "1.txt"}
     (tmp_path / "fail").touch()
-    for name, message in [("new", "there is something already"), ("newer", "No space left on device")]:
+    for name, message in [
+        ("new", "must not exist, or be an empty folder"),
+        ("newer", "No space left on device"),
+    ]:
         code, _, error = run("convert", news, tmp_path / name, "--to", "folder")
         assert (code, message in error) == (2, True)
     assert "cannot be written to -" in run("convert", news, "-", "--to", "folder")[2]

@@ -164,7 +164,7 @@ def test_a_picture_needs_matplotlib(model, corpus_with_errors, tmp_path, monkeyp
 def test_a_full_disk_is_one_line(model, corpus_with_errors, tmp_path):
     code, _, error = run("evaluate", model, corpus_with_errors, "--errors", "/dev/full")
     assert code == 2
-    assert error.startswith("tagger: /dev/full: cannot be written (No space left on device);")
+    assert error.startswith("tagger: /dev/full: cannot be written (No space left on device).")
 
 
 @pytest.mark.parametrize("choice", ["expand", "trim", "skip"])

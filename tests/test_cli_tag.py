@@ -119,7 +119,7 @@ def test_an_output_file_is_replaced_only_by_a_whole_one(model, tmp_path):
 def test_an_output_that_is_full_is_named(model):
     code, _, error = run("tag", model, "--output", "/dev/full", stdin=b"Ada sang.")
     assert (code, error.count("\n")) == (2, 1)
-    assert error.startswith("tagger: /dev/full: cannot be written (No space left on device);")
+    assert error.startswith("tagger: /dev/full: cannot be written (No space left on device).")
 
 
 def test_standard_input_is_read_once(model, tmp_path):

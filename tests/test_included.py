@@ -1,4 +1,4 @@
-"""Models in the package: how they are named, and that they are found."""
+"""Models included in the package, and their lookup by name."""
 
 import os
 import shutil
@@ -16,8 +16,8 @@ TEXT = "Ada met Otto in Oslo."
 
 
 @pytest.fixture
-def box(model, tmp_path, monkeypatch) -> Path:
-    """A package whose models are ``en`` and ``toy``, and an empty working folder."""
+def package_folder(model, tmp_path, monkeypatch) -> Path:
+    """Return a package with the models ``en`` and ``toy``; change to an empty working directory."""
     folder = tmp_path / "package"
     for name in ("toy", "en"):
         (folder / name).parent.mkdir(exist_ok=True)
@@ -29,10 +29,10 @@ def box(model, tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def test_a_model_is_found_by_name_and_a_folder_comes_first(box, model):
+def test_a_model_is_found_by_name_and_a_folder_takes_precedence(package_folder, model):
     assert included_models() == ["en", "toy"]
-    assert find_model("toy") == box / "toy"
-    assert find_model(Path("en")) == box / "en"
+    assert find_model("toy") == package_folder / "toy"
+    assert find_model(Path("en")) == package_folder / "en"
     assert find_model(model) == model
     assert Tagger.load("toy").tag(TEXT) == Tagger.load(model).tag(TEXT)
     shutil.copytree(model, "toy")
@@ -64,7 +64,7 @@ def occupy_with_pipe(name):
     "occupy",
     [occupy_with_folder, occupy_with_texts, occupy_with_file, occupy_with_broken_link, occupy_with_pipe],
 )
-def test_what_holds_no_model_hides_none(box, model, corpus, tmp_path, occupy):
+def test_paths_without_a_model_do_not_hide_included_models(package_folder, model, corpus, tmp_path, occupy):
     commands = (
         ("tag", TEXT),
         ("tag", "en"),
@@ -82,13 +82,13 @@ def test_what_holds_no_model_hides_none(box, model, corpus, tmp_path, occupy):
     for command in commands:
         code, _, error = run(*command, stdin=TEXT.encode())
         assert code == 0, error
-    assert find_model("en") == find_model(Path("en")) == box / "en"
+    assert find_model("en") == find_model(Path("en")) == package_folder / "en"
     assert Tagger.load("en").tag(TEXT) == Tagger.load(model).tag(TEXT)
     with pytest.raises(InputError):
-        Tagger.load("./en")  # a path that is no name
+        Tagger.load("./en")  # a path, not a name
 
 
-def test_the_default_model_is_never_one_of_the_working_directory(box, pos_model, model):
+def test_the_default_model_is_never_in_the_working_directory(package_folder, pos_model, model):
     shutil.copytree(pos_model, "en")
     assert find_model("en") == Path("en")
     (named,) = rows(run("tag", "en", stdin=TEXT.encode())[1])
@@ -100,17 +100,19 @@ def test_the_default_model_is_never_one_of_the_working_directory(box, pos_model,
 
 
 @pytest.mark.parametrize("name", ["", "ne", "empty", "../en", "en/", "en\0", "x" * 5000, "runs/news"])
-def test_an_unknown_name_lists_those_that_there_are(box, name, monkeypatch):
-    expected = "there is no such folder, and the models in the package are en, toy; give the folder that"
+def test_the_error_for_an_unknown_name_lists_the_included_models(package_folder, name, monkeypatch):
+    expected = (
+        "there is no such folder or included model (the included models are en, toy). Pass the folder that"
+    )
     with pytest.raises(InputError) as error:
         find_model(name)
     assert str(error.value).startswith(f"{name}: {expected}")
-    monkeypatch.setattr(included, "included_folder", lambda: box / "none")
-    with pytest.raises(InputError, match="and the package has no model; give"):
+    monkeypatch.setattr(included, "included_folder", lambda: package_folder / "none")
+    with pytest.raises(InputError, match=r"\(no models are included\)\. Pass"):
         find_model(name)
 
 
-def test_every_command_takes_a_name(box, model, corpus, tmp_path):
+def test_every_command_accepts_a_name(package_folder, model, corpus, tmp_path):
     for name, folder in (("toy", model), ("en", model)):
         assert run("info", name) == run("info", folder)
         assert run("evaluate", name, corpus / "dev.conll")[::2] == (0, "")
@@ -119,25 +121,25 @@ def test_every_command_takes_a_name(box, model, corpus, tmp_path):
     assert "toy" in (tmp_path / "e.html").read_text() or model.name in (tmp_path / "e.html").read_text()
     for command in (("info",), ("evaluate",), ("export",), ("tag", "-m")):
         more = {"evaluate": [corpus / "dev.conll"], "export": [tmp_path / "x.onnx"]}.get(command[0], [])
-        assert "ne: there is no such folder, and the models in the package are" in refusal(
+        assert "ne: there is no such folder or included model (the included models are" in refusal(
             *command, "ne", *more
         )
 
 
-def test_without_the_default_model_none_is_taken_from_the_working_directory(box, model):
-    (box / "en").unlink()
+def test_a_missing_default_model_is_not_looked_up_in_the_working_directory(package_folder, model):
+    (package_folder / "en").unlink()
     shutil.copytree(model, "en")
-    expected = "en: the package does not have this model, the default. Give one with --model."
+    expected = "en: the package does not include the default model. Pass --model."
     assert refusal("tag", TEXT) == expected
     assert run("tag", "-m", "en", TEXT)[0] == 0
 
 
-def test_the_package_of_this_folder_is_looked_in():
+def test_included_folder_is_that_of_this_package():
     assert included.included_folder() == Path(included.__file__).parent / "models"
 
 
 @pytest.mark.skipif("en" not in included_models(), reason="the English model is not built here")
-def test_the_english_model_works_from_anywhere(tmp_path):
+def test_the_english_model_works_in_any_directory(tmp_path):
     command = [sys.executable, "-m", "tagger", "tag", "Angela Merkel visited Paris in May."]
     package = str(Path(included.__file__).parent.parent)
     done = subprocess.run(
@@ -156,10 +158,10 @@ def test_the_english_model_works_from_anywhere(tmp_path):
 
 
 @pytest.mark.skipif("en" not in included_models(), reason="the English model is not built here")
-def test_the_english_model_says_what_it_is_made_of_and_fits_into_the_wheel():
+def test_the_english_model_card_names_its_sources_and_the_model_is_small():
     folder = find_model("en")
     card = (folder / "README.md").read_text()
     for word in ("CC BY-SA 4.0", "PDDL", "UD English EWT", "Universal NER", "Limits", "lower"):
         assert word in card
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 13_500_000  # bytes, before they are packed
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 13_500_000  # bytes, uncompressed
     assert (folder.parent / "LICENSE").exists()

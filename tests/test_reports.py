@@ -1,4 +1,4 @@
-"""Pages and pictures: parsed again, against the analysis they were made of; hostile words and labels."""
+"""Parse pages and pictures and compare them with their analysis; hostile words and labels."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -27,14 +27,14 @@ def clean(text: str) -> str:
 
 
 @given(st.text(st.characters(exclude_categories=[])))
-def test_escaped_text_comes_back_as_text_and_as_an_attribute(text):
+def test_escaped_text_is_restored_as_text_and_attribute(text):
     page = Page(f'<p title="{escape(text)}">{escape(text)}</p>')
     assert [one["tag"] for one in page.elements] == ["p"]
     assert page.elements[0]["text"] == page.elements[0]["attributes"]["title"] == clean(text)
     escape(text).encode()
 
 
-def test_the_head_names_language_and_title():
+def test_the_head_has_language_and_title():
     page = Page(page_head("a </title> b", language="en") + "</body></html>")
     assert page.find("html", lang="en")
     assert page.find("title")[0]["text"] == "a </title> b"
@@ -42,7 +42,7 @@ def test_the_head_names_language_and_title():
     assert page.find("meta", name="color-scheme")
 
 
-def test_every_wrong_sentence_is_shown_with_its_errors():
+def test_the_page_has_every_sentence_with_its_errors():
     analysis = make_analysis(WORDS, {"ner": NER, "pos": POS})
     page = page_of(analysis)
     articles = {one["attributes"]["id"]: one for one in page.find("article")}
@@ -62,7 +62,7 @@ def test_every_wrong_sentence_is_shown_with_its_errors():
     assert wrong == ["NewA", "NewN", "LimaN", "LimaV", "sangV", "sangN"]
 
 
-def test_the_matrix_of_the_page_is_that_of_the_analysis():
+def test_the_matrix_of_the_page_equals_that_of_the_analysis():
     analysis = make_analysis(WORDS, {"ner": NER})
     page = page_of(analysis)
     table = page.find("table", class_="matrix")[0]
@@ -70,13 +70,13 @@ def test_the_matrix_of_the_page_is_that_of_the_analysis():
     rows = [row for row in page.find("tr") if row in page.elements[page.elements.index(table) :]]
     start = page.elements.index(rows[1])
     cells = [one["text"] for one in page.elements[start:] if one["tag"] == "td"]
-    shown = [int(cell or 0) for cell in cells[: len(confusion["names"]) ** 2]]
-    assert shown == [count for row in confusion["matrix"] for count in row]
+    counts = [int(cell or 0) for cell in cells[: len(confusion["names"]) ** 2]]
+    assert counts == [count for row in confusion["matrix"] for count in row]
     assert [row["text"].removeprefix("gold") for row in rows[:1]] == ["".join(confusion["names"])]
     assert confusion["names"][-1] == NO_SPAN
 
 
-def test_anchors_lead_somewhere_and_are_unique():
+def test_anchors_exist_and_are_unique():
     page = page_of(make_analysis(WORDS, {"ner": NER, "pos": POS}))
     ids = Counter(one["attributes"]["id"] for one in page.elements if "id" in one["attributes"])
     assert set(ids.values()) == {1}
@@ -101,7 +101,7 @@ NASTY = [
 
 
 @pytest.mark.parametrize("scheme", ["IOB2", None])
-def test_words_labels_and_names_stay_text(tmp_path, scheme):
+def test_words_labels_and_names_are_escaped(tmp_path, scheme):
     prefix = "B-" if scheme else ""
     gold = [[prefix + nasty for nasty in NASTY]]
     predicted = [[gold[0][-1], *gold[0][:-1]]]
@@ -126,8 +126,8 @@ def test_words_labels_and_names_stay_text(tmp_path, scheme):
     ET.parse(tmp_path / "a.svg")
 
 
-def test_far_words_of_a_long_sentence_are_left_out():
-    words = [f"w{place}" for place in range(1000)]
+def test_words_far_from_errors_are_omitted():
+    words = [f"w{number}" for number in range(1000)]
     gold = ["O"] * 1000
     predicted = [*gold]
     predicted[500] = "B-X"
@@ -135,11 +135,11 @@ def test_far_words_of_a_long_sentence_are_left_out():
     page = page_of(make_analysis([words], {"ner": ([gold], [predicted], "IOB2")}))
     for side in ("gold", "predicted"):
         shown = re.findall(r"w\d+", page.find("p", class_=side)[0]["text"])
-        assert shown == words[450 : 501 + AROUND]  # the span that reaches into the words around is whole
+        assert shown == words[450 : 501 + AROUND]  # the neighbouring span is not cut
     assert len(page.find("span", class_="gap")) == 4
 
 
-def test_a_page_without_errors_says_so():
+def test_a_page_without_errors():
     page = page_of(make_analysis([["Ada"]], {"ner": ([["B-PER"]], [["B-PER"]], "IOB2")}))
     assert not page.find("article")
     assert not page.find("ol")
@@ -147,14 +147,14 @@ def test_a_page_without_errors_says_so():
     assert page_of(make_analysis([], {"ner": ([], [], "IOB2"), "pos": ([], [], None)})).find("h1")
 
 
-def test_labels_keep_their_colours():
+def test_colours_of_labels_are_stable():
     assert len(set(label_hues(["PER", "ORG", "LOC", "MISC"]).values())) == 4
     assert label_hues(["LOC", "PER", "PER"]) == label_hues(["PER", "LOC"])
     many = label_hues(map(str, range(50)))
     assert set(many.values()) == set(HUES)
 
 
-def test_a_page_that_cannot_be_written_is_named(tmp_path):
+def test_the_error_names_a_page_that_cannot_be_written(tmp_path):
     with pytest.raises(InputError, match=r"x\.html: cannot be written \(No such file or directory\)"):
         write_errors(make_analysis(WORDS, {"ner": NER}), tmp_path / "no" / "x.html", model="m", file="f")
 
@@ -169,13 +169,13 @@ def confusion_of(size, count):
 
 
 @pytest.mark.parametrize(("size", "count"), [(1, 7), (4, 12), (4, 123_456), (17, 3_000), (50, 20_000)])
-def test_numbers_are_readable_and_fit_their_cells(size, count):
+def test_numbers_are_readable_and_fit_in_their_cells(size, count):
     confusion = confusion_of(size, count)
     figure = matrix_figure({"pos": confusion})
     figure.draw_without_rendering()
     panel = figure.axes[0]
     texts = {tuple(map(int, text.get_position()[::-1])): text for text in panel.texts}
-    assert {place: int(text.get_text()) for place, text in texts.items()} == {
+    assert {cell: int(text.get_text()) for cell, text in texts.items()} == {
         (row, column): number
         for row, numbers in enumerate(confusion["matrix"])
         for column, number in enumerate(numbers)
@@ -190,7 +190,7 @@ def test_numbers_are_readable_and_fit_their_cells(size, count):
         assert text.get_fontsize() >= 6
 
 
-def test_shades_are_shares_and_numbers_contrast_with_them():
+def test_numbers_contrast_with_the_shades():
     confusion = confusion_of(6, 40)
     panel = matrix_figure({"a": confusion}).axes[0]
     (image,) = panel.images

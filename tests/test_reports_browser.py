@@ -1,4 +1,4 @@
-"""The page of errors in a real browser: what it shows, what its filters hide, that it asks for nothing."""
+"""The error page in a real browser: content, filters, and no requests."""
 
 from collections import Counter
 
@@ -33,12 +33,12 @@ def address(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(browser, address):
-    """One open page; ``complaints`` of its console and its ``requests`` are noted."""
+    """Return an open page that records ``complaints`` of its console and its ``requests``."""
     return watch_page(browser, address, viewport={"width": 1280, "height": 900})
 
 
 def expect(kinds=KINDS, task=None, gold=None, predicted=None, text=""):
-    """Shown articles and errors, and for each kind how many it would show: counted in Python."""
+    """Return the expected articles, errors, counts per kind, and sentences, computed in Python."""
     shown, counts = Counter(), Counter()
     for name, analysis in ANALYSIS.tasks.items():
         for mistake in analysis.mistakes:
@@ -47,7 +47,7 @@ def expect(kinds=KINDS, task=None, gold=None, predicted=None, text=""):
             if (
                 (task is None or task == name)
                 and all(
-                    wanted in (None, label) for wanted, label in zip((gold, predicted), labels, strict=True)
+                    chosen in (None, label) for chosen, label in zip((gold, predicted), labels, strict=True)
                 )
                 and text.lower() in words
             ):
@@ -57,7 +57,7 @@ def expect(kinds=KINDS, task=None, gold=None, predicted=None, text=""):
 
 
 def look(page):
-    """What the page shows of it; its sentences are those that it says it shows."""
+    """Return the same values from the page; the number of sentences is that in its text."""
     visible = page.locator("article:visible").count()
     chips = page.locator("article:visible [data-error]:not(.off)").count()
     counts = {
@@ -72,7 +72,7 @@ def look(page):
 
 
 def choose(page, name, option):
-    """Choose a task by its name, or a label by its task and name; nothing chooses all."""
+    """Select a task by its name, or a label by task and name; None selects all."""
     if option is None:
         page.select_option(f"select[name={name}]", "")
     elif isinstance(option, str):
@@ -109,7 +109,7 @@ LABELS = st.sampled_from(
     predicted=LABELS,
     text=st.sampled_from(["", "", "lima", "ADA S", "nothing", "<script>"]),
 )
-def test_filters_show_what_python_counts(page, kinds, task, gold, predicted, text):
+def test_filters_match_the_counts_in_python(page, kinds, task, gold, predicted, text):
     for kind in USED:
         page.set_checked(f"input[value='{KINDS.index(kind)}']", kind in kinds)
     choose(page, "task", task)
@@ -118,9 +118,9 @@ def test_filters_show_what_python_counts(page, kinds, task, gold, predicted, tex
     page.fill("input[type=search]", text)
     expected, everything = expect(kinds, task, gold, predicted, text), expect()
     assert look(page) == expected
-    assert everything[3] < everything[0], "no sentence is wrong in two tasks"
-    wanted = f"{expected[3]} of {everything[3]} sentences, {expected[1]} of {everything[1]} errors"
-    assert page.inner_text("#shown") == wanted
+    assert everything[3] < everything[0], "no sentence has errors in two tasks"
+    summary = f"{expected[3]} of {everything[3]} sentences, {expected[1]} of {everything[1]} errors"
+    assert page.inner_text("#shown") == summary
 
 
 def test_show_all_resets_the_filters(page):
@@ -131,7 +131,7 @@ def test_show_all_resets_the_filters(page):
     assert look(page) == expect()
 
 
-def test_a_cell_of_the_matrix_leads_to_its_errors(page):
+def test_a_cell_of_the_matrix_filters_its_errors(page):
     link = page.locator("table.matrix a").first
     title = link.locator("xpath=..").get_attribute("title")
     gold, predicted = (("ner", None if name == "(no span)" else name) for name in title.split(" → "))
@@ -142,7 +142,7 @@ def test_a_cell_of_the_matrix_leads_to_its_errors(page):
     assert look(page)[1] == count
 
 
-def test_a_frequent_error_leads_to_its_sentence_even_if_it_is_hidden(page):
+def test_a_link_to_a_hidden_sentence_shows_it(page):
     page.fill("input[type=search]", "nothing holds this")
     link = page.locator(".frequent a").first
     target = link.get_attribute("href")
@@ -151,7 +151,7 @@ def test_a_frequent_error_leads_to_its_sentence_even_if_it_is_hidden(page):
     assert page.locator(target).is_visible()
 
 
-def test_the_filters_are_reached_and_used_by_keys(page):
+def test_the_filters_can_be_used_with_the_keyboard(page):
     page.click("button[type=reset]")
     page.focus("input[name=kind]")
     page.keyboard.press("Space")
@@ -165,7 +165,7 @@ def test_the_filters_are_reached_and_used_by_keys(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_runs_out_of_the_page(page, width, scheme):
+def test_no_element_overflows_the_page(page, width, scheme):
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
     page.click("button[type=reset]")
@@ -177,12 +177,12 @@ def test_nothing_runs_out_of_the_page(page, width, scheme):
     )
     assert wide == []
     tops = [page.locator(f"article .{side}").first.bounding_box()["y"] for side in ("gold", "predicted")]
-    assert (tops[0] == tops[1]) == (width == 1280)  # side by side, on a phone one above the other
-    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+    assert (tops[0] == tops[1]) == (width == 1280)  # side by side, but stacked on a phone
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(255, 255, 255)") == (scheme == "light")
 
 
-def test_without_scripts_everything_is_shown(browser, address):
+def test_without_scripts_everything_is_visible(browser, address):
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         page.goto(address)
@@ -191,6 +191,6 @@ def test_without_scripts_everything_is_shown(browser, address):
         assert not page.locator("form").is_visible()
 
 
-def test_the_page_asks_for_nothing_and_its_console_is_silent(page, address):
+def test_the_page_makes_no_requests_and_logs_nothing(page, address):
     assert {url.partition("#")[0] for url in page.requests} == {address}
     assert page.complaints == []

@@ -1,4 +1,4 @@
-"""Charts: read again as XML, where lengths and places have to stand for the numbers that were drawn."""
+"""Parse charts as XML and compare lengths and positions with the values."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -29,7 +29,7 @@ NASTY = ["<script>x</script>", "\"'&amp;", "x" * 300, "\u202eabc", ""]
 
 
 def read(chart):
-    """The root of a chart, which may have a legend behind it."""
+    """Return the root of a chart, which can have a legend."""
     return ET.fromstring(f"<div>{chart}</div>")
 
 
@@ -38,12 +38,12 @@ def find(root, tag, kind):
 
 
 def share(element, name):
-    """Where it stands across the area of bars, from 0 to 1."""
+    """Return a relative position in the plot area of bars, from 0 to 1."""
     return (float(element.get(name).removesuffix("%")) - (100 - INSIDE) / 2) / INSIDE
 
 
 @given(st.lists(NUMBERS, min_size=1))
-def test_an_axis_holds_all_values_and_has_few_ticks(values):
+def test_an_axis_contains_all_values_and_has_few_ticks(values):
     axis = fit_axis(values)
     assert all(-1e-6 <= axis.share(value) <= 1 + 1e-6 for value in values)
     assert 2 <= len(axis.ticks) <= 7
@@ -68,9 +68,9 @@ def test_ticks_are_round(values, ticks):
 
 
 @given(st.dictionaries(st.text("abc", max_size=3), st.lists(NUMBERS, min_size=1, max_size=4), min_size=1))
-def test_bars_are_as_long_as_their_values(groups):
+def test_lengths_of_bars_match_their_values(groups):
     bars = {
-        name: [Bar(f"{name}{place}", value, f"{value:.1f}", (value - 1, value + 2)) for place, value in own]
+        name: [Bar(f"{name}{number}", value, f"{value:.1f}", (value - 1, value + 2)) for number, value in own]
         for name, own in ((name, list(enumerate(values))) for name, values in groups.items())
     }
     values = [value for own in groups.values() for value in own]
@@ -93,22 +93,22 @@ def test_bars_are_as_long_as_their_values(groups):
     assert tops[-1] + 12 < float(root[0].get("height"))
 
 
-def test_a_bar_of_one_run_has_no_whisker():
+def test_a_bar_without_interval_has_no_whisker():
     root = read(draw_bars({"": [Bar("a", 1.0, "1")]}, fit_axis([0, 1]), title="t"))
     assert find(root, "rect", "bar")
     assert not find(root, "g", "whisker")
 
 
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=20))
-def test_slopes_rise_where_the_value_does_and_labels_keep_apart(pairs):
-    slopes = [Slope(f"l{place}", *pair, ("a", "b")) for place, pair in enumerate(pairs)]
+def test_slopes_match_their_values_and_labels_do_not_overlap(pairs):
+    slopes = [Slope(f"l{number}", *pair, ("a", "b")) for number, pair in enumerate(pairs)]
     root = read(draw_slopes(slopes, sides=("left", "right"), title="t"))
     lines = find(root, "line", "slope")
     lows = [value for pair in pairs for value in pair]
     axis = fit_axis(lows)
     for line, (left, right) in zip(lines, pairs, strict=True):
-        climbed = (float(line.get("y1")) - float(line.get("y2"))) / (LINE * max(len(pairs), 9))
-        assert climbed == pytest.approx(axis.share(right) - axis.share(left), abs=2e-3)
+        rise = (float(line.get("y1")) - float(line.get("y2"))) / (LINE * max(len(pairs), 9))
+        assert rise == pytest.approx(axis.share(right) - axis.share(left), abs=2e-3)
     falling = [("dash3" in group.get("class")) for group in root[0].iter("g")]
     assert falling == [right < left for left, right in pairs]
     for side in ("46%", "80%"):
@@ -118,18 +118,18 @@ def test_slopes_rise_where_the_value_does_and_labels_keep_apart(pairs):
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=12), st.floats(1, 20))
-def test_spread_places_keep_their_order_their_distance_and_their_middle(places, gap):
+def test_spread_preserves_order_and_mean_and_ensures_the_gap(positions, gap):
     wide = (-10_000, 10_000)
-    found = spread(places, gap, wide)
-    order = sorted(range(len(places)), key=lambda index: places[index])
+    found = spread(positions, gap, wide)
+    order = sorted(range(len(positions)), key=lambda index: positions[index])
     moved = [found[index] for index in order]
     assert all(b - a >= gap - 1e-6 for a, b in pairwise(moved))
-    assert sum(found) == pytest.approx(sum(places), abs=1e-6)
-    if all(places[b] - places[a] >= gap for a, b in pairwise(order)):
-        assert found == pytest.approx(places)
+    assert sum(found) == pytest.approx(sum(positions), abs=1e-6)
+    if all(positions[b] - positions[a] >= gap for a, b in pairwise(order)):
+        assert found == pytest.approx(positions)
 
 
-def test_spread_places_stay_within_their_limits():
+def test_spread_respects_the_limits():
     assert spread([5, 5, 5], 2, (4, 20)) == pytest.approx([4, 6, 8])
     assert spread([19, 20], 4, (0, 20)) == pytest.approx([16, 20])
     assert spread([], 4, (0, 20)) == []
@@ -144,13 +144,13 @@ def test_curves_go_through_their_points():
     drawn = [line.get("points") for line in root.iter("polyline")]
     assert drawn == ["0.00,75.00 50.00,25.00 100.00,50.00", "0.00,112.50 100.00,25.00"]
     circles = [float(one.get("cy")) for one in root.iter("circle")]
-    assert circles == pytest.approx([8 + CURVES * part for part in (0.75, 0.25, 0.5, 0.25)])  # one is cut off
+    assert circles == pytest.approx([8 + CURVES * y for y in (0.75, 0.25, 0.5, 0.25)])  # one point is clipped
     assert len(find(root, "line", "whisker")) == 2
     assert [one.text or one[0].tail.strip() for one in root.iter("li")] == ["one", "two"]
     assert [text.text for text in find(root, "text", "middle")] == ["0", "1", "all"]
 
 
-def test_a_chart_tells_what_it_shows_and_labels_stay_text():
+def test_a_chart_has_a_label_for_screen_readers_and_escapes_text():
     charts = [
         draw_bars({name: [Bar(name, 1.0, "1.00")] for name in NASTY}, fit_axis([0, 1]), title=NASTY[0]),
         draw_slopes([Slope(name, 0, 1, ("0", "1")) for name in NASTY], sides=("<a>", "<b>"), title=NASTY[0]),
@@ -174,20 +174,20 @@ def test_a_chart_tells_what_it_shows_and_labels_stay_text():
 
 
 def luminance(colour):
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    red, green, blue = (((v + 0.055) / 1.055) ** 2.4 if v > 0.04 else v / 12.92 for v in parts)
+    channels = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+    red, green, blue = (((v + 0.055) / 1.055) ** 2.4 if v > 0.04 else v / 12.92 for v in channels)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.mark.parametrize(("paper", "mode"), [("#ffffff", 0), ("#15171a", 1)])
-def test_colours_stand_out_from_the_page_and_directions_from_each_other_in_lightness(paper, mode):
+@pytest.mark.parametrize(("background", "mode"), [("#ffffff", 0), ("#15171a", 1)])
+def test_colours_contrast_with_the_page_and_directions_differ_in_lightness(background, mode):
     lights, darks = (
         dict(re.findall(r"--(s\d):(#\w{6})", rule)) for rule in read_chart_style().splitlines()[:2]
     )
     colours = {name: luminance(colour) for name, colour in (darks if mode else lights).items()}
     assert len(colours) == 7
-    page = luminance(paper)
+    page = luminance(background)
     for own in colours.values():
         assert (max(own, page) + 0.05) / (min(own, page) + 0.05) >= 3  # WCAG 2.1, 1.4.11
-    ways = sorted(colours[name] + 0.05 for name in ("s0", "s1", "s2"))
-    assert all(b / a >= 1.25 for a, b in pairwise(ways))
+    directions = sorted(colours[name] + 0.05 for name in ("s0", "s1", "s2"))
+    assert all(b / a >= 1.25 for a, b in pairwise(directions))

@@ -1,4 +1,4 @@
-"""The numpy engine against torch, and the Tagger against brute force."""
+"""Compare the numpy engine with torch, and the Tagger with brute force."""
 
 import itertools
 import sys
@@ -40,7 +40,7 @@ def corpus_sentences():
 
 
 def make_bundle(seed: int = 0, **model: object) -> tuple[TaggingModel, Bundle]:
-    """A model with random weights, large enough to give tags of all kinds, and the bundle of it."""
+    """Return a model with random weights, large enough to predict all tags, and its bundle."""
     settings = {"hidden_size": 5, "word_size": 4, "character_size": 3, "character_hidden": 4} | model
     config = Config.model_validate({"model": settings, "data": {"tasks": ["ner", "pos"]}})
     vocabulary, _ = build_vocabulary(
@@ -88,7 +88,7 @@ def test_the_engine_equals_torch(direction, merge_mode, head, characters):
 
 
 @pytest.mark.parametrize(("character_width", "casing_size"), [(1, 0), (2, 3), ((5, 1), 3)])
-def test_the_engine_equals_torch_for_other_widths(character_width, casing_size):
+def test_the_engine_equals_torch_for_other_sizes(character_width, casing_size):
     network, bundle = make_bundle(character_width=character_width, casing_size=casing_size)
     table = WordTable(bundle.vocabulary)
     batch = table.batch([table.rows(tokens) for tokens in random_sentences(bundle.vocabulary)])
@@ -96,28 +96,28 @@ def test_the_engine_equals_torch_for_other_widths(character_width, casing_size):
     np.testing.assert_allclose(found[batch.mask], network.emissions(batch)["ner"][batch.mask], atol=1e-4)
 
 
-def test_weights_and_scores_beyond_all_measure_are_an_error():
+def test_too_large_weights_and_scores_are_an_error():
     _, bundle = make_bundle()
     large = {"heads.0.projection.weight": np.full_like(bundle.tensors["heads.0.projection.weight"], 9e29)}
     tagger = Tagger(replace(bundle, tensors={**bundle.tensors, **large}))
     with pytest.raises(InputError, match="give scores that are not finite or far too large"):
         tagger.tag("Rain fell on Mira Lang and her dog. Mira met Tom in New Ayr.")
     too_large = {"heads.0.crf.transitions": np.full_like(bundle.tensors["heads.0.crf.transitions"], 3e38)}
-    with pytest.raises(InputError, match=r"crf\.transitions holds a value that is not finite or far too"):
+    with pytest.raises(InputError, match=r"crf\.transitions contains a value that is not finite or far too"):
         Tagger(replace(bundle, tensors={**bundle.tensors, **too_large}))
 
 
-def test_a_missing_or_misshapen_tensor_is_an_error():
+def test_a_missing_tensor_or_a_wrong_shape_is_an_error():
     _, bundle = make_bundle()
     tensors = dict(bundle.tensors)
     del tensors["heads.0.projection.weight"]
     with pytest.raises(InputError, match=r"heads\.0\.projection\.weight"):
         Engine(Bundle(bundle.config, bundle.vocabulary, {}, tensors, {}, ""))
     tensors = {**bundle.tensors, "words.fixed": np.zeros((1, 4), np.float16)}
-    with pytest.raises(InputError, match=r"words\.fixed has shape \(1, 4\), expected \(2, 4\);"):
+    with pytest.raises(InputError, match=r"words\.fixed must have shape \(2, 4\) \(got \(1, 4\)\)\. Copy"):
         Engine(Bundle(bundle.config, bundle.vocabulary, {}, tensors, {}, ""))
     tensors = {**bundle.tensors, "words.trained.weight": np.float32(1)}
-    with pytest.raises(InputError, match=r"words\.trained\.weight has shape \(\)"):
+    with pytest.raises(InputError, match=r"words\.trained\.weight must have shape .* \(got \(\)\)"):
         Engine(Bundle(bundle.config, bundle.vocabulary, {}, tensors, {}, ""))
 
 
@@ -139,16 +139,16 @@ def test_a_missing_or_misshapen_tensor_is_an_error():
     ],
     ids=repr,
 )
-def test_a_config_that_does_not_fit_the_tensors_is_an_error(change, characters):
+def test_a_config_that_does_not_match_the_tensors_is_an_error(change, characters):
     _, bundle = make_bundle(characters=characters, layers=2)
     model = bundle.config.model.model_copy(update=change)
     config = bundle.config.model_copy(update={"model": model})
-    with pytest.raises(InputError, match=r"tensor .* has shape .*, expected .*; copy or train"):
+    with pytest.raises(InputError, match=r"tensor .* must have shape .* \(got .*\)\. Copy or train"):
         Engine(replace(bundle, config=config))
 
 
 @pytest.mark.parametrize("changed", [0, 1])
-def test_a_vocabulary_that_does_not_fit_the_tensors_is_an_error(changed):
+def test_a_vocabulary_that_does_not_match_the_tensors_is_an_error(changed):
     _, bundle = make_bundle(head="softmax")
     tasks = list(bundle.vocabulary.tasks)
     tasks[changed] = replace(tasks[changed], tags=tasks[changed].tags[:-1])
@@ -158,16 +158,16 @@ def test_a_vocabulary_that_does_not_fit_the_tensors_is_an_error(changed):
         replace(bundle.vocabulary, words=bundle.vocabulary.words[:-1]),
         replace(bundle.vocabulary, characters=bundle.vocabulary.characters[:-1]),
     ):
-        with pytest.raises(InputError, match="has shape"):
+        with pytest.raises(InputError, match="must have shape"):
             Engine(replace(bundle, vocabulary=vocabulary))
 
 
 def every_legal_path(task, length, transitions, emissions):
-    """All tag sequences with their scores, by enumeration."""
+    """Enumerate all legal tag sequences with their probabilities."""
     paths, scores = [], []
     for path in itertools.product(range(len(task.tags)), repeat=length):
         score = transitions.start[path[0]] + transitions.end[path[-1]]
-        score += sum(emissions[place, tag] for place, tag in enumerate(path))
+        score += sum(emissions[step, tag] for step, tag in enumerate(path))
         score += sum(transitions.scores[a, b] for a, b in itertools.pairwise(path))
         if np.isfinite(score):
             paths.append(path)
@@ -191,18 +191,18 @@ def test_tags_and_span_scores_equal_enumeration(head, scheme):
             (sentence,) = tagger.tag_tokens([tokens])
             assert sentence.tags["ner"] == tuple(task.tags[number] for number in best)
             for span in sentence.spans["ner"]:
-                wanted = sentence.tags["ner"][span.start : span.end]
-                longer = f"I-{span.label}"
+                span_tags = sentence.tags["ner"][span.start : span.end]
+                continuation = f"I-{span.label}"
                 expected = sum(
                     probability
                     for path, probability in zip(paths, probabilities, strict=True)
-                    if tuple(task.tags[n] for n in path[span.start : span.end]) == wanted
-                    and (scheme == "BIOES" or task.tags[(*path, 0)[span.end]] != longer)
+                    if tuple(task.tags[n] for n in path[span.start : span.end]) == span_tags
+                    and (scheme == "BIOES" or task.tags[(*path, 0)[span.end]] != continuation)
                 )
                 assert span.score == pytest.approx(expected, abs=1e-5)
 
 
-def test_every_found_span_lies_on_its_words():
+def test_character_offsets_of_spans_match_their_tokens():
     _, bundle = make_bundle()
     text = "Mira met Tom.  Glasgow lost 2-0 , she said!\n\nNew Ayr   was quiet."
     found = Tagger(bundle).tag(text)
@@ -214,7 +214,7 @@ def test_every_found_span_lies_on_its_words():
         assert "".join(words) == "".join(sentence.tokens[span.start : span.end])
 
 
-def test_a_batch_changes_nothing_and_order_is_kept():
+def test_batching_changes_neither_tags_nor_order():
     _, bundle = make_bundle()
     sentences = [*random_sentences(bundle.vocabulary, count=40), []]
     together = Tagger(bundle).tag_tokens(sentences)
@@ -229,14 +229,14 @@ def test_a_batch_changes_nothing_and_order_is_kept():
 
 
 @pytest.mark.parametrize("scheme", ["IOB1", "IOB2", "BIOES"])
-def test_tags_are_legal_in_the_scheme_asked_for(scheme):
+def test_tags_are_legal_in_the_requested_scheme(scheme):
     for seed in range(5):
         _, bundle = make_bundle(seed)
         for sentence in Tagger(bundle, scheme=scheme).tag_tokens(random_sentences(bundle.vocabulary, seed)):
             assert violations(sentence.tags["ner"], scheme) == []
 
 
-def test_a_saved_model_tags_alike(tmp_path):
+def test_a_saved_model_gives_the_same_tags(tmp_path):
     _, bundle = make_bundle()
     save_bundle(bundle, tmp_path)
     sentences = random_sentences(bundle.vocabulary)
@@ -244,7 +244,7 @@ def test_a_saved_model_tags_alike(tmp_path):
     assert Tagger.load(str(tmp_path)).tag_tokens(sentences) == Tagger(bundle).tag_tokens(sentences)
 
 
-def test_a_sentence_without_a_token_has_all_tasks():
+def test_an_empty_sentence_has_all_tasks():
     _, bundle = make_bundle()
     tagger = Tagger(bundle)
     tagged = from_tokens([]).with_tags({"chunk": []}, {"chunk": []})
@@ -254,7 +254,7 @@ def test_a_sentence_without_a_token_has_all_tasks():
     assert (full.tags.keys(), full.spans.keys()) == (empty.tags.keys(), empty.spans.keys())
 
 
-def test_tokens_may_come_from_an_iterator():
+def test_tokens_can_come_from_an_iterator():
     assert from_tokens(iter(["Mira", "met"])) == from_tokens(["Mira", "met"])
     _, bundle = make_bundle()
     (sentence,) = Tagger(bundle).tag_tokens([iter(["Mira", "met"])])
@@ -280,19 +280,19 @@ def test_threads_share_a_word_table():
         with ThreadPoolExecutor(4) as pool:
             for batch in pool.map(lambda _: table.batch([table.rows(words)]), range(8)):  # noqa: B023
                 for name in ("words", "casing", "word_lengths", "characters"):
-                    found, wanted = getattr(batch, name), getattr(expected, name)
-                    assert np.array_equal(found[batch.positions], wanted[expected.positions])
+                    result, target = getattr(batch, name), getattr(expected, name)
+                    assert np.array_equal(result[batch.positions], target[expected.positions])
         assert len(table) == len(alone)
 
 
 @pytest.mark.usefixtures("_impatient_threads")
-def test_threads_share_a_tagger_whose_cache_is_renewed(monkeypatch):
+def test_threads_share_a_tagger_whose_cache_evicts_words(monkeypatch):
     _, bundle = make_bundle()
     sentences = random_sentences(bundle.vocabulary, count=40)
     expected = [Tagger(bundle).tag_tokens([tokens])[0].tags for tokens in sentences]
     engine = Tagger(bundle).engine
     small = partial(WordCache, most_bytes=5 * row_bytes(engine))
-    monkeypatch.setattr("tagger.runtime.tagger.WordCache", lambda *parts: small(*parts[:2]))
+    monkeypatch.setattr("tagger.runtime.tagger.WordCache", lambda *args: small(*args[:2]))
     tagger = Tagger(bundle)
     assert tagger.cache_statistics.capacity == 5
     with ThreadPoolExecutor(4) as pool:
@@ -301,14 +301,14 @@ def test_threads_share_a_tagger_whose_cache_is_renewed(monkeypatch):
             assert list(found) == expected
 
 
-def test_a_tokenizer_of_the_users_own():
+def test_a_custom_tokenizer():
     _, bundle = make_bundle()
     tagger = Tagger(bundle, tokenizer=lambda text: [from_tokens(text.split("|"))])
     (sentence,) = tagger.tag("New Ayr|lost")
     assert sentence.tokens == ("New Ayr", "lost")
 
 
-def test_a_string_among_token_lists_is_refused():
+def test_a_string_among_token_lists_is_an_error():
     _, bundle = make_bundle()
     with pytest.raises(InputError, match=r"^sentences\[1\] must be a list of tokens \(got str 'Mira"):
         Tagger(bundle).tag_tokens([["Mira"], "Mira met Tom"])

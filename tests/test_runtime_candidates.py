@@ -1,4 +1,4 @@
-"""Candidate spans and score thresholds by label: the Tagger against enumeration and against filtering."""
+"""Candidate spans and thresholds per label: compare the Tagger with enumeration and with filtering."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def key(span):
 @pytest.mark.parametrize("constrain", [True, False])
 @pytest.mark.parametrize("head", ["crf", "softmax"])
 @pytest.mark.parametrize("model_scheme", ["BIOES", "IOB2"])
-def test_candidates_equal_enumeration_and_hold_the_best_path(head, model_scheme, constrain):
+def test_candidates_equal_enumeration_and_include_the_best_path(head, model_scheme, constrain):
     for seed, temperature in ((0, 1.0), (3, 2.0)):
         _, bundle = make_bundle(seed, head=head, scheme=model_scheme, constrain=constrain)
         tagger = Tagger(replace(bundle, temperatures={"ner": temperature}), scheme="BIOES")
@@ -39,14 +39,14 @@ def test_candidates_equal_enumeration_and_hold_the_best_path(head, model_scheme,
                 for span in tags_to_spans([task.tags[number] for number in path], task.scheme):
                     expected[key(span)] = expected.get(key(span), 0.0) + weight
             found = {key(span): span.score for span in sentence.candidates["ner"]}
-            wanted = {place: score for place, score in expected.items() if score >= 0.01}
-            assert found == {place: pytest.approx(score, abs=1e-5) for place, score in wanted.items()}
+            likely = {span: score for span, score in expected.items() if score >= 0.01}
+            assert found == {span: pytest.approx(score, abs=1e-5) for span, score in likely.items()}
             for span in sentence.spans["ner"]:
                 assert span in sentence.candidates["ner"] or span.score < 0.01
                 assert span.score == pytest.approx(expected[key(span)], abs=1e-5)
 
 
-def test_candidates_are_sorted_lie_on_their_words_and_change_nothing_else(monkeypatch):
+def test_candidates_are_sorted_and_change_nothing_else(monkeypatch):
     _, bundle = make_bundle(2)
     tagger = Tagger(bundle)
     sentences = [*random_sentences(bundle.vocabulary, count=40), []]
@@ -69,11 +69,11 @@ def test_candidates_are_sorted_lie_on_their_words_and_change_nothing_else(monkey
     monkeypatch.setattr(annotation, "GROUP_SENTENCES", 3)
     again = tagger.tag_tokens(sentences, candidates=0.02)
     for one, other in zip(again, full, strict=True):
-        near = [pytest.approx(span.score, abs=1e-6) for span in other.candidates["ner"]]
-        assert [span.score for span in one.candidates["ner"]] == near
+        scores = [pytest.approx(span.score, abs=1e-6) for span in other.candidates["ner"]]
+        assert [span.score for span in one.candidates["ner"]] == scores
 
 
-def test_candidates_are_those_of_a_raw_texts_places_and_know_no_threshold_of_spans():
+def test_candidates_have_offsets_in_raw_text_and_ignore_min_score():
     _, bundle = make_bundle(2)
     tagger, text = Tagger(bundle), "Mira met Tom.  Glasgow lost 2-0 !\n\nNew Ayr   was quiet."
     full = tagger.tag(text, candidates=0.05)
@@ -86,7 +86,7 @@ def test_candidates_are_those_of_a_raw_texts_places_and_know_no_threshold_of_spa
             assert words == "".join(sentence.tokens[span.start : span.end])
 
 
-def test_a_long_sentence_has_candidates_in_proportion():
+def test_the_number_of_candidates_is_linear_in_the_length():
     _, bundle = make_bundle(1, context="sentence")
     words = random_sentences(bundle.vocabulary, seed=3, count=500)
     tokens = [word for sentence in words for word in sentence]
@@ -106,13 +106,13 @@ def test_a_long_sentence_has_candidates_in_proportion():
         (True, TypeError, r"^candidates must be a number \(got bool True\)\."),
     ],
 )
-def test_a_threshold_of_candidates_that_is_none(wrong, kind, message):
+def test_an_invalid_threshold_of_candidates(wrong, kind, message):
     with pytest.raises(kind, match=message):
         Tagger(make_bundle()[1]).tag("Mira", candidates=wrong)
 
 
 @pytest.mark.parametrize("scheme", ["IOB2", "BIOES"])
-def test_thresholds_by_label_leave_out_what_filtering_would(scheme):
+def test_thresholds_per_label_equal_filtering(scheme):
     _, bundle = make_bundle(3)
     tagger = Tagger(bundle, scheme=scheme)
     assert set(tagger.labels) == {"PER", "LOC", "ORG"}
@@ -122,15 +122,15 @@ def test_thresholds_by_label_leave_out_what_filtering_would(scheme):
         label: float(np.median([s.score for one in full for s in one.spans["ner"] if s.label == label]))
         for label in tagger.labels
     }
-    for least in (middle, {"PER": middle["PER"]}, {"LOC": 1.0, "ORG": np.float32(0.3)}, {}):
-        found = tagger.tag_tokens(sentences, min_score=least)
+    for thresholds in (middle, {"PER": middle["PER"]}, {"LOC": 1.0, "ORG": np.float32(0.3)}, {}):
+        found = tagger.tag_tokens(sentences, min_score=thresholds)
         dropped = 0
         for one, other in zip(found, full, strict=True):
-            kept = tuple(span for span in other.spans["ner"] if span.score >= least.get(span.label, 0.0))
+            kept = tuple(span for span in other.spans["ner"] if span.score >= thresholds.get(span.label, 0.0))
             assert one.spans["ner"] == kept
             assert list(map(key, tags_to_spans(one.tags["ner"], scheme))) == list(map(key, kept))
             dropped += len(other.spans["ner"]) - len(kept)
-        assert bool(dropped) == bool(least)
+        assert bool(dropped) == bool(thresholds)
     for number in (0.0, 0.5):
         same = tagger.tag_tokens(sentences, min_score=dict.fromkeys(tagger.labels, number))
         assert same == tagger.tag_tokens(sentences, min_score=number)
@@ -157,6 +157,6 @@ def test_thresholds_by_label_leave_out_what_filtering_would(scheme):
         ({"PER": None}, TypeError, r"^min_score\['PER'\] must be a number \(got None\)\."),
     ],
 )
-def test_thresholds_by_label_that_are_none(wrong, kind, message):
+def test_invalid_thresholds_per_label(wrong, kind, message):
     with pytest.raises(kind, match=message):
         Tagger(make_bundle()[1]).tag_sentences([], min_score=wrong)

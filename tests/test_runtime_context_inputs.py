@@ -1,4 +1,4 @@
-"""Documents in the tagger: what it makes of them is what torch makes of them, wherever windows are cut."""
+"""Document context in the tagger: equal to torch, and independent of the windows."""
 
 from dataclasses import replace
 
@@ -56,7 +56,7 @@ def test_the_tagger_equals_torch_in_documents(seed):
         assert sentence.tags["pos"] == tuple(tags[number] for number in row[:length])
 
 
-def test_ready_tokens_stand_alone_unless_they_are_a_document():
+def test_tokenized_sentences_are_independent_unless_they_are_a_document():
     _, bundle = make_bundle()
     tagger = Tagger(bundle)
     sentences = random_sentences(bundle.vocabulary, count=30)
@@ -70,7 +70,7 @@ def test_ready_tokens_stand_alone_unless_they_are_a_document():
 
 
 @pytest.mark.parametrize("n_best", [0, 2])
-def test_windows_do_not_change_what_a_document_gives(monkeypatch, n_best):
+def test_windows_do_not_change_the_tags_of_a_document(monkeypatch, n_best):
     _, bundle = make_bundle()
     generator = np.random.default_rng(3)
     sentences = [
@@ -84,7 +84,7 @@ def test_windows_do_not_change_what_a_document_gives(monkeypatch, n_best):
     assert [one.tags for one in cut] == [one.tags for one in whole]
 
 
-def test_a_model_without_context_does_not_look_at_documents():
+def test_a_model_without_document_context_ignores_documents():
     for settings in ({"context": "sentence"}, {"direction": "forward"}, {"direction": "backward"}):
         network, bundle = make_bundle(**settings)
         assert network.context is None

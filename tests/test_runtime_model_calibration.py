@@ -1,4 +1,4 @@
-"""Temperatures of a loaded model, spans left out by their scores, and what is measured of both."""
+"""Temperatures of a loaded model, score thresholds of spans, and calibration measures."""
 
 import itertools
 from dataclasses import replace
@@ -21,7 +21,7 @@ TEMPERATURES = {"ner": 2.5, "pos": 0.4}
 
 
 def labelled(tagger, *, seed=1, count=40):
-    """Made-up sentences whose gold tags are now and then others than the tagger's."""
+    """Return random sentences; some of their gold tags differ from the predicted ones."""
     rng = np.random.default_rng(seed)
     found = []
     for sentence in tagger.tag_tokens(random_sentences(tagger.bundle.vocabulary, seed, count)):
@@ -32,21 +32,21 @@ def labelled(tagger, *, seed=1, count=40):
 
 
 @pytest.mark.parametrize("head", ["crf", "softmax"])
-def test_all_probabilities_are_those_of_divided_scores(head):
+def test_all_probabilities_are_scaled_by_the_temperature(head):
     _, bundle = make_bundle(1, head=head)
     tagger = Tagger(replace(bundle, temperatures=TEMPERATURES))
     engine, table = Engine(bundle), WordTable(bundle.vocabulary)
     sentences = [["Mira"], ["Ayr", "lost"], ["Tom", "met", "Glasgow"]]
     plain = Tagger(bundle).tag_tokens(sentences, n_best=4)
     found = tagger.tag_tokens(sentences, n_best=4, scores=True)
-    for task, (place, sentence) in itertools.product(tagger.tasks, enumerate(found)):
+    for task, (index, sentence) in itertools.product(tagger.tasks, enumerate(found)):
         emissions = engine(table.batch([table.rows(sentence.tokens)]))[task.name][0]
         paths, weights = every_legal_path(task, len(sentence), engine.transitions[task.name], emissions)
         weights **= 1 / TEMPERATURES[task.name]
         weights /= weights.sum()
         best = paths[int(weights.argmax())]
-        assert sentence.tags[task.name] == plain[place].tags[task.name]
-        ours, others = sentence.alternatives[task.name], plain[place].alternatives[task.name]
+        assert sentence.tags[task.name] == plain[index].tags[task.name]
+        ours, others = sentence.alternatives[task.name], plain[index].alternatives[task.name]
         assert [one.tags for one in ours] == [one.tags for one in others]
         assert [one.probability for one in ours] == pytest.approx(np.sort(weights)[::-1][:4], abs=1e-5)
         marginals = [
@@ -66,7 +66,7 @@ def test_all_probabilities_are_those_of_divided_scores(head):
             assert span.score == pytest.approx(share, abs=1e-5)
 
 
-def test_a_tagger_of_other_temperatures_shares_the_model_and_leaves_the_first_alone():
+def test_with_temperatures_shares_the_model_and_leaves_the_original_unchanged():
     _, bundle = make_bundle()
     sentences = random_sentences(bundle.vocabulary)
     calibrated = Tagger(replace(bundle, temperatures=TEMPERATURES))
@@ -81,25 +81,25 @@ def test_a_tagger_of_other_temperatures_shares_the_model_and_leaves_the_first_al
 
 @pytest.mark.parametrize("scheme", ["IOB2", "BIOES", "IOB1"])
 @pytest.mark.parametrize("model_scheme", ["BIOES", "IOB2"])
-def test_spans_below_the_least_score_are_as_if_never_found(model_scheme, scheme):
+def test_spans_below_the_threshold_are_dropped(model_scheme, scheme):
     _, bundle = make_bundle(3, scheme=model_scheme)
     tagger = Tagger(bundle, scheme=scheme)
     sentences = [*random_sentences(bundle.vocabulary, count=40), []]
     full = tagger.tag_tokens(sentences, scores=True, n_best=2)
     scores = [span.score for sentence in full for span in sentence.spans["ner"]]
     middle = float(np.median(scores))
-    for least in (0.0, middle, 1.0):
-        found = tagger.tag_tokens(sentences, scores=True, n_best=2, min_score=least)
+    for threshold in (0.0, middle, 1.0):
+        found = tagger.tag_tokens(sentences, scores=True, n_best=2, min_score=threshold)
         for one, other in zip(found, full, strict=True):
-            kept = tuple(span for span in other.spans["ner"] if span.score >= least)
+            kept = tuple(span for span in other.spans["ner"] if span.score >= threshold)
             assert one.spans["ner"] == kept
-            places = [(span.start, span.end, span.label) for span in kept]
+            expected = [(span.start, span.end, span.label) for span in kept]
             own = [(span.start, span.end, span.label) for span in tags_to_spans(one.tags["ner"], scheme)]
-            assert own == places
+            assert own == expected
             assert one.tags["pos"] == other.tags["pos"]
             assert one.tag_scores["pos"] == other.tag_scores["pos"]
             assert one.alternatives == other.alternatives
-        plain = tagger.tag_tokens(sentences, min_score=least)
+        plain = tagger.tag_tokens(sentences, min_score=threshold)
         assert [one.spans for one in plain] == [one.spans for one in found]
         assert [one.tags for one in plain] == [one.tags for one in found]
     dropped = [
@@ -109,11 +109,11 @@ def test_spans_below_the_least_score_are_as_if_never_found(model_scheme, scheme)
         if one.tags["ner"][t] == "O" != other.tags["ner"][t]
     ]
     assert dropped
-    for one, other, t in dropped:  # the score is now that of O, which with the tag's own is at most 1
+    for one, other, t in dropped:  # the score is now that of O; the two scores sum to at most 1
         assert one.tag_scores["ner"][t] + other.tag_scores["ner"][t] <= 1 + 1e-5
 
 
-def test_the_temperature_decides_which_spans_are_above_the_least_score():
+def test_the_threshold_applies_to_scaled_scores():
     _, bundle = make_bundle()
     hot = Tagger(replace(bundle, temperatures={"ner": 10.0}))
     sentences = random_sentences(bundle.vocabulary, count=30)
@@ -125,7 +125,7 @@ def test_the_temperature_decides_which_spans_are_above_the_least_score():
 
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.5, float("nan"), float("inf")])
-def test_a_least_score_that_is_no_probability_is_refused_at_once(wrong):
+def test_an_invalid_threshold_is_an_error_at_once(wrong):
     tagger = Tagger(make_bundle()[1])
     for call in (
         lambda: tagger.tag_sentences([], min_score=wrong),
@@ -137,7 +137,7 @@ def test_a_least_score_that_is_no_probability_is_refused_at_once(wrong):
             call()
 
 
-def test_a_fitted_temperature_makes_gold_likelier():
+def test_a_fitted_temperature_minimises_the_loss():
     tagger = Tagger(make_bundle()[1])
     gold = labelled(tagger)
     fitted = fit_temperatures(tagger, gold)
@@ -146,7 +146,7 @@ def test_a_fitted_temperature_makes_gold_likelier():
     assert fit_temperatures(tagger, gold, tasks=["pos"]) == {"pos": fitted["pos"]}
 
     def loss(temperature: float) -> float:
-        """Of parts of speech in sentences of one token, whose marginals are the sequences."""
+        """Return the loss of pos tags in one-token sentences."""
         own = tagger.with_temperatures({"pos": temperature})
         found = own.tag_sentences(ones, n_best=50)
         total = 0.0
@@ -163,7 +163,7 @@ def test_a_fitted_temperature_makes_gold_likelier():
     assert loss(best) <= min(loss(best * 0.9), loss(best * 1.1), loss(1.0)) + 1e-6
 
 
-def test_what_is_measured_is_what_evaluate_counts():
+def test_calibration_agrees_with_evaluate():
     _, bundle = make_bundle()
     tagger = Tagger(replace(bundle, temperatures=TEMPERATURES))
     gold = labelled(tagger)
@@ -192,12 +192,12 @@ def test_what_is_measured_is_what_evaluate_counts():
         assert [row["min_score"] for row in values["thresholds"]] == list(THRESHOLDS)
 
 
-def test_one_task_can_be_measured_alone_and_unknown_ones_are_refused():
+def test_one_task_can_be_measured_and_unknown_tasks_are_an_error():
     tagger = Tagger(make_bundle()[1])
     bare = [from_tokens(["Mira", "met"]).with_tags({"pos": ["N", "V"]})]
     assert measure_calibration(tagger, bare, tasks=["pos"]).keys() == {"pos"}
     assert fit_temperatures(tagger, bare, tasks=["pos"]).keys() == {"pos"}
-    with pytest.raises(InputError, match="no tags of the task 'ner'"):
+    with pytest.raises(InputError, match="tags of the task 'ner' are missing"):
         measure_calibration(tagger, bare)
     with pytest.raises(InputError, match="no task 'chunk'"):
         fit_temperatures(tagger, bare, tasks=["chunk"])

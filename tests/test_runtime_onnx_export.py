@@ -1,4 +1,4 @@
-"""Exported graphs against torch, and what is refused."""
+"""Compare exported graphs with torch; errors of the export."""
 
 import json
 from dataclasses import replace
@@ -37,7 +37,7 @@ def test_the_graph_gives_the_emissions_of_torch(tmp_path, direction, merge_mode,
         np.testing.assert_allclose(found[task][batch.mask], expected[task][batch.mask], atol=1e-4)
 
 
-def test_what_decoding_needs_stands_in_the_file(tmp_path):
+def test_the_file_contains_the_decoding_data(tmp_path):
     _, bundle = make_bundle()
     bundle = replace(bundle, temperatures={"ner": 1.5})
     export.export_model(bundle, tmp_path / "model.onnx")
@@ -53,23 +53,25 @@ def test_what_decoding_needs_stands_in_the_file(tmp_path):
     assert (tasks["ner"]["temperature"], tasks["pos"]["temperature"]) == (1.5, 1)
 
 
-def test_another_network_is_told(tmp_path, monkeypatch):
+def test_a_difference_from_torch_is_an_error(tmp_path, monkeypatch):
     _, bundle = make_bundle()
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
-    with pytest.raises(export.InputError, match=r"off from those of torch"):
+    with pytest.raises(export.InputError, match=r"the emissions must equal those of torch"):
         export.export_model(bundle, tmp_path / "model.onnx")
 
 
-def test_what_is_no_number_is_no_small_difference(tmp_path, monkeypatch):
+def test_nan_emissions_are_an_error(tmp_path, monkeypatch):
     _, bundle = make_bundle()
     path = tmp_path / "model.onnx"
     path.write_bytes(b"earlier")
     nothing = {"ner": np.nan, "pos": np.nan}
-    given = export.run_graph
+    run_graph = export.run_graph
     monkeypatch.setattr(
-        export, "run_graph", lambda *parts: {task: one * nothing[task] for task, one in given(*parts).items()}
+        export,
+        "run_graph",
+        lambda *args: {task: one * nothing[task] for task, one in run_graph(*args).items()},
     )
-    with pytest.raises(export.InputError, match="its emissions are nan off"):
+    with pytest.raises(export.InputError, match=r"\(got a difference of nan\)"):
         export.export_model(bundle, path)
     assert path.read_bytes() == b"earlier"
 

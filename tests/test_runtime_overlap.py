@@ -1,4 +1,4 @@
-"""Threads that work ahead: in order, not too far, and nothing lost before an error."""
+"""Threads that compute ahead: order, limits, and results before an error."""
 
 import threading
 
@@ -8,7 +8,7 @@ from tagger.runtime.overlap import compute_ahead, usable_cores
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_results_come_in_order_and_no_more_than_needed_is_taken(threads):
+def test_results_are_in_order_and_reading_ahead_is_limited(threads):
     taken = []
 
     def items():
@@ -16,9 +16,9 @@ def test_results_come_in_order_and_no_more_than_needed_is_taken(threads):
             taken.append(number)
             yield number
 
-    for place, (item, result) in enumerate(compute_ahead(lambda n: n * n, items(), threads)):
-        assert (item, result) == (place, place * place)
-        assert len(taken) <= place + 1 + (threads if threads > 1 else 0)
+    for index, (item, result) in enumerate(compute_ahead(lambda n: n * n, items(), threads)):
+        assert (item, result) == (index, index * index)
+        assert len(taken) <= index + 1 + (threads if threads > 1 else 0)
     assert len(taken) == 20
 
 
@@ -31,12 +31,12 @@ def test_an_error_among_the_items_comes_after_their_results(threads):
     found = []
     with pytest.raises(ValueError, match="broken"):
         found.extend(result for _, result in compute_ahead(lambda n: -n, items(), threads))
-    # ``extend`` keeps what came before the error.
+    # ``extend`` keeps the results before the error.
     assert found == [0, -1, -2, -3, -4]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_an_error_of_the_work_itself_is_raised_in_its_place(threads):
+def test_an_error_of_the_function_is_raised_in_order(threads):
     results = compute_ahead(lambda n: 1 // (2 - n), range(5), threads)
     assert [next(results), next(results)] == [(0, 0), (1, 1)]
     with pytest.raises(ZeroDivisionError):

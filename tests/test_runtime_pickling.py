@@ -1,4 +1,4 @@
-"""A tagger that is copied, pickled and sent to other processes tags as the first one does."""
+"""Copied, pickled and sent to another process, a tagger gives the same tags."""
 
 import copy
 import os
@@ -21,12 +21,12 @@ SENTENCES = random_sentences(make_bundle()[1].vocabulary)
 
 
 def by_bars(text):
-    """A tokenizer that can be pickled."""
+    """Tokenize at bars; a function that can be pickled."""
     return [from_tokens(text.split("|"))]
 
 
 def tag(tagger):
-    """What a process returns."""
+    """Tag the sentences, in a worker process."""
     return tagger.tag_tokens(SENTENCES, n_best=2, scores=True)
 
 
@@ -40,7 +40,7 @@ def round_trip(value):
 
 @pytest.fixture(scope="module")
 def tagger(tmp_path_factory):
-    """A tagger that was loaded, so that its fixed vectors are a mapped file, and was used."""
+    """Return a loaded tagger, whose frozen vectors are memory-mapped, after its first use."""
     folder = tmp_path_factory.mktemp("model")
     save_bundle(make_bundle()[1], folder)
     tagger = Tagger.load(folder, scheme="BIOES", threads=2, precision="int8", cache_megabytes=3)
@@ -50,15 +50,15 @@ def tagger(tmp_path_factory):
 
 
 @pytest.mark.parametrize("duplicate", [round_trip, copy.deepcopy, copy.copy])
-def test_a_copy_tags_alike_and_keeps_the_settings(tagger, duplicate):
+def test_a_copy_gives_the_same_tags_and_keeps_the_settings(tagger, duplicate):
     tagger.origin = "mine"
-    twin = duplicate(tagger)
-    assert tag(twin) == tag(tagger)
+    copied = duplicate(tagger)
+    assert tag(copied) == tag(tagger)
     names = ("scheme", "threads", "precision", "origin")
-    assert [getattr(twin, name) for name in names] == ["BIOES", 2, "int8", "mine"]
-    assert twin.cache_statistics.capacity == tagger.cache_statistics.capacity
-    assert twin.bundle.temperatures == {"ner": 1.5}
-    assert (twin.bundle is tagger.bundle) == (duplicate is not round_trip)
+    assert [getattr(copied, name) for name in names] == ["BIOES", 2, "int8", "mine"]
+    assert copied.cache_statistics.capacity == tagger.cache_statistics.capacity
+    assert copied.bundle.temperatures == {"ner": 1.5}
+    assert (copied.bundle is tagger.bundle) == (duplicate is not round_trip)
 
 
 def test_a_pickle_needs_no_folder(tmp_path):
@@ -67,22 +67,22 @@ def test_a_pickle_needs_no_folder(tmp_path):
     content, expected = pickle.dumps(tagger), tag(tagger)
     (tmp_path / "model").rename(tmp_path / "elsewhere")
     assert tag(pickle.loads(content)) == expected
-    assert len(content) < 200_000  # the word cache's table is not in it
+    assert len(content) < 200_000  # without the word cache's table
 
 
-def test_a_copys_settings_are_its_own(tagger):
-    twin = copy.deepcopy(tagger)
-    twin.threads = 1
+def test_the_settings_of_a_copy_are_independent(tagger):
+    copied = copy.deepcopy(tagger)
+    copied.threads = 1
     assert tagger.threads == 2
-    assert twin.engine is not tagger.engine
+    assert copied.engine is not tagger.engine
     first, second = copy.deepcopy([tagger, tagger])
     assert first is second
 
 
-def test_a_custom_tokenizer_comes_along():
+def test_a_custom_tokenizer_is_copied():
     own = Tagger(make_bundle()[1], tokenizer=by_bars)
-    for twin in (round_trip(own), copy.deepcopy(own)):
-        assert twin.tag("New Ayr|lost")[0].tokens == ("New Ayr", "lost")
+    for copied in (round_trip(own), copy.deepcopy(own)):
+        assert copied.tag("New Ayr|lost")[0].tokens == ("New Ayr", "lost")
     unnamed = Tagger(make_bundle()[1], tokenizer=lambda text: by_bars(text))
     assert copy.deepcopy(unnamed).tag("New Ayr|lost")[0].tokens == ("New Ayr", "lost")
     with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
@@ -92,18 +92,18 @@ def test_a_custom_tokenizer_comes_along():
 @pytest.mark.parametrize("duplicate", [round_trip, copy.deepcopy, copy.copy])
 @pytest.mark.parametrize("lookahead", [0, 2, 100])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_a_stream_is_copied_in_mid_sentence(duplicate, lookahead, layers):
+def test_a_stream_can_be_copied_within_a_sentence(duplicate, lookahead, layers):
     words = ["Mira", "met", "Tom", "in", "Ayr", "Glasgow", "lost"]
     streaming = StreamingTagger(Tagger(make_bundle(layers=layers)[1]), lookahead=lookahead)
     found = [one for word in words[:5] for one in streaming.push(word)]
-    twin = duplicate(streaming)
-    first, second = stream_rest(twin), stream_rest(streaming)
+    copied = duplicate(streaming)
+    first, second = stream_rest(copied), stream_rest(streaming)
     assert first == second
-    assert found + first == list(twin.tag(words)) == list(streaming.tag(words))
+    assert found + first == list(copied.tag(words)) == list(streaming.tag(words))
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_processes_that_start_anew_tag_alike(tagger, method):
+def test_new_processes_give_the_same_tags(tagger, method):
     streaming = StreamingTagger(tagger.with_temperatures({}), lookahead=1)
     streaming.push("Mira")
     expected = stream_rest(copy.deepcopy(streaming))
@@ -141,7 +141,7 @@ def test_a_forked_process_uses_the_tagger_it_inherits(model):
     assert (done.returncode, done.stdout) == (0, "[True, True]\n"), done.stderr
 
 
-def test_joblib_sends_it_to_its_processes(tagger):
+def test_joblib_workers_receive_a_tagger(tagger):
     joblib = pytest.importorskip("joblib", reason="joblib is not installed")
     found = joblib.Parallel(n_jobs=2)(joblib.delayed(tag)(tagger) for _ in range(2))
     assert found == [tag(tagger)] * 2
@@ -151,7 +151,7 @@ def test_joblib_sends_it_to_its_processes(tagger):
 
 
 class Tagged:
-    """A data set that tags what is taken from it."""
+    """A data set that tags its items on access."""
 
     def __init__(self, tagger):
         self.tagger = tagger
@@ -159,27 +159,27 @@ class Tagged:
     def __len__(self):
         return len(SENTENCES)
 
-    def __getitem__(self, place):
-        return list(self.tagger.tag_tokens([SENTENCES[place]])[0].tags["ner"])
+    def __getitem__(self, index):
+        return list(self.tagger.tag_tokens([SENTENCES[index]])[0].tags["ner"])
 
 
-def as_it_is(batch):
+def unchanged(batch):
     return batch
 
 
-def test_a_worker_of_a_data_loader_has_it(tagger):
+def test_a_data_loader_worker_uses_a_tagger(tagger):
     from torch.utils.data import DataLoader
 
     loader = DataLoader(
-        Tagged(tagger), batch_size=5, num_workers=1, collate_fn=as_it_is, multiprocessing_context="spawn"
+        Tagged(tagger), batch_size=5, num_workers=1, collate_fn=unchanged, multiprocessing_context="spawn"
     )
     found = [tags for batch in loader for tags in batch]
     assert found == [list(one.tags["ner"]) for one in tagger.tag_tokens(SENTENCES)]
 
 
 def test_a_pickled_bundle_has_the_same_arrays(tagger):
-    twin = round_trip(tagger.bundle)
-    assert twin.tensors.keys() == tagger.bundle.tensors.keys()
+    copied = round_trip(tagger.bundle)
+    assert copied.tensors.keys() == tagger.bundle.tensors.keys()
     for name, tensor in tagger.bundle.tensors.items():
-        assert np.array_equal(twin.tensors[name], tensor)
-    assert twin.vocabulary == tagger.bundle.vocabulary
+        assert np.array_equal(copied.tensors[name], tensor)
+    assert copied.vocabulary == tagger.bundle.vocabulary

@@ -1,4 +1,4 @@
-"""Lanes: every token has one place, sentences do not mix, and the graph is what its script writes."""
+"""Packed slots: each token has one index, sentences do not mix; and the graphs match their script."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ from tagger.runtime.recurrence import (
     GRAPHS,
     PROJECTION,
     HiddenWeights,
-    Lanes,
+    PackedSlots,
     TokenInputs,
     choose_precision,
     read,
@@ -25,131 +25,133 @@ WAYS = [(False,), (True,), (False, True)]
 
 
 @given(SIZES)
-def test_sentences_lie_whole_in_lanes_of_like_length(sizes):
+def test_sentences_are_packed_whole_into_slots_of_similar_length(sizes):
     lengths = np.array(sizes)
-    lanes = Lanes.arrange(lengths)
-    assert len(set(lanes.places.tolist())) == len(lanes.places) == sum(sizes)
-    assert lanes.places.max() < lanes.steps * lanes.count
+    slots = PackedSlots.pack(lengths)
+    assert len(set(slots.indices.tolist())) == len(slots.indices) == sum(sizes)
+    assert slots.indices.max() < slots.steps * slots.count
     ends = np.cumsum(lengths)
-    assert np.array_equal(lanes.begins, lanes.places[ends - lengths])
-    assert np.array_equal(lanes.ends, lanes.places[ends - 1])
+    assert np.array_equal(slots.begins, slots.indices[ends - lengths])
+    assert np.array_equal(slots.ends, slots.indices[ends - 1])
     for begin, end in zip(ends - lengths, ends, strict=True):
-        assert (np.diff(lanes.places[begin:end]) == lanes.count).all()
-    # Graham's bound for the longest processing time first: 4/3 of what is possible.
-    assert lanes.steps <= 4 / 3 * max(max(sizes), -(-sum(sizes) // lanes.count)) + 1
+        assert (np.diff(slots.indices[begin:end]) == slots.count).all()
+    # Graham's bound for longest processing time first: 4/3 of the optimum.
+    assert slots.steps <= 4 / 3 * max(max(sizes), -(-sum(sizes) // slots.count)) + 1
 
 
 @pytest.mark.parametrize("is_backward", WAYS)
 @given(SIZES)
-def test_each_direction_meets_each_sentence_in_its_own_order(is_backward, sizes):
+def test_each_direction_reads_the_sentences_in_its_own_order(is_backward, sizes):
     lengths = np.array(sizes)
-    lanes = Lanes.arrange(lengths)
+    slots = PackedSlots.pack(lengths)
     tokens = np.arange(1, sum(sizes) + 1)
-    rows, keep = lanes.rows(tokens, is_backward), lanes.keep(is_backward)
-    assert rows.shape == keep.shape[:3] == (lanes.steps, len(is_backward), lanes.count)
+    rows, reset_mask = slots.rows(tokens, is_backward), slots.reset_mask(is_backward)
+    assert rows.shape == reset_mask.shape[:3] == (slots.steps, len(is_backward), slots.count)
     for d, back in enumerate(is_backward):
-        found = lanes.pick(rows[:, :, :, None].astype(np.float32), d, is_backward=back)
+        found = slots.gather(rows[:, :, :, None].astype(np.float32), d, is_backward=back)
         assert np.array_equal(found[:, 0], tokens * len(is_backward) + d)
-        kept = lanes.pick(keep, d, is_backward=back)[:, 0]
+        gathered = slots.gather(reset_mask, d, is_backward=back)[:, 0]
         ends = np.cumsum(lengths)
-        assert np.array_equal(np.flatnonzero(kept == 0), ends - 1 if back else ends - lengths)
+        assert np.array_equal(np.flatnonzero(gathered == 0), ends - 1 if back else ends - lengths)
 
 
-def test_long_lanes_are_read_in_several_calls(monkeypatch):
+def test_long_slots_are_read_in_several_calls(monkeypatch):
     generator = np.random.default_rng(0)
     table, hidden, heads = (
         generator.normal(size=shape).astype(np.float32) for shape in ((9, 12), (2, 3, 12), (2, 3, 4))
     )
-    lanes = Lanes.arrange(np.array([40, 3, 17, 29, 1]))
-    rows = lanes.rows(generator.integers(4, size=90), (False, True))
-    keep = lanes.keep((False, True))
+    slots = PackedSlots.pack(np.array([40, 3, 17, 29, 1]))
+    rows = slots.rows(generator.integers(4, size=90), (False, True))
+    reset_mask = slots.reset_mask((False, True))
     weights = HiddenWeights(hidden)
-    whole = [read(table, rows, keep, weights, one) for one in (heads, None)]
+    whole = [read(table, rows, reset_mask, weights, one) for one in (heads, None)]
     assert [one.shape[3] for one in whole] == [4, 3]
-    monkeypatch.setattr(recurrence, "_OUTPUT_BUDGET", 2 * lanes.count * 3 * 7)
+    monkeypatch.setattr(recurrence, "_OUTPUT_BUDGET", 2 * slots.count * 3 * 7)
     for one, expected in zip((heads, None), whole, strict=True):
-        np.testing.assert_allclose(read(table, rows, keep, weights, one), expected, atol=1e-6)
+        np.testing.assert_allclose(read(table, rows, reset_mask, weights, one), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("is_backward", WAYS)
-def test_inputs_of_single_tokens_are_added_to_those_of_their_words(monkeypatch, is_backward):
-    """Against a table that has a row for every token, in one call and in blocks of a few steps."""
+def test_inputs_of_single_tokens_are_added_to_word_inputs(monkeypatch, is_backward):
+    """Compare with a table that has a row per token, in one call and in blocks of a few steps."""
     generator = np.random.default_rng(3)
     directions, total = len(is_backward), 90
     table = generator.normal(size=(9 * directions, 12)).astype(np.float32)
     weights = HiddenWeights(generator.normal(size=(directions, 3, 12)).astype(np.float32))
-    of_features = generator.normal(size=(directions, 5, 12)).astype(np.float32)
+    feature_weights = generator.normal(size=(directions, 5, 12)).astype(np.float32)
     features = generator.normal(size=(30, 5)).astype(np.float32)
-    lanes = Lanes.arrange(np.array([40, 3, 17, 29, 1]))
+    slots = PackedSlots.pack(np.array([40, 3, 17, 29, 1]))
     tokens, numbers = generator.integers(9, size=total), np.full(total, -1)
     numbers[generator.choice(total, 30, replace=False)] = np.arange(30)
     every = table.reshape(9, directions, 12)[tokens]
     for token in np.flatnonzero(numbers >= 0):
-        every[token] += np.einsum("f,dfg->dg", features[numbers[token]], of_features)
-    keep = lanes.keep(is_backward)
-    expected = read(every.reshape(-1, 12), lanes.rows(np.arange(total), is_backward), keep, weights, None)
-    own = TokenInputs(lanes.spread(numbers, is_backward, -1), features, of_features)
-    rows = lanes.rows(tokens, is_backward)
-    for budget in (1 << 20, 12 * directions * lanes.count * 7, 1):
+        every[token] += np.einsum("f,dfg->dg", features[numbers[token]], feature_weights)
+    reset_mask = slots.reset_mask(is_backward)
+    expected = read(
+        every.reshape(-1, 12), slots.rows(np.arange(total), is_backward), reset_mask, weights, None
+    )
+    own = TokenInputs(slots.scatter(numbers, is_backward, -1), features, feature_weights)
+    rows = slots.rows(tokens, is_backward)
+    for budget in (1 << 20, 12 * directions * slots.count * 7, 1):
         monkeypatch.setattr(recurrence, "_INPUT_BUDGET", budget)
-        found = read(table, rows, keep, weights, None, own)
+        found = read(table, rows, reset_mask, weights, None, own)
         for direction, back in enumerate(is_backward):
             np.testing.assert_allclose(
-                lanes.pick(found, direction, is_backward=back),
-                lanes.pick(expected, direction, is_backward=back),
+                slots.gather(found, direction, is_backward=back),
+                slots.gather(expected, direction, is_backward=back),
                 atol=1e-5,
             )
 
 
-def test_a_step_is_the_lstm_of_its_definition():
-    """Hochreiter and Schmidhuber with forget gates, in float64, one sentence."""
+def test_a_step_equals_the_lstm_equations():
+    """Compare with a float64 LSTM with forget gates (Gers et al. 2000) on one sentence."""
     generator = np.random.default_rng(1)
     table, hidden = (generator.normal(size=shape).astype(np.float32) for shape in ((5, 8), (1, 2, 8)))
-    lanes = Lanes.arrange(np.array([5]))
-    rows, keep = lanes.rows(np.arange(5), (False,)), lanes.keep((False,))
-    found = read(table, rows, keep, HiddenWeights(hidden), None)
+    slots = PackedSlots.pack(np.array([5]))
+    rows, reset_mask = slots.rows(np.arange(5), (False,)), slots.reset_mask((False,))
+    found = read(table, rows, reset_mask, HiddenWeights(hidden), None)
     state = cell = np.zeros(2)
     for step in range(5):
         gates = table[step].astype(np.float64) + state @ hidden[0].astype(np.float64)
-        taken, forgotten, shown = (1 / (1 + np.exp(-gates[place : place + 2])) for place in (0, 2, 6))
-        cell = forgotten * cell + taken * np.tanh(gates[4:6])
-        state = shown * np.tanh(cell)
+        input_gate, forget_gate, output_gate = (1 / (1 + np.exp(-gates[i : i + 2])) for i in (0, 2, 6))
+        cell = forget_gate * cell + input_gate * np.tanh(gates[4:6])
+        state = output_gate * np.tanh(cell)
         np.testing.assert_allclose(found[step, 0, 0], state, atol=1e-5)
 
 
 @pytest.mark.parametrize("directions", [1, 2])
-def test_weights_of_8_bits_are_the_nearest_ones(directions):
-    """The graph of whole numbers against the other one with weights and states rounded likewise."""
+def test_int8_weights_are_rounded_to_the_nearest_value(directions):
+    """Compare the int8 graph with the float32 graph on the same quantized weights."""
     generator = np.random.default_rng(2)
     table = generator.normal(size=(7 * directions, 24)).astype(np.float32)
     hidden = HiddenWeights(generator.normal(size=(directions, 6, 24)).astype(np.float32))
-    rounded = hidden.rounded()
-    assert rounded.values.dtype == np.int8
-    near = rounded.values * rounded.steps
-    assert (np.abs(near - hidden.values) <= rounded.steps / 2 + 1e-6).all()
-    lanes = Lanes.arrange(np.array([1, 1, 1]))  # the state before the first step is zero: nothing to round
+    quantized = hidden.quantized()
+    assert quantized.values.dtype == np.int8
+    dequantized = quantized.values * quantized.scales
+    assert (np.abs(dequantized - hidden.values) <= quantized.scales / 2 + 1e-6).all()
+    slots = PackedSlots.pack(np.array([1, 1, 1]))  # the first state is zero, so rounding does not change it
     is_backward = (False, True)[:directions]
-    rows, keep = lanes.rows(generator.integers(7, size=3), is_backward), lanes.keep(is_backward)
-    first = [read(table, rows, keep, one, None) for one in (rounded, hidden)]
+    rows, reset_mask = slots.rows(generator.integers(7, size=3), is_backward), slots.reset_mask(is_backward)
+    first = [read(table, rows, reset_mask, one, None) for one in (quantized, hidden)]
     np.testing.assert_allclose(*first, atol=1e-6)
-    lanes = Lanes.arrange(np.array([9, 5, 8, 2]))
-    rows, keep = lanes.rows(generator.integers(7, size=24), is_backward), lanes.keep(is_backward)
-    found = read(table, rows, keep, rounded, None)
-    expected = read(table, rows, keep, HiddenWeights(near.astype(np.float32)), None)
-    # What is left is the rounding of states: half a step of 1/127 times the weights, step after step.
+    slots = PackedSlots.pack(np.array([9, 5, 8, 2]))
+    rows, reset_mask = slots.rows(generator.integers(7, size=24), is_backward), slots.reset_mask(is_backward)
+    found = read(table, rows, reset_mask, quantized, None)
+    expected = read(table, rows, reset_mask, HiddenWeights(dequantized.astype(np.float32)), None)
+    # The remaining difference is the rounding of states: up to half of 1/127 times the weights per step.
     assert 0 < np.abs(found - expected).max() < 0.05
 
 
-def test_names_of_precisions():
+def test_precision_names():
     assert [choose_precision(name) for name in ("f32", "int8")] == ["f32", "int8"]
     assert choose_precision("auto", 8) in GRAPHS
-    with pytest.raises(InputError, match="There is no precision 'f16'; use f32, int8 or auto"):
+    with pytest.raises(InputError, match=r"precision must be f32, int8 or auto \(got 'f16'\)"):
         choose_precision("f16")
-    with pytest.raises(InputError, match="no products of bf16 for processors; use f32"):
+    with pytest.raises(InputError, match=r"precision must not be bf16: .* Use f32"):
         choose_precision("bf16")
 
 
-def test_the_graphs_are_what_their_script_writes(monkeypatch):
+def test_the_graphs_match_their_script(monkeypatch):
     pytest.importorskip("onnx")
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "scripts"))
     from build_recurrence import make_all

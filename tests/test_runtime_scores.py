@@ -1,4 +1,4 @@
-"""Alternatives and scores of tags: the Tagger against enumeration."""
+"""Compare alternatives and tag scores of the Tagger with enumeration."""
 
 import itertools
 from dataclasses import replace
@@ -34,19 +34,19 @@ def test_alternatives_and_scores_equal_enumeration(scheme, head, constrain):
         order = np.argsort(-probabilities, kind="stable")[:6]
         alternatives = sentence.alternatives[task.name]
         assert [one.probability for one in alternatives] == pytest.approx(probabilities[order], abs=1e-5)
-        for one, place in zip(alternatives, order, strict=True):
-            tags = [task.tags[number] for number in paths[place]]
+        for one, index in zip(alternatives, order, strict=True):
+            tags = [task.tags[number] for number in paths[index]]
             assert one.tags == tuple(convert_tags(tags, task.scheme, scheme) if task.scheme else tags)
         assert alternatives[0].tags == sentence.tags[task.name]
         best = paths[order[0]]
         marginals = [
-            sum(p for path, p in zip(paths, probabilities, strict=True) if path[place] == best[place])
-            for place in range(len(tokens))
+            sum(p for path, p in zip(paths, probabilities, strict=True) if path[step] == best[step])
+            for step in range(len(tokens))
         ]
         assert sentence.tag_scores[task.name] == pytest.approx(marginals, abs=1e-5)
 
 
-def test_sequences_that_are_written_alike_stand_for_themselves():
+def test_alternatives_with_equal_tags_remain_separate():
     _, bundle = make_bundle(1, constrain=False)
     (sentence,) = Tagger(bundle).tag_tokens([["Mira", "met"]], n_best=200)
     alternatives = sentence.alternatives["ner"]
@@ -54,7 +54,7 @@ def test_sequences_that_are_written_alike_stand_for_themselves():
     assert sum(one.probability for one in alternatives) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_asking_changes_nothing_else_and_is_not_the_default():
+def test_alternatives_and_scores_are_optional_and_change_nothing_else():
     _, bundle = make_bundle()
     tagger = Tagger(bundle)
     sentences = random_sentences(bundle.vocabulary)
@@ -69,16 +69,16 @@ def test_asking_changes_nothing_else_and_is_not_the_default():
     assert [sentence.tag_scores for sentence in again] == [{}] * len(full)
 
 
-def test_a_sentence_without_a_token_gets_empty_ones():
+def test_an_empty_sentence_gets_empty_results():
     _, bundle = make_bundle()
     (sentence,) = Tagger(bundle).tag_tokens([[]], n_best=2, scores=True)
     assert sentence.tag_scores == sentence.alternatives == {"ner": (), "pos": ()}
 
 
-def test_where_nothing_legal_exists_the_probability_is_zero():
+def test_the_probability_is_zero_if_no_sequence_is_legal():
     task = make_bundle(constrain=False)[1].vocabulary.tasks[0]
     free = Transitions.free(len(task.tags))
-    forbidden = replace(free, end=np.full_like(free.end, -np.inf))  # which no bundle holds
+    forbidden = replace(free, end=np.full_like(free.end, -np.inf))  # no bundle has such transitions
     emissions = np.random.default_rng(0).normal(size=(2, len(task.tags))).astype(np.float32)
     sentence = from_tokens(["Mira", "met"])
     annotator = Annotator(task, forbidden, "IOB2")
@@ -88,26 +88,26 @@ def test_where_nothing_legal_exists_the_probability_is_zero():
 
 
 @pytest.mark.parametrize("wrong", [-1, MOST_ALTERNATIVES + 1])
-def test_a_number_of_alternatives_out_of_bounds_is_refused_at_once(wrong):
+def test_an_invalid_number_of_alternatives_is_an_error_at_once(wrong):
     _, bundle = make_bundle()
     with pytest.raises(InputError, match=rf"n_best must be from 0 to 1000 \(got {wrong}\)\. Pass 0"):
         Tagger(bundle).tag_sentences([from_tokens(["Mira"])], n_best=wrong)
 
 
-def test_alternatives_that_cannot_be_held_are_refused_with_their_sentence(monkeypatch):
+def test_too_many_alternatives_for_memory_are_an_error(monkeypatch):
     _, bundle = make_bundle()
     tagger = Tagger(bundle)
     tag_count = max(len(task.tags) for task in tagger.tasks)
     monkeypatch.setattr("tagger.runtime.tagger.MOST_POINTERS", 12 * tag_count)
     sentences = [["Mira", "met", "Tom"], ["Tom", "met", "Mira", "again"]]
     assert len(tagger.tag_tokens(sentences, n_best=3)[1].alternatives["pos"]) == 3
-    message = "The sentence 'Tom met Mira again'… has 4 tokens, so that 4 alternatives of it take too much "
-    with pytest.raises(InputError, match=f"{message}memory; ask for 3 or cut it"):
+    message = r"n_best must be at most 3 for the sentence 'Tom met Mira again'… of 4 tokens \(got 4\)\. More"
+    with pytest.raises(InputError, match=message):
         tagger.tag_tokens(sentences, n_best=4)
-    assert len(tagger.tag_tokens([["Mira"] * 99])[0]) == 99  # without alternatives there is no bound
+    assert len(tagger.tag_tokens([["Mira"] * 99])[0]) == 99  # no limit without alternatives
 
 
-def test_spans_are_scored_alike_in_groups(monkeypatch):
+def test_spans_have_the_same_scores_in_groups(monkeypatch):
     _, bundle = make_bundle()
     sentences = random_sentences(bundle.vocabulary, count=30)
     expected = [sentence.spans["ner"] for sentence in Tagger(bundle).tag_tokens(sentences)]
@@ -116,7 +116,7 @@ def test_spans_are_scored_alike_in_groups(monkeypatch):
     assert [sentence.spans["ner"] for sentence in Tagger(bundle).tag_tokens(sentences)] == expected
 
 
-def test_windows_of_few_tokens_change_nothing(monkeypatch):
+def test_small_windows_give_the_same_tags(monkeypatch):
     _, bundle = make_bundle(context="sentence")
     sentences = [*random_sentences(bundle.vocabulary, count=20), []]
     expected = Tagger(bundle).tag_tokens(sentences)
@@ -140,7 +140,7 @@ def test_windows_of_few_tokens_change_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_what_comes_before_an_error_is_tagged_first(monkeypatch, threads):
+def test_sentences_before_an_error_are_tagged_first(monkeypatch, threads):
     _, bundle = make_bundle()
     monkeypatch.setattr("tagger.runtime.tagger.WINDOW", 2)
     sentences = [from_tokens(tokens) for tokens in random_sentences(bundle.vocabulary, count=7)]

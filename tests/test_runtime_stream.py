@@ -1,4 +1,4 @@
-"""Bounded lookahead against whole sentences, against the engine on cut ones, and for what it may not see."""
+"""Compare bounded lookahead with whole and truncated sentences; words beyond it have no influence."""
 
 import itertools
 import pickle
@@ -44,33 +44,33 @@ def make_tagger(seed=0, *, written="IOB2", **model):
 
 
 def whole_emissions(tagger, tokens):
-    """For each task the (T, C) emissions that a whole sentence has."""
+    """Return each task's emissions (T, C) for a whole sentence."""
     table = WordTable(tagger.bundle.vocabulary)
     return {task: found[0] for task, found in tagger.engine(table.batch([table.rows(tokens)])).items()}
 
 
 def window_emissions(tagger, tokens, lookahead):
-    """Each task's (W, C) emissions of every window that is looked at; the last is what the end leaves."""
+    """Return each task's emissions (W, C) for all windows; the last one is that at the end."""
     table = WordTable(tagger.bundle.vocabulary)
     batch = table.batch([table.rows(tokens)])
     vectors = tagger.engine.word_vectors(batch)
     encoder, windows = WindowEncoder(tagger.engine, 1), []
 
-    def look() -> None:
+    def encode() -> None:
         scores = tagger.engine.score(encoder.encode())
         windows.append({task: found[0] for task, found in scores.items()})
 
     for row in batch.positions[0]:
         encoder.append([lstm.project(vectors[row : row + 1]) for lstm in tagger.engine.lstms[0]])
         if len(encoder) > lookahead:
-            look()
+            encode()
     if len(encoder):
-        look()
+        encode()
     return windows
 
 
 def streamed(tagger, tokens, lookahead):
-    """For each task the tags of the words that come one by one."""
+    """Return each task's tags for words that are pushed one by one."""
     streaming = StreamingTagger(tagger, lookahead=lookahead)
     found = list(streaming.tag(tokens))
     assert [one.token for one in found] == list(tokens)
@@ -79,7 +79,7 @@ def streamed(tagger, tokens, lookahead):
 
 @pytest.mark.parametrize("model", VARIANTS, ids=lambda model: "-".join(map(str, model.values())))
 @pytest.mark.parametrize("scheme", ["BIOES", "IOB2"])
-def test_a_lookahead_of_the_whole_sentence_gives_its_tags(model, scheme):
+def test_an_unlimited_lookahead_gives_the_tags_of_the_sentence(model, scheme):
     tagger = make_tagger(**model, scheme=scheme)
     sentences = random_sentences(tagger.bundle.vocabulary)
     for tokens, expected in zip(sentences, tagger.tag_tokens(sentences), strict=True):
@@ -93,18 +93,18 @@ def test_a_lookahead_of_the_whole_sentence_gives_its_tags(model, scheme):
 
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("lookahead", [0, 1, 3])
-def test_a_forward_model_has_the_emissions_of_the_whole_sentence_at_once(lookahead, layers):
+def test_emissions_of_a_forward_model_do_not_depend_on_the_lookahead(lookahead, layers):
     tagger = make_tagger(direction="forward", layers=layers)
     expected = whole_emissions(tagger, TOKENS)
     for first, window in enumerate(window_emissions(tagger, TOKENS, lookahead)):
         for task, emissions in window.items():
-            wanted = expected[task][first : first + lookahead + 1]
-            np.testing.assert_allclose(emissions, wanted, atol=1e-5)
+            part_of_sentence = expected[task][first : first + lookahead + 1]
+            np.testing.assert_allclose(emissions, part_of_sentence, atol=1e-5)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("lookahead", [0, 1, 2, 4])
-def test_one_layer_sees_a_word_as_if_the_sentence_ended_after_the_lookahead(lookahead, direction):
+def test_one_layer_gives_the_emissions_of_a_sentence_truncated_after_the_lookahead(lookahead, direction):
     tagger = make_tagger(direction=direction)
     windows = window_emissions(tagger, TOKENS, lookahead)
     for first, window in enumerate(windows[: len(TOKENS) - lookahead]):
@@ -113,8 +113,8 @@ def test_one_layer_sees_a_word_as_if_the_sentence_ended_after_the_lookahead(look
             np.testing.assert_allclose(emissions, cut[task][first:], atol=1e-4)
 
 
-def test_upper_layers_read_what_was_known_when_each_word_was_decided():
-    """Two layers, by hand: the first one's outputs of a decided word stay, those of the window are new."""
+def test_upper_layers_read_the_outputs_known_when_each_word_was_tagged():
+    """Two layers by hand: outputs of tagged words are final, those of the window are recomputed."""
     tagger, lookahead = make_tagger(layers=2), 2
     table, engine = WordTable(tagger.bundle.vocabulary), tagger.engine
     batch = table.batch([table.rows(TOKENS)])
@@ -130,7 +130,7 @@ def test_upper_layers_read_what_was_known_when_each_word_was_decided():
 
 
 def read_both(layer, inputs):
-    """(T, D) inputs to the outputs (T, 2H) of both directions of one layer."""
+    """Map inputs (T, D) to the outputs (T, 2H) of both directions of one layer."""
     results = []
     for lstm, order in zip(layer, (1, -1), strict=True):
         state, cell = np.zeros((2, 1, len(lstm.hidden_weights)), np.float32)
@@ -145,19 +145,19 @@ def read_both(layer, inputs):
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("lookahead", [0, 1, 2, 3])
-def test_a_word_sees_no_further_than_its_lookahead(lookahead, layers, direction):
+def test_words_beyond_the_lookahead_have_no_influence(lookahead, layers, direction):
     tagger = make_tagger(direction=direction, layers=layers)
     before = window_emissions(tagger, TOKENS, lookahead)
     tags = streamed(tagger, TOKENS, lookahead)
     for changed in range(1, len(TOKENS)):
         tokens = [*TOKENS[:changed], "river", *TOKENS[changed + 1 :]]
-        unseen = max(0, changed - lookahead)  # so many words are decided before it comes
+        unseen = max(0, changed - lookahead)  # number of words that are tagged before it arrives
         after = window_emissions(tagger, tokens, lookahead)
         for task in ("ner", "pos"):
             for one, other in zip(before[:unseen], after[:unseen], strict=True):
                 assert np.array_equal(one[task], other[task])
             assert streamed(tagger, tokens, lookahead)[task][:unseen] == tags[task][:unseen]
-            if direction != "forward" and lookahead <= changed:  # the first word that sees it
+            if direction != "forward" and lookahead <= changed:  # the first word whose window contains it
                 difference = before[unseen][task][0] - after[unseen][task][0]
                 assert np.abs(difference).max() > 1e-6
 
@@ -169,7 +169,7 @@ def test_a_word_sees_no_further_than_its_lookahead(lookahead, layers, direction)
     st.integers(0, 8),
     st.integers(0, 3),
 )
-def test_many_sentences_in_lockstep_are_tagged_as_one_by_one(model, sentences, lookahead, seed):
+def test_sentences_in_lockstep_get_the_tags_of_single_streams(model, sentences, lookahead, seed):
     tagger = make_tagger(seed, **model)
     found = tag_with_lookahead(tagger, [from_tokens(tokens) for tokens in sentences], lookahead)
     assert found == [streamed(tagger, tokens, lookahead) for tokens in sentences]
@@ -178,7 +178,7 @@ def test_many_sentences_in_lockstep_are_tagged_as_one_by_one(model, sentences, l
 @pytest.mark.parametrize("lookahead", [0, 1, 2, 10])
 @pytest.mark.parametrize(("scheme", "written"), [("BIOES", "BIOES"), ("BIOES", "IOB2"), ("IOB2", "IOB2")])
 @pytest.mark.parametrize("head", ["crf", "softmax"])
-def test_tags_are_those_of_fixed_lag_decoding_and_a_legal_sequence(head, scheme, written, lookahead):
+def test_tags_equal_fixed_lag_decoding_and_are_legal(head, scheme, written, lookahead):
     for seed in range(3):
         tagger = make_tagger(seed, head=head, scheme=scheme, written=written)
         task = next(task for task in tagger.tasks if task.name == "ner")
@@ -191,13 +191,13 @@ def test_tags_are_those_of_fixed_lag_decoding_and_a_legal_sequence(head, scheme,
                 ids += list(path if is_end else path[:1])
                 before = path[:1]
             own = [task.tags[number] for number in ids]
-            wanted = convert_tags(own, scheme, written) if written == "IOB2" else own
-            assert streamed(tagger, tokens, lookahead)["ner"] == wanted
-            # A span that was begun is left open where the sentence's end was not foreseen, and only there.
+            expected = convert_tags(own, scheme, written) if written == "IOB2" else own
+            assert streamed(tagger, tokens, lookahead)["ner"] == expected
+            # Without lookahead, a span can be open at the end of the sentence; otherwise no tag is illegal.
             assert set(violations(own, scheme)) <= ({len(own) - 1} if lookahead == 0 else set())
 
 
-def test_the_scheme_has_to_be_told_at_once(tmp_path):
+def test_invalid_schemes_and_lookaheads_are_errors(tmp_path):
     with pytest.raises(InputError, match="Tags in IOB2 cannot become BIOES one by one"):
         StreamingTagger(make_tagger(scheme="IOB2", written="BIOES"), lookahead=3)
     with pytest.raises(InputError, match=r"^lookahead must be at least 0 \(got -1\)\."):
@@ -208,7 +208,7 @@ def test_the_scheme_has_to_be_told_at_once(tmp_path):
         StreamingTagger(tmp_path / "missing", lookahead=1)
 
 
-def test_words_are_given_out_when_they_are_decided(tmp_path):
+def test_words_are_returned_when_they_are_tagged(tmp_path):
     bundle = make_bundle()[1]
     save_bundle(bundle, tmp_path / "model")
     streaming = StreamingTagger(tmp_path / "model", lookahead=2)
@@ -221,7 +221,7 @@ def test_words_are_given_out_when_they_are_decided(tmp_path):
         streaming.tag("Mira met Tom")
 
 
-def test_a_sentence_knows_nothing_of_the_one_before():
+def test_a_sentence_does_not_depend_on_the_previous_one():
     tagger = make_tagger(layers=2)
     streaming = StreamingTagger(tagger, lookahead=1)
     alone = list(StreamingTagger(tagger, lookahead=1).tag(TOKENS))
@@ -233,7 +233,7 @@ def test_a_sentence_knows_nothing_of_the_one_before():
     assert list(streaming.tag(TOKENS)) == alone
 
 
-def test_an_endless_stream_is_read_no_further_than_the_lookahead():
+def test_an_endless_stream_is_read_only_up_to_the_lookahead():
     read = 0
 
     def words():
@@ -249,28 +249,28 @@ def test_an_endless_stream_is_read_no_further_than_the_lookahead():
             break
 
 
-def attributes(one, *left_out):
-    return {name: value for name, value in vars(one).items() if name not in left_out}
+def attributes(one, *excluded):
+    return {name: value for name, value in vars(one).items() if name not in excluded}
 
 
 @pytest.mark.parametrize("model", [{"layers": 2, "characters": "none"}, {"direction": "forward"}], ids=repr)
-def test_what_is_held_does_not_grow(model):
+def test_the_state_does_not_grow(model):
     streaming = StreamingTagger(make_tagger(**model), lookahead=3)
     sizes = []
     for number in range(600):
         streaming.push(f"word{number}")
         if number % 50 == 30:
             sentence = streaming._sentence
-            held = (
+            state = (
                 attributes(streaming, "_tagger", "_sentence"),
                 attributes(sentence, "_engine", "encoder"),
                 attributes(sentence.encoder, "_engine", "_layers"),
             )
-            sizes.append(len(pickle.dumps(held)))
-    assert max(sizes) - min(sizes) <= 64, "tokens of another length"
+            sizes.append(len(pickle.dumps(state)))
+    assert max(sizes) - min(sizes) <= 64, "tokens differ in length"
 
 
-def test_weights_beyond_all_measure_are_an_error():
+def test_too_large_weights_are_an_error():
     _, bundle = make_bundle()
     large = {"heads.0.projection.weight": np.full_like(bundle.tensors["heads.0.projection.weight"], 9e29)}
     tagger = Tagger(replace(bundle, tensors={**bundle.tensors, **large}))

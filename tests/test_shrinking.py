@@ -1,4 +1,4 @@
-"""Shrunk models: what is stored, what it gives back, and that the engine reads it as it reads any other."""
+"""Shrunk models: stored types, restored values, and equal results in the engine."""
 
 import json
 from dataclasses import replace
@@ -28,7 +28,7 @@ def stored(bundle: Bundle, folder: Path) -> Bundle:
 
 
 @given(arrays(np.float32, (3, 4), elements=st.floats(-1e4, 1e4, width=32)))
-def test_rows_of_8_bits_are_within_half_a_scale(values):
+def test_quantised_rows_are_within_half_a_scale(values):
     rows, scales = quantise_rows(values)
     assert (rows.dtype, scales.dtype, scales.shape) == (np.int8, np.float32, (3,))
     assert np.all(np.abs(rows * scales[:, None] - values) <= 0.5001 * scales[:, None] + 1e-38)
@@ -38,7 +38,7 @@ def test_rows_of_8_bits_are_within_half_a_scale(values):
 
 @pytest.mark.parametrize("precision", ["f32", "f16", "int8"])
 @pytest.mark.parametrize("words", [None, 0, 1, 2, 9])
-def test_what_is_kept_and_how_it_is_stored(tmp_path, precision, words):
+def test_kept_vectors_and_stored_types(tmp_path, precision, words):
     _, bundle = make_bundle()
     bundle = replace(bundle, metrics={"data": {"vectors": {"file": "v.txt", "kept": 2}, "dev": None}})
     kept = 2 if words is None else min(words, 2)
@@ -53,18 +53,18 @@ def test_what_is_kept_and_how_it_is_stored(tmp_path, precision, words):
         expected = np.int8 if is_small else np.float32 if precision == "f32" else np.float16
         assert types[name] == (np.float16 if precision == "f32" and name == MAPPED else expected)
     for name, tensor in bundle.tensors.items():
-        given = restore_bundle(found).tensors[name]
-        wanted = tensor[:kept] if name == MAPPED else tensor
-        assert (given.dtype, given.shape) == (tensor.dtype, wanted.shape)
+        restored = restore_bundle(found).tensors[name]
+        original = tensor[:kept] if name == MAPPED else tensor
+        assert (restored.dtype, restored.shape) == (tensor.dtype, original.shape)
         coarse = precision == "int8" and name in WORD_TABLES
-        most = np.abs(wanted.astype(np.float32)).max(axis=-1, keepdims=True, initial=0.0)
-        assert np.all(np.abs(given - wanted) <= most * (0.0045 if coarse else 0.0005))
-        assert precision != "f32" or np.array_equal(given, wanted)
+        most = np.abs(original.astype(np.float32)).max(axis=-1, keepdims=True, initial=0.0)
+        assert np.all(np.abs(restored - original) <= most * (0.0045 if coarse else 0.0005))
+        assert precision != "f32" or np.array_equal(restored, original)
 
 
 @pytest.mark.parametrize("precision", ["f32", "f16", "int8"])
 @pytest.mark.parametrize("characters", ["cnn", "lstm"])
-def test_the_engine_reads_it_as_a_model_of_its_values(tmp_path, precision, characters):
+def test_the_engine_gives_the_results_of_the_restored_model(tmp_path, precision, characters):
     for seed in range(3):
         _, bundle = make_bundle(seed, characters=characters)
         found = stored(shrink_bundle(bundle, words=2, precision=precision), tmp_path / str(seed))
@@ -80,7 +80,7 @@ def test_the_engine_reads_it_as_a_model_of_its_values(tmp_path, precision, chara
             assert tags[0] == tags[1]
 
 
-def test_it_can_be_saved_and_shrunk_again(tmp_path):
+def test_a_shrunk_model_can_be_saved_and_shrunk_again(tmp_path):
     _, bundle = make_bundle()
     first = stored(shrink_bundle(bundle, precision="int8"), tmp_path / "first")
     again = stored(first, tmp_path / "again")
@@ -110,31 +110,31 @@ def shrunk(tmp_path) -> Path:
     return tmp_path / "m"
 
 
-def test_a_program_that_knows_nothing_of_it_refuses_its_version(shrunk):
+def test_a_program_rejects_unknown_format_versions(shrunk):
     assert json.loads((shrunk / "config.json").read_text())["format_version"] == 3
     edit(shrunk / "config.json", lambda values: values.update(format_version=4))
-    assert "the model has format version 4, this program reads up to 3; install" in refusal("info", shrunk)
+    assert "the format version must be at most 3 (got 4). Install" in refusal("info", shrunk)
     edit(shrunk / "config.json", lambda values: values.update(format_version=1))
-    with pytest.raises(InputError, match=r"tensor .* has (type|shape) .*, expected"):
+    with pytest.raises(InputError, match=r"tensor .* must have (type|shape) .* \(got"):
         Tagger.load(shrunk)
 
 
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        (MAPPED + SCALES, lambda one: None, "words.fixed has type int8, expected float16"),
-        (MAPPED + SCALES, lambda one: one[:1], "words.fixed.scales has shape (1,), expected (2,)"),
-        (MAPPED + SCALES, lambda one: one * np.nan, "words.fixed.scales holds a value that is not finite"),
-        (MAPPED + SCALES, lambda one: one.astype(np.float64), "words.fixed.scales has type float64"),
-        (MAPPED, lambda one: one.astype(np.float16), "words.fixed has type float16, expected int8"),
-        (MAPPED, lambda one: one[:1], "words.fixed has shape (1, 4), expected (2, 4)"),
+        (MAPPED + SCALES, lambda one: None, "words.fixed must have type float16 (got int8)"),
+        (MAPPED + SCALES, lambda one: one[:1], "words.fixed.scales must have shape (2,) (got (1,))"),
+        (MAPPED + SCALES, lambda one: one * np.nan, "words.fixed.scales contains a value that is not finite"),
+        (MAPPED + SCALES, lambda one: one.astype(np.float64), "scales must have type float32 (got float64)"),
+        (MAPPED, lambda one: one.astype(np.float16), "words.fixed must have type int8 (got float16)"),
+        (MAPPED, lambda one: one[:1], "words.fixed must have shape (2, 4) (got (1, 4))"),
         (TRAINED + SCALES, lambda one: one[:1], "words.trained.weight"),
-        (TRAINED + SCALES, lambda one: None, "words.trained.weight has type int8, expected float32"),
-        (TRAINED + SCALES, lambda one: one * np.inf, "words.trained.weight holds a value that is not finite"),
-        ("heads.0.projection.bias", lambda one: one.astype(np.int8), "bias has type int8, expected float32"),
+        (TRAINED + SCALES, lambda one: None, "words.trained.weight must have type float32 (got int8)"),
+        (TRAINED + SCALES, lambda one: one * np.inf, "trained.weight contains a value that is not finite"),
+        ("heads.0.projection.bias", lambda one: one.astype(np.int8), "must have type float32 (got int8)"),
     ],
 )  # fmt: skip
-def test_damage_is_named(shrunk, name, change, message):
+def test_errors_name_the_damaged_tensor(shrunk, name, change, message):
     def edited(tensors: dict[str, np.ndarray]) -> None:
         one = change(tensors.pop(name))
         if one is not None:
@@ -144,14 +144,14 @@ def test_damage_is_named(shrunk, name, change, message):
     assert message in refusal("tag", shrunk, stdin=b"Rain fell.")
 
 
-def test_a_scale_too_large_is_named_when_its_word_is_met(shrunk):
+def test_a_too_large_scale_is_an_error_when_its_word_is_used(shrunk):
     edit_tensors(shrunk, lambda tensors: tensors.update({MAPPED + SCALES: np.full(2, 1e20, np.float32)}))
     assert Tagger.load(shrunk).tag("Rain fell.")
-    with pytest.raises(InputError, match=r"words\.fixed holds a value"):
+    with pytest.raises(InputError, match=r"words\.fixed contains a value"):
         Tagger.load(shrunk).tag("Glasgow")
 
 
-def test_the_command_writes_a_smaller_model_that_tags(model, corpus, tmp_path):
+def test_the_command_writes_a_smaller_working_model(model, corpus, tmp_path):
     for precision in ("f32", "f16", "int8"):
         code, output, error = run("shrink", model, tmp_path / precision, "--precision", precision)
         assert (code, output) == (0, "")
@@ -162,14 +162,14 @@ def test_the_command_writes_a_smaller_model_that_tags(model, corpus, tmp_path):
     facts = [json.loads(run("info", folder, "--json")[1]) for folder in (model, tmp_path / "int8")]
     assert facts[0]["parameters"] == facts[1]["parameters"]
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("f32", "f16", "int8")]
-    assert max(sizes[1:]) < sizes[0]  # tables of eight columns do not gain by 8 bits and a scale a row
+    assert max(sizes[1:]) < sizes[0]  # with eight columns, int8 with a scale per row saves nothing
     assert run("shrink", model, tmp_path / "int8", "--words", "0")[0] == 0  # an earlier model is replaced
 
 
-def test_the_command_refuses_what_it_cannot_use(model, tmp_path):
+def test_errors_of_the_command(model, tmp_path):
     assert "choose one of f32, f16, int8" in refusal("shrink", model, tmp_path / "m", "--precision", "f8")
     assert "is the model itself" in refusal("shrink", model, model)
-    assert "there is no such folder" in refusal("shrink", tmp_path / "none", tmp_path / "m")
+    assert "there is no such folder or included model" in refusal("shrink", tmp_path / "none", tmp_path / "m")
     (tmp_path / "config.json").write_text("{}")
     assert "holds a config.json that is no model's" in refusal("shrink", model, tmp_path)
     assert "--words" in refusal("shrink", model, tmp_path / "m", "--words", "-1")

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM at any moment: exit code 130 or 143, nothing on standard error."""
+"""SIGINT and SIGTERM at any moment: exit code 130 or 143, and nothing on standard error."""
 
 import os
 import signal
@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from tagger.cli.main import main
-from tagger.signals import exit_code, interrupts_blocked, interrupts_held, signals_handled
+from tagger.signals import exit_code, interrupts_blocked, interrupts_deferred, signals_handled
 
-# Sends the signal at one of the program's imports and openings of files, the first of which is its start.
+# Sends the signal at one of the program's imports or file openings; the first one is its start.
 PROGRAM = """
 import os, sys
 number, moment, sys.argv = int(sys.argv[1]), int(sys.argv[2]), ["tagger", *sys.argv[3:]]
-count, is_begun = 0, False
+count, is_started = 0, False
 def watch(event, given):
-    global count, is_begun
-    is_begun = is_begun or (event == "import" and given[0] == "tagger.errors")
-    if is_begun and event in ("import", "open", "os.listdir", "_posixsubprocess.fork_exec"):
+    global count, is_started
+    is_started = is_started or (event == "import" and given[0] == "tagger.errors")
+    if is_started and event in ("import", "open", "os.listdir", "_posixsubprocess.fork_exec"):
         count += 1
         if count == moment:
             os.kill(os.getpid(), number)
@@ -29,7 +29,7 @@ from tagger.cli.main import main
 code = main()
 if moment == 0:
     print("moments", count)
-is_begun, moment = False, -1
+is_started, moment = False, -1
 sys.exit(code)
 """
 MOMENTS = 5
@@ -47,7 +47,7 @@ def text(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_signal_at_any_moment_ends_the_program_without_a_word(model, text, tmp_path, workers):
+def test_a_signal_at_any_moment_ends_the_program_silently(model, text, tmp_path, workers):
     (tmp_path / "out").write_text("earlier")
     words = ("tag", "-m", model, text, "--workers", workers, "--output", tmp_path / "out")
     whole = start(signal.SIGTERM, 0, *words)
@@ -65,7 +65,7 @@ def test_a_signal_at_any_moment_ends_the_program_without_a_word(model, text, tmp
 
 
 class Sender:
-    """Receives a signal while it is destroyed, where Python drops the exception."""
+    """Raise a signal in the destructor, where Python drops exceptions."""
 
     def __del__(self) -> None:
         signal.raise_signal(signal.SIGTERM)
@@ -87,7 +87,7 @@ def test_a_signal_in_a_destructor_is_not_lost(monkeypatch, capfd):
 
 
 @pytest.mark.parametrize("error", [ImportError("half"), SystemError("NULL"), ValueError("odd"), None])
-def test_whatever_becomes_of_the_interruption_the_exit_code_says_so(monkeypatch, capfd, error):
+def test_the_exit_code_is_that_of_the_signal_for_any_exception(monkeypatch, capfd, error):
     def work(*_: object, **__: object) -> None:
         try:
             signal.raise_signal(signal.SIGTERM)
@@ -101,7 +101,7 @@ def test_whatever_becomes_of_the_interruption_the_exit_code_says_so(monkeypatch,
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_what_must_not_be_interrupted_is_interrupted_after_it():
+def test_deferred_interruptions_are_raised_at_the_end_of_the_block():
     def run(hold: object) -> Iterator[str]:
         with signals_handled(is_program=False):
             try:
@@ -112,9 +112,9 @@ def test_what_must_not_be_interrupted_is_interrupted_after_it():
             except KeyboardInterrupt:
                 yield f"interrupted {exit_code(0)}"
 
-    for hold in (interrupts_held(), interrupts_blocked()):
+    for hold in (interrupts_deferred(), interrupts_blocked()):
         assert list(run(hold)) == ["held", "interrupted 143"]
-    with interrupts_blocked():  # what started processes inherit
+    with interrupts_blocked():  # child processes inherit this
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == {signal.SIGINT}
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
 
@@ -124,7 +124,7 @@ def test_an_ignored_signal_stays_ignored(monkeypatch):
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr("tagger.cli.app.app", work)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of a program that a shell starts with &
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a program that a shell starts with &
     try:
         assert main([]) == 0
     finally:

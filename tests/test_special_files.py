@@ -1,4 +1,4 @@
-"""Files that are no files, or have no end: refused at once, wherever a path is given; pipes are read."""
+"""Devices, sockets and endless files are errors for every path; pipes are read."""
 
 import gzip
 import os
@@ -23,7 +23,7 @@ COLUMNS = ("--columns", "token,pos,ner")
 
 @contextmanager
 def piped(content: bytes) -> Iterator[str]:
-    """A path that gives the content once, as the shell's ``<(command)`` does."""
+    """Yield a path whose content can be read once, like the shell's ``<(command)``."""
     ours, theirs = os.pipe()
 
     def write() -> None:
@@ -40,7 +40,7 @@ def piped(content: bytes) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/full", "socket"])
-def test_a_device_or_socket_is_refused_by_every_command(corpus, model, tmp_path, device):
+def test_devices_and_sockets_are_errors_in_every_command(corpus, model, tmp_path, device):
     if device == "socket":
         device = str(tmp_path / "socket")
         with socket.socket(socket.AF_UNIX) as listener:
@@ -66,13 +66,13 @@ def test_a_device_or_socket_is_refused_by_every_command(corpus, model, tmp_path,
         assert message.endswith("."), words
 
 
-def test_pipes_in_the_place_of_checkpoints_and_runs_are_refused(tmp_path):
-    os.mkfifo(tmp_path / CHECKPOINT)  # whoever opens it waits for ever
-    with pytest.raises(InputError, match=rf"{CHECKPOINT}: the checkpoint is damaged \(.*not a file"):
+def test_a_pipe_with_the_name_of_a_checkpoint_is_an_error(tmp_path):
+    os.mkfifo(tmp_path / CHECKPOINT)  # opening it would block forever
+    with pytest.raises(InputError, match=rf"{CHECKPOINT}: the checkpoint is damaged \(.*not a regular file"):
         load_checkpoint(tmp_path)
 
 
-def test_pipes_are_read_where_one_reading_is_enough(corpus, model, tmp_path):
+def test_pipes_are_read_if_one_pass_is_enough(corpus, model, tmp_path):
     data = (corpus / "dev.conll").read_bytes()
     expected = run("evaluate", model, corpus / "dev.conll", "--json")[1].partition("tokens_per_second")[0]
     for content in (data, gzip.compress(data)):
@@ -90,22 +90,22 @@ def test_pipes_are_read_where_one_reading_is_enough(corpus, model, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.conll", "a.conll.gz"])
-def test_a_line_without_end_is_named_and_never_read_whole(tmp_path, monkeypatch, name):
+def test_a_too_long_line_is_an_error_and_not_read_completely(tmp_path, monkeypatch, name):
     monkeypatch.setattr("tagger.corpus.lines.LONGEST_LINE", 1000)
     content = b"Ada B-PER\n" + b"x" * 1000 + b"\n\n" + b"\0" * 5000
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
     with pytest.raises(InputError, match=rf"{name}:2: the line has more than 1,000 bytes; give a text file"):
         list(numbered_lines(tmp_path / name))
-    told: list[str] = []
-    assert [number for number, _ in numbered_lines(tmp_path / name, refuse=told.append)] == [1]
-    assert len(told) == 1
+    problems: list[str] = []
+    assert [number for number, _ in numbered_lines(tmp_path / name, refuse=problems.append)] == [1]
+    assert len(problems) == 1
     with pytest.raises(InputError, match="more than 1,000 bytes"):
         list(read_sentences(tmp_path / name))
     (tmp_path / name).write_bytes(b"x" * 999 + b"\n" + b"y" * 1000)
     assert [len(line) for _, line in numbered_lines(tmp_path / name)] == [999, 1000]
 
 
-def test_files_of_holes_have_limits_too(corpus, model, tmp_path, monkeypatch):
+def test_sparse_files_have_limits_too(corpus, model, tmp_path, monkeypatch):
     with (tmp_path / "holes").open("wb") as file:
         file.truncate(1 << 33)
     with pytest.raises(InputError, match=r"holes: a line has more than 4,194,304 bytes"):

@@ -1,4 +1,4 @@
-"""Files and folders take their place whole, or not at all."""
+"""Atomic writing of files and folders, and safe reading."""
 
 import fcntl
 import os
@@ -24,27 +24,27 @@ from tagger.storage import (
 )
 
 
-def test_a_file_is_replaced_when_the_new_one_is_whole(tmp_path):
+def test_a_file_is_replaced_when_the_new_one_is_complete(tmp_path):
     path = tmp_path / "a.html"
     path.write_text("old")
     path.chmod(0o640)
 
-    def write_half():
-        with replace_file(path) as place:
-            place.write_text("half")
+    def write_partially():
+        with replace_file(path) as temporary:
+            temporary.write_text("half")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        write_half()
+        write_partially()
     assert (path.read_text(), list(tmp_path.iterdir())) == ("old", [path])
-    with replace_file(path) as place:
-        place.write_text("new")
+    with replace_file(path) as temporary:
+        temporary.write_text("new")
         assert path.read_text() == "old"
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o640)
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_leaves_the_earlier_file_and_nothing_else(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_only_the_earlier_file(tmp_path, monkeypatch):
     path = tmp_path / "a"
     write_whole(path, b"old")
 
@@ -52,54 +52,54 @@ def test_a_full_disk_leaves_the_earlier_file_and_nothing_else(tmp_path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(InputError, match=r"a: cannot be written \(No space left on device\); free space"):
+    with pytest.raises(InputError, match=r"a: cannot be written \(No space left on device\)\. Free space"):
         write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_cannot_be_a_file_is_named(tmp_path):
-    with pytest.raises(InputError, match="this is a folder"):
+def test_errors_name_the_path(tmp_path):
+    with pytest.raises(InputError, match=r"must be a file \(got a folder\)"):
         write_whole(tmp_path, b"")
     with pytest.raises(InputError, match="No such file or directory"):
         write_whole(tmp_path / "no" / "x", b"")
 
 
-def test_a_link_keeps_pointing_and_a_device_is_written(tmp_path):
+def test_links_are_followed_and_devices_are_written(tmp_path):
     (tmp_path / "link").symlink_to("target")
-    with replace_file(tmp_path / "link") as place:
-        place.write_bytes(b"content")
+    with replace_file(tmp_path / "link") as temporary:
+        temporary.write_bytes(b"content")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_bytes() == b"content"
-    with replace_file(Path(os.devnull)) as place:
-        place.write_bytes(b"content")
+    with replace_file(Path(os.devnull)) as temporary:
+        temporary.write_bytes(b"content")
     assert not Path(os.devnull).is_file()
 
 
-def test_a_folder_is_there_when_all_of_it_is(tmp_path):
+def test_a_folder_appears_when_it_is_complete(tmp_path):
     path = tmp_path / "out"
 
-    def write_half():
-        with new_folder(path) as place:
-            (place / "a").write_text("half")
+    def write_partially():
+        with new_folder(path) as temporary:
+            (temporary / "a").write_text("half")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        write_half()
+        write_partially()
     assert not list(tmp_path.iterdir())
-    (tmp_path / ".out.0123abcd.new").mkdir()  # what a killed process left
+    (tmp_path / ".out.0123abcd.new").mkdir()  # left by a killed process
     (tmp_path / ".out.0123abcd.new" / "old").write_text("")
     path.mkdir()
-    with new_folder(path) as place:
-        (place / "a").write_text("all")
+    with new_folder(path) as temporary:
+        (temporary / "a").write_text("all")
         assert not list(path.iterdir())
     assert [one.name for one in path.iterdir()] == ["a"]
-    with pytest.raises(InputError, match="there is something already"), new_folder(path):
+    with pytest.raises(InputError, match="must not exist, or be an empty folder"), new_folder(path):
         pass
     assert [one.name for one in tmp_path.iterdir()] == ["out"]
 
 
-def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(tmp_path):
+def test_only_abandoned_temporary_files_are_removed(tmp_path):
     path, left, users = tmp_path / "e.html", tmp_path / ".e.html.0123abcd.new", tmp_path / ".e.html.my.new"
     left.write_text("half")
     users.write_text("mine")
@@ -113,8 +113,8 @@ def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(tmp_
         second.write_text("second")
         assert first.exists()
     assert (path.read_text(), victim.read_text(), users.read_text()) == ("first", "precious", "mine")
-    with replace_file(path) as place:  # its folder was cleared of all but the link, which is nobody's output
-        place.write_text("third")
+    with replace_file(path) as temporary:  # removed abandoned files, but not the link
+        temporary.write_text("third")
     assert {one.name for one in tmp_path.iterdir()} == {
         "e.html",
         users.name,
@@ -123,10 +123,10 @@ def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(tmp_
     }
 
 
-def test_no_output_is_written_through_a_link_that_was_laid_in_its_way(tmp_path):
+def test_outputs_are_not_written_through_planted_links(tmp_path):
     victim, path = tmp_path / "victim", tmp_path / "metrics.jsonl"
     victim.write_text("precious")
-    (tmp_path / ".metrics.jsonl.new").symlink_to(victim)  # the name that earlier versions wrote to
+    (tmp_path / ".metrics.jsonl.new").symlink_to(victim)  # the temporary name of earlier versions
     path.symlink_to(victim)
     write_whole(path, b"new")
     assert (path.read_bytes(), path.is_symlink(), victim.read_text()) == (b"new", False, "precious")
@@ -149,12 +149,12 @@ def test_only_files_and_pipes_are_read(tmp_path):
         assert read_input(path, most=7, is_stored=True) == b"content"
     with pytest.raises(OSError, match="more than 6 bytes"):
         read_input(tmp_path / "file", most=6)
-    with pytest.raises(OSError, match="not a file"):  # does not wait for a writer
+    with pytest.raises(OSError, match="not a regular file"):  # does not wait for a writer
         open_input(tmp_path / "pipe", is_stored=True)
     with pytest.raises(IsADirectoryError):
         open_input(tmp_path)
     for device in ("/dev/zero", "/dev/full", "/dev/urandom"):
-        with pytest.raises(OSError, match="a device or socket; give a file or pipe"):
+        with pytest.raises(OSError, match="must be a file or pipe, not a device or socket"):
             open_input(device)
     with open_input(os.devnull) as null:
         assert null.read() == b""
@@ -165,7 +165,7 @@ def test_only_files_and_pipes_are_read(tmp_path):
     os.close(ours)
 
 
-def test_a_folder_is_held_by_one_at_a_time(tmp_path):
+def test_a_folder_is_locked_by_one_caller_at_a_time(tmp_path):
     folder = tmp_path / "a" / "b"
     with claim_folder(folder):
         with (
@@ -176,13 +176,13 @@ def test_a_folder_is_held_by_one_at_a_time(tmp_path):
         assert list(folder.iterdir()) == []
     with claim_folder(folder):
         pass
-    assert list(tmp_path.iterdir()) == []  # a folder that nothing was written to does not stay
+    assert list(tmp_path.iterdir()) == []  # empty folders are removed
     with claim_folder(folder):
         (folder / "kept").write_text("")
     assert [path.name for path in folder.iterdir()] == ["kept"]
 
 
-def test_a_folder_is_used_without_a_lock_where_python_has_no_fcntl(tmp_path, monkeypatch):
+def test_folders_are_used_without_a_lock_if_python_lacks_fcntl(tmp_path, monkeypatch):
     monkeypatch.setattr(storage, "fcntl", None)  # as on Windows
     with claim_folder(tmp_path), claim_folder(tmp_path):
         pass
@@ -193,11 +193,11 @@ def test_a_folder_is_used_without_a_lock_where_python_has_no_fcntl(tmp_path, mon
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_folder_is_used_where_none_can_be_held_and_named_where_none_can_be_made(tmp_path, monkeypatch):
-    def refuse(*_: object) -> None:
+def test_folders_are_used_without_a_lock_if_locking_fails(tmp_path, monkeypatch):
+    def fail(*_: object) -> None:
         raise OSError(9, "Bad file descriptor")
 
-    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", fail)
     with claim_folder(tmp_path), claim_folder(tmp_path):
         pass
     (tmp_path / "file").write_text("")
@@ -220,7 +220,7 @@ main(sys.argv[1:])
 """
 
 
-def test_a_killed_evaluation_leaves_the_earlier_files_and_the_next_one_clears_up(corpus, model, tmp_path):
+def test_a_killed_evaluation_leaves_complete_files_and_the_next_one_cleans_up(corpus, model, tmp_path):
     outputs = {"--errors": "e.html", "--picture": "p.svg", "--reliability": "r.svg"}
     for name in outputs.values():
         (tmp_path / name).write_text("earlier")

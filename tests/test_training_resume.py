@@ -307,7 +307,7 @@ def test_a_full_disk_leaves_the_earlier_model_whole(corpus, whole, tmp_path):
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, preexec_fn=limit)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert re.search(r"cannot be written \(File too large\); free space", done.stderr)
+    assert re.search(r"cannot be written \(File too large\)\. Free space", done.stderr)
     after = load_bundle(tmp_path)
     assert after.config == before.config
     assert (tmp_path / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()

@@ -251,7 +251,7 @@ def test_what_cannot_be_written_is_named(corpus, tmp_path, name, monkeypatch):
         return replace(path, target)
 
     monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(InputError, match=rf"{name}: cannot be written \(.*\); free space or name another"):
+    with pytest.raises(InputError, match=rf"{name}: cannot be written \(.*\)\. Free space or name another"):
         run(corpus, tmp_path, make_config(**{"train.epochs": 1}))
 
 
@@ -272,7 +272,7 @@ def test_evaluate_names_what_is_missing(finished):
     assert set(evaluate(tagger, bare, tasks=["pos"])["tasks"]) == {"pos"}
     with pytest.raises(InputError, match=r"sentence 1: .*'ner'.*: pos\."):
         evaluate(tagger, bare)
-    with pytest.raises(InputError, match=r"no task 'chunk'; its tasks are pos, ner"):
+    with pytest.raises(InputError, match=r"no task 'chunk'\. Its tasks are pos, ner"):
         choose_tasks(tagger, ["chunk"])
     assert choose_tasks(tagger, ["ner", "ner"]) == ("ner",)
     assert choose_tasks(tagger, None) == ("pos", "ner")

@@ -1,1 +1,1 @@
-"""Floor 5: pages and pictures made of results, each one file that needs nothing else."""
+"""HTML pages and pictures of results, each in a single self-contained file."""

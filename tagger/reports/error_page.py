@@ -1,4 +1,4 @@
-"""One HTML page of everything that a model got wrong on a file, with filters; it needs nothing else."""
+"""A self-contained HTML page with all errors of a model on a file, and filters."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tagger.runtime.model_evaluation import Analysis, TaskAnalysis
 from tagger.storage import replace_file
 from tagger.text.sentence import Sentence
 
-FREQUENT = 20  # groups of errors that are listed
-EXAMPLES = 3  # sentences that each of them names
-MANY = 12  # labels from which on the matrix is written small
+FREQUENT = 20  # most frequent groups of errors to list
+EXAMPLES = 3  # example sentences per group
+MANY = 12  # a matrix with more labels has a small font
 
 KINDS: tuple[Kind, ...] = tuple(kind for kind in (*SPAN_KINDS, *TAG_KINDS) if kind != "right")
 
@@ -31,21 +31,21 @@ class _Task:
     """One task on the page.
 
     Attributes:
-        place: Its place among the tasks, from which its anchors are made.
-        name: Its name.
-        analysis: Where the model errs in it.
-        scores: Its scores.
-        numbers: For each of its labels, and None for no span, the number that stands for it in filters.
+        index: The index of the task, for anchors.
+        name: The task's name.
+        analysis: The model's errors.
+        scores: The task's scores.
+        numbers: The id of each label in filters; None is the label of "no span".
     """
 
-    place: int
+    index: int
     name: str
     analysis: TaskAnalysis
     scores: Mapping[str, Any]
     numbers: Mapping[str | None, int]
 
     def anchor(self, sentence: int) -> str:
-        return f"t{self.place}-s{sentence + 1}"
+        return f"t{self.index}-s{sentence + 1}"
 
     def pair(self, labels: tuple[str | None, str | None]) -> str:
         return f"{self.numbers[labels[0]]}.{self.numbers[labels[1]]}"
@@ -55,22 +55,24 @@ def write_errors(analysis: Analysis, path: Path, *, model: str, file: str) -> No
     """Write the page.
 
     Args:
-        analysis: What the model made of the file.
-        path: Where the page goes; an earlier file is replaced at once.
+        analysis: The model's scores and errors on the file.
+        path: The output file; an earlier file is replaced atomically.
         model: The model's name, for the title.
         file: The corpus file's name, for the title.
 
     Raises:
         InputError: The page cannot be written.
     """
-    with replace_file(path) as place, place.open("w", encoding="utf-8", newline="") as page:
+    with replace_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as page:
         page.writelines(errors_page(analysis, model=model, file=file))
 
 
 def errors_page(analysis: Analysis, *, model: str, file: str) -> Iterator[str]:
-    """The page, piece by piece; see ``write_errors``."""
-    room = files("tagger.reports")
-    style, script = (room.joinpath(name).read_text(encoding="utf-8") for name in ("errors.css", "errors.js"))
+    """Yield the page in pieces; see ``write_errors``."""
+    package = files("tagger.reports")
+    style, script = (
+        package.joinpath(name).read_text(encoding="utf-8") for name in ("errors.css", "errors.js")
+    )
     tasks = list(_number_tasks(analysis))
     hues = {
         task.name: label_hues(label for label in task.numbers if label is not None)
@@ -78,7 +80,7 @@ def errors_page(analysis: Analysis, *, model: str, file: str) -> Iterator[str]:
         if task.analysis.has_spans
     }
     rules = hue_rules(hue for own in hues.values() for hue in own.values())
-    # Whatever slipped through the escaping could neither run nor fetch anything.
+    # Even text that is not escaped by mistake can neither run scripts nor load anything.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -95,8 +97,8 @@ def errors_page(analysis: Analysis, *, model: str, file: str) -> Iterator[str]:
     yield '<h2 id="sentences">Sentences with errors</h2>\n'
     yield from _filters(tasks)
     yield (
-        '<p class="quiet">Outlined is what is wrong. <u>Dotted</u> are words that train lacks. '
-        "Gold is what the file says, predicted what the model says.</p>\n"
+        '<p class="quiet">Errors are outlined. Words that are not in the train split are '
+        "<u>underlined</u>. Gold tags are those of the file, predicted tags those of the model.</p>\n"
     )
     for task in tasks:
         yield from _articles(task, analysis, hues.get(task.name, {}))
@@ -104,27 +106,27 @@ def errors_page(analysis: Analysis, *, model: str, file: str) -> Iterator[str]:
 
 
 def _number_tasks(analysis: Analysis) -> Iterator[_Task]:
-    numbered = 0
-    for place, (name, task) in enumerate(analysis.tasks.items()):
+    count = 0
+    for index, (name, task) in enumerate(analysis.tasks.items()):
         labels = [*task.confusion["by_label"], *[None] * task.has_spans]
-        numbers = {label: number for number, label in enumerate(labels, start=numbered)}
-        numbered += len(labels)
-        yield _Task(place, name, task, analysis.result["tasks"][name], numbers)
+        numbers = {label: number for number, label in enumerate(labels, start=count)}
+        count += len(labels)
+        yield _Task(index, name, task, analysis.result["tasks"][name], numbers)
 
 
 def _summary(task: _Task, sentences: Sequence[Sentence]) -> Iterator[str]:
-    """Scores, tables and the most frequent errors of one task."""
+    """Yield the scores, tables and most frequent errors of one task."""
     yield f'<section>\n<h2><bdi>{escape(task.name)}</bdi></h2>\n<dl class="scores">\n'
     for name, value in _headline(task.scores):
         yield f"<div><dt>{name}</dt><dd>{value}</dd></div>\n"
     yield "</dl>\n"
     if task.analysis.has_spans:
-        yield "<h3>Borders against types</h3>\n"
+        yield "<h3>Borders and types</h3>\n"
         yield from _borders_table(task)
-    yield "<h3>Gold (rows) against predicted (columns)</h3>\n"
+    yield "<h3>Confusion matrix: gold (rows), predicted (columns)</h3>\n"
     yield from _matrix_table(task)
     if task.analysis.has_spans:
-        yield '<p class="quiet">Spans of the right type with wrong borders stand on the diagonal.</p>\n'
+        yield '<p class="quiet">The diagonal includes spans with the correct type and wrong borders.</p>\n'
     groups = group_mistakes(task.analysis.mistakes)[:FREQUENT]
     if groups:
         yield '<h3>Most frequent errors</h3>\n<ol class="frequent">\n'
@@ -137,25 +139,25 @@ def _summary(task: _Task, sentences: Sequence[Sentence]) -> Iterator[str]:
 def _headline(scores: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "f1" not in scores:
         yield "accuracy", f"{scores['accuracy']:.4f}"
-        for part in ("seen", "unseen"):
-            yield f"on words {part} in train", f"{scores[part]['accuracy']:.4f}"
+        for group in ("seen", "unseen"):
+            yield f"on words {group} in train", f"{scores[group]['accuracy']:.4f}"
         yield "tokens", f"{scores['support']:,}"
         return
     for key, name in (("f1", "F1 (conlleval mode)"), ("precision", "precision"), ("recall", "recall")):
         yield name, f"{scores[key]:.4f}"
     yield f"F1, strict mode ({escape(scores['strict']['scheme'])})", f"{scores['strict']['f1']:.4f}"
-    yield "F1, words seen in train", f"{scores['seen']['f1']:.4f}"
+    yield "F1, all words seen in train", f"{scores['seen']['f1']:.4f}"
     yield "F1, with an unseen word", f"{scores['unseen']['f1']:.4f}"
     yield "gold spans", f"{scores['support']:,}"
 
 
 def _borders_table(task: _Task) -> Iterator[str]:
-    yield _scroll_box(f"What became of the spans of {task.name}")
+    yield _scroll_box(f"Outcomes of the spans of {task.name}")
     yield (
-        '<table>\n<thead><tr><td rowspan="2"></td><th colspan="2" scope="colgroup">borders right</th>'
-        '<th colspan="2" scope="colgroup">borders wrong</th><th rowspan="2" scope="col">missed</th>'
+        '<table>\n<thead><tr><td rowspan="2"></td><th colspan="2" scope="colgroup">correct borders</th>'
+        '<th colspan="2" scope="colgroup">wrong borders</th><th rowspan="2" scope="col">missed</th>'
         '<th rowspan="2" scope="col">spurious</th></tr>\n<tr>'
-        + '<th scope="col">type right</th><th scope="col">type wrong</th>' * 2
+        + '<th scope="col">correct type</th><th scope="col">wrong type</th>' * 2
         + "</tr></thead>\n<tbody>\n"
     )
     confusion = task.analysis.confusion
@@ -171,7 +173,7 @@ def _counts_row(name: str, counts: Mapping[Kind, int], *, kind: str = "") -> str
 
 
 def _matrix_table(task: _Task) -> Iterator[str]:
-    """The matrix as a table; a cell's shade is its share of the row, and its number leads to the errors."""
+    """Yield the confusion matrix as a table; shades are shares of a row, and numbers link to the errors."""
     confusion = task.analysis.confusion
     names, labels = confusion["names"], list(task.numbers)
     size = "matrix many" if len(names) > MANY else "matrix"
@@ -208,18 +210,18 @@ def _frequent_item(task: _Task, group: Sequence[Mistake], sentences: Sequence[Se
     outcome, sentence = first.outcome, sentences[first.sentence]
     before, middle, after = words_around(sentence.tokens, outcome.start, outcome.end, width=110)
     links = ", ".join(
-        f'<a href="#{task.anchor(number)}">{_place(sentences, number)}</a>'
+        f'<a href="#{task.anchor(number)}">{_source(sentences, number)}</a>'
         for number in list(dict.fromkeys(one.sentence for one in group))[:EXAMPLES]
     )
     return (
-        f'<li><b>{len(group):,} ×</b> <mark lang="">{escape(first.text)}</mark> {_taken(outcome)} '
+        f'<li><b>{len(group):,} ×</b> <mark lang="">{escape(first.text)}</mark> {_describe(outcome)} '
         f'<q lang="" dir="auto">{escape(before)} <mark>{escape(middle)}</mark> {escape(after)}</q>'
         f"<small>{links}</small></li>\n"
     )
 
 
 def _filters(tasks: Sequence[_Task]) -> Iterator[str]:
-    """The form; it is shown when its script runs."""
+    """Yield the form with the filters, which is hidden until its script runs."""
     counts = Counter(mistake.outcome.kind for task in tasks for mistake in task.analysis.mistakes)
     yield '<form id="filters" hidden>\n<fieldset><legend>Kind</legend>\n'
     for number, kind in enumerate(KINDS):
@@ -230,7 +232,7 @@ def _filters(tasks: Sequence[_Task]) -> Iterator[str]:
             )
     yield "</fieldset>\n<p>\n"
     if len(tasks) > 1:
-        options = "".join(f'<option value="{task.place}">{escape(task.name)}</option>' for task in tasks)
+        options = "".join(f'<option value="{task.index}">{escape(task.name)}</option>' for task in tasks)
         yield f'<label>Task <select name="task"><option value="">all</option>{options}</select></label>\n'
     for side in SIDES:
         groups = "".join(
@@ -250,7 +252,7 @@ def _filters(tasks: Sequence[_Task]) -> Iterator[str]:
 
 
 def _articles(task: _Task, analysis: Analysis, hues: Mapping[str, int]) -> Iterator[str]:
-    """The sentences with errors in one task, gold beside predicted."""
+    """Yield the sentences with errors in one task, gold next to predicted."""
     for number, (sentence, outcomes) in enumerate(
         zip(analysis.sentences, task.analysis.outcomes, strict=True)
     ):
@@ -258,13 +260,13 @@ def _articles(task: _Task, analysis: Analysis, hues: Mapping[str, int]) -> Itera
         if not wrong:
             continue
         chips = "".join(
-            f'<li data-error="{KINDS.index(one.kind)}.{task.pair(one.labels)}">{_taken(one)}</li>'
+            f'<li data-error="{KINDS.index(one.kind)}.{task.pair(one.labels)}">{_describe(one)}</li>'
             for one in wrong
         )
         yield (
-            f'<article id="{task.anchor(number)}" data-task="{task.place}" data-sentence="{number}" '
+            f'<article id="{task.anchor(number)}" data-task="{task.index}" data-sentence="{number}" '
             f'data-text="{escape(sentence.text)}">\n'
-            f"<header><code>{_place(analysis.sentences, number)}</code> "
+            f"<header><code>{_source(analysis.sentences, number)}</code> "
             f'<small>{escape(task.name)}</small>\n<ul>{chips}</ul></header>\n<div class="sides">\n'
         )
         for side in SIDES:
@@ -273,12 +275,12 @@ def _articles(task: _Task, analysis: Analysis, hues: Mapping[str, int]) -> Itera
         yield "</div>\n</article>\n"
 
 
-def _taken(outcome: Outcome) -> str:
-    """The kind of an error and its labels."""
+def _describe(outcome: Outcome) -> str:
+    """Return the labels and the kind of an error."""
     gold, predicted = (None if label is None else f"<bdi>{escape(label)}</bdi>" for label in outcome.labels)
     labels = gold if gold == predicted else " → ".join(filter(None, (gold, predicted)))
     return f"<b>{labels}</b> {outcome.kind}"
 
 
-def _place(sentences: Sequence[Sentence], number: int) -> str:
+def _source(sentences: Sequence[Sentence], number: int) -> str:
     return escape(sentences[number].source or f"sentence {number + 1}")

@@ -1,5 +1,5 @@
 "use strict";
-// Shows the sentences that hold an error of the chosen kinds and labels, and counts them. Without it all are shown.
+// Filters the sentences by kind and labels of their errors, and counts them. Without scripts, all are visible.
 {
   const form = document.getElementById("filters");
   const shown = document.getElementById("shown");
@@ -14,7 +14,7 @@
     }),
   }));
   const total = articles.reduce((sum, article) => sum + article.errors.length, 0);
-  // A sentence that is wrong in two tasks has an article for each of them.
+  // A sentence with errors in two tasks has two articles.
   const wrong = new Set(articles.map((article) => article.sentence)).size;
 
   const update = () => {

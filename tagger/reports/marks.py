@@ -1,4 +1,4 @@
-"""A sentence of a page with the spans or tags of one side marked, and what is wrong outlined."""
+"""Render a sentence as HTML with its gold or predicted spans or tags marked, and errors outlined."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tagger.evaluation.confusion import Outcome
 from tagger.reports.page import escape
 from tagger.text.sentence import Sentence
 
-AROUND = 40  # tokens that are shown before and after an error
+AROUND = 40  # tokens to show before and after an error
 
 Side = Literal["gold", "predicted"]
 SIDES: tuple[Side, ...] = ("gold", "predicted")
@@ -23,34 +23,34 @@ def mark_side(
     seen: Sequence[bool],
     hues: Mapping[str, int],
 ) -> Iterator[str]:
-    """One side's tagging of a sentence, without the words that are far from every error.
+    """Yield a sentence with the gold or predicted annotations, without words far from any error.
 
     Args:
         sentence: The sentence.
-        outcomes: What became of its spans or tags.
-        side: Whose tagging.
-        seen: For each token whether train has the word; the others are underlined.
-        hues: The colours of span labels; empty for tags that mark no spans, which stand over their words.
+        outcomes: The outcomes of its spans or tags.
+        side: Gold or predicted.
+        seen: For each token, True if the train split contains the word; other words are underlined.
+        hues: The colours of span labels; empty for tasks without spans, whose tags are shown above the words.
     """
     near = _mark_near(len(sentence), (outcome for outcome in outcomes if outcome.kind != "right"))
     starts = {span.start: (span, one) for one in outcomes if (span := getattr(one, side))}
-    place, is_cut = 0, False
-    while place < len(sentence):
-        span, outcome = starts.get(place, (None, None))
-        stop = span.end if span else place + 1
-        if any(near[place:stop]):
-            words = _words(sentence, place, stop, seen)
-            yield _space(sentence, place)
+    index, is_cut = 0, False
+    while index < len(sentence):
+        span, outcome = starts.get(index, (None, None))
+        stop = span.end if span else index + 1
+        if any(near[index:stop]):
+            words = _words(sentence, index, stop, seen)
+            yield _space(sentence, index)
             yield _mark(words, span.label, outcome, hues) if span and outcome else words
             is_cut = False
         elif not is_cut:
             yield ' <span class="gap">[…]</span> '
             is_cut = True
-        place = stop
+        index = stop
 
 
 def _mark_near(length: int, outcomes: Iterable[Outcome]) -> list[bool]:
-    """For each token whether it stands near one of these."""
+    """Return a mask of the tokens near an outcome."""
     near = [False] * length
     for outcome in outcomes:
         first, stop = max(0, outcome.start - AROUND), min(length, outcome.end + AROUND)
@@ -59,18 +59,18 @@ def _mark_near(length: int, outcomes: Iterable[Outcome]) -> list[bool]:
 
 
 def _words(sentence: Sentence, start: int, stop: int, seen: Sequence[bool]) -> str:
-    """Tokens with the white space between them, those that train lacks underlined."""
-    parts = []
-    for place in range(start, stop):
-        token = escape(sentence.tokens[place])
-        parts.append(_space(sentence, place) if place > start else "")
-        parts.append(token if seen[place] else f"<u>{token}</u>")
-    return "".join(parts)
+    """Join tokens with their white space; underline words that are not in the train split."""
+    pieces = []
+    for index in range(start, stop):
+        token = escape(sentence.tokens[index])
+        pieces.append(_space(sentence, index) if index > start else "")
+        pieces.append(token if seen[index] else f"<u>{token}</u>")
+    return "".join(pieces)
 
 
-def _space(sentence: Sentence, place: int) -> str:
-    """What separates a token from the one before it: a space or nothing."""
-    is_apart = place > 0 and sentence.offsets[place - 1][1] < sentence.offsets[place][0]
+def _space(sentence: Sentence, index: int) -> str:
+    """Return the separator before a token: a space or nothing."""
+    is_apart = index > 0 and sentence.offsets[index - 1][1] < sentence.offsets[index][0]
     return " " if is_apart else ""
 
 

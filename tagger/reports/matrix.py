@@ -1,4 +1,4 @@
-"""Confusion matrices as a picture."""
+"""Draw confusion matrices."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tagger.evaluation.confusion import Confusion
 from tagger.storage import replace_file
 
 POINTS_PER_INCH = 72
-DIGIT_WIDTH = 0.62  # of a digit, in font sizes
-MOST_CHARACTERS = 24  # of a label; longer ones are cut
-LABEL_POINTS = 9  # the font size of labels
+DIGIT_WIDTH = 0.62  # width of a digit divided by the font size
+MOST_CHARACTERS = 24  # maximum length of a label; longer ones are truncated
+LABEL_POINTS = 9  # font size of labels
 
 
 def draw_matrices(confusions: Mapping[str, Confusion], path: Path) -> None:
-    """Draw the confusion matrix of each task into a file; an earlier one is replaced at once.
+    """Draw the confusion matrices of all tasks to a file; an earlier file is replaced atomically.
 
     Args:
-        confusions: For each task its confusion; not empty.
-        path: Where the picture goes, a file that ends in ``.svg`` or ``.png``.
+        confusions: The confusion of each task; not empty.
+        path: The output file, which ends in ``.svg`` or ``.png``.
 
     Raises:
         InputError: The picture cannot be written.
@@ -34,19 +34,19 @@ def draw_matrices(confusions: Mapping[str, Confusion], path: Path) -> None:
     figure = matrix_figure(confusions)
     file_format = path.suffix[1:].lower()
     metadata = {"Date": None} if file_format == "svg" else None
-    with replace_file(path) as place, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
-        figure.savefig(place, format=file_format, metadata=metadata, dpi=150)
+    with replace_file(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as a box
+        figure.savefig(temporary, format=file_format, metadata=metadata, dpi=150)
 
 
 def matrix_figure(confusions: Mapping[str, Confusion]) -> Figure:
-    """The confusion matrix of each task, one below the other.
+    """Return a figure with the confusion matrix of each task, one below the other.
 
-    A cell's shade is its share of the gold labels of its row, in blue where the label is right and in orange
-    where it is wrong, which stay apart for colour-blind eyes.
+    A cell's shade is its share of its row's gold labels: blue for correct labels, orange for wrong ones; both
+    are distinct for colour-blind readers.
     """
     sizes = [max(2.0, _cell_size(one) * len(one["names"])) for one in confusions.values()]  # inches
-    # A Figure of its own, without pyplot, leaves matplotlib's global state alone.
+    # A Figure without pyplot does not change matplotlib's global state.
     longest = max(len(short_name(name)) for one in confusions.values() for name in ("", *one["names"]))
     margin = 1 + longest * LABEL_POINTS * DIGIT_WIDTH / POINTS_PER_INCH
     height = sum(sizes) + margin * len(sizes)
@@ -78,29 +78,29 @@ def _draw(panel: Axes, task: str, confusion: Confusion) -> None:
 
 
 def _name_axis(panel: Axes, names: Sequence[str]) -> None:
-    places = range(len(names))
-    # A label such as $a$ is no formula.
-    panel.set_xticks(places, names, rotation=90, fontsize=LABEL_POINTS, parse_math=False)
-    panel.set_yticks(places, names, fontsize=LABEL_POINTS, parse_math=False)
+    positions = range(len(names))
+    # parse_math=False: a label such as $a$ is not a formula.
+    panel.set_xticks(positions, names, rotation=90, fontsize=LABEL_POINTS, parse_math=False)
+    panel.set_yticks(positions, names, fontsize=LABEL_POINTS, parse_math=False)
     panel.tick_params(length=0)
-    panel.set_xticks([place - 0.5 for place in places], minor=True)
-    panel.set_yticks([place - 0.5 for place in places], minor=True)
+    panel.set_xticks([position - 0.5 for position in positions], minor=True)
+    panel.set_yticks([position - 0.5 for position in positions], minor=True)
     panel.grid(which="minor", color="0.85", linewidth=0.5)
     panel.tick_params(which="minor", length=0)
 
 
 def _cell_size(confusion: Confusion) -> float:
-    """Inches of a cell's side; many labels get small cells, but never too small for their numbers."""
-    wanted = 0.6 if len(confusion["names"]) <= 8 else 0.3
+    """Return the side of a cell in inches: small for many labels, but large enough for the numbers."""
+    target = 0.6 if len(confusion["names"]) <= 8 else 0.3
     smallest = 6.5 * DIGIT_WIDTH * _digits(confusion) / POINTS_PER_INCH + 0.04  # for a font of 6.5 points
-    return max(wanted, smallest)
+    return max(target, smallest)
 
 
 def _digits(confusion: Confusion) -> int:
-    """Digits of the largest number."""
+    """Return the number of digits of the largest count."""
     return len(str(max((count for row in confusion["matrix"] for count in row), default=0)))
 
 
 def short_name(text: str) -> str:
-    """A label that can be drawn: cut if it is long, without characters that XML cannot hold."""
+    """Return a label for drawing: truncated if it is long, without characters that XML forbids."""
     return printable(text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…")

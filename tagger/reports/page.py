@@ -1,4 +1,4 @@
-"""What all HTML pages share: head, style, escaped text, the colours of labels."""
+"""Shared parts of all HTML pages: head, style, escaping and label colours."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Iterable
 from importlib.resources import files
 
-HUES = tuple(range(0, 360, 30))  # degrees of the colour circle
-HUE_SEED = 1030  # with it the labels of the usual corpora (PER, LOC, ...; NP, VP, ...) get hues far apart
+HUES = tuple(range(0, 360, 30))  # in degrees
+HUE_SEED = 1030  # chosen so that common labels (PER, LOC, ...; NP, VP, ...) get clearly different hues
 PAGE_END = "</body>\n</html>\n"
 
 _STYLE = """\
@@ -28,28 +28,28 @@ ruby{margin-right:.15em}
 
 
 def escape(text: str) -> str:
-    r"""Text that is only text, in elements and in quoted attributes.
+    r"""Escape text for HTML elements and quoted attributes.
 
-    What no page can hold is shown another way: NUL as U+FFFD, lone surrogates as ``\ud800``.
+    Characters that HTML cannot contain are replaced: NUL by U+FFFD, lone surrogates by text as ``\ud800``.
     """
     text = html.escape(text).encode(errors="backslashreplace").decode()
-    # HTML's parsers turn a carriage return into a line feed.
+    # HTML parsers convert a carriage return to a line feed.
     return text.replace("\0", "\ufffd").replace("\r", "&#13;")
 
 
 def isolate(text: str) -> str:
-    """The text between marks that keep its direction of writing from what stands beside it (UAX 9, FSI)."""
+    """Isolate the text's direction from the surrounding text with Unicode marks (UAX 9, FSI and PDI)."""
     return f"\u2068{text}\u2069"
 
 
 def page_head(title: str, *, style: str = "", meta: str = "", language: str = "") -> str:
-    """The page up to where its body begins; it follows the reader's choice of light or dark.
+    """Return the page up to the start of its body; it follows the browser's light or dark mode.
 
     Args:
-        title: The page's title, not escaped yet.
-        style: Rules in CSS that come after those of all pages.
-        meta: More elements of the head.
-        language: The page's language as a BCP 47 tag; "" says that it is unknown.
+        title: The page's title, not escaped.
+        style: Additional CSS rules, after those of all pages.
+        meta: Additional elements of the head.
+        language: The page's language as a BCP 47 tag; "" if it is unknown.
     """
     return (
         f'<!DOCTYPE html>\n<html lang="{escape(language)}">\n<head>\n<meta charset="utf-8">\n{meta}'
@@ -60,20 +60,20 @@ def page_head(title: str, *, style: str = "", meta: str = "", language: str = ""
 
 
 def read_sheet() -> str:
-    """The rules in CSS of pages with headings, tables and marked sentences."""
+    """Return the CSS rules of pages with headings, tables and marked sentences."""
     return files("tagger.reports").joinpath("sheet.css").read_text(encoding="utf-8")
 
 
 def label_hues(labels: Iterable[str]) -> dict[str, int]:
-    """For each label a hue in degrees, by a hash of its name; of two with one hue the later moves on."""
+    """Return a hue in degrees for each label by hashing its name; on collision, use the next free hue."""
     hues: dict[str, int] = {}
     for label in sorted(set(labels)):
-        place = zlib.crc32(label.encode("utf-8", "surrogatepass"), HUE_SEED) % len(HUES)
-        free = (HUES[(place + step) % len(HUES)] for step in range(len(HUES)))
-        hues[label] = next((hue for hue in free if hue not in hues.values()), HUES[place])
+        index = zlib.crc32(label.encode("utf-8", "surrogatepass"), HUE_SEED) % len(HUES)
+        candidates = (HUES[(index + step) % len(HUES)] for step in range(len(HUES)))
+        hues[label] = next((hue for hue in candidates if hue not in hues.values()), HUES[index])
     return hues
 
 
 def hue_rules(hues: Iterable[int]) -> str:
-    """The CSS classes ``h0``, ``h30``, ... of these hues."""
+    """Return the CSS classes ``h0``, ``h30``, ... of the hues."""
     return "".join(f".h{hue}{{--h:{hue}}}" for hue in sorted(set(hues))) + "\n"

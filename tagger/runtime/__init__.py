@@ -1,1 +1,1 @@
-"""Floor 4: tagging with a trained model, without torch."""
+"""Tagging with a trained model, without torch."""

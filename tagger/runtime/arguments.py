@@ -1,4 +1,4 @@
-"""Checks of the Python API's arguments: each error names the argument, the sentence and the token."""
+"""Validate arguments of the Python API; errors name the argument, sentence and token."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from tagger.runtime.annotation import Request
 from tagger.text.sentence import Sentence, from_tokens
 
 MinScore = float | Mapping[str, float]
-"""A score threshold for all spans, or one for each label; labels without one have 0."""
-LEAST_CANDIDATE = (
-    0.001  # threshold of candidate spans: bounds their number by 1000 for each token they end at
-)
-MOST_ALTERNATIVES = 1000  # tag sequences of a sentence that may be requested
+"""A score threshold for all spans, or one per label; the default of a label is 0."""
+LEAST_CANDIDATE = 0.001  # smallest threshold: at most 1000 candidate spans can end at the same token
+MOST_ALTERNATIVES = 1000  # largest ``n_best``
 _ONE_STRING = "Pass a list of tokens, or raw text to Tagger.tag."
 
 
 def describe(value: object) -> str:
-    """Describe a value in an error: its type, and the value itself if it is short."""
+    """Describe a value for an error message: its type, and the value if it is a short scalar."""
     if value is None:
         return "None"
     kind = type(value).__name__
@@ -33,11 +31,11 @@ def require_integer(value: object, name: str, *, least: int, hint: str, most: in
     """Return an integer argument as an int.
 
     Args:
-        value: The argument; numpy's integers are integers, booleans are not.
-        name: Its name.
-        least: Its least value.
-        hint: What to pass, a sentence that ends the message.
-        most: Its greatest value, if it has one.
+        value: The argument; numpy integers are accepted, booleans are not.
+        name: The argument's name.
+        least: The minimum.
+        hint: What to pass instead; the message ends with this sentence.
+        most: The maximum, if any.
 
     Raises:
         TypeError: It is not an integer.
@@ -59,11 +57,11 @@ def require_number(value: object, name: str, *, least: float, most: float, hint:
     """Return a number as a float.
 
     Args:
-        value: The argument; booleans and NaN are not numbers.
-        name: Its name.
-        least: Its least value.
-        most: Its greatest value.
-        hint: What to pass, a sentence that ends the message.
+        value: The argument; booleans and NaN are not accepted.
+        name: The argument's name.
+        least: The minimum.
+        most: The maximum.
+        hint: What to pass instead; the message ends with this sentence.
 
     Raises:
         TypeError: It is not a real number.
@@ -88,15 +86,15 @@ def require_probability(value: object, name: str) -> float:
 
 
 def require_min_score(min_score: object, labels: Collection[str]) -> dict[str, float]:
-    """Return the score threshold of each label that has one above 0.
+    """Return the score threshold per label; labels whose threshold is 0 may be missing.
 
     Args:
         min_score: A number for all labels, or a mapping from labels to numbers.
-        labels: The labels that there are.
+        labels: The model's labels.
 
     Raises:
         TypeError: It is neither a number nor a mapping from labels to numbers.
-        InputError: A number is no probability, or there is no such label.
+        InputError: A number is not a probability, or a label is unknown.
     """
     if not isinstance(min_score, Mapping):
         score = require_probability(min_score, "min_score")
@@ -107,10 +105,10 @@ def require_min_score(min_score: object, labels: Collection[str]) -> dict[str, f
 
 
 def require_label(label: object, labels: Collection[str], where: str) -> None:
-    """Refuse a label that no span of the model has.
+    """Check that the model has a label.
 
     Raises:
-        InputError: There is no such label; the message lists those that there are.
+        InputError: The label is unknown; the message lists the model's labels.
     """
     if label not in labels:
         known = f"Its labels are {', '.join(sorted(labels))}." if labels else "None of its tasks has spans."
@@ -118,7 +116,7 @@ def require_label(label: object, labels: Collection[str], where: str) -> None:
 
 
 def require_candidates(threshold: object, name: str = "candidates") -> float:
-    """Return the threshold of candidate spans, 0 for none.
+    """Return the score threshold of candidate spans, 0 for no candidates.
 
     Raises:
         TypeError: It is not a number.
@@ -134,14 +132,14 @@ def require_candidates(threshold: object, name: str = "candidates") -> float:
 def make_request(
     n_best: object, scores: object, min_score: object, candidates: object, labels: Collection[str]
 ) -> Request:
-    """Return what is computed for each sentence; the arguments are those of ``Tagger.tag_sentences``.
+    """Validate the options of ``Tagger.tag_sentences`` and return them as a request.
 
     Args:
-        n_best: Alternatives of each sentence.
-        scores: True if each tag gets its probability.
-        min_score: A score threshold, or one for each label.
-        candidates: The threshold of candidate spans.
-        labels: The labels of the model's spans.
+        n_best: Number of alternatives per sentence.
+        scores: True to compute the probability of each tag.
+        min_score: A score threshold for all spans, or one per label.
+        candidates: The score threshold of candidate spans.
+        labels: The model's span labels.
 
     Raises:
         TypeError: An argument has a wrong type.
@@ -157,10 +155,10 @@ def make_request(
 
 
 def require_settings(tokenizer: object, scheme: object, precision: object) -> None:
-    """Refuse settings of a tagger that have a wrong type; whether there is such a scheme is not checked here.
+    """Check the types of a tagger's settings, but not the names of scheme and precision.
 
     Raises:
-        TypeError: The tokenizer is no function and not None, or the scheme or precision no string.
+        TypeError: The tokenizer is neither a function nor None, or the scheme or precision is not a string.
     """
     if tokenizer is not None and not callable(tokenizer):
         raise TypeError(
@@ -219,13 +217,13 @@ def require_token(token: object, where: str) -> str:
 
 
 def require_iterable(values: object, where: str, what: str, hint: str) -> None:
-    """Refuse a value that is no sequence or stream of items in an order of their own.
+    """Check that a value is an ordered iterable.
 
     Args:
         values: The argument, or an item of it.
-        where: Its name.
-        what: What it must be, for the message.
-        hint: What to pass, a sentence that ends the message.
+        where: The name of the argument or item.
+        what: The expected type, for the message.
+        hint: What to pass instead; the message ends with this sentence.
 
     Raises:
         TypeError: It is not iterable, or bytes, a mapping or a set.
@@ -238,24 +236,24 @@ def require_iterable(values: object, where: str, what: str, hint: str) -> None:
         raise TypeError(problem)
     try:
         iter(values)  # type: ignore[call-overload]
-    except TypeError:  # also from arrays without a dimension, which only look iterable
+    except TypeError:  # zero-dimensional arrays have __iter__ but raise here
         raise TypeError(problem) from None
 
 
 def sentences_of_tokens(sentences: Iterable[Sequence[str]], *, is_document: bool) -> Iterator[Sentence]:
-    """Make sentences of lists of tokens, one at a time.
+    """Create sentences from lists of tokens, lazily.
 
     Args:
         sentences: The tokens of each sentence.
-        is_document: True if they are one document.
+        is_document: True if the sentences form one document.
 
     Returns:
-        The sentences; their tokens are checked as the iterator reaches them.
+        An iterator of sentences; it checks the tokens of each sentence when it reaches it.
 
     Raises:
-        TypeError: ``sentences`` is not iterable or has no order; while reading, a sentence is no list of
-            strings.
-        InputError: ``sentences`` or, while reading, a sentence is a string.
+        TypeError: ``sentences`` is not iterable or has no order; during iteration, a sentence is not a list
+            of strings.
+        InputError: ``sentences`` or, during iteration, a sentence is a string.
     """
     require_iterable(sentences, "sentences", "an iterable of token lists", _ONE_STRING)
     return _sentences_of_tokens(sentences, is_document=is_document)
@@ -263,31 +261,32 @@ def sentences_of_tokens(sentences: Iterable[Sequence[str]], *, is_document: bool
 
 def _sentences_of_tokens(sentences: Iterable[Sequence[str]], *, is_document: bool) -> Iterator[Sentence]:
     for number, tokens in enumerate(sentences):
-        if type(tokens) is not list and type(tokens) is not tuple:  # the slow check is for the rest
+        if type(tokens) is not list and type(tokens) is not tuple:  # only other types need the slow check
             hint = "Pass it to Tagger.tag_sentences." if isinstance(tokens, Sentence) else _ONE_STRING
             require_iterable(tokens, f"sentences[{number}]", "a list of tokens", hint)
         kept = tuple(tokens)
         try:
             yield from_tokens(kept, starts_document=number == 0 or not is_document)
-        except TypeError:  # costs nothing where all is well
+        except TypeError:  # valid sentences skip the check of each token
             _require_tokens(kept, f"sentences[{number}]")
             raise
 
 
 def checked_sentences(sentences: Iterable[Sentence], name: str) -> Iterator[Sentence]:
-    """Pass sentences on after a look at their types.
+    """Yield sentences after checking their types.
 
     Args:
         sentences: The sentences.
-        name: The name of the argument, or of what returned them.
+        name: The name of the argument or of the function that returned the sentences.
 
     Returns:
-        The sentences; each is checked as the iterator reaches it.
+        An iterator of the same sentences; it checks each sentence when it reaches it.
 
     Raises:
-        TypeError: ``sentences`` is not iterable or has no order; while reading, an item is no ``Sentence``
-            or a token of it no string.
-        InputError: ``sentences`` is a string; while reading, a sentence has not as many offsets as tokens.
+        TypeError: ``sentences`` is not iterable or has no order; during iteration, an item is not a
+            ``Sentence`` or a token not a string.
+        InputError: ``sentences`` is a string; during iteration, a sentence has more or fewer offsets than
+            tokens.
     """
     hint = "Pass raw text to Tagger.tag, or lists of tokens to Tagger.tag_tokens."
     require_iterable(sentences, name, "an iterable of Sentence objects", hint)
@@ -309,25 +308,26 @@ def _checked_sentences(sentences: Iterable[Sentence], name: str, hint: str) -> I
 
 
 def _require_tokens(tokens: Iterable[object], where: str) -> None:
-    for place, token in enumerate(tokens):
-        require_token(token, f"{where}[{place}]")
+    for index, token in enumerate(tokens):
+        require_token(token, f"{where}[{index}]")
 
 
-def with_room_for(sentences: Iterable[Sentence], n_best: int, most_tokens: int) -> Iterator[Sentence]:
-    """Pass sentences on, and refuse one whose alternatives have more tokens in all than may be held.
+def limit_alternatives(sentences: Iterable[Sentence], n_best: int, most_tokens: int) -> Iterator[Sentence]:
+    """Yield sentences after checking that their alternatives do not take too much memory.
 
     Args:
         sentences: The sentences.
-        n_best: How many alternatives each gets.
-        most_tokens: How many tokens the alternatives of one sentence may have.
+        n_best: Number of alternatives per sentence.
+        most_tokens: Maximum number of tokens in all alternatives of one sentence.
 
     Raises:
-        InputError: While reading, a sentence is too long.
+        InputError: During iteration, a sentence is too long.
     """
     for sentence in sentences:
         if n_best * len(sentence) > most_tokens:
             raise InputError(
-                f"The sentence {sentence.text[:40]!r}… has {len(sentence):,} tokens, so that {n_best} "
-                f"alternatives of it take too much memory; ask for {most_tokens // len(sentence)} or cut it."
+                f"n_best must be at most {most_tokens // len(sentence)} for the sentence "
+                f"{sentence.text[:40]!r}… of {len(sentence):,} tokens (got {n_best}). More alternatives take "
+                f"too much memory: request fewer, or split the sentence."
             )
         yield sentence

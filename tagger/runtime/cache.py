@@ -1,4 +1,4 @@
-"""A bounded cache of what the network computes from a word alone."""
+"""A bounded cache of the network's computations that depend on a single word."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from tagger.runtime.engine import Engine
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Key = str | tuple[int, int, str]
-BLOCK_WORDS = 512  # new words computed together
-BLOCK_CHARACTERS = 16_384  # of these words, padding included; bounds the character network's arrays
-LONGEST_KEY = 64  # characters; longer words are kept under a digest of them
-# A kept word's string (at most 80 + 4 * LONGEST_KEY bytes) or digest, its entry in the dict while that is
-# resized, its row number, and its entries in the arrays of uses and readers.
+BLOCK_WORDS = 512  # maximum new words computed together
+BLOCK_CHARACTERS = 16_384  # their maximum characters, padding included; bounds the character network's arrays
+LONGEST_KEY = 64  # characters; the key of a longer word is a hash
+# Per word: its string (at most 80 + 4 * LONGEST_KEY bytes) or hash, its entry in the dict (also while the
+# dict is resized), its row index, and its use and reader counts.
 KEY_BYTES = 512
-FEWEST_WORDS = 1024  # distinct words of a window, however small the cache is
-_EVICTED_SHARE = 16  # at least 1 / 16 of the rows is evicted together
+FEWEST_WORDS = 1024  # minimum of ``WordCache.most_words``, for small caches
+_EVICTED_SHARE = 16  # evict at least 1 / 16 of the rows at a time
 
 
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
-    """How well a ``WordCache`` does.
+    """Size and hit counts of a ``WordCache``.
 
     Attributes:
-        words: Distinct words that it holds.
-        capacity: How many it may hold.
-        hits: Tokens so far whose word was there.
-        misses: Words so far that had to be computed.
+        words: Number of cached words.
+        capacity: Maximum number of cached words.
+        hits: Number of tokens whose word was in the cache.
+        misses: Number of words that had to be computed.
     """
 
     words: int
@@ -46,26 +46,26 @@ class CacheStatistics:
 
     @property
     def hit_rate(self) -> float:
-        """Share of the tokens whose word was there; 0 before the first."""
+        """Hits divided by hits and misses; 0 before the first lookup."""
         return self.hits / max(1, self.hits + self.misses)
 
 
-class FoundWords:
-    """The result of ``WordCache.look_up``; its rows are not overwritten before ``release`` or its deletion.
+class CachedWords:
+    """The result of ``WordCache.look_up``; the cache keeps its rows until ``release`` or its deletion.
 
     Attributes:
         projected: (U, ``Engine.projected_size``) projected inputs of words.
-        shown: (U, …) context features of words, see ``Engine.show``.
+        features: (U, F) context features of words, see ``Engine.word_features``.
         tokens: (N,) the row of each token in both.
     """
 
-    __slots__ = ("_held", "_released", "projected", "shown", "tokens")
+    __slots__ = ("_held", "_released", "features", "projected", "tokens")
 
     def __init__(
-        self, projected: Floats, shown: Floats, tokens: Ints, held: Ints | None, released: deque[Ints]
+        self, projected: Floats, features: Floats, tokens: Ints, held: Ints | None, released: deque[Ints]
     ) -> None:
         self.projected = projected
-        self.shown = shown
+        self.features = features
         self.tokens = tokens
         self._held = held
         self._released = released
@@ -74,31 +74,30 @@ class FoundWords:
         """Allow the cache to overwrite the rows; further calls do nothing."""
         held, self._held = self._held, None
         if held is not None:
-            self._released.append(held)  # without the cache's lock: the garbage collector may call this
+            self._released.append(held)  # takes no lock: the garbage collector may call this
 
     __del__ = release
 
 
 class WordCache:
-    """First-layer input projections of words, computed once per word; threads may share it.
+    """Cache of the words' first-layer input projections; thread-safe.
 
-    All rows are in one table, whose rarely used rows are overwritten when it is full.
+    All rows are in one table. When it is full, the least used rows are evicted.
 
     Args:
         engine: Computes the rows.
-        vocabulary: Gives the ids of words and characters.
-        most_bytes: Bound on the table with the words' strings and bookkeeping. It is allocated at once, but
-            the operating system provides memory only for rows in use. A call with more distinct words than
-            there are free rows gets a table of its own, which is not kept.
+        vocabulary: Maps words and characters to ids.
+        most_bytes: Maximum size of the table, including the words' strings and bookkeeping. It is allocated
+            at once, but the operating system provides memory only for rows in use. A call that needs more
+            rows than can be freed gets a temporary table.
     """
 
     def __init__(self, engine: Engine, vocabulary: Vocabulary, most_bytes: int) -> None:
         self._engine = engine
         self._vocabulary = vocabulary
-        shown = engine.context.shown_size if engine.context else 0
         self._capacity = max(1, most_bytes // row_bytes(engine))
         self._projected = np.empty((self._capacity, engine.projected_size), np.float32)
-        self._shown = np.empty((self._capacity, shown), np.float32)
+        self._features = np.empty((self._capacity, _feature_size(engine)), np.float32)
         self._rows: dict[Key, int] = {}
         self._keys: list[Key] = [""] * self._capacity
         self._uses = np.zeros(self._capacity, np.float32)
@@ -110,16 +109,16 @@ class WordCache:
 
     @property
     def statistics(self) -> CacheStatistics:
-        """How well it did so far."""
+        """The cache's size and its hit counts so far."""
         return CacheStatistics(len(self._rows), self._capacity, self._hits, self._misses)
 
     @property
     def most_words(self) -> int:
-        """Distinct words that one call should look up at most, so that several calls share the table."""
+        """Recommended maximum of distinct words per call, so that several calls can share the table."""
         return max(FEWEST_WORDS, self._capacity // 4)
 
-    def look_up(self, tokens: Sequence[str]) -> FoundWords:
-        """Return the rows of these tokens; words that are not kept are computed.
+    def look_up(self, tokens: Sequence[str]) -> CachedWords:
+        """Return the rows of tokens; words that are not in the cache are computed.
 
         Raises:
             InputError: As for ``Engine.word_vectors``.
@@ -128,49 +127,50 @@ class WordCache:
             while self._released:
                 self._readers[self._released.popleft()] -= 1
             rows = np.fromiter(map(self._rows.get, tokens, repeat(-1)), np.int64, len(tokens))
-            for place in np.flatnonzero(rows < 0).tolist():
-                if len(tokens[place]) > LONGEST_KEY:
-                    rows[place] = self._rows.get(_key(tokens[place]), -1)
+            for index in np.flatnonzero(rows < 0).tolist():
+                if len(tokens[index]) > LONGEST_KEY:
+                    rows[index] = self._rows.get(_key(tokens[index]), -1)
             absent = np.flatnonzero(rows < 0).tolist()
-            missing = list(dict.fromkeys([tokens[place] for place in absent]))
+            missing = list(dict.fromkeys([tokens[index] for index in absent]))
             if len(missing) > len(self._free) and not self._evict(len(missing), rows[rows >= 0]):
-                return self._compute_apart(tokens, rows, missing)
+                return self._compute_temporary(tokens, rows, missing)
             if missing:
                 added = dict(zip(missing, self._add(missing), strict=True))
-                rows[absent] = [added[tokens[place]] for place in absent]
+                rows[absent] = [added[tokens[index]] for index in absent]
             uses = np.bincount(rows, minlength=self._capacity)
             held = np.flatnonzero(uses)
             self._uses += uses
             self._readers[held] += 1
             self._hits += len(tokens) - len(missing)
             self._misses += len(missing)
-            return FoundWords(self._projected, self._shown, rows, held, self._released)
+            return CachedWords(self._projected, self._features, rows, held, self._released)
 
-    def _evict(self, count: int, wanted: Ints) -> bool:
-        """Free the least used rows, but none of ``wanted``, until ``count`` are free; False if that fails.
+    def _evict(self, count: int, protected: Ints) -> bool:
+        """Free the least used rows until ``count`` are free; return False if there are too few.
 
-        Uses are halved per half a table of evicted rows, so that words of earlier texts leave in time.
+        Rows in use and ``protected`` rows are never freed. Use counts decay: each eviction of half the table
+        halves them, so that words of earlier texts are evicted eventually.
         """
-        may_go = self._readers == 0
-        may_go[wanted] = False
-        candidates = np.flatnonzero(may_go)
-        short = count - len(self._free)
-        if short > len(candidates):
+        is_evictable = self._readers == 0
+        is_evictable[protected] = False
+        candidates = np.flatnonzero(is_evictable)
+        missing = count - len(self._free)
+        if missing > len(candidates):
             return False
-        number = min(len(candidates), max(short, self._capacity // _EVICTED_SHARE))
-        chosen = candidates[np.argpartition(self._uses[candidates], number - 1)[:number]]
-        for row in chosen.tolist():
+        number = min(len(candidates), max(missing, self._capacity // _EVICTED_SHARE))
+        evicted = candidates[np.argpartition(self._uses[candidates], number - 1)[:number]]
+        for row in evicted.tolist():
             del self._rows[self._keys[row]]
             self._free.append(row)
-        self._readers[chosen] = -1
-        self._uses[chosen] = 0
+        self._readers[evicted] = -1
+        self._uses[evicted] = 0
         self._uses *= np.float32(0.5 ** (2 * number / self._capacity))
         return True
 
     def _add(self, words: Sequence[str]) -> list[int]:
-        """Compute words into free rows, and return these; all of them or none if there is an error."""
+        """Compute words into free rows and return the rows; on an error, add none."""
         rows = self._free[-len(words) :]
-        self._compute(words, self._projected, self._shown, rows)
+        self._compute(words, self._projected, self._features, rows)
         del self._free[-len(words) :]
         self._readers[rows] = 0
         for word, row in zip(words, rows, strict=True):
@@ -178,31 +178,33 @@ class WordCache:
             self._rows[key], self._keys[row] = row, key
         return rows
 
-    def _compute_apart(self, tokens: Sequence[str], rows: Ints, missing: Sequence[str]) -> FoundWords:
-        """Make a table of these tokens' words alone; ``rows`` (N,) are those of the kept ones, else -1."""
-        kept = np.unique(rows[rows >= 0])
-        count = len(kept) + len(missing)
+    def _compute_temporary(self, tokens: Sequence[str], rows: Ints, missing: Sequence[str]) -> CachedWords:
+        """Build a temporary table of the tokens' words; ``rows`` (N,) are the cached rows, -1 if missing."""
+        cached = np.unique(rows[rows >= 0])
+        count = len(cached) + len(missing)
         projected = np.empty((count, self._projected.shape[1]), np.float32)
-        shown = np.empty((count, self._shown.shape[1]), np.float32)
-        projected[: len(kept)], shown[: len(kept)] = self._projected[kept], self._shown[kept]
-        added = dict(zip(missing, range(len(kept), count), strict=True))
-        self._compute(missing, projected, shown, list(added.values()))
-        found = np.searchsorted(kept, rows)
+        features = np.empty((count, self._features.shape[1]), np.float32)
+        projected[: len(cached)], features[: len(cached)] = self._projected[cached], self._features[cached]
+        added = dict(zip(missing, range(len(cached), count), strict=True))
+        self._compute(missing, projected, features, list(added.values()))
+        temporary_rows = np.searchsorted(cached, rows)
         absent = np.flatnonzero(rows < 0).tolist()
-        found[absent] = [added[tokens[place]] for place in absent]
+        temporary_rows[absent] = [added[tokens[index]] for index in absent]
         self._hits += len(tokens) - len(missing)
         self._misses += len(missing)
-        return FoundWords(projected, shown, found, None, self._released)
+        return CachedWords(projected, features, temporary_rows, None, self._released)
 
-    def _compute(self, words: Sequence[str], projected: Floats, shown: Floats, rows: Sequence[int]) -> None:
-        """Fill in these rows of both tables for as many words."""
-        for places in _blocks(words):
-            block = [words[place] for place in places]
+    def _compute(
+        self, words: Sequence[str], projected: Floats, features: Floats, rows: Sequence[int]
+    ) -> None:
+        """Compute words into the given rows of both tables, one row per word."""
+        for indices in _blocks(words):
+            block = [words[index] for index in indices]
             table = WordTable(self._vocabulary)
             batch = table.batch([table.rows(block)])
-            own, into = batch.positions[0], [rows[place] for place in places]
-            projected[into] = self._engine.project(self._engine.word_vectors(batch)[own])
-            shown[into] = self._engine.show(batch)[own]
+            source, target = batch.positions[0], [rows[index] for index in indices]
+            projected[target] = self._engine.project(self._engine.word_vectors(batch)[source])
+            features[target] = self._engine.word_features(batch)[source]
 
 
 def _key(word: str) -> Key:
@@ -210,14 +212,17 @@ def _key(word: str) -> Key:
 
 
 def row_bytes(engine: Engine) -> int:
-    """Bytes that a kept word takes at most, string and bookkeeping included."""
-    shown = engine.context.shown_size if engine.context else 0
-    return 4 * (engine.projected_size + shown) + KEY_BYTES
+    """Return the maximum bytes per cached word, including its string and bookkeeping."""
+    return 4 * (engine.projected_size + _feature_size(engine)) + KEY_BYTES
+
+
+def _feature_size(engine: Engine) -> int:
+    return engine.context.feature_size if engine.context else 0
 
 
 def _blocks(words: Sequence[str]) -> Iterator[list[int]]:
-    """Group the indices of words by length, the shortest first."""
-    order = sorted(range(len(words)), key=lambda place: len(words[place]))
+    """Yield the indices of words in blocks of similar length, shortest first."""
+    order = sorted(range(len(words)), key=lambda index: len(words[index]))
     begin = 0
     while begin < len(order):
         end = min(begin + BLOCK_WORDS, len(order))

@@ -1,4 +1,4 @@
-"""The document context of words without torch, as ``network.document_context`` computes it."""
+"""Context features without torch, equal to those of ``network.document_context``."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ Ints = NDArray[np.int64]
 
 
 class DocumentContext:
-    """The weights between what mentions show and the encoder's first layer.
+    """Compute context features of words from their other mentions in a document.
 
     Args:
         tensors: All tensors of a bundle.
-        weights: (2R + ``EXTRAS``, D * 4H) rows of the first layer's input weights that are of what mentions
-            show.
-        directions: D.
+        weights: (2R + ``EXTRAS``, D * 4H) the first layer's input weights of the context features.
+        directions: D, the number of directions.
 
     Attributes:
         weights: (D, 2R + ``EXTRAS``, 4H) the weights of each direction.
-        shown_size: Numbers of what a word shows of its neighbours and of itself: 2R + number of casings.
+        feature_size: Size of a word's features: 2R + number of casings.
     """
 
     def __init__(self, tensors: Mapping[str, Floats], weights: Floats, directions: int) -> None:
@@ -36,56 +35,56 @@ class DocumentContext:
         by_direction = weights.reshape(len(weights), directions, -1).swapaxes(0, 1)
         self.weights = np.ascontiguousarray(by_direction)
         self._no_bias_sides = np.zeros(self._sides.shape[1], np.float32)
-        self.shown_size = self._sides.shape[1] + len(CASINGS)
+        self.feature_size = self._sides.shape[1] + len(CASINGS)
 
-    def show(self, embeddings: Floats, casing: Ints) -> Floats:
-        """What words show where they stand beside a mention, and where they are one.
+    def word_features(self, embeddings: Floats, casing: Ints) -> Floats:
+        """Compute the features that words contribute to mentions.
 
         Args:
             embeddings: (U, D) word embeddings.
             casing: (U,) casing ids.
 
         Returns:
-            (U, 2R + casings): as the word before a mention, as the word after it, and as the mention itself.
+            (U, 2R + casings) features as left neighbour (R), as right neighbour (R), and as the mention.
         """
-        narrowed = project(embeddings, self._sides, self._no_bias_sides)
-        return np.concatenate([narrowed, np.eye(len(CASINGS), dtype=np.float32)[casing]], axis=1)
+        sides = project(embeddings, self._sides, self._no_bias_sides)
+        return np.concatenate([sides, np.eye(len(CASINGS), dtype=np.float32)[casing]], axis=1)
 
-    def features(self, shown: Floats, left: Ints, own: Ints, right: Ints) -> Floats:
-        """(M, 2R + casings) what M mentions show.
+    def mention_features(self, word_features: Floats, left: Ints, own: Ints, right: Ints) -> Floats:
+        """Return the features (M, 2R + casings) of M mentions.
 
         Args:
-            shown: (U, 2R + casings) what words show, see ``show``.
-            left: (M,) row of the word before each mention, -1 where it begins its sentence.
-            own: (M,) row of its own word.
-            right: (M,) row of the word after it, -1 where it ends its sentence.
+            word_features: (U, 2R + casings) features of words, see the method ``word_features``.
+            left: (M,) row of the word before each mention, -1 at the beginning of its sentence.
+            own: (M,) row of the mention's own word.
+            right: (M,) row of the word after the mention, -1 at the end of its sentence.
         """
         size = self._sides.shape[1] // 2
-        found = np.empty((len(own), self.shown_size), np.float32)
-        found[:, :size] = shown[left, :size]
-        found[:, size : 2 * size] = shown[right, size : 2 * size]
-        found[:, 2 * size :] = shown[own, 2 * size :]
-        found[left < 0, :size] = 0.0
-        found[right < 0, size : 2 * size] = 0.0
-        # How a word is written at a sentence's beginning says little.
-        found[left < 0, 2 * size :] = np.eye(len(CASINGS), dtype=np.float32)[PADDING]
-        return found
+        features = np.empty((len(own), self.feature_size), np.float32)
+        features[:, :size] = word_features[left, :size]
+        features[:, size : 2 * size] = word_features[right, size : 2 * size]
+        features[:, 2 * size :] = word_features[own, 2 * size :]
+        features[left < 0, :size] = 0.0
+        features[right < 0, size : 2 * size] = 0.0
+        # The casing of a sentence's first word carries little information.
+        features[left < 0, 2 * size :] = np.eye(len(CASINGS), dtype=np.float32)[PADDING]
+        return features
 
-    def additions(self, shown: Floats, tokens: Ints, lengths: Ints, mentions: Mentions) -> Additions:
-        """Return the features of every token that has other mentions.
+    def additions(self, word_features: Floats, tokens: Ints, lengths: Ints, mentions: Mentions) -> Additions:
+        """Return the context features of all tokens that have other mentions.
 
         Args:
-            shown: (U, 2R + casings) what words show.
-            tokens: (N,) which row of ``shown`` each token has.
-            lengths: Tokens of each sentence, N in all.
-            mentions: Those of the tokens.
+            word_features: (U, 2R + casings) features of words.
+            tokens: (N,) row of each token in ``word_features``.
+            lengths: (S,) sentence lengths, N in total.
+            mentions: Mentions of the tokens.
         """
-        places = mentions.places
+        indices = mentions.places
         begins, ends = np.zeros(len(tokens), np.bool_), np.zeros(len(tokens), np.bool_)
         last = np.cumsum(lengths)
         begins[last - lengths] = ends[last - 1] = True
-        rows = tokens[places]
-        left = np.where(begins[places], -1, tokens[places - 1])
-        right = np.where(ends[places], -1, tokens[np.minimum(places + 1, len(tokens) - 1)])
-        features = self.features(shown, left, rows, right)
-        return Additions(places, aggregate(features, mentions.words, np.arange(len(places))), self.weights)
+        rows = tokens[indices]
+        left = np.where(begins[indices], -1, tokens[indices - 1])
+        right = np.where(ends[indices], -1, tokens[np.minimum(indices + 1, len(tokens) - 1)])
+        features = self.mention_features(word_features, left, rows, right)
+        return Additions(indices, aggregate(features, mentions.words, np.arange(len(indices))), self.weights)

@@ -1,4 +1,4 @@
-"""One layer of LSTMs with its directions side by side, as ``recurrence`` reads sentences with it."""
+"""One LSTM layer with all of its directions, computed by ``recurrence``."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.runtime.recurrence import HiddenWeights, Lanes, Precision, TokenInputs, project, read
+from tagger.runtime.recurrence import HiddenWeights, PackedSlots, Precision, TokenInputs, project, read
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
 class Additions(NamedTuple):
-    """Features of some tokens of N, in addition to those of their words.
+    """Context features of M of the N tokens.
 
     Attributes:
-        places: (M,) indices of the tokens.
-        features: (M, F).
+        indices: (M,) indices of the tokens.
+        features: (M, F) context features.
         weights: (D, F, 4H) input weights of the features.
     """
 
-    places: Ints
+    indices: Ints
     features: Floats
     weights: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The weights of D directions of H units.
+    """The weights of D directions with H units each.
 
     Attributes:
-        is_backward: For each direction whether it reads from the last token to the first.
-        input_weights: (E, D * 4H).
-        bias: (D * 4H,).
-        hidden_weights: What the states are multiplied with.
+        is_backward: For each direction, True if it reads from the last token to the first.
+        input_weights: (E, D * 4H) input weights.
+        bias: (D * 4H,) bias.
+        hidden_weights: The recurrent weights.
     """
 
     is_backward: tuple[bool, ...]
@@ -49,50 +49,50 @@ class Layer:
     def from_tensors(
         cls, tensors: Mapping[str, Floats], name: str, directions: Sequence[str], precision: Precision = "f32"
     ) -> Layer:
-        """Take the tensors of the ``nn.LSTM`` of each direction."""
+        """Create a layer from the tensors of each direction's ``nn.LSTM``."""
         names = [f"{name}.{direction}_lstm" for direction in directions]
-        # onnxruntime would copy what is not in rows, at every call.
+        # onnxruntime would copy non-contiguous arrays at every call.
         hidden = np.stack([np.ascontiguousarray(tensors[f"{one}.weight_hh_l0"].T) for one in names])
         weights = HiddenWeights(hidden)
         return cls(
             tuple(direction == "backward" for direction in directions),
             np.ascontiguousarray(np.concatenate([tensors[f"{one}.weight_ih_l0"].T for one in names], axis=1)),
             np.concatenate([tensors[f"{one}.bias_ih_l0"] + tensors[f"{one}.bias_hh_l0"] for one in names]),
-            weights.rounded() if precision == "int8" else weights,
+            weights.quantized() if precision == "int8" else weights,
         )
 
     @property
     def width(self) -> int:
-        """Numbers of a projected input: D * 4H."""
+        """Size of a projected input: D * 4H."""
         return len(self.bias)
 
     def project(self, inputs: Floats) -> Floats:
-        """(N, E) inputs to (N, D * 4H), the part of the gates that does not depend on the recurrence."""
+        """Project inputs (N, E) to the input contributions of all gates (N, D * 4H)."""
         return project(inputs, self.input_weights, self.bias)
 
     def outputs(
-        self, projected: Floats, tokens: Ints, lanes: Lanes, additions: Additions | None = None
+        self, projected: Floats, tokens: Ints, slots: PackedSlots, additions: Additions | None = None
     ) -> list[Floats]:
-        """For each direction what it puts out (N, H) for every token of some sentences.
+        """Return each direction's outputs (N, H) for the tokens of sentences.
 
         Args:
             projected: (U, D * 4H) projected inputs.
-            tokens: (N,) which row of ``projected`` each token has.
-            lanes: How the sentences lie.
-            additions: Features of single tokens.
+            tokens: (N,) row of each token in ``projected``.
+            slots: The packed sentences.
+            additions: Context features of single tokens.
         """
-        return self._read(projected, tokens, lanes, None, additions)
+        return self._read(projected, tokens, slots, None, additions)
 
     def scores(
         self,
         projected: Floats,
         tokens: Ints,
-        lanes: Lanes,
+        slots: PackedSlots,
         heads: Floats,
         additions: Additions | None = None,
     ) -> Floats:
-        """(N, C) the sum over the directions of ``outputs`` times ``heads`` (D, H, C)."""
-        first, *others = self._read(projected, tokens, lanes, heads, additions)
+        """Return (N, C): ``outputs`` times ``heads`` (D, H, C), summed over the directions."""
+        first, *others = self._read(projected, tokens, slots, heads, additions)
         for other in others:
             first += other
         return first
@@ -101,17 +101,17 @@ class Layer:
         self,
         projected: Floats,
         tokens: Ints,
-        lanes: Lanes,
+        slots: PackedSlots,
         heads: Floats | None,
         additions: Additions | None,
     ) -> list[Floats]:
         table = projected.reshape(len(projected) * len(self.is_backward), -1)
-        rows, keep = lanes.rows(tokens, self.is_backward), lanes.keep(self.is_backward)
+        rows, reset_mask = slots.rows(tokens, self.is_backward), slots.reset_mask(self.is_backward)
         own = None
         if additions is not None:
-            numbers = np.full(len(tokens), -1)
-            numbers[additions.places] = np.arange(len(additions.places))
-            spread = lanes.spread(numbers, self.is_backward, -1)
-            own = TokenInputs(spread, additions.features, additions.weights)
-        found = read(table, rows, keep, self.hidden_weights, heads, own)
-        return [lanes.pick(found, d, is_backward=back) for d, back in enumerate(self.is_backward)]
+            feature_rows = np.full(len(tokens), -1)
+            feature_rows[additions.indices] = np.arange(len(additions.indices))
+            scattered = slots.scatter(feature_rows, self.is_backward, -1)
+            own = TokenInputs(scattered, additions.features, additions.weights)
+        outputs = read(table, rows, reset_mask, self.hidden_weights, heads, own)
+        return [slots.gather(outputs, d, is_backward=back) for d, back in enumerate(self.is_backward)]

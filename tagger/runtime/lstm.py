@@ -1,4 +1,4 @@
-"""One LSTM read word by word in plain numpy, where the next word is not there yet."""
+"""An LSTM in plain numpy that reads one word at a time, for streams."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Lstm:
-    """One direction of one layer that reads word by word.
+    """One direction of one layer.
 
-    torch orders the gates input, forget, cell, output. Since sigmoid(x) = (tanh(x / 2) + 1) / 2, the rows of
-    the three sigmoid gates are halved here once, and one tanh over all gates serves each step.
+    torch orders the gates input, forget, cell, output. Since sigmoid(x) = (tanh(x / 2) + 1) / 2, the weights
+    of the three sigmoid gates are halved once, so that each step needs a single tanh over all gates.
 
     Attributes:
-        input_weights: (D, 4H).
-        hidden_weights: (H, 4H).
-        bias: (4H,).
+        input_weights: (D, 4H) input weights.
+        hidden_weights: (H, 4H) recurrent weights.
+        bias: (4H,) bias.
     """
 
     input_weights: Floats
@@ -30,7 +30,7 @@ class Lstm:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Floats], name: str, inputs: int | None = None) -> Lstm:
-        """Take the four tensors of one ``nn.LSTM`` layer; of its inputs only the first so many, if said."""
+        """Create an LSTM from the tensors of an ``nn.LSTM``, optionally of its first ``inputs`` inputs."""
         hidden = tensors[f"{name}.weight_hh_l0"]
         size = hidden.shape[1]
         scale = np.full(4 * size, 0.5, np.float32)
@@ -43,7 +43,7 @@ class Lstm:
         )
 
     def project(self, inputs: Floats) -> Floats:
-        """(N, D) inputs to (N, 4H), the part of the gates that does not depend on the recurrence."""
+        """Project inputs (N, D) to the input contributions of the gates (N, 4H)."""
         return inputs @ self.input_weights + self.bias
 
     def step(self, projected: Floats, state: Floats, cell: Floats) -> None:
@@ -51,8 +51,8 @@ class Lstm:
 
         Args:
             projected: (B, 4H) projected inputs.
-            state: (B, H) what the last step put out; this step's output takes its place.
-            cell: (B, H) the cells, replaced likewise.
+            state: (B, H) hidden state, updated in place.
+            cell: (B, H) cell state, updated in place.
         """
         size = len(self.hidden_weights)
         gates = state @ self.hidden_weights
@@ -65,7 +65,7 @@ class Lstm:
 
 
 def merge(results: list[Floats], merge_mode: str) -> Floats:
-    """Make one array of one or two directions, as ``network.encoder.merge`` does."""
+    """Merge the outputs of one or two directions, as ``network.encoder.merge`` does."""
     if len(results) == 1:
         return results[0]
     forward, backward = results

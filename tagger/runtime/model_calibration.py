@@ -1,4 +1,4 @@
-"""Whether a loaded model's probabilities mean what they say, and the temperatures that make them do so."""
+"""Measure a loaded model's calibration, and fit its temperatures."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ BATCH_SENTENCES = 256
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How often what one task predicts is right, beside its probability.
+    """Scores of one task's predictions, and which of them are correct.
 
     Attributes:
-        has_spans: Whether spans were judged, each with the probability of exactly this span; else tokens,
-            with the probability of their tags.
+        has_spans: True if the predictions are spans, scored by the probability of exactly this span. False
+            for tokens, scored by the probability of their tags.
         temperature: The model's temperature.
-        gold: How many gold spans, or tokens, there are.
-        is_right: (M,) bool, for each prediction.
+        gold: Number of gold spans or tokens.
+        is_right: (M,) True for correct predictions.
         before: (M,) scores at temperature 1.
         after: (M,) scores at the model's temperature.
     """
@@ -54,18 +54,18 @@ class Calibration:
 
     @property
     def errors(self) -> tuple[float, float]:
-        """The expected calibration error at temperature 1, and at the model's own."""
+        """The expected calibration errors at temperature 1 and at the model's temperature."""
         before, after = (
             expected_calibration_error(self.is_right, scores) for scores in (self.before, self.after)
         )
         return before, after
 
     def against(self, thresholds: Sequence[float] = THRESHOLDS) -> list[ThresholdScore]:
-        """Precision and recall of what has at least these scores, at the model's temperature."""
+        """Return precision and recall at score thresholds, at the model's temperature."""
         return score_thresholds(self.is_right, self.after, self.gold, thresholds)
 
     def values(self) -> dict[str, Any]:
-        """All of it but the single predictions, as JSON values."""
+        """Return the summary as JSON values, without the single predictions."""
         sides = zip(("before", "after"), self.errors, (self.before, self.after), strict=True)
         return {
             "of": "spans" if self.has_spans else "tokens",
@@ -85,16 +85,15 @@ class Calibration:
 def measure_calibration(
     tagger: Tagger, sentences: Iterable[Sentence], *, tasks: Sequence[str] | None = None
 ) -> dict[str, Calibration]:
-    """Tag sentences anew and judge each predicted span, or tag where there are none, by the gold tags.
+    """Tag labelled sentences and compare each predicted span with the gold spans; for other tasks, each tag.
 
     Args:
         tagger: The model.
         sentences: Sentences with gold tags.
-        tasks: The tasks to judge; all of the model's when not said.
+        tasks: Tasks to measure, by default all of the model.
 
     Raises:
-        InputError: A task is none of the model's, or a sentence lacks its gold tags or has one outside the
-            scheme.
+        InputError: The model lacks a task, or a sentence lacks its gold tags or has a tag outside the scheme.
     """
     gold = list(sentences)
     schemes = gold_schemes(tagger, gold, tasks)
@@ -117,14 +116,14 @@ def measure_calibration(
 def fit_temperatures(
     tagger: Tagger, sentences: Iterable[Sentence], *, tasks: Sequence[str] | None = None
 ) -> dict[str, float]:
-    """For each task the temperature that fits sentences best (see ``decoding.temperature.fit_temperature``).
+    """Fit each task's temperature on labelled sentences (see ``decoding.temperature.fit_temperature``).
 
-    What training does with its dev part; ``Tagger.with_temperatures`` uses what comes out.
+    Training does the same on its dev split. Pass the result to ``Tagger.with_temperatures``.
 
     Args:
-        tagger: The model; its own temperatures play no part.
-        sentences: Sentences with gold tags that it was not trained on.
-        tasks: The tasks to fit; all of the model's when not said.
+        tagger: The model; its own temperatures are ignored.
+        sentences: Sentences with gold tags that the model was not trained on.
+        tasks: Tasks to fit, by default all of the model.
 
     Raises:
         InputError: As for ``measure_calibration``.
@@ -136,46 +135,47 @@ def fit_temperatures(
     has_context = tagger.engine.context is not None
     mentions = index_mentions(gold, table.vocabulary) if has_context else None
 
-    def scored() -> Iterator[dict[str, GoldBatch]]:
-        for places in group_by_length(list(map(len, gold)), BATCH_SENTENCES, BATCH_TOKENS):
-            chosen = [gold[place] for place in places]
+    def gold_batches() -> Iterator[dict[str, GoldBatch]]:
+        for indices in group_by_length(list(map(len, gold)), BATCH_SENTENCES, BATCH_TOKENS):
+            chosen = [gold[index] for index in indices]
             tags = {
                 name: [np.array(known[name].encode(one.tags[name], scheme), np.int64) for one in chosen]
                 for name, scheme in schemes.items()
             }
             batch = table.batch([table.rows(one.tokens) for one in chosen], tags)
             if mentions:
-                batch = replace(batch, mentions=mentions.batch(places))
+                batch = replace(batch, mentions=mentions.batch(indices))
             emissions = tagger.engine(batch)
             yield {name: GoldBatch(emissions[name], batch.lengths, batch.tags[name]) for name in schemes}
 
-    return temperature.fit_temperatures(scored(), {name: tagger.engine.transitions[name] for name in schemes})
+    transitions = {name: tagger.engine.transitions[name] for name in schemes}
+    return temperature.fit_temperatures(gold_batches(), transitions)
 
 
 def _judge(
-    gold: Sequence[Sentence], found: Sequence[Sentence], task: str, scheme: str | None
+    gold: Sequence[Sentence], tagged: Sequence[Sentence], task: str, scheme: str | None
 ) -> tuple[int, NDArray[np.bool_]]:
-    """How many gold spans or tokens there are, and whether each predicted one is right."""
+    """Return the number of gold spans or tokens, and a mask (M,) of the correct predictions."""
     if scheme is None:
-        right = judge_tags([one.tags[task] for one in gold], [one.tags[task] for one in found])
+        right = judge_tags([one.tags[task] for one in gold], [one.tags[task] for one in tagged])
         is_specified = _specified(gold, task)
         return int(is_specified.sum()), np.array(right, np.bool_)[is_specified]
-    wanted = [
+    expected = [
         [(span.start, span.end, span.label) for span in tags_to_spans(one.tags[task], scheme)] for one in gold
     ]
-    predicted = [[(span.start, span.end, span.label) for span in one.spans[task]] for one in found]
-    return sum(map(len, wanted)), np.array(judge_spans(wanted, predicted), np.bool_)
+    predicted = [[(span.start, span.end, span.label) for span in one.spans[task]] for one in tagged]
+    return sum(map(len, expected)), np.array(judge_spans(expected, predicted), np.bool_)
 
 
 def _specified(gold: Sequence[Sentence], task: str) -> NDArray[np.bool_]:
-    """For each token whether it has a gold tag."""
+    """Return a mask of the tokens that have a gold tag."""
     return np.array([tag != UNSPECIFIED for one in gold for tag in one.tags[task]], np.bool_)
 
 
 def _scores(
-    gold: Sequence[Sentence], found: Sequence[Sentence], task: str, scheme: str | None
+    gold: Sequence[Sentence], tagged: Sequence[Sentence], task: str, scheme: str | None
 ) -> NDArray[np.float32]:
     if scheme is None:
-        scores = np.array([score for one in found for score in one.tag_scores[task]], np.float32)
+        scores = np.array([score for one in tagged for score in one.tag_scores[task]], np.float32)
         return scores[_specified(gold, task)]
-    return np.array([span.score for one in found for span in one.spans[task]], np.float32)
+    return np.array([span.score for one in tagged for span in one.spans[task]], np.float32)

@@ -1,4 +1,4 @@
-"""What a loaded model scores on sentences that carry gold tags, and where it errs."""
+"""Evaluate a loaded model on labelled sentences, and analyse its errors."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tagger.runtime.tagger import Tagger, choose_tasks
 from tagger.text.schemes import convert_tags
 from tagger.text.sentence import Sentence
 
-FREQUENT = 50  # groups of errors that are listed as values
-EXAMPLES = 3  # sentences that are named for each of them
+FREQUENT = 50  # most frequent groups of errors to list
+EXAMPLES = 3  # example sentences per group
 
 
 @dataclass(frozen=True, slots=True)
 class TaskAnalysis:
-    """Where a model errs in one task.
+    """A model's errors in one task.
 
     Attributes:
-        has_spans: Whether the task's tags mark spans.
-        outcomes: For each sentence what became of its spans or tags, the right ones among them.
-        confusion: How many of them there are.
-        mistakes: Those that are not right.
+        has_spans: True if the task's tags mark spans.
+        outcomes: For each sentence, the outcomes of its spans or tags, including correct ones.
+        confusion: The counts of the outcomes.
+        mistakes: The outcomes that are not correct.
     """
 
     has_spans: bool
@@ -41,13 +41,13 @@ class TaskAnalysis:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What a model made of sentences with gold tags.
+    """A model's scores and errors on labelled sentences.
 
     Attributes:
         result: The scores, as ``evaluate`` returns them.
         sentences: The sentences with their gold tags.
-        seen: For each sentence and token whether train has the word.
-        tasks: For each task where the model errs.
+        seen: For each sentence and token, True if the train split contains the word.
+        tasks: The errors of each task.
     """
 
     result: dict[str, Any]
@@ -56,7 +56,7 @@ class Analysis:
     tasks: dict[str, TaskAnalysis]
 
     def values(self) -> dict[str, Any]:
-        """The scores as JSON values, and beside them each task's confusion, frequent and single mistakes."""
+        """Return the scores, confusion counts, frequent errors and single errors as JSON values."""
         return {
             **self.result,
             "confusion": {name: task.confusion for name, task in self.tasks.items()},
@@ -74,7 +74,7 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True)
 class _TaskTags:
-    """Gold tags of one task as the file has them, their scheme, and predicted tags (IOB2 for spans)."""
+    """Gold tags of one task in the file's scheme, predicted tags (IOB2 for spans), and the file's scheme."""
 
     gold: TagSequences
     predicted: TagSequences
@@ -88,24 +88,24 @@ def evaluate(
     tasks: Sequence[str] | None = None,
     min_score: MinScore = 0.0,
 ) -> dict[str, Any]:
-    """Tag sentences anew and compare with the tags that they carry.
+    """Tag labelled sentences and score the result against their gold tags.
 
     Args:
         tagger: The model.
         sentences: Sentences with gold tags.
-        tasks: The tasks to score; all of the model's when not said.
-        min_score: Spans of a lower score are left out, for all labels or by label (see
+        tasks: Tasks to score, by default all of the model.
+        min_score: Score threshold of predicted spans, for all labels or per label (see
             ``Tagger.tag_sentences``).
 
     Returns:
-        ``"tasks"`` with the scores of each task (see ``evaluation.tasks.score_task``; fractions of 1),
-        ``"unseen_tags"`` with, for each task, how many gold tags have each label (or are each tag) that the
-        model lacks, and so count as missed, ``"sentences"``, ``"tokens"`` and ``"tokens_per_second"`` (of
-        tagging alone).
+        ``"tasks"``: the scores of each task, as fractions (see ``evaluation.tasks.score_task``).
+        ``"unseen_tags"``: for each task, the number of gold tags for each label (or tag) that the model
+        lacks; these count as missed. ``"sentences"``, ``"tokens"`` and ``"tokens_per_second"`` (of tagging
+        only).
 
     Raises:
-        InputError: A task is none of the model's, a sentence lacks its gold tags or has one outside the
-            scheme, seqeval is missing, or ``min_score`` is no probability or has an unknown label.
+        InputError: The model lacks a task, a sentence lacks its gold tags or has a tag outside the scheme,
+            seqeval is missing, or ``min_score`` is not a probability or has an unknown label.
     """
     gold = list(sentences)
     tags, seconds = _tag(tagger, gold, tasks, min_score)
@@ -119,10 +119,10 @@ def analyse(
     tasks: Sequence[str] | None = None,
     min_score: MinScore = 0.0,
 ) -> Analysis:
-    """Score as ``evaluate`` does, and tell what was taken for what, and where.
+    """Score as ``evaluate`` does, and collect all errors.
 
     Raises:
-        InputError: As ``evaluate`` does.
+        InputError: As for ``evaluate``.
     """
     gold = list(sentences)
     tags, seconds = _tag(tagger, gold, tasks, min_score)
@@ -141,7 +141,7 @@ def _analyse_task(sentences: Sequence[Sentence], tags: _TaskTags) -> TaskAnalysi
     return TaskAnalysis(
         has_spans=has_spans,
         outcomes=outcomes,
-        confusion=count_confusion((one for found in outcomes for one in found), has_spans=has_spans),
+        confusion=count_confusion((one for own in outcomes for one in own), has_spans=has_spans),
         mistakes=find_mistakes(sentences, outcomes),
     )
 
@@ -149,11 +149,10 @@ def _analyse_task(sentences: Sequence[Sentence], tags: _TaskTags) -> TaskAnalysi
 def gold_schemes(
     tagger: Tagger, gold: Sequence[Sentence], tasks: Sequence[str] | None
 ) -> dict[str, str | None]:
-    """For each task that was asked for the scheme of the gold tags, None where they mark no spans.
+    """Return the gold tags' scheme for each requested task, None for tasks without spans.
 
     Raises:
-        InputError: A task is none of the model's, or a sentence lacks its gold tags or has one outside the
-            scheme.
+        InputError: The model lacks a task, or a sentence lacks its gold tags or has a tag outside the scheme.
     """
     known = {task.name: task for task in tagger.tasks}
     schemes = {}
@@ -166,14 +165,14 @@ def gold_schemes(
 def _tag(
     tagger: Tagger, gold: Sequence[Sentence], tasks: Sequence[str] | None, min_score: MinScore
 ) -> tuple[dict[str, _TaskTags], float]:
-    """Gold and predicted tags of each task, and the seconds that tagging took."""
+    """Return each task's gold and predicted tags, and the time of tagging in seconds."""
     schemes = gold_schemes(tagger, gold, tasks)
     begun = time.perf_counter()
-    found = list(tagger.tag_sentences(gold, min_score=min_score))
+    tagged = list(tagger.tag_sentences(gold, min_score=min_score))
     seconds = time.perf_counter() - begun
     tags = {}
     for name, scheme in schemes.items():
-        predicted: list[Sequence[str]] = [sentence.tags[name] for sentence in found]
+        predicted: list[Sequence[str]] = [sentence.tags[name] for sentence in tagged]
         if scheme:
             predicted = [convert_tags(one, tagger.scheme, "IOB2") for one in predicted]
         tags[name] = _TaskTags([sentence.tags[name] for sentence in gold], predicted, scheme)
@@ -207,8 +206,9 @@ def _score(
 def _require_gold(sentences: Iterable[Sentence], task: str) -> None:
     for number, sentence in enumerate(sentences, start=1):
         if task not in sentence.tags:
-            place = sentence.source or f"sentence {number}"
+            where = sentence.source or f"sentence {number}"
             columns = ", ".join(sentence.tags) or "none"
             raise InputError(
-                f"{place}: there are no tags of the task {task!r}; the columns that were read are: {columns}."
+                f"{where}: tags of the task {task!r} are missing (got the columns {columns}). Name the "
+                "column of each task."
             )

@@ -1,4 +1,4 @@
-"""A model as an ONNX graph: from the vectors of words to emissions, for runtimes other than this one."""
+"""Export a model as an ONNX graph from word vectors to emissions, for other runtimes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tagger.storage import replace_file
 
 OPSET, IR_VERSION = 18, 9
 TOLERANCE = 1e-4
-_WAYS = {("forward",): "forward", ("backward",): "reverse", ("forward", "backward"): "bidirectional"}
+_DIRECTIONS = {("forward",): "forward", ("backward",): "reverse", ("forward", "backward"): "bidirectional"}
 _BIASES = ("ih", "hh")
 _MERGES = {"sum": "Add", "mul": "Mul", "ave": "Mean"}
 
@@ -41,32 +41,34 @@ Tensors = Mapping[str, NDArray[Any]]
 
 
 def export_model(bundle: Bundle, path: Path) -> float:
-    """Write a model as ONNX after comparing what the graph gives with what torch gives.
+    """Export a model as ONNX, after checking that the graph's emissions equal those of torch.
 
-    The graph takes ``vectors`` (B, T, D), the encoder's inputs as ``Engine.inputs`` makes them, and
-    ``lengths`` (B,) int32. It gives for each task ``emissions_TASK`` (B, T, C), which mean nothing beyond a
-    sentence's end. B and T are free. What decoding needs beside them stands in the file's properties: for
-    each task its tags, their scheme, the scores of transitions, and the temperature that all scores are
-    divided by before they become probabilities, as JSON.
+    The inputs are ``vectors`` (B, T, D), the encoder's inputs (see ``Engine.inputs``), and ``lengths`` (B,)
+    int32. The outputs are ``emissions_TASK`` (B, T, C) for each task; padding has arbitrary values. B and T
+    are dynamic. The file's properties contain, as JSON, the tags, scheme, transition scores and temperature
+    of each task, which decoding needs.
 
     Returns:
-        The largest difference from torch, over some made-up sentences of the model's words.
+        The largest difference from torch, over random sentences of the model's words.
 
     Raises:
-        InputError: The file cannot be written, or the graph gives other emissions than torch.
+        InputError: The file cannot be written, or the graph's emissions differ from those of torch.
     """
     engine = Engine(bundle)
     content = build_graph(bundle, engine).SerializeToString(deterministic=True)
     difference = _difference(bundle, engine, content)
     if not difference <= TOLERANCE:
-        raise InputError(f"{path}: its emissions are {difference:.1e} off from those of torch; report this.")
-    with replace_file(path) as place:
-        place.write_bytes(content)
+        raise InputError(
+            f"{path}: the emissions must equal those of torch (got a difference of {difference:.1e}). "
+            "Report this as a bug."
+        )
+    with replace_file(path) as temporary:
+        temporary.write_bytes(content)
     return difference
 
 
 def build_graph(bundle: Bundle, engine: Engine) -> ModelProto:
-    """The graph that ``export_model`` writes."""
+    """Build the graph that ``export_model`` writes."""
     config = bundle.config.model
     directions = directions_of(config)
     inputs, constants = "steps", []
@@ -78,7 +80,7 @@ def build_graph(bundle: Bundle, engine: Engine) -> ModelProto:
     outputs = []
     for number, task in enumerate(bundle.vocabulary.tasks):
         name = f"emissions_{task.name}"
-        weight, bias = (bundle.tensors[f"heads.{number}.projection.{part}"] for part in ("weight", "bias"))
+        weight, bias = (bundle.tensors[f"heads.{number}.projection.{kind}"] for kind in ("weight", "bias"))
         constants += [from_array(weight.T.copy(), f"weight_{name}"), from_array(bias, f"bias_{name}")]
         nodes += [
             make_node("MatMul", [inputs, f"weight_{name}"], [f"product_{name}"]),
@@ -86,11 +88,11 @@ def build_graph(bundle: Bundle, engine: Engine) -> ModelProto:
             make_node("Transpose", [f"steps_{name}"], [name], perm=[1, 0, 2]),
         ]
         outputs.append(make_tensor_value_info(name, TensorProto.FLOAT, ["B", "T", len(task.tags)]))
-    given = [
+    graph_inputs = [
         make_tensor_value_info("vectors", TensorProto.FLOAT, ["B", "T", engine.input_size]),
         make_tensor_value_info("lengths", TensorProto.INT32, ["B"]),
     ]
-    graph = make_graph(nodes, "tagger", given, outputs, constants)
+    graph = make_graph(nodes, "tagger", graph_inputs, outputs, constants)
     model = make_model(graph, opset_imports=[make_opsetid("", OPSET)], producer_name="tagger")
     model.ir_version = IR_VERSION
     set_model_props(model, {"tasks": json.dumps(_describe_tasks(bundle, engine))})
@@ -101,7 +103,7 @@ def build_graph(bundle: Bundle, engine: Engine) -> ModelProto:
 def _layer(
     tensors: Tensors, number: int, inputs: str, directions: Sequence[str], merge_mode: str
 ) -> tuple[str, list[NodeProto], dict[str, NDArray[Any]]]:
-    """The name of a layer's outputs (T, B, …), its nodes, and its constants."""
+    """Return the name of a layer's outputs (T, B, E), its nodes, and its constants."""
     names = [f"encoder.layers.{number}.{way}_lstm" for way in directions]
     weights, hidden, biases = f"weights_{number}", f"hidden_{number}", f"biases_{number}"
     constants = {
@@ -109,7 +111,7 @@ def _layer(
         hidden: np.stack([_gates(tensors[f"{one}.weight_hh_l0"]) for one in names]),
         biases: np.stack(
             [
-                np.concatenate([_gates(tensors[f"{one}.bias_{part}_l0"]) for part in ("ih", "hh")])
+                np.concatenate([_gates(tensors[f"{one}.bias_{kind}_l0"]) for kind in ("ih", "hh")])
                 for one in names
             ]
         ),
@@ -123,7 +125,7 @@ def _layer(
             [inputs, weights, hidden, biases, "lengths"],
             [f"read_{number}"],
             hidden_size=size,
-            direction=_WAYS[tuple(directions)],
+            direction=_DIRECTIONS[tuple(directions)],
         ),
         make_node(
             "Split", [f"read_{number}"], [f"{one}_apart" for one in sides], axis=1, num_outputs=len(sides)
@@ -141,13 +143,13 @@ def _layer(
 
 
 def _gates(tensor: NDArray[Any]) -> NDArray[Any]:
-    """(4H, …) with the gates in torch's order (input, forget, cell, output) to ONNX's."""
-    taken, forgotten, cell, output = np.split(tensor, 4)
-    return np.concatenate([taken, output, forgotten, cell])
+    """Reorder the gates of a tensor (4H, …) from torch's order (input, forget, cell, output) to ONNX's."""
+    input_gate, forget_gate, cell, output_gate = np.split(tensor, 4)
+    return np.concatenate([input_gate, output_gate, forget_gate, cell])
 
 
 def _describe_tasks(bundle: Bundle, engine: Engine) -> dict[str, Any]:
-    """For each task what decoding needs; forbidden transitions are null."""
+    """Return the decoding data of each task; forbidden transitions are null."""
 
     def values(scores: NDArray[np.float32]) -> Any:
         if scores.ndim == 2:
@@ -168,32 +170,31 @@ def _describe_tasks(bundle: Bundle, engine: Engine) -> dict[str, Any]:
 
 
 def _difference(bundle: Bundle, engine: Engine, content: bytes) -> float:
-    """How far the graph's emissions are from torch's, at most."""
+    """Return the largest difference between the graph's emissions and those of torch."""
     bundle = restore_bundle(bundle)
-    vocabulary, fixed = bundle.vocabulary, bundle.tensors["words.fixed"]
-    vectors = Vectors({}, vocabulary.fixed_words, np.array(fixed), fixed.shape[1], 0)
+    vocabulary, frozen = bundle.vocabulary, bundle.tensors["words.fixed"]
+    vectors = Vectors({}, vocabulary.fixed_words, np.array(frozen), frozen.shape[1], 0)
     network = restore_model(bundle.config.model, vocabulary, vectors, bundle.tensors)
     session, largest = open_graph(content), 0.0
-    for batch in _trials(bundle):
+    for batch in _random_batches(bundle):
         expected = network.emissions(batch)
-        found = run_graph(session, engine, batch)
         is_token = batch.mask
-        for task, emissions in found.items():
+        for task, emissions in run_graph(session, engine, batch).items():
             difference = np.abs(emissions[is_token] - expected[task][is_token])
             largest = float(np.maximum(largest, difference.max()))  # NaN stays NaN
     return largest
 
 
 def run_graph(session: Any, engine: Engine, batch: Batch) -> dict[str, NDArray[np.float32]]:
-    """For each task the emissions (B, T, C) that an exported graph gives for a batch."""
+    """Compute each task's emissions (B, T, C) for a batch with an exported graph."""
     vectors = engine.inputs(batch)
     names = [output.name for output in session.get_outputs()]
-    found = session.run(names, {"vectors": vectors, "lengths": batch.lengths.astype(np.int32)})
-    return {name.removeprefix("emissions_"): one for name, one in zip(names, found, strict=True)}
+    outputs = session.run(names, {"vectors": vectors, "lengths": batch.lengths.astype(np.int32)})
+    return {name.removeprefix("emissions_"): one for name, one in zip(names, outputs, strict=True)}
 
 
-def _trials(bundle: Bundle) -> Iterator[Batch]:
-    """Batches of sentences of various lengths, of words known and unknown."""
+def _random_batches(bundle: Bundle) -> Iterator[Batch]:
+    """Yield batches of random sentences of various lengths, with known and unknown words."""
     generator = np.random.default_rng(1)
     known = bundle.vocabulary.words[2:2000] + bundle.vocabulary.fixed_words[:2000]
     words = [*known, "Unknown-7", "é"]

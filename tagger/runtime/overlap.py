@@ -1,4 +1,4 @@
-"""Work that threads do ahead while its results are used."""
+"""Compute results ahead in threads while the caller uses earlier ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 def usable_cores() -> int:
-    """How many processor cores this process may use."""
+    """Return the number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -23,25 +23,25 @@ def usable_cores() -> int:
 def compute_ahead(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int
 ) -> Iterator[tuple[Item, Result]]:
-    """Yield each item with ``function(item)``, in order; threads compute the next ones meanwhile.
+    """Yield each item with ``function(item)``, in order, while threads compute the next results.
 
-    As many items are taken ahead as there are threads, and one more. A single item, or one thread, starts no
-    thread at all. The threads end with the iterator, so that a process may be forked between two uses.
+    At most ``threads`` + 1 items are read ahead. For a single item, or with one thread, no thread is started.
+    The threads end with the iterator, so the process can fork between two uses.
 
     Args:
-        function: What to compute; it should let go of the interpreter's lock for most of its time.
-        items: What to compute it of; taken by the calling thread alone.
-        threads: How many may compute at the same time.
+        function: The function; it should release the interpreter's lock for most of its run time.
+        items: The items; only the calling thread iterates over them.
+        threads: Maximum number of threads.
     """
     errors: list[Exception] = []
 
-    def taken() -> Iterator[Item]:
+    def until_error() -> Iterator[Item]:
         try:
             yield from items
-        except Exception as error:  # what was taken before it is given out first
+        except Exception as error:  # raised after the results of earlier items
             errors.append(error)
 
-    source = taken()
+    source = until_error()
     head = list(islice(source, 2)) if threads > 1 else []
     if len(head) < 2:
         yield from ((item, function(item)) for item in chain(head, source))

@@ -1,8 +1,8 @@
-"""Bounded lookahead: tags for text that is still being written, each word's after k further words.
+"""Incremental tagging with bounded lookahead: each word is tagged after k further words.
 
-A window holds the last k + 1 words. The forward direction carries its state from word to word as ever; the
-backward direction begins anew at the window's last word, as it does at a sentence's end, so that a word's
-emissions depend on the words before it and the k after it. Work and memory a word are bounded by k.
+A window holds the last k + 1 words. The forward LSTM carries its state from word to word. The backward LSTM
+restarts from a zero state at the window's last word, as it does at the end of a sentence. A word's emissions
+thus depend on all words before it and the k after it, and time and memory per word are bounded by k.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from tagger.runtime.tagger import BATCH_TOKENS, Tagger
 from tagger.text.schemes import convert_next_tag
 from tagger.text.sentence import Sentence
 
-LOCKSTEP_SENTENCES = 256  # that are read together at most
-TagIds = Mapping[str, Ints]  # for each task the (B,) tags of one word
-State = tuple[Floats, Floats]  # what an LSTM put out last and its cells, (B, H) each
+LOCKSTEP_SENTENCES = 256  # maximum sentences per batch
+TagIds = Mapping[str, Ints]  # for each task, the (B,) tag ids of one word
+State = tuple[Floats, Floats]  # hidden state and cell state of an LSTM, (B, H) each
 
 
 @dataclass(frozen=True, slots=True)
 class TaggedToken:
-    """A token whose tags are decided.
+    """A token with its final tags.
 
     Attributes:
         token: The token.
-        tags: Its tag for each task.
+        tags: The token's tag for each task.
     """
 
     token: str
@@ -48,10 +48,10 @@ class TaggedToken:
 
 @dataclass(slots=True)
 class WindowState:
-    """What a ``WindowEncoder`` keeps of the words it has read; none of its parts is shared with a copy.
+    """Mutable state of a ``WindowEncoder``.
 
     Attributes:
-        states: For each layer the forward LSTM's state, of the last word that was read for good.
+        states: For each layer, the forward LSTM's state after the last word whose inputs are final.
         forward: The (B, H) forward outputs of each word of the window.
         backward: The (B, 4H) projected backward inputs of each word of the window.
     """
@@ -61,24 +61,24 @@ class WindowState:
     backward: deque[Floats]
 
     def copy(self) -> WindowState:
-        """Return a copy; arrays of the window are never changed, and so shared."""
+        """Return an independent copy. It shares the arrays of the window, which are never modified."""
         states = [(state.copy(), cell.copy()) for state, cell in self.states]
         return WindowState(states, self.forward.copy(), self.backward.copy())
 
 
 class WindowEncoder:
-    """Encodes the last words of B sentences that are read in lock-step.
+    """Encode the last words of B sentences, reading all of them in lock-step.
 
-    A layer whose inputs never change reads each word forward once: the first layer, and all of them if there
-    is no backward direction. Above a backward direction a word's inputs change with every word that follows
-    it, so there the forward state is carried on from the last word that left the window.
+    A forward LSTM reads each word once if its inputs are final: in the first layer, and in all layers of a
+    forward model. Above a backward LSTM, each new word changes the inputs of the words before it. There, the
+    forward LSTM re-reads the window, starting from the state after the last word that left the window.
 
     Args:
         engine: The network.
-        count: B, how many sentences are read.
+        count: B, the number of sentences.
 
     Attributes:
-        state: All that changes while words are read.
+        state: The mutable state.
     """
 
     def __init__(self, engine: Engine, count: int) -> None:
@@ -88,28 +88,28 @@ class WindowEncoder:
         self.state = WindowState(states, deque(), deque())
 
     def __len__(self) -> int:
-        """How many words the window holds."""
+        """The number of words in the window."""
         return len(self.state.forward or self.state.backward)
 
     def append(self, projected: Sequence[Floats]) -> None:
-        """Let the next word of each sentence into the window.
+        """Append the next word of each sentence to the window.
 
         Args:
-            projected: For each direction the (B, 4H) projected inputs of the first layer.
+            projected: For each direction, the (B, 4H) projected inputs of the first layer.
         """
         by_direction = dict(zip(self._engine.directions, projected, strict=True))
         if "backward" in by_direction:
             self.state.backward.append(by_direction["backward"])
         if "forward" in by_direction:
-            lasting = self._layers[:1] if "backward" in by_direction else self._layers
+            read_once = self._layers[:1] if "backward" in by_direction else self._layers
             inputs = by_direction["forward"]
-            for number, (layer, (state, cell)) in enumerate(zip(lasting, self.state.states, strict=False)):
+            for number, (layer, (state, cell)) in enumerate(zip(read_once, self.state.states, strict=False)):
                 layer["forward"].step(layer["forward"].project(inputs) if number else inputs, state, cell)
                 inputs = state
             self.state.forward.append(inputs.copy())
 
     def encode(self) -> Floats:
-        """Return the outputs (B, W, E) for the W words of the window; then its first word leaves it."""
+        """Return the outputs (B, W, E) for the W words of the window, and remove its first word."""
         results = []
         if self.state.forward:
             results.append(np.stack(list(self.state.forward)))
@@ -118,14 +118,14 @@ class WindowEncoder:
         encoded = merge(results, self._engine.merge_mode)  # (W, B, E)
         if self.state.backward:
             for layer, state in zip(self._layers[1:], self.state.states[1:], strict=True):
-                encoded = self._read_again(layer, state, encoded)
+                encoded = self._reread_window(layer, state, encoded)
         for window in (self.state.forward, self.state.backward):
             if window:
                 window.popleft()
         return encoded.swapaxes(0, 1)
 
-    def _read_again(self, layer: Mapping[str, Lstm], state: State, inputs: Floats) -> Floats:
-        """Read a window's inputs (W, B, D) anew; the forward ``state`` moves on by its first word."""
+    def _reread_window(self, layer: Mapping[str, Lstm], state: State, inputs: Floats) -> Floats:
+        """Read a window's inputs (W, B, D) again, and advance the forward ``state`` by its first word."""
         results = []
         for direction, lstm in layer.items():
             projected = lstm.project(inputs.reshape(-1, inputs.shape[2])).reshape(*inputs.shape[:2], -1)
@@ -133,22 +133,22 @@ class WindowEncoder:
                 results.append(_read_backward(lstm, projected))
             else:
                 first = _read(lstm, projected[:1], state)
-                ahead = (state[0].copy(), state[1].copy())
-                results.append(np.concatenate([first, _read(lstm, projected[1:], ahead)]))
+                lookahead = (state[0].copy(), state[1].copy())
+                results.append(np.concatenate([first, _read(lstm, projected[1:], lookahead)]))
         return merge(results, self._engine.merge_mode)
 
 
 class _Lockstep:
-    """B sentences of one length that are read and decoded together, word by word.
+    """Encode and decode B sentences of the same length together, word by word.
 
     Args:
         engine: The network.
-        count: B.
-        lookahead: How many words after a word are known when its tags are decided.
+        count: B, the number of sentences.
+        lookahead: Number of words after a word that the model sees before it tags the word.
 
     Attributes:
-        encoder: Holds the words whose tags are not decided.
-        before: The tags of the last decided word; empty before the first.
+        encoder: Holds the words that are not tagged yet.
+        before: The tag ids of the last tagged word; empty before the first.
     """
 
     def __init__(self, engine: Engine, count: int, lookahead: int) -> None:
@@ -158,25 +158,25 @@ class _Lockstep:
         self.before: TagIds = {}
 
     def push(self, projected: Sequence[Floats]) -> list[TagIds]:
-        """Read a word, given as for ``WindowEncoder.append``; return what it decides, or raise unchanged."""
-        decides = len(self.encoder) >= self._lookahead
-        kept = self.encoder.state.copy() if decides else None
-        with np.errstate(over="ignore", invalid="ignore"):  # ``Engine.score`` looks at what comes of it
+        """Read a word as ``WindowEncoder.append`` does; return new tags. Errors leave the state unchanged."""
+        is_window_full = len(self.encoder) >= self._lookahead
+        saved = self.encoder.state.copy() if is_window_full else None
+        with np.errstate(over="ignore", invalid="ignore"):  # ``Engine.score`` checks the result
             self.encoder.append(projected)
-        return self._decide(kept, is_end=False) if kept else []
+        return self._decode(saved, is_end=False) if saved else []
 
     def finish(self) -> list[TagIds]:
-        """Return the tags of all words that are left, for the sentences end here."""
-        return self._decide(self.encoder.state.copy(), is_end=True) if len(self.encoder) else []
+        """End the sentences; return the tags of the remaining words."""
+        return self._decode(self.encoder.state.copy(), is_end=True) if len(self.encoder) else []
 
-    def _decide(self, kept: WindowState, *, is_end: bool) -> list[TagIds]:
-        """Decide words, or go back to the ``kept`` state where the scores are refused."""
+    def _decode(self, saved: WindowState, *, is_end: bool) -> list[TagIds]:
+        """Tag the first word of the window, or all at the end; on an error, restore the ``saved`` state."""
         with np.errstate(over="ignore", invalid="ignore"):
             encoded = self.encoder.encode()
         try:
             scores = self._engine.score(encoded)
         except InputError:
-            self.encoder.state = kept
+            self.encoder.state = saved
             raise
         paths = {
             name: decode_window(
@@ -184,31 +184,30 @@ class _Lockstep:
             )
             for name, emissions in scores.items()
         }
-        decided = encoded.shape[1] if is_end else 1
+        count = encoded.shape[1] if is_end else 1
         words: list[TagIds] = [
-            {name: path[:, place] for name, path in paths.items()} for place in range(decided)
+            {name: path[:, index] for name, path in paths.items()} for index in range(count)
         ]
         self.before = words[-1]
         return words
 
 
 class StreamingTagger:
-    """Tags words that come one at a time, each after ``lookahead`` further words.
+    """Tag words as they arrive, each after ``lookahead`` further words.
 
-    With a lookahead of the sentence's length or more the tags are those of ``Tagger.tag_tokens`` in f32,
-    which every stream is read in; but a model that is told of a word's other mentions does without them here.
-    One object reads one stream: threads may share the ``Tagger``, not this.
+    If the lookahead is at least the sentence's length, the tags equal those of ``Tagger.tag_tokens`` in f32,
+    the precision of all streams. Models with document context run without it here. Each object reads one
+    stream: threads may share the ``Tagger``, but not a ``StreamingTagger``. It can be copied and pickled in
+    the middle of a sentence; a pickle includes the model.
 
     Args:
-        model: A tagger, whose scheme the tags are written in, or the folder of a model.
-        lookahead: How many words after a word are known when its tag is decided; 0 decides at once.
-
-    It can be copied and pickled in the middle of a sentence; a pickle holds the whole model.
+        model: A tagger, whose scheme is used for the tags, or a model folder.
+        lookahead: Number of words after a word that the model sees before it tags the word; 0 tags at once.
 
     Raises:
-        TypeError: ``model`` is neither a tagger nor a path, or ``lookahead`` no integer.
-        InputError: ``lookahead`` is negative, the folder is no model, or the tagger's scheme marks where
-            spans end (BIOES) and the model's own does not, so that a tag would depend on the next one.
+        TypeError: ``model`` is neither a tagger nor a path, or ``lookahead`` is not an integer.
+        InputError: ``lookahead`` is negative, the folder holds no model, or the tagger's scheme marks the
+            ends of spans (BIOES) but the model's does not, so that a tag would depend on the next one.
     """
 
     def __init__(self, model: Tagger | str | Path, *, lookahead: int) -> None:
@@ -218,12 +217,12 @@ class StreamingTagger:
             )
         lookahead = _require_lookahead(lookahead)
         self._tagger = model if isinstance(model, Tagger) else Tagger.load(model)
-        _require_at_once(self._tagger)
+        _require_causal_scheme(self._tagger)
         self._lookahead = lookahead
         self._begin()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the model, the lookahead and what is open of the sentence."""
+        """Return the model, the lookahead and the state of the current sentence."""
         return {
             "_tagger": self._tagger,
             "_lookahead": self._lookahead,
@@ -242,43 +241,44 @@ class StreamingTagger:
 
     def _begin(self) -> None:
         self._sentence = _Lockstep(self._tagger.engine, 1, self._lookahead)
-        self._open: deque[str] = deque()  # the tokens whose tags are not decided
+        self._open: deque[str] = deque()  # tokens that are not tagged yet
         self._before = dict.fromkeys((task.name for task in self._tagger.tasks), "O")
 
     def push(self, token: str) -> list[TaggedToken]:
-        """Read the sentence's next token; return the one whose tags it decides, if there is one yet.
+        """Read the sentence's next token; return the token that can now be tagged, if any.
 
-        A call that raises changes nothing.
+        An error leaves the state unchanged.
 
         Raises:
             TypeError: The token is not a string.
-            InputError: The model's weights are such that its scores are not finite or far too large.
+            InputError: The model's weights give scores that are not finite or far too large.
         """
         require_token(token, "token")
-        table = WordTable(self._tagger.bundle.vocabulary)  # a lasting one would grow with the stream
+        table = WordTable(self._tagger.bundle.vocabulary)  # a shared table would grow with the stream
         batch = table.batch([table.rows([token])])
         projected = [inputs[batch.positions[0]] for inputs in _project(self._tagger.engine, batch)]
         words = self._sentence.push(projected)
         self._open.append(token)
-        return self._give_out(words)
+        return self._emit(words)
 
     def end_sentence(self) -> list[TaggedToken]:
-        """Return the tokens whose tags were still open; the next token begins a new sentence.
+        """End the sentence and return its remaining tokens; the next token starts a new sentence.
 
         Raises:
             InputError: As for ``push``.
         """
-        decided = self._give_out(self._sentence.finish())
+        tokens = self._emit(self._sentence.finish())
         self._begin()
-        return decided
+        return tokens
 
     def tag(self, tokens: Iterable[str]) -> Iterator[TaggedToken]:
-        """Tag the tokens of one sentence, reading no more than ``lookahead`` of them ahead.
+        """Tag the tokens of one sentence, reading at most ``lookahead`` of them ahead.
 
-        It ends with them, or where the iterator is closed; what was pushed before is its beginning.
+        Tokens that were pushed before are the beginning of the sentence. It ends with the last token, or
+        when the iterator is closed.
 
         Raises:
-            TypeError: ``tokens`` is not iterable or has no order; while reading, a token is not a string.
+            TypeError: ``tokens`` is not iterable or has no order; during iteration, a token is not a string.
             InputError: ``tokens`` is a string, or as for ``push``.
         """
         require_iterable(tokens, "tokens", "an iterable of tokens", "Pass them one by one, as in a list.")
@@ -286,61 +286,61 @@ class StreamingTagger:
 
     def _tag(self, tokens: Iterable[str]) -> Iterator[TaggedToken]:
         try:
-            for place, token in enumerate(tokens):
-                yield from self.push(require_token(token, f"tokens[{place}]"))
+            for index, token in enumerate(tokens):
+                yield from self.push(require_token(token, f"tokens[{index}]"))
             yield from self.end_sentence()
         finally:
             self._begin()
 
-    def _give_out(self, words: Sequence[TagIds]) -> list[TaggedToken]:
-        found = []
+    def _emit(self, words: Sequence[TagIds]) -> list[TaggedToken]:
+        tokens = []
         for ids in words:
             tags = {}
             for task in self._tagger.tasks:
                 tag = task.tags[ids[task.name][0]]
-                tags[task.name] = _written(task, self._before[task.name], tag, self._tagger.scheme)
+                tags[task.name] = _convert_tag(task, self._before[task.name], tag, self._tagger.scheme)
                 self._before[task.name] = tag
-            found.append(TaggedToken(self._open.popleft(), tags))
-        return found
+            tokens.append(TaggedToken(self._open.popleft(), tags))
+        return tokens
 
 
 def tag_with_lookahead(
     tagger: Tagger, sentences: Sequence[Sentence], lookahead: int
 ) -> list[dict[str, list[str]]]:
-    """Tag whole sentences as ``StreamingTagger`` tags them word by word, many at a time.
+    """Tag complete sentences in batches, with the same result as ``StreamingTagger``.
 
     Args:
-        tagger: The model; the tags are written in its scheme.
-        sentences: What to tag.
-        lookahead: How many words after a word are known when its tag is decided.
+        tagger: The model; the tags use its scheme.
+        sentences: Sentences to tag.
+        lookahead: Number of words after a word that the model sees before it tags the word.
 
     Returns:
-        For each sentence each task's tags.
+        For each sentence, the tags of each task.
 
     Raises:
         InputError: As for ``StreamingTagger``.
     """
     lookahead = _require_lookahead(lookahead)
-    _require_at_once(tagger)
-    found: list[dict[str, list[str]]] = [{} for _ in sentences]
+    _require_causal_scheme(tagger)
+    tags: list[dict[str, list[str]]] = [{} for _ in sentences]
     lengths = [len(sentence) for sentence in sentences]
     table = WordTable(tagger.bundle.vocabulary)
     for length, same in groupby(sorted(range(len(lengths)), key=lengths.__getitem__), lengths.__getitem__):
-        places = list(same)
-        for group in group_by_length([length] * len(places), LOCKSTEP_SENTENCES, BATCH_TOKENS):
-            chosen = [places[number] for number in group]
-            batch = table.batch([table.rows(sentences[place].tokens) for place in chosen])
+        indices = list(same)
+        for group in group_by_length([length] * len(indices), LOCKSTEP_SENTENCES, BATCH_TOKENS):
+            chosen = [indices[number] for number in group]
+            batch = table.batch([table.rows(sentences[index].tokens) for index in chosen])
             for task, ids in _tag_in_lockstep(tagger, batch, lookahead):
-                for place, row in zip(chosen, ids, strict=True):
-                    own = [task.tags[number] for number in row]
-                    found[place][task.name] = [
-                        _written(task, before, tag, tagger.scheme) for before, tag in pairwise(["O", *own])
+                for index, row in zip(chosen, ids, strict=True):
+                    own = ["O", *(task.tags[number] for number in row)]
+                    tags[index][task.name] = [
+                        _convert_tag(task, before, tag, tagger.scheme) for before, tag in pairwise(own)
                     ]
-    return found
+    return tags
 
 
 def _tag_in_lockstep(tagger: Tagger, batch: Batch, lookahead: int) -> Iterator[tuple[Task, Ints]]:
-    """Yield each task with the (B, T) tags of a batch of sentences of one length T."""
+    """Yield each task with the (B, T) tag ids of a batch of sentences that all have length T."""
     sentence = _Lockstep(tagger.engine, len(batch.lengths), lookahead)
     projected = _project(tagger.engine, batch)
     words: list[TagIds] = []
@@ -353,14 +353,14 @@ def _tag_in_lockstep(tagger: Tagger, batch: Batch, lookahead: int) -> Iterator[t
 
 
 def _project(engine: Engine, batch: Batch) -> list[Floats]:
-    """For each direction the (U, 4H) projected inputs of a batch's distinct words."""
-    with np.errstate(over="ignore", invalid="ignore"):  # ``Engine.score`` looks at what comes of it
+    """Return, for each direction, the (U, 4H) projected inputs of a batch's distinct words."""
+    with np.errstate(over="ignore", invalid="ignore"):  # ``Engine.score`` checks the result
         vectors = engine.word_vectors(batch)
         return [lstm.project(vectors) for lstm in engine.lstms[0]]
 
 
 def _read(lstm: Lstm, projected: Iterable[Floats], state: State) -> Floats:
-    """Read W projected inputs (B, 4H) in order; return the outputs (W, B, H), and move ``state`` on."""
+    """Read W projected inputs (B, 4H) in order; return the outputs (W, B, H) and advance ``state``."""
     outputs = []
     for inputs in projected:
         lstm.step(inputs, *state)
@@ -378,8 +378,8 @@ def _zero_state(lstm: Lstm, count: int) -> State:
     return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
 
 
-def _written(task: Task, before: str, tag: str, scheme: str) -> str:
-    """A tag of the model in the tagger's scheme, told by the model's tag before it."""
+def _convert_tag(task: Task, before: str, tag: str, scheme: str) -> str:
+    """Convert a tag of the model to the tagger's scheme, given the model's previous tag."""
     return convert_next_tag(before, tag, task.scheme, scheme) if task.scheme else tag
 
 
@@ -388,11 +388,11 @@ def _require_lookahead(lookahead: object) -> int:
     return require_integer(lookahead, "lookahead", least=0, hint=hint)
 
 
-def _require_at_once(tagger: Tagger) -> None:
-    """Refuse a scheme whose tags depend on the next word's.
+def _require_causal_scheme(tagger: Tagger) -> None:
+    """Reject a tagger whose scheme makes a tag depend on the next word's tag.
 
     Raises:
-        InputError: The scheme is such.
+        InputError: The scheme marks the ends of spans, but the model's scheme does not.
     """
     for task in tagger.tasks:
         if task.scheme:

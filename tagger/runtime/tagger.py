@@ -1,4 +1,4 @@
-"""``Tagger``: what users import. Raw text or tokens in, sentences with tags and spans out."""
+"""``Tagger``: the public tagging API, from raw text or tokens to sentences with tags and spans."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tagger.runtime.arguments import (
     MinScore,
     checked_sentences,
     describe,
+    limit_alternatives,
     make_request,
     require_megabytes,
     require_number,
@@ -29,7 +30,6 @@ from tagger.runtime.arguments import (
     require_text,
     require_threads,
     sentences_of_tokens,
-    with_room_for,
 )
 from tagger.runtime.cache import CacheStatistics, WordCache
 from tagger.runtime.engine import Engine
@@ -44,31 +44,31 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 TextTokenizer = Callable[[str], Sequence[Sentence]]
-WINDOW = 1024  # sentences that the network reads together; each thread may hold a window, and one is prepared
-WINDOW_TOKENS = 16_384  # of a window, or it has a single longer sentence; this bounds what is held
+WINDOW = 1024  # sentences per window; memory holds one window per thread and one in preparation
+WINDOW_TOKENS = 16_384  # tokens per window, unless a single sentence is longer; bounds the memory
 BATCH_TOKENS = 4096
-CACHE_MEGABYTES = 80  # with the English model and two threads the whole process stays below 256 MB
-MOST_POINTERS = 1 << 26  # of one sentence's alternatives, of two bytes as a rule (see ``nbest``)
+CACHE_MEGABYTES = 80  # with the English model and two threads, the process stays below 256 MB
+MOST_POINTERS = 1 << 26  # back-pointers for one sentence's alternatives, usually of two bytes (see ``nbest``)
 
 
 class Tagger:
-    """A trained model, ready to tag; threads may share it.
+    """Tag text with a trained model; thread-safe.
 
     Args:
         bundle: The model.
-        tokenizer: Makes sentences of a raw text, in place of the tokenizer that the model learnt from its
-            train part; the offsets of the sentences it returns must fit the text.
-        scheme: How tags of span tasks are written: one of ``text.schemes.SCHEMES``.
-        threads: How many threads the network runs in, beside the one that calls; as many as there are cores
-            when not said. With 1 the calling thread does everything.
-        precision: Of the encoder's recurrent weights: ``f32``, ``int8`` (faster on most processors, scores
-            change in the second digit), or ``auto`` for whichever a short trial finds faster here.
-        cache_megabytes: Size of the word cache in MiB, exact with all its bookkeeping (see ``WordCache``): by
-            default for 11,000 words of the English model, or 20,000 with 100 units a direction. In addition
-            each thread that reads takes about 15 MB.
+        tokenizer: Function that splits a raw text into sentences. By default, the tokenizer that the model
+            learnt from its train split. The offsets of its sentences must refer to the text.
+        scheme: Scheme of the tags of span tasks: one of ``text.schemes.SCHEMES``.
+        threads: Number of threads that run the network, in addition to the calling thread. By default, the
+            number of usable cores. With 1, the calling thread does everything.
+        precision: Precision of the encoder's recurrent weights: ``f32``, ``int8`` (faster on most processors;
+            changes the second digit of scores), or ``auto`` for the faster one in a short trial.
+        cache_megabytes: Size of the word cache in MiB, bookkeeping included: by default for 11,000 words of
+            the English model, or 20,000 with 100 units per direction. Each thread adds about 15 MB.
 
     Raises:
-        InputError: There is no such scheme or precision, or the bundle's tensors do not fit its config.
+        TypeError: An argument has a wrong type.
+        InputError: An argument is invalid, or the bundle's tensors do not match its config.
     """
 
     def __init__(
@@ -95,13 +95,13 @@ class Tagger:
         self._begin()
 
     def _begin(self) -> None:
-        """Build everything that follows from the model and the settings."""
+        """Build everything that is derived from the model and the settings."""
         self.engine = Engine(self.bundle, self.precision)
         self._cache = WordCache(self.engine, self.bundle.vocabulary, self._cache_megabytes << 20)
         self._annotators = self._make_annotators()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the model and the settings; a copy rebuilds the rest, with an empty word cache."""
+        """Return the model and the settings; an unpickled tagger rebuilds the rest, with an empty cache."""
         return {name: value for name, value in self.__dict__.items() if name not in _REBUILT}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
@@ -110,13 +110,13 @@ class Tagger:
         self._begin()
 
     def __copy__(self) -> Self:
-        """Return a tagger that shares everything with this one."""
+        """Return a tagger that shares all state with this one."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         return other
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Return an independent tagger that shares the bundle, which nothing changes and may be a file."""
+        """Return an independent tagger that shares the immutable bundle, which may be memory-mapped."""
         memo[id(self.bundle)] = self.bundle
         other = object.__new__(type(self))
         memo[id(self)] = other
@@ -145,11 +145,11 @@ class Tagger:
         precision: str = "f32",
         cache_megabytes: int = CACHE_MEGABYTES,
     ) -> Tagger:
-        """Load a model; the other arguments are those of the class.
+        """Load a model from a folder, or a model of the package by name.
 
         Args:
-            path: The folder that ``tagger train`` wrote, or the name of a model in the package, as ``"en"``;
-                a folder of that name comes first.
+            path: The folder that ``tagger train`` wrote, or the name of a model in the package, such as
+                ``"en"``. A model folder of the same name takes precedence.
             tokenizer: See the class.
             scheme: See the class.
             threads: See the class.
@@ -157,7 +157,8 @@ class Tagger:
             cache_megabytes: See the class.
 
         Raises:
-            InputError: The folder is missing or is no model of this version, or there is no such scheme.
+            TypeError: An argument has a wrong type.
+            InputError: The folder holds no model that this version reads, or see the class.
         """
         require_settings(tokenizer, scheme, precision)
         threads = None if threads is None else require_threads(threads)
@@ -173,25 +174,28 @@ class Tagger:
                 precision=precision,
                 cache_megabytes=cache_megabytes,
             )
-        except InputError as error:  # which knows the tensor, but not where the model is
+        except InputError as error:  # it names the tensor but not the model's path
             raise InputError(f"{path}: {error}") from None
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        """What the model tags."""
+        """The model's tasks."""
         return self.bundle.vocabulary.tasks
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels of spans in all tasks."""
+        """The span labels of all tasks."""
         return tuple(dict.fromkeys(label for one in self._annotators for label in one.labels))
 
     def with_temperatures(self, temperatures: Mapping[str, float]) -> Tagger:
-        """Return a tagger that shares all with this one but the temperatures of its probabilities.
+        """Return a tagger with other temperatures, which shares everything else with this one.
 
         Args:
-            temperatures: For each task what its scores are divided by (see ``Bundle``); 1 for a task that is
-                not named, so that ``{}`` gives the model's probabilities as it was trained.
+            temperatures: The temperature of each task, by default 1: ``{}`` turns calibration off.
+
+        Raises:
+            TypeError: ``temperatures`` is not a mapping from tasks to numbers.
+            InputError: A task is unknown, or a temperature is out of bounds.
         """
         if not isinstance(temperatures, Mapping):
             raise TypeError(
@@ -208,7 +212,7 @@ class Tagger:
 
     @property
     def cache_statistics(self) -> CacheStatistics:
-        """How many words are kept with what the network makes of them, and how often that served."""
+        """The size and the hit counts of the word cache."""
         return self._cache.statistics
 
     def tag(
@@ -224,19 +228,19 @@ class Tagger:
 
         Args:
             text: A document.
-            n_best: How many alternatives each sentence gets, see ``tag_sentences``.
-            scores: Whether each tag gets its probability, see ``tag_sentences``.
-            min_score: The least score of a span that is given out, see ``tag_sentences``.
-            candidates: The least probability of candidate spans, see ``tag_sentences``.
+            n_best: Number of alternatives per sentence, see ``tag_sentences``.
+            scores: True to return the probability of each tag, see ``tag_sentences``.
+            min_score: Score threshold of the returned spans, see ``tag_sentences``.
+            candidates: Probability threshold of candidate spans, see ``tag_sentences``.
 
         Raises:
-            TypeError: ``text`` is no string, another argument has a wrong type, or the tokenizer returns
+            TypeError: ``text`` is not a string, another argument has a wrong type, or the tokenizer returns
                 something other than sentences.
             InputError: A number is out of bounds, or ``min_score`` has an unknown label.
         """
         request = make_request(n_best, scores, min_score, candidates, self.labels)
-        found = checked_sentences(self.tokenizer(require_text(text)), "tokenizer(text)")
-        return list(self._tag(found, request))
+        sentences = checked_sentences(self.tokenizer(require_text(text)), "tokenizer(text)")
+        return list(self._tag(sentences, request))
 
     def tag_tokens(
         self,
@@ -248,19 +252,19 @@ class Tagger:
         candidates: float = 0.0,
         is_document: bool = False,
     ) -> list[Sentence]:
-        """Tag sentences of ready tokens, in order; offsets count characters of the tokens joined by spaces.
+        """Tag tokenized sentences, in order; offsets count characters of the tokens joined by spaces.
 
         Args:
             sentences: The tokens of each sentence.
-            n_best: How many alternatives each sentence gets, see ``tag_sentences``.
-            scores: Whether each tag gets its probability, see ``tag_sentences``.
-            min_score: The least score of a span that is given out, see ``tag_sentences``.
-            candidates: The least probability of candidate spans, see ``tag_sentences``.
-            is_document: Whether they are one document, so that what a name is in one of them helps in the
-                others; by default each stands alone, and no sentence depends on what else is in the list.
+            n_best: Number of alternatives per sentence, see ``tag_sentences``.
+            scores: True to return the probability of each tag, see ``tag_sentences``.
+            min_score: Score threshold of the returned spans, see ``tag_sentences``.
+            candidates: Probability threshold of candidate spans, see ``tag_sentences``.
+            is_document: True if the sentences form one document, so that models with document context use
+                it. By default, each sentence is tagged independently.
 
         Raises:
-            TypeError: A sentence is no list of strings, or another argument has a wrong type.
+            TypeError: A sentence is not a list of strings, or another argument has a wrong type.
             InputError: A sentence is a string instead of a list of tokens, a number is out of bounds, or
                 ``min_score`` has an unknown label.
         """
@@ -279,39 +283,39 @@ class Tagger:
         """Tag a stream of sentences in order.
 
         The network reads windows of at most ``WINDOW`` sentences and ``WINDOW_TOKENS`` tokens (with
-        alternatives ``WINDOW_TOKENS / n_best``, yet a whole batch), one a thread and one ahead: memory does
-        not grow with the stream, only with its longest sentence (see ``Engine`` and ``nbest`` for how).
-        What comes before an error in the stream is tagged and given out first. Alternatives that take
-        ``nbest`` more than ``MOST_POINTERS`` back-pointers are refused: of 16 tags, a sentence of 100,000
-        tokens can have 41 alternatives, and one of 4,000 tokens 1000 of them.
+        alternatives ``WINDOW_TOKENS / n_best``, but at least a batch). Each thread holds one window, and one
+        more is prepared. Memory does not grow with the stream, only with its longest sentence (see ``Engine``
+        and ``nbest``). If the stream raises an error, the sentences before it are tagged and yielded first.
+        A sentence whose alternatives need more than ``MOST_POINTERS`` back-pointers is an error: with 16
+        tags, a sentence of 100,000 tokens can have 41 alternatives, and one of 4,000 tokens 1000.
 
-        All probabilities (of spans, tags and alternatives) are those of the model's scores divided by the
-        task's temperature, if the model has one: it was fitted to its dev part, so that they mean what they
-        say. Tags, and the order of alternatives, do not depend on it.
+        If the model has a temperature for a task, all probabilities (of spans, tags and alternatives) are
+        computed from its scores divided by that temperature, which training fits on the dev split to
+        calibrate them. Tags and the order of alternatives do not depend on it.
 
         Args:
-            sentences: What to tag; what tags they carry is not looked at.
-            n_best: Fills ``Sentence.alternatives`` with so many of the likeliest tag sequences of each task,
-                or with all if there are fewer; the first is the sentence's own tags. Probabilities are those
-                of the model's sequences: where the model's tags are not in the tagger's scheme and are not
-                constrained to their own, or the scheme is IO, several of them may be written alike, and each
-                stands for itself. At most ``arguments.MOST_ALTERNATIVES``.
-            scores: Fills ``Sentence.tag_scores`` with the marginal probability of each token's tag under the
-                model. Where the model's scheme is another than the tagger's, it is the probability of the
-                model's own tag: that of ``S-PER`` where ``B-PER`` is written.
-            min_score: Spans whose score is lower are left out, and their tokens tagged ``O``, with the
-                probability of ``O`` if there are ``scores``. A mapping has a number for each label; labels
-                that it lacks have none. Tags of tasks without spans and alternatives stay as they are.
-            candidates: Fills ``Sentence.candidates`` with every span whose score is at least this, whether
-                the tags have it or not: overlapping spans, and several labels for one place. A span's score
-                is the probability that exactly this span with this label is in the tag sequence, for either
-                head. ``min_score`` plays no part. At least ``arguments.LEAST_CANDIDATE``, 0 for none.
+            sentences: Sentences to tag; tags that they already have are ignored.
+            n_best: Number of most probable tag sequences per task to store in ``Sentence.alternatives``, or
+                all if there are fewer; the first is the sentence's own tags. The probabilities are those of
+                the model's sequences. Several of these can be equal once they are converted to the tagger's
+                scheme (if it is IO, or if decoding does not constrain the model's tags to their own scheme);
+                they remain separate alternatives. At most ``arguments.MOST_ALTERNATIVES``.
+            scores: True to store the marginal probability of each token's tag in ``Sentence.tag_scores``. If
+                the tagger's scheme differs from the model's, it is the probability of the model's own tag:
+                that of ``S-PER`` for the converted tag ``B-PER``.
+            min_score: Score threshold: spans with a lower score are dropped, and their tokens tagged ``O``,
+                with the probability of ``O`` if ``scores`` is true. A mapping gives a threshold per label;
+                other labels have none. Tasks without spans and alternatives are unaffected.
+            candidates: Score threshold of the spans in ``Sentence.candidates``, which also lists spans that
+                are not in the tags: overlapping spans, and several labels for the same tokens. A span's score
+                is the probability that the tag sequence contains exactly this span with this label, for
+                either head. Independent of ``min_score``. At least ``arguments.LEAST_CANDIDATE``; 0 for none.
 
         Raises:
-            TypeError: ``sentences`` is not iterable, an argument has a wrong type, or, once it comes to it,
-                an item is no ``Sentence``.
-            InputError: A number is out of bounds, ``min_score`` has an unknown label, or, once it comes to
-                it, ``n_best`` is too large for a sentence.
+            TypeError: ``sentences`` is not iterable, an argument has a wrong type, or, during iteration, an
+                item is not a ``Sentence``.
+            InputError: A number is out of bounds, ``min_score`` has an unknown label, or, during iteration,
+                ``n_best`` is too large for a sentence.
         """
         request = make_request(n_best, scores, min_score, candidates, self.labels)
         return self._tag(checked_sentences(sentences, "sentences"), request)
@@ -319,7 +323,7 @@ class Tagger:
     def _tag(self, sentences: Iterable[Sentence], request: Request) -> Iterator[Sentence]:
         if request.n_best:
             tag_count = max(len(task.tags) for task in self.tasks)
-            sentences = with_room_for(sentences, request.n_best, MOST_POINTERS // tag_count)
+            sentences = limit_alternatives(sentences, request.n_best, MOST_POINTERS // tag_count)
         windows = make_windows(
             sentences,
             self._cache,
@@ -337,7 +341,7 @@ class Tagger:
         words, additions = window.words, None
         if self.engine.context and window.mentions and len(window.mentions.places):
             additions = self.engine.context.additions(
-                words.shown, words.tokens, window.lengths, window.mentions
+                words.features, words.tokens, window.lengths, window.mentions
             )
         emissions = self.engine.emissions(words.projected, words.tokens, window.lengths, additions)
         words.release()  # a window is held until its sentences are emitted
@@ -353,44 +357,44 @@ class Tagger:
             "candidates": no_spans if request.candidates else None,
         }
         tagged = list(window.sentences)
-        if len(window.filled) < len(tagged):
+        if len(window.non_empty) < len(tagged):
             tagged = [one if one.tokens else one.with_tags(nothing, **empty) for one in tagged]
-        sentences = [window.sentences[place] for place in window.filled]
-        found = {
+        sentences = [window.sentences[index] for index in window.non_empty]
+        annotations = {
             annotator.task.name: annotator.annotate(
                 emissions[annotator.task.name], window.lengths, sentences, request
             )
             for annotator in self._annotators
         }
-        for number, (place, sentence) in enumerate(zip(window.filled, sentences, strict=True)):
-            tagged[place] = _tagged(sentence, found, number)
+        for number, (index, sentence) in enumerate(zip(window.non_empty, sentences, strict=True)):
+            tagged[index] = _with_annotations(sentence, annotations, number)
             if number % 64 == 63:
-                sleep(0)  # lets a thread that waits for the interpreter's lock have it
+                sleep(0)  # hands the interpreter's lock to a waiting thread
         return tagged
 
 
-def _tagged(sentence: Sentence, found: Mapping[str, Annotations], number: int) -> Sentence:
-    """A sentence with what is said of it, the one with this number, by each task."""
+def _with_annotations(sentence: Sentence, annotations: Mapping[str, Annotations], number: int) -> Sentence:
+    """Return a sentence with each task's annotations of the sentence at index ``number``."""
     return sentence.with_tags(
-        {task: one.tags[number] for task, one in found.items()},
-        {task: one.spans[number] for task, one in found.items() if one.spans},
-        tag_scores={task: one.tag_scores[number] for task, one in found.items() if one.tag_scores},
-        alternatives={task: one.alternatives[number] for task, one in found.items() if one.alternatives},
-        candidates={task: one.candidates[number] for task, one in found.items() if one.candidates},
+        {task: one.tags[number] for task, one in annotations.items()},
+        {task: one.spans[number] for task, one in annotations.items() if one.spans},
+        tag_scores={t: one.tag_scores[number] for t, one in annotations.items() if one.tag_scores},
+        alternatives={t: one.alternatives[number] for t, one in annotations.items() if one.alternatives},
+        candidates={t: one.candidates[number] for t, one in annotations.items() if one.candidates},
     )
 
 
-_REBUILT = ("engine", "_cache", "_annotators")  # what ``Tagger._begin`` makes
+_REBUILT = ("engine", "_cache", "_annotators")  # attributes that ``Tagger._begin`` sets
 
 
 def choose_tasks(tagger: Tagger, tasks: Sequence[str] | None) -> tuple[str, ...]:
-    """The tasks that were asked for, or all of the model's.
+    """Return the requested tasks, by default all tasks of the model.
 
     Raises:
-        InputError: One of them is none of the model's.
+        InputError: The model lacks one of them.
     """
     known = [task.name for task in tagger.tasks]
     for name in tasks or ():
         if name not in known:
-            raise InputError(f"The model has no task {name!r}; its tasks are {', '.join(known)}.")
+            raise InputError(f"the model has no task {name!r}. Its tasks are {', '.join(known)}.")
     return tuple(dict.fromkeys(tasks)) if tasks else tuple(known)

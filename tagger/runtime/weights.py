@@ -1,4 +1,4 @@
-"""The tensors of a bundle: which there have to be, and whether their values can be reckoned with."""
+"""Validate a bundle's tensors: names, shapes, types and finite values."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ Floats = NDArray[np.float32]
 Shape = tuple[int, ...]
 BOTH = ("forward", "backward")
 CHARACTER_LSTM = "words.characters.encoder.layers.0"
-# No trained weight or score comes near to it, and sums of smaller ones stay far below the end of float32.
+# Far above any trained weight or score; sums of smaller values stay far below the float32 maximum.
 _LARGEST = 1e30
 
 
 def directions_of(config: ModelConfig) -> tuple[str, ...]:
-    """Which ways a model reads, forward first."""
+    """Return the directions of a model, forward first."""
     return BOTH if config.direction == "bidirectional" else (config.direction,)
 
 
 def tensor_shapes(config: ModelConfig, vocabulary: Vocabulary, word_size: int) -> dict[str, Shape]:
-    """The name and shape of every tensor of a network, as ``TaggingModel.state_dict`` has them."""
+    """Return the name and shape of each tensor in ``TaggingModel.state_dict``."""
     shapes: dict[str, Shape] = {
         "words.trained.weight": (len(vocabulary.words), word_size),
         "words.fixed": (len(vocabulary.fixed_words), word_size),
@@ -65,55 +65,55 @@ def tensor_shapes(config: ModelConfig, vocabulary: Vocabulary, word_size: int) -
 
 
 def check_tensors(bundle: Bundle) -> None:
-    """Compare names, shapes and types with what config and vocabulary ask for, and look for NaN and infinity.
+    """Check that the tensors match config and vocabulary, and that their values are finite.
 
     Raises:
-        InputError: The bundle's tensors are not those of its config and vocabulary.
+        InputError: A name, shape or type differs, or a value is not finite or far too large.
     """
-    # Word vectors are as wide as those of the file they began with, whatever the config says.
+    # The word vectors keep the size of the vectors file, which can differ from the config.
     word_size = (0, *np.shape(bundle.tensors.get("words.trained.weight", 0)))[-1]
     expected = tensor_shapes(bundle.config.model, bundle.vocabulary, word_size)
     has_scales = bundle.is_shrunk and MAPPED + SCALES in bundle.tensors
     if has_scales:
         expected[MAPPED + SCALES] = (len(bundle.vocabulary.fixed_words),)
-    found = {name: tensor.shape for name, tensor in bundle.tensors.items()}
-    for name in {**expected, **found}:
-        if found.get(name) != expected.get(name):
+    shapes = {name: tensor.shape for name, tensor in bundle.tensors.items()}
+    for name in {**expected, **shapes}:
+        if shapes.get(name) != expected.get(name):
             raise InputError(
-                f"the model's tensor {name} has shape {found.get(name, 'none')}, expected "
-                f"{expected.get(name, 'none')}; copy or train the model again."
+                f"the model's tensor {name} must have shape {expected.get(name, 'none')} "
+                f"(got {shapes.get(name, 'none')}). Copy or train the model again."
             )
     for name, tensor in bundle.tensors.items():
         fixed = np.int8 if has_scales else np.float16
         dtype = fixed if name == MAPPED else np.float32
         if tensor.dtype != dtype:
             raise InputError(
-                f"the model's tensor {name} has type {tensor.dtype}, expected {np.dtype(dtype)}; "
-                "copy or train the model again."
+                f"the model's tensor {name} must have type {np.dtype(dtype)} (got {tensor.dtype}). "
+                "Copy or train the model again."
             )
-        # The fixed vectors stay in their file: of these each row is looked at when it is read.
+        # The frozen vectors stay in their file; each row is checked when it is read.
         if name != MAPPED and not is_moderate(tensor):
             raise not_moderate(name)
 
 
 def not_moderate(name: str) -> InputError:
-    """The error of a tensor for which ``is_moderate`` is false."""
+    """Return the error for a tensor that ``is_moderate`` rejects."""
     return InputError(
-        f"the model's tensor {name} holds a value that is not finite or far too large; "
-        "copy or train the model again."
+        f"the model's tensor {name} contains a value that is not finite or far too large. "
+        "Copy or train the model again."
     )
 
 
 def is_moderate(values: Floats) -> bool:
-    """Whether all values are finite and far from the end of float32; NaN compares as false."""
+    """True if all values are finite and far below the float32 maximum; NaN compares as false."""
     return not values.size or -_LARGEST < float(values.min()) <= float(values.max()) < _LARGEST
 
 
 def _lstm_shapes(name: str, directions: Sequence[str], inputs: int, hidden: int) -> dict[str, Shape]:
-    parts = {
+    shapes = {
         "weight_ih": (4 * hidden, inputs),
         "weight_hh": (4 * hidden, hidden),
         "bias_ih": (4 * hidden,),
         "bias_hh": (4 * hidden,),
     }
-    return {f"{name}.{way}_lstm.{part}_l0": shape for way in directions for part, shape in parts.items()}
+    return {f"{name}.{way}_lstm.{kind}_l0": shape for way in directions for kind, shape in shapes.items()}

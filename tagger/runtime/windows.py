@@ -1,4 +1,4 @@
-"""Sentences that the network reads together: so many that it is quick, so few that memory is bounded."""
+"""Group a stream of sentences into windows: large enough for speed, small enough to bound memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tagger.features.mentions import Mentions, find_mentions
 from tagger.features.vocab import Vocabulary
-from tagger.runtime.cache import FoundWords, WordCache
+from tagger.runtime.cache import CachedWords, WordCache
 from tagger.text.documents import cut_stretches
 from tagger.text.sentence import Sentence
 
@@ -23,17 +23,17 @@ class Window(NamedTuple):
     """Sentences that the network reads together.
 
     Attributes:
-        sentences: All of them.
-        filled: Places of those that have a token.
-        lengths: Tokens of each of these.
-        words: What is kept of words, and which of them each token is.
-        mentions: Of the tokens in their documents; None where sentences stand alone.
+        sentences: The S sentences.
+        non_empty: Indices of the sentences that have tokens.
+        lengths: Lengths of the non-empty sentences.
+        words: The cached rows of the window's tokens.
+        mentions: Mentions of the tokens in their documents; None without document context.
     """
 
     sentences: list[Sentence]
-    filled: list[int]
+    non_empty: list[int]
     lengths: Ints
-    words: FoundWords
+    words: CachedWords
     mentions: Mentions | None
 
 
@@ -45,25 +45,27 @@ def make_windows(
     most_items: int,
     most_tokens: int,
 ) -> Iterator[Window]:
-    """Cut a stream of sentences into windows; what comes before an error in it is given out first.
+    """Split a stream of sentences into windows; sentences before an error are yielded first.
+
+    A window also ends when it has ``cache.most_words`` distinct words.
 
     Args:
         sentences: The stream.
-        cache: Knows what the network makes of words.
-        vocabulary: Tells which words' mentions count, or None for sentences that stand alone.
-        most_items: Sentences of a window, or stretches of documents, which are never cut.
-        most_tokens: A window ends once it has so many tokens. Where documents count it has half of them,
-            since tokens with other mentions take more room. It also ends once it has ``cache.most_words``
-            distinct words.
+        cache: The word cache.
+        vocabulary: Determines which words have document context; None for models without it.
+        most_items: Maximum sentences per window; with document context, maximum document windows, which are
+            never split.
+        most_tokens: A window ends when it has this many tokens. With document context it is half of that,
+            because context features take additional memory.
     """
     if vocabulary is None:
         for window in _cut(sentences, most_items, most_tokens, cache.most_words):
             tokens = list(chain.from_iterable(one.tokens for one in window))
             yield _make(window, tokens, cache, None)
         return
-    for stretches in _cut(cut_stretches(sentences), most_items, most_tokens // 2, cache.most_words):
-        documents = [list(chain.from_iterable(one.tokens for one in each)) for each in stretches]
-        sentences_of_all = list(chain.from_iterable(stretches))
+    for document_windows in _cut(cut_stretches(sentences), most_items, most_tokens // 2, cache.most_words):
+        documents = [list(chain.from_iterable(one.tokens for one in each)) for each in document_windows]
+        sentences_of_all = list(chain.from_iterable(document_windows))
         tokens = list(chain.from_iterable(documents))
         yield _make(sentences_of_all, tokens, cache, find_mentions(documents, vocabulary))
 
@@ -71,9 +73,9 @@ def make_windows(
 def _make(
     sentences: list[Sentence], tokens: list[str], cache: WordCache, mentions: Mentions | None
 ) -> Window:
-    filled = [place for place, sentence in enumerate(sentences) if sentence.tokens]
-    lengths = np.array([len(sentences[place].tokens) for place in filled], np.int64)
-    return Window(sentences, filled, lengths, cache.look_up(tokens), mentions)
+    non_empty = [index for index, sentence in enumerate(sentences) if sentence.tokens]
+    lengths = np.array([len(sentences[index].tokens) for index in non_empty], np.int64)
+    return Window(sentences, non_empty, lengths, cache.look_up(tokens), mentions)
 
 
 def _cut(items: Iterable[Item], most_items: int, most_tokens: int, most_words: int) -> Iterator[list[Item]]:
@@ -90,7 +92,7 @@ def _cut(items: Iterable[Item], most_items: int, most_tokens: int, most_words: i
                 yield window
                 window, tokens, words = [], 0, set()
     except Exception:
-        if window:  # what came before the error is tagged all the same
+        if window:  # sentences before the error are still tagged
             yield window
         raise
     if window:
