@@ -170,6 +170,15 @@ def test_border_inside_a_sentence_ends_it_and_is_noted(write):
     assert notes == [f"{path}:2: -DOCSTART- inside a sentence ends it and the document."]
 
 
+def test_a_file_without_blank_lines_is_noted(write):
+    message = "there is no blank line between tokens, so that all 201 are one sentence."
+    for count, expected in ((200, []), (201, [message])):
+        notes = []
+        path = write("so O\n" * count)
+        assert len(list(read_conll(path, note=notes.append))) == 1
+        assert [note.removeprefix(f"{path}: ") for note in notes] == expected
+
+
 def test_a_file_without_borders_is_one_document(write):
     assert borders_of(read_conll(write("a O\n\nb O\n\nc O\n"))) == [True, False, False]
 

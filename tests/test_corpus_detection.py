@@ -100,6 +100,14 @@ def test_what_is_no_file_of_columns(write_file):
     assert "4 of the first 4 lines have 4 columns but 2 were named (token, ner)" in problem
 
 
+@pytest.mark.parametrize("separator", [" ", "\t"])
+def test_a_header_is_no_token(write_file, separator):
+    path = write_file("Word POS\nAda NNP\nsings VBZ\n".replace(" ", separator), "a.conll")
+    assert "the first line is a header (got 'Word POS'). Remove it" in detect(path).problem
+    assert detect(write_file("Word NN\npos NN\n".replace(" ", separator), "b.conll")).problem is None
+    assert detect(path, format="csv").problem is None
+
+
 def test_numbers_are_no_parts_of_speech(write_file):
     for values in (("3", "9"), ("0.98", "1.0")):
         path = write_file("Ada B-PER {}\nsings O {}\n".format(*values), "a")

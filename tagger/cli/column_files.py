@@ -50,11 +50,6 @@ def open_columns(path: Path, format: str, columns: str | None, style: str, name:
     """
     if not path.is_file():
         raise InputError(f"{path}: --input {format} reads files only (got no regular file). Save it to one.")
-    detected = detect(path, format=format, columns=columns)
-    if detected.problem:
-        raise InputError(detected.problem)
-    if style == "conllu" and format != "conllu":
-        raise InputError(f"{path}: only --input conllu is written as conllu (got --input {format}).")
     first = next((line for _, line in numbered_lines(path)), "")
     header = find_header(first) if format == "conll" else None
     if header and header.is_certain:
@@ -62,6 +57,11 @@ def open_columns(path: Path, format: str, columns: str | None, style: str, name:
             f"{path}:1: this is a table with a header (got {first!r:.60}). Convert it first, as with `tagger "
             f"convert {path.name} tokens.conll`."
         )
+    detected = detect(path, format=format, columns=columns)
+    if detected.problem:
+        raise InputError(detected.problem)
+    if style == "conllu" and format != "conllu":
+        raise InputError(f"{path}: only --input conllu is written as conllu (got --input {format}).")
     if style == "conllu" and plus_columns(first) is not None:
         raise InputError(
             f"{path}: further columns of CoNLL-U Plus cannot be written. Pass --format conll or jsonl."

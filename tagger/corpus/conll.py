@@ -24,6 +24,7 @@ _KNOWN_COMMENT = re.compile(
     r"|#(?:begin|end) document"
 )
 _SEPARATORS = re.compile(r"[ \t]+")
+_LONG_SENTENCE = 200  # tokens; a file of one that is longer may lack blank lines
 _PART_OF_SPEECH = ("pos", "upos", "xpos")
 
 Line = tuple[int, str]
@@ -195,11 +196,13 @@ def _read(
     layout = _find_layout(path, head, columns, counted, note)
     if layout is None:
         return
-    is_empty = True
+    n_sentences = n_tokens = 0
     for block in _blocks(chain(head, lines), layout):
-        is_empty = False
+        n_sentences, n_tokens = n_sentences + 1, n_tokens + len(block.rows)
         yield _sentence(block, layout)
-    if is_empty and not counted.count:
+    if n_sentences == 1 and n_tokens > _LONG_SENTENCE:
+        note(f"{path}: there is no blank line between tokens, so that all {n_tokens:,} are one sentence.")
+    if not n_sentences and not counted.count:
         refuse(f"{path}: the file holds no sentence; give a file with a token a line.")
 
 

@@ -6,6 +6,7 @@ import ast
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
@@ -15,7 +16,7 @@ from tagger.corpus.columns import TOKEN, parse_features
 from tagger.corpus.lines import numbered_lines
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import SPAN_LISTS, Records
-from tagger.corpus.token_records import PLAIN_TAGS, candidates, name_of, names_tags, task_of
+from tagger.corpus.token_records import PLAIN_TAGS, candidates, name_tags, names_tags, task_of
 from tagger.corpus.values import listed
 from tagger.errors import Counted, InputError
 from tagger.text.sentence import Sentence, from_tokens
@@ -26,7 +27,6 @@ _SENTENCE_NAMES = ("sentence", "sentence #", "sentence_id", "sentence_idx", "sen
 _DOCUMENT_NAMES = ("document", "document_id", "doc_id", "doc")
 _INDEX_NAMES = ("", "unnamed: 0", "index", "id", "token_id", "word_id")
 _TEXT = "text"
-_MOST_DIGITS = 9  # of a tag that is a number
 _ABSENT = "_"  # where a sentence lacks the tags of a task
 
 
@@ -272,7 +272,7 @@ class _Block:
                 )
                 return
         token = cells[self._header.tokens]
-        if any(_is_list(token) and _is_list(cells[place]) for place in self._tags.values()):
+        if _is_list(token) and any(_is_list(cells[place]) for place in self._tags.values()):
             self._reading.refuse(
                 f"{where}: a row holds lists of tokens and tags (got {token!r:.60}). Give a token a row, or "
                 'records of JSON, as {"tokens": […], "ner_tags": […]}.'
@@ -304,13 +304,10 @@ class _Block:
 
     def _named(self, rows: Sequence[Sequence[str]], place: int) -> tuple[str, ...]:
         """The tags of a column, those that are numbers by their names where names are given."""
-        values = [row[place] for row in rows]
-        name = self._header.names[place]
-        is_asked = bool(self._reading.tasks) or names_tags(name.strip().lower())
-        if not is_asked or not all(value.isascii() and value.isdigit() for value in values):
+        values, name = [row[place] for row in rows], self._header.names[place]
+        if not self._reading.tasks and not names_tags(name.strip().lower()):
             return tuple(values)
-        where = f"{self._where}: {listed([name])}"
-        return tuple(name_of(int(value[:_MOST_DIGITS]), self._reading.label_names, where) for value in values)
+        return name_tags(values, len(values), self._reading.label_names, listed([name]), self._where)
 
 
 def _is_list(cell: str) -> bool:
@@ -397,9 +394,6 @@ def _texts(
 def _parse_list(cell: str, where: str) -> object:
     """Return the list of spans in a cell, as JSON or Python writes it."""
     for parse in (json.loads, ast.literal_eval):
-        try:
-            value = parse(cell or "[]")
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            continue
-        return value
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return parse(cell or "[]")
     raise InputError(f"{where}: the spans {cell!r:.60} are no list; write [[start, end, label], …].")

@@ -9,9 +9,10 @@ from itertools import islice
 from pathlib import Path
 
 from tagger.corpus.columns import TOKEN, parse_columns
-from tagger.corpus.conll import is_border
+from tagger.corpus.conll import is_border, split_fields
 from tagger.corpus.conllu import misc_attributes
 from tagger.corpus.conllu_columns import ALL_TAGS, FIELDS, plus_columns
+from tagger.corpus.csv_tables import find_header
 from tagger.corpus.files import FORMATS, by_content, find_format
 from tagger.corpus.layout import SKIPPED, Layout, find_layout, find_mismatch
 from tagger.corpus.lines import numbered_lines
@@ -176,7 +177,8 @@ def _detect(
         columns, missing = usual, ()
     chosen = columns or ",".join(names)
     parsed = parse_columns(chosen)
-    problem = layout.problem or (find_mismatch(layout, blocks, columns) if columns else layout.doubt)
+    problem = layout.problem or _find_header(blocks, layout.is_tabbed)
+    problem = problem or (find_mismatch(layout, blocks, columns) if columns else layout.doubt)
     return Detected(
         path,
         name,
@@ -186,6 +188,16 @@ def _detect(
         problem and f"{path}: {problem}",
         missing=missing,
     )
+
+
+def _find_header(blocks: Sequence[Sequence[str]], is_tabbed: bool) -> str | None:
+    """Return that the first line names the columns, as a clause and what to do; None if it holds a token."""
+    fields = split_fields(blocks[0][0], is_tabbed) if blocks else []
+    header = find_header("\t".join(fields)) if len(fields) > 1 else None
+    if header is None or not header.is_certain or header.tokens is None:
+        return None
+    how = "read the file as csv" if is_tabbed else "separate the columns by tabs and read the file as csv"
+    return f"the first line is a header (got {' '.join(fields)!r:.60}). Remove it, or {how}."
 
 
 def _matches(layout: Layout, columns: str, tasks: Sequence[str]) -> bool:
