@@ -171,5 +171,5 @@ def test_the_command_refuses_what_it_cannot_use(model, tmp_path):
     assert "is the model itself" in refusal("shrink", model, model)
     assert "there is no such folder" in refusal("shrink", tmp_path / "none", tmp_path / "m")
     (tmp_path / "config.json").write_text("{}")
-    assert "holds a config.json that is no model's" in refusal("shrink", model, tmp_path)
+    assert "contains a config.json that belongs to no model" in refusal("shrink", model, tmp_path)
     assert "--words" in refusal("shrink", model, tmp_path / "m", "--words", "-1")

@@ -156,8 +156,9 @@ def _choose(text: str, allowed: Sequence[str], option: str, *, most: int | None 
     names = list(dict.fromkeys(split_names([text])))
     unknown = [name for name in names if name not in allowed]
     if unknown or not names or (most and len(names) > most):
-        count = "one" if most == 1 else "one or more, separated by commas,"
-        raise InputError(f"{option} must be {count} of {', '.join(allowed)} (got {text!r}).")
+        listed = ", ".join(allowed)
+        choices = f"one of {listed}" if most == 1 else f"any of {listed}, separated by commas"
+        raise InputError(f"{option} must be {choices} (got {text!r}).")
     return names
 
 
