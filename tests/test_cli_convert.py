@@ -272,24 +272,24 @@ def comparable(read):
 
 
 # Formats that hold everything in the generated sentences; folder formats are too slow.
-LOSSLESS = [
+WHOLE = [
     name
     for name, known in FORMATS.items()
     if known.write and known.holds >= {"tokens", "sentences", "documents", "text", "tags", "comments"}
 ]
 
 
-@given(sentences(), st.lists(st.sampled_from(LOSSLESS), max_size=3), st.data())
-def test_any_route_through_lossless_formats_is_the_identity(folder, generated, route, data):
+@given(sentences(), st.lists(st.sampled_from(WHOLE), max_size=3), st.data())
+def test_any_way_through_formats_and_schemes_is_the_identity(folder, made, ways, data):
     path, format = folder / "0.conll", "conll"
     with path.open("w", encoding="utf-8", newline="") as file:
-        write_conll(generated, file, columns=("pos", "ner"), separator="\t", has_texts=True)
+        write_conll(made, file, columns=("pos", "ner"), separator="\t", has_texts=True)
     scheme = "IOB2"
-    for number, to in enumerate([*route, "conll"], 1):
+    for number, to in enumerate([*ways, "conll"], 1):
         columns = "token,pos,ner" if format == "conll" else None
         source = survey(path, format=format, columns=columns, tasks=("pos", "ner"))
         scheme = data.draw(st.sampled_from(["IOB1", "IOB2", "BIOES", "BILOU", "BMES"]))
-        # Detection may pick another scheme for a few tags, but legal tags give the same spans in both.
+        # A few tags may be taken for another scheme's, but legal tags mean the same spans in both.
         conversion = Conversion(source, to, scheme=scheme)
         path, format = folder / f"{number}.{to}", to
         with path.open("w", encoding="utf-8", newline="") as file:
@@ -297,7 +297,7 @@ def test_any_route_through_lossless_formats_is_the_identity(folder, generated, r
         assert not +conversion.tally.lost
     read = comparable(read_sentences(path, columns="token,pos,ner"))
     back = [one.with_tags({**one.tags, "ner": convert_tags(one.tags["ner"], scheme, "IOB2")}) for one in read]
-    assert back == generated
+    assert back == made
 
 
 @given(sentences(), st.sampled_from(["conll", "conllu"]))

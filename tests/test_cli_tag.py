@@ -128,7 +128,7 @@ def test_standard_input_is_read_once(model, tmp_path):
     assert "can be read only once" in error
     with patch("sys.stdin", None), redirect_stderr(io.StringIO()) as err:
         assert main(["tag", str(model)]) == 2
-    assert err.getvalue().startswith("tagger: Standard input is closed;")
+    assert err.getvalue().startswith("tagger: Standard input is closed.")
 
 
 def test_help_and_completion_list_every_scheme():
