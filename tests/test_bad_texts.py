@@ -83,10 +83,10 @@ class Page(HTMLParser):
 
 
 def check_page(page: str, text: str) -> None:
-    found = Page(page)
-    assert found.document == text.replace("\0", "\ufffd")
+    parsed = Page(page)
+    assert parsed.document == text.replace("\0", "\ufffd")
     known = {"html", "head", "meta", "title", "style", "body", "ul", "li", "mark", "b", "ruby", "rt"}
-    assert found.elements <= known | {"article", "h2", "div"}
+    assert parsed.elements <= known | {"article", "h2", "div"}
 
 
 def check(model: Path, text: str, folder: Path, *options: str) -> None:
@@ -96,27 +96,29 @@ def check(model: Path, text: str, folder: Path, *options: str) -> None:
     for name in NAMES:
         code, output[name], error = run("tag", model, "--format", name, *options, stdin=given)
         assert (code, error) == (0, ""), name
-    found = rows(output["jsonl"])
-    for row in found:
+    records = rows(output["jsonl"])
+    for row in records:
         for token in row["tokens"]:
             assert text[token["start"] : token["end"]] == token["text"] != ""
         for span in row["spans"]["ner"]:
             assert text[span["start"] : span["end"]] == span["text"]
     if not options:
-        covered = {i for row in found for token in row["tokens"] for i in range(token["start"], token["end"])}
+        covered = {
+            i for row in records for token in row["tokens"] for i in range(token["start"], token["end"])
+        }
         lost = {text[i] for i in range(len(text)) if i not in covered}
         # Only white space, control and format characters may be outside tokens.
         assert all(char.isspace() or unicodedata.category(char) in ("Cc", "Cf") for char in lost), lost
     path = folder / "out.conll"
     path.write_bytes(output["conll"].encode())
-    again = list(read_conll(path, columns="token,pos,ner")) if found else []
+    again = list(read_conll(path, columns="token,pos,ner")) if records else []
     assert [list(sentence.tokens) for sentence in again] == [
-        [token["text"] for token in row["tokens"]] for row in found
+        [token["text"] for token in row["tokens"]] for row in records
     ]
     assert [{task: list(tags) for task, tags in sentence.tags.items()} for sentence in again] == [
-        row["tags"] for row in found
+        row["tags"] for row in records
     ]
-    marks = [(span["text"], span["label"]) for row in found for span in row["spans"]["ner"]]
+    marks = [(span["text"], span["label"]) for row in records for span in row["spans"]["ner"]]
     rest = output["text"]
     for marked, label in marks:
         _, shown, rest = rest.partition(f"[{marked}|{label}]")
@@ -168,9 +170,9 @@ def test_sentences_that_start_with_docstart_are_rejected_in_conll(model, workers
 @pytest.mark.parametrize("text", ["\ud800", "Ada \udfff met\udcff Otto", "\udc80\ud83d", "\ud83d\ude00 Ada"])
 def test_lone_surrogates_are_tagged_and_written_as_escapes(model, tmp_path, text):
     tagger = Tagger.load(model)
-    found = tagger.tag(text)
-    assert [text[start:end] for one in found for start, end in one.offsets] == [
-        t for one in found for t in one.tokens
+    sentences = tagger.tag(text)
+    assert [text[start:end] for one in sentences for start, end in one.offsets] == [
+        t for one in sentences for t in one.tokens
     ]
     assert tagger.tag_tokens([text.split()])[0].tokens == tuple(text.split())
     view = View(("pos", "ner"), "ner", ("LOC", "PER"))
@@ -189,7 +191,7 @@ def test_lone_surrogates_are_tagged_and_written_as_escapes(model, tmp_path, text
             assert {row["document"] for row in rows(content)} == {"a\udcff", "b"}
             # JSON readers join a surrogate pair into one character.
             assert {row["text"] for row in rows(content)} == {
-                json.loads(json.dumps(one.text)) for one in found
+                json.loads(json.dumps(one.text)) for one in sentences
             }
         elif name == "html":
             assert Page(content).title == "a\\udcffb"
@@ -212,13 +214,13 @@ def test_html_escapes_names_labels_and_words(tmp_path):
     text.write_text(f"{bad} sang")
     code, page, error = run("tag", tmp_path / "model", text, "--format", "html", "--pretokenized")
     assert (code, error) == (0, "")
-    found = Page(page)
-    assert found.title == text.name
-    assert found.document == f"{bad} sang"
-    assert not found.elements & {"img", "script"}
+    parsed = Page(page)
+    assert parsed.title == text.name
+    assert parsed.document == f"{bad} sang"
+    assert not parsed.elements & {"img", "script"}
     assert "<img" not in page
-    assert found.labels == [bad.replace(" ", "/")]
-    assert found.attributes == [f"Labels of {task}"]
+    assert parsed.labels == [bad.replace(" ", "/")]
+    assert parsed.attributes == [f"Labels of {task}"]
 
 
 def test_bidirectional_text_cannot_reorder_the_page(model):

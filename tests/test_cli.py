@@ -18,7 +18,7 @@ from tagger.text.schemes import convert_tags
 
 
 def test_training_prints_data_epochs_and_result(corpus, model):
-    files = ("--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", corpus / "told")
+    files = ("--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", corpus / "printed")
     code, output, _ = train(*files, "--columns", "token,pos,ner", "--task=pos", "--task=ner")
     assert code == 0
     sentences = list(read_sentences(corpus / "train.conll", columns="token,pos,ner"))
@@ -28,7 +28,7 @@ def test_training_prints_data_epochs_and_result(corpus, model):
     for expected in ("best: epoch", "conlleval mode", "strict mode, IOB2", "unseen", "LOC", "accuracy"):
         assert expected in output
     assert "\x1b" not in output
-    names = {path.name for path in (corpus / "told").iterdir()}
+    names = {path.name for path in (corpus / "printed").iterdir()}
     assert {"config.json", "metrics.jsonl", "learning_curves.svg", "README.md"} <= names
 
 

@@ -46,16 +46,16 @@ def test_jsonl_and_conll_agree_with_the_api(calibrated, min_score, more, tmp_pat
     dropped = 0
     for row, plain, sentence in zip(rows(output), full, expected, strict=True):
         assert row["tags"] == {task: list(tags) for task, tags in sentence.tags.items()}
-        found = [(span["label"], span["start"], span["end"]) for span in row["spans"]["ner"]]
-        assert found == [(span.label, span.start_char, span.end_char) for span in sentence.spans["ner"]]
+        result = [(span["label"], span["start"], span["end"]) for span in row["spans"]["ner"]]
+        assert result == [(span.label, span.start_char, span.end_char) for span in sentence.spans["ner"]]
         assert row["tags"]["pos"] == plain["tags"]["pos"]
-        dropped += len(plain["spans"]["ner"]) - len(found)
+        dropped += len(plain["spans"]["ner"]) - len(result)
     assert dropped
     (tmp_path / "out.conll").write_text(
         run(*words, "--format", "conll", stdin=TEXT.encode())[1], encoding="utf-8"
     )
-    found = list(read_sentences(tmp_path / "out.conll", columns="token,pos,ner"))
-    assert [one.tags for one in found] == [one.tags for one in expected]
+    result = list(read_sentences(tmp_path / "out.conll", columns="token,pos,ner"))
+    assert [one.tags for one in result] == [one.tags for one in expected]
 
 
 def test_running_text_and_pages_mark_the_remaining_spans(calibrated, min_score):

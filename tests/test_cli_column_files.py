@@ -69,9 +69,9 @@ def test_scores_of_the_written_columns_agree_with_evaluate(model, path, separato
     read = list(read_sentences(output, columns="token,pos,gold,predicted", tasks=("gold", "predicted")))
     assert [one.starts_document for one in read] == [True, False, True]
     scores = score_spans([one.tags["gold"] for one in read], [one.tags["predicted"] for one in read])
-    found = json.loads(run("evaluate", model, path, "--task", "ner", "--json")[1])["tasks"]["ner"]
+    result = json.loads(run("evaluate", model, path, "--task", "ner", "--json")[1])["tasks"]["ner"]
     for name in ("precision", "recall", "f1", "support"):
-        assert scores[name] == pytest.approx(found[name])
+        assert scores[name] == pytest.approx(result[name])
 
 
 def test_columns_before_the_token_are_kept(model, tmp_path):
@@ -117,11 +117,11 @@ def test_conllu_writes_parts_of_speech_to_upos_and_spans_to_misc(model, tmp_path
 
 def test_jsonl_has_the_tokens_of_the_file(model, path):
     _, output, _ = run("tag", model, "--input", "conll", "--format", "jsonl", path)
-    found = rows(output)
-    assert [[token["text"] for token in one["tokens"]] for one in found] == [
+    records = rows(output)
+    assert [[token["text"] for token in one["tokens"]] for one in records] == [
         list(one.tokens) for one in gold(path)
     ]
-    assert [one.get("starts_document", one["start"] == 0) for one in found] == [True, False, True]
+    assert [one.get("starts_document", one["start"] == 0) for one in records] == [True, False, True]
 
 
 @pytest.mark.parametrize("name", ["a.conll", "a.txt", "a", "a.iob2"])

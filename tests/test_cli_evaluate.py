@@ -32,9 +32,9 @@ def test_scores_do_not_depend_on_the_file_format(model, corpus, tmp_path, to):
     path = tmp_path / "dev.out"
     assert run("convert", corpus / "dev.conll", path, "--to", to)[0] == 0
     expected = run("evaluate", model, corpus / "dev.conll", "--task", "ner", "--json")
-    found = run("evaluate", model, path, "--format", to, "--task", "ner", "--json")
-    assert found[0] == 0, found[2]
-    scores = [json.loads(output)["tasks"] for _, output, _ in (expected, found)]
+    result = run("evaluate", model, path, "--format", to, "--task", "ner", "--json")
+    assert result[0] == 0, result[2]
+    scores = [json.loads(output)["tasks"] for _, output, _ in (expected, result)]
     assert scores[0] == scores[1]
 
 
@@ -45,9 +45,9 @@ def test_analyse_agrees_with_evaluate(model, corpus_with_errors):
     expected = evaluate(tagger, sentences)
     assert analysis.result["tasks"] == expected["tasks"]
     assert list(analysis.result) == list(expected)
-    found = list(tagger.tag_sentences(sentences))
+    tagged = list(tagger.tag_sentences(sentences))
     for name, scheme in (("pos", None), ("ner", "IOB2")):
-        sides = [[sentence.tags[name] for sentence in side] for side in (sentences, found)]
+        sides = [[sentence.tags[name] for sentence in side] for side in (sentences, tagged)]
         outcomes = match_task(*sides, scheme=scheme)
         assert analysis.tasks[name].outcomes == outcomes
         assert analysis.tasks[name].confusion == count_confusion(

@@ -17,20 +17,20 @@ def test_jsonl_scores_and_sequences_agree_with_the_api(model):
         assert list(row) == ["text", "start", "tokens", "tags", "spans", "scores", "n_best"]
         for task in ("pos", "ner"):
             assert row["scores"][task] == pytest.approx(sentence.tag_scores[task], abs=1e-6)
-            found = [(one["tags"], one["probability"]) for one in row["n_best"][task]]
-            assert found == [
+            result = [(one["tags"], one["probability"]) for one in row["n_best"][task]]
+            assert result == [
                 (list(one.tags), pytest.approx(one.probability, rel=1e-5))
                 for one in sentence.alternatives[task]
             ]
-            assert found[0][0] == row["tags"][task]
+            assert result[0][0] == row["tags"][task]
 
 
 def test_only_requested_scores_and_tasks_are_written(model):
     plain = rows(run("tag", model, stdin=TEXT.encode())[1])
     assert all(list(row) == ["text", "start", "tokens", "tags", "spans"] for row in plain)
     assert rows(run("tag", model, "--n-best", "0", stdin=TEXT.encode())[1]) == plain
-    found = rows(run("tag", model, "--task", "pos", "--scores", "--n-best", "2", stdin=TEXT.encode())[1])
-    assert all(row["scores"].keys() == row["n_best"].keys() == {"pos"} for row in found)
+    records = rows(run("tag", model, "--task", "pos", "--scores", "--n-best", "2", stdin=TEXT.encode())[1])
+    assert all(row["scores"].keys() == row["n_best"].keys() == {"pos"} for row in records)
 
 
 def test_conll_has_a_score_column_after_each_task(model, tmp_path):
@@ -38,8 +38,8 @@ def test_conll_has_a_score_column_after_each_task(model, tmp_path):
     assert code == 0
     (tmp_path / "out.conll").write_text(output, encoding="utf-8")
     columns = "token,pos,pos-score,ner,ner-score"
-    found = list(read_sentences(tmp_path / "out.conll", columns=columns))
-    for sentence, expected in zip(found, Tagger.load(model).tag(TEXT, scores=True), strict=True):
+    sentences = list(read_sentences(tmp_path / "out.conll", columns=columns))
+    for sentence, expected in zip(sentences, Tagger.load(model).tag(TEXT, scores=True), strict=True):
         assert sentence.tokens == expected.tokens
         for task in ("pos", "ner"):
             assert sentence.tags[task] == expected.tags[task]

@@ -73,8 +73,8 @@ def test_command_line_text_is_tagged_like_piped_text(model):
     assert rows(run("tag", "-m", "en", "letter.txt")[1]) == rows(expected[1])
     for options in (("--format", "text"), ("--stream",), ("--workers", "2"), ("--pretokenized",)):
         assert run("tag", *options, TEXT) == run("tag", model, *options, stdin=f"{TEXT}\n".encode())
-    found = rows(run("tag", "letter.txt", "letter.txt")[1])
-    assert [row["document"] for row in found] == ["letter.txt"] * 2
+    records = rows(run("tag", "letter.txt", "letter.txt")[1])
+    assert [row["document"] for row in records] == ["letter.txt"] * 2
 
 
 def test_a_single_word_is_tagged_with_a_warning():

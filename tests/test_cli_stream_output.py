@@ -81,8 +81,8 @@ def test_columns_and_options(model, tmp_path):
     code, output, _ = stream(model, stdin=TEXT)
     assert (code, output) == stream(model, "--lookahead", LOOKAHEAD, "--format", "conll", stdin=TEXT)[:2]
     (tmp_path / "out").write_text(output)
-    found = list(read_sentences(tmp_path / "out", columns="token,pos,ner"))
-    assert [list(s.tokens) for s in found] == [[word.text for word in sentence] for sentence in cut(TEXT)]
+    sentences = list(read_sentences(tmp_path / "out", columns="token,pos,ner"))
+    assert [list(s.tokens) for s in sentences] == [[word.text for word in sentence] for sentence in cut(TEXT)]
     (tmp_path / "a.txt").write_text(TEXT, newline="")
     options = ("--task", "ner", "--scheme", "BIOES", "--format", "jsonl")
     code, output, _ = stream(model, *options, stdin=TEXT)
@@ -222,8 +222,8 @@ def test_a_word_is_tagged_before_the_next_one_is_written(model, format, lookahea
         lines += [running.stdout.readline().decode() for _ in range(2 + lookahead)]
         rest, error = running.communicate()
     assert (running.returncode, error) == (0, b"")
-    found = [json.loads(line)["text"] if format == "jsonl" else line.split(" ")[0] for line in lines]
-    assert found == [*words, "today", "."]
+    result = [json.loads(line)["text"] if format == "jsonl" else line.split(" ")[0] for line in lines]
+    assert result == [*words, "today", "."]
     whole = stream(model, "--lookahead", lookahead, "--format", format, stdin=f"{' '.join(words)} today. ")
     assert "".join(lines) + rest.decode() == whole[1]
 

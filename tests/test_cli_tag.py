@@ -55,11 +55,11 @@ def test_files_are_tagged_as_by_the_api(model, tmp_path):
     (tmp_path / "a.txt").write_bytes(TEXT.encode())
     code, output, error = run("tag", model, tmp_path / "a.txt", "--format", "jsonl")
     assert (code, error) == (0, "")
-    found = rows(output)
+    records = rows(output)
     expected = Tagger.load(model).tag(TEXT)
-    assert len(found) == len(expected) > 2
-    check_offsets(TEXT, found)
-    for row, sentence in zip(found, expected, strict=True):
+    assert len(records) == len(expected) > 2
+    check_offsets(TEXT, records)
+    for row, sentence in zip(records, expected, strict=True):
         assert row["text"] == sentence.text
         assert [token["text"] for token in row["tokens"]] == list(sentence.tokens)
         assert [(token["start"], token["end"]) for token in row["tokens"]] == list(sentence.offsets)
@@ -69,7 +69,7 @@ def test_files_are_tagged_as_by_the_api(model, tmp_path):
             for s in sentence.spans["ner"]
         ]
         assert [(s["start"], s["end"], s["label"], s["score"]) for s in row["spans"]["ner"]] == spans
-    assert any(row["spans"]["ner"] for row in found), "the model predicts no spans, so nothing was tested"
+    assert any(row["spans"]["ner"] for row in records), "the model predicts no spans, so nothing was tested"
     assert "🌊" in output
 
 
@@ -78,13 +78,13 @@ def test_standard_input_is_the_default_and_each_file_is_a_document(model, tmp_pa
     assert (code, run("tag", model, "-", stdin=TEXT.encode())[1]) == (0, expected)
     (tmp_path / "a.txt").write_bytes(TEXT.encode())
     files = (tmp_path / "a.txt", "-", tmp_path / "a.txt")
-    found = rows(run("tag", model, *files, stdin=TEXT.encode())[1])
-    count = len(found) // 3
-    assert [list(row)[-1] for row in found] == ["document"] * len(found)
-    assert [row.pop("document") for row in found] == [
+    records = rows(run("tag", model, *files, stdin=TEXT.encode())[1])
+    count = len(records) // 3
+    assert [list(row)[-1] for row in records] == ["document"] * len(records)
+    assert [row.pop("document") for row in records] == [
         name for name in ("a.txt", "standard input", "a.txt") for _ in range(count)
     ]
-    assert found == 3 * rows(expected)
+    assert records == 3 * rows(expected)
 
 
 def test_files_with_equal_names_are_identified_by_path():
@@ -141,9 +141,9 @@ def test_help_and_completion_list_every_scheme():
 
 def test_order_is_kept_over_many_sentences(model):
     lines = [f"Ada met number {number} in Oslo.\n\n" for number in range(1500)]
-    found = rows(run("tag", model, stdin="".join(lines).encode())[1])
-    assert [row["tokens"][3]["text"] for row in found] == [str(number) for number in range(1500)]
-    check_offsets("".join(lines), found)
+    records = rows(run("tag", model, stdin="".join(lines).encode())[1])
+    assert [row["tokens"][3]["text"] for row in records] == [str(number) for number in range(1500)]
+    check_offsets("".join(lines), records)
 
 
 WORDS = st.sampled_from(
@@ -177,28 +177,28 @@ def test_offsets_point_at_pretokenized_tokens_of_any_text(model, text):
 def test_pretokenized_sentences_are_tagged_as_by_the_api(model):
     sentences = [["Ada", "met", "Otto"], ["Mia", "saw", "U.S.-based", "Lima", "."]]
     text = "  Ada  met\tOtto\r\n\n" + " ".join(sentences[1])
-    found = rows(run("tag", model, "--pretokenized", stdin=text.encode())[1])
+    records = rows(run("tag", model, "--pretokenized", stdin=text.encode())[1])
     expected = Tagger.load(model).tag_tokens(sentences)
-    assert [row["tags"] for row in found] == [
+    assert [row["tags"] for row in records] == [
         {task: list(tags) for task, tags in sentence.tags.items()} for sentence in expected
     ]
-    assert [row["text"] for row in found] == ["Ada  met\tOtto", "Mia saw U.S.-based Lima ."]
+    assert [row["text"] for row in records] == ["Ada  met\tOtto", "Mia saw U.S.-based Lima ."]
 
 
 @pytest.mark.parametrize("scheme", ["IOB2", "IOB1", "BIOES"])
 def test_conll_has_the_same_tags_as_jsonl(model, tmp_path, scheme):
-    found = rows(run("tag", model, "--scheme", scheme, stdin=TEXT.encode())[1])
+    records = rows(run("tag", model, "--scheme", scheme, stdin=TEXT.encode())[1])
     code, output, _ = run("tag", model, "--scheme", scheme, "--format", "conll", stdin=TEXT.encode())
     assert code == 0
     assert output.endswith("\n\n")
     (tmp_path / "out.conll").write_text(output, encoding="utf-8", newline="")
     again = list(read_sentences(tmp_path / "out.conll", columns="token,pos,ner"))
-    assert [list(s.tokens) for s in again] == [[token["text"] for token in row["tokens"]] for row in found]
+    assert [list(s.tokens) for s in again] == [[token["text"] for token in row["tokens"]] for row in records]
     assert [{task: list(tags) for task, tags in s.tags.items()} for s in again] == [
-        row["tags"] for row in found
+        row["tags"] for row in records
     ]
     plain = rows(run("tag", model, stdin=TEXT.encode())[1])
-    for row, other in zip(found, plain, strict=True):
+    for row, other in zip(records, plain, strict=True):
         assert row["tags"]["ner"] == convert_tags(other["tags"]["ner"], "IOB2", scheme)
 
 
@@ -207,13 +207,13 @@ def test_conll_begins_later_documents_with_docstart(model, tmp_path):
         (tmp_path / name).write_text("Mira sang. Tom left.")
     files = (tmp_path / "a.txt", tmp_path / "b.txt")
     (tmp_path / "out.conll").write_text(run("tag", model, "--format", "conll", *files)[1])
-    found = list(read_sentences(tmp_path / "out.conll", columns="token,pos,ner"))
-    assert [sentence.starts_document for sentence in found] == [True, False, True, False]
+    sentences = list(read_sentences(tmp_path / "out.conll", columns="token,pos,ner"))
+    assert [sentence.starts_document for sentence in sentences] == [True, False, True, False]
 
 
 def test_only_requested_tasks_are_written(model):
-    found = rows(run("tag", model, "--task", "pos", stdin=TEXT.encode())[1])
-    assert all(set(row["tags"]) == {"pos"} and row["spans"] == {} for row in found)
+    records = rows(run("tag", model, "--task", "pos", stdin=TEXT.encode())[1])
+    assert all(set(row["tags"]) == {"pos"} and row["spans"] == {} for row in records)
 
 
 def test_text_keeps_every_character_and_marks_spans(model):
@@ -279,14 +279,14 @@ def test_html_is_one_escaped_page_with_the_whole_text(model, tmp_path):
     page = tmp_path / "page.html"
     assert run("tag", model, tmp_path / "<b>.txt", "--format", "html", "--output", page) == (0, "", "")
     content = page.read_bytes().decode()
-    found = Page(content)
-    assert found.text == TEXT.replace("\0", "\ufffd")
-    assert not found.elements & {"script", "link", "img"}
+    parsed = Page(content)
+    assert parsed.text == TEXT.replace("\0", "\ufffd")
+    assert not parsed.elements & {"script", "link", "img"}
     assert "<script" not in content
     assert "<h2>&lt;b&gt;.txt</h2>" in content
     assert "url(" not in content
     spans = [s for row in rows(run("tag", model, stdin=TEXT.encode())[1]) for s in row["spans"]["ner"]]
-    assert found.marks == [span["label"] for span in spans]
+    assert parsed.marks == [span["label"] for span in spans]
     assert re.findall(r'<li><mark class="h\d+">(\w+)</mark></li>', content) == ["LOC", "PER"]
 
 

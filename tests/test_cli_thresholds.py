@@ -41,12 +41,12 @@ def test_thresholds_by_label_agree_with_filtering(model, thresholds, workers):
             ]
             for row in full
         ]
-        found = [
+        result = [
             [(span["start"], span["end"], span["label"]) for span in row["spans"]["ner"]]
             for row in rows(output)
         ]
-        assert found == expected
-        assert sum(map(len, found)) < sum(len(row["spans"]["ner"]) for row in full)
+        assert result == expected
+        assert sum(map(len, result)) < sum(len(row["spans"]["ner"]) for row in full)
 
 
 def test_evaluate_scores_the_remaining_spans(model, thresholds, corpus, tmp_path):

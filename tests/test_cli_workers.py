@@ -84,8 +84,8 @@ def test_output_does_not_depend_on_block_size(model, texts, monkeypatch):
     monkeypatch.setattr(workers, "BLOCK_CHARACTERS", 60)
     for options in ((), ("--pretokenized",)):
         command = ("tag", model, *texts, "--format", "jsonl", *options)
-        found = without_scores(run(*command, "--workers", 3)[1])
-        assert found == without_scores(run(*command)[1])
+        result = without_scores(run(*command, "--workers", 3)[1])
+        assert result == without_scores(run(*command)[1])
 
 
 def sentences_of(parts, tokenizer):
@@ -148,9 +148,9 @@ def test_every_character_is_tagged_once(text):
     lines = text.splitlines(keepends=True)
     parts = list(cut_chunks(lines, tokenizer.tokenize, size=1000, around=500))
     assert len(parts) > 1 or len(lines) == 1
-    found = list(sentences_of(parts, tokenizer))
-    assert "".join(token for sentence in found for token in sentence.tokens) == "".join(text.split())
-    for sentence in found:
+    sentences = list(sentences_of(parts, tokenizer))
+    assert "".join(token for sentence in sentences for token in sentence.tokens) == "".join(text.split())
+    for sentence in sentences:
         assert all(text[a:b] == t for t, (a, b) in zip(sentence.tokens, sentence.offsets, strict=True))
 
 

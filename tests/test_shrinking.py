@@ -167,7 +167,7 @@ def test_the_command_writes_a_smaller_model_that_tags(model, corpus, tmp_path):
 
 
 def test_the_command_refuses_what_it_cannot_use(model, tmp_path):
-    assert "choose one of f32, f16, int8" in refusal("shrink", model, tmp_path / "m", "--precision", "f8")
+    assert "must be one of f32, f16, int8" in refusal("shrink", model, tmp_path / "m", "--precision", "f8")
     assert "is the model itself" in refusal("shrink", model, model)
     assert "there is no such folder" in refusal("shrink", tmp_path / "none", tmp_path / "m")
     (tmp_path / "config.json").write_text("{}")

@@ -90,7 +90,7 @@ def convert_command(
         str,
         typer.Option(
             metavar="|".join(get_args(OnMisaligned)),
-            help="How to handle spans that do not match token boundaries.",
+            help="Reject, extend, shrink or drop spans that do not match token boundaries.",
         ),
     ] = "error",
     offsets: OffsetsOption = "auto",
@@ -104,7 +104,7 @@ def convert_command(
     ] = "characters",
     label_names: LabelNamesOption = None,
 ) -> None:
-    """Convert a corpus file to another format or tag scheme.
+    """Convert a corpus file to another format or tag scheme, sentence by sentence.
 
     Standard error lists the number of items that OUT cannot hold. An existing
     file OUT is replaced only after success; a folder must be new or empty.

@@ -89,7 +89,7 @@ def evaluate_command(
         str,
         typer.Option(
             metavar="|".join(ON_MISALIGNED),
-            help="How to handle gold spans that do not match token boundaries.",
+            help="Reject, extend, shrink or drop gold spans that do not match token boundaries.",
         ),
     ] = "error",
     offsets: OffsetsOption = "auto",

@@ -74,7 +74,8 @@ def train_command(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Dev file that selects the best epoch (repeatable). Without it, the last epoch is kept.",
+            help="Dev file that selects the best epoch (repeatable). Without it, epochs are not evaluated "
+            "and the last one is kept.",
         ),
     ] = None,
     task: Annotated[
@@ -88,7 +89,8 @@ def train_command(
         str | None,
         typer.Option(
             metavar="expand|trim|skip|error",
-            help="How to handle spans that do not match token boundaries; error by default.",
+            help="In formats with running text: extend, shrink, drop or reject (default) spans that do not "
+            "match token boundaries.",
             autocompletion=lambda: ["expand", "trim", "skip", "error"],
         ),
     ] = None,
@@ -114,7 +116,7 @@ def train_command(
         typer.Option(metavar="crf|softmax", help="Output layer.", autocompletion=lambda: ["crf", "softmax"]),
     ] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Maximum number of epochs.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Random seed.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of weights, order and dropout.")] = None,
     set: Settings = None,
     resume: Annotated[
         bool | None,
