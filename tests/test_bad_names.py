@@ -67,7 +67,7 @@ def test_tables_and_messages_contain_no_escape_sequences(hostile):
         assert "\x1b" not in (hostile / name).read_text(encoding="utf-8"), name
 
 
-def test_text_on_a_terminal_keeps_lines_and_escapes_control_characters(hostile, tmp_path):
+def test_text_on_a_terminal_keeps_lines_without_control_characters(hostile, tmp_path):
     (tmp_path / "a.txt").write_text(f"Ada{ESCAPE}\tmet\r\nOtto.\rMia\n", encoding="utf-8")
     for colour in ("--color", "--no-color"):
         words = ("tag", "-m", hostile / f"m{ESCAPE}", tmp_path / "a.txt", colour)

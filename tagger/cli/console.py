@@ -37,10 +37,10 @@ LONGEST_TEXT = 20_000  # most characters of a cell; training writes far shorter 
 
 
 class _SafeConsole(Console):
-    """Console that escapes the control characters of all texts."""
+    """Console that replaces control characters in everything it prints."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Convert a string to escaped text; rich calls this for every string, also in tables."""
+        """Convert a string to text without control characters; rich calls this for every string."""
         short = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
         return super().render_str("\n".join(map(printable, short.split("\n"))), **options)
 

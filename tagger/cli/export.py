@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tagger.cli.console import require_extra
-from tagger.cli.output import print_error_line
+from tagger.cli.output import print_stderr
 from tagger.cli.tag import ModelName
 from tagger.errors import InputError
 from tagger.runtime.tagger import Tagger
@@ -33,4 +33,4 @@ def export_command(
 
     bundle = Tagger.load(model).bundle  # loads as `tagger tag` does, for the same error messages
     difference = export_model(bundle, output)
-    print_error_line(f"{output}: emissions differ from torch by at most {difference:.1e}")
+    print_stderr(f"{output}: emissions differ from torch by at most {difference:.1e}")

@@ -44,7 +44,7 @@ class View:
         text_task: The task to mark in running text (formats text and html).
         labels: The span labels of ``text_task``; empty if it has no spans.
         is_coloured: True to colour running text for a terminal.
-        is_terminal: True if running text is printed on a terminal; its escape sequences are then escaped.
+        is_terminal: True if running text is printed on a terminal; control characters are then replaced.
         separator: The column separator; a tab if a tag contains a space.
         errors: One error for each sentence that the format cannot hold; the others are written.
     """

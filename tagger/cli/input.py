@@ -78,7 +78,7 @@ def read_lines(path: Path, *, is_live: bool = False) -> Iterator[str]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise InputError(f"{path}: cannot read the file ({error.strerror}). Check it.") from None
+        raise InputError(f"{path}: the file cannot be read ({error.strerror}). Check it.") from None
 
 
 def read_tokens(lines: Iterable[str], *, start: int = 0) -> Iterator[Sentence]:

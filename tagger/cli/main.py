@@ -77,10 +77,10 @@ def _replace_closed_streams() -> None:
 
 def _fail(message: str) -> int:
     """Print an error as one line, unless a signal caused it, and return exit code 2."""
-    from tagger.cli.output import print_error_line
+    from tagger.cli.output import print_stderr
 
     if exit_code(0) == 0:
-        print_error_line(f"tagger: {message}")
+        print_stderr(f"tagger: {message}")
     return 2
 
 

@@ -15,14 +15,14 @@ from tagger.storage import replace_file
 MOST_NOTES = 20  # most notes that one command prints
 
 
-def print_error_line(message: str) -> None:
+def print_stderr(message: str) -> None:
     """Write one line to standard error, with control characters escaped."""
     sys.stderr.write(f"{escape_line(message)}\n")
 
 
 def print_message(line: str) -> None:
     """Print one line on standard error, prefixed with the program name."""
-    print_error_line(f"tagger: {' '.join(line.splitlines())}")
+    print_stderr(f"tagger: {' '.join(line.splitlines())}")
 
 
 class Notes:

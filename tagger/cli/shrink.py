@@ -9,7 +9,7 @@ from typing import Annotated, cast, get_args
 import typer
 
 from tagger.bundle import FILES, holds_bundle, save_bundle
-from tagger.cli.output import print_error_line
+from tagger.cli.output import print_stderr
 from tagger.cli.tag import ModelName
 from tagger.errors import InputError
 from tagger.included import find_model
@@ -64,4 +64,4 @@ def shrink_command(
     save_bundle(replace(shrunk, card=f"{shrunk.card.rstrip()}\n\n{note}\n"), output)
     files = [[root / name for name in FILES if (root / name).exists()] for root in (folder, output)]
     before, after = (sum(path.stat().st_size for path in paths) for paths in files)
-    print_error_line(f"{output}: {after:,} bytes (was {before:,})")
+    print_stderr(f"{output}: {after:,} bytes (was {before:,})")

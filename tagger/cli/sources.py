@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tagger.cli.formats import FORMATS
 from tagger.cli.input import STDIN, read_lines
-from tagger.cli.output import print_error_line
+from tagger.cli.output import print_stderr
 from tagger.corpus.layout import find_layout
 from tagger.errors import InputError
 from tagger.included import DEFAULT, included_models
@@ -122,7 +122,7 @@ def _looks_like_path(word: str) -> bool:
 def warn_if_text(words: Sequence[str], sources: Sequence[Source]) -> None:
     """Warn that a single word is tagged as text, since it may be a misspelled model name."""
     if len(words) == 1 and sources[0].text is not None and not re.search(r"\s", words[0]):
-        print_error_line(f"tagger: there is no file or model named {words[0]!r}; tagging it as text")
+        print_stderr(f"tagger: there is no file or model named {words[0]!r}; tagging it as text")
 
 
 def reject_column_file(path: Path, *, has_tokens: bool = False) -> None:

@@ -75,8 +75,8 @@ def write_stream(
         is_pretokenized: True if words are tokens and only empty lines end sentences.
 
     Raises:
-        InputError: The text cannot be read, the output cannot be written, or ``StreamingTagger`` does not
-            support the model.
+        InputError: The text cannot be read, the output cannot be written, or ``StreamingTagger`` rejects
+            the lookahead.
     """
     errors: list[InputError] = []
     words = read_words(
