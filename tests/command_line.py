@@ -1,4 +1,4 @@
-"""What the tests of the command line share: a made-up corpus, models trained on it, how to run a command."""
+"""Shared code of the command-line tests: a synthetic corpus, models trained on it, and a command runner."""
 
 import io
 import json
@@ -25,7 +25,7 @@ SMALL = {
 
 
 def options(changes: dict[str, object] | None = None) -> list[str]:
-    """``--set`` for each setting of ``SMALL``, with changes."""
+    """Return ``--set`` options for the settings of ``SMALL``, with changes."""
     settings = SMALL | (changes or {})
     return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
 
@@ -37,7 +37,7 @@ PLACES = ("Oslo", "Lima", "Bonn")
 
 
 class Terminal(io.TextIOWrapper):
-    """A stream that says it is a terminal."""
+    """A stream that reports to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -46,18 +46,18 @@ class Terminal(io.TextIOWrapper):
 def run(
     *arguments: object, stdin: bytes = b"", terminal: bool = False, encoding: str = "ascii"
 ) -> tuple[int, str, str]:
-    """Exit code, standard output (which must be UTF-8) and standard error of a command."""
+    """Run a command; return its exit code, standard output (UTF-8) and standard error."""
     out, err = io.BytesIO(), io.StringIO()
     stream = (Terminal if terminal else io.TextIOWrapper)(out, encoding=encoding, errors="strict")
-    given = io.TextIOWrapper(io.BytesIO(stdin))
-    with patch("sys.stdin", given), redirect_stdout(stream), redirect_stderr(err):
+    input_stream = io.TextIOWrapper(io.BytesIO(stdin))
+    with patch("sys.stdin", input_stream), redirect_stdout(stream), redirect_stderr(err):
         code = main([str(argument) for argument in arguments])
         stream.flush()
     return code, out.getvalue().decode("utf-8"), err.getvalue()
 
 
 def refusal(*arguments: object, stdin: bytes = b"") -> str:
-    """What a command says that refuses its input: one line on standard error, nothing else, exit code 2."""
+    """Return the error message of a command, which must print only this line and exit with code 2."""
     code, output, error = run(*arguments, stdin=stdin)
     assert (code, output) == (2, ""), error
     assert error.startswith("tagger: ")
@@ -68,13 +68,13 @@ def refusal(*arguments: object, stdin: bytes = b"") -> str:
 
 
 def rows(output: str) -> list[dict]:
-    """JSON lines, divided at line feeds alone."""
+    """Parse JSON lines, split only at line feeds."""
     assert output == "" or output.endswith("\n")
     return [json.loads(line) for line in output.split("\n")[:-1]]
 
 
 def write_corpus(folder: Path) -> Path:
-    """A file of 36 sentences to learn from and one of 12, columns token, pos, ner in IOB2."""
+    """Write train (36 sentences), dev (12) and an empty file, with columns token, pos, ner in IOB2."""
     sentences = []
     for number, (person, place) in enumerate(product(PEOPLE, PLACES * 4)):
         other = PEOPLE[(number * 7 + 1) % len(PEOPLE)]
@@ -94,12 +94,12 @@ def write_corpus(folder: Path) -> Path:
 
 
 def train(*arguments: object, terminal: bool = False) -> tuple[int, str, str]:
-    """Run ``tagger train`` with small sizes."""
+    """Run ``tagger train`` with small layer sizes."""
     return run("train", *OPTIONS, *arguments, terminal=terminal, encoding="utf-8")
 
 
 def train_joint_model(corpus: Path) -> Path:
-    """Train parts of speech and names on the made-up corpus."""
+    """Train a joint pos and ner model on the synthetic corpus."""
     folder = corpus / "model"
     files = ("--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", folder)
     code, _, error = train(*files, "--columns", "token,pos,ner", "--task", "pos,ner")
@@ -108,7 +108,7 @@ def train_joint_model(corpus: Path) -> Path:
 
 
 def train_pos_model(corpus: Path) -> Path:
-    """Train parts of speech alone, without dev."""
+    """Train a pos model without a dev split."""
     folder = corpus / "pos"
     files = ("--train", corpus / "train.conll", "--output", folder)
     assert train(*files, "--columns", "token,pos,_", "--task", "pos")[0] == 0

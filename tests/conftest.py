@@ -1,4 +1,4 @@
-"""Fixtures that several rooms share."""
+"""Fixtures shared by several test modules."""
 
 import os
 import shutil
@@ -20,22 +20,22 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("tagger", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("tagger")
 
-# On matrices as small as these a second thread gains nothing and, on a busy machine, loses a great deal.
+# A second thread does not speed up such small matrices, and slows tests down on a busy machine.
 torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def corpora() -> Path:
-    """The folder of real corpora; tests that measure on them are skipped where it is missing."""
+    """Return the folder of real corpora; skip the test if it does not exist."""
     folder = Path(os.environ.get("TAGGER_CORPORA", REPOSITORY.parent / "shared" / "corpora"))
     if not folder.is_dir():
-        pytest.skip("the real corpora are not on this machine (set TAGGER_CORPORA to their folder)")
+        pytest.skip("real corpora not found (set TAGGER_CORPORA to their folder)")
     return folder
 
 
 @pytest.fixture
 def write_file(tmp_path: Path) -> Callable[..., Path]:
-    """A function that writes text or bytes to a file of this name and returns its path."""
+    """Return a function that writes text or bytes to a named file and returns its path."""
 
     def write(content: str | bytes, name: str) -> Path:
         path = tmp_path / name
@@ -47,36 +47,36 @@ def write_file(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for the files of one test module."""
+    """Return a folder for the files of one test module."""
     return tmp_path_factory.mktemp("files")
 
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a made-up corpus (see ``command_line.write_corpus``); its files are only read."""
+    """Return the folder of a synthetic corpus (see ``command_line.write_corpus``); read-only."""
     return write_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture(scope="session")
 def model(corpus: Path) -> Path:
-    """A model of parts of speech and names, trained by the command; it is only read."""
+    """Return a joint pos and ner model, trained by the command; read-only."""
     return train_joint_model(corpus)
 
 
 @pytest.fixture(scope="session")
 def pos_model(corpus: Path) -> Path:
-    """A model of parts of speech alone; it is only read."""
+    """Return a pos model; read-only."""
     return train_pos_model(corpus)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """A Chromium that does nothing of its own; tests in it are skipped where there is none."""
+    """Yield a Chromium without background traffic; skip the test if none is installed."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
-        pytest.skip("there is no Chromium on this machine")
+        pytest.skip("Chromium is not installed")
     quiet = ("no-sandbox", "disable-gpu", "no-first-run", "disable-sync")
     networking = ("disable-background-networking", "disable-component-update")
     with playwright.sync_playwright() as driver:

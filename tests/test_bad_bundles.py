@@ -240,9 +240,7 @@ def test_metrics_of_another_kind_do_not_stop_tagging_and_are_named_by_info(bundl
     for metrics in ({"data": 5}, {"data": {"train": 5}}, {"dev": {"ner": {}}}, {"dev": {"ner": {"f1": "x"}}}):
         (bundle / "metrics.json").write_text(json.dumps(metrics))
         assert run("tag", bundle, stdin=b"Mira met Tom.")[0] == 0
-        assert refusal("info", bundle).startswith(
-            f"{bundle}/metrics.json: holds no facts of a training; copy"
-        )
+        assert refusal("info", bundle).startswith(f"{bundle}/metrics.json: contains no training facts. Copy")
         assert run("info", bundle, "--json")[0] == 0
 
 

@@ -1,4 +1,4 @@
-"""Unusual command lines, outputs that fail, streams that close, signals: nothing is lost or left lying."""
+"""Unusual command lines, failing outputs, closed streams and signals: no data is lost, no file is left."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from command_line import OPTIONS, refusal, rows, run, train
 from tagger.cli.main import main
 
 SENTENCE = "Ada met Otto in Oslo.\n\n"
-LONG = SENTENCE * 3000  # its tags fill every buffer between two processes many times
+LONG = SENTENCE * 3000  # its output exceeds every pipe buffer many times
 
 
 def command(*arguments: object) -> list[str]:
@@ -29,26 +29,26 @@ NAMES += ["\u202eolleh.txt".encode(), b"-dash.txt", b"100%.txt", b"[bold]x.txt",
 
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)
-def test_files_of_any_name_are_read_and_named(corpus, model, tmp_path, name):
+def test_tagging_supports_files_of_any_name(corpus, model, tmp_path, name):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
     path.write_text("Ada met Otto.\n")
     shown = os.fsdecode(name)
     for output in ((), ("--output", tmp_path / "out")):
         code, written, error = run("tag", model, path, "-", *output, stdin=b"Oslo.")
         assert (code, error) == (0, "")
-        found = rows((tmp_path / "out").read_text() if output else written)
-        assert [row["document"] for row in found] == [shown, "standard input"]
+        records = rows((tmp_path / "out").read_text() if output else written)
+        assert [row["document"] for row in records] == [shown, "standard input"]
         for format in ("html", "text", "conll"):
             assert run("tag", model, path, "-", "--format", format, *output, stdin=b"Oslo.")[::2] == (0, "")
     message = refusal("tag", model, f"{path}.missing")
-    # Whoever sees the message sees which file it was, even where the name has no glyphs of its own.
-    seen = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in shown)
-    assert message.startswith(f"{tmp_path}/{seen}.missing: ")
+    # The message identifies the file, even if its name has unprintable characters.
+    escaped = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
+    assert message.startswith(f"{tmp_path}/{escaped}.missing: ")
     assert refusal("info", f"{path}.missing").endswith("Pass the folder that `tagger train --output` wrote.")
 
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)
-def test_a_model_of_files_of_any_name_is_trained_and_described(corpus, tmp_path, name):
+def test_training_supports_files_of_any_name(corpus, tmp_path, name):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
     path.write_bytes((corpus / "train.conll").read_bytes())
     folder = f"{path}.model"
@@ -60,30 +60,30 @@ def test_a_model_of_files_of_any_name_is_trained_and_described(corpus, tmp_path,
     assert run("evaluate", folder, path)[::2] == (0, "")
 
 
-def test_things_of_another_kind_are_refused(corpus, model, tmp_path):
+def test_wrong_kinds_of_files_are_rejected(corpus, model, tmp_path):
     text = corpus / "dev.conll"
     assert refusal("tag", "-m", text, "--input", "text", text).startswith(
         f"{text}/config.json: cannot be read (Not a directory). Pass"
     )
     assert refusal("info", "/dev/null").startswith("/dev/null/config.json: cannot be read (Not a directory)")
-    assert refusal("tag", model, corpus) == f"{corpus}: this is a folder; name a file in it."
+    assert refusal("tag", model, corpus) == f"{corpus}: this is a folder. Name a file in it."
     assert refusal("evaluate", model, corpus).startswith(f"{corpus}: this is a folder; name a file in it")
     assert refusal("evaluate", model, "/dev/null").startswith("/dev/null: the file holds no sentence; give")
     assert refusal("tag", model, "--output", corpus, stdin=b"Ada").startswith(
         f"{corpus}: must be a file (got a folder)."
     )
     (tmp_path / "loop").symlink_to("loop")
-    assert refusal("tag", model, tmp_path / "loop").startswith(f"{tmp_path}/loop: there is no such file;")
+    assert refusal("tag", model, tmp_path / "loop").startswith(f"{tmp_path}/loop: there is no such file.")
     assert refusal("tag", "-m", tmp_path / "loop", "--input", "text", text).startswith(
         f"{tmp_path}/loop/config.json: cannot be read ("
     )
-    assert refusal("tag", tmp_path / "loop", text).startswith(f"{tmp_path}/loop: there is no such file;")
+    assert refusal("tag", tmp_path / "loop", text).startswith(f"{tmp_path}/loop: there is no such file.")
     assert run("tag", model, "--output", tmp_path / "loop", stdin=b"Ada") == (0, "", "")
     assert (tmp_path / "loop").read_text() == run("tag", model, stdin=b"Ada")[1]
     assert [path.name for path in tmp_path.iterdir()] == ["loop"]
 
 
-def test_a_device_and_a_pipe_are_texts(model, tmp_path):
+def test_devices_and_pipes_are_read_as_text(model, tmp_path):
     assert run("tag", model, "/dev/null") == (0, "", "")
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=(SENTENCE,))
@@ -94,7 +94,7 @@ def test_a_device_and_a_pipe_are_texts(model, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
-def test_what_may_not_be_read_or_written_is_named(corpus, model, tmp_path):
+def test_permission_errors_name_the_file(corpus, model, tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text(SENTENCE)
     secret.chmod(0)
@@ -115,14 +115,14 @@ def test_what_may_not_be_read_or_written_is_named(corpus, model, tmp_path):
 def in_shell(
     redirection: str, *arguments: object, before: str = "", folder: Path | None = None
 ) -> subprocess.CompletedProcess:
-    """Run a command as a shell starts it."""
+    """Run a command in a shell."""
     words = ["sh", "-c", f'{before} exec "$@" {redirection}', "sh", *command(*arguments)]
     return subprocess.run(
         words, input=SENTENCE.encode(), capture_output=True, timeout=120, check=False, cwd=folder
     )
 
 
-def test_a_file_that_may_not_grow_leaves_the_earlier_output(model, tmp_path):
+def test_a_size_limit_keeps_the_existing_output(model, tmp_path):
     (tmp_path / "long.txt").write_text(LONG)
     output = tmp_path / "out.jsonl"
     output.write_text("earlier")
@@ -134,18 +134,19 @@ def test_a_file_that_may_not_grow_leaves_the_earlier_output(model, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"long.txt", "out.jsonl"}
 
 
-def test_a_standard_output_that_may_not_grow_is_named(model, tmp_path):
+def test_a_size_limit_on_standard_output_is_reported(model, tmp_path):
     (tmp_path / "long.txt").write_text(LONG)
     arguments = ("tag", model.resolve(), tmp_path / "long.txt")
     done = in_shell("> out.jsonl", *arguments, before="ulimit -f 100;", folder=tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
-        b"tagger: standard output: cannot be used (File too large); check it and the space there.\n"
+        b"tagger: standard output: cannot read or write (File too large). "
+        b"Check the path and the free space.\n"
     )
 
 
 @pytest.mark.parametrize("format", ["jsonl", "conll", "text", "html"])
-def test_a_reader_that_stops_in_the_middle_ends_tagging_quietly(model, tmp_path, format):
+def test_a_closed_pipe_ends_tagging_without_error(model, tmp_path, format):
     (tmp_path / "long.txt").write_text(LONG)
     words = command("tag", model, tmp_path / "long.txt", "--format", format)
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
@@ -159,12 +160,12 @@ def test_a_reader_that_stops_in_the_middle_ends_tagging_quietly(model, tmp_path,
 def test_a_closed_standard_output_is_one_line(model, arguments):
     done = in_shell(">&-", *arguments.format(model=model).split())
     assert done.returncode == 2
-    assert done.stderr.startswith(b"tagger: standard output: cannot be used (")
+    assert done.stderr.startswith(b"tagger: standard output: cannot read or write (")
     assert done.stderr.count(b"\n") == 1
 
 
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-"])
-def test_closed_streams_do_not_spoil_what_is_written_to_files(corpus, model, tmp_path, redirection):
+def test_closed_streams_do_not_corrupt_output_files(corpus, model, tmp_path, redirection):
     done = in_shell(redirection, "tag", model, "--output", tmp_path / "out.jsonl")
     assert (done.returncode, done.stderr) == (0, b"")
     assert (tmp_path / "out.jsonl").read_text() == run("tag", model, stdin=SENTENCE.encode())[1]
@@ -183,24 +184,24 @@ def test_a_closed_standard_error_keeps_the_exit_code(model):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_leaves_the_earlier_output_and_no_other_file(model, tmp_path, number):
+def test_a_signal_keeps_the_existing_output_and_leaves_no_file(model, tmp_path, number):
     if signal.getsignal(number) is signal.SIG_IGN:
-        pytest.skip("whoever runs these tests has its processes ignore the signal")
+        pytest.skip("the test runner ignores this signal")
     output = tmp_path / "out.jsonl"
     output.write_text("earlier")
     os.mkfifo(tmp_path / "pipe")
     words = command("tag", model, tmp_path / "pipe", "--output", output)
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         with (tmp_path / "pipe").open("w") as pipe:
-            pipe.write(LONG)  # comes back when most of it was read, so the command is at work
+            pipe.write(LONG)  # returns once most of it is read, so the command is running
             running.send_signal(number)
-            found, error = running.communicate(timeout=60)
-        assert (running.returncode, found, error) == (128 + number, b"", b"")
+            output_bytes, error = running.communicate(timeout=60)
+        assert (running.returncode, output_bytes, error) == (128 + number, b"", b"")
     assert output.read_text() == "earlier"
     assert {path.name for path in tmp_path.iterdir()} == {"pipe", "out.jsonl"}
 
 
-def test_the_callers_handlers_are_as_before(model):
+def test_signal_handlers_are_restored(model):
     before = signal.getsignal(signal.SIGTERM)
     assert run("info", model)[0] == 0
     assert signal.getsignal(signal.SIGTERM) is before
@@ -213,7 +214,7 @@ def test_the_callers_handlers_are_as_before(model):
         signal.signal(signal.SIGTERM, mine)
 
 
-def test_a_command_may_run_in_any_thread(tmp_path, capsys):
+def test_a_command_runs_in_any_thread(tmp_path, capsys):
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(main(["info", str(tmp_path)])))
     thread.start()
@@ -237,5 +238,5 @@ def test_a_command_may_run_in_any_thread(tmp_path, capsys):
         ("train --train a --output x --task ner --task pos,ner", "--task ner"),
     ],
 )
-def test_an_option_that_is_no_list_is_given_once(arguments, option):
+def test_repeated_options_are_rejected_unless_they_are_lists(arguments, option):
     assert refusal(*arguments.split()) == f"{option} is given twice. Give it once."

@@ -112,7 +112,7 @@ def test_dev_labels_that_train_lacks_are_counted_on_request(tmp_path):
     files = ("--train", tmp_path / "train.txt", "--dev", tmp_path / "dev.txt", "--output", tmp_path / "model")
     code, output, error = train(*files, "--set", "data.unseen_tags=count")
     assert (code, error) == (0, "")
-    assert "          2 tags of dev are unknown to train, and scored as wrong\n" in output
+    assert "          2 tags in dev do not occur in train and count as errors\n" in output
     metrics = json.loads((tmp_path / "model" / "metrics.json").read_text())
     assert metrics["data"]["dev"]["unseen_tags"] == {"ner": 2}
     assert metrics["dev"]["ner"]["by_label"]["ORG"]["recall"] == 0.0
@@ -127,10 +127,10 @@ def test_evaluate_says_which_labels_the_model_lacks(model, tmp_path):
     assert result["tasks"]["ner"]["by_label"]["ORG"]["recall"] == 0.0
     code, output, error = run("evaluate", model, gold)
     assert (code, error) == (0, "")
-    assert "gold tags that the model does not know, and so misses: ORG (3), EVT (1)\n" in output
+    assert "gold tags unknown to the model, counted as errors: ORG (3), EVT (1)\n" in output
     gold.write_text("Ada PROPN B-PER\n")
     assert json.loads(run("evaluate", model, gold, "--json")[1])["unseen_tags"] == {"pos": {}, "ner": {}}
-    assert "does not know" not in run("evaluate", model, gold)[1]
+    assert "unknown to the model" not in run("evaluate", model, gold)[1]
 
 
 # Vectors
@@ -187,8 +187,8 @@ def test_duplicate_and_missing_words_of_vectors_are_counted(tmp_path):
     files = ("--train", tmp_path / "train.txt", "--vectors", tmp_path / "v.txt")
     code, output, error = train(*files, "--output", tmp_path / "model")
     assert (code, error) == (0, "")
-    assert "v.txt, 2 wide: found 2 of 4 words of train (50.0%), keep 1 more for tagging" in output
-    assert "          2 rows repeated a word and were left out\n" in output
+    assert "v.txt, 2 dimensions: 2 of 4 train words found (50.0%), 1 more kept for tagging" in output
+    assert "          2 vectors of repeated words skipped\n" in output
 
 
 def test_vectors_of_other_words_are_a_warning(tmp_path):

@@ -1,4 +1,4 @@
-"""Names of tasks, labels, files and models that hold escape sequences: none reaches a terminal as one."""
+"""Escape sequences in names of tasks, labels, files and models never reach a terminal."""
 
 import re
 import shutil
@@ -9,13 +9,13 @@ from command_line import OPTIONS, run
 
 ESCAPE = "\x1b[2J\x1b]0;x\x07\x9b1m"  # clears a terminal and sets its title
 LABEL, TASK, FILE = f"P{ESCAPE}[red]", f"n{ESCAPE}[bold]$", f"t{ESCAPE}[red].conll"
-# What a command may print beside text: line ends, and the colours of rich and of the text format.
+# Escape sequences that a command may print: the colours of rich and of the text format.
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @pytest.fixture(scope="module")
 def hostile(folder: Path) -> Path:
-    """A folder with a corpus and a model of hostile names."""
+    """Return a folder with a corpus and a model that have hostile names."""
     lines = [f"Ada{ESCAPE} B-{LABEL}", "met O", "Otto B-PER", "", "Mia B-PER", "sang O", ""]
     (folder / FILE).write_text("\n".join(lines * 10), encoding="utf-8")
     words = ("train", *OPTIONS, "--train", folder / FILE, "--dev", folder / FILE)
@@ -27,11 +27,11 @@ def hostile(folder: Path) -> Path:
 
 
 def is_safe(output: str) -> bool:
-    """True if no control character is left but line ends."""
+    """Return True if the output has no control characters except line ends."""
     return all(line.isprintable() for line in output.split("\n"))
 
 
-def test_no_table_or_message_holds_an_escape_sequence(hostile):
+def test_tables_and_messages_contain_no_escape_sequences(hostile):
     model, file, missing = hostile / f"m{ESCAPE}", hostile / FILE, f"missing{ESCAPE}"
     shutil.copyfile(file, hostile / f"b{ESCAPE}.conll")
     columns = ("--columns", f"token,{TASK}")
@@ -67,7 +67,7 @@ def test_no_table_or_message_holds_an_escape_sequence(hostile):
         assert "\x1b" not in (hostile / name).read_text(encoding="utf-8"), name
 
 
-def test_text_on_a_terminal_keeps_its_lines_and_loses_its_escape_sequences(hostile, tmp_path):
+def test_text_on_a_terminal_keeps_lines_without_control_characters(hostile, tmp_path):
     (tmp_path / "a.txt").write_text(f"Ada{ESCAPE}\tmet\r\nOtto.\rMia\n", encoding="utf-8")
     for colour in ("--color", "--no-color"):
         words = ("tag", "-m", hostile / f"m{ESCAPE}", tmp_path / "a.txt", colour)
@@ -78,7 +78,7 @@ def test_text_on_a_terminal_keeps_its_lines_and_loses_its_escape_sequences(hosti
         assert plain.count("\r") == plain.count("\r\n") == 1
 
 
-def test_data_are_written_as_they_are(hostile, tmp_path):
+def test_output_data_is_unchanged(hostile, tmp_path):
     model, text = hostile / f"m{ESCAPE}", f"Ada{ESCAPE}"
     assert ESCAPE in run("tag", "-m", model, "--format", "conll", f"{text} met", encoding="utf-8")[1]
     shown = run("tag", "-m", model, "--format", "text", f"{text} met", encoding="utf-8")[1]

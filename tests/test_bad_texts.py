@@ -1,4 +1,4 @@
-"""Texts of unusual characters: nothing is lost, and what every output format says of them is read back."""
+"""Texts with unusual characters: no text is lost, and every output format can be read back."""
 
 import io
 import json
@@ -48,7 +48,7 @@ NAMES = ("jsonl", "conll", "text", "html")
 
 
 class Page(HTMLParser):
-    """Text of the documents on a page, and what stands where; fails where elements are not nested."""
+    """Parser of a page: its document text, labels and elements; fails if elements are not nested."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -83,42 +83,42 @@ class Page(HTMLParser):
 
 
 def check_page(page: str, text: str) -> None:
-    found = Page(page)
-    assert found.document == text.replace("\0", "\ufffd")
+    parsed = Page(page)
+    assert parsed.document == text.replace("\0", "\ufffd")
     known = {"html", "head", "meta", "title", "style", "body", "ul", "li", "mark", "b", "ruby", "rt"}
-    assert found.elements <= known | {"article", "h2", "div"}
+    assert parsed.elements <= known | {"article", "h2", "div"}
 
 
 def check(model: Path, text: str, folder: Path, *options: str) -> None:
-    """All formats against the text itself, and against one another."""
+    """Compare all formats with the text, and with each other."""
     given = text.encode()
     output = {}
     for name in NAMES:
         code, output[name], error = run("tag", model, "--format", name, *options, stdin=given)
         assert (code, error) == (0, ""), name
-    found = rows(output["jsonl"])
-    for row in found:
+    records = rows(output["jsonl"])
+    for row in records:
         for token in row["tokens"]:
             assert text[token["start"] : token["end"]] == token["text"] != ""
         for span in row["spans"]["ner"]:
             assert text[span["start"] : span["end"]] == span["text"]
     if not options:
         covered = {
-            place for row in found for token in row["tokens"] for place in range(token["start"], token["end"])
+            i for row in records for token in row["tokens"] for i in range(token["start"], token["end"])
         }
-        lost = {text[place] for place in range(len(text)) if place not in covered}
-        # Nothing is passed over but white space and characters without a shape of their own.
-        assert all(one.isspace() or unicodedata.category(one) in ("Cc", "Cf") for one in lost), lost
+        lost = {text[i] for i in range(len(text)) if i not in covered}
+        # Only white space, control and format characters may be outside tokens.
+        assert all(char.isspace() or unicodedata.category(char) in ("Cc", "Cf") for char in lost), lost
     path = folder / "out.conll"
     path.write_bytes(output["conll"].encode())
-    again = list(read_conll(path, columns="token,pos,ner")) if found else []
+    again = list(read_conll(path, columns="token,pos,ner")) if records else []
     assert [list(sentence.tokens) for sentence in again] == [
-        [token["text"] for token in row["tokens"]] for row in found
+        [token["text"] for token in row["tokens"]] for row in records
     ]
     assert [{task: list(tags) for task, tags in sentence.tags.items()} for sentence in again] == [
-        row["tags"] for row in found
+        row["tags"] for row in records
     ]
-    marks = [(span["text"], span["label"]) for row in found for span in row["spans"]["ner"]]
+    marks = [(span["text"], span["label"]) for row in records for span in row["spans"]["ner"]]
     rest = output["text"]
     for marked, label in marks:
         _, shown, rest = rest.partition(f"[{marked}|{label}]")
@@ -134,12 +134,12 @@ def check(model: Path, text: str, folder: Path, *options: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_every_format_holds_unusual_text(model, tmp_path, name):
+def test_every_format_supports_unusual_text(model, tmp_path, name):
     check(model, TEXTS[name], tmp_path)
 
 
 @pytest.mark.parametrize("name", [name for name in TEXTS if name != "brackets"])
-def test_every_format_holds_unusual_tokens(model, tmp_path, name):
+def test_every_format_supports_unusual_tokens(model, tmp_path, name):
     check(model, TEXTS[name], tmp_path, "--pretokenized")
 
 
@@ -150,13 +150,13 @@ UNUSUAL = st.sampled_from(
 
 @settings(max_examples=20)
 @given(text=st.lists(UNUSUAL | st.characters(exclude_categories=["Cs"]), max_size=30).map("".join))
-def test_every_format_holds_any_text(model, folder, text):
+def test_every_format_supports_any_text(model, folder, text):
     check(model, text.replace("[", "("), folder)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_border_line_cannot_be_a_token_of_columns(model, workers):
-    """The other sentences come out; a border with fillers is one, and no sentence."""
+def test_sentences_that_start_with_docstart_are_rejected_in_conll(model, workers):
+    """The other sentences are written; a border line with fillers starts a document."""
     stdin = b"Ada sings\n-DOCSTART- Ada\n-DOCSTART- -X- O\nAda -DOCSTART-\nOtto sings\n"
     words = ("tag", model, "--format", "conll", "--pretokenized", "--workers", workers)
     code, output, error = run(*words, stdin=stdin)
@@ -170,9 +170,9 @@ def test_a_border_line_cannot_be_a_token_of_columns(model, workers):
 @pytest.mark.parametrize("text", ["\ud800", "Ada \udfff met\udcff Otto", "\udc80\ud83d", "\ud83d\ude00 Ada"])
 def test_lone_surrogates_are_tagged_and_written_as_escapes(model, tmp_path, text):
     tagger = Tagger.load(model)
-    found = tagger.tag(text)
-    assert [text[start:end] for one in found for start, end in one.offsets] == [
-        t for one in found for t in one.tokens
+    sentences = tagger.tag(text)
+    assert [text[start:end] for one in sentences for start, end in one.offsets] == [
+        t for one in sentences for t in one.tokens
     ]
     assert tagger.tag_tokens([text.split()])[0].tokens == tuple(text.split())
     view = View(("pos", "ner"), "ner", ("LOC", "PER"))
@@ -189,9 +189,9 @@ def test_lone_surrogates_are_tagged_and_written_as_escapes(model, tmp_path, text
         content = written.buffer.getvalue().decode("utf-8")
         if name == "jsonl":  # JSON reads the escapes
             assert {row["document"] for row in rows(content)} == {"a\udcff", "b"}
-            # Two of them that make a character are one when they are read.
+            # JSON readers join a surrogate pair into one character.
             assert {row["text"] for row in rows(content)} == {
-                json.loads(json.dumps(one.text)) for one in found
+                json.loads(json.dumps(one.text)) for one in sentences
             }
         elif name == "html":
             assert Page(content).title == "a\\udcffb"
@@ -202,7 +202,7 @@ def test_lone_surrogates_are_tagged_and_written_as_escapes(model, tmp_path, text
 # HTML
 
 
-def test_a_page_escapes_names_labels_and_words(tmp_path):
+def test_html_escapes_names_labels_and_words(tmp_path):
     bad = "<img src=x onerror='alert(1)'>&\"\u202e"
     lines = f"{bad.replace(' ', '')} B-{bad.replace(' ', '/')}\nsang O\n\n" * 4
     (tmp_path / "train.conll").write_text(lines)
@@ -214,17 +214,17 @@ def test_a_page_escapes_names_labels_and_words(tmp_path):
     text.write_text(f"{bad} sang")
     code, page, error = run("tag", tmp_path / "model", text, "--format", "html", "--pretokenized")
     assert (code, error) == (0, "")
-    found = Page(page)
-    assert found.title == text.name
-    assert found.document == f"{bad} sang"
-    assert not found.elements & {"img", "script"}
+    parsed = Page(page)
+    assert parsed.title == text.name
+    assert parsed.document == f"{bad} sang"
+    assert not parsed.elements & {"img", "script"}
     assert "<img" not in page
-    assert found.labels == [bad.replace(" ", "/")]
-    assert found.attributes == [f"Labels of {task}"]
+    assert parsed.labels == [bad.replace(" ", "/")]
+    assert parsed.attributes == [f"Labels of {task}"]
 
 
-def test_text_cannot_reorder_the_page_around_it(model):
-    """Blocks end what an override begins; within a block each label is apart from the text around it."""
+def test_bidirectional_text_cannot_reorder_the_page(model):
+    """Blocks limit bidirectional overrides; within a block, labels are isolated from the text."""
     text = "\u202eAda met Otto\u2067 in Oslo"
     page = run("tag", model, "--format", "html", stdin=text.encode())[1]
     rules = re.findall(r"([^{}]+)\{([^{}]*)\}", page.partition("</style>")[0])
@@ -245,7 +245,7 @@ def test_text_cannot_reorder_the_page_around_it(model):
 
 @pytest.mark.parametrize("options", [(), ("--pretokenized",)])
 @pytest.mark.parametrize("text", ["", "\n", "\n\n \n\t\r\n" * 40])
-def test_nothing_in_is_nothing_out(model, tmp_path, text, options):
+def test_empty_input_gives_empty_output(model, tmp_path, text, options):
     (tmp_path / "in.txt").write_text(text, newline="")
     for source in (("-",), (tmp_path / "in.txt",), (tmp_path / "in.txt", tmp_path / "in.txt")):
         whole = text * len(source)

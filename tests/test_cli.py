@@ -1,4 +1,4 @@
-"""The commands other than ``tag``: train, evaluate, info; and what becomes of unusable input."""
+"""The commands train, evaluate and info, and the handling of invalid input."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from tagger.text.schemes import convert_tags
 # Training
 
 
-def test_training_tells_what_it_read_and_what_came_of_it(corpus, model):
-    files = ("--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", corpus / "told")
+def test_training_prints_data_epochs_and_result(corpus, model):
+    files = ("--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", corpus / "printed")
     code, output, _ = train(*files, "--columns", "token,pos,ner", "--task=pos", "--task=ner")
     assert code == 0
     sentences = list(read_sentences(corpus / "train.conll", columns="token,pos,ner"))
@@ -28,7 +28,7 @@ def test_training_tells_what_it_read_and_what_came_of_it(corpus, model):
     for expected in ("best: epoch", "conlleval mode", "strict mode, IOB2", "unseen", "LOC", "accuracy"):
         assert expected in output
     assert "\x1b" not in output
-    names = {path.name for path in (corpus / "told").iterdir()}
+    names = {path.name for path in (corpus / "printed").iterdir()}
     assert {"config.json", "metrics.jsonl", "learning_curves.svg", "README.md"} <= names
 
 
@@ -79,7 +79,7 @@ def test_flags_settings_and_a_config_file_reach_the_model(corpus, tmp_path):
     assert (config.train.epochs, config.train.seed) == (1, 7)
 
 
-def test_an_interrupted_training_says_what_is_kept(corpus, tmp_path):
+def test_an_interrupted_training_names_the_saved_model(corpus, tmp_path):
     from tagger.training import loop
     from tagger.training import run as run_module
 
@@ -100,18 +100,18 @@ def test_an_interrupted_training_says_what_is_kept(corpus, tmp_path):
 
 
 @pytest.mark.parametrize("module", ["torch", "torchcrf", "accelerate", "seqeval", "matplotlib"])
-def test_a_missing_extra_is_one_clear_sentence(corpus, tmp_path, monkeypatch, module):
+def test_a_missing_extra_is_reported(corpus, tmp_path, monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)
     code, output, error = run("train", "--train", corpus / "train.conll", "--output", tmp_path)
     assert (code, output) == (2, "")
-    assert "install the extra `train`" in error
+    assert "Install the extra `train`" in error
     assert module in error
 
 
 # Scoring and describing
 
 
-def test_evaluate_gives_the_scores_of_training(corpus, model):
+def test_evaluate_agrees_with_training(corpus, model):
     code, output, error = run("evaluate", model, corpus / "dev.conll", "--json")
     assert (code, error) == (0, "")
     result = json.loads(output)
@@ -123,14 +123,14 @@ def test_evaluate_gives_the_scores_of_training(corpus, model):
         result["tasks"]["ner"]
     )
     assert {"accuracy", "support", "seen", "unseen"} <= set(result["tasks"]["pos"])
-    # The numpy engine finds what torch found.
+    # The numpy engine agrees with torch.
     assert result["tasks"] == json.loads((model / "metrics.json").read_text())["dev"]
     table = run("evaluate", model, corpus / "dev.conll")[1]
     assert f"{result['tasks']['ner']['f1']:.4f}" in table
     assert f"{result['tasks']['pos']['accuracy']:.4f}" in table
 
 
-def test_evaluate_does_not_mind_the_files_scheme_or_columns(corpus, model, tmp_path):
+def test_evaluate_supports_other_schemes_and_columns(corpus, model, tmp_path):
     lines = []
     for sentence in read_sentences(corpus / "dev.conll", columns="token,pos,ner"):
         tags = convert_tags(sentence.tags["ner"], "IOB2", "IOB1")
@@ -166,7 +166,7 @@ def test_info_describes_the_model(model):
         assert expected in shown
 
 
-# What is wrong is one line, and exit code 2
+# Errors are one line, with exit code 2
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_info_describes_the_model(model):
         ("tag {model} missing.txt", "missing.txt: there is no such file"),
         ("tag {model} {corpus}", "this is a folder"),
         ("tag {corpus} --input text {corpus}/dev.conll", "config.json"),
-        ("tag {model} --input text {corpus}/dev.conll --format jsn", "did you mean jsonl"),
+        ("tag {model} --input text {corpus}/dev.conll --format jsn", "Did you mean jsonl"),
         ("tag {model} --input text {corpus}/dev.conll --task chunk", "Its tasks are pos, ner"),
         ("tag {model} --input text {corpus}/dev.conll --scheme BIX", "no tag scheme"),
         ("tag {model} --input text {corpus}/dev.conll --output {corpus}/dev.conll", "would overwrite"),
@@ -199,11 +199,11 @@ def test_info_describes_the_model(model):
         ("tag {model} --formt text", "No such option: --formt (Possible options: --format); see tagger tag"),
         ("tga {model}", "No such command 'tga'"),
         ("--verbose", "; see tagger --help"),
-        ("train --train {corpus}/train.conll --output=", "--output is empty"),
+        ("train --train {corpus}/train.conll --output=", "--output must not be empty"),
         ("train --train {corpus}/train.conll --output /proc/x", "/proc/x: cannot be written"),
     ],
 )  # fmt: skip
-def test_unusable_input_is_one_line_and_exit_code_2(corpus, model, arguments, message):
+def test_invalid_input_is_one_line_and_exit_code_2(corpus, model, arguments, message):
     words = [word.format(model=model, corpus=corpus) for word in arguments.split()]
     code, output, error = run(*words)
     assert (code, output) == (2, "")
@@ -220,13 +220,13 @@ def test_help_shows_an_example(command):
     assert f"tagger {command}".strip() in output.partition("Examples")[2]
 
 
-def test_without_arguments_the_help_is_shown():
+def test_help_is_shown_without_arguments():
     code, output, error = run()
     assert (code, error) == (2, "")
     assert "Usage: tagger" in output
 
 
-# As a process of its own
+# In a separate process
 
 
 def process(*arguments: str, **options) -> subprocess.CompletedProcess:
@@ -234,7 +234,7 @@ def process(*arguments: str, **options) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, timeout=120, check=False, **options)
 
 
-def test_tagging_loads_nothing_heavy(model):
+def test_tagging_imports_no_heavy_modules(model):
     code = (
         "import sys; from tagger.cli.main import main; loaded = set(sys.modules); code = main(sys.argv[1:]); "
         "sys.stderr.write(' '.join(loaded) + '\\n' + ' '.join(sys.modules)); sys.exit(code)"
@@ -245,13 +245,13 @@ def test_tagging_loads_nothing_heavy(model):
     heavy = {"torch", "torchcrf", "accelerate", "seqeval", "sklearn", "datasets", "matplotlib", "rich.live"}
     assert not heavy & (imported | used)
     assert "tagger.runtime.engine" in used
-    # What the other commands need is not even looked for.
+    # Modules of other commands are not imported.
     assert (
         not {"tagger.cli.check", "tagger.cli.train", "tagger.corpus.files", "tagger.evaluation.scores"} & used
     )
 
 
-def test_a_mistyped_command_is_compared_with_all_of_them():
+def test_a_mistyped_command_gets_a_suggestion():
     code, output, error = run("chekc", "a.conll")
     assert (code, output) == (2, "")
     assert error == "tagger: No such command 'chekc'. Did you mean 'check'?; see tagger --help\n"
@@ -260,13 +260,13 @@ def test_a_mistyped_command_is_compared_with_all_of_them():
 @pytest.mark.parametrize(
     "arguments", [("info", "{model}"), ("info", "{model}", "--json"), ("evaluate", "{model}", "{dev}")]
 )
-def test_a_closed_pipe_ends_quietly(corpus, model, arguments):
+def test_a_closed_pipe_ends_without_error(corpus, model, arguments):
     words = [word.format(model=model, dev=corpus / "dev.conll") for word in arguments]
     done = into_closed_pipe(*words)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_closed_pipe_does_not_end_a_training(corpus, tmp_path):
+def test_a_closed_pipe_does_not_stop_training(corpus, tmp_path):
     files = ("--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", tmp_path)
     done = into_closed_pipe("train", *OPTIONS, *map(str, files))
     assert (done.returncode, done.stderr) == (0, b"")

@@ -1,4 +1,4 @@
-"""Annotations of other tools at the command line: options, notes, and labels with spaces there and back."""
+"""Annotations of other tools on the command line: offsets, numeric tags, and labels with spaces."""
 
 import json
 
@@ -14,7 +14,7 @@ ROWS = '{"tokens": ["Ana", "left"], "tags": [1, 0]}\n{"tokens": ["Bo"], "tags": 
 TABLE = "Ana\tB-full name\nSilva\tI-full name\nleft\tO\n\nOslo\tB-place\ngrows\tO\n\n" * 8
 
 
-def test_offsets_are_read_and_written_in_the_unit_that_is_said(write_file):
+def test_offsets_are_read_and_written_in_the_requested_unit(write_file):
     path = write_file(json.dumps(RECORD), "a.jsonl")
     code, output, _ = run("convert", path, "-", "--to", "doccano", "--offsets", "utf16")
     assert (code, json.loads(output)["label"]) == (0, [[4, 6, "LOC"], [8, 10, "PER"]])
@@ -26,14 +26,14 @@ def test_offsets_are_read_and_written_in_the_unit_that_is_said(write_file):
 
 
 @pytest.mark.parametrize("format", ["jsonl", "conll", "conllu", "csv", "datasets"])
-def test_formats_without_offsets_of_their_own_refuse_another_unit(write_file, tmp_path, format):
+def test_formats_without_offsets_reject_other_units(write_file, tmp_path, format):
     path = write_file(json.dumps(RECORD), "a.jsonl")
     message = refusal("convert", path, tmp_path / "out", "--to", format, "--offsets-out", "utf16")
     assert message.startswith(f"The format {format} holds no offsets in UTF-16 code units")
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unknown_unit_is_refused(write_file, model):
+def test_an_unknown_unit_is_rejected(write_file, model):
     path = write_file(json.dumps(RECORD), "a.jsonl")
     for arguments in (("convert", path, "-", "--to", "doccano"), ("check", path), ("evaluate", model, path)):
         message = refusal(*arguments, "--offsets", "utf-16")
@@ -43,7 +43,7 @@ def test_an_unknown_unit_is_refused(write_file, model):
         assert "must be different and not empty" in refusal(*arguments, "--label-names", "O,O")
 
 
-def test_tags_as_numbers_are_named_or_refused(write_file):
+def test_numeric_tags_need_names(write_file):
     path = write_file(ROWS, "a.json")
     assert "holds tags as numbers, without their names" in refusal("convert", path, "-", "--to", "conll")
     code, output, _ = run("check", path)
@@ -54,7 +54,7 @@ def test_tags_as_numbers_are_named_or_refused(write_file):
     assert run("check", path, *names)[0] == 0
 
 
-def test_tags_as_numbers_are_learnt_and_scored_by_their_names(write_file, tmp_path):
+def test_numeric_tags_are_trained_and_evaluated_by_name(write_file, tmp_path):
     path = write_file(ROWS * 4, "a.jsonl")
     out = tmp_path / "m"
     common = ("--train", path, *OPTIONS, "--epochs", "1", "--output", out)
@@ -67,7 +67,7 @@ def test_tags_as_numbers_are_learnt_and_scored_by_their_names(write_file, tmp_pa
 
 @pytest.fixture(scope="module")
 def spaced_model(tmp_path_factory):
-    """A model whose labels hold spaces."""
+    """Return a model whose labels contain spaces."""
     folder = tmp_path_factory.mktemp("spaces")
     (folder / "train.conll").write_text(TABLE, encoding="utf-8")
     ways = ("--columns", "token,ner", "--epochs", "8", "--output", folder / "m")
@@ -76,7 +76,7 @@ def spaced_model(tmp_path_factory):
 
 
 @pytest.mark.parametrize("more", [(), ("--scores",), ("--stream",), ("--scheme", "BIOES")])
-def test_a_model_of_labels_with_spaces_writes_what_is_read_again(spaced_model, write_file, more):
+def test_labels_with_spaces_are_written_in_readable_columns(spaced_model, write_file, more):
     code, output, _ = run(
         "tag", spaced_model, "-", "--format", "conll", *more, stdin=b"Ana Silva left Oslo ."
     )
@@ -91,7 +91,7 @@ def test_a_model_of_labels_with_spaces_writes_what_is_read_again(spaced_model, w
 @pytest.mark.parametrize(
     "format", ["conll", "conllu", "jsonl", "doccano", "csv", "labelstudio", "brat", "datasets"]
 )
-def test_labels_with_spaces_go_through_every_format(write_file, tmp_path, format):
+def test_labels_with_spaces_survive_every_format(write_file, tmp_path, format):
     path = write_file(TABLE, "a.conll")
     there, back = tmp_path / "there", tmp_path / "back.conll"
     assert run("convert", path, there, "--to", format)[0] == 0

@@ -1,4 +1,4 @@
-"""``--min-score`` of ``tag`` and ``evaluate``, what ``evaluate`` tells of calibration, and its picture."""
+"""``--min-score`` of ``tag`` and ``evaluate``, and the calibration output of ``evaluate``."""
 
 import json
 import re
@@ -22,14 +22,14 @@ SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "experiments" / "c
 
 @pytest.fixture(scope="module")
 def calibrated(model, folder) -> Path:
-    """The model with temperatures that are other than 1."""
+    """Return the model with temperatures other than 1."""
     save_bundle(replace(load_bundle(model), temperatures=TEMPERATURES), folder / "calibrated")
     return folder / "calibrated"
 
 
 @pytest.fixture(scope="module")
-def least(calibrated) -> float:
-    """A least score that some spans have and others lack."""
+def min_score(calibrated) -> float:
+    """Return a threshold that only some spans reach."""
     spans = [span for one in Tagger.load(calibrated).tag(TEXT) for span in one.spans["ner"]]
     scores = sorted(span.score for span in spans)
     assert scores[0] < scores[len(scores) // 2]
@@ -37,42 +37,44 @@ def least(calibrated) -> float:
 
 
 @pytest.mark.parametrize("more", [(), ("--workers", "2")])
-def test_jsonl_and_conll_hold_what_the_api_gives(calibrated, least, more, tmp_path):
-    expected = Tagger.load(calibrated).tag(TEXT, min_score=least)
-    words = ("tag", calibrated, "--min-score", least, *more)
+def test_jsonl_and_conll_agree_with_the_api(calibrated, min_score, more, tmp_path):
+    expected = Tagger.load(calibrated).tag(TEXT, min_score=min_score)
+    words = ("tag", calibrated, "--min-score", min_score, *more)
     code, output, error = run(*words, stdin=TEXT.encode())
     assert (code, error) == (0, "")
     full = rows(run("tag", calibrated, stdin=TEXT.encode())[1])
     dropped = 0
     for row, plain, sentence in zip(rows(output), full, expected, strict=True):
         assert row["tags"] == {task: list(tags) for task, tags in sentence.tags.items()}
-        found = [(span["label"], span["start"], span["end"]) for span in row["spans"]["ner"]]
-        assert found == [(span.label, span.start_char, span.end_char) for span in sentence.spans["ner"]]
+        result = [(span["label"], span["start"], span["end"]) for span in row["spans"]["ner"]]
+        assert result == [(span.label, span.start_char, span.end_char) for span in sentence.spans["ner"]]
         assert row["tags"]["pos"] == plain["tags"]["pos"]
-        dropped += len(plain["spans"]["ner"]) - len(found)
+        dropped += len(plain["spans"]["ner"]) - len(result)
     assert dropped
     (tmp_path / "out.conll").write_text(
         run(*words, "--format", "conll", stdin=TEXT.encode())[1], encoding="utf-8"
     )
-    found = list(read_sentences(tmp_path / "out.conll", columns="token,pos,ner"))
-    assert [one.tags for one in found] == [one.tags for one in expected]
+    result = list(read_sentences(tmp_path / "out.conll", columns="token,pos,ner"))
+    assert [one.tags for one in result] == [one.tags for one in expected]
 
 
-def test_running_text_and_pages_mark_what_remains(calibrated, least):
-    marks = sum(len(one.spans["ner"]) for one in Tagger.load(calibrated).tag(TEXT, min_score=least))
-    words = ("tag", calibrated, "--task", "ner", "--min-score", least)
+def test_running_text_and_pages_mark_the_remaining_spans(calibrated, min_score):
+    marks = sum(len(one.spans["ner"]) for one in Tagger.load(calibrated).tag(TEXT, min_score=min_score))
+    words = ("tag", calibrated, "--task", "ner", "--min-score", min_score)
     assert run(*words, "--format", "text", stdin=TEXT.encode())[1].count("|") == marks
     assert run(*words, "--format", "html", stdin=TEXT.encode())[1].count("<b>") == marks
 
 
-def test_parts_of_speech_are_never_left_out(pos_model):
-    plain, found = (run("tag", pos_model, *more, stdin=TEXT.encode()) for more in ((), ("--min-score", "1")))
-    assert found == plain
-    assert found[0] == 0
+def test_parts_of_speech_are_not_filtered(pos_model):
+    plain, filtered = (
+        run("tag", pos_model, *more, stdin=TEXT.encode()) for more in ((), ("--min-score", "1"))
+    )
+    assert filtered == plain
+    assert filtered[0] == 0
 
 
 @pytest.mark.parametrize("value", ["1.5", "-0.1", "nan", "inf"])
-def test_what_is_no_probability_is_refused_before_the_model_is_looked_for(tmp_path, corpus, value):
+def test_invalid_probabilities_are_rejected_before_the_model_is_loaded(tmp_path, corpus, value):
     message = (
         f"--min-score must be from 0 to 1 (got {float(value):g}). Use a probability; 0 leaves nothing out."
     )
@@ -80,19 +82,19 @@ def test_what_is_no_probability_is_refused_before_the_model_is_looked_for(tmp_pa
     assert refusal("evaluate", tmp_path / "none", corpus / "dev.conll", "--min-score", value) == message
 
 
-def test_a_stream_cannot_take_spans_back(model):
+def test_streams_do_not_support_min_score(model):
     message = refusal("tag", model, "--stream", "--min-score", "0.5")
-    assert message.startswith("--stream gives out a span's first tag before its score is known;")
+    assert message.startswith("--stream writes the first tag of a span before its score is known.")
     assert run("tag", model, "--stream", "--min-score", "0", stdin=b"Ada sang.")[0] == 0
     assert "--min-score must be a number or LABEL=NUMBER (got 'most')." in refusal(
         "tag", model, "--min-score", "most"
     )
 
 
-def test_evaluate_scores_what_remains_and_tells_calibration_of_all(calibrated, corpus, least):
+def test_evaluate_filters_spans_but_calibrates_on_all(calibrated, corpus, min_score):
     words = ("evaluate", calibrated, corpus / "dev.conll", "--json")
-    plain, filtered = (json.loads(run(*words, *more)[1]) for more in ((), ("--min-score", least)))
-    assert (plain["min_score"], filtered["min_score"]) == (0, least)
+    plain, filtered = (json.loads(run(*words, *more)[1]) for more in ((), ("--min-score", min_score)))
+    assert (plain["min_score"], filtered["min_score"]) == (0, min_score)
     assert plain["calibration"] == filtered["calibration"]
     assert plain["tasks"]["pos"] == filtered["tasks"]["pos"]
     ner = plain["calibration"]["ner"]
@@ -100,7 +102,7 @@ def test_evaluate_scores_what_remains_and_tells_calibration_of_all(calibrated, c
     assert plain["calibration"]["pos"]["of"] == "tokens"
     sentences = list(read_sentences(corpus / "dev.conll", columns="token,pos,ner"))
     measured = measure_calibration(Tagger.load(calibrated), sentences)["ner"]
-    (row,) = measured.against([least])
+    (row,) = measured.against([min_score])
     for key in ("precision", "recall", "f1"):
         assert plain["tasks"]["ner"][key] == pytest.approx(ner["thresholds"][0][key])
         assert filtered["tasks"]["ner"][key] == pytest.approx(row[key])
@@ -131,19 +133,19 @@ def test_evaluate_prints_errors_and_thresholds(calibrated, corpus, monkeypatch, 
     assert "pos: with --min-score" not in output
 
 
-def test_a_model_without_temperatures_is_told_to_have_none(model, corpus, tmp_path):
+def test_a_model_without_temperatures_is_reported_as_not_calibrated(model, corpus, tmp_path):
     save_bundle(replace(load_bundle(model), temperatures={}), tmp_path / "m")
     output = run("evaluate", tmp_path / "m", corpus / "dev.conll", "--task", "ner")[1]
     assert re.search(r"ner: expected calibration error 0\.\d{4}, not calibrated; 15 bins", output)
     assert re.search(r"^calibration +none *$", run("info", tmp_path / "m")[1], re.MULTILINE)
 
 
-def test_info_tells_temperatures(calibrated):
+def test_info_shows_temperatures(calibrated):
     assert "temperature of pos 0.5, temperature of ner 2" in run("info", calibrated)[1]
     assert json.loads(run("info", calibrated, "--json")[1])["temperatures"] == TEMPERATURES
 
 
-def test_the_picture_is_written(calibrated, corpus, tmp_path):
+def test_the_reliability_plot_is_written(calibrated, corpus, tmp_path):
     words = ("evaluate", calibrated, corpus / "dev.conll", "--reliability")
     assert run(*words, tmp_path / "a.svg")[0] == 0
     assert (tmp_path / "a.svg").read_text(encoding="utf-8").startswith("<?xml")
@@ -152,16 +154,16 @@ def test_the_picture_is_written(calibrated, corpus, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"a.svg", "a.png"}
 
 
-def test_a_picture_that_cannot_be_is_refused_before_the_work(corpus, tmp_path, monkeypatch):
+def test_invalid_plots_are_rejected_before_the_work(corpus, tmp_path, monkeypatch):
     words = ("evaluate", tmp_path / "none", corpus / "dev.conll")
     assert "must end in .svg or .png" in refusal(*words, "--reliability", tmp_path / "a.gif")
     picture = tmp_path / "a.svg"
-    assert "cannot be one file" in refusal(*words, "--reliability", picture, "--picture", picture)
+    assert "two outputs have the same path" in refusal(*words, "--reliability", picture, "--picture", picture)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert "evaluate --reliability` needs the package matplotlib" in refusal(*words, "--reliability", picture)
 
 
-def test_the_two_fold_measurement_prints_and_saves(model, corpus, tmp_path):
+def test_the_two_fold_calibration_script(model, corpus, tmp_path):
     words = [sys.executable, SCRIPT, model, corpus / "dev.conll", "--halves", "sentences"]
     done = subprocess.run(
         [*map(str, words), "--save", str(tmp_path / "m")], capture_output=True, text=True, check=False

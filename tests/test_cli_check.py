@@ -1,4 +1,4 @@
-"""``tagger check``: its lines, its exit codes, its JSON."""
+"""``tagger check``: its lines, exit codes and JSON."""
 
 import json
 import os
@@ -18,7 +18,7 @@ def files(write_file):
     return write_file(GOOD, "good.conll"), write_file(BAD, "bad.conll")
 
 
-def test_problems_come_first_as_plain_lines(files):
+def test_problems_come_first(files):
     good, bad = files
     code, output, error = run("check", good, bad)
     assert (code, error) == (1, "")
@@ -29,7 +29,7 @@ def test_problems_come_first_as_plain_lines(files):
     for fact in ("format +conll", "columns +token, pos, ner", "tags of ner +IOB2", "sentences +5, 3 of them"):
         assert re.search(fact, output)
     assert re.search(r"PER[ |]+4[ |]+5\b", output)
-    assert f"4 sentences of {bad} (80.0%) stand in {good} too" in output
+    assert f"4 sentences of {bad} (80.0%) also occur in {good}, e.g." in output
 
 
 def test_exit_codes(files, write_file):
@@ -46,7 +46,7 @@ def test_exit_codes(files, write_file):
     assert run("check")[0] == 2
 
 
-def test_json_holds_all_of_it(files, write_file):
+def test_json_contains_the_whole_report(files, write_file):
     good, bad = files
     other = write_file("Ada NNP B-LOC\nsings VBZ O\n", "other.conll")
     code, output, error = run("check", good, bad, other, "--json")
@@ -81,7 +81,7 @@ def test_long_lines_are_not_wrapped_and_hold_no_line_break(write_file):
     assert len(output.splitlines()) == len(output.split("\n")) - 1
 
 
-def test_many_tags_are_told_together(write_file):
+def test_many_tags_are_summed_up(write_file):
     path = write_file("".join(f"w{n} x{n}\n" for n in range(50)), "f")
     assert re.search(r"30 more[ |]+30\b", run("check", path)[1])
 
@@ -89,14 +89,14 @@ def test_many_tags_are_told_together(write_file):
 @pytest.mark.parametrize(
     "content", [b"", b"\n\n", b"\x00\xff\xfe", b"\x1f\x8b", b"a\tb c\n\td\n", b"#\n# #\n"]
 )
-def test_rubbish_is_told_in_lines(write_file, content):
+def test_malformed_files_are_reported_in_lines(write_file, content):
     path = write_file(content, "rubbish")
     code, output, error = run("check", path)
     assert error == ""
     assert code == int(output.startswith(str(path)))
 
 
-def test_a_closed_pipe_ends_it_quietly(write_file):
+def test_a_closed_pipe_ends_without_error(write_file):
     path = write_file(GOOD + "a b\n" * 50_000, "f")
     command = [sys.executable, "-m", "tagger", "check", str(path)]
     with subprocess.Popen(

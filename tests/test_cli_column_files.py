@@ -1,4 +1,4 @@
-"""Tokens of column files are tagged, and the file comes back with predicted columns."""
+"""``tagger tag --input``: column files are tagged and written back with predicted columns."""
 
 import json
 
@@ -45,7 +45,7 @@ def gold(path):
     return list(read_sentences(path, columns="token,pos,ner", tasks=("pos", "ner")))
 
 
-def test_every_line_stays_and_gets_the_tags_of_its_token(model, path, separator):
+def test_every_line_is_kept_and_gets_predicted_tags(model, path, separator):
     code, output, error = run("tag", model, "--input", "conll", path)
     assert (code, error) == (0, f"tagger: {path}: conll; columns token, pos, ner\n")
     before, after = path.read_text().splitlines(), output.splitlines()
@@ -63,18 +63,18 @@ def test_every_line_stays_and_gets_the_tags_of_its_token(model, path, separator)
     assert next(expected, None) is None
 
 
-def test_the_last_two_columns_score_as_the_evaluation_does(model, path, separator, tmp_path):
+def test_scores_of_the_written_columns_agree_with_evaluate(model, path, separator, tmp_path):
     output = tmp_path / "scored.conll"
     assert run("tag", model, "--input", "conll", path, "--task", "ner", "--output", output)[0] == 0
     read = list(read_sentences(output, columns="token,pos,gold,predicted", tasks=("gold", "predicted")))
     assert [one.starts_document for one in read] == [True, False, True]
     scores = score_spans([one.tags["gold"] for one in read], [one.tags["predicted"] for one in read])
-    found = json.loads(run("evaluate", model, path, "--task", "ner", "--json")[1])["tasks"]["ner"]
+    result = json.loads(run("evaluate", model, path, "--task", "ner", "--json")[1])["tasks"]["ner"]
     for name in ("precision", "recall", "f1", "support"):
-        assert scores[name] == pytest.approx(found[name])
+        assert scores[name] == pytest.approx(result[name])
 
 
-def test_columns_before_the_token_stay(model, tmp_path):
+def test_columns_before_the_token_are_kept(model, tmp_path):
     path = tmp_path / "numbered.conll"
     path.write_text("1 Ada PROPN B-PER +\n2 sang VERB O +\n\n1 Mia PROPN B-PER -\n")
     _, output, _ = run("tag", model, "--input", "conll", path, "--task", "pos")
@@ -93,7 +93,7 @@ CONLLU = (
 )
 
 
-def test_conllu_gets_parts_of_speech_in_their_column_and_spans_in_misc(model, tmp_path):
+def test_conllu_writes_parts_of_speech_to_upos_and_spans_to_misc(model, tmp_path):
     path = tmp_path / "a.conllu"
     path.write_text(CONLLU)
     code, output, _ = run("tag", model, "--input", "conllu", path)
@@ -101,12 +101,12 @@ def test_conllu_gets_parts_of_speech_in_their_column_and_spans_in_misc(model, tm
     (sentence,) = Tagger.load(model).tag_sentences(read_sentences(path, tasks=("pos",)))
     expected = CONLLU.splitlines()
     tags = iter(zip(sentence.tags["pos"], sentence.tags["ner"], strict=True))
-    for place, line in enumerate(expected):
+    for index, line in enumerate(expected):
         fields = line.split("\t")
         if fields[0].isdecimal():
             fields[3], ner = next(tags)
             fields[9] = "|".join([one for one in [fields[9]] if one != "_"] + [f"ner={ner}"])
-            expected[place] = "\t".join(fields)
+            expected[index] = "\t".join(fields)
     assert output.splitlines() == expected
     _, output, _ = run("tag", model, "--input", "conllu", "--format", "conll", "--task", "pos", path)
     assert output.splitlines()[2:4] == [
@@ -115,27 +115,27 @@ def test_conllu_gets_parts_of_speech_in_their_column_and_spans_in_misc(model, tm
     ]
 
 
-def test_lines_of_json_have_the_files_tokens(model, path):
+def test_jsonl_has_the_tokens_of_the_file(model, path):
     _, output, _ = run("tag", model, "--input", "conll", "--format", "jsonl", path)
-    found = rows(output)
-    assert [[token["text"] for token in one["tokens"]] for one in found] == [
+    records = rows(output)
+    assert [[token["text"] for token in one["tokens"]] for one in records] == [
         list(one.tokens) for one in gold(path)
     ]
-    assert [one.get("starts_document", one["start"] == 0) for one in found] == [True, False, True]
+    assert [one.get("starts_document", one["start"] == 0) for one in records] == [True, False, True]
 
 
 @pytest.mark.parametrize("name", ["a.conll", "a.txt", "a", "a.iob2"])
-def test_a_file_of_columns_is_no_running_text(model, path, tmp_path, name, separator):
+def test_column_files_are_not_tagged_as_running_text(model, path, tmp_path, name, separator):
     named = tmp_path / name
     named.write_text(path.read_text())
     message = refusal("tag", model, named)
-    assert message.startswith(f"{named}: this is a file of tokens, a line each. Pass --input conll")
+    assert message.startswith(f"{named}: this is a column file with one token per line. Pass --input conll")
     code, output, error = run("tag", model, "--input", "text", named)
     assert (code, error) == (0, "")
     assert '"PER"' in output
 
 
-def test_a_file_of_columns_holds_no_sentence_a_line(model, path, tmp_path):
+def test_column_files_are_not_tagged_as_pretokenized_lines(model, path, tmp_path):
     assert "Pass --input conll" in refusal("tag", model, path, "--pretokenized")
     ready = tmp_path / "ready.conll"
     ready.write_text("Ada met Otto .\nMia sang\nIn Oslo\n")
@@ -151,7 +151,7 @@ def test_a_file_of_columns_holds_no_sentence_a_line(model, path, tmp_path):
         "a O\n",
     ],
 )
-def test_running_text_is_none_of_columns(model, tmp_path, text):
+def test_running_text_is_not_mistaken_for_columns(model, tmp_path, text):
     path = tmp_path / "a.txt"
     path.write_text(text)
     assert run("tag", model, path)[0] == 0
@@ -175,7 +175,7 @@ def test_tables_with_a_header_are_neither_running_text_nor_columns(model, tmp_pa
         assert message.startswith(f"{path}:1: this is a table with a header")
 
 
-def test_records_are_no_running_text_either(model, tmp_path):
+def test_record_files_are_not_tagged_as_running_text(model, tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"tokens": ["Ada"], "tags": ["B-PER"]}\n')
     assert "this is a file of records. Convert it first" in refusal("tag", model, path)
@@ -186,22 +186,25 @@ def test_records_are_no_running_text_either(model, tmp_path):
     ("words", "message"),
     [
         (["--input", "csv"], "--input must be one of text, conll, conllu (got 'csv')."),
-        (["--input", "conll", "--format", "html"], "There is no format 'html'; did you mean"),
-        (["--input", "conll", "--format", "conllu"], "only --input conllu is written as conllu"),
-        (["--input", "conll", "--stream"], "--stream reads running text (got --input conll too)."),
-        (["--input", "conll", "--pretokenized"], "--pretokenized reads running text"),
-        (["--input", "conll", "--workers", "2"], "--workers reads running text"),
-        (["--input", "text", "--columns", "token,ner"], "--columns names the columns of --input conll."),
-        (["--input", "conllu", "--columns", "token,ner"], "--columns names the columns of --input conll."),
+        (
+            ["--input", "conll", "--format", "html"],
+            "--format must be one of conll, conllu, jsonl (got 'html'). Did you mean",
+        ),
+        (["--input", "conll", "--format", "conllu"], "--format conllu needs --input conllu"),
+        (["--input", "conll", "--stream"], "--stream needs running text (got --input conll)."),
+        (["--input", "conll", "--pretokenized"], "--pretokenized needs running text"),
+        (["--input", "conll", "--workers", "2"], "--workers needs running text"),
+        (["--input", "text", "--columns", "token,ner"], "--columns needs --input conll."),
+        (["--input", "conllu", "--columns", "token,ner"], "--columns needs --input conll."),
     ],
 )
-def test_options_that_do_not_go_together(model, path, words, message):
+def test_incompatible_options_are_rejected(model, path, words, message):
     assert message in refusal("tag", model, path, *words)
 
 
-def test_what_is_no_file_cannot_be_read_twice(model, tmp_path):
-    assert "reads files only" in refusal("tag", model, "-", "--input", "conll", stdin=b"Ada B-PER\n")
-    assert "reads files (got a text)" in refusal("tag", "-m", model, "Ada sang", "--input", "conll")
+def test_input_option_needs_a_regular_file(model, tmp_path):
+    assert "needs a regular file" in refusal("tag", model, "-", "--input", "conll", stdin=b"Ada B-PER\n")
+    assert "needs a file (got a text)" in refusal("tag", "-m", model, "Ada sang", "--input", "conll")
     wrong = tmp_path / "wrong.conll"
     wrong.write_text("Ada B-PER\nsang\n")
     assert f"{wrong}:2: expected 2 columns" in refusal(

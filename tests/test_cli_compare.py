@@ -1,4 +1,4 @@
-"""The command `tagger compare`: a grid in, a report out, and what becomes of it when it is stopped."""
+"""``tagger compare``: its output, report, resumption and option errors."""
 
 import itertools
 import json
@@ -22,13 +22,13 @@ def arguments(corpus: Path, output: Path, *more: object) -> list[object]:
 
 @pytest.fixture(scope="module")
 def finished(corpus: Path, folder: Path) -> tuple[Path, str]:
-    """The folder of a finished comparison, and what the command said."""
+    """Return the folder of a finished comparison, and the output of the command."""
     code, output, error = run(*arguments(corpus, folder / "compare"))
     assert (code, error) == (0, "")
     return folder / "compare", output
 
 
-def test_a_line_a_run_a_table_and_the_answer(finished):
+def test_output_has_a_line_per_run_a_table_and_the_conclusion(finished):
     folder, output = finished
     lines = output.splitlines()
     assert [line.split("  ")[0] for line in lines[:4]] == ["1/4", "2/4", "3/4", "4/4"]
@@ -38,7 +38,7 @@ def test_a_line_a_run_a_table_and_the_answer(finished):
     assert lines[-1] == f"report: {folder / 'report.html'}"
 
 
-def test_the_report_is_there_and_tells_the_scores_that_were_shown(finished):
+def test_the_report_has_the_printed_scores(finished):
     folder, output = finished
     assert {path.name for path in folder.iterdir()} == {"runs", "results.json", "report.md", "report.html"}
     runs = json.loads((folder / "results.json").read_text(encoding="utf-8"))["runs"]
@@ -47,7 +47,7 @@ def test_the_report_is_there_and_tells_the_scores_that_were_shown(finished):
         assert f"{100 * one['scores']['dev']['f1']:.2f}" in output
 
 
-def test_spans_are_learnt_as_iob2_unless_something_else_is_asked_for(corpus, finished, tmp_path):
+def test_the_default_scheme_is_iob2(corpus, finished, tmp_path):
     results = json.loads((finished[0] / "results.json").read_text(encoding="utf-8"))
     assert results["settings"]["config"]["model"]["scheme"] == "IOB2"
     recipe = tmp_path / "recipe.toml"
@@ -56,12 +56,12 @@ def test_spans_are_learnt_as_iob2_unless_something_else_is_asked_for(corpus, fin
     assert 'model.scheme is "BIOES", was "IOB2"' in error
 
 
-def test_a_second_call_makes_nothing_again(corpus, finished):
+def test_finished_runs_are_reused(corpus, finished):
     folder, output = finished
     before = {path: path.stat().st_mtime_ns for path in (folder / "runs").iterdir()}
     code, again, _ = run(*arguments(corpus, folder), terminal=True)
     assert code == 0
-    assert again.startswith("4 of 4 runs were made before")
+    assert again.startswith("4 of 4 runs already finished")
     assert {path: path.stat().st_mtime_ns for path in (folder / "runs").iterdir()} == before
     assert output.splitlines()[-1] == again.splitlines()[-1]
 
@@ -72,7 +72,7 @@ def dev_scores(folder: Path) -> list[dict]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_comparison_that_is_stopped_goes_on(corpus, finished, tmp_path, monkeypatch, number):
+def test_an_interrupted_comparison_is_resumed(corpus, finished, tmp_path, monkeypatch, number):
     steps = itertools.count()
 
     def train_until_signal(*given):
@@ -84,11 +84,11 @@ def test_a_comparison_that_is_stopped_goes_on(corpus, finished, tmp_path, monkey
     monkeypatch.setattr(run_training, "train", train_until_signal)
     code, output, error = run(*arguments(corpus, tmp_path))
     assert (code, error) == (128 + number, "")
-    assert output.splitlines()[-1] == "stopped with 1 of 4 runs made; the same command goes on"
+    assert output.splitlines()[-1] == "stopped with 1 of 4 runs finished; run the same command to continue"
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["forward-softmax-1.json"]
     code, output, error = run(*arguments(corpus, tmp_path))
     assert (code, error) == (0, "")
-    assert output.startswith("1 of 4 runs were made before")
+    assert output.startswith("1 of 4 runs already finished")
     assert dev_scores(tmp_path) == dev_scores(finished[0])
 
 
@@ -97,28 +97,40 @@ def test_a_comparison_that_is_stopped_goes_on(corpus, finished, tmp_path, monkey
     [
         (
             ["--directions", "forward,up"],
-            "--directions takes by commas any of forward, backward, bidirectional",
+            "--directions must be any of forward, backward, bidirectional, separated by commas",
         ),
-        (["--merge-modes", "max"], "--merge-modes takes by commas any of concat, sum, mul, ave, not 'max'"),
-        (["--heads", ","], "--heads takes by commas any of crf, softmax, not ','"),
-        (["--match", "hidden,width"], "--match takes one of hidden, width, parameters, not 'hidden,width'"),
-        (["--lookahead", "1,-2"], "--lookahead takes numbers of words and 'full' by commas, not '1,-2'"),
-        (["--lookahead", ""], "--lookahead takes numbers"),
+        (
+            ["--merge-modes", "max"],
+            "--merge-modes must be any of concat, sum, mul, ave, separated by commas (got 'max')",
+        ),
+        (["--heads", ","], "--heads must be any of crf, softmax, separated by commas (got ',')"),
+        (
+            ["--match", "hidden,width"],
+            "--match must be one of hidden, width, parameters (got 'hidden,width')",
+        ),
+        (
+            ["--lookahead", "1,-2"],
+            "--lookahead must be numbers of words or 'full', separated by commas (got '1,-2')",
+        ),
+        (["--lookahead", ""], "--lookahead must be numbers"),
         (["--task", "pos,ner", "--columns", "token,pos,ner"], "must have exactly one task (got 2: pos, ner)"),
         (["--set", "train.patience=2"], "train.patience must be 0"),
         (["--set", "model.hiden_size=3"], "did you mean model.hidden_size"),
-        (["--set", "model.head=crf"], "--set model.head would be the same in all runs; use --heads instead"),
-        (["--directions", "forward,backward", "--lookahead", "1"], "put bidirectional into --directions"),
-        (["--lookahead", "9" * 5000], "--lookahead takes numbers"),
+        (
+            ["--set", "model.head=crf"],
+            "--set model.head would change all runs of the grid. Use --heads instead",
+        ),
+        (["--directions", "forward,backward", "--lookahead", "1"], "Add bidirectional to --directions"),
+        (["--lookahead", "9" * 5000], "--lookahead must be numbers"),
         (["--seeds", "0"], "Invalid value for '--seeds'"),
         (["--test", "nowhere.conll"], "nowhere.conll"),
     ],
 )
-def test_what_cannot_be_compared_is_refused_at_once(corpus, tmp_path, more, message):
+def test_invalid_comparisons_are_rejected_before_training(corpus, tmp_path, more, message):
     assert message in refusal(*arguments(corpus, tmp_path, *more))
     assert not list(tmp_path.rglob("*.json"))
 
 
-def test_a_file_in_the_place_of_the_folder_is_named(corpus, tmp_path):
+def test_an_output_that_is_a_file_is_rejected(corpus, tmp_path):
     (tmp_path / "taken").write_text("")
     assert "taken" in refusal(*arguments(corpus, tmp_path / "taken"))

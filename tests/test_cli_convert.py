@@ -1,4 +1,4 @@
-"""``tagger convert``: there and back through formats and schemes, what is said to be lost, what stays."""
+"""``tagger convert``: round trips through formats and schemes, reported losses and errors."""
 
 import gzip
 import os
@@ -27,7 +27,7 @@ def news(write_file):
     return write_file(NEWS, "news.conll")
 
 
-def test_schemes_there_and_back(news, tmp_path):
+def test_scheme_round_trip(news, tmp_path):
     there, back = tmp_path / "there.conll", tmp_path / "back.conll"
     code, output, error = run("convert", news, there, "--scheme", "BIOES")
     assert (code, output) == (0, "")
@@ -57,16 +57,16 @@ def test_conllu_keeps_spans_in_misc(news, tmp_path):
 def test_illegal_tags_are_counted(write_file, tmp_path):
     path = write_file("a I-X\nb O\nc B-X\n\n" + "d B-X\n\n" * 3, "f")
     _, output, error = run("convert", path, "-", "--to", "conll")
-    assert "1 tags of ner were illegal in IOB2 and kept as they are" in error
+    assert "1 tags of ner are illegal in IOB2; kept unchanged" in error
     assert "a I-X\n" in output
     _, output, error = run("convert", path, "-", "--to", "conll", "--scheme", "IOB2")
-    assert "1 tags of ner were illegal in IOB2 and read as conlleval reads them" in error
+    assert "1 tags of ner are illegal in IOB2; read as conlleval reads them" in error
     assert "a B-X\n" in output
 
 
 @pytest.fixture
 def running_text(monkeypatch):
-    """A format that holds a text a record, with the spans of one task."""
+    """Register a format of one text per record, with the spans of one task."""
 
     def write(sentences, file, writing):
         for sentence in sentences:
@@ -78,7 +78,7 @@ def running_text(monkeypatch):
 
 
 @pytest.mark.usefixtures("running_text")
-def test_what_is_lost_is_said(news, tmp_path):
+def test_losses_are_reported(news, tmp_path):
     code, _, error = run("convert", news, tmp_path / "a.running")
     assert code == 0
     assert (
@@ -94,7 +94,7 @@ def test_what_is_lost_is_said(news, tmp_path):
     assert "there is no task with spans" in error
 
 
-def test_what_says_nothing_more_is_no_loss(write_file, tmp_path):
+def test_redundant_information_is_not_reported_as_lost(write_file, tmp_path):
     rows = "1\tAda\tAda\tPROPN\t_\t_\t_\t_\t_\tner=B-PER\n2\tsang\t_\tVERB\t_\t_\t_\t_\t_\tner=O\n"
     path = write_file("# sent_id = 1\n# text = Ada  sang\n" + rows, "f.conllu")
     error = run("convert", path, tmp_path / "a.jsonl", "--to", "doccano")[2]
@@ -107,7 +107,7 @@ def test_what_says_nothing_more_is_no_loss(write_file, tmp_path):
     assert output.splitlines()[-2] == "sang VERB _ ner=O O"
 
 
-def test_losses_of_columns(write_file):
+def test_losses_of_column_formats(write_file):
     rows = (
         "1-2\tau\t_\t_\t_\t_\t_\t_\t_\t_\n1\tà\t_\tADP\t_\t_\t_\t_\t_\t_\n2\tle\t_\tDET\t_\t_\t_\t_\t_\t_\n"
     )
@@ -117,7 +117,7 @@ def test_losses_of_columns(write_file):
     assert error.endswith(f"conll cannot hold: {lost}\n")
 
 
-def test_touching_spans_run_together_in_io(news):
+def test_adjacent_spans_merge_in_io(news):
     _, output, error = run("convert", news, "-", "--to", "conll", "--scheme", "IO")
     assert "borders of touching spans (1)" in error
     assert "Bo NNP I-PER" in output
@@ -138,7 +138,7 @@ def test_a_tabbed_file_stays_tabbed(write_file):
     assert run("convert", write_file(content, "f"), "-", "--to", "conll")[1] == content
 
 
-def test_a_file_called_gz_is_packed(news, tmp_path):
+def test_gz_files_are_compressed(news, tmp_path):
     there, back = tmp_path / "there.conllu.gz", tmp_path / "back.conll"
     assert run("convert", news, there)[0] == 0
     assert b"ner=I-PER" in gzip.decompress(there.read_bytes())
@@ -148,7 +148,7 @@ def test_a_file_called_gz_is_packed(news, tmp_path):
     ]
 
 
-def test_nothing_is_written_where_something_is_wrong(news, write_file, tmp_path):
+def test_nothing_is_written_after_an_error(news, write_file, tmp_path):
     output = write_file("earlier", "out.conll")
     bad = write_file(NEWS + "a NNP\nb\n", "bad.conll")
     cases = [
@@ -156,10 +156,13 @@ def test_nothing_is_written_where_something_is_wrong(news, write_file, tmp_path)
         ([news, news], "IN and OUT are the same file"),
         ([news, output, "--scheme", "IOB9"], "no tag scheme"),
         ([news, output, "--to", "nothing"], "no format"),
-        ([news, output, "--unit", "page"], "There is no --unit 'page'; say one of document, sentence"),
-        ([news, output, "--on-misaligned", "x"], "There is no --on-misaligned 'x'"),
+        ([news, output, "--unit", "page"], "--unit must be one of document, sentence (got 'page')"),
+        (
+            [news, output, "--on-misaligned", "x"],
+            "--on-misaligned must be one of error,",
+        ),
         ([news, output, "--task", "chunk"], "hold no 'chunk'"),
-        ([news, "-"], "name one with --to"),
+        ([news, "-"], "Name the format with --to"),
         (["-", output], "is read twice"),
         ([tmp_path / "nowhere", output], "no such file"),
         ([tmp_path, output], "this is a folder; name a file in it"),
@@ -185,7 +188,7 @@ def test_a_token_that_the_target_cannot_hold_leaves_no_file(write_file, tmp_path
     assert {path.name for path in tmp_path.iterdir()} == {"f.conllu"}
 
 
-def test_folders_are_put_in_place_whole(news, tmp_path, monkeypatch):
+def test_folders_are_written_completely_or_not_at_all(news, tmp_path, monkeypatch):
     def write(sentences, folder, writing):
         for number, sentence in enumerate(sentences):
             (folder / f"{number}.txt").write_text(sentence.text)
@@ -205,11 +208,11 @@ def test_folders_are_put_in_place_whole(news, tmp_path, monkeypatch):
     ]:
         code, _, error = run("convert", news, tmp_path / name, "--to", "folder")
         assert (code, message in error) == (2, True)
-    assert "cannot be written to -" in run("convert", news, "-", "--to", "folder")[2]
+    assert "-: the format folder cannot be written there." in run("convert", news, "-", "--to", "folder")[2]
     assert {path.name for path in tmp_path.iterdir()} == {"news.conll", "new", "empty", "fail"}
 
 
-def test_a_closed_pipe_ends_it_quietly(write_file):
+def test_a_closed_pipe_ends_without_error(write_file):
     path = write_file("Ada B-PER\n\n" * 50_000, "f")
     command = [sys.executable, "-m", "tagger", "convert", str(path), "-", "--to", "conll"]
     with subprocess.Popen(
@@ -228,9 +231,9 @@ LABELS = st.sampled_from(["PER", "product-car"])
 
 @st.composite
 def sentences(draw):
-    """Sentences that conll and conllu both hold, with tags of a plain and a span task in IOB2."""
-    made = []
-    for place in range(draw(st.integers(1, 4))):
+    """Generate sentences that conll and conllu can hold, with pos tags and ner spans in IOB2."""
+    generated = []
+    for index in range(draw(st.integers(1, 4))):
         tokens = draw(st.lists(TOKENS, min_size=1, max_size=6))
         gaps = draw(
             st.lists(st.sampled_from(["", " ", "  ", "\u00a0"]), min_size=len(tokens), max_size=len(tokens))
@@ -244,21 +247,21 @@ def sentences(draw):
         pairs = pairwise(borders)
         spans = [Span(start, end, draw(LABELS)) for start, end in pairs if draw(st.booleans())]
         pos = st.lists(st.sampled_from(["NOUN", "VERB"]), min_size=len(tokens), max_size=len(tokens))
-        made.append(
+        generated.append(
             Sentence(
                 tokens=tuple(tokens),
                 offsets=tuple(offsets),
                 text=text,
                 tags={"pos": tuple(draw(pos)), "ner": tuple(spans_to_tags(spans, len(tokens), "IOB2"))},
-                starts_document=place == 0 or draw(st.booleans()),
+                starts_document=index == 0 or draw(st.booleans()),
                 comments=tuple(draw(st.lists(st.sampled_from(["# sent_id = 1", "# newpar"]), max_size=2))),
             )
         )
-    return made
+    return generated
 
 
 def comparable(read):
-    """What both formats hold: all but the place, and comments that the formats themselves add."""
+    """Remove what formats change: the source, and comments that the formats add."""
     added = ("# text", "# newdoc")
     return [
         replace(
@@ -271,7 +274,7 @@ def comparable(read):
     ]
 
 
-# The formats that hold all that the sentences have; a folder takes its time to read.
+# Formats that hold everything in the generated sentences; folder formats are too slow.
 WHOLE = [
     name
     for name, known in FORMATS.items()
@@ -301,8 +304,8 @@ def test_any_way_through_formats_and_schemes_is_the_identity(folder, made, ways,
 
 
 @given(sentences(), st.sampled_from(["conll", "conllu"]))
-def test_tags_are_untouched_without_a_scheme(folder, made, to):
-    tagged = [one.with_tags({"pos": one.tags["pos"], "ner": ["I-X"] * len(one)}) for one in made]
+def test_tags_are_unchanged_without_a_scheme(folder, generated, to):
+    tagged = [one.with_tags({"pos": one.tags["pos"], "ner": ["I-X"] * len(one)}) for one in generated]
     path = folder / "untouched.conll"
     with path.open("w", encoding="utf-8", newline="") as file:
         write_conll(
@@ -317,14 +320,14 @@ def test_tags_are_untouched_without_a_scheme(folder, made, to):
     assert found == [one.tags["ner"] for one in tagged]
 
 
-def test_real_corpora_are_written_as_they_were(corpora, tmp_path):
+def test_real_corpora_are_written_unchanged(corpora, tmp_path):
     for name in ("conll2003/eng.testa", "ud_ewt/en_ewt-ud-dev.conllu"):
         path, there = corpora / name, tmp_path / f"there{(corpora / name).suffix}"
         assert run("convert", path, there)[0] == 0
         assert there.read_bytes().rstrip() == path.read_bytes().rstrip()
 
 
-def test_our_own_corpus_goes_through_json_lines_unchanged(tmp_path):
+def test_the_example_corpus_survives_jsonl(tmp_path):
     corpus = Path(__file__).resolve().parent.parent / "data" / "dev.conll"
     assert run("convert", corpus, tmp_path / "a.jsonl", "--columns", "token,pos,ner")[0] == 0
     assert run("convert", tmp_path / "a.jsonl", tmp_path / "b.conll")[0] == 0

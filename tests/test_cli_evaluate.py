@@ -1,4 +1,4 @@
-"""``tagger evaluate``: what is printed beside the scores, the page and the picture, and refusals."""
+"""``tagger evaluate``: error output, the error page, plots and option errors."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tagger.runtime.model_evaluation import analyse, evaluate
 
 @pytest.fixture(scope="module")
 def corpus_with_errors(corpus, folder):
-    """The dev part with words and tags that the model cannot get right, twice over."""
+    """Return the dev split with repeated sentences that the model cannot tag correctly."""
     text = (corpus / "dev.conll").read_text(encoding="utf-8")
     hard = "Bonn PROPN B-ORG\nsang VERB O\nnear ADP B-MISC\nthe DET I-MISC\nsea NOUN O\n\n"
     path = folder / "hard.conll"
@@ -28,26 +28,26 @@ def corpus_with_errors(corpus, folder):
 
 
 @pytest.mark.parametrize("to", ["conllu", "jsonl", "doccano", "labelstudio", "brat", "datasets"])
-def test_a_model_of_columns_scores_the_same_in_other_formats(model, corpus, tmp_path, to):
+def test_scores_do_not_depend_on_the_file_format(model, corpus, tmp_path, to):
     path = tmp_path / "dev.out"
     assert run("convert", corpus / "dev.conll", path, "--to", to)[0] == 0
     expected = run("evaluate", model, corpus / "dev.conll", "--task", "ner", "--json")
-    found = run("evaluate", model, path, "--format", to, "--task", "ner", "--json")
-    assert found[0] == 0, found[2]
-    scores = [json.loads(output)["tasks"] for _, output, _ in (expected, found)]
+    result = run("evaluate", model, path, "--format", to, "--task", "ner", "--json")
+    assert result[0] == 0, result[2]
+    scores = [json.loads(output)["tasks"] for _, output, _ in (expected, result)]
     assert scores[0] == scores[1]
 
 
-def test_analyse_scores_as_evaluate_does(model, corpus_with_errors):
+def test_analyse_agrees_with_evaluate(model, corpus_with_errors):
     tagger = Tagger.load(model)
     sentences = list(read_sentences(corpus_with_errors, columns="token,pos,ner"))
     analysis = analyse(tagger, sentences)
     expected = evaluate(tagger, sentences)
     assert analysis.result["tasks"] == expected["tasks"]
     assert list(analysis.result) == list(expected)
-    found = list(tagger.tag_sentences(sentences))
+    tagged = list(tagger.tag_sentences(sentences))
     for name, scheme in (("pos", None), ("ner", "IOB2")):
-        sides = [[sentence.tags[name] for sentence in side] for side in (sentences, found)]
+        sides = [[sentence.tags[name] for sentence in side] for side in (sentences, tagged)]
         outcomes = match_task(*sides, scheme=scheme)
         assert analysis.tasks[name].outcomes == outcomes
         assert analysis.tasks[name].confusion == count_confusion(
@@ -75,7 +75,7 @@ def test_json_has_the_confusion_and_every_error(model, corpus_with_errors):
 
 
 @pytest.mark.parametrize("columns", [80, 100])
-def test_errors_are_printed_with_a_sentence_each(model, corpus_with_errors, monkeypatch, columns):
+def test_errors_are_printed_with_example_sentences(model, corpus_with_errors, monkeypatch, columns):
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.chdir(corpus_with_errors.parent)
@@ -96,7 +96,7 @@ def test_errors_are_printed_with_a_sentence_each(model, corpus_with_errors, monk
     assert re.search(row, output)
 
 
-def test_a_matrix_too_wide_is_told_by_its_most_confused_labels(model, corpus, tmp_path):
+def test_a_wide_matrix_is_replaced_by_the_most_confused_labels(model, corpus, tmp_path):
     labels = [f"LABEL-{number}" for number in range(30)]
     lines = [f"Ada PROPN B-{label}\n" for label in labels for _ in range(len(label))]
     (tmp_path / "wide.conll").write_text("\n".join(lines) + "\n")
@@ -107,7 +107,7 @@ def test_a_matrix_too_wide_is_told_by_its_most_confused_labels(model, corpus, tm
     assert max(map(len, output.splitlines())) <= 100
 
 
-def test_page_and_pictures_are_written(model, corpus_with_errors, tmp_path):
+def test_page_and_plots_are_written(model, corpus_with_errors, tmp_path):
     page, picture = tmp_path / "errors.html", tmp_path / "a.svg"
     (tmp_path / "errors.html").write_text("old")
     arguments = ("--errors", page, "--picture", picture)
@@ -129,21 +129,21 @@ def test_page_and_pictures_are_written(model, corpus_with_errors, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--errors {file}", "would overwrite the corpus file"),
-        ("--errors {folder}/link.conll", "would overwrite the corpus file"),
-        ("--picture {folder}", "a picture's name must end in .svg or .png"),
+        ("--errors {file}", "would overwrite a corpus file"),
+        ("--errors {folder}/link.conll", "would overwrite a corpus file"),
+        ("--picture {folder}", "the name must end in .svg or .png"),
         ("--errors {folder}", "this is a folder"),
-        ("--errors {folder}/no/x.html", "there is no folder to write it in"),
-        ("--picture {folder}/x.gif", "a picture's name must end in .svg or .png"),
-        ("--errors {folder}/x.svg --picture {folder}/x.svg", "cannot be one file"),
-        ("--on-misaligned guess", "choose one of error, expand, trim, skip"),
+        ("--errors {folder}/no/x.html", "its folder does not exist"),
+        ("--picture {folder}/x.gif", "the name must end in .svg or .png"),
+        ("--errors {folder}/x.svg --picture {folder}/x.svg", "two outputs have the same path"),
+        ("--on-misaligned guess", "--on-misaligned must be one of error, expand, trim, skip"),
     ],
 )
-def test_outputs_that_cannot_be_are_refused_before_the_work(corpus_with_errors, tmp_path, arguments, message):
+def test_invalid_outputs_are_rejected_before_the_work(corpus_with_errors, tmp_path, arguments, message):
     before = corpus_with_errors.read_bytes()
     (tmp_path / "link.conll").symlink_to(corpus_with_errors)
     words = [word.format(file=corpus_with_errors, folder=tmp_path) for word in arguments.split()]
-    # There is no such model: the refusal comes before it is looked for.
+    # The model does not exist: the error comes before it is loaded.
     code, output, error = run("evaluate", tmp_path / "none", corpus_with_errors, *words)
     assert (code, output) == (2, "")
     assert error.startswith("tagger: ")
@@ -153,23 +153,23 @@ def test_outputs_that_cannot_be_are_refused_before_the_work(corpus_with_errors, 
     assert [path.name for path in tmp_path.iterdir()] == ["link.conll"]
 
 
-def test_a_picture_needs_matplotlib(model, corpus_with_errors, tmp_path, monkeypatch):
+def test_plots_need_matplotlib(model, corpus_with_errors, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, output, error = run("evaluate", model, corpus_with_errors, "--picture", tmp_path / "a.svg")
     assert (code, output) == (2, "")
-    assert "needs the package matplotlib; install the extra `train`" in error
+    assert "needs the package matplotlib. Install the extra `train`" in error
     assert run("evaluate", model, corpus_with_errors, "--errors", tmp_path / "a.html")[0] == 0
 
 
-def test_a_full_disk_is_one_line(model, corpus_with_errors, tmp_path):
+def test_a_full_disk_is_reported_in_one_line(model, corpus_with_errors, tmp_path):
     code, _, error = run("evaluate", model, corpus_with_errors, "--errors", "/dev/full")
     assert code == 2
     assert error.startswith("tagger: /dev/full: cannot be written (No space left on device).")
 
 
 @pytest.mark.parametrize("choice", ["expand", "trim", "skip"])
-def test_running_text_is_cut_by_the_models_tokenizer(model, tmp_path, monkeypatch, choice):
-    """Readers of running text get the model's tokenizer; what they note of spans is told and counted."""
+def test_running_text_is_tokenized_by_the_model(model, tmp_path, monkeypatch, choice):
+    """Readers of running text receive the model's tokenizer; their notes are printed and counted."""
 
     def read(path, reading):
         assert reading.on_misaligned == choice
@@ -185,13 +185,13 @@ def test_running_text_is_cut_by_the_models_tokenizer(model, tmp_path, monkeypatc
     assert error.splitlines() == [
         f"tagger: {path}:1: a span did not fit",
         f"tagger: {path}:2: a span did not fit",
-        "tagger: notes on what was changed or left out: 2",
+        "tagger: notes on changed or skipped data: 2",
     ]
     tokens = [len(sentence) for sentence in Tagger.load(model).tokenizer("Ada met Otto.")]
     assert json.loads(output)["tokens"] == sum(tokens)
 
 
-def test_wide_characters_fit_the_console_too():
+def test_wide_characters_fit_the_console():
     words = ["東京"] * 30
     gold, predicted = [["O"] * 30], [["O"] * 15 + ["B-LOC"] + ["O"] * 14]
     analysis = make_analysis([words], {"ner": (gold, predicted, "IOB2")}, source="長い名前.conll")
@@ -201,7 +201,7 @@ def test_wide_characters_fit_the_console_too():
     assert lines[-1].plain.endswith("…")
 
 
-def test_what_is_printed_moves_no_cursor():
+def test_printed_text_has_no_control_characters():
     assert printable("a\x1b[2Jb\u202ec\n\ud800") == "a\ufffd[2Jb\ufffdc\ufffd\ufffd"
     for text in ("Émile", "東京", "می‌خواهم", "👩‍🚀", "e\u0301"):
         assert printable(text) == text

@@ -1,4 +1,4 @@
-"""What the words of ``tagger tag`` stand for."""
+"""Interpretation of the arguments of ``tagger tag``."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ TEXT = "Ada met Otto in Oslo."
 
 
 @pytest.fixture(autouse=True)
-def box(model, tmp_path, monkeypatch) -> None:
-    """A package whose one model is ``en``, and a working folder with a text and a folder ``news``."""
+def package(model, tmp_path, monkeypatch) -> None:
+    """Set up a package with one model ``en``, and a working folder with a text and a folder ``news``."""
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "en").symlink_to(model)
     (tmp_path / "here" / "news").mkdir(parents=True)
@@ -40,7 +40,7 @@ def box(model, tmp_path, monkeypatch) -> None:
         (["Oslo"], None, ("en", ["Oslo"])),
     ],
 )
-def test_the_model_among_the_words(words, named, expected):
+def test_model_argument(words, named, expected):
     assert choose_model(words, named) == expected
 
 
@@ -59,11 +59,11 @@ def test_files_standard_input_and_texts():
 @pytest.mark.parametrize(
     "word", ["lettr.txt", "nws/letter", "news/lettr", "news/two words", "/two words", "./Oslo", "Oslo/"]
 )
-def test_what_looks_like_a_path_is_no_text(word):
-    assert refusal("tag", "-m", "en", word) == f"{word}: there is no such file; check the path."
+def test_missing_paths_are_not_tagged_as_text(word):
+    assert refusal("tag", "-m", "en", word) == f"{word}: there is no such file. Check the path."
 
 
-def test_a_text_on_the_command_line_is_tagged_as_one_that_is_piped(model):
+def test_command_line_text_is_tagged_like_piped_text(model):
     expected = run("tag", model, stdin=f"{TEXT}\n".encode())
     assert expected[0] == 0
     assert run("tag", TEXT) == run("tag", "-m", "en", TEXT) == run("tag", "--model", model, TEXT) == expected
@@ -73,26 +73,26 @@ def test_a_text_on_the_command_line_is_tagged_as_one_that_is_piped(model):
     assert rows(run("tag", "-m", "en", "letter.txt")[1]) == rows(expected[1])
     for options in (("--format", "text"), ("--stream",), ("--workers", "2"), ("--pretokenized",)):
         assert run("tag", *options, TEXT) == run("tag", model, *options, stdin=f"{TEXT}\n".encode())
-    found = rows(run("tag", "letter.txt", "letter.txt")[1])
-    assert [row["document"] for row in found] == ["letter.txt"] * 2
+    records = rows(run("tag", "letter.txt", "letter.txt")[1])
+    assert [row["document"] for row in records] == ["letter.txt"] * 2
 
 
-def test_a_single_word_is_a_text_and_says_so_where_it_may_be_a_model():
+def test_a_single_word_is_tagged_with_a_warning():
     code, output, error = run("tag", "Oslo")
     assert (code, rows(output)[0]["text"]) == (0, "Oslo")
-    assert error == "tagger: there is no file or model 'Oslo', so that it is tagged as a text\n"
+    assert error == "tagger: there is no file or model named 'Oslo'; tagging it as text\n"
     assert run("tag", "-m", "en", "Oslo") == (0, output, "")
-    assert refusal("tag", "en", "Oslo") == "Oslo: there is no such file; check the path."
+    assert refusal("tag", "en", "Oslo") == "Oslo: there is no such file. Check the path."
 
 
-def test_several_texts_and_unquoted_ones_are_told():
+def test_several_or_unquoted_texts_are_rejected():
     assert refusal("tag", "nws", "letter.txt").startswith(
-        "nws: there is no such model or file; the models in the package are en, and a text is given as one "
+        "nws: there is no such model or file (packaged models: en). Check the name, or put a text in quotes."
     )
-    assert refusal("tag", "Ada", "met", "Otto").endswith("and a text is given as one word, in quotes.")
-    assert refusal("tag", "-m", "en", "Ada", "met").startswith("Ada: there is no such file, and a text is")
-    assert "a text is tagged alone" in refusal("tag", "-m", "en", "letter.txt", TEXT)
+    assert refusal("tag", "Ada", "met", "Otto").endswith("Check the name, or put a text in quotes.")
+    assert refusal("tag", "-m", "en", "Ada", "met").startswith("Ada: there is no such file, and a text must")
+    assert "a text must be the only input" in refusal("tag", "-m", "en", "letter.txt", TEXT)
 
 
-def test_a_text_that_is_no_utf_8_is_told():
+def test_text_that_is_not_utf8_is_rejected():
     assert "the text is not UTF-8" in refusal("tag", "Ada met \udcff.")

@@ -1,4 +1,4 @@
-"""``tagger tag --stream``: against the API and the plain command, and through pipes, word by word."""
+"""``tagger tag --stream``, compared with the API and the plain command, and through pipes."""
 
 import json
 import os
@@ -31,14 +31,14 @@ def stream(model, *options, stdin):
 
 
 def sentences_of(words):
-    """The tokens of each sentence."""
-    found = [[]]
+    """Group words into sentences at each None."""
+    sentences = [[]]
     for word in words:
         if word is None:
-            found.append([])
+            sentences.append([])
         else:
-            found[-1].append(word)
-    return [sentence for sentence in found if sentence]
+            sentences[-1].append(word)
+    return [sentence for sentence in sentences if sentence]
 
 
 def cut(text, pieces=None, tokenize=TOKENIZE):
@@ -47,7 +47,7 @@ def cut(text, pieces=None, tokenize=TOKENIZE):
 
 
 @pytest.mark.parametrize("lookahead", [0, 1, 3, 100])
-def test_a_text_is_tagged_as_the_api_tags_its_sentences(model, lookahead):
+def test_streaming_agrees_with_the_api(model, lookahead):
     code, output, error = stream(model, "--lookahead", lookahead, "--format", "jsonl", stdin=TEXT)
     assert (code, error) == (0, "")
     tagger = Tagger.load(model)
@@ -68,7 +68,7 @@ def test_a_text_is_tagged_as_the_api_tags_its_sentences(model, lookahead):
     assert expected[-1]["sentence"] == 3
 
 
-def test_with_the_whole_sentence_in_sight_it_is_the_plain_command(model):
+def test_unlimited_lookahead_agrees_with_the_plain_command(model):
     plain = run("tag", model, "--format", "conll", stdin=TEXT.encode())[1]
     assert stream(model, "--lookahead", 1000, stdin=TEXT) == (0, plain, "")
     tokens = "Ada met Otto .\nThe sea\nnear Lima\n\nMia sang\n"
@@ -81,8 +81,8 @@ def test_columns_and_options(model, tmp_path):
     code, output, _ = stream(model, stdin=TEXT)
     assert (code, output) == stream(model, "--lookahead", LOOKAHEAD, "--format", "conll", stdin=TEXT)[:2]
     (tmp_path / "out").write_text(output)
-    found = list(read_sentences(tmp_path / "out", columns="token,pos,ner"))
-    assert [list(s.tokens) for s in found] == [[word.text for word in sentence] for sentence in cut(TEXT)]
+    sentences = list(read_sentences(tmp_path / "out", columns="token,pos,ner"))
+    assert [list(s.tokens) for s in sentences] == [[word.text for word in sentence] for sentence in cut(TEXT)]
     (tmp_path / "a.txt").write_text(TEXT, newline="")
     options = ("--task", "ner", "--scheme", "BIOES", "--format", "jsonl")
     code, output, _ = stream(model, *options, stdin=TEXT)
@@ -92,26 +92,26 @@ def test_columns_and_options(model, tmp_path):
     assert (tmp_path / "out").read_text() == output
 
 
-def test_what_cannot_be_streamed_is_refused(model, tmp_path):
+def test_incompatible_options_are_rejected(model, tmp_path):
     (tmp_path / "a.txt").write_text("Ada")
-    assert "--lookahead is for --stream" in refusal("tag", model, "--lookahead", "1")
-    assert "does not write the format html; use --format conll or jsonl." in refusal(
+    assert "--lookahead needs --stream" in refusal("tag", model, "--lookahead", "1")
+    assert "--stream needs --format conll or jsonl (got html)." in refusal(
         "tag", model, "--stream", "--format", "html"
     )
     for option in (["--scores"], ["--n-best", "2"], ["--n-best", "2", "--format", "jsonl"]):
-        assert "leave --n-best, --scores and --candidates out" in refusal("tag", model, "--stream", *option)
+        assert "Leave out --n-best, --scores and --candidates" in refusal("tag", model, "--stream", *option)
     assert "reads one text" in refusal("tag", model, "--stream", tmp_path / "a.txt", "-")
     assert "lookahead must be at least 0 (got -1)" in refusal("tag", model, "--stream", "--lookahead", "-1")
     assert "there is no such file" in refusal("tag", model, "--stream", tmp_path / "none")
 
 
 @pytest.mark.parametrize("text", ["", " \n\n\t\n", "\ufeff"])
-def test_nothing_in_is_nothing_out(model, text):
+def test_empty_input_gives_empty_output(model, text):
     for options in ([], ["--pretokenized"], ["--format", "jsonl"]):
         assert stream(model, *options, stdin=text) == (0, "", "")
 
 
-def test_undecodable_bytes_are_named_and_what_stands_before_them_is_tagged(model, tmp_path):
+def test_text_before_undecodable_bytes_is_tagged(model, tmp_path):
     command = ("tag", model, "--stream", "--format", "jsonl")
     code, output, error = run(*command, stdin=b"\xc3\x89mile sang\nin Os\xfflo")
     assert [row["text"] for row in rows(output)] == ["Émile", "sang", "in", "Os"]
@@ -128,23 +128,23 @@ def test_undecodable_bytes_are_named_and_what_stands_before_them_is_tagged(model
     assert [row["text"] for row in rows((tmp_path / "out").read_text())] == ["Ada"]
 
 
-def test_a_file_that_cannot_be_written_is_named(model, tmp_path):
-    for place in (tmp_path, tmp_path / "none" / "out", "/dev/full"):
-        found = refusal("tag", model, "--stream", "--output", place, stdin=b"Ada met Otto.")
-        assert found.startswith(f"{place}: cannot be written (")
+def test_write_errors_name_the_file(model, tmp_path):
+    for path in (tmp_path, tmp_path / "none" / "out", "/dev/full"):
+        message = refusal("tag", model, "--stream", "--output", path, stdin=b"Ada met Otto.")
+        assert message.startswith(f"{path}: cannot be written (")
 
 
 # Words and sentences
 
 
-def test_sentences_end_where_the_tokenizer_ends_them():
+def test_sentence_ends_agree_with_the_tokenizer():
     def texts(text):
         return [" ".join(word.text for word in sentence) for sentence in cut(text)]
 
     assert texts("She scored twice. Dr. Ada left.") == ["She scored twice .", "Dr. Ada left ."]
     assert texts("Who?\nMe!") == ["Who ?", "Me !"]
     assert texts("one\ntwo\n\nthree \n \n four\u2029five") == ["one two", "three", "four", "five"]
-    # Only the word that follows shows that this sentence has ended.
+    # Only the next word shows that this sentence has ended.
     assert texts("It is in the U.S. The sea.") == ["It is in the U.S.", "The sea ."]
     assert texts("It is in the U.S. Senate.") == ["It is in the U.S. Senate ."]
     assert texts("It was 5. Then 6.") == ["It was 5 .", "Then 6 ."]
@@ -163,10 +163,10 @@ def test_sentences_end_where_the_tokenizer_ends_them():
     ),
     st.data(),
 )
-def test_any_text_is_cut_alike_however_it_comes_and_loses_nothing(parts, data):
+def test_tokens_do_not_depend_on_pieces_and_lose_no_text(parts, data):
     text = "".join(parts)
-    places = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
-    pieces = [text[a:b] for a, b in zip([0, *places], [*places, len(text)], strict=True)]
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     whole = cut(text)
     assert cut(text, pieces) == whole
     end = 0
@@ -175,7 +175,8 @@ def test_any_text_is_cut_alike_however_it_comes_and_loses_nothing(parts, data):
         assert word.start >= end
         end = word.end
     tokens = [word.text for sentence in whole for word in sentence]
-    # The tokenizer sees the same characters, if it cuts some otherwise where it knows what follows.
+    # Tokens may differ from those of the whole text, where the tokenizer sees what follows, but no
+    # character is lost.
     plain = [token for sentence in Tokenizer().tokenize(text) for token in sentence.tokens]
     assert "".join(tokens) == "".join(plain)
 
@@ -185,7 +186,7 @@ def test_a_word_is_complete_when_white_space_follows():
     assert list(words) == [Word("Ada", 0), Word("met", 4), None, Word("x", 9, is_last=True)]
 
 
-def test_a_word_without_end_comes_in_parts():
+def test_a_very_long_word_is_split():
     words = list(read_words(("x" * 1000 for _ in range(200)), SPACE))
     assert len(words) > 2
     assert "".join(word.text for word in words) == "x" * 200_000
@@ -198,7 +199,7 @@ def test_a_word_without_end_comes_in_parts():
 def start(model, *options):
     command = [sys.executable, "-m", "tagger", "tag", str(model), "--stream", *options]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    # Without a buffer here: `communicate` would not see what `readline` has read beyond its line.
+    # Unbuffered: otherwise `communicate` misses what `readline` has read ahead.
     return subprocess.Popen(command, bufsize=0, **pipes)
 
 
@@ -209,7 +210,7 @@ def send(running, text):
 
 @pytest.mark.parametrize("lookahead", [0, 1])
 @pytest.mark.parametrize("format", ["conll", "jsonl"])
-def test_a_word_is_answered_before_the_next_one_is_said(model, format, lookahead):
+def test_a_word_is_tagged_before_the_next_one_is_written(model, format, lookahead):
     words = ["Ada", "met", "Otto", "in", "Oslo"]
     lines = []
     with start(model, "--lookahead", str(lookahead), "--format", format) as running:
@@ -217,22 +218,22 @@ def test_a_word_is_answered_before_the_next_one_is_said(model, format, lookahead
             send(running, f"{word} ")
             if number >= lookahead:
                 lines.append(running.stdout.readline().decode())
-        send(running, "today. ")  # ends the sentence, so that nothing is left open
+        send(running, "today. ")  # ends the sentence
         lines += [running.stdout.readline().decode() for _ in range(2 + lookahead)]
         rest, error = running.communicate()
     assert (running.returncode, error) == (0, b"")
-    found = [json.loads(line)["text"] if format == "jsonl" else line.split(" ")[0] for line in lines]
-    assert found == [*words, "today", "."]
+    result = [json.loads(line)["text"] if format == "jsonl" else line.split(" ")[0] for line in lines]
+    assert result == [*words, "today", "."]
     whole = stream(model, "--lookahead", lookahead, "--format", format, stdin=f"{' '.join(words)} today. ")
     assert "".join(lines) + rest.decode() == whole[1]
 
 
-def test_an_input_that_does_not_wait_has_no_early_end():
-    """A pipe whose reader is told at once that nothing is there yet, as some programs leave theirs."""
+def test_a_non_blocking_pipe_is_read_to_its_end():
+    """Read from a non-blocking pipe, as some programs leave theirs."""
     end, begin = os.pipe()
     os.set_blocking(end, False)
-    with os.fdopen(end) as given, patch("sys.stdin", given):
-        pieces = read_lines(STDIN, as_it_comes=True)
+    with os.fdopen(end) as stdin, patch("sys.stdin", stdin):
+        pieces = read_lines(STDIN, is_live=True)
         os.write(begin, b"Ada ")
         assert next(pieces) == "Ada "
         assert os.get_blocking(end)
@@ -240,7 +241,7 @@ def test_an_input_that_does_not_wait_has_no_early_end():
         assert list(pieces) == []
 
 
-def test_an_interrupt_ends_it_without_a_word(model):
+def test_an_interrupt_prints_nothing(model):
     with start(model, "--lookahead", "0") as running:
         send(running, "Ada ")
         assert running.stdout.readline().startswith(b"Ada ")
@@ -249,7 +250,7 @@ def test_an_interrupt_ends_it_without_a_word(model):
         assert running.returncode == 130
 
 
-def test_a_closed_pipe_is_no_error(model):
+def test_a_closed_pipe_ends_without_error(model):
     with start(model, "--lookahead", "0") as running:
         send(running, "Ada ")
         assert running.stdout.readline().startswith(b"Ada ")
@@ -260,11 +261,11 @@ def test_a_closed_pipe_is_no_error(model):
         assert running.wait(timeout=60) == 0
 
 
-def test_a_closed_standard_output_is_one_line(model):
+def test_a_closed_standard_output_is_reported_in_one_line(model):
     command = [sys.executable, "-m", "tagger", "tag", str(model), "--stream"]
     done = subprocess.run(
         ["sh", "-c", '"$@" >&-', "sh", *command], input=b"Ada met Otto.", capture_output=True, env=os.environ
     )
     assert done.returncode == 2
-    assert done.stderr.startswith(b"tagger: standard output: cannot be used")
+    assert done.stderr.startswith(b"tagger: standard output: cannot read or write")
     assert done.stderr.count(b"\n") == 1

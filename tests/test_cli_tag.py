@@ -1,4 +1,4 @@
-"""``tagger tag``: against the API, against the text itself, format against format."""
+"""``tagger tag``, compared with the API, the text, and between formats."""
 
 import io
 import os
@@ -33,16 +33,16 @@ TEXT = (
 )
 
 
-def check_offsets(document: str, found: list[dict]) -> None:
-    place = 0
-    for row in found:
+def check_offsets(document: str, records: list[dict]) -> None:
+    position = 0
+    for row in records:
         assert list(row)[:5] == ["text", "start", "tokens", "tags", "spans"]
-        assert row.get("starts_document", row["start"] == 0) == (row is found[0])
+        assert row.get("starts_document", row["start"] == 0) == (row is records[0])
         assert document[row["start"] : row["start"] + len(row["text"])] == row["text"] != ""
         for token in row["tokens"]:
             assert document[token["start"] : token["end"]] == token["text"] != ""
-            assert token["start"] >= place
-            place = token["end"]
+            assert token["start"] >= position
+            position = token["end"]
         for tags in row["tags"].values():
             assert len(tags) == len(row["tokens"])
         for span in row["spans"].get("ner", ()):
@@ -51,15 +51,15 @@ def check_offsets(document: str, found: list[dict]) -> None:
             assert 0.0 <= span["score"] <= 1.0001
 
 
-def test_a_file_is_tagged_as_the_api_tags_it(model, tmp_path):
+def test_files_are_tagged_as_by_the_api(model, tmp_path):
     (tmp_path / "a.txt").write_bytes(TEXT.encode())
     code, output, error = run("tag", model, tmp_path / "a.txt", "--format", "jsonl")
     assert (code, error) == (0, "")
-    found = rows(output)
+    records = rows(output)
     expected = Tagger.load(model).tag(TEXT)
-    assert len(found) == len(expected) > 2
-    check_offsets(TEXT, found)
-    for row, sentence in zip(found, expected, strict=True):
+    assert len(records) == len(expected) > 2
+    check_offsets(TEXT, records)
+    for row, sentence in zip(records, expected, strict=True):
         assert row["text"] == sentence.text
         assert [token["text"] for token in row["tokens"]] == list(sentence.tokens)
         assert [(token["start"], token["end"]) for token in row["tokens"]] == list(sentence.offsets)
@@ -69,31 +69,31 @@ def test_a_file_is_tagged_as_the_api_tags_it(model, tmp_path):
             for s in sentence.spans["ner"]
         ]
         assert [(s["start"], s["end"], s["label"], s["score"]) for s in row["spans"]["ner"]] == spans
-    assert any(row["spans"]["ner"] for row in found), "the model finds nothing, so nothing was tested"
+    assert any(row["spans"]["ner"] for row in records), "the model predicts no spans, so nothing was tested"
     assert "🌊" in output
 
 
-def test_standard_input_is_the_default_and_files_are_documents_of_their_own(model, tmp_path):
+def test_standard_input_is_the_default_and_each_file_is_a_document(model, tmp_path):
     code, expected, _ = run("tag", model, stdin=TEXT.encode())
     assert (code, run("tag", model, "-", stdin=TEXT.encode())[1]) == (0, expected)
     (tmp_path / "a.txt").write_bytes(TEXT.encode())
     files = (tmp_path / "a.txt", "-", tmp_path / "a.txt")
-    found = rows(run("tag", model, *files, stdin=TEXT.encode())[1])
-    count = len(found) // 3
-    assert [list(row)[-1] for row in found] == ["document"] * len(found)
-    assert [row.pop("document") for row in found] == [
+    records = rows(run("tag", model, *files, stdin=TEXT.encode())[1])
+    count = len(records) // 3
+    assert [list(row)[-1] for row in records] == ["document"] * len(records)
+    assert [row.pop("document") for row in records] == [
         name for name in ("a.txt", "standard input", "a.txt") for _ in range(count)
     ]
-    assert found == 3 * rows(expected)
+    assert records == 3 * rows(expected)
 
 
-def test_files_of_one_name_are_told_apart_by_their_paths():
+def test_files_with_equal_names_are_identified_by_path():
     same = [Path("a/x.txt"), Path("-"), Path("b/x.txt")]
     assert document_names(same) == ["a/x.txt", "standard input", "b/x.txt"]
     assert document_names([Path("a/x.txt"), Path("b/y.txt"), Path("a/x.txt")]) == ["x.txt", "y.txt", "x.txt"]
 
 
-def test_every_text_begins_on_a_line_of_its_own(model, tmp_path):
+def test_every_text_begins_on_a_new_line(model, tmp_path):
     texts = {"a": "sang", "b": "", "c": "left\n", "d": "saw"}
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
@@ -101,7 +101,7 @@ def test_every_text_begins_on_a_line_of_its_own(model, tmp_path):
     assert re.sub(r"\[([^|]*)\|\w+\]", r"\1", output) == "sang\nleft\nsaw"
 
 
-def test_an_output_file_is_replaced_only_by_a_whole_one(model, tmp_path):
+def test_an_output_file_is_replaced_only_when_complete(model, tmp_path):
     output = tmp_path / "out.jsonl"
     output.write_text("earlier")
     output.chmod(0o640)
@@ -116,7 +116,7 @@ def test_an_output_file_is_replaced_only_by_a_whole_one(model, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full")
-def test_an_output_that_is_full_is_named(model):
+def test_a_full_device_is_named(model):
     code, _, error = run("tag", model, "--output", "/dev/full", stdin=b"Ada sang.")
     assert (code, error.count("\n")) == (2, 1)
     assert error.startswith("tagger: /dev/full: cannot be written (No space left on device).")
@@ -125,13 +125,13 @@ def test_an_output_that_is_full_is_named(model):
 def test_standard_input_is_read_once(model, tmp_path):
     code, output, error = run("tag", model, "-", "-", stdin=b"Ada sang.")
     assert (code, output) == (2, "")
-    assert "named twice" in error
+    assert "can be read only once" in error
     with patch("sys.stdin", None), redirect_stderr(io.StringIO()) as err:
         assert main(["tag", str(model)]) == 2
-    assert err.getvalue().startswith("tagger: Standard input is closed;")
+    assert err.getvalue().startswith("tagger: Standard input is closed.")
 
 
-def test_help_and_completion_know_every_scheme():
+def test_help_and_completion_list_every_scheme():
     assert set(SCHEMES) <= set(re.findall(r"\w+", run("tag", "--help")[1]))
     words = {"_TAGGER_COMPLETE": "complete_bash", "COMP_WORDS": "tagger tag m --scheme ", "COMP_CWORD": "4"}
     command = [sys.executable, "-m", "tagger"]
@@ -141,9 +141,9 @@ def test_help_and_completion_know_every_scheme():
 
 def test_order_is_kept_over_many_sentences(model):
     lines = [f"Ada met number {number} in Oslo.\n\n" for number in range(1500)]
-    found = rows(run("tag", model, stdin="".join(lines).encode())[1])
-    assert [row["tokens"][3]["text"] for row in found] == [str(number) for number in range(1500)]
-    check_offsets("".join(lines), found)
+    records = rows(run("tag", model, stdin="".join(lines).encode())[1])
+    assert [row["tokens"][3]["text"] for row in records] == [str(number) for number in range(1500)]
+    check_offsets("".join(lines), records)
 
 
 WORDS = st.sampled_from(
@@ -165,7 +165,7 @@ def test_offsets_point_at_the_tokens_of_any_text(model, text):
 
 @settings(max_examples=40)
 @given(text=TEXTS)
-def test_offsets_point_at_ready_tokens_of_any_text(model, text):
+def test_offsets_point_at_pretokenized_tokens_of_any_text(model, text):
     code, output, _ = run("tag", model, "--pretokenized", stdin=text.encode())
     assert code == 0
     found = rows(output)
@@ -174,46 +174,46 @@ def test_offsets_point_at_ready_tokens_of_any_text(model, text):
     assert [[token["text"] for token in row["tokens"]] for row in found] == [line for line in lines if line]
 
 
-def test_ready_tokens_are_tagged_as_the_api_tags_them(model):
+def test_pretokenized_sentences_are_tagged_as_by_the_api(model):
     sentences = [["Ada", "met", "Otto"], ["Mia", "saw", "U.S.-based", "Lima", "."]]
     text = "  Ada  met\tOtto\r\n\n" + " ".join(sentences[1])
-    found = rows(run("tag", model, "--pretokenized", stdin=text.encode())[1])
+    records = rows(run("tag", model, "--pretokenized", stdin=text.encode())[1])
     expected = Tagger.load(model).tag_tokens(sentences)
-    assert [row["tags"] for row in found] == [
+    assert [row["tags"] for row in records] == [
         {task: list(tags) for task, tags in sentence.tags.items()} for sentence in expected
     ]
-    assert [row["text"] for row in found] == ["Ada  met\tOtto", "Mia saw U.S.-based Lima ."]
+    assert [row["text"] for row in records] == ["Ada  met\tOtto", "Mia saw U.S.-based Lima ."]
 
 
 @pytest.mark.parametrize("scheme", ["IOB2", "IOB1", "BIOES"])
-def test_conll_holds_the_same_tags_as_jsonl(model, tmp_path, scheme):
-    found = rows(run("tag", model, "--scheme", scheme, stdin=TEXT.encode())[1])
+def test_conll_has_the_same_tags_as_jsonl(model, tmp_path, scheme):
+    records = rows(run("tag", model, "--scheme", scheme, stdin=TEXT.encode())[1])
     code, output, _ = run("tag", model, "--scheme", scheme, "--format", "conll", stdin=TEXT.encode())
     assert code == 0
     assert output.endswith("\n\n")
     (tmp_path / "out.conll").write_text(output, encoding="utf-8", newline="")
     again = list(read_sentences(tmp_path / "out.conll", columns="token,pos,ner"))
-    assert [list(s.tokens) for s in again] == [[token["text"] for token in row["tokens"]] for row in found]
+    assert [list(s.tokens) for s in again] == [[token["text"] for token in row["tokens"]] for row in records]
     assert [{task: list(tags) for task, tags in s.tags.items()} for s in again] == [
-        row["tags"] for row in found
+        row["tags"] for row in records
     ]
     plain = rows(run("tag", model, stdin=TEXT.encode())[1])
-    for row, other in zip(found, plain, strict=True):
+    for row, other in zip(records, plain, strict=True):
         assert row["tags"]["ner"] == convert_tags(other["tags"]["ner"], "IOB2", scheme)
 
 
-def test_conll_begins_every_further_document_with_a_border(model, tmp_path):
+def test_conll_begins_later_documents_with_docstart(model, tmp_path):
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text("Mira sang. Tom left.")
     files = (tmp_path / "a.txt", tmp_path / "b.txt")
     (tmp_path / "out.conll").write_text(run("tag", model, "--format", "conll", *files)[1])
-    found = list(read_sentences(tmp_path / "out.conll", columns="token,pos,ner"))
-    assert [sentence.starts_document for sentence in found] == [True, False, True, False]
+    sentences = list(read_sentences(tmp_path / "out.conll", columns="token,pos,ner"))
+    assert [sentence.starts_document for sentence in sentences] == [True, False, True, False]
 
 
-def test_only_the_tasks_that_are_asked_for(model):
-    found = rows(run("tag", model, "--task", "pos", stdin=TEXT.encode())[1])
-    assert all(set(row["tags"]) == {"pos"} and row["spans"] == {} for row in found)
+def test_only_requested_tasks_are_written(model):
+    records = rows(run("tag", model, "--task", "pos", stdin=TEXT.encode())[1])
+    assert all(set(row["tags"]) == {"pos"} and row["spans"] == {} for row in records)
 
 
 def test_text_keeps_every_character_and_marks_spans(model):
@@ -224,7 +224,7 @@ def test_text_keeps_every_character_and_marks_spans(model):
     assert re.sub(r"\[([^|]*)\|\w+\]", r"\1", output) == TEXT
 
 
-def test_colours_are_for_terminals_unless_wished_for(model, monkeypatch):
+def test_colours_are_for_terminals_unless_requested(model, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     text = b"Ada met Otto in Oslo."
@@ -241,7 +241,7 @@ def test_colours_are_for_terminals_unless_wished_for(model, monkeypatch):
     assert "\x1b" not in run("tag", model, stdin=text, terminal=True)[1]
 
 
-def test_a_model_without_spans_shows_each_tokens_tag(pos_model):
+def test_a_model_without_spans_shows_the_tag_of_each_token(pos_model):
     output = run("tag", pos_model, "--format", "text", stdin=b"Ada met  Otto.\n")[1]
     tags = rows(run("tag", pos_model, stdin=b"Ada met  Otto.\n")[1])[0]["tags"]["pos"]
     assert output == "Ada/{} met/{}  Otto/{}./{}\n".format(*tags)
@@ -249,7 +249,7 @@ def test_a_model_without_spans_shows_each_tokens_tag(pos_model):
 
 
 class Page(HTMLParser):
-    """The text of the documents on a page, their marks, and the names of all its elements."""
+    """Parser of a page: its document text, marks, and element names."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -274,24 +274,24 @@ class Page(HTMLParser):
             self.marks.append(data)
 
 
-def test_html_is_one_escaped_page_of_the_whole_text(model, tmp_path):
+def test_html_is_one_escaped_page_with_the_whole_text(model, tmp_path):
     (tmp_path / "<b>.txt").write_bytes(TEXT.encode())
     page = tmp_path / "page.html"
     assert run("tag", model, tmp_path / "<b>.txt", "--format", "html", "--output", page) == (0, "", "")
     content = page.read_bytes().decode()
-    found = Page(content)
-    assert found.text == TEXT.replace("\0", "\ufffd")
-    assert not found.elements & {"script", "link", "img"}
+    parsed = Page(content)
+    assert parsed.text == TEXT.replace("\0", "\ufffd")
+    assert not parsed.elements & {"script", "link", "img"}
     assert "<script" not in content
     assert "<h2>&lt;b&gt;.txt</h2>" in content
     assert "url(" not in content
     spans = [s for row in rows(run("tag", model, stdin=TEXT.encode())[1]) for s in row["spans"]["ner"]]
-    assert found.marks == [span["label"] for span in spans]
+    assert parsed.marks == [span["label"] for span in spans]
     assert re.findall(r'<li><mark class="h\d+">(\w+)</mark></li>', content) == ["LOC", "PER"]
 
 
 @pytest.mark.parametrize("text", [b"", b" \n\n\t\n"])
-def test_nothing_in_is_nothing_out(model, text):
+def test_empty_input_gives_empty_output(model, text):
     for format in ("jsonl", "conll"):
         assert run("tag", model, "--format", format, stdin=text) == (0, "", "")
     assert run("tag", model, "--format", "text", stdin=text) == (0, text.decode(), "")
@@ -300,16 +300,16 @@ def test_nothing_in_is_nothing_out(model, text):
 
 
 @given(st.lists(st.text(max_size=6)), st.lists(st.integers(0, 40)))
-def test_source_text_gives_back_what_was_read(pieces, ends):
+def test_source_text_returns_the_recorded_text(pieces, ends):
     source = SourceText()
     text = "".join(source.record(pieces))
     taken = [source.take(end) for end in sorted(ends)]
-    places = [0, *sorted(ends)]
-    assert taken == [text[a:b] for a, b in pairwise(places)]
-    assert source.take() == text[places[-1] :]
+    bounds = [0, *sorted(ends)]
+    assert taken == [text[a:b] for a, b in pairwise(bounds)]
+    assert source.take() == text[bounds[-1] :]
 
 
-def test_a_stream_is_not_read_further_than_needed():
+def test_input_is_read_lazily():
     read = 0
 
     def lines():
@@ -331,7 +331,7 @@ def test_a_stream_is_not_read_further_than_needed():
     assert read == 1
 
 
-def test_undecodable_bytes_are_named_and_what_stands_before_them_is_tagged(model, tmp_path):
+def test_text_before_undecodable_bytes_is_tagged(model, tmp_path):
     good = "é" * 5
     (tmp_path / "bad.txt").write_bytes(good.encode() + b"\nab\xffc\n")
     (tmp_path / "other.txt").write_bytes(b"Ada sang.\n")
@@ -348,7 +348,7 @@ def test_undecodable_bytes_are_named_and_what_stands_before_them_is_tagged(model
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
-def test_long_lines_are_read_in_pieces_that_cut_no_character(monkeypatch, tmp_path, size):
+def test_pieces_of_long_lines_do_not_split_characters(monkeypatch, tmp_path, size):
     monkeypatch.setattr(input_module, "PIECE_BYTES", size)
     text = "aé東🌊\r\nb\u0301c\n" * 3 + "end"
     path = tmp_path / "a.txt"
@@ -362,7 +362,7 @@ def test_long_lines_are_read_in_pieces_that_cut_no_character(monkeypatch, tmp_pa
         list(read_lines(path))
 
 
-def test_a_full_disk_is_one_line_too(model):
+def test_a_full_disk_is_reported_in_one_line(model):
     class Full(io.BytesIO):
         def write(self, *_: object) -> int:
             raise OSError(28, "No space left on device")
@@ -375,12 +375,14 @@ def test_a_full_disk_is_one_line_too(model):
         redirect_stderr(err),
     ):
         assert main(["tag", str(model)]) == 2
-        assert err.getvalue().startswith("tagger: standard output: cannot be used (No space left on device);")
+        assert err.getvalue().startswith(
+            "tagger: standard output: cannot read or write (No space left on device)."
+        )
         assert err.getvalue().count("\n") == 1
     stream.detach()
 
 
-def test_a_closed_pipe_is_no_error(model, tmp_path):
+def test_a_closed_pipe_ends_without_error(model, tmp_path):
     (tmp_path / "long.txt").write_text("Ada met Otto in Oslo.\n\n" * 2000)
     command = [sys.executable, "-m", "tagger", "tag", str(model), str(tmp_path / "long.txt")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:

@@ -1,4 +1,4 @@
-"""``--min-score`` by label and ``--candidates``: what the command writes is what the API gives."""
+"""``--min-score`` by label and ``--candidates``, compared with the API."""
 
 import json
 
@@ -13,22 +13,22 @@ TEXT = "Ada met Otto in Oslo. Then Otto left for Lima. Mia saw New Bonn. The shi
 
 
 @pytest.fixture(scope="module")
-def middle(model) -> dict[str, float]:
-    """For each label a score that some of its spans have and others lack."""
+def thresholds(model) -> dict[str, float]:
+    """Return for each label a threshold that only some of its spans reach."""
     spans = [span for one in Tagger.load(model).tag(TEXT) for span in one.spans["ner"]]
     scores = {label: sorted(span.score for span in spans if span.label == label) for label in ("LOC", "PER")}
-    assert all(own[0] < own[len(own) // 2] for own in scores.values())
-    return {label: own[len(own) // 2] for label, own in scores.items()}
+    assert all(values[0] < values[len(values) // 2] for values in scores.values())
+    return {label: values[len(values) // 2] for label, values in scores.items()}
 
 
 @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
-def test_thresholds_by_label_leave_out_what_filtering_would(model, middle, workers):
+def test_thresholds_by_label_agree_with_filtering(model, thresholds, workers):
     full = rows(run("tag", model, stdin=TEXT.encode())[1])
-    loc, per = middle["LOC"], middle["PER"]
-    for options, least in (
+    loc, per = thresholds["LOC"], thresholds["PER"]
+    for options, min_score in (
         (["--min-score", f"PER={per!r}"], {"PER": per, "LOC": 0.0}),
-        (["--min-score", f"{loc!r},PER={per!r}"], middle),
-        (["--min-score", f"PER={per!r}", "--min-score", f"{loc!r}"], middle),
+        (["--min-score", f"{loc!r},PER={per!r}"], thresholds),
+        (["--min-score", f"PER={per!r}", "--min-score", f"{loc!r}"], thresholds),
         (["--min-score", "1, LOC=0"], {"PER": 1.0, "LOC": 0.0}),
     ):
         code, output, error = run("tag", model, *options, *workers, stdin=TEXT.encode())
@@ -37,26 +37,26 @@ def test_thresholds_by_label_leave_out_what_filtering_would(model, middle, worke
             [
                 (span["start"], span["end"], span["label"])
                 for span in row["spans"]["ner"]
-                if span["score"] >= round(least[span["label"]], 6)
+                if span["score"] >= round(min_score[span["label"]], 6)
             ]
             for row in full
         ]
-        found = [
+        result = [
             [(span["start"], span["end"], span["label"]) for span in row["spans"]["ner"]]
             for row in rows(output)
         ]
-        assert found == expected
-        assert sum(map(len, found)) < sum(len(row["spans"]["ner"]) for row in full)
+        assert result == expected
+        assert sum(map(len, result)) < sum(len(row["spans"]["ner"]) for row in full)
 
 
-def test_evaluate_scores_what_remains(model, middle, corpus, tmp_path):
+def test_evaluate_scores_the_remaining_spans(model, thresholds, corpus, tmp_path):
     words = ("evaluate", model, corpus / "dev.conll", "--json")
-    code, output, error = run(*words, "--min-score", f"0.2,PER={middle['PER']!r}")
+    code, output, error = run(*words, "--min-score", f"0.2,PER={thresholds['PER']!r}")
     assert (code, error) == (0, "")
-    least = {"LOC": 0.2, "PER": middle["PER"]}
-    assert json.loads(output)["min_score"] == least
+    min_score = {"LOC": 0.2, "PER": thresholds["PER"]}
+    assert json.loads(output)["min_score"] == min_score
     gold = list(read_sentences(corpus / "dev.conll", columns="token,pos,ner"))
-    assert json.loads(output)["tasks"] == evaluate(Tagger.load(model), gold, min_score=least)["tasks"]
+    assert json.loads(output)["tasks"] == evaluate(Tagger.load(model), gold, min_score=min_score)["tasks"]
     picture = tmp_path / "reliability.svg"
     assert run(*words, "--min-score", "PER=0.9", "--reliability", picture)[0] == 0
     assert picture.exists()
@@ -66,9 +66,9 @@ def test_evaluate_scores_what_remains(model, middle, corpus, tmp_path):
     ("values", "message"),
     [
         (["MISC=0.5"], "--min-score: the model has no label 'MISC'. Its labels are LOC, PER."),
-        (["=0.5", "0.6"], "--min-score must have one value (got 0.5 and 0.6). Give one."),
-        (["0.5", "0.5"], "--min-score must have one value (got 0.5 and 0.5). Give one."),
-        (["PER=0.5,PER=0.6"], "--min-score PER must have one value (got 0.5 and 0.6). Give one."),
+        (["=0.5", "0.6"], "--min-score must have one value (got 0.5 and 0.6). Give one of them."),
+        (["0.5", "0.5"], "--min-score must have one value (got 0.5 and 0.5). Give one of them."),
+        (["PER=0.5,PER=0.6"], "--min-score PER must have one value (got 0.5 and 0.6). Give one of them."),
         (
             ["PER=1.5"],
             "--min-score PER must be from 0 to 1 (got 1.5). Use a probability; 0 leaves nothing out.",
@@ -77,12 +77,12 @@ def test_evaluate_scores_what_remains(model, middle, corpus, tmp_path):
             ["PER=nan"],
             "--min-score PER must be from 0 to 1 (got nan). Use a probability; 0 leaves nothing out.",
         ),
-        (["PER"], "--min-score must be a number or LABEL=NUMBER (got 'PER'). Use 0.5, or 0.5,PER=0.9."),
-        (["0.5,"], "--min-score must be a number or LABEL=NUMBER (got ''). Use 0.5, or 0.5,PER=0.9."),
-        (["PER="], "--min-score must be a number or LABEL=NUMBER (got 'PER='). Use 0.5, or 0.5,PER=0.9."),
+        (["PER"], "--min-score must be a number or LABEL=NUMBER (got 'PER'). Write 0.5, or 0.5,PER=0.9."),
+        (["0.5,"], "--min-score must be a number or LABEL=NUMBER (got ''). Write 0.5, or 0.5,PER=0.9."),
+        (["PER="], "--min-score must be a number or LABEL=NUMBER (got 'PER='). Write 0.5, or 0.5,PER=0.9."),
     ],
 )
-def test_thresholds_that_are_none(model, corpus, values, message):
+def test_invalid_thresholds_are_rejected(model, corpus, values, message):
     options = [word for value in values for word in ("--min-score", value)]
     assert refusal("tag", model, *options) == message
     assert refusal("evaluate", model, corpus / "dev.conll", *options) == message
@@ -91,12 +91,12 @@ def test_thresholds_that_are_none(model, corpus, values, message):
 def test_a_model_without_spans_has_no_labels(pos_model):
     message = "--min-score: the model has no label 'PER'. None of its tasks has spans."
     assert refusal("tag", pos_model, "--min-score", "PER=0.5") == message
-    message = "--candidates: a task must have spans (got pos). Leave the option out."
+    message = "--candidates needs a task with spans (got pos). Leave the option out."
     assert refusal("tag", pos_model, "--candidates", "0.5") == message
 
 
 @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
-def test_jsonl_holds_the_candidates_of_the_api(model, workers):
+def test_jsonl_candidates_agree_with_the_api(model, workers):
     code, output, error = run("tag", model, "--candidates", "0.05", *workers, stdin=TEXT.encode())
     assert (code, error) == (0, "")
     count = 0
@@ -121,8 +121,8 @@ def test_jsonl_holds_the_candidates_of_the_api(model, workers):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["0.1", "--format", "conll"], "The format conll does not hold --candidates; use --format jsonl."),
-        (["0.1", "--format", "html"], "The format html does not hold --candidates; use --format jsonl."),
+        (["0.1", "--format", "conll"], "--candidates needs --format jsonl (got conll). Pass --format jsonl."),
+        (["0.1", "--format", "html"], "--candidates needs --format jsonl (got html). Pass --format jsonl."),
         (
             ["1.5"],
             "--candidates must be from 0 to 1 (got 1.5). Use a probability of at least 0.001, or 0 for no",
@@ -132,10 +132,10 @@ def test_jsonl_holds_the_candidates_of_the_api(model, workers):
             "--candidates must be from 0 to 1 (got nan). Use a probability of at least 0.001, or 0 for no",
         ),
         (["0.0001"], "--candidates must be at least 0.001 (got 0.0001). Use a probability of at least 0.001"),
-        (["0.1", "--task", "pos"], "--candidates: a task must have spans (got pos). Leave the option out."),
-        (["0.1", "--stream"], "--stream writes each word's tags alone; leave --n-best, --scores and --cand"),
-        (["0.1", "--stream", "--format", "jsonl"], "--stream writes each word's tags alone; leave --n-best,"),
+        (["0.1", "--task", "pos"], "--candidates needs a task with spans (got pos). Leave the option out."),
+        (["0.1", "--stream"], "--stream writes tags only. Leave out --n-best, --scores and --candidates."),
+        (["0.1", "--stream", "--format", "jsonl"], "--stream writes tags only. Leave out --n-best,"),
     ],
 )
-def test_candidates_that_cannot_be_had(model, options, message):
+def test_invalid_candidate_options_are_rejected(model, options, message):
     assert refusal("tag", model, "--candidates", *options).startswith(message)

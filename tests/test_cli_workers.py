@@ -1,4 +1,4 @@
-"""``tagger tag --workers``: the same output as one process writes."""
+"""``tagger tag --workers``: the output equals that of one process."""
 
 import json
 import os
@@ -22,14 +22,14 @@ PIECES = ["Ada met Otto. ", "He left\n", "\n", "for Oslo, ", "Dr. Mia ", "x " * 
 
 
 def without_scores(output: str) -> list[dict]:
-    """Rows whose probabilities, which rounding may turn in the last digit, are taken out."""
-    found = rows(output)
-    for row in found:
+    """Return the rows without probabilities, whose last digit may differ by rounding."""
+    records = rows(output)
+    for row in records:
         for spans in row["spans"].values():
             for span in spans:
                 assert 0.0 <= span.pop("score") <= 1.0001
         row.pop("scores", None)
-    return found
+    return records
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def texts(tmp_path):
 
 
 @pytest.mark.parametrize("options", [(), ("--pretokenized", "--scores")])
-def test_the_output_is_that_of_one_process(model, texts, options):
+def test_output_agrees_with_one_process(model, texts, options):
     for style, read in (("jsonl", without_scores), ("conll", str)):
         if style == "conll" and options:
             continue
@@ -52,23 +52,23 @@ def test_the_output_is_that_of_one_process(model, texts, options):
 
 
 class Done:
-    """What a future is once its work is done."""
+    """Stand-in for a completed future."""
 
     def __init__(self, value: object) -> None:
-        self.value = pickle.loads(pickle.dumps(value))  # as a pipe would bring it
+        self.value = pickle.loads(pickle.dumps(value))  # as sent through a pipe
 
     def result(self) -> object:
         return self.value
 
 
 class Pool:
-    """In place of processes, so that what they import can be changed."""
+    """Stand-in for a process pool that runs in this process, so that tests can patch modules."""
 
     def __init__(self, workers, context, initializer, initargs):
         initializer(*initargs)
 
-    def submit(self, function, part):
-        return Done(function(part))
+    def submit(self, function, block):
+        return Done(function(block))
 
     def shutdown(self, cancel_futures):
         assert cancel_futures
@@ -80,12 +80,12 @@ def _in_one_process(monkeypatch):
 
 
 @pytest.mark.usefixtures("_in_one_process")
-def test_small_chunks_change_nothing(model, texts, monkeypatch):
-    monkeypatch.setattr(workers, "CHARACTERS", 60)
+def test_output_does_not_depend_on_block_size(model, texts, monkeypatch):
+    monkeypatch.setattr(workers, "BLOCK_CHARACTERS", 60)
     for options in ((), ("--pretokenized",)):
         command = ("tag", model, *texts, "--format", "jsonl", *options)
-        found = without_scores(run(*command, "--workers", 3)[1])
-        assert found == without_scores(run(*command)[1])
+        result = without_scores(run(*command, "--workers", 3)[1])
+        assert result == without_scores(run(*command)[1])
 
 
 def sentences_of(parts, tokenizer):
@@ -100,7 +100,7 @@ def sentences_of(parts, tokenizer):
         begin = end
 
 
-def test_a_document_is_looked_at_as_a_whole_by_workers(model, tmp_path, monkeypatch):
+def test_workers_use_the_context_of_the_whole_document(model, tmp_path, monkeypatch):
     generator = random.Random(1)
     words = ["Ada", "ADA", "Otto", "Lund", "met", "in", "saw", "the", "."]
     lines = [
@@ -109,7 +109,7 @@ def test_a_document_is_looked_at_as_a_whole_by_workers(model, tmp_path, monkeypa
     (tmp_path / "long.txt").write_text("".join(lines))
     (tmp_path / "unbroken.txt").write_text("".join(lines).replace("\n", " "))
     monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(workers, "CHARACTERS", 700)
+    monkeypatch.setattr(workers, "BLOCK_CHARACTERS", 700)
     for name, options in (("long", ()), ("unbroken", ()), ("long", ("--pretokenized",))):
         command = ("tag", model, tmp_path / f"{name}.txt", "--format", "jsonl", "--scores", *options)
         assert scores_of(run(*command, "--workers", 2)[1]) == pytest.approx(
@@ -125,7 +125,7 @@ def scores_of(output):
 
 @settings(max_examples=60)
 @given(st.lists(st.sampled_from(PIECES), max_size=80), st.integers(20, 200))
-def test_parts_are_the_document_and_their_sentences_its_own(pieces, size):
+def test_blocks_and_their_sentences_cover_the_document(pieces, size):
     text, tokenizer = "".join(pieces), Tokenizer()
     parts = list(cut_chunks(pieces, tokenizer.tokenize, size=size, around=10_000))
     own = "".join(part.text[part.own] for part in parts if not isinstance(part, list))
@@ -148,21 +148,23 @@ def test_every_character_is_tagged_once(text):
     lines = text.splitlines(keepends=True)
     parts = list(cut_chunks(lines, tokenizer.tokenize, size=1000, around=500))
     assert len(parts) > 1 or len(lines) == 1
-    found = list(sentences_of(parts, tokenizer))
-    assert "".join(token for sentence in found for token in sentence.tokens) == "".join(text.split())
-    for sentence in found:
+    sentences = list(sentences_of(parts, tokenizer))
+    assert "".join(token for sentence in sentences for token in sentence.tokens) == "".join(text.split())
+    for sentence in sentences:
         assert all(text[a:b] == t for t, (a, b) in zip(sentence.tokens, sentence.offsets, strict=True))
 
 
-def test_what_cannot_be_done_by_workers_is_refused(model):
-    assert "--workers is 0; use 1" in refusal("tag", model, "--workers", 0)
-    assert "does not write the format html; use" in refusal("tag", model, "--workers", 2, "--format", "html")
+def test_incompatible_options_are_rejected(model):
+    assert "--workers must be at least 1 (got 0)." in refusal("tag", model, "--workers", 0)
+    assert "--workers needs --format jsonl or conll (got html)." in refusal(
+        "tag", model, "--workers", 2, "--format", "html"
+    )
     message = refusal("tag", model, "--workers", 2, "--stream", "--format", "conll")
-    assert "leave --workers out" in message
+    assert "Leave --workers out" in message
 
 
 @pytest.mark.usefixtures("_in_one_process")
-def test_what_comes_before_an_error_is_written(model, tmp_path, monkeypatch):
+def test_output_before_an_error_is_written(model, tmp_path, monkeypatch):
     monkeypatch.setattr("tagger.runtime.tagger.MOST_POINTERS", 400)
     (tmp_path / "a.txt").write_text("Ada met Otto .\n" * 3 + "Ada " * 400 + "\n")
     command = ("tag", model, tmp_path / "a.txt", "--format", "jsonl", "--pretokenized", "--n-best", "5")
@@ -176,14 +178,14 @@ def end(_: object) -> None:
     os._exit(1)
 
 
-def test_a_worker_that_is_killed_is_told(model, monkeypatch, texts):
-    monkeypatch.setattr(workers, "_tag", end)
+def test_a_killed_worker_is_reported(model, monkeypatch, texts):
+    monkeypatch.setattr(workers, "_tag_block", end)
     code, _, error = run("tag", model, texts[0], "--format", "conll", "--workers", 2)
-    assert (code, "A worker process ended before its work was done" in error) == (2, True)
+    assert (code, "A worker process ended early" in error) == (2, True)
 
 
-def test_an_interrupt_ends_all_without_a_word(model, tmp_path):
-    """While workers still import what they need, and as from a terminal, where it reaches all processes."""
+def test_an_interrupt_prints_nothing(model, tmp_path):
+    """Interrupt all processes while workers still import modules, as Ctrl-C in a terminal does."""
     end, begin = os.pipe()
     command = [sys.executable, "-m", "tagger", "tag", str(model), "--format", "conll", "--workers", "2"]
     with (
@@ -193,7 +195,7 @@ def test_an_interrupt_ends_all_without_a_word(model, tmp_path):
         os.fdopen(begin, "wb") as pipe,
     ):
         os.close(end)
-        pipe.write(("Ada met Otto in Oslo.\n" * 60_000).encode())  # the last part can be sent once it is read
+        pipe.write(("Ada met Otto in Oslo.\n" * 60_000).encode())  # returns once most of it is read
         os.killpg(running.pid, signal.SIGINT)
         assert running.communicate() == (b"", b"")
         assert running.returncode == 130

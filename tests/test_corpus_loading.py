@@ -213,7 +213,7 @@ def test_evaluate_scores_the_tasks_of_the_file_and_names_the_others(tmp_path, mo
     code, output, _ = run("evaluate", model, path, "--json")
     result = json.loads(output)
     assert (code, list(result["tasks"])) == (0, ["ner"])
-    assert result["read"][-1] == "news.conll: no gold tags of the model's task 'pos'; it is not scored"
+    assert result["read"][-1] == "news.conll: no gold tags for the model's task 'pos'; it is not evaluated"
     assert "no column is known to hold 'pos'" in refusal("evaluate", model, path, "--task", "pos")
     conllu = write(tmp_path, CONLLU.format("VERB"), "a.conllu")
     assert list(json.loads(run("evaluate", model, conllu, "--json")[1])["tasks"]) == ["pos"]

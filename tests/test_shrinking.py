@@ -167,9 +167,9 @@ def test_the_command_writes_a_smaller_working_model(model, corpus, tmp_path):
 
 
 def test_errors_of_the_command(model, tmp_path):
-    assert "choose one of f32, f16, int8" in refusal("shrink", model, tmp_path / "m", "--precision", "f8")
+    assert "must be one of f32, f16, int8" in refusal("shrink", model, tmp_path / "m", "--precision", "f8")
     assert "is the model itself" in refusal("shrink", model, model)
     assert "there is no such folder or included model" in refusal("shrink", tmp_path / "none", tmp_path / "m")
     (tmp_path / "config.json").write_text("{}")
-    assert "holds a config.json that is no model's" in refusal("shrink", model, tmp_path)
+    assert "contains a config.json that belongs to no model" in refusal("shrink", model, tmp_path)
     assert "--words" in refusal("shrink", model, tmp_path / "m", "--words", "-1")

@@ -120,4 +120,4 @@ def test_sparse_files_have_limits_too(corpus, model, tmp_path, monkeypatch):
     assert message.startswith(f"{tmp_path}/holes: the config cannot be read (more than 1,048,576 bytes)")
     monkeypatch.setattr("tagger.cli.input.LONGEST_TEXT_LINE", 100_000)
     message = refusal("tag", "-m", model, "--pretokenized", stdin=b"x" * 200_000)
-    assert message == "line 1 of the text has more than 100,000 characters; give a sentence a line."
+    assert message == "line 1 of the text must have at most 100,000 characters. Write one sentence per line."

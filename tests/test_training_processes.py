@@ -161,7 +161,7 @@ def test_a_signal_to_the_launcher_stops_all_and_can_be_gone_on_with(corpus, tmp_
                 process.send_signal(signal.SIGTERM)
         process.stderr.read()
     assert re.search(
-        r"^stopped after step \d of epoch \d+; .* the same command and --resume", output, re.MULTILINE
+        r"^stopped after step \d of epoch \d+; .* run the same command with --resume", output, re.MULTILINE
     )
     assert launch(TORCHRUN, [*words, "--resume"]).returncode == 0
     assert load_checkpoint(tmp_path).is_finished

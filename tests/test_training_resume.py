@@ -251,7 +251,7 @@ def test_a_signal_ends_after_the_step_and_says_how_to_go_on(corpus, whole, tmp_p
     last = output.splitlines()[-1]
     assert re.fullmatch(
         rf"stopped after step \d of epoch [23]; {re.escape(str(tmp_path))} holds the model of epoch \d; "
-        r"the same command and --resume goes on from there",
+        r"run the same command with --resume to continue",
         last,
     )
     code, output, _ = run(*command(corpus, tmp_path, "--resume"))
@@ -260,7 +260,7 @@ def test_a_signal_ends_after_the_step_and_says_how_to_go_on(corpus, whole, tmp_p
     assert (tmp_path / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
     code, output, _ = run(*command(corpus, tmp_path, "--resume"))
     assert code == 0
-    assert "finished  after 3 epochs: nothing is left to do" in output
+    assert "finished  after 3 epochs: nothing to do" in output
 
 
 def test_a_signal_while_dev_is_scored_ends_after_the_epoch(corpus, whole, tmp_path, monkeypatch):
@@ -290,7 +290,7 @@ def test_an_interruption_while_files_are_read_changes_nothing_and_says_so(
     monkeypatch.setattr("tagger.training.run.prepare", interrupt)
     code, output, error = run(*command(corpus, tmp_path, "--seed", "5"))
     assert (code, error) == (130, "")
-    assert output == f"interrupted before the first step; {tmp_path} is as it was\n"
+    assert output == f"interrupted before the first step; {tmp_path} is unchanged\n"
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in whole.iterdir()}
     assert all((tmp_path / path.name).read_bytes() == path.read_bytes() for path in whole.iterdir())
 

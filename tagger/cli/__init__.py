@@ -1,1 +1,1 @@
-"""Floor 5: the command line. Each command is a thin parser over functions of lower floors."""
+"""Command-line interface. Each command parses its options and calls functions of lower layers."""

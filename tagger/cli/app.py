@@ -1,4 +1,4 @@
-"""The commands of the program ``tagger`` and their help."""
+"""Command table of the program ``tagger`` and its help."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ tagger evaluate runs/news test.conll
 
 tagger tag runs/news letter.txt"""
 
-# What click raises for a wrong command line; whose class that is depends on the version of typer.
+# The exception of click for an invalid command line; its module depends on the version of typer.
 UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
 Abort = typer.Abort
 
-# In the order of the help; each is the function ``NAME_command`` of the module ``tagger.cli.NAME``.
+# In the order of the help. Command NAME is the function ``NAME_command`` of ``tagger.cli.NAME``.
 COMMANDS = ("train", "compare", "evaluate", "tag", "info", "check", "convert", "export", "shrink")
 
 
 class _Commands(TyperGroup):
-    """The commands, each imported when it is asked for: `tagger tag` starts without what others need."""
+    """Command group that imports each command on first use, so that `tagger tag` starts fast."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        # A word that is none of them is compared with them all.
+        # Import all commands for an unknown name: click suggests the closest one.
         for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:
             if name not in self.commands:
                 self.commands[name] = _import_command(name)
@@ -46,25 +46,25 @@ class _Commands(TyperGroup):
 
 
 class _Command(TyperCommand):
-    """A command whose options are given once, unless they are lists: click keeps the last one silently."""
+    """Command that rejects repeated options, except lists; click would silently use the last value."""
 
     def make_parser(self, ctx: Any) -> Any:
         parser = super().make_parser(ctx)
-        given: set[str] = set()
-        for option in {id(one): one for one in parser._long_opt.values()}.values():
+        seen: set[str] = set()
+        for option in {id(each): each for each in parser._long_opt.values()}.values():
             if option.action in ("store", "store_const"):
-                cast(Any, option).process = _once(option, given)
+                cast(Any, option).process = _reject_repeats(option, seen)
         return parser
 
 
-def _once(option: Any, given: set[str]) -> Callable[[Any, Any], None]:
+def _reject_repeats(option: Any, seen: set[str]) -> Callable[[Any, Any], None]:
     process = option.process
 
     def process_once(value: Any, state: Any) -> None:
-        if option.dest in given:
+        if option.dest in seen:
             names = "/".join([*option.obj.opts, *option.obj.secondary_opts])
             raise InputError(f"{names} is given twice. Give it once.")
-        given.add(option.dest)
+        seen.add(option.dest)
         process(value, state)
 
     return process_once
@@ -72,9 +72,9 @@ def _once(option: Any, given: set[str]) -> Callable[[Any, Any], None]:
 
 def _import_command(name: str) -> Any:
     module = import_module(f"tagger.cli.{name}")
-    alone = typer.Typer(rich_markup_mode="rich", add_completion=False)
-    alone.command(name, cls=_Command, epilog=module.EXAMPLES)(getattr(module, f"{name}_command"))
-    return get_command(alone)
+    single = typer.Typer(rich_markup_mode="rich", add_completion=False)
+    single.command(name, cls=_Command, epilog=module.EXAMPLES)(getattr(module, f"{name}_command"))
+    return get_command(single)
 
 
 app = typer.Typer(
@@ -88,8 +88,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(is_wanted: bool) -> None:
-    if is_wanted:
+def _show_version(is_requested: bool) -> None:
+    if is_requested:
         typer.echo(f"tagger {__version__}")
         raise typer.Exit
 
@@ -100,4 +100,4 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Sequence labelling with a BiLSTM-CRF: train on a CoNLL file, score, tag raw text."""
+    """Label sequences with a BiLSTM-CRF: train on CoNLL files, evaluate models, tag raw text."""

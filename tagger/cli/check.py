@@ -1,4 +1,4 @@
-"""``tagger check``: what is wrong in corpus files, and what is in them."""
+"""``tagger check``: list problems and statistics of corpus files."""
 
 from __future__ import annotations
 
@@ -28,25 +28,27 @@ tagger check train.conll --columns token,pos,chunk,ner --scheme IOB1 --strict
 
 tagger check train.conll --json > report.json"""
 
-SHOWN = 10  # findings of each kind
-TAGS_SHOWN = 20  # rows of a table of tags
+SHOWN = 10  # most findings of each kind to print
+TAGS_SHOWN = 20  # most rows of a tag table
 
 _PROBLEM = re.compile(r"(.*?)(?::(\d+))?: (.*)", re.DOTALL)
 
 
 def check_command(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Corpus files, compared with each other.")
+        list[Path], typer.Argument(metavar="FILE...", help="Corpus files to check and compare.")
     ],
     columns: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="The columns of CoNLL files, as token,pos,ner; else guessed."),
+        typer.Option(
+            metavar="NAMES", help="Column names of CoNLL files, e.g. token,pos,ner; detected by default."
+        ),
     ] = None,
     format: Annotated[
         str | None,
         typer.Option(
             metavar="FORMAT",
-            help=f"One of {', '.join(FORMATS)}; by default what suffix and content say.",
+            help=f"File format, detected by default: {', '.join(FORMATS)}.",
             autocompletion=lambda: list(FORMATS),
         ),
     ] = None,
@@ -54,8 +56,8 @@ def check_command(
         str | None,
         typer.Option(
             metavar="SCHEME",
-            help=f"What tags of spans should be in: {', '.join(SCHEMES)}, bare or none, or by task as "
-            "ner=bare,pos=none; by default what fits best.",
+            help=f"Expected tag scheme: {', '.join(SCHEMES)}, bare or none, or by task, e.g. "
+            "ner=bare,pos=none; by default the best match.",
             autocompletion=lambda: list(SCHEMES),
         ),
     ] = None,
@@ -64,24 +66,24 @@ def check_command(
     json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="Exit 1 for repeated sentences and inconsistent labels, too."),
+        typer.Option("--strict", help="Also exit with 1 for repeated sentences and inconsistent labels."),
     ] = False,
 ) -> int:
-    """List every problem of corpus files as `file:line: message`, and tell what is in them.
+    """List all problems of corpus files as `file:line: message`, with statistics.
 
-    Notes list what `train` and `convert` leave out, change or read in an unusual
-    way. Exits 0 if there is no problem, 1 if there is one (a file that cannot be
-    read is one, too; the others are still checked), 2 for a wrong option.
+    Notes list data that `train` and `convert` skip, change or read in an unusual
+    way. The exit code is 0 if there is no problem, 1 if there are problems (an
+    unreadable file is one; the others are still checked), 2 for an invalid option.
     """
     paths = [str(path) for path in files]
     for path in files:
         if str(path) == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
-            raise InputError(f"{path}: is no file, and files are read twice; save it to one.")
+            raise InputError(f"{path}: not a regular file, but files are read twice. Save it to a file.")
     problems: list[str] = []
     report: Callable[[str], object] = problems.append if json else _print_line
     names = parse_label_names(label_names)
     require_offsets(offsets)
-    found = inspect_files(
+    inspection = inspect_files(
         paths,
         report,
         columns=columns,
@@ -91,14 +93,14 @@ def check_command(
         label_names=names,
     )
     if json:
-        typer.echo(json_format.dumps(report_values(found, problems), indent=2, ensure_ascii=False))
+        typer.echo(json_format.dumps(report_values(inspection, problems), indent=2, ensure_ascii=False))
     else:
-        _show(found)
-    return int(found.problems > 0 or (strict and found.findings > 0))
+        _show(inspection)
+    return int(inspection.problems > 0 or (strict and inspection.findings > 0))
 
 
-def report_values(found: Inspection, problems: Sequence[str]) -> dict[str, Any]:
-    """All that was found, as JSON values; shares are fractions of 1."""
+def report_values(inspection: Inspection, problems: Sequence[str]) -> dict[str, Any]:
+    """Return the report as JSON values; shares are from 0 to 1."""
     return {
         "problems": [
             {"file": match[1], "line": int(match[2]) if match[2] else None, "message": match[3]}
@@ -120,7 +122,7 @@ def report_values(found: Inspection, problems: Sequence[str]) -> dict[str, Any]:
                 "repeated_sentences": facts.repeated,
                 "counts": {task: dict(counts.most_common()) for task, counts in facts.counts.items()},
             }
-            for facts in found.files
+            for facts in inspection.files
         ],
         "shared_sentences": [
             {
@@ -130,12 +132,12 @@ def report_values(found: Inspection, problems: Sequence[str]) -> dict[str, Any]:
                 "share": one.share,
                 "places": [list(pair) for pair in one.places],
             }
-            for one in found.shared
+            for one in inspection.shared
         ],
-        "in_one_file_only": found.only_in,
+        "in_one_file_only": inspection.only_in,
         "inconsistent": {
-            task: [{"text": one.text, "counts": one.counts, "places": one.places} for one in its]
-            for task, its in found.inconsistent.items()
+            task: [{"text": one.text, "counts": one.counts, "places": one.places} for one in texts]
+            for task, texts in inspection.inconsistent.items()
         },
     }
 
@@ -144,24 +146,24 @@ def _print_line(problem: str) -> None:
     sys.stdout.write(escape_line(" ".join(problem.splitlines())) + "\n")
 
 
-def _show(found: Inspection) -> None:
-    """Print what the files hold and what they share, below the problems."""
+def _show(inspection: Inspection) -> None:
+    """Print statistics and shared sentences of the files, below the problems."""
     from tagger.cli.console import counts_table, facts_table, make_console
 
     console = make_console()
-    for facts in found.files:
+    for facts in inspection.files:
         console.print(f"\n{facts.detected.path}", style="bold", soft_wrap=True)
         for note in facts.notes:
             console.print(f"note: {note}", soft_wrap=True)
         console.print(facts_table(_facts(facts)))
-    for task in dict.fromkeys(task for facts in found.files for task in facts.counts):
-        having = [facts for facts in found.files if task in facts.counts]
-        kind = "spans by label" if any(facts.schemes[task] for facts in having) else "tags"
-        names = _short_names([str(facts.detected.path) for facts in having])
-        counts = [facts.counts[task] for facts in having]
+    for task in dict.fromkeys(task for facts in inspection.files for task in facts.counts):
+        files_with_task = [facts for facts in inspection.files if task in facts.counts]
+        kind = "spans by label" if any(facts.schemes[task] for facts in files_with_task) else "tags"
+        names = _short_names([str(facts.detected.path) for facts in files_with_task])
+        counts = [facts.counts[task] for facts in files_with_task]
         console.print()
         console.print(counts_table(f"{task}: {kind}", names, counts, TAGS_SHOWN))
-    for line in _findings(found):
+    for line in _findings(inspection):
         console.print(line, soft_wrap=True)
 
 
@@ -172,7 +174,7 @@ def _facts(facts: FileFacts) -> dict[str, str]:
         **columns,
         **{f"tags of {task}": _tags(facts, task) for task in facts.schemes},
         "sentences": f"{facts.sentences:,}"
-        + (f", {facts.repeated:,} of them repeat an earlier one" if facts.repeated else ""),
+        + (f", {facts.repeated:,} of them duplicates" if facts.repeated else ""),
         "tokens": f"{facts.tokens:,}",
         "documents": f"{facts.documents:,}",
         "problems": f"{facts.problems:,}",
@@ -182,35 +184,35 @@ def _facts(facts: FileFacts) -> dict[str, str]:
 
 def _tags(facts: FileFacts, task: str) -> str:
     if facts.readings[task].is_bare:
-        return "labels without prefix, a run of one label is a span"
+        return "labels without prefix; adjacent equal labels form a span"
     return facts.schemes[task] or "one per token"
 
 
 def _short_names(paths: Sequence[str]) -> list[str]:
-    """File names, or whole paths where two files have one name."""
+    """Return the file names, or the full paths if two files share a name."""
     names = [Path(path).name for path in paths]
     return names if len(set(names)) == len(names) else list(paths)
 
 
-def _findings(found: Inspection) -> Iterator[str]:
-    """Say what the files have in common or label in several ways."""
-    for one in found.shared:
-        yield f"\n{one.sentences:,} sentences of {one.file} ({one.share:.1%}) stand in {one.other} too, as at"
-        yield from (f"  {place} = {other}" for place, other in one.places)
-    for task, homes in found.only_in.items():
+def _findings(inspection: Inspection) -> Iterator[str]:
+    """Yield lines on shared sentences, labels in one file only, and inconsistent labels."""
+    for one in inspection.shared:
+        yield f"\n{one.sentences:,} sentences of {one.file} ({one.share:.1%}) also occur in {one.other}, e.g."
+        yield from (f"  {position} = {other}" for position, other in one.places)
+    for task, files in inspection.only_in.items():
         yield f"\n{task}: in one file only"
         by_file: dict[str, list[str]] = {}
-        for label, path in homes.items():
+        for label, path in files.items():
             by_file.setdefault(path, []).append(label)
         for path, labels in by_file.items():
             rest = f" and {len(labels) - SHOWN:,} more" if len(labels) > SHOWN else ""
             yield f"  {path}: {', '.join(labels[:SHOWN])}{rest}"
-    for task, its in found.inconsistent.items():
-        rest = f", these {SHOWN} most often" if len(its) > SHOWN else ""
-        yield f"\n{task}: {len(its):,} texts are labelled in several ways{rest}"
-        for text in its[:SHOWN]:
-            yield f"  {text.text}: {_ways(text.counts, text.places)}"
+    for task, texts in inspection.inconsistent.items():
+        rest = f"; showing the {SHOWN} most frequent" if len(texts) > SHOWN else ""
+        yield f"\n{task}: {len(texts):,} texts have inconsistent labels{rest}"
+        for text in texts[:SHOWN]:
+            yield f"  {text.text}: {_label_counts(text.counts, text.places)}"
 
 
-def _ways(counts: Mapping[str, int], places: Mapping[str, Sequence[str]]) -> str:
+def _label_counts(counts: Mapping[str, int], places: Mapping[str, Sequence[str]]) -> str:
     return ", ".join(f"{label} {count:,} ({places[label][0]})" for label, count in counts.items())

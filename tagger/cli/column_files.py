@@ -1,4 +1,4 @@
-"""Tag the tokens of column files and write them back with predicted columns."""
+"""Tag the tokens of column files and write the files back with predicted tags."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import tee
 from pathlib import Path
 
 from tagger.cli.formats import View, column_separator, jsonl_line
-from tagger.cli.output import open_output, say
+from tagger.cli.output import open_output, print_message
 from tagger.corpus.conll import BORDER, write_conll
 from tagger.corpus.conllu import write_conllu
 from tagger.corpus.conllu_columns import FIELDS, plus_columns
@@ -34,7 +34,7 @@ class ColumnFile:
     Attributes:
         detected: Its format and columns.
         style: The format to write: ``conll``, ``conllu`` or ``jsonl``.
-        name: The document's name, where there are several.
+        name: The document name, if there are several documents.
     """
 
     detected: Detected
@@ -43,13 +43,14 @@ class ColumnFile:
 
 
 def open_columns(path: Path, format: str, columns: str | None, style: str, name: str | None) -> ColumnFile:
-    """Detect the columns of a file whose tokens are to be tagged.
+    """Detect the columns of a file to tag.
 
     Raises:
-        InputError: It is not a regular file, or not one of columns; or the format to write cannot hold them.
+        InputError: The path is no regular file, the columns cannot be detected, or the output format cannot
+            hold them.
     """
     if not path.is_file():
-        raise InputError(f"{path}: --input {format} reads files only (got no regular file). Save it to one.")
+        raise InputError(f"{path}: --input {format} needs a regular file (got a stream). Save it to a file.")
     first = next((line for _, line in numbered_lines(path)), "")
     header = find_header(first) if format == "conll" else None
     if header and header.is_certain:
@@ -61,10 +62,10 @@ def open_columns(path: Path, format: str, columns: str | None, style: str, name:
     if detected.problem:
         raise InputError(detected.problem)
     if style == "conllu" and format != "conllu":
-        raise InputError(f"{path}: only --input conllu is written as conllu (got --input {format}).")
+        raise InputError(f"{path}: --format conllu needs --input conllu (got --input {format}). Pass both.")
     if style == "conllu" and plus_columns(first) is not None:
         raise InputError(
-            f"{path}: further columns of CoNLL-U Plus cannot be written. Pass --format conll or jsonl."
+            f"{path}: the extra columns of CoNLL-U Plus cannot be written. Pass --format conll or jsonl."
         )
     return ColumnFile(detected, style, name)
 
@@ -72,36 +73,36 @@ def open_columns(path: Path, format: str, columns: str | None, style: str, name:
 def write_columns(
     files: Sequence[ColumnFile], output: Path | None, tag: TagSentences, view: View, tasks: Sequence[Task]
 ) -> None:
-    """Tag files of tokens, write them one after another, and say on standard error how they were read.
+    """Tag column files, write them one after another, and print on standard error how they were read.
 
     Raises:
-        InputError: As ``column_pieces``, or the output cannot be written.
+        InputError: A file is malformed (see ``column_pieces``), or the output cannot be written.
     """
     by_name = {task.name: task for task in tasks}
     with open_output(output) as target:
         for file in files:
             target.writelines(column_pieces(file, tag, view, by_name))
     for file in files:
-        say(file.detected.describe())
+        print_message(file.detected.describe())
 
 
 def column_pieces(
     file: ColumnFile, tag: TagSentences, view: View, tasks: Mapping[str, Task]
 ) -> Iterator[str]:
-    """Tag the tokens of a file and write it back, piece by piece.
+    """Tag the tokens of a file and yield the output in pieces.
 
-    In ``conll`` the lines stay and get a column for each task, predicted tags next to gold ones, as
-    ``conlleval`` reads them. In ``conllu`` predicted parts of speech replace those of the file, and other
-    tags go to MISC.
+    The format ``conll`` keeps all lines and appends a column for each task: predicted tags follow the gold
+    tags, as ``conlleval`` expects. In ``conllu``, predicted parts of speech replace those of the file, and
+    other tags go to MISC.
 
     Args:
         file: The file.
-        tag: Tags sentences.
+        tag: Function that tags sentences.
         view: The tasks to write.
-        tasks: The model's tasks by name.
+        tasks: The tasks of the model, by name.
 
     Raises:
-        InputError: While reading, if the file is malformed.
+        InputError: The file is malformed; raised during iteration.
     """
     detected = file.detected
     sentences = detected.read(Reading(tasks=detected.tasks))
@@ -117,24 +118,24 @@ def column_pieces(
 def _conll_pieces(
     detected: Detected, tagged: Iterable[Sentence], view: View, tasks: Mapping[str, Task]
 ) -> Iterator[str]:
-    needed = column_separator(tasks[name] for name in view.tasks)
+    required = column_separator(tasks[name] for name in view.tasks)
     has_one_column = len((detected.columns or "").split(",")) == 1
     separator = "\t" if detected.is_tabbed else " "
-    if needed == "\t" and separator == " ":
+    if required == "\t" and separator == " ":
         if not has_one_column:
             raise InputError(
-                f"{detected.path}: the model's labels hold spaces, which columns separated by spaces cannot. "
-                "Separate them by tabs, or pass --format jsonl."
+                f"{detected.path}: model labels contain spaces, but columns are separated by spaces. "
+                "Separate them with tabs, or pass --format jsonl."
             )
-        separator = needed
+        separator = required
     filler = ["-X-" if name in _PARTS_OF_SPEECH else "O" for name in view.tasks]
     lines = numbered_lines(detected.path)
     for sentence in tagged:
-        scored = [_column(sentence, name) for name in view.tasks]
-        rows = {int(line_of(sentence, place).rpartition(":")[2]): place for place in range(len(sentence))}
-        last = max(rows)
+        predicted = [_column(sentence, name) for name in view.tasks]
+        token_index = {int(line_of(sentence, i).rpartition(":")[2]): i for i in range(len(sentence))}
+        last = max(token_index)
         for number, line in lines:
-            cells = [column[rows[number]] for column in scored] if number in rows else None
+            cells = [column[token_index[number]] for column in predicted] if number in token_index else None
             yield _with_cells(line, cells, filler, separator)
             if number == last:
                 break
@@ -158,9 +159,9 @@ def _with_cells(line: str, cells: Sequence[str] | None, filler: Sequence[str], s
 def _conllu_pieces(
     file: ColumnFile, sentences: Iterable[Sentence], tag: TagSentences, view: View
 ) -> Iterator[str]:
-    """Write predicted tags into their columns, or next to the file's own in columns of CoNLL."""
+    """Write predicted tags into the CoNLL-U columns, or next to the gold tags as CoNLL columns."""
     gold, copies = tee(sentences)
-    own = [name for name in view.tasks if name in file.detected.tasks]
+    gold_tasks = [name for name in view.tasks if name in file.detected.tasks]
     for before, after in zip(gold, tag(copies), strict=True):
         block = StringIO()
         if file.style == "conllu":
@@ -168,7 +169,7 @@ def _conllu_pieces(
             write_conllu([merged], block, misc=[name for name in view.tasks if name not in FIELDS])
         else:
             predicted = {f"predicted {name}": after.tags[name] for name in view.tasks}
-            merged = replace(after, tags={**{name: before.tags[name] for name in own}, **predicted})
-            columns = [*own, *predicted]
+            merged = replace(after, tags={**{name: before.tags[name] for name in gold_tasks}, **predicted})
+            columns = [*gold_tasks, *predicted]
             write_conll([merged], block, columns=columns, separator="\t")
         yield block.getvalue()

@@ -1,4 +1,4 @@
-"""``tagger compare``: a grid of trainings in, a page on what the backward pass adds out."""
+"""``tagger compare``: measure the benefit of the backward direction on a grid of training runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast, get_args
 
 import typer
 
-from tagger.cli.tag import split_names
+from tagger.cli.input import split_names
 from tagger.cli.train import (
     EXTRA,
     Columns,
@@ -34,9 +34,9 @@ tagger compare --train t.conll --dev d.conll --lookahead 0,1,2,4,8,full --output
 
 tagger compare --train t.conll --dev d.conll --merge-modes concat,sum,mul,ave --output c"""
 
-# BIOES tags say where a span ends, which a model that reads forward cannot know.
+# BIOES tags depend on the end of a span, which a forward model cannot know.
 DEFAULTS = {"model.scheme": "IOB2"}
-# Options that the grid decides, and what says how; where a recipe has them they are those of `tagger train`.
+# Options that the grid sets, with the flag for each. In a recipe, they affect `tagger train` only.
 OF_THE_GRID = {
     "model.direction": "--directions",
     "model.merge_mode": "--merge-modes",
@@ -46,62 +46,61 @@ OF_THE_GRID = {
 
 
 def compare_command(
-    train: Annotated[
-        list[Path], typer.Option(metavar="FILE", help="Corpus file to learn from (repeatable).")
-    ],
+    train: Annotated[list[Path], typer.Option(metavar="FILE", help="Training file (repeatable).")],
     dev: Annotated[
-        list[Path], typer.Option(metavar="FILE", help="Corpus file that every run is scored on (repeatable).")
+        list[Path], typer.Option(metavar="FILE", help="Dev file; every run is evaluated on it (repeatable).")
     ],
     output: Annotated[
-        str, typer.Option(metavar="DIR", help="Where runs and report go; finished runs there are kept.")
+        str, typer.Option(metavar="DIR", help="Folder of the runs and the report; finished runs are reused.")
     ],
     config: ConfigFile = None,
     test: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Held-out corpus file, scored after training (repeatable)."),
+        typer.Option(metavar="FILE", help="Test file, evaluated after training (repeatable)."),
     ] = None,
-    task: Annotated[str | None, typer.Option(metavar="NAME", help="Column to learn; ner by default.")] = None,
+    task: Annotated[str | None, typer.Option(metavar="NAME", help="Task to train; ner by default.")] = None,
     columns: Columns = None,
     format: FormatName = None,
     scheme: FileScheme = None,
     vectors: VectorsFile = None,
     directions: Annotated[
-        str, typer.Option(metavar="NAMES", help="Ways to read, by commas.")
+        str, typer.Option(metavar="NAMES", help="Encoder directions, separated by commas.")
     ] = "forward,backward,bidirectional",
     merge_modes: Annotated[
-        str, typer.Option(metavar="NAMES", help="Of concat, sum, mul, ave: how two directions become one.")
+        str, typer.Option(metavar="NAMES", help="How to merge two directions: any of concat, sum, mul, ave.")
     ] = "concat",
-    heads: Annotated[str, typer.Option(metavar="NAMES", help="What scores the tags.")] = "softmax,crf",
-    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Runs of each variant.")] = 3,
+    heads: Annotated[str, typer.Option(metavar="NAMES", help="Output layers: crf, softmax.")] = "softmax,crf",
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Number of runs per variant.")] = 3,
     match: Annotated[
         str,
         typer.Option(
             metavar="hidden|width|parameters",
-            help="What is held equal: units per direction, width of the output, or number of parameters.",
+            help="What all variants share: units per direction, output width or number of parameters.",
             autocompletion=lambda: ["hidden", "width", "parameters"],
         ),
     ] = "hidden",
     lookahead: Annotated[
         str | None,
-        typer.Option(metavar="0,1,2,…,full", help="Score with so many of the next words known, too."),
+        typer.Option(metavar="0,1,2,…,full", help="Also evaluate with this many following words visible."),
     ] = None,
     set: Settings = None,
-    jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Runs that are made side by side.")] = 1,
+    jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Number of runs in parallel.")] = 1,
     hide_words: Annotated[
         bool,
         typer.Option(
-            "--hide-words", help="Name sentences by file and line, for corpora that may not be passed on."
+            "--hide-words",
+            help="Show file and line instead of sentences, for restricted corpora.",
         ),
     ] = False,
 ) -> None:
-    """Measure what reading from the right as well adds to reading from the left.
+    """Measure the benefit of a bidirectional encoder over a forward-only one.
 
-    Trains every variant with every seed on the same data and schedule, scores
-    each after its last epoch, and writes report.html, report.md, results.json.
-    Stop it anywhere: the same command goes on, and finished runs are kept.
+    Trains every variant with every seed on the same data and schedule, evaluates
+    each after its last epoch, and writes report.html, report.md and results.json.
+    After an interruption, run the same command again; finished runs are reused.
 
-    Spans are learnt as IOB2 unless model.scheme is set: BIOES asks for the end
-    of a span at its beginning, which reading forward cannot tell.
+    Models are trained on IOB2 tags unless model.scheme is set: BIOES tags depend
+    on the end of a span, which a forward model cannot see.
     """
     folder = read_folder(output)
     flags: dict[str, Any] = {
@@ -113,7 +112,7 @@ def compare_command(
     changes = read_changes(flags, set)
     for option, flag in OF_THE_GRID.items():
         if option in changes:
-            raise InputError(f"--set {option} would be the same in all runs; use {flag} instead.")
+            raise InputError(f"--set {option} would change all runs of the grid. Use {flag} instead.")
     options = load_config(config, changes, defaults=DEFAULTS)
     from tagger.cli.console import require_extra
 
@@ -131,8 +130,8 @@ def compare_command(
         has_lookahead=bool(lookaheads),
     )
     if lookaheads and all(variant.direction != "bidirectional" for variant in variants):
-        raise InputError("--lookahead is of bidirectional models; put bidirectional into --directions too.")
-    (matched,) = _choose(match, MATCHES, "--match", most=1)
+        raise InputError("--lookahead needs bidirectional models. Add bidirectional to --directions.")
+    (match_mode,) = _choose(match, MATCHES, "--match", most=1)
     request = Request(
         config=options,
         train_files=train,
@@ -141,7 +140,7 @@ def compare_command(
         vectors_file=vectors,
         variants=variants,
         seeds=seeds,
-        match=cast(Match, matched),
+        match=cast(Match, match_mode),
         lookaheads=lookaheads,
         output=folder,
     )
@@ -149,30 +148,33 @@ def compare_command(
 
 
 def _choose(text: str, allowed: Sequence[str], option: str, *, most: int | None = None) -> list[str]:
-    """The names in an option, each once.
+    """Return the distinct names in an option.
 
     Raises:
-        InputError: One is none of those that there are, or there are none or too many.
+        InputError: A name is unknown, or there are no names or too many.
     """
     names = list(dict.fromkeys(split_names([text])))
-    wrong = [name for name in names if name not in allowed]
-    if wrong or not names or (most and len(names) > most):
-        separated = "one of" if most == 1 else "by commas any of"
-        raise InputError(f"{option} takes {separated} {', '.join(allowed)}, not {text!r}.")
+    unknown = [name for name in names if name not in allowed]
+    if unknown or not names or (most and len(names) > most):
+        listed = ", ".join(allowed)
+        choices = f"one of {listed}" if most == 1 else f"any of {listed}, separated by commas"
+        raise InputError(f"{option} must be {choices} (got {text!r}).")
     return names
 
 
 def _read_lookaheads(text: str | None) -> list[int | None]:
-    """Numbers of next words in rising order, None for all of them last.
+    """Return the lookaheads in ascending order, with None for the whole sentence at the end.
 
     Raises:
-        InputError: One is no number and not ``full``.
+        InputError: An item is neither a number nor ``full``.
     """
     from tagger.experiments.results import WHOLE
 
     names = split_names([text]) if text is not None else []
-    wrong = [name for name in names if name != WHOLE and not re.fullmatch("[0-9]{1,9}", name)]
-    if wrong or (text is not None and not names):
-        raise InputError(f"--lookahead takes numbers of words and {WHOLE!r} by commas, not {text!r}.")
+    invalid = [name for name in names if name != WHOLE and not re.fullmatch("[0-9]{1,9}", name)]
+    if invalid or (text is not None and not names):
+        raise InputError(
+            f"--lookahead must be numbers of words or {WHOLE!r}, separated by commas (got {text!r})."
+        )
     numbers = sorted({int(name) for name in names if name != WHOLE})
     return [*numbers, *([None] if WHOLE in names else [])]

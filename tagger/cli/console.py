@@ -1,4 +1,4 @@
-"""What the commands show: tables of scores, and the live display of a training run."""
+"""Console output of the commands: score tables, and the live display of a training run."""
 
 from __future__ import annotations
 
@@ -28,45 +28,45 @@ from tagger.runtime.model_evaluation import TaskAnalysis
 from tagger.text.sentence import Sentence
 from tagger.training.card import score_rows
 
-WIDTH = 100  # of tables where there is no terminal that says its own
-UNBOUNDED = 100_000  # columns in which any table fits
-MOST_LABELS = 500  # rows of a table of scores
-MOST_CONFUSED = 10  # pairs of labels that stand for a matrix too wide for the console
-MOST_FREQUENT = 10  # errors that are shown with a sentence
-LONGEST_TEXT = 20_000  # characters of a cell; none that a training writes comes near to it
+WIDTH = 100  # table width without a terminal
+UNBOUNDED = 100_000  # a width that fits any table
+MOST_LABELS = 500  # most label rows of a score table
+MOST_CONFUSED = 10  # label pairs shown instead of a matrix that is wider than the console
+MOST_FREQUENT = 10  # most frequent errors, each shown with an example sentence
+LONGEST_TEXT = 20_000  # most characters of a cell; training writes far shorter ones
 
 
 class _SafeConsole(Console):
-    """A console that prints no control character of its texts, whatever file or argument they are from."""
+    """Console that replaces control characters in everything it prints."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Turn a string into a text: all strings that are printed, or that are in tables, come here."""
+        """Convert a string to text without control characters; rich calls this for every string."""
         short = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
         return super().render_str("\n".join(map(printable, short.split("\n"))), **options)
 
 
 def require_extra(command: str, *modules: str, extra: str = "train") -> None:
-    """Refuse a command whose packages are not installed.
+    """Check that the packages of a command are installed.
 
     Raises:
-        InputError: One of the modules cannot be found.
+        InputError: A module is not installed.
     """
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise InputError(
-                f"`tagger {command}` needs the package {module}; install the extra `{extra}` (see README)."
+                f"`tagger {command}` needs the package {module}. Install the extra `{extra}` (see README)."
             )
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console that prints text as it is: no markup, no guessed highlights, no escape sequences."""
+    """Create a console that prints plain text: no markup, no highlighting, no escape sequences."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else WIDTH
     return _SafeConsole(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
 
 
 def scores_table(task: str, scores: Mapping[str, Any]) -> Table:
-    """The scores of one task, label by label; of very many labels, the first ones."""
+    """Build the table of one task's scores by label; lists at most ``MOST_LABELS`` labels."""
     labels = scores["by_label"]
     shown = dict(islice(labels.items(), MOST_LABELS))
     head, rows = score_rows({**scores, "by_label": shown})
@@ -82,7 +82,7 @@ def scores_table(task: str, scores: Mapping[str, Any]) -> Table:
 
 
 def borders_table(task: str, confusion: Confusion) -> Table:
-    """What became of the spans of each label: borders against types."""
+    """Build the table of span errors by label: boundary errors and type errors."""
     table = _counts_table(f"{task}: borders and types")
     for kind in confusion["kinds"]:
         table.add_column(kind.replace("wrong borders and type", "both wrong"), justify="right")
@@ -92,7 +92,7 @@ def borders_table(task: str, confusion: Confusion) -> Table:
 
 
 def confusion_table(task: str, confusion: Confusion, console: Console) -> Table:
-    """The confusion matrix; if the console is too narrow for it, the labels most often taken for others."""
+    """Build the confusion matrix, or the most confused label pairs if the console is too narrow."""
     table = _counts_table(f"{task}: gold (rows) against predicted (columns)")
     for name in confusion["names"]:
         table.add_column(printable(name), justify="right", no_wrap=True)
@@ -111,19 +111,19 @@ def confusion_table(task: str, confusion: Confusion, console: Console) -> Table:
 
 
 def calibration_line(task: str, calibration: Calibration) -> str:
-    """How far probabilities are from what is right, at temperature 1 and at the model's own."""
+    """Format the expected calibration error, at temperature 1 and at the model's temperature."""
     before, after = calibration.errors
     what = "spans" if calibration.has_spans else "tokens"
-    found = f"{printable(task)}: expected calibration error {before:.4f}"
+    line = f"{printable(task)}: expected calibration error {before:.4f}"
     if calibration.temperature == 1:
-        found += ", not calibrated"
+        line += ", not calibrated"
     else:
-        found += f" before, {after:.4f} after calibration (temperature {calibration.temperature:g})"
-    return f"{found}; {BINS} bins, {len(calibration.is_right):,} predicted {what}"
+        line += f" before, {after:.4f} after calibration (temperature {calibration.temperature:g})"
+    return f"{line}; {BINS} bins, {len(calibration.is_right):,} predicted {what}"
 
 
 def thresholds_table(task: str, calibration: Calibration) -> Table:
-    """What remains of the predicted spans at some values of ``--min-score``, and how good that is."""
+    """Build the table of span counts, precision, recall and F1 at several values of ``--min-score``."""
     table = Table(title=f"{printable(task)}: with --min-score", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("min score", "spans", "precision", "recall", "F1"):
         table.add_column(name, justify="right")
@@ -136,13 +136,13 @@ def thresholds_table(task: str, calibration: Calibration) -> Table:
 def mistake_lines(
     task: str, analysis: TaskAnalysis, sentences: Sequence[Sentence], width: int
 ) -> Iterator[Text]:
-    """The most frequent errors, two lines each: what was taken for what, and a sentence with its place.
+    """Yield the most frequent errors, two lines each: gold and predicted label, then an example sentence.
 
     Args:
-        task: The task's name.
-        analysis: Where the model errs in it.
-        sentences: All sentences that were scored.
-        width: Columns of the console.
+        task: The task name.
+        analysis: The errors of the model in this task.
+        sentences: All evaluated sentences.
+        width: Width of the console in columns.
     """
     groups = group_mistakes(analysis.mistakes)
     if not groups:
@@ -167,7 +167,7 @@ def _example(mistake: Mistake, sentence: Sentence, width: int) -> str:
 
 
 def _fit(line: str, width: int) -> Text:
-    """A line cut to the columns there are; wide characters take two."""
+    """Truncate a line to the console width; wide characters take two columns."""
     text = Text(line)
     text.truncate(width, overflow="ellipsis")
     return text
@@ -180,7 +180,7 @@ def _counts_table(title: str) -> Table:
 
 
 def facts_table(facts: Mapping[str, str]) -> Table:
-    """Names and values in two columns."""
+    """Build a table of names and values in two columns."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -190,37 +190,37 @@ def facts_table(facts: Mapping[str, str]) -> Table:
 
 
 def counts_table(title: str, names: Sequence[str], counts: Sequence[Counter[str]], most: int) -> Table:
-    """How often each label stands in each file, the most frequent first.
+    """Build the table of label counts by file, most frequent labels first.
 
     Args:
-        title: What is counted.
+        title: The table title.
         names: Names of the files.
-        counts: The counts of each file.
-        most: How many labels are shown; the others are told together.
+        counts: The label counts of each file.
+        most: Number of labels to show; one row sums up the others.
     """
-    together: Counter[str] = Counter()
-    for one in counts:
-        together.update(one)
+    totals: Counter[str] = Counter()
+    for file_counts in counts:
+        totals.update(file_counts)
     table = Table(title=printable(title), title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("", overflow="fold")
     for name in names:
         table.add_column(printable(name), justify="right", overflow="fold")
-    labels = [label for label, _ in together.most_common()]
+    labels = [label for label, _ in totals.most_common()]
     for label in labels[:most]:
-        table.add_row(printable(label), *(f"{one[label]:,}" for one in counts))
+        table.add_row(printable(label), *(f"{file_counts[label]:,}" for file_counts in counts))
     if len(labels) > most:
-        others = [sum(one[label] for label in labels[most:]) for one in counts]
+        others = [sum(file_counts[label] for label in labels[most:]) for file_counts in counts]
         table.add_row(f"{len(labels) - most:,} more", *(f"{count:,}" for count in others))
     table.add_section()
-    table.add_row("all", *(f"{one.total():,}" for one in counts))
+    table.add_row("all", *(f"{file_counts.total():,}" for file_counts in counts))
     return table
 
 
 class TrainingDisplay:
-    """Lines that stay, and below them on a terminal a bar for the epoch that is running.
+    """Display of a training run: permanent lines and, on a terminal, a progress bar of the current epoch.
 
     Args:
-        epochs: Epochs of the whole run at most.
+        epochs: Maximum number of epochs of the run.
     """
 
     def __init__(self, epochs: int) -> None:
@@ -229,7 +229,7 @@ class TrainingDisplay:
         self._begun = 0.0
         self._progress: Progress | None = None
         live = self.console
-        if not live.is_terminal:  # then lines go to a file, and the bar to the other stream if that is one
+        if not live.is_terminal:  # lines go to a file; show the bar on standard error
             live = make_console(stderr=True)
         if live.is_terminal:
             self._progress = Progress(
@@ -256,25 +256,25 @@ class TrainingDisplay:
             self._progress.stop()
 
     def print(self, line: object, *, style: str = "") -> None:
-        """Print a line (or a table) that stays; nothing when it cannot be written any longer."""
+        """Print a permanent line or table; stop printing once the output is closed."""
         try:
             self.console.print(line, style=style, soft_wrap=isinstance(line, str))
-        except (OSError, SystemExit):  # the second from rich, which would end the program at a closed pipe
+        except (OSError, SystemExit):  # rich raises SystemExit on a closed pipe
             self.console.quiet = True
-            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123, the null device is no path of the user's
-                os.dup2(nowhere.fileno(), 1)  # where what is still held goes when Python ends
+            with open(os.devnull, "wb") as null:  # noqa: PTH123, not a user path
+                os.dup2(null.fileno(), 1)  # Python flushes buffered output there on exit
 
     def advance(
         self, *, epoch: int, share: float, loss: float, tokens_per_second: float, best: float | None
     ) -> None:
-        """Move the bar.
+        """Update the progress bar.
 
         Args:
-            epoch: Number of the epoch that is running, from 1.
-            share: How much of it is done, in [0, 1].
-            loss: Mean loss a sentence.
+            epoch: Number of the current epoch, starting at 1.
+            share: Completed fraction of the epoch, in [0, 1].
+            loss: Mean loss per sentence.
             tokens_per_second: Speed of this epoch.
-            best: The best dev score so far, if there is one.
+            best: The best dev score so far, or None.
         """
         if self._progress is None:
             return
@@ -282,7 +282,7 @@ class TrainingDisplay:
         self._begun = self._begun or now
         done = epoch - 1 + share
         left = (now - self._begun) / done * (self._epochs - done) if done else 0.0
-        # All of it fits a terminal of 80 columns.
+        # Keep the line within 80 columns.
         facts = f"loss {loss:.2f} · {tokens_per_second:,.0f} tokens/s · {_clock(left)} left"
         self._progress.update(
             self._bar,

@@ -1,4 +1,4 @@
-"""``tagger convert``: corpus files from one format and tag scheme to another."""
+"""``tagger convert``: convert corpus files between formats and tag schemes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from tagger.cli.input import LabelNamesOption, OffsetsOption
-from tagger.cli.output import Notes, open_output, say
-from tagger.cli.tag import split_names
+from tagger.cli.input import LabelNamesOption, OffsetsOption, split_names
+from tagger.cli.output import Notes, open_output, print_message
 from tagger.corpus.conversion import Conversion, Source, survey
 from tagger.corpus.files import FORMATS, find_format
 from tagger.corpus.offsets import require_offsets
@@ -35,14 +34,14 @@ STDOUT = Path("-")
 def convert_command(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Corpus file to read.")],
     target: Annotated[
-        Path, typer.Argument(metavar="OUT", help="File or folder to write; - is standard output.")
+        Path, typer.Argument(metavar="OUT", help="File or folder to write; - for standard output.")
     ],
     from_format: Annotated[
         str | None,
         typer.Option(
             "--from",
             metavar="FORMAT",
-            help=f"One of {', '.join(FORMATS)}; by default what suffix and content say.",
+            help=f"Format of IN, detected by default: {', '.join(FORMATS)}.",
             autocompletion=lambda: list(FORMATS),
         ),
     ] = None,
@@ -51,19 +50,21 @@ def convert_command(
         typer.Option(
             "--to",
             metavar="FORMAT",
-            help="The same formats; by default what the suffix of OUT says, else conll.",
+            help="Format of OUT; by default from its suffix, else conll.",
             autocompletion=lambda: list(FORMATS),
         ),
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="The columns of a CoNLL file, as token,pos,ner; else guessed."),
+        typer.Option(
+            metavar="NAMES", help="Column names of CoNLL files, e.g. token,pos,ner; detected by default."
+        ),
     ] = None,
     scheme: Annotated[
         str | None,
         typer.Option(
             metavar="SCHEME",
-            help=f"How tags of spans are written: {', '.join(SCHEMES)}; by default as they are.",
+            help=f"Tag scheme of OUT: {', '.join(SCHEMES)}; unchanged by default.",
             autocompletion=lambda: list(SCHEMES),
         ),
     ] = None,
@@ -71,25 +72,24 @@ def convert_command(
         str | None,
         typer.Option(
             metavar="SCHEME",
-            help="What tags of spans are written in, as IOB1, bare, none or ner=bare,pos=none; detected by "
-            "default.",
+            help="Tag scheme of IN, e.g. IOB1, bare, none or ner=bare,pos=none; detected by default.",
         ),
     ] = None,
     task: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Only these tags (repeatable, or with commas)."),
+        typer.Option(metavar="NAME", help="Tasks to convert; all by default (repeatable, or with commas)."),
     ] = None,
     unit: Annotated[
         str,
         typer.Option(
-            metavar="|".join(get_args(Unit)), help="What one record is, in formats of running text."
+            metavar="|".join(get_args(Unit)), help="Content of one record, in formats with running text."
         ),
     ] = "document",
     on_misaligned: Annotated[
         str,
         typer.Option(
             metavar="|".join(get_args(OnMisaligned)),
-            help="What becomes of spans that do not fit the tokens: refused, widened, narrowed or left out.",
+            help="Reject, extend, shrink or drop spans that do not match token boundaries.",
         ),
     ] = "error",
     offsets: OffsetsOption = "auto",
@@ -97,22 +97,22 @@ def convert_command(
         str,
         typer.Option(
             metavar="|".join(get_args(OffsetUnit)),
-            help="What offsets in OUT count, in formats of running text.",
+            help="Unit of the offsets in OUT, in formats with running text.",
             autocompletion=lambda: list(get_args(OffsetUnit)),
         ),
     ] = "characters",
     label_names: LabelNamesOption = None,
 ) -> None:
-    """Convert a corpus file to another format or tag scheme, one sentence at a time.
+    """Convert a corpus file to another format or tag scheme, sentence by sentence.
 
-    What OUT cannot hold is counted on standard error. An earlier file OUT is
-    replaced when all went well; a folder has to be new or empty.
+    Standard error lists the number of items that OUT cannot hold. An existing
+    file OUT is replaced only after success; a folder must be new or empty.
     """
     _require_apart(source, target, to_format)
     to = find_format(target, to_format)
     require_offsets(offsets)
     require_offsets(offsets_out, get_args(OffsetUnit))
-    surveyed = survey(
+    survey_result = survey(
         source,
         format=from_format,
         columns=columns,
@@ -125,7 +125,7 @@ def convert_command(
     notes = Notes()
     record = cast(Unit, _choose(unit, get_args(Unit), "--unit"))
     conversion = Conversion(
-        surveyed, to, scheme=scheme, unit=record, offsets=cast(OffsetUnit, offsets_out), note=notes
+        survey_result, to, scheme=scheme, unit=record, offsets=cast(OffsetUnit, offsets_out), note=notes
     )
     write, write_folder = FORMATS[to].write, FORMATS[to].write_folder
     if write:
@@ -135,38 +135,38 @@ def convert_command(
         with new_folder(target) as folder:
             write_folder(conversion.sentences(), folder, conversion.writing)
     else:
-        raise InputError(f"The format {to} cannot be written to {target}; name another format with --to.")
-    _report(conversion, to, surveyed)
+        raise InputError(f"{target}: the format {to} cannot be written there. Name another format with --to.")
+    _report(conversion, to, survey_result)
     notes.close()
 
 
 def _choose(value: str, choices: Sequence[str], option: str) -> str:
     if value not in choices:
-        raise InputError(f"There is no {option} {value!r}; say one of {', '.join(choices)}.")
+        raise InputError(f"{option} must be one of {', '.join(choices)} (got {value!r}).")
     return value
 
 
 def _require_apart(source: Path, target: Path, to_format: str | None) -> None:
-    """Find what cannot be read twice, or would be overwritten while it is read."""
+    """Check that IN can be read twice and is not overwritten while it is read."""
     if str(source) == "-" or (source.exists() and not source.is_file() and not source.is_dir()):
-        raise InputError(f"{source}: is no file, and IN is read twice; save it to one.")
+        raise InputError(f"{source}: not a regular file, but IN is read twice. Save it to a file.")
     if target == STDOUT and to_format is None:
-        raise InputError("Standard output has no suffix that says its format; name one with --to.")
+        raise InputError("Standard output has no suffix to determine the format. Name the format with --to.")
     if source.exists() and target.exists() and source.samefile(target):
-        raise InputError(f"{target}: IN and OUT are the same file; write to another one.")
+        raise InputError(f"{target}: IN and OUT are the same file. Write to another file.")
 
 
 def _report(conversion: Conversion, to: str, source: Source) -> None:
-    """Say on standard error what was written and what was lost."""
-    say(source.summary)
+    """Print on standard error what was written and what was lost."""
+    print_message(source.summary)
     tally = conversion.tally
     spans = "".join(f", {count:,} spans of {task}" for task, count in tally.spans.items())
     columns = f"; columns token,{','.join(conversion.writing.tasks)}" if to == "conll" else ""
-    say(f"{tally.sentences:,} sentences, {tally.tokens:,} tokens{spans}{columns}")
+    print_message(f"{tally.sentences:,} sentences, {tally.tokens:,} tokens{spans}{columns}")
     for task, count in tally.illegal.items():
         if count:
-            what = "kept as they are" if conversion.keeps_tags else "read as conlleval reads them"
-            say(f"{count:,} tags of {task} were illegal in {source.schemes[task]} and {what}")
+            action = "kept unchanged" if conversion.keeps_tags else "read as conlleval reads them"
+            print_message(f"{count:,} tags of {task} are illegal in {source.schemes[task]}; {action}")
     lost = ", ".join(f"{kind} ({count:,})" for kind, count in tally.lost.items() if count)
     if lost:
-        say(f"{to} cannot hold: {lost}")
+        print_message(f"{to} cannot hold: {lost}")

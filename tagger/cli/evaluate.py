@@ -1,4 +1,4 @@
-"""``tagger evaluate``: what a model scores on a file with gold tags."""
+"""``tagger evaluate``: evaluate a model on labelled files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from tagger.cli.input import LabelNamesOption, OffsetsOption
+from tagger.cli.input import LabelNamesOption, OffsetsOption, split_names
 from tagger.cli.output import Notes
-from tagger.cli.tag import ModelName, PrecisionOption, split_names
+from tagger.cli.tag import ModelName, PrecisionOption
 from tagger.cli.thresholds import MinScoreOption, parse_min_score, resolve_min_score
 from tagger.cli.train import FileScheme
 from tagger.corpus.files import FORMATS
@@ -40,40 +40,40 @@ tagger evaluate runs/news data/test.conll --errors errors.html --picture confusi
 tagger evaluate runs/news data/test.conll --min-score 0.9 --reliability reliability.svg
 
 tagger evaluate runs/news data/test.conll --json > scores.json"""
-MOST_UNSEEN = 5  # labels of the file that are named though the model lacks them
+MOST_UNSEEN = 5  # most unknown gold labels to name
 
 
 def evaluate_command(
     model: ModelName,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Corpus files with gold tags, scored together.")
+        list[Path], typer.Argument(metavar="FILE...", help="Corpus files with gold tags, evaluated together.")
     ],
     json: Annotated[
-        bool, typer.Option("--json", help="Write JSON, with every error; scores are fractions of 1.")
+        bool, typer.Option("--json", help="Write JSON with all errors; scores are from 0 to 1.")
     ] = False,
     errors: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.html", help="Write a page of every wrong sentence, with filters."),
+        typer.Option(metavar="FILE.html", help="Write a page of all wrong sentences, with filters."),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option(metavar="FILE.svg|png", help="Draw the confusion matrices.")
+        Path | None, typer.Option(metavar="FILE.svg|png", help="Plot the confusion matrices.")
     ] = None,
     reliability: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.svg|png",
-            help="Draw what is right of what has each score, and precision and recall against --min-score.",
+            help="Plot a reliability diagram, and precision and recall against --min-score.",
         ),
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="The files' columns, as token,pos,ner; detected by default."),
+        typer.Option(metavar="NAMES", help="Column names, e.g. token,pos,ner; detected by default."),
     ] = None,
     format: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help=f"The file's format, by default its suffix and content: {', '.join(FORMATS)}.",
+            help=f"File format, detected by default: {', '.join(FORMATS)}.",
             autocompletion=lambda: list(FORMATS),
         ),
     ] = None,
@@ -82,14 +82,14 @@ def evaluate_command(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Only these of the model's tasks (repeatable, or pos,ner); by default those in the files.",
+            help="Tasks to evaluate (repeatable, or pos,ner); by default all tasks in the files.",
         ),
     ] = None,
     on_misaligned: Annotated[
         str,
         typer.Option(
             metavar="|".join(ON_MISALIGNED),
-            help="Gold spans that do not fit the model's tokens: refuse, widen, narrow or leave out.",
+            help="Reject, extend, shrink or drop gold spans that do not match token boundaries.",
         ),
     ] = "error",
     offsets: OffsetsOption = "auto",
@@ -97,11 +97,11 @@ def evaluate_command(
     min_score: MinScoreOption = None,
     precision: PrecisionOption = "f32",
 ) -> None:
-    """Score a model on a file with gold tags, and show what it takes for what.
+    """Evaluate a model on labelled files.
 
-    Spans are scored by seqeval in the mode that imitates conlleval, also apart
-    for words that train has and lacks, and in strict mode. With --min-score what
-    remains is scored; calibration is always that of all spans.
+    seqeval scores spans in its conlleval mode, and also in strict mode and
+    separately for words in and out of the training vocabulary. --min-score
+    filters spans before scoring; calibration always uses all spans.
     """
     from tagger.cli.console import require_extra
 
@@ -112,10 +112,10 @@ def evaluate_command(
     thresholds = parse_min_score(min_score)
     if on_misaligned not in ON_MISALIGNED:
         raise InputError(
-            f"There is no --on-misaligned {on_misaligned!r}; choose one of {', '.join(ON_MISALIGNED)}."
+            f"--on-misaligned must be one of {', '.join(ON_MISALIGNED)} (got {on_misaligned!r})."
         )
     tagger = Tagger.load(model, precision=precision)
-    least = resolve_min_score(thresholds, tagger.labels)
+    resolved_min_score = resolve_min_score(thresholds, tagger.labels)
     require_offsets(offsets)
     data = tagger.bundle.config.data
     reading = Reading(
@@ -126,7 +126,7 @@ def evaluate_command(
     )
     options = FileOptions(columns, format, parse_schemes(scheme), usual=data.columns)
     sentences, tasks, summary = _read(tagger, files, split_names(task), options, reading)
-    analysis = analyse(tagger, sentences, tasks=tasks, min_score=least)
+    analysis = analyse(tagger, sentences, tasks=tasks, min_score=resolved_min_score)
     calibrations = measure_calibration(tagger, sentences, tasks=tasks)
     if errors:
         from tagger.reports.error_page import write_errors
@@ -135,15 +135,21 @@ def evaluate_command(
     if picture:
         from tagger.reports.matrix import draw_matrices
 
-        draw_matrices({name: one.confusion for name, one in analysis.tasks.items()}, picture)
+        draw_matrices(
+            {name: task_analysis.confusion for name, task_analysis in analysis.tasks.items()}, picture
+        )
     if reliability:
         from tagger.reports.reliability import draw_reliability
 
-        # The curve is that of one threshold for all labels: those of single labels have no place in it.
+        # The plot marks the threshold of all labels; it cannot show thresholds of single labels.
         draw_reliability(calibrations, reliability, min_score=thresholds.get("", 0.0))
     if json:
-        calibration = {name: one.values() for name, one in calibrations.items()}
-        values = {**analysis.values(), "min_score": least, "calibration": calibration, "read": summary}
+        values = {
+            **analysis.values(),
+            "min_score": resolved_min_score,
+            "calibration": {name: calibration.values() for name, calibration in calibrations.items()},
+            "read": summary,
+        }
         typer.echo(json_format.dumps(values, indent=2))
     else:
         _show(summary, analysis, calibrations)
@@ -156,15 +162,15 @@ def _read(
     options: FileOptions,
     reading: Reading,
 ) -> tuple[list[Sentence], list[str], list[str]]:
-    """Return the files' sentences, the tasks to score, and how the files were read as lines.
+    """Return the sentences of the files, the tasks to evaluate, and a summary in lines.
 
-    Tasks of the model that the files lack are named and left out, unless they were requested. Notes go to
-    standard error.
+    The summary names the model's tasks that the files lack; they are skipped, unless they were requested.
+    Notes go to standard error.
     """
-    wanted = choose_tasks(tagger, requested)
-    tasks, lacking = find_tasks(files, wanted, options, reading)
-    if lacking and (requested or not tasks):
-        raise InputError(next(iter(lacking.values())))
+    model_tasks = choose_tasks(tagger, requested)
+    tasks, missing = find_tasks(files, model_tasks, options, reading)
+    if missing and (requested or not tasks):
+        raise InputError(next(iter(missing.values())))
     notes = Notes()
     has_spans = {task.name: task.scheme is not None for task in tagger.tasks}
     split = load_split(
@@ -175,38 +181,38 @@ def _read(
     if without_tags and (requested or not tasks):
         raise InputError(next(iter(without_tags.values())))
     notes.close()
-    missing = [
-        f"{name_files(files)}: no gold tags of the model's task {task!r}; it is not scored"
-        for task in [*lacking, *without_tags]
+    skipped = [
+        f"{name_files(files)}: no gold tags for the model's task {task!r}; it is not evaluated"
+        for task in [*missing, *without_tags]
     ]
-    return split.sentences, tasks, [*split.summary, *missing]
+    return split.sentences, tasks, [*split.summary, *skipped]
 
 
 def _require_picture(option: str, path: Path | None) -> None:
-    """Refuse a picture that cannot be drawn, or whose name does not say how."""
+    """Check that a plot can be drawn and that its suffix is supported."""
     from tagger.cli.console import require_extra
 
     if path:
         require_extra(f"evaluate {option}", "matplotlib")
         if path.suffix.lower() not in PICTURE_SUFFIXES:
-            raise InputError(f"{path}: a picture's name must end in {' or '.join(PICTURE_SUFFIXES)}.")
+            raise InputError(f"{path}: the name must end in {' or '.join(PICTURE_SUFFIXES)}. Rename it.")
 
 
 def _check_outputs(files: Sequence[Path], outputs: Sequence[Path]) -> None:
-    """Find a wrong name before the work begins."""
+    """Check the output paths before the work begins."""
     for path in outputs:
         if path.is_dir():
-            raise InputError(f"{path}: this is a folder; name a file in it.")
+            raise InputError(f"{path}: this is a folder. Name a file in it.")
         if not path.resolve().parent.is_dir():
-            raise InputError(f"{path}: there is no folder to write it in; make it or name another file.")
+            raise InputError(f"{path}: its folder does not exist. Create it, or name another file.")
         if any(_is_same(path, file) for file in files):
-            raise InputError(f"{path}: this would overwrite the corpus file; name another file.")
+            raise InputError(f"{path}: this would overwrite a corpus file. Name another file.")
     if len({path.resolve() for path in outputs}) < len(outputs):
-        raise InputError(f"{outputs[0]}: page and pictures cannot be one file; name another for one of them.")
+        raise InputError(f"{outputs[0]}: two outputs have the same path. Name different files.")
 
 
-def _is_same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+def _is_same(path: Path, other: Path) -> bool:
+    return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
 
 
 def _show(summary: Sequence[str], analysis: Analysis, calibrations: Mapping[str, Calibration]) -> None:
@@ -227,13 +233,13 @@ def _show(summary: Sequence[str], analysis: Analysis, calibrations: Mapping[str,
         scores = analysis.result["tasks"][name]
         console.print(scores_table(name, scores))
         if scores.get("repairs"):
-            console.print(f"{scores['repairs']:,} gold tags were broken, and read as conlleval reads them")
+            console.print(f"{scores['repairs']:,} illegal gold tags, read as conlleval reads them")
         unseen = analysis.result["unseen_tags"][name]
         if unseen:
-            named = list(unseen.items())[:MOST_UNSEEN]
-            labels = ", ".join(f"{label} ({count:,})" for label, count in named)
-            labels += f" and {len(unseen) - len(named):,} more" if len(unseen) > len(named) else ""
-            console.print(f"gold tags that the model does not know, and so misses: {labels}")
+            listed = list(unseen.items())[:MOST_UNSEEN]
+            labels = ", ".join(f"{label} ({count:,})" for label, count in listed)
+            labels += f" and {len(unseen) - len(listed):,} more" if len(unseen) > len(listed) else ""
+            console.print(f"gold tags unknown to the model, counted as errors: {labels}")
         if task.has_spans:
             console.print(borders_table(name, task.confusion))
         console.print(confusion_table(name, task.confusion, console))

@@ -1,4 +1,4 @@
-"""``tagger export``: a model as an ONNX file."""
+"""``tagger export``: export a model to ONNX."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tagger.cli.console import require_extra
-from tagger.cli.output import tell
+from tagger.cli.output import print_stderr
 from tagger.cli.tag import ModelName
 from tagger.errors import InputError
 from tagger.runtime.tagger import Tagger
@@ -20,17 +20,17 @@ tagger export runs/news news.onnx"""
 
 def export_command(
     model: ModelName,
-    output: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="Where to write.")],
+    output: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="File to write.")],
 ) -> None:
-    """Write a model's network as ONNX, from word vectors to emissions, and compare it with torch."""
+    """Export the network of a model to ONNX, from word vectors to emissions, and check it against torch."""
     if output.suffix.lower() != ".onnx":
-        raise InputError(f"{output}: the name of an ONNX file must end in .onnx.")
+        raise InputError(f"{output}: the name must end in .onnx. Rename it.")
     if output.is_dir():
-        raise InputError(f"{output}: this is a folder; name a file in it.")
+        raise InputError(f"{output}: this is a folder. Name a file in it.")
     require_extra("export", "torch")
     require_extra("export", "onnx", extra="export")
     from tagger.runtime.onnx_export import export_model
 
-    bundle = Tagger.load(model).bundle  # as for tagging, so that what is wrong with it is told alike
+    bundle = Tagger.load(model).bundle  # loads as `tagger tag` does, for the same error messages
     difference = export_model(bundle, output)
-    tell(f"{output}: emissions are within {difference:.1e} of torch's")
+    print_stderr(f"{output}: emissions differ from torch by at most {difference:.1e}")

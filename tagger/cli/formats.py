@@ -1,4 +1,4 @@
-"""What ``tagger tag`` writes: for each format a function from documents to pieces of output, as a stream."""
+"""Output formats of ``tagger tag``: one function per format, from documents to a stream of output."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SCORE_DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text to be tagged.
+    """One document to tag.
 
     Attributes:
-        name: The file's name, or its path where two files have the same name.
-        lines: The text, in pieces; put together they are all of it.
+        name: The file name, or the path if two files share a name.
+        lines: The text in pieces; joined, they are the whole text.
     """
 
     name: str
@@ -37,20 +37,20 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What of the tags is shown, and how.
+    """Output options: which tasks to write, and how.
 
     Attributes:
-        tasks: The tasks that are written, in order.
-        shown: The task that is shown in running text.
-        labels: The types of its spans; empty if its tags mark no spans.
-        is_coloured: Whether running text is coloured for a terminal.
-        is_terminal: True if running text is printed on a terminal, which then gets no escape sequences of it.
-        separator: What separates columns; a tab where a tag may hold a space.
-        errors: Sentences that the format cannot hold; the others are written.
+        tasks: The tasks to write, in order.
+        text_task: The task to mark in running text (formats text and html).
+        labels: The span labels of ``text_task``; empty if it has no spans.
+        is_coloured: True to colour running text for a terminal.
+        is_terminal: True if running text is printed on a terminal; control characters are then replaced.
+        separator: The column separator; a tab if a tag contains a space.
+        errors: One error for each sentence that the format cannot hold; the others are written.
     """
 
     tasks: Sequence[str]
-    shown: str
+    text_task: str
     labels: Sequence[str]
     is_coloured: bool = False
     is_terminal: bool = False
@@ -59,27 +59,27 @@ class View:
 
 
 class SourceText:
-    """The text between what was read and what was written, so that a document is shown as it is."""
+    """Buffer between reading and writing, so that a document is reproduced exactly."""
 
     def __init__(self) -> None:
         self._pieces: deque[str] = deque()
-        self._used = 0  # characters of the first piece that were taken
-        self._place = 0
+        self._used = 0  # characters of the first piece already taken
+        self._position = 0  # character offset in the document
 
     def record(self, pieces: Iterable[str]) -> Iterator[str]:
-        """Pass pieces on and remember them."""
+        """Yield the pieces and buffer them."""
         for piece in pieces:
             self._pieces.append(piece)
             yield piece
 
     def take(self, end: int | None = None) -> str:
-        """The characters from where the last call ended up to ``end`` in the document, or all the rest."""
+        """Return the text from the end of the last call to offset ``end``, or all remaining text."""
         parts = []
-        while self._pieces and (end is None or self._place < end):
+        while self._pieces and (end is None or self._position < end):
             first = self._pieces[0]
-            stop = len(first) if end is None else min(len(first), self._used + end - self._place)
+            stop = len(first) if end is None else min(len(first), self._used + end - self._position)
             parts.append(first[self._used : stop])
-            self._place += stop - self._used
+            self._position += stop - self._used
             self._used = stop
             if stop == len(first):
                 self._pieces.popleft()
@@ -88,7 +88,7 @@ class SourceText:
 
 
 def jsonl_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
-    """A line of JSON a sentence; all offsets count characters of the document, named if there are several."""
+    """Yield one JSON line per sentence, with offsets into its document; name several documents."""
     for document in documents:
         name = document.name if len(documents) > 1 else None
         for number, sentence in enumerate(tag(document.lines)):
@@ -97,7 +97,7 @@ def jsonl_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterato
 
 
 def jsonl_line(sentence: Sentence, view: View, name: str | None, *, starts_document: bool) -> str:
-    """The line of one sentence; ``name`` is that of its document, where there are several."""
+    """Return the JSON line of a sentence; ``name`` is the document name if there are several."""
     if sentence.starts_document != starts_document:
         sentence = replace(sentence, starts_document=starts_document)
     values = sentence_values(sentence, view.tasks, digits=SCORE_DIGITS)
@@ -118,20 +118,20 @@ def _candidate_values(span: Span, sentence: Sentence) -> dict[str, object]:
 
 
 def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
-    """A line a token: the token and a column for each task; a blank line after each sentence.
+    """Yield one line per token with a column for each task, and an empty line after each sentence.
 
-    The second and later documents begin with ``-DOCSTART-``. Where tags have scores, a column of them stands
-    after each task's.
+    Each document but the first begins with ``-DOCSTART-``. If tags have scores, a score column follows the
+    column of each task.
     """
     for number, document in enumerate(documents):
-        for place, sentence in enumerate(tag(document.lines)):
+        for index, sentence in enumerate(tag(document.lines)):
             yield conll_block(
-                sentence, view, starts_document=sentence.starts_document if place else number > 0
+                sentence, view, starts_document=sentence.starts_document if index else number > 0
             )
 
 
 def conll_block(sentence: Sentence, view: View, *, starts_document: bool) -> str:
-    """Return the lines of one sentence; none, and an error in the view, if a CoNLL file cannot hold it."""
+    """Return the lines of a sentence, or "" after adding an error to the view if CoNLL cannot hold it."""
     block = StringIO()
     columns, tags = list(view.tasks), dict(sentence.tags)
     if sentence.tag_scores:
@@ -148,14 +148,14 @@ def conll_block(sentence: Sentence, view: View, *, starts_document: bool) -> str
 
 
 def column_separator(tasks: Iterable[Task]) -> Literal[" ", "\t"]:
-    """Return what separates the columns of these tasks' tags: a tab if one of them holds a space."""
+    """Return the column separator: a tab if a tag of these tasks contains a space, else a space."""
     return "\t" if any(" " in tag for task in tasks for tag in task.tags) else " "
 
 
 def text_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
-    """The documents themselves with their spans marked, by colours or as ``[Jordan|PER]``.
+    """Yield the text of the documents with marked spans, in colours or as ``[Jordan|PER]``.
 
-    Each document begins on a line of its own.
+    Each document begins on a new line.
     """
     mark: Mark = _slash
     if view.labels:
@@ -176,14 +176,14 @@ def text_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator
 
 
 def html_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
-    """One page that needs nothing else, with the documents' text and their spans marked."""
+    """Yield one self-contained page with the text of the documents and their marked spans."""
     hues = label_hues(view.labels)
     yield page_head("Tagged text", style=_STYLE + hue_rules(hues.values()))
     if hues:
         items = "".join(
             f'<li><mark class="h{hue}">{escape(label)}</mark></li>' for label, hue in hues.items()
         )
-        yield f'<ul class="legend" aria-label="Labels of {escape(view.shown)}">{items}</ul>\n'
+        yield f'<ul class="legend" aria-label="Labels of {escape(view.text_task)}">{items}</ul>\n'
     for document in documents:
         yield f'<article>\n<h2>{escape(document.name)}</h2>\n<div class="text">'
         yield from _marked(document, tag, view, escape, _html_marker(hues))
@@ -199,7 +199,7 @@ FORMATS: dict[str, Pieces] = {
     "html": html_pieces,
 }
 BY_SENTENCE = ("jsonl", "conll")
-"""Formats in which a sentence is written without what stands around it."""
+"""Formats that write each sentence independently of its neighbours."""
 
 
 def _marked(
@@ -209,23 +209,23 @@ def _marked(
     plain: Callable[[str], str],
     mark: Mark,
 ) -> Iterator[str]:
-    """The document's own text, piece by piece, with what is marked in it."""
+    """Yield the text of a document in pieces, with its spans marked."""
     source = SourceText()
     for sentence in tag(source.record(document.lines)):
         for start, end, label in _marks(sentence, view):
             yield plain(source.take(start))
             yield mark(source.take(end), label)
-        yield plain(source.take(sentence.text_start + len(sentence.text)))  # so that no text is held longer
+        yield plain(source.take(sentence.text_start + len(sentence.text)))  # keeps the buffer small
     yield plain(source.take())
 
 
 def _marks(sentence: Sentence, view: View) -> Iterator[tuple[int, int, str]]:
-    """Where the document is marked, and as what: its spans, or each token if the task has none."""
+    """Yield start, end and label of each span, or of each token if the task has no spans."""
     if view.labels:
-        for span in sentence.spans[view.shown]:
+        for span in sentence.spans[view.text_task]:
             yield span.start_char, span.end_char, span.label
     else:
-        for (start, end), tag in zip(sentence.offsets, sentence.tags[view.shown], strict=True):
+        for (start, end), tag in zip(sentence.offsets, sentence.tags[view.text_task], strict=True):
             yield start, end, tag
 
 
@@ -238,14 +238,14 @@ def _slash(text: str, label: str) -> str:
 
 
 def _painter(labels: Iterable[str]) -> Mark:
-    """Black on a light colour of the label's own, which is readable on light and dark terminals."""
+    """Return a marker: black on a light colour per label, readable on light and dark terminals."""
     from colorsys import hls_to_rgb
 
     from rich.color import Color, ColorSystem
     from rich.style import Style
 
     def style(hue: int, *, bold: bool) -> Style:
-        red, green, blue = (round(255 * part) for part in hls_to_rgb(hue / 360, 0.8, 0.75))
+        red, green, blue = (round(255 * channel) for channel in hls_to_rgb(hue / 360, 0.8, 0.75))
         background = Color.from_rgb(red, green, blue)
         return Style(color=Color.from_ansi(16), bgcolor=background, bold=bold)
 
@@ -255,7 +255,7 @@ def _painter(labels: Iterable[str]) -> Mark:
 
     def paint(text: str, label: str) -> str:
         inside, after = styles[label]
-        # A colour that runs over a line's end would fill the rest of the terminal's line.
+        # A background colour must end before each line end, or it fills the rest of the line.
         lines = (inside.render(line, color_system=ColorSystem.EIGHT_BIT) for line in text.split("\n"))
         return "\n".join(lines) + after.render(f" {printable(label)}", color_system=ColorSystem.EIGHT_BIT)
 

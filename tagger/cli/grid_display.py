@@ -1,4 +1,4 @@
-"""The table of a comparison that fills up while its runs are made, and what came out of it."""
+"""Live table of a comparison, and its conclusion."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from tagger.experiments.summary import summarise
 
 
 def watch_comparison(request: Request, *, processes: int, hide_words: bool) -> None:
-    """Make the runs of a comparison under a table that fills up, then write the report.
+    """Run a comparison with a live table, then write the report.
 
     Args:
-        request: What is asked for.
-        processes: How many runs are made side by side.
-        hide_words: Whether the report names sentences by their places instead of showing them.
+        request: The requested comparison.
+        processes: Number of runs in parallel.
+        hide_words: True to name sentences by file and line in the report instead of showing them.
 
     Raises:
-        InputError: As ``compare`` does; or the report cannot be written.
-        Exit: With code 130 (the program turns it into 143 after SIGTERM), if it was interrupted.
+        InputError: ``compare`` rejects the request, or the report cannot be written.
+        Exit: The comparison was interrupted; the code is 130 (143 after SIGTERM, set by the program).
     """
     display = GridDisplay(request.config.train.epochs)
     try:
         with display, closing(compare(request, processes=processes)) as records:
             comparison = _show_all(records, display)
     except KeyboardInterrupt:
-        made = (
-            f"{len(display.finished):,} of {len(display.jobs):,} runs made" if display.jobs else "no run made"
+        count = f"{len(display.finished):,} of {len(display.jobs):,}" if display.jobs else "no"
+        display.console.print(
+            f"stopped with {count} runs finished; run the same command to continue", soft_wrap=True
         )
-        display.console.print(f"stopped with {made}; the same command goes on", soft_wrap=True)
         raise typer.Exit(130) from None
     findings = summarise(comparison)
     write_report(comparison, findings, request.output, hide_words=hide_words)
@@ -63,18 +63,18 @@ def _show_all(records: Generator[GridRecord | Event, None, Comparison], display:
 
 
 class GridDisplay:
-    """A row a variant, a column a seed: the score on dev × 100, or the epoch that is done.
+    """Table with a row per variant and a column per seed: the dev score × 100, or the last epoch.
 
-    On a terminal the table is drawn anew as it fills; elsewhere each finished run is a line, and the table
-    comes at the end.
+    On a terminal the table is updated live. Otherwise each finished run prints a line, and the table follows
+    at the end.
 
     Args:
-        epochs: Epochs of each run.
+        epochs: Number of epochs of each run.
 
     Attributes:
-        console: Where it is shown.
-        jobs: All runs of the grid, once they are known.
-        finished: Scores of those that are made, by name.
+        console: The console to print on.
+        jobs: All runs of the grid, once known.
+        finished: The scores of the finished runs, by name.
     """
 
     def __init__(self, epochs: int) -> None:
@@ -98,7 +98,7 @@ class GridDisplay:
             self.console.print(self._table())
 
     def show(self, record: GridRecord | Event) -> None:
-        """Show one record."""
+        """Display one record."""
         if isinstance(record, GridRecord):
             self._begin(record)
         elif isinstance(record, EpochDone):
@@ -121,7 +121,7 @@ class GridDisplay:
         notes.close()
         if self.finished:
             count = len(self.finished)
-            self.console.print(f"{count:,} of {len(self.jobs):,} runs were made before")
+            self.console.print(f"{count:,} of {len(self.jobs):,} runs already finished")
         if self.console.is_terminal:
             self._live = Live(
                 self._table(), console=self.console, refresh_per_second=4, vertical_overflow="visible"
@@ -134,7 +134,7 @@ class GridDisplay:
         return f"{done}  {job.variant.title}, seed {job.seed}: {100 * record.score:.2f}"
 
     def _table(self) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, title="score on dev × 100", title_justify="left")
+        table = Table(box=box.SIMPLE_HEAD, title="dev score × 100", title_justify="left")
         seeds = sorted({job.seed for job in self.jobs})
         table.add_column("", overflow="fold")
         for seed in seeds:
@@ -142,9 +142,9 @@ class GridDisplay:
         table.add_column("mean ± sd", justify="right", no_wrap=True)
         names = {(job.variant, job.seed): job.name for job in self.jobs}
         for variant in dict.fromkeys(job.variant for job in self.jobs):
-            own = [names[variant, seed] for seed in seeds]
-            scores = [100 * self.finished[name] for name in own if name in self.finished]
-            table.add_row(variant.title, *map(self._cell, own), _spread(scores))
+            run_names = [names[variant, seed] for seed in seeds]
+            scores = [100 * self.finished[name] for name in run_names if name in self.finished]
+            table.add_row(variant.title, *map(self._cell, run_names), _spread(scores))
         return table
 
     def _cell(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""``tagger info``: what is in a model folder."""
+"""``tagger info``: describe a model."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ tagger info runs/news --json
 
 tagger info en"""
 
-MOST_NAMED = 200  # labels of a task
+MOST_NAMED = 200  # most labels of a task to list
 
 
 def info_command(
     model: ModelName,
     json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
-    """Show what a model tags, what it was made of and what it scored."""
+    """Show the tasks, labels, network, training data and scores of a model."""
     folder = find_model(model)
     description = describe_model(folder)
     if json:
@@ -45,7 +45,7 @@ def info_command(
         tables += [scores_table(f"dev, {name}", dev[name]) for name in description["tasks"] if name in dev]
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError(
-            f"{folder / 'metrics.json'}: holds no facts of a training; copy or train the model again."
+            f"{folder / 'metrics.json'}: contains no training facts. Copy or train the model again."
         ) from None
     console = make_console()
     for table in tables:
@@ -53,24 +53,24 @@ def info_command(
 
 
 def describe_model(folder: Path) -> dict[str, Any]:
-    """All that is worth knowing about a model, as JSON values.
+    """Return the description of a model as JSON values.
 
     Raises:
-        InputError: The folder is no model.
+        InputError: The folder is not a valid model.
     """
-    bundle = Tagger.load(folder).bundle  # as for tagging, so that no model that cannot tag is described
+    bundle = Tagger.load(folder).bundle  # loads as `tagger tag` does: rejects models that cannot tag
     vocabulary = bundle.vocabulary
     labels = task_labels(vocabulary)
     sizes = {name: int(tensor.size) for name, tensor in bundle.tensors.items()}
-    sizes.pop(MAPPED + SCALES, None)  # of 8 bits; they are part of how the vectors are stored
-    fixed = sizes.get(MAPPED, 0)
+    sizes.pop(MAPPED + SCALES, None)  # scales of 8-bit vectors are a storage detail
+    frozen_count = sizes.get(MAPPED, 0)
     return {
         "tasks": {
             task.name: {"scheme": task.scheme, "labels": labels[task.name], "tags": len(task.tags)}
             for task in vocabulary.tasks
         },
-        "parameters": sum(sizes.values()) - fixed,
-        "fixed_parameters": fixed,
+        "parameters": sum(sizes.values()) - frozen_count,
+        "fixed_parameters": frozen_count,
         "words": len(vocabulary.words),
         "fixed_words": len(vocabulary.fixed_words),
         "characters": len(vocabulary.characters),
@@ -88,20 +88,20 @@ def _facts(description: Mapping[str, Any]) -> dict[str, str]:
     model = description["config"]["model"]
     facts = {}
     for name, task in description["tasks"].items():
-        kind = f"spans, learnt as {task['scheme']}" if task["scheme"] else "one tag a token"
+        kind = f"spans, learnt as {task['scheme']}" if task["scheme"] else "one tag per token"
         labels = task["labels"]
         more = f" and {len(labels) - MOST_NAMED:,} more" if len(labels) > MOST_NAMED else ""
         facts[f"task {name}"] = f"{kind}; {len(labels)} labels: {', '.join(labels[:MOST_NAMED])}{more}"
     merged = f" ({model['merge_mode']})" if model["direction"] == "bidirectional" else ""
     facts["network"] = (
-        f"{model['direction']}{merged}, {model['layers']} x {model['hidden_size']} LSTM units a direction, "
+        f"{model['direction']}{merged}, {model['layers']} x {model['hidden_size']} LSTM units per direction, "
         f"{model['head']} head, characters: {model['characters']}"
     )
-    facts["parameters"] = f"{description['parameters']:,} trained"
+    facts["parameters"] = f"{description['parameters']:,} trainable"
     if description["fixed_parameters"]:
-        facts["parameters"] += f", {description['fixed_parameters']:,} of fixed vectors"
+        facts["parameters"] += f", {description['fixed_parameters']:,} of frozen vectors"
     facts["vocabulary"] = (
-        f"{description['words']:,} words of train, {description['fixed_words']:,} more of the vectors, "
+        f"{description['words']:,} words of train, {description['fixed_words']:,} more with frozen vectors, "
         f"{description['characters']:,} characters"
     )
     facts.update(_data_facts(description["data"]))
@@ -119,14 +119,14 @@ def _facts(description: Mapping[str, Any]) -> dict[str, str]:
 
 def _data_facts(data: Mapping[str, Any]) -> dict[str, str]:
     facts = {}
-    for part in ("train", "dev"):
-        found = data.get(part)
-        if found:
-            facts[part] = f"{found['file']}: {found['sentences']:,} sentences, {found['tokens']:,} tokens"
+    for split in ("train", "dev"):
+        counts = data.get(split)
+        if counts:
+            facts[split] = f"{counts['file']}: {counts['sentences']:,} sentences, {counts['tokens']:,} tokens"
     vectors = data.get("vectors")
     if vectors:
         facts["vectors"] = (
-            f"{vectors['file']}, {vectors['size']} wide: {vectors['found']:,} of {vectors['words']:,} words "
-            f"of train, {vectors['kept']:,} more kept"
+            f"{vectors['file']}, {vectors['size']} dimensions: {vectors['found']:,} of "
+            f"{vectors['words']:,} train words found, {vectors['kept']:,} more kept"
         )
     return facts

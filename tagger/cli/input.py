@@ -1,4 +1,4 @@
-"""Reading text for `tagger tag`, line by line or as it comes, and options of how corpus files are read."""
+"""Read the text of `tagger tag`, by line or as it arrives; shared options of corpus readers."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tagger.text.sentence import Sentence
 Read = Callable[[int], bytes]
 
 STDIN = Path("-")
-PIECE_BYTES = 65_536  # of a line that is read at once
-LONGEST_LINE = 100_000  # ready tokens of a sentence at most, since memory grows with the longest one
-LONGEST_TEXT_LINE = 1 << 27  # characters of a line of ready tokens at most
-# White space of ASCII only: a token may hold a no-break space.
+PIECE_BYTES = 65_536  # most bytes of a line per read
+LONGEST_LINE = 100_000  # most tokens of a pretokenized sentence; memory grows with the longest one
+LONGEST_TEXT_LINE = 1 << 27  # most characters of a pretokenized line
+# ASCII white space only: a token may contain a no-break space.
 _BORDER_LINE = re.compile(rf"{BORDER}(?:[ \t]+(?:-X-|[-O_]))*\s*")
 _TOKEN = re.compile(r"[^ \t\n\r\f\v]+")
 
@@ -35,59 +35,61 @@ OffsetsOption = Annotated[
     str,
     typer.Option(
         metavar="|".join(get_args(Offsets)),
-        help="What offsets of spans count; auto goes by the texts of the spans.",
+        help="Unit of span offsets; auto detects it from the texts of the spans.",
         autocompletion=lambda: list(get_args(Offsets)),
     ),
 ]
 LabelNamesOption = Annotated[
     str | None,
-    typer.Option(metavar="NAMES", help="Names of tags given as numbers, from 0 on, as O,B-PER,I-PER."),
+    typer.Option(metavar="NAMES", help="Names of numeric tags, starting at 0, e.g. O,B-PER,I-PER."),
 ]
 
 
 def before_errors(lines: Iterable[str], errors: list[InputError]) -> Iterator[str]:
-    """Pass on what can be read; an error ends the text and is kept for later."""
+    """Yield lines until the first error; append the error to ``errors`` instead of raising it."""
     try:
         yield from lines
     except InputError as error:
         errors.append(error)
 
 
-def read_lines(path: Path, *, as_it_comes: bool = False) -> Iterator[str]:
-    r"""A file's text line by line, ends included; lines end at ``\n``, and very long ones come in pieces.
+def read_lines(path: Path, *, is_live: bool = False) -> Iterator[str]:
+    r"""Yield the lines of a text file, line ends included.
+
+    Lines end at ``\n``. Very long lines are yielded in pieces.
 
     Args:
         path: The file, or ``STDIN``.
-        as_it_comes: Whether to wait for no line's end: pieces are then what is there to be read.
+        is_live: True to yield available text at once instead of waiting for the end of the line.
 
     Raises:
-        InputError: While reading, if the file cannot be read or a byte is not UTF-8 (line and byte of it).
+        InputError: The file cannot be read, or a byte is not UTF-8 (the message gives line and byte).
     """
     try:
         if path == STDIN:
-            with suppress(UnsupportedOperation):  # what stands in its place may be no file
-                os.set_blocking(sys.stdin.fileno(), True)  # or a pause would be taken for the end
+            with suppress(UnsupportedOperation):  # a replaced stdin may have no descriptor
+                os.set_blocking(sys.stdin.fileno(), True)  # else a pause reads as the end of the text
             if sys.stdin.isatty():
-                sys.stderr.write("tagger: reading from the terminal; Ctrl-D ends the text\n")
-            yield from _decode(_reader(sys.stdin.buffer, as_it_comes), "standard input")
+                sys.stderr.write("tagger: reading from the terminal; press Ctrl-D to end the text\n")
+            yield from _decode(_reader(sys.stdin.buffer, is_live), "standard input")
         else:
             with open_input(path) as file:
-                yield from _decode(_reader(file, as_it_comes), str(path))
+                yield from _decode(_reader(file, is_live), str(path))
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise InputError(f"{path}: the file cannot be read ({error.strerror}); check it.") from None
+        raise InputError(f"{path}: the file cannot be read ({error.strerror}). Check it.") from None
 
 
 def read_tokens(lines: Iterable[str], *, start: int = 0) -> Iterator[Sentence]:
-    """Sentences of ready tokens, one a line; lines without a token are passed over.
+    """Yield pretokenized sentences, one per line; skip lines without tokens.
 
-    A line of ``-DOCSTART-`` and fillers, as CoNLL files have it, starts a document instead. A line of more
-    than ``LONGEST_LINE`` tokens is cut into sentences of so many.
+    A line of ``-DOCSTART-`` and fillers, as in CoNLL files, starts a document. A line of more than
+    ``LONGEST_LINE`` tokens is split into sentences of that length.
 
     Args:
         lines: The lines, or pieces of them.
-        start: Position of the first line in the document, in characters.
+        start: Character offset of the first line in the document.
     """
     position, starts_document = start, False
     for line in _whole_lines(lines):
@@ -95,14 +97,14 @@ def read_tokens(lines: Iterable[str], *, start: int = 0) -> Iterator[Sentence]:
             position += len(line)
             starts_document = True
             continue
-        # A byte order mark before the first token is none of its characters.
+        # A byte order mark before the first token is not part of it.
         first = 1 if position == 0 and line.startswith("\ufeff") else 0
-        found = map(re.Match.span, _TOKEN.finditer(line, first))
-        while places := list(islice(found, LONGEST_LINE)):
-            begin, stop = places[0][0], places[-1][1]
+        token_offsets = map(re.Match.span, _TOKEN.finditer(line, first))
+        while offsets := list(islice(token_offsets, LONGEST_LINE)):
+            begin, stop = offsets[0][0], offsets[-1][1]
             yield Sentence(
-                tokens=tuple(line[start:end] for start, end in places),
-                offsets=tuple((position + start, position + end) for start, end in places),
+                tokens=tuple(line[start:end] for start, end in offsets),
+                offsets=tuple((position + start, position + end) for start, end in offsets),
                 text=line[begin:stop],
                 text_start=position + begin,
                 starts_document=starts_document,
@@ -111,24 +113,24 @@ def read_tokens(lines: Iterable[str], *, start: int = 0) -> Iterator[Sentence]:
         position += len(line)
 
 
-def _reader(file: BinaryIO, as_it_comes: bool) -> Read:
-    return cast(BufferedIOBase, file).read1 if as_it_comes else file.readline
+def _reader(file: BinaryIO, is_live: bool) -> Read:
+    return cast(BufferedIOBase, file).read1 if is_live else file.readline
 
 
 def _decode(read: Read, name: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")()
-    line, position = 1, 0  # bytes of the line that were read
+    line, position = 1, 0  # line number, and bytes of the line read so far
     while True:
         raw = read(PIECE_BYTES)
-        held = len(decoder.getstate()[0])  # bytes of a character that the last piece cut
+        pending = len(decoder.getstate()[0])  # bytes of an incomplete character of the last piece
         try:
             text = decoder.decode(raw, final=not raw)
         except UnicodeDecodeError as error:
             yield error.object[: error.start].decode()
-            line, position = _advance(error.object[: error.start], line, position - held)
+            line, position = _advance(error.object[: error.start], line, position - pending)
             raise InputError(
                 f"{name}:{line}: byte {position + 1} of the line (0x{error.object[error.start]:02x}) is not "
-                "UTF-8; convert the text to UTF-8, for instance with iconv."
+                "UTF-8. Convert the text to UTF-8, e.g. with iconv."
             ) from None
         line, position = _advance(raw, line, position)
         if text:
@@ -138,24 +140,37 @@ def _decode(read: Read, name: str) -> Iterator[str]:
 
 
 def _advance(raw: bytes, line: int, position: int) -> tuple[int, int]:
-    """The line's number and how many bytes of it were read, after some more bytes."""
+    """Return the line number, and the bytes read of that line, after reading ``raw``."""
     last = raw.rfind(b"\n")
     return (line, position + len(raw)) if last < 0 else (line + raw.count(b"\n"), len(raw) - last - 1)
 
 
 def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
-    held: list[str] = []
+    held: list[str] = []  # pieces of an unfinished line
     size = number = 0
     for piece in pieces:
         held.append(piece)
         size += len(piece)
         if size > LONGEST_TEXT_LINE:
             raise InputError(
-                f"line {number + 1} of the text has more than {LONGEST_TEXT_LINE:,} characters; give a "
-                "sentence a line."
+                f"line {number + 1} of the text must have at most {LONGEST_TEXT_LINE:,} characters. Write "
+                "one sentence per line."
             )
         if piece.endswith("\n"):
             yield "".join(held)
             held, size, number = [], 0, number + 1
     if held:
         yield "".join(held)
+
+
+def split_names(values: Iterable[str] | None) -> list[str]:
+    """Return the names that ``--task`` gives, repeated or with commas.
+
+    Raises:
+        InputError: A name is given twice.
+    """
+    names = [name.strip() for value in values or () for name in value.split(",") if name.strip()]
+    repeated = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if repeated:
+        raise InputError(f"--task {repeated} is given twice. Give it once.")
+    return names

@@ -1,4 +1,4 @@
-"""The program ``tagger``: signals, and what becomes of errors."""
+"""Entry point of the program ``tagger``: signal handling, error messages and exit codes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tagger.signals import exit_code, signals_handled
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; an unusable input is one line on standard error.
+    """Run the program and print each invalid input as one line on standard error.
 
     Args:
-        arguments: The words after the program's name; those of the process when not said.
+        arguments: The arguments after the program name; by default those of the process.
 
     Returns:
-        The exit code: 0, also when the reader of the output went away; 1 if ``check`` found a problem; 2 for
-        an input, option or output that cannot be used; 130 when ended by SIGINT, 143 by SIGTERM.
+        The exit code: 0 for success and for a closed output pipe; 1 if ``check`` reports a problem; 2 for an
+        invalid input, option or output; 130 after SIGINT; 143 after SIGTERM.
     """
     with signals_handled(is_program=arguments is None):
         try:
@@ -27,23 +27,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except BaseException:
             if exit_code(0) == 0:
                 raise
-            code = 130  # whatever the code that was interrupted made of it
+            code = 130  # the signal decides, whatever exception the interrupted code raised
     return exit_code(code)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     _replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # what the locale cannot hold is no reason to stop
+        if isinstance(stream, TextIOWrapper):  # escape characters that the locale cannot encode
             stream.reconfigure(errors="backslashreplace")
-    # Here, when signals are handled.
+    # Imported here because signals are handled from this point on.
     from tagger.cli.app import Abort, UsageError, app
     from tagger.errors import InputError
 
     try:
         code = app(args=arguments, prog_name="tagger", standalone_mode=False)
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # click and rich end the program there
+        if isinstance(end.__context__, BrokenPipeError):  # click and rich exit on a closed pipe
             return _end_quietly()
         return end.code if isinstance(end.code, int) else 0
     except UsageError as error:
@@ -53,45 +53,47 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, Abort):
         return 130
     except MemoryError:
-        return _fail("there is not enough memory; use smaller files or a smaller model.")
+        return _fail("not enough memory. Use smaller files or a smaller model.")
     except OSError as error:
-        place = error.filename or "standard output"
-        return _fail(f"{place}: cannot be used ({error.strerror or error}); check it and the space there.")
+        path = error.filename or "standard output"
+        problem = error.strerror or error
+        return _fail(f"{path}: cannot read or write ({problem}). Check the path and the free space.")
     return code if isinstance(code, int) else 0
 
 
 def _replace_closed_streams() -> None:
-    """Put the null device in place of closed standard streams: else a file opened later gets their number.
+    """Replace closed standard streams by the null device.
 
-    Standard output is opened for reading alone, so that what should be written there is an error.
+    Otherwise a file that is opened later would get the file descriptor of a standard stream. The replacement
+    of standard output is read-only, so that writing to it is an error.
     """
-    for name, number, mode in (("stdout", 1, "r"), ("stderr", 2, "w")):
+    for name, descriptor, mode in (("stdout", 1, "r"), ("stderr", 2, "w")):
         if getattr(sys, name) is None:
-            stream = open(os.devnull, mode)  # noqa: PTH123, SIM115, no path of the user's, and kept open
-            if stream.fileno() != number:
-                os.dup2(stream.fileno(), number)
+            stream = open(os.devnull, mode)  # noqa: PTH123, SIM115, not a user path; stays open
+            if stream.fileno() != descriptor:
+                os.dup2(stream.fileno(), descriptor)
             setattr(sys, name, stream)
 
 
 def _fail(message: str) -> int:
-    """Say what is wrong in one line, unless a signal is the reason."""
-    from tagger.cli.output import tell
+    """Print an error as one line, unless a signal caused it, and return exit code 2."""
+    from tagger.cli.output import print_stderr
 
     if exit_code(0) == 0:
-        tell(f"tagger: {message}")
+        print_stderr(f"tagger: {message}")
     return 2
 
 
 def _fail_usage(error: Any) -> int:
     message = error.format_message()
-    if not message:  # there were no arguments at all, and the help has been shown
+    if not message:  # no arguments: click has printed the help
         return int(error.exit_code)
     command = error.ctx.command_path if error.ctx else "tagger"
     return _fail(f"{' '.join(message.rstrip('.').splitlines())}; see {command} --help")
 
 
 def _end_quietly() -> int:
-    """Give what is still held for the closed pipe to nobody, or Python complains when it ends."""
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123, the null device is no path of the user's
-        os.dup2(nowhere.fileno(), 1)
+    """Redirect buffered output to the null device; else Python reports the closed pipe on exit."""
+    with open(os.devnull, "wb") as null:  # noqa: PTH123, not a user path
+        os.dup2(null.fileno(), 1)
     return 0

@@ -1,4 +1,4 @@
-"""Where commands write text: standard output, a file, or messages on standard error."""
+"""Output of the commands: standard output, files, and messages on standard error."""
 
 from __future__ import annotations
 
@@ -12,52 +12,52 @@ from typing import TextIO, cast
 from tagger.errors import InputError, escape_line
 from tagger.storage import replace_file
 
-MOST_NOTES = 20  # of one command that are printed
+MOST_NOTES = 20  # most notes that one command prints
 
 
-def tell(message: str) -> None:
-    """Write one line to standard error; what would move the cursor is escaped."""
+def print_stderr(message: str) -> None:
+    """Write one line to standard error, with control characters escaped."""
     sys.stderr.write(f"{escape_line(message)}\n")
 
 
-def say(line: str) -> None:
-    """Print a line on standard error, with the program's name."""
-    tell(f"tagger: {' '.join(line.splitlines())}")
+def print_message(line: str) -> None:
+    """Print one line on standard error, prefixed with the program name."""
+    print_stderr(f"tagger: {' '.join(line.splitlines())}")
 
 
 class Notes:
-    """Prints what a command changes or leaves out, at most ``MOST_NOTES`` lines of it.
+    """Print notes on data that a command changes or leaves out, at most ``MOST_NOTES`` of them.
 
     Attributes:
-        count: How many notes there were.
+        count: Number of notes so far, printed or not.
     """
 
     def __init__(self) -> None:
         self.count = 0
 
     def __call__(self, note: str) -> None:
-        """Print a note, unless there were many before."""
+        """Print a note, unless ``MOST_NOTES`` have been printed."""
         self.count += 1
         if self.count <= MOST_NOTES:
-            say(note)
+            print_message(note)
 
     def close(self) -> None:
-        """Say how many there were, if any."""
-        hidden = f" (the first {MOST_NOTES} above)" if self.count > MOST_NOTES else ""
+        """Print the number of notes, if there are any."""
+        hidden = f" (first {MOST_NOTES} shown above)" if self.count > MOST_NOTES else ""
         if self.count:
-            say(f"notes on what was changed or left out: {self.count:,}{hidden}")
+            print_message(f"notes on changed or skipped data: {self.count:,}{hidden}")
 
 
 @contextmanager
 def open_output(path: Path | None, *, is_growing: bool = False) -> Iterator[TextIO]:
-    """Standard output or a file, in UTF-8 and with line ends as they are, whatever the locale says.
+    """Open standard output or a file, in UTF-8 and with unchanged line ends, whatever the locale.
 
-    An earlier file stays as it is until the new one is whole. One that is called ``.gz`` is packed.
+    The file replaces an existing one only when it is complete. A file named ``.gz`` is compressed.
 
     Args:
         path: The file, or None for standard output.
-        is_growing: Whether the file takes an earlier one's place at once, so that it can be read while it is
-            written, and keeps what was written however that ends.
+        is_growing: True to write to the final path at once. The file can then be read while it grows, and
+            keeps its content after an error.
 
     Raises:
         InputError: The file cannot be written.
@@ -69,8 +69,8 @@ def open_output(path: Path | None, *, is_growing: bool = False) -> Iterator[Text
         yield sys.stdout
         sys.stdout.flush()
         return
-    placed = _in_place(path) if is_growing else replace_file(path)
-    with placed as place, _open(place, is_packed=path.suffix.lower() == ".gz") as file:
+    opened = _in_place(path) if is_growing else replace_file(path)
+    with opened as target, _open(target, is_compressed=path.suffix.lower() == ".gz") as file:
         yield file
 
 
@@ -81,11 +81,11 @@ def _in_place(path: Path) -> Iterator[Path]:
     except OSError as error:
         problem = error.strerror or error
         raise InputError(
-            f"{path}: cannot be written ({problem}); free space or name another place."
+            f"{path}: cannot be written ({problem}). Free disk space or use another path."
         ) from None
 
 
-def _open(place: Path, *, is_packed: bool) -> TextIO:
-    # A file's name may hold what is no UTF-8; JSON reads the escape.
-    opened = gzip.open if is_packed else open
-    return cast(TextIO, opened(place, "wt", encoding="utf-8", errors="backslashreplace", newline=""))
+def _open(path: Path, *, is_compressed: bool) -> TextIO:
+    # File names may contain bytes that are not UTF-8; JSON readers understand their escapes.
+    opener = gzip.open if is_compressed else open
+    return cast(TextIO, opener(path, "wt", encoding="utf-8", errors="backslashreplace", newline=""))

@@ -1,4 +1,4 @@
-"""``tagger shrink``: a model that takes less room."""
+"""``tagger shrink``: write a smaller copy of a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, cast, get_args
 import typer
 
 from tagger.bundle import FILES, holds_bundle, save_bundle
-from tagger.cli.output import tell
+from tagger.cli.output import print_stderr
 from tagger.cli.tag import ModelName
 from tagger.errors import InputError
 from tagger.included import find_model
@@ -33,7 +33,7 @@ def shrink_command(
         typer.Option(
             metavar="N",
             min=0,
-            help="Words that only the vectors file knows: so many stay, the first of it; all when not said.",
+            help="Keep the first N words that only the vectors file contains; all by default.",
             show_default=False,
         ),
     ] = None,
@@ -41,29 +41,27 @@ def shrink_command(
         str,
         typer.Option(
             metavar="|".join(PRECISIONS),
-            help="How weights are stored; int8 is of word vectors, all else is then f16.",
+            help="Storage precision of the weights; int8 stores word vectors in 8 bits and the rest in f16.",
             autocompletion=lambda: list(PRECISIONS),
         ),
     ] = "f16",
 ) -> None:
-    """Write a copy of a model that takes less room, and as a rule tags a little worse.
+    """Write a smaller copy of a model, usually slightly less accurate.
 
-    Score it with `tagger evaluate`: the scores in its card are those of the whole model.
+    Measure it with `tagger evaluate`: its model card keeps the scores of the original model.
     """
     if precision not in PRECISIONS:
-        raise InputError(
-            f"There is no --precision {precision!r} here; choose one of {', '.join(PRECISIONS)}."
-        )
+        raise InputError(f"--precision must be one of {', '.join(PRECISIONS)} (got {precision!r}).")
     folder = find_model(model)
-    bundle = Tagger.load(folder).bundle  # as for tagging, so that what is wrong with it is told alike
+    bundle = Tagger.load(folder).bundle  # loads as `tagger tag` does, for the same error messages
     present = [name for name in FILES if (output / name).exists()]
     if present and not holds_bundle(output):
-        raise InputError(f"{output}: holds a {present[0]} that is no model's; name another OUTPUT.")
+        raise InputError(f"{output}: contains a {present[0]} that belongs to no model. Name another OUTPUT.")
     if output.exists() and output.resolve() == folder.resolve():
-        raise InputError(f"{output}: is the model itself; name another OUTPUT.")
+        raise InputError(f"{output}: this is the model itself. Name another OUTPUT.")
     shrunk = shrink_bundle(bundle, words=words, precision=cast(StoredPrecision, precision))
-    note = f"Shrunk since: {len(shrunk.vocabulary.fixed_words):,} words beside those of train, {precision}."
+    note = f"Shrunk: {len(shrunk.vocabulary.fixed_words):,} words in addition to those of train, {precision}."
     save_bundle(replace(shrunk, card=f"{shrunk.card.rstrip()}\n\n{note}\n"), output)
-    sizes = [[one / name for name in FILES if (one / name).exists()] for one in (folder, output)]
-    before, after = (sum(path.stat().st_size for path in paths) for paths in sizes)
-    tell(f"{output}: {after:,} bytes, of {before:,}")
+    files = [[root / name for name in FILES if (root / name).exists()] for root in (folder, output)]
+    before, after = (sum(path.stat().st_size for path in paths) for paths in files)
+    print_stderr(f"{output}: {after:,} bytes (was {before:,})")

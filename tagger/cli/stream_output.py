@@ -1,4 +1,4 @@
-"""``tagger tag --stream``: words are tagged as they come, each after a bounded number of further words."""
+"""``tagger tag --stream``: tag words as they arrive, with a bounded lookahead."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from tagger.errors import InputError
 from tagger.runtime.stream import StreamingTagger
 from tagger.runtime.tagger import Tagger, TextTokenizer
 
-LOOKAHEAD = 2  # words, when not said
-LONGEST_WORD = 65_536  # characters of a word that are waited for
-# Stands for the word that is not known yet: a name, which begins a sentence only where the mark before it
-# leaves no doubt.
+LOOKAHEAD = 2  # words, by default
+LONGEST_WORD = 65_536  # longer words, in characters, are emitted in pieces
+# Placeholder of the next, unknown word. It looks like a name, so that the tokenizer ends the sentence only
+# after unambiguous punctuation.
 _NEXT = " Xyz"
-_PARAGRAPH_END = "\u2029"  # says what an empty line says
+_PARAGRAPH_END = "\u2029"  # equivalent to an empty line
 _SPACE = re.compile(r"\s+")
-_ASCII_SPACE = re.compile(r"[ \t\n\r\f\v]+")  # a ready token may hold a no-break space
+_ASCII_SPACE = re.compile(r"[ \t\n\r\f\v]+")  # a token may contain a no-break space
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What stands between white space, or a token of it.
+    """A word between white space, or one of its tokens.
 
     Attributes:
         text: Its characters.
-        start: The place of its first character in the text.
-        is_last: Whether the text ends with it.
+        start: Character offset of its start in the text.
+        is_last: True if the text ends with it.
     """
 
     text: str
@@ -46,11 +46,11 @@ class Word:
 
     @property
     def end(self) -> int:
-        """The place after its last character."""
+        """Character offset of its end in the text, exclusive."""
         return self.start + len(self.text)
 
 
-Tagged = Iterable[tuple[Word, Mapping[str, str]] | None]  # a token with its tags; None where a sentence ends
+Tagged = Iterable[tuple[Word, Mapping[str, str]] | None]  # a token with its tags; None at a sentence end
 
 
 def write_stream(
@@ -63,23 +63,24 @@ def write_stream(
     style: str,
     is_pretokenized: bool,
 ) -> None:
-    """Tag a text word by word and write a line for each as soon as its tags are decided.
+    """Tag a text word by word; write the line of each word as soon as its tags are decided.
 
     Args:
         tagger: The model.
         source: The text.
         output: The file to write, or None for standard output.
-        lookahead: How many words after a word are known when its tags are decided.
+        lookahead: Number of following words that are known when the tags of a word are decided.
         tasks: The tasks to write.
         style: ``conll`` or ``jsonl``.
-        is_pretokenized: Whether words are tokens, and only empty lines end sentences.
+        is_pretokenized: True if words are tokens and only empty lines end sentences.
 
     Raises:
-        InputError: The text cannot be read, the output cannot be written, or ``StreamingTagger`` refuses.
+        InputError: The text cannot be read, the output cannot be written, or ``StreamingTagger`` rejects
+            the lookahead.
     """
     errors: list[InputError] = []
     words = read_words(
-        before_errors(source.lines(as_it_comes=True), errors),
+        before_errors(source.lines(is_live=True), errors),
         _ASCII_SPACE if is_pretokenized else _SPACE,
     )
     tokens = words if is_pretokenized else cut_words(words, tagger.tokenizer)
@@ -87,8 +88,8 @@ def write_stream(
     with open_output(output, is_growing=True) as file:
         write = STYLES[style]
         if style == "conll":
-            shown = (task for task in tagger.tasks if task.name in tasks)
-            write = partial(conll_lines, separator=column_separator(shown))
+            written_tasks = (task for task in tagger.tasks if task.name in tasks)
+            write = partial(conll_lines, separator=column_separator(written_tasks))
         for line in write(tag_words(tokens, streaming), tasks):
             file.write(line)
             file.flush()
@@ -97,53 +98,53 @@ def write_stream(
 
 
 def read_words(pieces: Iterable[str], space: re.Pattern[str]) -> Iterator[Word | None]:
-    """Divide a text at white space.
+    """Split a text at white space.
 
-    A word of more than ``LONGEST_WORD`` characters may come in parts.
+    A word of more than ``LONGEST_WORD`` characters may be split.
 
     Args:
-        pieces: The text as it comes.
-        space: The white space.
+        pieces: The text as it arrives.
+        space: The pattern of white space.
 
     Yields:
-        Each word as soon as white space follows or the text ends, and None where an empty line or a
-        paragraph separator ends a sentence.
+        Each word, once white space or the end of the text follows; None if an empty line or a paragraph
+        separator ends a sentence.
     """
-    held, position, line_ends = "", 0, 0  # what is not yielded yet, its place, and line ends before it
+    pending, position, line_ends = "", 0, 0  # text to yield, its character offset, and line ends before it
     for piece in pieces:
-        held += piece
-        if position == 0 and held.startswith(BOM):  # it is none of the first word's characters
-            held, position = held[1:], 1
+        pending += piece
+        if position == 0 and pending.startswith(BOM):  # not part of the first word
+            pending, position = pending[1:], 1
         begin = 0
-        for gap in space.finditer(held):
+        for gap in space.finditer(pending):
             if gap.start() > begin:
-                yield Word(held[begin : gap.start()], position + begin)
+                yield Word(pending[begin : gap.start()], position + begin)
                 line_ends = 0
             is_open = line_ends < 2
             line_ends += gap[0].count("\n") + 2 * gap[0].count(_PARAGRAPH_END)
             if is_open and line_ends >= 2:
                 yield None
             begin = gap.end()
-        held, position = held[begin:], position + begin
-        if len(held) > LONGEST_WORD:
-            yield Word(held, position)
-            held, position, line_ends = "", position + len(held), 0
-    if held:
-        yield Word(held, position, is_last=True)
+        pending, position = pending[begin:], position + begin
+        if len(pending) > LONGEST_WORD:
+            yield Word(pending, position)
+            pending, position, line_ends = "", position + len(pending), 0
+    if pending:
+        yield Word(pending, position, is_last=True)
 
 
 def cut_words(words: Iterable[Word | None], tokenize: TextTokenizer) -> Iterator[Word | None]:
-    """Cut words as a tokenizer cuts them within a text, without waiting for the word that follows.
+    """Tokenize words as the tokenizer does within a text, without waiting for the next word.
 
     Args:
-        words: The words; None where a sentence ends.
-        tokenize: Makes sentences of a text.
+        words: The words; None at a sentence end.
+        tokenize: Function that splits a text into tokenized sentences.
 
     Yields:
-        The tokens, and None where a sentence ends: at once where it does so before a name, and later where
-        the word that followed shows it.
+        The tokens, and None at a sentence end: at once if the sentence would end before a name, else after
+        the next word confirms it.
     """
-    before = ""  # the word before, if it is of the same sentence, and a space
+    before = ""  # the previous word of the same sentence, and a space
     for word in words:
         if word is None:
             yield None
@@ -166,7 +167,7 @@ def cut_words(words: Iterable[Word | None], tokenize: TextTokenizer) -> Iterator
 def tag_words(
     tokens: Iterable[Word | None], streaming: StreamingTagger
 ) -> Iterator[tuple[Word, Mapping[str, str]] | None]:
-    """Yield tokens with their tags as they are decided, and None after each sentence."""
+    """Yield each token with its tags once they are decided, and None after each sentence."""
     open_tokens: deque[Word] = deque()
     has_words = False
     for token in chain(tokens, [None]):
@@ -182,7 +183,7 @@ def tag_words(
 
 
 def conll_lines(tagged: Tagged, tasks: Sequence[str], *, separator: str = " ") -> Iterator[str]:
-    """A line a token: the token and a column for each task; an empty line after each sentence."""
+    """Yield one line per token with a column for each task, and an empty line after each sentence."""
     is_first = True
     for one in tagged:
         if one is None:
@@ -194,7 +195,7 @@ def conll_lines(tagged: Tagged, tasks: Sequence[str], *, separator: str = " ") -
 
 
 def jsonl_lines(tagged: Tagged, tasks: Sequence[str]) -> Iterator[str]:
-    """A line of JSON a token; places count characters of the text, and sentences are numbered from 0."""
+    """Yield one JSON line per token, with character offsets and a sentence number starting at 0."""
     number = 0
     for one in tagged:
         if one is None:

@@ -1,4 +1,4 @@
-"""``tagger tag``: raw text in, tags out, as a stream."""
+"""``tagger tag``: tag raw text or pretokenized sentences."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Annotated
 import typer
 
 from tagger.cli.formats import BY_SENTENCE, FORMATS, Document, View, column_separator
-from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_tokens
+from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_tokens, split_names
 from tagger.cli.output import open_output
 from tagger.cli.sources import (
     COLUMN_INPUTS,
     INPUTS,
     Source,
     choose_model,
+    default_format,
     find_sources,
-    refuse_columns,
+    reject_column_file,
     require_format,
     require_input,
-    usual_format,
-    warn_of_word,
+    warn_if_text,
 )
 from tagger.cli.stream_output import LOOKAHEAD, STYLES, write_stream
 from tagger.cli.thresholds import (
@@ -44,7 +44,7 @@ from tagger.text.schemes import SCHEMES
 from tagger.text.sentence import Sentence
 from tagger.training.card import task_labels
 
-CACHE_MEGABYTES = 48  # a quarter of what the library takes: memory is to stay small
+CACHE_MEGABYTES = 48  # smaller than the default of the library, to limit memory
 
 EXAMPLES = """Examples:
 
@@ -63,14 +63,15 @@ tagger tag runs/news --stream --lookahead 1"""
 ModelName = Annotated[
     Path,
     typer.Argument(
-        metavar="MODEL", help="Folder that `tagger train` wrote, or the name of a model in the package (en)."
+        metavar="MODEL", help="Model folder written by `tagger train`, or name of a packaged model (en)."
     ),
 ]
 PrecisionOption = Annotated[
     str,
     typer.Option(
         metavar="f32|int8|auto",
-        help="Of the recurrent weights; int8 is faster on most processors, auto takes what a trial finds so.",
+        help="Precision of the LSTM weights. int8 is faster on most processors; auto times both and uses "
+        "the faster one.",
     ),
 ]
 
@@ -80,7 +81,7 @@ def tag_command(
         list[str] | None,
         typer.Argument(
             metavar="[MODEL] FILE...|-|TEXT",
-            help="Files in UTF-8 or a text in quotes; standard input when none is given. The first may be a "
+            help="UTF-8 files or one quoted text; standard input by default. The first argument may be a "
             "model.",
             show_default=False,
         ),
@@ -91,15 +92,15 @@ def tag_command(
             "--model",
             "-m",
             metavar="MODEL",
-            help="Folder that `tagger train` wrote, or the name of a model in the package; "
-            f"{DEFAULT} when not said.",
+            help="Model folder written by `tagger train`, or name of a packaged model; "
+            f"{DEFAULT} by default.",
         ),
     ] = None,
     format: Annotated[
         str | None,
         typer.Option(
             metavar="|".join(FORMATS),
-            help="What is written; text on a terminal, else jsonl.",
+            help="Output format; by default text on a terminal, else jsonl.",
             autocompletion=lambda: list(FORMATS),
         ),
     ] = None,
@@ -107,85 +108,86 @@ def tag_command(
         str | None,
         typer.Option(
             metavar="|".join(INPUTS),
-            help="What FILEs are: running text, or a token a line in CoNLL columns or CoNLL-U, which are "
-            "written back with predicted tags.",
+            help="Input format: running text, CoNLL columns or CoNLL-U. Column files are written back with "
+            "predicted tags.",
             autocompletion=lambda: list(INPUTS),
         ),
     ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
-            metavar="NAMES", help="With --input conll: the columns, as token,pos,ner; else detected."
+            metavar="NAMES", help="With --input conll: column names, e.g. token,pos,ner; detected by default."
         ),
     ] = None,
     pretokenized: Annotated[
         bool,
         typer.Option(
             "--pretokenized",
-            help=f"A sentence a line, tokens separated by spaces or tabs; cut after {LONGEST_LINE:,} tokens. "
-            "With --stream a sentence ends at an empty line.",
+            help="Read one sentence per line, tokens separated by spaces or tabs. Lines are split after "
+            f"{LONGEST_LINE:,} tokens. With --stream, an empty line ends a sentence.",
         ),
     ] = False,
     scheme: Annotated[
         str,
         typer.Option(
-            metavar="SCHEME",  # the names joined would be cut anywhere
-            help=f"How tags of spans are written: {', '.join(SCHEMES)}.",
+            metavar="SCHEME",  # a joined list of names would wrap inside a name
+            help=f"Tag scheme of the output: {', '.join(SCHEMES)}.",
             autocompletion=lambda: list(SCHEMES),
         ),
     ] = "IOB2",
     task: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Only these of the model's tasks (repeatable, or with commas)."),
+        typer.Option(metavar="NAME", help="Tasks to write; all by default (repeatable, or with commas)."),
     ] = None,
     scores: Annotated[
-        bool, typer.Option("--scores", help="Write each tag's probability, in jsonl and conll.")
+        bool, typer.Option("--scores", help="Write the probability of each tag (jsonl, conll).")
     ] = False,
     n_best: Annotated[
         int,
         typer.Option(
             metavar="K",
-            help=f"Write the K likeliest tag sequences, in jsonl; at most {MOST_ALTERNATIVES}.",
+            help=f"Write the K most probable tag sequences (jsonl); at most {MOST_ALTERNATIVES}.",
         ),
     ] = 0,
     min_score: MinScoreOption = None,
     candidates: CandidatesOption = 0.0,
     stream: Annotated[
         bool,
-        typer.Option("--stream", help="Tag words as they come and write a line for each: conll or jsonl."),
+        typer.Option("--stream", help="Tag words as they arrive; write one line per word (conll, jsonl)."),
     ] = False,
     lookahead: Annotated[
         int | None,
         typer.Option(
             metavar="K",
-            help=f"With --stream: decide a word's tags after K further words; {LOOKAHEAD} when not said.",
+            help=f"With --stream: decide the tags of a word after K more words; {LOOKAHEAD} by default.",
             show_default=False,
         ),
     ] = None,
     workers: Annotated[
         int,
-        typer.Option(metavar="N", help="Tag with N processes, in jsonl and conll; the order is kept."),
+        typer.Option(metavar="N", help="Number of processes (jsonl, conll). The order is kept."),
     ] = 1,
     precision: PrecisionOption = "f32",
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write to a file, not to standard output.")
+        Path | None, typer.Option(metavar="FILE", help="Write to a file instead of standard output.")
     ] = None,
     color: Annotated[
         bool | None,
-        typer.Option("--color/--no-color", help="Colours in the text format; by default on a terminal."),
+        typer.Option("--color/--no-color", help="Colour the text format; by default only on a terminal."),
     ] = None,
 ) -> None:
-    """Tag raw text (or ready tokens) with the English model, or one of your own.
+    """Tag raw text or pretokenized sentences with the English model or your own.
 
-    The first word is the model if it is a folder or the name of a model in the
-    package. A word that names no file is itself the text, unless it looks like a path.
+    The first argument is the model if it is a folder or the name of a packaged
+    model. An argument that names no file is tagged as text, unless it looks
+    like a path.
 
-    Each FILE is a document of its own: offsets count its characters (a byte
-    order mark is one). Text and html show one task, the first that has spans.
-    With --stream a sentence ends at an empty line or, unless tokens are ready,
-    where the tokenizer ends it.
+    Each FILE is one document. Offsets count its characters, including a byte
+    order mark. The formats text and html show one task: the first with spans.
+    With --stream, an empty line ends a sentence; without --pretokenized, the
+    tokenizer ends sentences too.
     """
-    style = format or usual_format(input, output, is_stream=stream)
+    style = format or default_format(input, output, is_stream=stream)
     require_format(style, input)
     thresholds = parse_min_score(min_score)
     _require_min_score(thresholds, is_stream=stream)
@@ -193,22 +195,26 @@ def tag_command(
     is_text_likely = model is not None or len(inputs) == len(words or [])
     sources = find_sources(inputs, is_text_likely=is_text_likely)
     _require_stream(
-        stream, lookahead, style, has_more=bool(n_best or scores or candidates), is_one=len(sources) == 1
+        stream,
+        lookahead,
+        style,
+        has_scores=bool(n_best or scores or candidates),
+        has_one_source=len(sources) == 1,
     )
-    _require_room(style, scores=scores, n_best=n_best)
+    _require_scores_format(style, scores=scores, n_best=n_best)
     require_candidates_option(candidates, style)
     _require_workers(workers, style, is_stream=stream)
     if stream and precision != "f32":
-        raise InputError("--stream reads in f32; leave --precision out.")
-    _require_sources(sources, output, is_decided=input is not None, is_pretokenized=pretokenized)
+        raise InputError(f"--precision must be f32 with --stream (got {precision}). Leave --precision out.")
+    _require_sources(sources, output, has_input_option=input is not None, is_pretokenized=pretokenized)
     others = {"--pretokenized": pretokenized, "--stream": stream, "--workers": workers > 1}
     require_input(input, columns, sources, others=others)
     is_default = model is None and len(inputs) == len(words or [])
     folder = default_model() if is_default else find_model(name)
     if model is None:
-        warn_of_word(words or [], sources)
+        warn_if_text(words or [], sources)
     tagger = Tagger.load(folder, scheme=scheme, precision=precision, cache_megabytes=CACHE_MEGABYTES)
-    gc.freeze()  # the model stays as long as the process: it need not be looked through again and again
+    gc.freeze()  # the model lives as long as the process: exclude it from garbage collection
     if stream:
         write_stream(
             tagger,
@@ -223,12 +229,12 @@ def tag_command(
     view = make_view(
         tagger, split_names(task), is_coloured=_is_coloured(color, output), is_terminal=_is_terminal(output)
     )
-    least = resolve_min_score(thresholds, tagger.labels)
+    resolved_min_score = resolve_min_score(thresholds, tagger.labels)
     _require_spans(candidates, view)
 
     def tag_all(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
         return tagger.tag_sentences(
-            sentences, n_best=n_best, scores=scores, min_score=least, candidates=candidates
+            sentences, n_best=n_best, scores=scores, min_score=resolved_min_score, candidates=candidates
         )
 
     def tag(lines: Iterable[str]) -> Iterator[Sentence]:
@@ -236,7 +242,7 @@ def tag_command(
 
     names = document_names([source.path for source in sources])
     if input in COLUMN_INPUTS:
-        from tagger.cli.column_files import open_columns, write_columns  # here, with the readers of corpora
+        from tagger.cli.column_files import open_columns, write_columns  # slow import
 
         paths = dict(zip([source.path for source in sources], names, strict=True))
         files = [
@@ -252,145 +258,133 @@ def tag_command(
     ]
     with open_output(output) as file:
         if workers > 1:
-            from tagger.cli.workers import Job, tag_in_workers  # here, since few texts need processes
+            from tagger.cli.workers import Job, tag_in_workers  # rarely needed
 
-            written = (tagger.scheme, tagger.precision, view, style)
-            job = Job(folder, *written, pretokenized, scores, n_best, least, candidates, CACHE_MEGABYTES)
+            output_settings = (tagger.scheme, tagger.precision, view, style)
+            score_settings = (scores, n_best, resolved_min_score, candidates)
+            job = Job(folder, *output_settings, pretokenized, *score_settings, CACHE_MEGABYTES)
             file.writelines(tag_in_workers(documents, job, workers, tagger.tokenizer))
         else:
             file.writelines(FORMATS[style](documents, tag, view))
         errors += view.errors
-        if errors:  # all that could be read has been tagged; a file is left as it was
+        if errors:  # readable text has been tagged; an existing output file stays unchanged
             file.flush()
             raise errors[0]
 
 
 def document_names(paths: Sequence[Path]) -> list[str]:
-    """The files' names, or whole paths if different files have one name."""
-    named = {path: "standard input" if path == STDIN else path.name for path in paths}
-    is_clear = len(set(named.values())) == len(named)
-    return [named[path] if is_clear or path == STDIN else str(path) for path in paths]
-
-
-def split_names(values: Iterable[str] | None) -> list[str]:
-    """Return the names that ``--task`` gives, repeated or with commas.
-
-    Raises:
-        InputError: A name is given twice.
-    """
-    names = [name.strip() for value in values or () for name in value.split(",") if name.strip()]
-    repeated = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if repeated:
-        raise InputError(f"--task {repeated} is given twice. Give it once.")
-    return names
+    """Return the file names, or the full paths if two files share a name."""
+    names = {path: "standard input" if path == STDIN else path.name for path in paths}
+    is_unique = len(set(names.values())) == len(names)
+    return [names[path] if is_unique or path == STDIN else str(path) for path in paths]
 
 
 def make_view(tagger: Tagger, tasks: Sequence[str], *, is_coloured: bool, is_terminal: bool) -> View:
-    """What is shown of a model's tags.
+    """Select the tasks and labels to write.
 
     Args:
         tagger: The model.
-        tasks: Names of the tasks to show; all when empty.
-        is_coloured: Whether running text is coloured for a terminal.
+        tasks: Names of the tasks to write; all if empty.
+        is_coloured: True to colour running text for a terminal.
         is_terminal: True if running text is printed on a terminal.
 
     Raises:
-        InputError: A task is none of the model's.
+        InputError: The model has no task of a given name.
     """
     names = choose_tasks(tagger, tasks)
-    by_name: dict[str, Task] = {one.name: one for one in tagger.tasks}
+    by_name: dict[str, Task] = {task.name: task for task in tagger.tasks}
     with_spans = [name for name in names if by_name[name].scheme]
     labels = task_labels(tagger.bundle.vocabulary)[with_spans[0]] if with_spans else []
     separator = column_separator(by_name[name] for name in names)
     return View(names, (with_spans or names)[0], labels, is_coloured, is_terminal, separator)
 
 
-def _require_room(style: str, *, scores: bool, n_best: int) -> None:
-    """Refuse a number that is out of bounds, and what the format does not hold."""
+def _require_scores_format(style: str, *, scores: bool, n_best: int) -> None:
+    """Check the bounds of ``--n-best``, and that the format can hold the scores."""
     if not 0 <= n_best <= MOST_ALTERNATIVES:
-        raise InputError(f"--n-best is {n_best}; use 0 for no alternatives, or at most {MOST_ALTERNATIVES}.")
+        raise InputError(f"--n-best must be from 0 to {MOST_ALTERNATIVES} (got {n_best}). Use such a number.")
     if n_best and style != "jsonl":
-        raise InputError(f"The format {style} does not hold --n-best sequences; use --format jsonl.")
+        raise InputError(f"--n-best needs --format jsonl (got {style}). Pass --format jsonl.")
     if scores and style not in ("jsonl", "conll"):
-        raise InputError(f"The format {style} does not hold --scores; use --format jsonl or conll.")
+        raise InputError(f"--scores needs --format jsonl or conll (got {style}). Pass one of them.")
 
 
 def _require_stream(
-    is_stream: bool, lookahead: int | None, style: str, *, has_more: bool, is_one: bool
+    is_stream: bool, lookahead: int | None, style: str, *, has_scores: bool, has_one_source: bool
 ) -> None:
-    """Refuse what cannot be had word by word, and a lookahead where whole sentences are read."""
+    """Check that all options support ``--stream``, and that ``--lookahead`` is used only with it."""
     if not is_stream:
         if lookahead is not None:
-            raise InputError("--lookahead is for --stream; without it every tag sees its whole sentence.")
+            raise InputError(
+                f"--lookahead needs --stream (got --lookahead {lookahead} only). Pass both or neither."
+            )
     elif style not in STYLES:
-        raise InputError(f"--stream does not write the format {style}; use --format {' or '.join(STYLES)}.")
-    elif has_more:
-        raise InputError(
-            "--stream writes each word's tags alone; leave --n-best, --scores and --candidates out."
-        )
-    elif not is_one:
-        raise InputError("--stream reads one text; give one FILE, or none for standard input.")
+        raise InputError(f"--stream needs --format {' or '.join(STYLES)} (got {style}). Pass one of them.")
+    elif has_scores:
+        raise InputError("--stream writes tags only. Leave out --n-best, --scores and --candidates.")
+    elif not has_one_source:
+        raise InputError("--stream reads one text (got several). Give one FILE, or none for standard input.")
 
 
 def _require_min_score(thresholds: Mapping[str, float], *, is_stream: bool) -> None:
     if is_stream and any(thresholds.values()):
         raise InputError(
-            "--stream gives out a span's first tag before its score is known; leave --min-score out."
+            "--stream writes the first tag of a span before its score is known. Leave --min-score out."
         )
 
 
 def _require_spans(candidates: float, view: View) -> None:
     if candidates and not view.labels:
         raise InputError(
-            f"--candidates: a task must have spans (got {', '.join(view.tasks)}). Leave the option out."
+            f"--candidates needs a task with spans (got {', '.join(view.tasks)}). Leave the option out."
         )
 
 
 def _require_workers(workers: int, style: str, *, is_stream: bool) -> None:
     if workers < 1:
-        raise InputError(f"--workers is {workers}; use 1 (this process alone) or more.")
+        raise InputError(f"--workers must be at least 1 (got {workers}). Use 1 to tag in this process only.")
     if workers > 1 and is_stream:
-        raise InputError("--stream reads one text word by word; leave --workers out.")
+        raise InputError(f"--workers must be 1 with --stream (got {workers}). Leave --workers out.")
     if workers > 1 and style not in BY_SENTENCE:
         raise InputError(
-            f"--workers does not write the format {style}; use --format {' or '.join(BY_SENTENCE)}."
+            f"--workers needs --format {' or '.join(BY_SENTENCE)} (got {style}). Pass one of them."
         )
 
 
 def _require_sources(
-    sources: Sequence[Source], output: Path | None, *, is_decided: bool, is_pretokenized: bool
+    sources: Sequence[Source], output: Path | None, *, has_input_option: bool, is_pretokenized: bool
 ) -> None:
-    """Find wrong names, and files of columns or records unless the user decided what they are."""
+    """Check all sources; without ``--input``, also reject column and record files."""
     if sources.count(Source(STDIN)) > 1:
-        raise InputError("Standard input (-) is named twice but can be read once; leave one out.")
+        raise InputError("Standard input (-) can be read only once (got it twice). Leave one out.")
     for source in sources:
         _require_readable(source, output)
-        if not is_decided and source.text is None:
-            refuse_columns(source.path, has_tokens=is_pretokenized)
+        if not has_input_option and source.text is None:
+            reject_column_file(source.path, has_tokens=is_pretokenized)
 
 
 def _require_readable(source: Source, output: Path | None) -> None:
-    """Find a wrong name before the first line is written."""
+    """Check a source before the first line is written."""
     path = source.path
     if path == STDIN:
         if sys.stdin is None:
-            raise InputError("Standard input is closed; name a file or give a pipe.")
+            raise InputError("Standard input is closed. Name a file, or use a pipe.")
         return
     if source.text is not None:
         return
     if not path.exists():
-        raise InputError(f"{path}: there is no such file; check the path.")
+        raise InputError(f"{path}: there is no such file. Check the path.")
     if path.is_dir():
-        raise InputError(f"{path}: this is a folder; name a file in it.")
+        raise InputError(f"{path}: this is a folder. Name a file in it.")
     if output is not None and output.is_file() and output.samefile(path):
-        raise InputError(f"{output}: the output would overwrite the text; use another --output.")
+        raise InputError(f"{output}: the output would overwrite the input. Use another --output.")
 
 
-def _is_coloured(wish: bool | None, output: Path | None) -> bool:
-    if wish is not None:
-        return wish
-    is_wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return is_wanted and _is_terminal(output)
+def _is_coloured(option: bool | None, output: Path | None) -> bool:
+    if option is not None:
+        return option
+    is_allowed = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return is_allowed and _is_terminal(output)
 
 
 def _is_terminal(output: Path | None) -> bool:

@@ -1,4 +1,4 @@
-"""Score thresholds on the command line, one for all labels and one for each: ``--min-score 0.5,PER=0.9``."""
+"""Score thresholds on the command line, for all labels or by label: ``--min-score 0.5,PER=0.9``."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MinScoreOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="X|LABEL=X",
-        help="Leave out spans whose score is lower, from 0 to 1; LABEL=X for one label (repeatable, or with "
-        "commas). Tags of tasks without spans stay.",
+        help="Score threshold of spans, from 0 to 1; LABEL=X for one label (repeatable, or with commas). "
+        "Tasks without spans are not affected.",
         show_default=False,
     ),
 ]
@@ -29,7 +29,7 @@ CandidatesOption = Annotated[
     float,
     typer.Option(
         metavar="X",
-        help="Write every span whose score is at least X, overlapping ones too, in jsonl; from "
+        help="Write all spans with a score of at least X, including overlapping ones (jsonl); from "
         f"{LEAST_CANDIDATE:g} to 1.",
         show_default=False,
     ),
@@ -37,58 +37,58 @@ CandidatesOption = Annotated[
 
 
 def parse_min_score(values: Iterable[str] | None) -> dict[str, float]:
-    """Read the values of ``--min-score``.
+    """Parse the values of ``--min-score``.
 
     Args:
-        values: Numbers and ``LABEL=NUMBER``, by repeating the option, with commas, or both.
+        values: Numbers and ``LABEL=NUMBER``; the option may be repeated, and values may be joined by commas.
 
     Returns:
-        The score threshold of each label that is named; that of all others has the key ``""``.
+        The score threshold of each named label; the key ``""`` holds the threshold of all other labels.
 
     Raises:
-        InputError: A value is no probability, or a label has two.
+        InputError: A value is not a probability, or a label has two values.
     """
     thresholds: dict[str, float] = {}
-    for item in (part.strip() for value in values or () for part in value.split(",")):
+    for item in (item.strip() for value in values or () for item in value.split(",")):
         label, _, number = item.rpartition("=")
         name = f"--min-score {label}".rstrip()
         try:
             score = float(number)
         except ValueError:
             raise InputError(
-                f"--min-score must be a number or LABEL=NUMBER (got {item!r}). Use 0.5, or 0.5,PER=0.9."
+                f"--min-score must be a number or LABEL=NUMBER (got {item!r}). Write 0.5, or 0.5,PER=0.9."
             ) from None
         if label in thresholds:
             raise InputError(
-                f"{name} must have one value (got {thresholds[label]:g} and {score:g}). Give one."
+                f"{name} must have one value (got {thresholds[label]:g} and {score:g}). Give one of them."
             )
         thresholds[label] = require_probability(score, name)
     return thresholds
 
 
 def resolve_min_score(thresholds: Mapping[str, float], labels: Collection[str]) -> MinScore:
-    """Return a threshold for all labels, or where labels are named one for each.
+    """Return one threshold for all labels or, if labels are named, a threshold for each label.
 
     Args:
-        thresholds: What ``parse_min_score`` returned.
-        labels: The labels of the model's spans.
+        thresholds: The result of ``parse_min_score``.
+        labels: The span labels of the model.
 
     Raises:
-        InputError: A named label is none of them.
+        InputError: The model has no span label of a given name.
     """
-    own = {label: score for label, score in thresholds.items() if label}
-    for label in own:
+    by_label = {label: score for label, score in thresholds.items() if label}
+    for label in by_label:
         require_label(label, labels, "--min-score")
     others = thresholds.get("", 0.0)
-    return {**dict.fromkeys(labels, others), **own} if own else others
+    return {**dict.fromkeys(labels, others), **by_label} if by_label else others
 
 
 def require_candidates_option(threshold: float, style: str) -> None:
-    """Refuse a threshold of candidates that is out of bounds, or that the format has no place for.
+    """Check the threshold of candidate spans.
 
     Raises:
-        InputError: It is such.
+        InputError: The threshold is out of bounds, or the output format cannot hold candidates.
     """
     require_candidates(threshold, "--candidates")
     if threshold and style != "jsonl":
-        raise InputError(f"The format {style} does not hold --candidates; use --format jsonl.")
+        raise InputError(f"--candidates needs --format jsonl (got {style}). Pass --format jsonl.")

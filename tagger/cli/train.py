@@ -1,4 +1,4 @@
-"""``tagger train``: corpus files in, a model folder out."""
+"""``tagger train``: train a model on corpus files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tagger.cli.tag import split_names
+from tagger.cli.input import split_names
 from tagger.config import load_config, option_names, parse_setting
 from tagger.corpus.files import FORMATS
 from tagger.errors import InputError
@@ -24,40 +24,39 @@ tagger train --train t.conll --columns token,pos,ner --task pos,ner --output m
 
 tagger train --train t.conll --set model.layers=2 --direction forward --output m"""
 
-# Options that `tagger compare` has, too.
+# Options shared with `tagger compare`.
 ConfigFile = Annotated[
-    Path | None, typer.Argument(metavar="CONFIG.toml", help="Options, in sections data, model, train.")
+    Path | None,
+    typer.Argument(metavar="CONFIG.toml", help="Config file: sections data, model, train."),
 ]
 Columns = Annotated[
     str | None,
     typer.Option(
         metavar="NAMES",
-        help="Names of the file's columns, as token,pos,chunk,ner; by default what they hold.",
+        help="Column names, e.g. token,pos,chunk,ner; detected by default.",
     ),
 ]
 FormatName = Annotated[
     str | None,
-    typer.Option(
-        metavar="FORMAT", help=f"Of the files: {', '.join(FORMATS)}; by default their suffix and content."
-    ),
+    typer.Option(metavar="FORMAT", help=f"File format, detected by default: {', '.join(FORMATS)}."),
 ]
 FileScheme = Annotated[
     str | None,
     typer.Option(
         metavar="SCHEME",
-        help=f"Of the files' tags: {', '.join(SCHEMES)}, bare (labels without prefix) or none (one tag per "
-        "token); by task as ner=bare,pos=none; detected by default.",
+        help=f"Tag scheme of the files: {', '.join(SCHEMES)}, bare (labels without prefix) or none (one tag "
+        "per token), or by task, e.g. ner=bare,pos=none; detected by default.",
         autocompletion=lambda: [*SCHEMES, "bare", "none"],
     ),
 ]
 VectorsFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Word vectors: GloVe, word2vec or fastText.")
+    Path | None, typer.Option(metavar="FILE", help="Word vectors in GloVe, word2vec or fastText format.")
 ]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY=VALUE",
-        help="Any option, as model.hidden_size=100 (repeatable).",
+        help="Set any config option, e.g. model.hidden_size=100 (repeatable).",
         autocompletion=lambda: [f"{name}=" for name in option_names()],
     ),
 ]
@@ -66,24 +65,22 @@ EXTRA = ("torch", "torchcrf", "accelerate", "seqeval", "matplotlib")
 
 
 def train_command(
-    train: Annotated[
-        list[Path], typer.Option(metavar="FILE", help="Corpus file to learn from (repeatable).")
-    ],
+    train: Annotated[list[Path], typer.Option(metavar="FILE", help="Training file (repeatable).")],
     output: Annotated[
-        str, typer.Option(metavar="DIR", help="Where the model goes; an earlier one there is replaced.")
+        str, typer.Option(metavar="DIR", help="Model folder to write; an existing model is replaced.")
     ],
     config: ConfigFile = None,
     dev: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Corpus file that chooses the best epoch (repeatable); without it none is scored and the "
-            "last is kept.",
+            help="Dev file that selects the best epoch (repeatable). Without it, epochs are not evaluated "
+            "and the last one is kept.",
         ),
     ] = None,
     task: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Column to learn (repeatable, or pos,ner); ner by default."),
+        typer.Option(metavar="NAME", help="Task to train (repeatable, or pos,ner); ner by default."),
     ] = None,
     columns: Columns = None,
     format: FormatName = None,
@@ -92,7 +89,8 @@ def train_command(
         str | None,
         typer.Option(
             metavar="expand|trim|skip|error",
-            help="Spans that do not fit the tokens, in formats with running text; an error by default.",
+            help="In formats with running text: extend, shrink, drop or reject (default) spans that do not "
+            "match token boundaries.",
             autocompletion=lambda: ["expand", "trim", "skip", "error"],
         ),
     ] = None,
@@ -101,7 +99,7 @@ def train_command(
         str | None,
         typer.Option(
             metavar="forward|backward|bidirectional",
-            help="Which way the encoder reads.",
+            help="Direction of the encoder.",
             autocompletion=lambda: ["forward", "backward", "bidirectional"],
         ),
     ] = None,
@@ -109,37 +107,35 @@ def train_command(
         str | None,
         typer.Option(
             metavar="concat|sum|mul|ave",
-            help="How two directions become one vector.",
+            help="How to merge the two directions.",
             autocompletion=lambda: ["concat", "sum", "mul", "ave"],
         ),
     ] = None,
     head: Annotated[
         str | None,
-        typer.Option(
-            metavar="crf|softmax", help="What scores the tags.", autocompletion=lambda: ["crf", "softmax"]
-        ),
+        typer.Option(metavar="crf|softmax", help="Output layer.", autocompletion=lambda: ["crf", "softmax"]),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over train at most.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Of weights, order and dropout.")] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Maximum number of epochs.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of weights, order and dropout.")] = None,
     set: Settings = None,
     resume: Annotated[
         bool | None,
         typer.Option(
             "--resume/--restart",
-            help="Resume the run in DIR (a finished one with a larger --epochs), or train again; without "
-            "either, an unfinished run is an error.",
+            help="Resume the run in DIR (a finished one with a larger --epochs), or start again. By default, "
+            "an unfinished run is an error.",
         ),
     ] = None,
     tensorboard: Annotated[
-        bool | None, typer.Option("--tensorboard", help="Write event files into DIR/tensorboard.")
+        bool | None, typer.Option("--tensorboard", help="Write event files to DIR/tensorboard.")
     ] = None,
 ) -> None:
-    """Train a model on a corpus file.
+    """Train a model on corpus files.
 
-    The folder gets the model of the best epoch on dev, metrics.jsonl with a
-    line an epoch, learning curves, a model card and a checkpoint. Ctrl-C ends
-    after the running step; the same command and --resume goes on from there.
-    A flag outweighs CONFIG.toml, and --set outweighs a flag.
+    DIR receives the model of the best epoch on dev, metrics.jsonl with one line
+    per epoch, learning curves, a model card and a checkpoint. Ctrl-C stops after
+    the current step; run the same command with --resume to continue. Options
+    override CONFIG.toml, and --set overrides options.
     """
     folder = read_folder(output)
     flags: dict[str, Any] = {
@@ -165,25 +161,25 @@ def train_command(
 
 
 def read_folder(output: str) -> Path:
-    """The folder that ``--output`` names.
+    """Return the path of ``--output``.
 
     Raises:
-        InputError: It is empty: as a path it would be the current folder.
+        InputError: The option is empty, which as a path would mean the current folder.
     """
     if not output:
-        raise InputError("--output is empty; name a folder.")
+        raise InputError("--output must not be empty. Name a folder.")
     return Path(output)
 
 
 def read_changes(flags: Mapping[str, Any], settings: Sequence[str] | None) -> dict[str, Any]:
-    """What is laid over a config: the flags that were given, and over them each ``--set``.
+    """Return the changes to a config: the given flags, overridden by each ``--set``.
 
     Raises:
-        InputError: A setting is not of the form ``key=value``, or is given twice.
+        InputError: A setting does not have the form ``key=value``, or is given twice.
     """
     changes = {key: value for key, value in flags.items() if value is not None}
     parsed = list(map(parse_setting, settings or ()))
-    for place, (key, _) in enumerate(parsed):
-        if key in dict(parsed[:place]):
+    for index, (key, _) in enumerate(parsed):
+        if key in dict(parsed[:index]):
             raise InputError(f"--set {key} is given twice. Give it once.")
     return changes | dict(parsed)

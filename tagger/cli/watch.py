@@ -1,4 +1,4 @@
-"""A training run as its user sees it: what was read, a line an epoch, and how it ends or is stopped."""
+"""Display of a training run: the data, one line per epoch, and the result or interruption."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from tagger.training.run import DataRecord, Record, StopRecord, run_training
 
 Scores = Mapping[str, Any]
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# A terminal and a launcher like torchrun may both pass one Ctrl-C on.
-SECONDS_OF_ONE_REQUEST = 2.0
+# A terminal and a launcher such as torchrun may both forward the same Ctrl-C.
+SAME_REQUEST_SECONDS = 2.0
 
 
 class StopSignals:
-    """Within, Ctrl-C and SIGTERM ask for a stop instead of ending the program; a second one ends it.
+    """Context manager: the first Ctrl-C or SIGTERM requests a stop, a second one ends the program.
 
     Attributes:
-        is_awaited: Whether somebody looks at ``is_asked``; before, signals interrupt at once.
-        is_asked: Whether a stop was asked for.
-        exit_code: Of the signal that was received last.
+        is_polled: True once the training polls ``is_requested``; before that, signals interrupt at once.
+        is_requested: True if a stop was requested.
+        exit_code: The exit code of the last received signal.
     """
 
     def __init__(self) -> None:
-        self.is_awaited = False
-        self.is_asked = False
+        self.is_polled = False
+        self.is_requested = False
         self.exit_code = 128 + signal.SIGINT
-        self._asked_at = 0.0
+        self._requested_at = 0.0
         self._earlier: list[Any] = []
 
     def __enter__(self) -> StopSignals:
-        if threading.current_thread() is threading.main_thread():  # others may not set handlers
+        if threading.current_thread() is threading.main_thread():  # other threads cannot set handlers
             self._earlier = [signal.signal(number, self._receive) for number in SIGNALS]
         return self
 
@@ -60,10 +60,10 @@ class StopSignals:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         self.exit_code = 128 + number
-        if not self.is_awaited or (self.is_asked and now - self._asked_at > SECONDS_OF_ONE_REQUEST):
+        if not self.is_polled or (self.is_requested and now - self._requested_at > SAME_REQUEST_SECONDS):
             raise KeyboardInterrupt
-        if not self.is_asked:
-            self.is_asked, self._asked_at = True, now
+        if not self.is_requested:
+            self.is_requested, self._requested_at = True, now
 
 
 def watch_training(
@@ -75,19 +75,19 @@ def watch_training(
     *,
     resume: bool | None,
 ) -> None:
-    """Run a training and show it.
+    """Train a model and display the run.
 
     Args:
         config: All options.
-        output: The model's folder.
-        train: The corpus files to learn from.
-        dev: The corpus files to choose the best epoch by, or none at all.
-        vectors: Static word vectors, or None.
-        resume: Whether to go on with an unfinished run (see ``run_training``).
+        output: The model folder.
+        train: The training files.
+        dev: The dev files, which select the best epoch; may be empty.
+        vectors: File of static word vectors, or None.
+        resume: True to resume an unfinished run, False to restart it (see ``run_training``).
 
     Raises:
-        InputError: As ``run_training`` does.
-        Exit: With code 130 or 143, if the run was stopped or interrupted by SIGINT or SIGTERM.
+        InputError: ``run_training`` rejects the options or files.
+        Exit: SIGINT or SIGTERM stopped the run; the code is 130 or 143.
     """
     with TrainingDisplay(config.train.epochs) as display, StopSignals() as signals:
         records = run_training(
@@ -97,7 +97,7 @@ def watch_training(
             dev_files=dev,
             vectors_file=vectors,
             resume=resume,
-            is_stopped=lambda: signals.is_asked,
+            is_stopped=lambda: signals.is_requested,
         )
         watch = _Watch(config, display, signals)
         try:
@@ -109,9 +109,9 @@ def watch_training(
             raise typer.Exit(signals.exit_code) from None
     if watch.stop:
         step, epoch = watch.stop.step, watch.stop.epoch
-        place = f"after step {step} of epoch {epoch}" if step else f"after epoch {epoch - 1}"
+        position = f"after step {step} of epoch {epoch}" if step else f"after epoch {epoch - 1}"
         display.print(
-            f"stopped {place}{watch.kept(output)}; the same command and --resume goes on from there"
+            f"stopped {position}{watch.saved(output)}; run the same command with --resume to continue"
         )
         raise typer.Exit(signals.exit_code)
     if watch.best is not None:
@@ -119,11 +119,11 @@ def watch_training(
 
 
 class _Watch:
-    """Shows a run's records as they come.
+    """Display the records of a run.
 
     Attributes:
-        best: The best epoch so far.
-        stop: Where the run was stopped, if it was.
+        best: The best epoch so far, or None.
+        stop: The position where the run was stopped, or None.
     """
 
     def __init__(self, config: Config, display: TrainingDisplay, signals: StopSignals) -> None:
@@ -133,10 +133,10 @@ class _Watch:
         self._display = display
         self._signals = signals
         self._is_main = is_main_process()
-        display.console.quiet = not self._is_main  # one of several processes speaks for all
+        display.console.quiet = not self._is_main  # only rank 0 prints
 
     def show(self, record: Record) -> None:
-        """Show one record."""
+        """Display one record."""
         if isinstance(record, DataRecord):
             self._show_data(record)
         elif isinstance(record, StepRecord):
@@ -150,13 +150,13 @@ class _Watch:
             self.stop = record
 
     def interruption(self, output: Path) -> str:
-        """How a run that was ended at once leaves the folder, and how to go on."""
-        if not self._signals.is_awaited:
-            return f"interrupted before the first step; {output} is as it was"
-        return f"interrupted{self.kept(output)}; the same command and --resume goes on"
+        """Describe the folder after an interruption, and how to resume."""
+        if not self._signals.is_polled:
+            return f"interrupted before the first step; {output} is unchanged"
+        return f"interrupted{self.saved(output)}; run the same command with --resume to continue"
 
-    def kept(self, output: Path) -> str:
-        """Which model a run that ends early leaves."""
+    def saved(self, output: Path) -> str:
+        """Name the epoch of the saved model, if there is one."""
         return f"; {output} holds the model of epoch {self.best.epoch}" if self.best else ""
 
     def _show_step(self, record: StepRecord) -> None:
@@ -181,16 +181,16 @@ class _Watch:
                 printed(note)
             printed.close()
         if record.processes > 1:
-            self._display.print(f"processes {record.processes}, each takes its share of every batch\n")
+            self._display.print(f"processes {record.processes}; each trains on a share of every batch\n")
         if record.is_finished:
-            self._display.print(f"finished  after {len(record.earlier)} epochs: nothing is left to do")
+            self._display.print(f"finished  after {len(record.earlier)} epochs: nothing to do")
         elif record.earlier or record.step:
             self._display.print(f"resumed   after {len(record.earlier)} epochs and {record.step} steps\n")
-        self._signals.is_awaited = True
+        self._signals.is_polled = True
 
 
 def _show_result(best: EpochRecord, output: Path, display: TrainingDisplay) -> None:
-    display.print(f"\n{_best_text(best) or 'the last epoch is kept: there was no dev to choose by'}")
+    display.print(f"\n{_best_text(best) or 'kept the last epoch: no dev split to select the best one'}")
     for name, scores in best.dev.items():
         display.print(scores_table(f"dev, {name}", scores))
     folder = shlex.quote(str(output))
@@ -198,42 +198,42 @@ def _show_result(best: EpochRecord, output: Path, display: TrainingDisplay) -> N
 
 
 def _data_lines(data: Mapping[str, Any], vocabulary: Vocabulary, config: Config) -> Iterator[str]:
-    """What was read, a fact a line."""
-    for part in ("train", "dev"):
-        read = data[part]
-        if read is None:
-            yield "dev       none: nothing is scored, and the model of the last epoch is kept"
+    """Describe the data and the model, one fact per line."""
+    for split in ("train", "dev"):
+        facts = data[split]
+        if facts is None:
+            yield "dev       none: epochs are not evaluated; the last one is kept"
             continue
-        yield f"{part:<9} {read['file']}: {read['sentences']:,} sentences, {read['tokens']:,} tokens"
+        yield f"{split:<9} {facts['file']}: {facts['sentences']:,} sentences, {facts['tokens']:,} tokens"
     labels = task_labels(vocabulary)
     for task in vocabulary.tasks:
         scheme = data["train"]["schemes"][task.name]
-        learnt = f"spans in {scheme}, learnt as {task.scheme}" if task.scheme else "one tag a token"
+        kind = f"spans in {scheme}, learnt as {task.scheme}" if task.scheme else "one tag per token"
         names = ", ".join(labels[task.name])
-        yield f"{task.name:<9} {learnt}; {len(labels[task.name])} labels: {names}"
-        for part in ("train", "dev"):
-            count = data[part]["repairs"].get(task.name) if data[part] else 0
+        yield f"{task.name:<9} {kind}; {len(labels[task.name])} labels: {names}"
+        for split in ("train", "dev"):
+            count = data[split]["repairs"].get(task.name) if data[split] else 0
             if count:
-                yield f"          {count:,} tags of {part} were illegal, and read as conlleval reads them"
+                yield f"          {count:,} illegal tags in {split}, read as conlleval reads them"
         unseen = data["dev"]["unseen_tags"].get(task.name) if data["dev"] else 0
         if unseen:
-            yield f"          {unseen:,} tags of dev are unknown to train, and scored as wrong"
+            yield f"          {unseen:,} tags in dev do not occur in train and count as errors"
     vectors = data["vectors"]
     if vectors:
         share = vectors["found"] / max(1, vectors["words"])
         yield (
-            f"vectors   {vectors['file']}, {vectors['size']} wide: found {vectors['found']:,} of "
-            f"{vectors['words']:,} words of train ({share:.1%}), keep {vectors['kept']:,} more for tagging"
+            f"vectors   {vectors['file']}, {vectors['size']} dimensions: {vectors['found']:,} of "
+            f"{vectors['words']:,} train words found ({share:.1%}), {vectors['kept']:,} more kept for tagging"
         )
         if vectors["duplicates"]:
-            yield f"          {vectors['duplicates']:,} rows repeated a word and were left out"
+            yield f"          {vectors['duplicates']:,} vectors of repeated words skipped"
     model = config.model
     merged = f" ({model.merge_mode})" if model.direction == "bidirectional" else ""
     yield f"model     {model.direction}{merged}, {model.head} head\n"
 
 
 def _epoch_text(record: EpochRecord, epochs: int) -> str:
-    """An epoch in one line."""
+    """Format the line of one epoch."""
     parts = [f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}", f"loss {record.loss:.4f}"]
     parts += [_main_score(name, scores) for name, scores in record.dev.items()]
     parts += [f"{record.tokens_per_second:,.0f} tokens/s", f"{record.seconds:.1f} s"]

@@ -1,4 +1,4 @@
-"""``tagger tag --workers``: a text tagged by several processes, each with the model, in the text's order."""
+"""``tagger tag --workers``: tag documents with several processes, keeping the order of the text."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from tagger.signals import interrupts_blocked
 from tagger.text.documents import Chunk, chunk_stretches, cut_chunks
 from tagger.text.sentence import Sentence
 
-CHARACTERS = 1 << 18  # that go to a worker together
+BLOCK_CHARACTERS = 1 << 18  # text size of one block
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every worker is told once.
+    """Settings that each worker receives once.
 
     Attributes:
-        model: The model's folder.
-        scheme: How tags of spans are written.
-        precision: Of the recurrent weights.
-        view: The tasks that are written.
-        style: One of ``formats.BY_SENTENCE``.
-        is_pretokenized: Whether a line is a sentence of ready tokens.
-        has_scores: Whether tags get their probabilities.
-        n_best: How many alternatives each sentence gets.
-        min_score: The least score of a span that is given out, or of each label's spans.
-        candidates: The least probability of candidate spans, 0 for none.
+        model: The model folder.
+        scheme: The tag scheme of the output.
+        precision: The precision of the LSTM weights.
+        view: The tasks to write.
+        style: The output format, one of ``formats.BY_SENTENCE``.
+        is_pretokenized: True if each line is a pretokenized sentence.
+        has_scores: True to write the probability of each tag.
+        n_best: Number of tag sequences per sentence.
+        min_score: The score threshold of spans, for all labels or by label.
+        candidates: The score threshold of candidate spans; 0 for none.
         cache_megabytes: See ``Tagger``.
     """
 
@@ -56,15 +56,15 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """A part of a document, and what of the output depends on where it stands.
+class _Block:
+    """A block of a document, with the position that its output depends on.
 
     Attributes:
-        content: The text, or sentences that are ready.
-        name: The document's name, where there are several.
-        number: Place of the document among all.
-        begin: Where in the document the sentences begin that are the part's own.
-        is_first: Whether the document begins with it.
+        content: The text, or tokenized sentences.
+        name: The document name, if there are several documents.
+        number: Index of the document.
+        begin: Character offset in the document of the first sentence that this block writes.
+        is_first: True if the document starts with this block.
     """
 
     content: Chunk | list[Sentence]
@@ -75,76 +75,76 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
-    """The lines of a part.
+class _Output:
+    """The output of one block.
 
     Attributes:
         output: The lines.
-        error: What ended the work before the part's end, if anything did.
-        left_out: Why sentences were left out.
+        error: The error that stopped the worker before the end of the block, or "".
+        skipped: One message for each skipped sentence.
     """
 
     output: str
     error: str
-    left_out: list[str]
+    skipped: list[str]
 
 
 def tag_in_workers(
     documents: Sequence[Document], job: Job, workers: int, tokenize: TextTokenizer
 ) -> Iterator[str]:
-    """Yield what ``FORMATS[job.style]`` yields for these documents, in larger pieces.
+    """Yield the output of ``FORMATS[job.style]`` for these documents, in larger pieces.
 
     Args:
-        documents: What to tag.
-        job: How.
-        workers: How many processes.
-        tokenize: The model's, for texts that can only be cut into sentences here.
+        documents: The documents to tag.
+        job: The settings of the workers.
+        workers: Number of processes.
+        tokenize: The tokenizer of the model, for texts that must be split into sentences in this process.
 
     Raises:
-        InputError: As ``Tagger`` does, or if a worker ended before its work was done.
+        InputError: ``Tagger`` rejects the input, or a worker process ended early.
     """
-    # A new interpreter for each: a copy of this one would have its threads' locks, but not its threads.
+    # Spawn new interpreters: a fork would copy the locks of other threads, but not the threads.
     with interrupts_blocked():
-        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(job,))
-    waiting: deque[Future[_Written]] = deque()
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker, initargs=(job,))
+    pending: deque[Future[_Output]] = deque()
     is_done = False
     try:
-        for part in _parts(documents, job, tokenize):
-            with interrupts_blocked():  # a submission may start a worker
-                waiting.append(pool.submit(_tag, part))
-            if len(waiting) > 2 * workers:
-                yield from _checked(waiting.popleft().result(), job.view)
-        while waiting:
-            yield from _checked(waiting.popleft().result(), job.view)
+        for block in _blocks(documents, job, tokenize):
+            with interrupts_blocked():  # submit may start a worker
+                pending.append(pool.submit(_tag_block, block))
+            if len(pending) > 2 * workers:
+                yield from _checked(pending.popleft().result(), job.view)
+        while pending:
+            yield from _checked(pending.popleft().result(), job.view)
         is_done = True
     except BrokenProcessPool:
         raise InputError(
-            "A worker process ended before its work was done, perhaps for want of memory; use fewer of them."
+            "A worker process ended early, perhaps because memory ran out. Use fewer --workers."
         ) from None
     finally:
-        if not is_done:  # nobody waits for what they are at
+        if not is_done:  # their results are no longer needed
             for worker in active_children():
                 worker.terminate()
         pool.shutdown(cancel_futures=True)
 
 
-def _checked(written: _Written, view: View) -> Iterator[str]:
-    """Yield what a worker wrote, then raise the error that ended its work, if there was one."""
-    yield written.output
-    view.errors.extend(map(InputError, written.left_out))
-    if written.error:
-        raise InputError(written.error)
+def _checked(result: _Output, view: View) -> Iterator[str]:
+    """Yield the output of a worker, then raise its error, if it has one."""
+    yield result.output
+    view.errors.extend(map(InputError, result.skipped))
+    if result.error:
+        raise InputError(result.error)
 
 
-def _parts(documents: Sequence[Document], job: Job, tokenize: TextTokenizer) -> Iterator[_Part]:
-    size = CHARACTERS // max(1, job.n_best)  # alternatives make much output of little text
+def _blocks(documents: Sequence[Document], job: Job, tokenize: TextTokenizer) -> Iterator[_Block]:
+    size = BLOCK_CHARACTERS // max(1, job.n_best)  # n-best output is much larger than its text
     for number, document in enumerate(documents):
         name = document.name if len(documents) > 1 else None
         is_first = True
-        found = cut_chunks(document.lines, tokenize, size=size, has_lines=job.is_pretokenized)
+        contents = cut_chunks(document.lines, tokenize, size=size, has_lines=job.is_pretokenized)
         begin = 0
-        for content in found:
-            yield _Part(content, name, number, begin, is_first)
+        for content in contents:
+            yield _Block(content, name, number, begin, is_first)
             if isinstance(content, Chunk):
                 begin = content.start + content.own.stop
             is_first = is_first and isinstance(content, Chunk) and _is_blank(content, job)
@@ -155,10 +155,10 @@ def _is_blank(chunk: Chunk, job: Job) -> bool:
     return not (own.strip(" \t\n\r\f\v") if job.is_pretokenized else own.strip())
 
 
-_state: tuple[Job, Tagger] | None = None  # of a worker process
+_state: tuple[Job, Tagger] | None = None  # set in each worker process
 
 
-def _begin(job: Job) -> None:
+def _start_worker(job: Job) -> None:
     global _state
     tagger = Tagger.load(
         job.model,
@@ -168,46 +168,48 @@ def _begin(job: Job) -> None:
         cache_megabytes=job.cache_megabytes,
     )
     _state = (job, tagger)
-    gc.freeze()  # the model stays, and need not be looked through again and again
+    gc.freeze()  # the model lives as long as the process: exclude it from garbage collection
 
 
-def _tag(part: _Part) -> _Written:
+def _tag_block(block: _Block) -> _Output:
     assert _state is not None
     job, tagger = _state
-    written: list[str] = []
-    ended_by = ""
-    end = part.content.start + part.content.own.stop if isinstance(part.content, Chunk) else math.inf
+    lines: list[str] = []
+    error_message = ""
+    end = block.content.start + block.content.own.stop if isinstance(block.content, Chunk) else math.inf
     try:
-        found = _sentences(part.content, job, tagger.tokenizer)
+        sentences = _sentences(block.content, job, tagger.tokenizer)
         for sentence in tagger.tag_sentences(
-            found,
+            sentences,
             n_best=job.n_best,
             scores=job.has_scores,
             min_score=job.min_score,
             candidates=job.candidates,
         ):
-            if part.begin <= sentence.text_start < end:
-                written.append(_line(sentence, part, job, is_first=part.is_first and not written))
+            if block.begin <= sentence.text_start < end:
+                lines.append(_line(sentence, block, job, is_first=block.is_first and not lines))
     except InputError as error:
-        ended_by = str(error)
-    left_out = list(map(str, job.view.errors))
+        error_message = str(error)
+    skipped = list(map(str, job.view.errors))
     job.view.errors.clear()
-    return _Written("".join(written), ended_by, left_out)
+    return _Output("".join(lines), error_message, skipped)
 
 
 def _sentences(content: Chunk | list[Sentence], job: Job, tokenize: TextTokenizer) -> Iterable[Sentence]:
-    """What is to be tagged for a part's own sentences: their stretches of the document, as a whole."""
+    """Return the sentences to tag for a block: its own, and the rest of their document windows."""
     if isinstance(content, list):
         return content
     if job.is_pretokenized:
-        found = read_tokens(content.text.splitlines(keepends=True), start=content.start)
+        sentences = read_tokens(content.text.splitlines(keepends=True), start=content.start)
     else:
-        found = (sentence.shifted(content.start) for sentence in tokenize(content.text))
-    return chunk_stretches(content, found)
+        sentences = (sentence.shifted(content.start) for sentence in tokenize(content.text))
+    return chunk_stretches(content, sentences)
 
 
-def _line(sentence: Sentence, part: _Part, job: Job, *, is_first: bool) -> str:
+def _line(sentence: Sentence, block: _Block, job: Job, *, is_first: bool) -> str:
     if job.style == "jsonl":
-        return jsonl_line(sentence, job.view, part.name, starts_document=is_first or sentence.starts_document)
-    starts_document = part.number > 0 if is_first else sentence.starts_document
+        return jsonl_line(
+            sentence, job.view, block.name, starts_document=is_first or sentence.starts_document
+        )
+    starts_document = block.number > 0 if is_first else sentence.starts_document
     return conll_block(sentence, job.view, starts_document=starts_document)
