@@ -127,6 +127,11 @@ def test_what_cannot_be_told_is_an_error_that_names_the_columns(tmp_path, conten
     assert message in str(error.value)
 
 
+def test_spaces_inside_tokens_do_not_separate_columns(tmp_path):
+    path = write(tmp_path, "10 000\tB-N\nNew York\tB-LOC\nLa Paz\tB-LOC\n")
+    assert load_split([path], ["ner"]).sentences[0].tokens == ("10 000", "New York", "La Paz")
+
+
 @pytest.mark.parametrize(
     ("content", "task"),
     [

@@ -143,11 +143,16 @@ def find_mismatch(layout: Layout, blocks: Blocks, columns: str) -> str | None:
 
 
 def _mixes_separators(blocks: Blocks, width: int) -> bool:
-    """True if blanks divide every line of a tabbed file into one and the same larger number of columns."""
-    widths = {len(split_fields(line, is_tabbed=False)) for line in chain.from_iterable(blocks)}
-    n_lines = sum(map(len, blocks))
-    starts_empty = all(line.startswith("\t") for line in chain.from_iterable(blocks))
-    return len(widths) == 1 and n_lines >= _FEW_LINES and (widths.pop() > width or starts_empty)
+    """Return True if blanks divide all lines of a tabbed file into the same, larger number of columns.
+
+    A blank inside the first column belongs to a token, unless the lines begin with a tab.
+    """
+    lines = list(chain.from_iterable(blocks))
+    widths = {len(split_fields(line, is_tabbed=False)) for line in lines}
+    starts_empty = all(line.startswith("\t") for line in lines)
+    has_spaced_tokens = not starts_empty and any(" " in line.partition("\t")[0].strip() for line in lines)
+    is_even = len(widths) == 1 and len(lines) >= _FEW_LINES and not has_spaced_tokens
+    return is_even and (widths.pop() > width or starts_empty)
 
 
 def _find_joined(blocks: Blocks) -> str | None:
