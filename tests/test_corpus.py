@@ -35,13 +35,13 @@ def borders_of(sentences):
 
 def test_columns_by_name():
     columns = parse_columns("token, pos,_,-,ner")
-    assert columns.places == {"token": 0, "pos": 1, "ner": 4}
+    assert columns.indices == {"token": 0, "pos": 1, "ner": 4}
     assert columns.count == 5
 
 
 def test_columns_by_number():
     columns = parse_columns("ner=-1, token=1")
-    assert columns.places == {"ner": -1, "token": 1}
+    assert columns.indices == {"ner": -1, "token": 1}
     assert columns.count is None
 
 

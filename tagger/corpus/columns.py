@@ -18,17 +18,17 @@ class Columns:
     """Indices of named columns.
 
     Attributes:
-        places: Index of each name, ``token`` included, counted from 0, or from -1 at the end.
+        indices: Index of each name, ``token`` included, counted from 0, or from -1 at the end.
         count: The required number of columns. None if the names leave it open.
     """
 
-    places: Mapping[str, int]
+    indices: Mapping[str, int]
     count: int | None
 
     @property
     def tags(self) -> dict[str, int]:
         """The indices of all columns except the token's."""
-        return {name: place for name, place in self.places.items() if name != TOKEN}
+        return {name: index for name, index in self.indices.items() if name != TOKEN}
 
 
 def parse_columns(spec: str) -> Columns:
@@ -45,9 +45,9 @@ def parse_columns(spec: str) -> Columns:
     if len({equals for _, equals, _ in pairs}) > 1:
         raise InputError(f"The columns {spec!r} mix names with and without indices; {_EXAMPLE}.")
     if pairs[0][1]:
-        named = [(name.strip(), _number(place, spec)) for name, _, place in pairs]
+        named = [(name.strip(), _number(index, spec)) for name, _, index in pairs]
     else:
-        named = [(name, place) for place, name in enumerate(items) if name not in _SKIPPED]
+        named = [(name, index) for index, name in enumerate(items) if name not in _SKIPPED]
     names = [name for name, _ in named]
     if "" in names:
         raise InputError(f"The columns {spec!r} contain an empty name; {_EXAMPLE}.")
@@ -113,8 +113,8 @@ def parse_features(spec: str) -> dict[str, str | None]:
     return features
 
 
-def _number(place: str, spec: str) -> int:
+def _number(index: str, spec: str) -> int:
     try:
-        return int(place)
+        return int(index)
     except ValueError:
-        raise InputError(f"The columns {spec!r} have a non-integer index {place!r}; {_EXAMPLE}.") from None
+        raise InputError(f"The columns {spec!r} have a non-integer index {index!r}; {_EXAMPLE}.") from None

@@ -225,31 +225,31 @@ def _find_layout(
     if not line or line.isspace() or line[0] == "#" or is_border(line):  # the file has no other lines
         last = next((line for _, line in reversed(head) if line and not line.isspace()), "")
         is_tabbed = "\t" in last  # earlier comments may contain tabs
-        return _Layout(path, columns.count or 0, is_tabbed, columns.places, refuse, note)
+        return _Layout(path, columns.count or 0, is_tabbed, columns.indices, refuse, note)
     is_tabbed = "\t" in line.rstrip(" \t")  # not strip(): the token may be white space itself
     count = len(split_fields(line, is_tabbed))
     if columns.count is not None and columns.count != count:
         refuse(
             f"{path}:{number}: the line has {count} columns but {columns.count} were named "
-            f"({', '.join(columns.places)}); name all of them in order, with _ for those to skip."
+            f"({', '.join(columns.indices)}); name all of them in order, with _ for those to skip."
         )
         head.pop()
-        return _Layout(path, columns.count, is_tabbed, columns.places, refuse, note)
+        return _Layout(path, columns.count, is_tabbed, columns.indices, refuse, note)
     problem = _misfit(line, count, columns, is_tabbed=is_tabbed)
     if problem:
         refuse(f"{path}:{number}: {problem}")
         return None
-    return _Layout(path, count, is_tabbed, columns.places, refuse, note)
+    return _Layout(path, count, is_tabbed, columns.indices, refuse, note)
 
 
 def _misfit(line: str, count: int, columns: Columns, *, is_tabbed: bool) -> str | None:
     """Return why columns without a fixed number do not match the first line of data, or None."""
-    for name, index in columns.places.items():
+    for name, index in columns.indices.items():
         if not -count <= index < count:
             return f"there is no column {index} for {name}; the line has {count}."
-    if count == 10 and is_tabbed and columns.count is None and columns.places[TOKEN] == 0 and line[0] == "1":
+    if count == 10 and is_tabbed and columns.count is None and columns.indices[TOKEN] == 0 and line[0] == "1":
         return "the file looks like CoNLL-U; choose the format conllu, or name the columns."
-    if count == 1 and len(columns.places) > 1:
+    if count == 1 and len(columns.indices) > 1:
         return "the line has only one column; give a file with tokens and tags."
     return None
 

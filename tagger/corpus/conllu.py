@@ -179,8 +179,8 @@ def _add_line(block: _Block, number: int, line: str, layout: TokenLines, refuse:
 def _refuse_absent(layout: TokenLines, absent: set[str], refuse: Refuse) -> None:
     for task in sorted(absent):
         refuse(
-            f"{layout.path}: CoNLL-U has no column {task!r}, and no token has it in MISC ({task}=…); the tags "
-            f"of CoNLL-U are {', '.join(layout.indices)}."
+            f"{layout.path}: CoNLL-U has no column {task!r}, and no token has it in MISC ({task}=…); the "
+            f"tags of CoNLL-U are {', '.join(layout.indices)}."
         )
 
 

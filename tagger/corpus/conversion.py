@@ -179,8 +179,8 @@ class Conversion:
                 )
         if offsets != "characters" and "tokens" in self._holds:
             raise InputError(
-                f"The format {to} does not support offsets in {NAMES[offsets]} (got --offsets-out {offsets}). Leave "
-                "the option out, or write doccano, labelstudio or brat."
+                f"The format {to} has no offsets in {NAMES[offsets]} (got --offsets-out {offsets}). "
+                "Leave the option out, or write doccano, labelstudio or brat."
             )
         needs_tabs = source.has_spaces or source.detected.is_tabbed
         separator: Literal["\t", " "] = "\t" if needs_tabs else " "

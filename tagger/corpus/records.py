@@ -287,8 +287,8 @@ def require_text(span: TextSpan, text: str, *, text_start: int = 0) -> None:
         return
     if not is_same_text(span.text, text[first:last]):
         raise InputError(
-            f"{span.where}: the span [{span.start}, {span.end}) ({span.label}) should cover {span.text!r} (got "
-            f"{text[first:last]!r}). Correct the offsets, or set their unit with --offsets."
+            f"{span.where}: the span [{span.start}, {span.end}) ({span.label}) should cover {span.text!r} "
+            f"(got {text[first:last]!r}). Correct the offsets, or set their unit with --offsets."
         )
 
 
