@@ -29,7 +29,7 @@ def refused(tmp_path):
         small = [word for key in others for word in ("--set", f"{key}={SMALL[key]}")]
         message = refusal("train", *small, *given, "--output", tmp_path / "model", *arguments)
         assert sorted(tmp_path.iterdir()) == before
-        advice = ("; ", "does not fit", "for instance")
+        advice = ("; ", ". ", "does not fit", "for instance")
         assert any(words in message for words in advice), "nothing says what to do"
         return message.replace(f"{tmp_path}/", "")
 
@@ -38,19 +38,27 @@ def refused(tmp_path):
 
 # What a part of a corpus may be instead of one. The same files are refused by `tagger evaluate`.
 CORPORA = [
-    ("empty", "", "{file}: the file holds no sentence; give a file"),
-    ("blank lines", "\n \n\t\n", "{file}: the file holds no sentence; give a file"),
-    ("comments", "# a\n\n-DOCSTART- O\n", "{file}: the file holds no sentence; give a file"),
+    ("empty", "", "{file}: the file has no sentences. Give a file"),
+    ("blank lines", "\n \n\t\n", "{file}: the file has no sentences. Give a file"),
+    ("comments", "# a\n\n-DOCSTART- O\n", "{file}: the file has no sentences. Give a file"),
     ("a column more", "Ada B-PER\nsang a O\n", "{file}:2: expected 2 columns separated by spaces"),
     ("a column less", "Ada B-PER\n\nsang\n", "{file}:3: expected 2 columns separated by spaces"),
-    ("one column", "Ada\nsang\n", "{file}:1: the line has one column only; a token and a tag are needed"),
-    ("no UTF-8", b"Ada B-PER\nsa\xffng O\n", "{file}:2: byte 3 of the line (0xff) is not UTF-8; convert"),
-    ("UTF-16", GOOD.encode("utf-16"), "{file}:1: byte 1 of the line (0xff) is not UTF-8; convert"),
-    ("a tag outside", "Ada B-PER\nsang Q-PER\n", "{file}:2: the tag 'Q-PER' of 'sang' is none of IOB2"),
-    ("a word for a tag", "Ada B-PER\nsang sang\n", "{file}:2: the tag 'sang' of 'sang' is none of IOB2"),
+    ("one column", "Ada\nsang\n", "{file}:1: the line has only one column. Give a file with tokens and tags"),
+    ("no UTF-8", b"Ada B-PER\nsa\xffng O\n", "{file}:2: byte 3 of the line (0xff) is not UTF-8. Convert"),
+    ("UTF-16", GOOD.encode("utf-16"), "{file}:1: byte 1 of the line (0xff) is not UTF-8. Convert"),
+    (
+        "a tag outside",
+        "Ada B-PER\nsang Q-PER\n",
+        "{file}:2: the tag 'Q-PER' of 'sang' does not belong to IOB2",
+    ),
+    (
+        "a word for a tag",
+        "Ada B-PER\nsang sang\n",
+        "{file}:2: the tag 'sang' of 'sang' does not belong to IOB2",
+    ),
     ("gzip, cut", gzip.compress(GOOD.encode() * 99)[:-9], "{file}: the gzip data are damaged"),
     ("gzip, rubbish", b"\x1f\x8b" + RUBBISH, "{file}: the gzip data are damaged"),
-    ("zeros", bytes(9999), "{file}:1: the line has one column only; a token and a tag are needed"),
+    ("zeros", bytes(9999), "{file}:1: the line has only one column. Give a file with tokens and tags"),
 ]
 
 
@@ -64,7 +72,7 @@ def test_unusable_corpora_are_named_with_their_line(refused, model, tmp_path, co
     gold.write_bytes(content if isinstance(content, bytes) else content.encode())
     found = refusal("evaluate", model, gold, "--task", "ner", "--columns", "token=0,ner=-1")
     # What the columns are is said here, so a file of one column has its tag in it.
-    if "one column only" not in message:
+    if "only one column" not in message:
         assert found.startswith(message.format(file=gold))
 
 
@@ -72,13 +80,13 @@ def test_unusable_corpora_are_named_with_their_line(refused, model, tmp_path, co
 def test_a_corpus_without_any_span_is_refused(refused, option):
     content = {"data" if option == "train" else "dev": "Ada O\nsang O\n"}
     message = refused(**content)
-    assert message.startswith(f"{option}.txt: the column 'ner' holds no span at all, only O; name the right")
+    assert message.startswith(f"{option}.txt: the column 'ner' has no spans (got only O). Name the right")
 
 
 @pytest.mark.parametrize("option", ["train", "dev"])
 def test_missing_files_and_folders_are_named(corpus, tmp_path, option):
     files = {"train": corpus / "train.conll", "dev": corpus / "dev.conll"}
-    for wrong, message in (("missing", "there is no such file"), ("", "this is a folder; name a file")):
+    for wrong, message in (("missing", "there is no such file"), ("", "this is a folder. Name a file")):
         given = {**files, option: tmp_path / wrong}
         words = [word for name, path in given.items() for word in (f"--{name}", path)]
         found = refusal("train", *words, "--columns", "token,pos,ner", "--output", tmp_path / "model")
@@ -92,11 +100,11 @@ def test_missing_files_and_folders_are_named(corpus, tmp_path, option):
 def test_a_dev_label_that_train_lacks_is_refused_with_its_line(refused):
     message = refused(dev="Ada B-PER\n\nthe O\nBank B-ORG\nof I-ORG\n")
     assert message == (
-        "dev.txt:4: the label 'ORG' of 'Bank' is nowhere in train, so no model learns it; correct it, move "
-        "such sentences to train, or set data.unseen_tags=count to score it as wrong."
+        "dev.txt:4: the label 'ORG' of 'Bank' does not occur in train, so no model learns it. Correct it, "
+        "move such sentences to train, or set data.unseen_tags=count to score it as wrong."
     )
     message = refused("--task", "pos", data="Ada N\nsang V\n", dev="Ada N\nsang X\n")
-    assert message.startswith("dev.txt:2: the tag 'X' of 'sang' is nowhere in train")
+    assert message.startswith("dev.txt:2: the tag 'X' of 'sang' does not occur in train")
 
 
 def test_a_dev_prefix_that_train_lacks_is_no_error(tmp_path):

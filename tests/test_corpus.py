@@ -48,9 +48,9 @@ def test_columns_by_number():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("pos,ner", "do not say which is the token"),
-        ("token,ner=3", "mix names with and without numbers"),
-        ("token=a,ner=1", "'a' for a number"),
+        ("pos,ner", "have no token column"),
+        ("token,ner=3", "mix names with and without indices"),
+        ("token=a,ner=1", "non-integer index 'a'"),
         ("token,ner,ner", "'ner' twice"),
         ("token,,ner", "empty name"),
         ("", "empty name"),
@@ -64,7 +64,7 @@ def test_impossible_columns(spec, message):
 @pytest.mark.parametrize("spec", [None, FOUR])
 @pytest.mark.parametrize("task", ["token", ""])
 def test_impossible_tasks(spec, task):
-    with pytest.raises(InputError, match=f"cannot be called '{task}'"):
+    with pytest.raises(InputError, match=f"cannot be named '{task}'"):
         choose_columns(spec, (task,))
 
 
@@ -228,20 +228,20 @@ def test_text_comment_gives_text_and_offsets(write):
         ("a O\nb c O\n", {}, r"sample\.conll:2: expected 2 columns separated by spaces.*, got 3"),
         ("a\tO\n\nb O\n", {}, r"sample\.conll:3: expected 2 columns separated by tabs.*, got 1"),
         ("a O\n# sent_id = 2\n", {}, r"sample\.conll:2: expected 2 columns"),
-        ("a\tO\n\tO\n", {}, r"sample\.conll:2: the column of token is empty"),
-        ("a\tO\nb\t\n", {}, r"sample\.conll:2: the column of ner is empty"),
-        ("a\n", {}, r"sample\.conll:1: the line has one column only"),
-        ("", {}, r"sample\.conll: the file holds no sentence"),
-        ("\n \n# only = comments\n\n-DOCSTART- O\n", {}, "holds no sentence"),
+        ("a\tO\n\tO\n", {}, r"sample\.conll:2: the column token is empty"),
+        ("a\tO\nb\t\n", {}, r"sample\.conll:2: the column ner is empty"),
+        ("a\n", {}, r"sample\.conll:1: the line has only one column"),
+        ("", {}, r"sample\.conll: the file has no sentences"),
+        ("\n \n# only = comments\n\n-DOCSTART- O\n", {}, "has no sentences"),
         ("a O\n", {"columns": FOUR}, r"sample\.conll:1: the line has 2 columns but 4 were named"),
         ("a O\n", {"columns": "token=0,ner=2"}, r"sample\.conll:1: there is no column 2 for ner"),
         ("a O\n", {"columns": "token=-3,ner=1"}, "there is no column -3 for token"),
         (b"a O\nb\xe9 O\n", {}, r"sample\.conll:2: byte 2 of the line \(0xe9\) is not UTF-8"),
-        (b"a O\nb O\rc O\n", {}, r"sample\.conll:2: .*carriage return.*; convert the line ends"),
+        (b"a O\nb O\rc O\n", {}, r"sample\.conll:2: .*carriage return.*\. Convert the line ends"),
         (b"a O\r\rb O\r", {}, r"sample\.conll:1: .*carriage return"),
         (b"\xef\xbb\xbf\xe9 O\n", {}, r"sample\.conll:1: byte 1 "),
         (gzip.compress(b"a O\n" * 99)[:-9], {}, r"sample\.conll: the gzip data are damaged"),
-        ("1\ta\t_\tX\t_\t_\t0\t_\t_\t_\n", {}, r"sample\.conll:1: this looks like CoNLL-U"),
+        ("1\ta\t_\tX\t_\t_\t0\t_\t_\t_\n", {}, r"sample\.conll:1: the file looks like CoNLL-U"),
     ],
 )
 def test_malformed_columns(write, content, options, message):
@@ -257,9 +257,9 @@ def test_missing_files_and_folders(tmp_path):
 
 
 def test_tasks_have_to_be_among_the_columns(tmp_path):
-    with pytest.raises(InputError, match=r"must be named to read pos and ner.* token,pos,ner"):
+    with pytest.raises(InputError, match=r"Reading pos and ner requires column names.* token,pos,ner"):
         read_conll(tmp_path / "any", tasks=("pos", "ner"))
-    with pytest.raises(InputError, match=r"hold no 'ner'; the tags that they name are: pos, chunk"):
+    with pytest.raises(InputError, match=r"have no 'ner'; the tag columns are: pos, chunk"):
         read_conll(tmp_path / "any", columns="token,pos,chunk")
 
 

@@ -82,31 +82,31 @@ def test_what_is_no_span_is_told(read):
 def test_a_span_in_several_parts(read):
     ann = "T1\tX 0 3;41 45\tAda Otto\n"
     assert read(ann)[1] == [
-        ":1: the span [0, 3);[41, 45) (X) 'Ada Otto' is in several parts; mark one stretch, or say "
-        "--on-misaligned expand (takes all from the first part to the last) or skip (leaves it out)."
+        ":1: the span [0, 3);[41, 45) (X) 'Ada Otto' is discontinuous. Mark a contiguous span, or pass "
+        "--on-misaligned expand (covers all from the first fragment to the last) or skip (skips the span)."
     ]
-    told = ":1: the span [0, 3);[41, 45) (X) 'Ada Otto' is in several parts; it was "
-    assert read(ann, on_misaligned="skip") == ([], [], [told + "left out."])
-    assert read(ann, on_misaligned="expand") == ([("X", TEXT[:45])], [], [told + "widened to [0, 45)."])
+    told = ":1: the span [0, 3);[41, 45) (X) 'Ada Otto' is discontinuous; it was "
+    assert read(ann, on_misaligned="skip") == ([], [], [told + "skipped."])
+    assert read(ann, on_misaligned="expand") == ([("X", TEXT[:45])], [], [told + "expanded to [0, 45)."])
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("T1\tPER 0 3", "is no line of brat"),
-        ("T1 PER 0 3 Ada", "is no line of brat"),
-        ("T1\tPER 0 x\tAda", "is no line of brat"),
-        ("T1\tPER -1 3\tAda", "is no line of brat"),
-        ("T1\t 0 3\tAda", "is no line of brat"),
+        ("T1\tPER 0 3", "is not a brat annotation"),
+        ("T1 PER 0 3 Ada", "is not a brat annotation"),
+        ("T1\tPER 0 x\tAda", "is not a brat annotation"),
+        ("T1\tPER -1 3\tAda", "is not a brat annotation"),
+        ("T1\t 0 3\tAda", "is not a brat annotation"),
         ("T1\ta  0 3\tAda", "white space at its ends"),
-        (f"T1\tPER 0 {'9' * 5000}\tAda", "is no line of brat"),
-        ("hello", "is no line of brat"),
-        ("T1\tPER 0 3\tada", "the span [0, 3) (PER) should be 'ada', but the text has 'Ada' there"),
-        ("T1\tPER 40 44\tOtto", "should be 'Otto', but the text has ' Ott' there"),
+        (f"T1\tPER 0 {'9' * 5000}\tAda", "is not a brat annotation"),
+        ("hello", "is not a brat annotation"),
+        ("T1\tPER 0 3\tada", "the span [0, 3) (PER) should cover 'ada' (got 'Ada')"),
+        ("T1\tPER 40 44\tOtto", "should cover 'Otto' (got ' Ott')"),
         ("T1\tP\u2028R 0 3\tAda", "without tabs, line breaks"),
         ("T1\tPER 0 0\t", "the span [0, 0) '' (PER) is empty"),
-        ("T1\tPER 41 99\tOtto", "leaves the text, which is [0, 46)"),
-        ("T1\tPER 1 3\tda", "does not begin and end as its tokens do"),
+        ("T1\tPER 41 99\tOtto", "exceeds the text, which is [0, 46)"),
+        ("T1\tPER 1 3\tda", "is not aligned with its tokens"),
     ],
 )
 def test_a_wrong_line_is_refused_with_its_place(read, line, message):
@@ -123,8 +123,8 @@ def test_files_without_their_other_half(write_file, tmp_path):
     refused, noted = [], []
     (sentence,) = read_brat(tmp_path, Reading(refuse=refused.append, note=noted.append))
     assert sentence.tags == {"ner": ("O", "O", "O")}
-    assert refused == [f"{tmp_path / 'c.ann'}: there is no c.txt beside it; add the text."]
-    assert noted == [f"{tmp_path / 'b.txt'}: there is no b.ann; it is read as a text without spans."]
+    assert refused == [f"{tmp_path / 'c.ann'}: there is no c.txt next to it. Add the text."]
+    assert noted == [f"{tmp_path / 'b.txt'}: there is no b.ann; it is read as text without spans."]
 
 
 def test_a_text_without_tokens_is_told(tmp_path):
@@ -133,17 +133,17 @@ def test_a_text_without_tokens_is_told(tmp_path):
         (tmp_path / f"{name}.ann").touch()
     noted = []
     assert [one.text for one in read_brat(tmp_path, Reading(note=noted.append))] == ["Ada"]
-    assert noted == [f"{tmp_path / 'b.txt'}: the text holds no token and was passed over."]
+    assert noted == [f"{tmp_path / 'b.txt'}: the text has no tokens and was skipped."]
 
 
 def test_files_that_cannot_be_read(write_file, tmp_path):
-    for path, message in (("x.ann", "there is no such file or folder"), ("", "there is no sentence")):
+    for path, message in (("x.ann", "there is no such file or folder"), ("", "the folder has no sentences")):
         with pytest.raises(InputError, match=message):
             list(read_brat(tmp_path / path, Reading()))
     write_file(b"Ada\n\xc3\xa9\xff", "a.txt")
     with pytest.raises(InputError, match=r"a\.txt:2: byte 3 of the line \(0xff\) is not UTF-8"):
         list(read_brat(tmp_path, Reading()))
-    with pytest.raises(InputError, match="which of the tasks ner, x"):
+    with pytest.raises(InputError, match=r"several tasks are requested \(got ner, x\)"):
         list(read_brat(tmp_path, Reading(tasks=("ner", "x"))))
     with pytest.raises(InputError, match="has no columns"):
         list(read_brat(tmp_path, Reading(columns="token")))
@@ -202,5 +202,5 @@ def test_a_token_that_is_a_line_break(tmp_path):
 
 
 def test_a_folder_holds_one_task(tmp_path):
-    with pytest.raises(InputError, match="holds the spans of one task, not no task"):
+    with pytest.raises(InputError, match=r"holds the spans of exactly one task \(got no task\)"):
         write_brat([], tmp_path, Writing())

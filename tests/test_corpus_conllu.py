@@ -104,13 +104,13 @@ def test_text_with_other_spaces():
         (row(1, "a") + row(1, "b"), ":2: expected token 2, got '1'"),
         (row("x", "a"), ":1: expected token 1, got 'x'"),
         (row(1, "a").replace("XX", ""), ":1: column 5 is empty"),
-        (row("1-3", "ab") + row(1, "a") + row(2, "b"), "reaches beyond the sentence's 2 tokens"),
+        (row("1-3", "ab") + row(1, "a") + row(2, "b"), "exceeds the sentence's 2 tokens"),
         (
             row(1, "a") + row("1-2", "ab"),
             ":2: the multi-word token 1-2 does not begin with the next token, 2",
         ),
         (row("1-2", "ab") + row(1, "a") + row("2-3", "ab"), ":3: the multi-word token 2-3"),
-        ("# text = nothing\n\n", "holds no sentence"),
+        ("# text = nothing\n\n", "has no sentences"),
     ],
 )
 def test_malformed_conllu(write, content, message):
@@ -119,7 +119,9 @@ def test_malformed_conllu(write, content, message):
 
 
 def test_conllu_has_columns_of_its_own(write, tmp_path):
-    with pytest.raises(InputError, match=r"holds no 'ner', and no token has it in MISC \(ner=…\)"):
+    with pytest.raises(
+        InputError, match=r"CoNLL-U has no column 'ner', and no token has it in MISC \(ner=…\)"
+    ):
         list(read_conllu(write(row(1, "Ada")), tasks=("ner",)))
     with pytest.raises(InputError, match="columns of CoNLL-U are fixed"):
         read_conllu(tmp_path / "any", columns="token,pos")

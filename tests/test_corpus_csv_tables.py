@@ -78,10 +78,10 @@ def test_columns_are_named(read):
     content = "Wort,Klasse\nAna,B-PER\nSilva,I-PER\nleft,O\n\nOslo,B-LOC\n"
     assert read(content, columns="token=Wort,ner=Klasse") == (EXPECTED, [], [])
     assert read(content, columns="token=Wort,ner=Art")[1] == [
-        ": there is no column with the tags of ner; the columns are Wort, Klasse. Name it, as in --columns "
+        ": no column has the tags of ner; the columns are Wort, Klasse. Name it, as in --columns "
         "token=Wort,ner=COLUMN."
     ]
-    assert "names no column of tokens (got 'Wort,Klasse')" in read(content)[1][0]
+    assert "names no token column (got 'Wort,Klasse')" in read(content)[1][0]
 
 
 def test_marks_that_csv_quotes(read):
@@ -93,11 +93,11 @@ def test_marks_that_csv_quotes(read):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ('",O', ":2: a quotation mark is not closed; write"),
-        ("a,O,x", ":2: expected 2 columns like the header (token, ner), got 3"),
-        ("a", ":2: expected 2 columns like the header (token, ner), got 1"),
-        ("a,", ":2: the column of ner is empty"),
-        (",O", ":2: the column of token is empty"),
+        ('",O', ":2: a quotation mark is not closed. Write"),
+        ("a,O,x", ":2: expected 2 columns as in the header (token, ner), got 3"),
+        ("a", ":2: expected 2 columns as in the header (token, ner), got 1"),
+        ("a,", ":2: the column ner is empty"),
+        (",O", ":2: the column token is empty"),
     ],
 )
 def test_a_wrong_row_is_refused_with_its_place(read, row, message):
@@ -125,16 +125,14 @@ def test_a_file_that_is_no_table_is_refused(write_file, content):
 def test_tags_as_numbers(read):
     content = "token,ner\nAna,1\nSilva,2\nleft,0\n\nOslo,3\n"
     assert read(content, label_names=("O", "B-PER", "I-PER", "B-LOC"))[0] == EXPECTED
-    assert (
-        "number 3, which is none of its 3 labels" in read(content, label_names=("O", "B-PER", "I-PER"))[1][0]
-    )
+    assert "integer tag 3, outside its 3 labels" in read(content, label_names=("O", "B-PER", "I-PER"))[1][0]
 
 
 def test_tags_as_numbers_without_names_are_refused(read):
     for tasks in (("ner",), ()):
         _, refused, _ = read("token,ner\nAna,1\n\nb,0\n", tasks=tasks)
         assert len(refused) == 2
-        assert refused[0].startswith(":2: ner holds tags as numbers, without their names")
+        assert refused[0].startswith(":2: ner has integer tags without names")
 
 
 def test_names_of_columns_of_other_files_are_no_error(read):
@@ -174,14 +172,14 @@ def test_a_text_and_its_spans_a_row(read, cell):
         (("No", "."), ("O", "O")),
     ]
     assert refused == []
-    assert noted == [": the columns id were left out; no sentence holds them."]
+    assert noted == [": the columns id were ignored; sentences have no field for them."]
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("Ana,x", ":2: the spans 'x' are no list"),
-        ('Ana,"[[0, 3]]"', ":2: the span [0, 3] is not"),
+        ("Ana,x", ":2: the spans 'x' are not a list"),
+        ('Ana,"[[0, 3]]"', ":2: a span must be [start, end, label] (got [0, 3])"),
         ("Ana", ":2: expected 2 columns"),
         ('Ana,"', ":2: the row cannot be read as CSV"),
     ],

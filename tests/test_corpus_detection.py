@@ -74,7 +74,7 @@ def test_what_is_asked_for_overrules_what_is_seen(write_file):
     assert detect(write_file(NEWS, "b"), columns="token=0,x=-1").tasks == ("x",)
     with pytest.raises(InputError, match="no format"):
         detect(path, format="nothing")
-    with pytest.raises(InputError, match="do not say which is the token"):
+    with pytest.raises(InputError, match="have no token column"):
         detect(write_file(NEWS, "b"), columns="a,b")
 
 

@@ -17,7 +17,7 @@ def problems_of(path, **options):
     found = []
     inspect_files([str(path)], found.append, **options)
     assert all(problem.startswith(str(path)) for problem in found)
-    return [problem.removeprefix(str(path)).split(";")[0] for problem in found]
+    return [problem.removeprefix(str(path)).split(". ")[0] for problem in found]
 
 
 def token(number, form="w", misc="_"):
@@ -38,7 +38,7 @@ GOOD = "Ada B-PER\nsings O\n\n" * 5
                 ":17: expected 2 columns separated by spaces, like the first line of data, got 3",
                 ":18: expected 2 columns separated by spaces, like the first line of data, got 1",
                 f":19: token 1 ('d') {ILLEGAL} after 'O' and at its end (ner)",
-                ":22: the tag 'E-PER' of 'f' is none of IOB2, in which the column 'ner' is written",
+                ":22: the tag 'E-PER' of 'f' does not belong to IOB2, the scheme of the column 'ner'",
             ],
         ),
         ("x y z\n" + GOOD, [":1: the line has 3 columns but 2 were named (token, ner)"]),
@@ -47,16 +47,16 @@ GOOD = "Ada B-PER\nsings O\n\n" * 5
             [
                 ":17: byte 2 of the line (0xe9) is not UTF-8",
                 ":18: byte 2 of the line (0xff) is not UTF-8",
-                ":20: there is a carriage return inside the line",
+                ":20: the line contains a carriage return",
             ],
         ),
         (
             (GOOD + "a O\n\tO\nb\t\nc O\n").replace(" ", "\t"),
-            [":17: the column of token is empty", ":18: the column of ner is empty"],
+            [":17: the column token is empty", ":18: the column ner is empty"],
         ),
-        ("a O\rb O\r\rc O\r", [":1: there is a carriage return inside the line"]),
-        ("", [": the file holds no sentence"]),
-        ("-DOCSTART- O\n\n# only = this\n", [": the file holds no sentence"]),
+        ("a O\rb O\r\rc O\r", [":1: the line contains a carriage return"]),
+        ("", [": the file has no sentences"]),
+        ("-DOCSTART- O\n\n# only = this\n", [": the file has no sentences"]),
         (
             gzip.compress(GOOD.encode() * 9)[:-9],
             [
@@ -66,7 +66,7 @@ GOOD = "Ada B-PER\nsings O\n\n" * 5
         ),
         (
             "a O\nb Q-X\nc O\n",
-            [":2: the tag 'Q-X' looks like a span's, but no scheme has its prefix"],
+            [":2: the tag 'Q-X' looks like a span tag, but no scheme has its prefix"],
         ),
     ],
 )
@@ -97,7 +97,7 @@ def test_every_problem_of_a_column_file(write_file, content, expected):
             token("2-3") + token(1) + token("2-9") + token(2) + "\n" + token("x"),
             [
                 ":1: the multi-word token 2-3 does not begin with the next token, 1",
-                ":2: the multi-word token 'w' reaches beyond the sentence's 2 tokens",
+                ":2: the multi-word token 'w' exceeds the sentence's 2 tokens",
                 ":6: expected token 1, got 'x'",
             ],
         ),
@@ -105,7 +105,7 @@ def test_every_problem_of_a_column_file(write_file, content, expected):
             token(1, misc="ner=B-PER") + token(2, misc="ner=I-LOC"),
             [f":2: token 1 ('w') {ILLEGAL.replace('PER', 'LOC')} after 'B-PER' and at its end (ner)"],
         ),
-        ("# nothing\n", [": the file holds no sentence"]),
+        ("# nothing\n", [": the file has no sentences"]),
         ("1\ta\n\n" + token(1) + token(2), [":1: expected 10 columns separated by tabs, got 2"]),
     ],
 )

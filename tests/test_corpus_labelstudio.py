@@ -84,8 +84,10 @@ def test_exports(read, value):
 def test_data_that_are_not_read_are_told_once(read):
     value = annotated(region(2, 5)) | {"data": {"text": TEXT, "stars": 3, "title": "A title"}}
     small = {"id": 7, "text": TEXT, "mood": "good", "label": [region(2, 5)["value"]]}
-    assert read(value, value)[2] == [": the data under stars, title were left out; no sentence holds them."]
-    assert read(small)[2] == [": the data under mood were left out; no sentence holds them."]
+    assert read(value, value)[2] == [
+        ": the data keys stars, title were ignored; sentences have no field for them."
+    ]
+    assert read(small)[2] == [": the data keys mood were ignored; sentences have no field for them."]
 
 
 def test_the_first_annotation_that_was_not_cancelled_is_read(read):
@@ -94,7 +96,7 @@ def test_the_first_annotation_that_was_not_cancelled_is_read(read):
     value["predictions"] = [{"result": [region(12, 16)]}]
     spans, refused, noted = read(value)
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert noted == [":1: text 1: the first of 2 annotations is read, the others were left out."]
+    assert noted == [":1: text 1: the first of 2 annotations is read, the others are skipped."]
 
 
 def test_a_text_that_was_skipped_and_one_that_nobody_annotated(read):
@@ -112,11 +114,11 @@ def test_a_text_that_was_skipped_and_one_that_nobody_annotated(read):
     )
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
     assert noted == [
-        ":1: text 1: the text was left out; its annotators skipped it.",
-        ":1: text 2: nobody annotated the text (its predictions are no gold annotations); it was left out.",
-        ":1: text 4: nobody annotated the text (its predictions and drafts are no gold annotations); it was "
-        "left out.",
-        ":1: text 5: the text was left out; its annotators skipped it.",
+        ":1: text 1: the text was skipped because its annotators cancelled it.",
+        ":1: text 2: the text was skipped because it has no annotations (its predictions are not gold).",
+        ":1: text 4: the text was skipped because it has no annotations "
+        "(its predictions and drafts are not gold).",
+        ":1: text 5: the text was skipped because its annotators cancelled it.",
     ]
 
 
@@ -129,8 +131,8 @@ def test_predictions_are_read_where_nobody_annotated_anything_and_told(read, mor
     spans, refused, noted = read(*values)
     assert (spans, refused) == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [])
     assert noted == [
-        ":1: text 2: nobody annotated the text; it is read as one without spans.",
-        ": nobody annotated a text; the first predictions of 1 texts are read as if they were gold.",
+        ":1: text 2: the text has no annotations; it is read as text without spans.",
+        ": no text is annotated; the first predictions of 1 texts are read as gold.",
     ]
 
 
@@ -143,7 +145,7 @@ def test_the_ground_truth_counts_before_the_first_annotation(read):
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
     assert noted == [
         ":1: text 1: the ground truth of 2 annotations, number 5, by 'ada@x.org' is read, the others "
-        "were left out."
+        "are skipped."
     ]
 
 
@@ -151,14 +153,13 @@ def test_a_text_that_several_annotators_have_in_a_json_min_export_is_read_once(r
     value = {"id": 7, "text": TEXT, "label": [region(2, 5)["value"]], "annotator": 1}
     spans, refused, noted = read(value, value | {"label": [], "annotator": 2}, value | {"id": 8})
     assert (spans, refused) == ({"ner": 2 * [("PER", "Ada")]}, [])
-    assert noted == [":1: text 2: an earlier text has the number 7, too; this annotation was left out."]
+    assert noted == [":1: text 2: an earlier text has the same number 7; this annotation was skipped."]
 
 
 def test_drafts_are_told(read):
     noted = read({"data": {"text": TEXT}, "annotations": [], "drafts": [{"result": []}]})[2]
     assert noted == [
-        ":1: text 1: nobody annotated the text (its drafts are no gold annotations); it is read as one "
-        "without spans."
+        ":1: text 1: the text has no annotations (its drafts are not gold); it is read as text without spans."
     ]
 
 
@@ -188,7 +189,7 @@ def test_labels_of_hypertext(read):
         spans, refused, noted = read(value)
         assert (spans, noted) == ({}, [])
         assert "hypertextlabels" in refused[0]
-        assert "holds no sentence" in refused[1]
+        assert "has no sentences" in refused[1]
 
 
 def test_labels_of_hypertext_in_json_min(read):
@@ -200,9 +201,9 @@ def test_offsets_in_utf16_are_told_by_the_spans_own_texts(read):
     value = region(3, 6)["value"] | {"text": "Ada"}
     spans, refused, noted = read(annotated(region(3, 6, value=value)))
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert noted == [":1: text 1: the offsets are read as UTF-16 code units, as the spans' own texts show."]
+    assert noted == [":1: text 1: the offsets are read as UTF-16 code units, as the texts of the spans show."]
     assert read(annotated(region(3, 6, value=value)), offsets="characters")[1][0].startswith(
-        ":1: text 1: the span [3, 6) (PER) should be 'Ada', but the text has 'da '"
+        ":1: text 1: the span [3, 6) (PER) should cover 'Ada' (got 'da '"
     )
 
 
@@ -218,7 +219,7 @@ def test_what_is_no_labelled_span_is_told(read):
     spans, refused, noted = read(annotated(choice, region(2, 5), relation))
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
     assert noted == [
-        f":1: text 1: a result of type {kind!r} was left out; it is no labelled span."
+        f":1: text 1: a result of type {kind!r} was skipped; it is not a labelled span."
         for kind in ("choices", "relation")
     ]
 
@@ -229,11 +230,11 @@ def test_the_control_tag_is_the_task(read):
     assert read(*both, tasks=("chunk",))[0] == {"chunk": [("S", "Ada sang")]}
     assert read(annotated(region(2, 10, "S", name="chunk"))) == (
         {"ner": []},
-        [": there are no spans of the task 'ner', those of the file are of chunk; ask for one of these."],
+        [": there are no spans of the task 'ner'; the file has spans of chunk. Request one of these."],
         [],
     )
     assert read(*both, tasks=("chunk", "ner"))[0] == {"ner": [("PER", "Ada")], "chunk": [("S", "Ada sang")]}
-    with pytest.raises(InputError, match="which of the tasks x, y"):
+    with pytest.raises(InputError, match=r"several tasks are requested \(got x, y\)"):
         read(annotated(region(2, 5)), tasks=("x", "y"))
     assert read(annotated(), tasks=("x", "y"))[0] == {"x": [], "y": []}
 
@@ -241,32 +242,38 @@ def test_the_control_tag_is_the_task(read):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (3, "the text is 3; give an object"),
-        ({"id": 3}, "the data has 0 strings and none is called 'text' (the keys are id)"),
+        (3, "the text must be an object, {…} (got 3)"),
+        ({"id": 3}, "the data must have one string or a key 'text' (got 0 strings; the keys are id)"),
         (
             {"data": {"a": "x", "b": "y"}, "annotations": []},
-            "the data has 2 strings and none is called 'text'",
+            "the data must have one string or a key 'text' (got 2 strings",
         ),
-        ({"data": {"text": 3}, "annotations": []}, "the text is 3; give a string"),
+        ({"data": {"text": 3}, "annotations": []}, "the text must be a string (got 3)"),
         ({"data": {"text": "a\ud800"}, "annotations": []}, "half of a surrogate pair"),
-        ({"data": {"text": "a"}, "annotations": 3}, "the list of annotations is 3"),
-        (annotated({"type": "labels", "from_name": "label"}), "the value of a result is None"),
-        (annotated({"type": "labels", "value": {"start": 2, "end": 5}}), "the list of labels is None"),
+        ({"data": {"text": "a"}, "annotations": 3}, "the list of annotations must be a list (got 3)"),
+        (
+            annotated({"type": "labels", "from_name": "label"}),
+            "the value of a result must be an object, {…} (got None)",
+        ),
+        (
+            annotated({"type": "labels", "value": {"start": 2, "end": 5}}),
+            "the list of labels must be a list (got None)",
+        ),
         (
             annotated({"type": "labels", "value": {"start": 2, "end": 5, "labels": []}}),
             "white space at its ends (got None)",
         ),
         (
             annotated({"type": "labels", "value": {"start": "/p[1]", "end": 5, "labels": ["A"]}}),
-            "'/p[1]'; give",
+            "must be an integer (got '/p[1]')",
         ),
         (annotated(region(2, 5, "a\tperson")), "without tabs, line breaks"),
-        (annotated(region(2, 5, score=7)), "the score of a span is 7"),
+        (annotated(region(2, 5, score=7)), "the score of a span must be from 0 to 1 or absent (got 7)"),
         (
             annotated(region(2, 5, value=region(2, 5)["value"] | {"start": 3})),
-            "should be 'Ada', but the text has 'da'",
+            "should cover 'Ada' (got 'da')",
         ),
-        (annotated(region(3, 5)), "does not begin and end as its tokens do"),
+        (annotated(region(3, 5)), "is not aligned with its tokens"),
         (
             annotated(region(2, 5, value=region(2, 5)["value"] | {"labels": ["A", "B"]})),
             "overlaps the span [2, 5) 'Ada' (A)",
@@ -283,7 +290,7 @@ def test_a_wrong_text_is_refused_with_its_place(read, value, message):
 def test_a_text_without_tokens_is_told(read):
     spans, refused, noted = read(annotated(region(12, 16)), {"data": {"text": " "}, "annotations": [{}]})
     assert (spans, refused) == ({"ner": [("PER", "Otto")]}, [])
-    assert re.fullmatch(r":1: text 2: the text holds no token and was passed over\.", noted[0])
+    assert re.fullmatch(r":1: text 2: the text has no tokens and was skipped\.", noted[0])
 
 
 def test_white_space_of_a_span_may_be_written_otherwise(read):
@@ -296,13 +303,13 @@ def test_white_space_of_a_span_may_be_written_otherwise(read):
     [
         ("", ": the file does not begin with ["),
         ('{"data": {"text": "a"}}', ": the file does not begin with ["),
-        ("[]", ": the file holds no sentence"),
-        ('[{"data": {"text": " "}}]', ": the file holds no sentence"),
-        ('[\n{"data": {"text": "a"}},\n{"data"', ":3: what begins here is not JSON"),
+        ("[]", ": the file has no sentences"),
+        ('[{"data": {"text": " "}}]', ": the file has no sentences"),
+        ('[\n{"data": {"text": "a"}},\n{"data"', ":3: the value that begins here is not JSON"),
         ('[\n{"data": {"text": "a"}}\n', ":2: no comma or ] follows"),
         ('[{"data": {"text": "a"}} {}]', ":1: no comma or ] follows"),
-        ('[{"data": {"text": "a"}}] {}', ":1: something follows the closing ]"),
-        ("[" * 200_000, ":1: what begins here is not JSON"),
+        ('[{"data": {"text": "a"}}] {}', ":1: there is text after the closing ]"),
+        ("[" * 200_000, ":1: the value that begins here is not JSON"),
     ],
 )
 def test_a_file_that_is_no_export(write_file, content, message):

@@ -55,14 +55,14 @@ def test_a_misspelled_tag_is_an_error_in_every_command(tmp_path, model, spell):
     wrong, right = next((spell(tag), tag) for tag in ("B-PER", "I-PER", "O") if spell(tag) != tag)
     message = refusal("train", "--train", path, *TINY, "--output", tmp_path / "m")
     assert message.startswith(f"{path}:")
-    assert f"no scheme has the tag {wrong!r}; it would be {right!r}" in message
+    assert f"the tag {wrong!r} belongs to no scheme; it would be {right!r}" in message
     assert repr(right) in refusal("evaluate", model, path, "--task", "ner")
     assert repr(right) in refusal("convert", path, tmp_path / "out.conllu")
     code, output, _ = run("check", path)
-    assert (code, "no scheme has the tag" in output) == (1, True)
+    assert (code, "belongs to no scheme" in output) == (1, True)
     code, output, _ = run("check", path, "--scheme", "IOB2")
     assert code == 1
-    assert f"write {right!r}" in output
+    assert f"Write {right!r}" in output
     code, output, _ = tiny(path, tmp_path / "plain", "--scheme", "ner=none")
     assert (code, "ner one tag per token" in output) == (0, True)
 
@@ -113,9 +113,13 @@ def test_columns_that_hold_no_token_or_tag(tmp_path, is_last):
         (
             "Ana NNP\nsat VBD\n",
             ["ner"],
-            "no column is known to hold 'ner' (got token, pos). Pass --task pos,",
+            "no column could be assigned to 'ner' (got token, pos). Pass --task pos,",
         ),
-        ("Ana x y\nsat y x\n", ["pos"], "no column is known to hold 'pos' (got token, column2, column3)."),
+        (
+            "Ana x y\nsat y x\n",
+            ["pos"],
+            "no column could be assigned to 'pos' (got token, column2, column3).",
+        ),
         ("Ana x B-A\nsat y O\n", ["mood"], "(got token, column2, ner). Name the columns in the file's order"),
         ("Ana\tNN B-A\nBo\tNN B-A\nsat\tVB O\n", ["ner"], "separate columns by tabs and by spaces"),
         ("\tAna NN B-A\n\tBo NN B-A\n\tsat VB O\n", ["ner"], "separate columns by tabs and by spaces"),
@@ -154,7 +158,7 @@ def test_files_of_one_split_may_differ_in_columns_and_scheme(tmp_path):
     assert (code, "train     news.conll, other.conll: 6 sentences, 36 tokens\n" in output) == (0, True)
     code, output, _ = run("evaluate", tmp_path / "m", first, second, "--json")
     assert json.loads(output)["sentences"] == 6
-    with pytest.raises(InputError, match="given twice for one split"):
+    with pytest.raises(InputError, match="the split lists this file twice"):
         load_split([first, first], ["ner"])
 
 
@@ -209,7 +213,7 @@ def test_evaluate_scores_the_tasks_of_the_file_and_names_the_others(tmp_path, mo
     result = json.loads(output)
     assert (code, list(result["tasks"])) == (0, ["ner"])
     assert result["read"][-1] == "news.conll: no gold tags of the model's task 'pos'; it is not scored"
-    assert "no column is known to hold 'pos'" in refusal("evaluate", model, path, "--task", "pos")
+    assert "no column could be assigned to 'pos'" in refusal("evaluate", model, path, "--task", "pos")
     conllu = write(tmp_path, CONLLU.format("VERB"), "a.conllu")
     assert list(json.loads(run("evaluate", model, conllu, "--json")[1])["tasks"]) == ["pos"]
     tasks, lacking = find_tasks([conllu, path], ["pos", "ner"], FileOptions(), Reading())
@@ -243,7 +247,7 @@ def test_conllu_plus_names_its_columns(tmp_path):
         assert sentence.tokens == ("Dogs", "bark")
         assert sentence.tags == {"parseme:mwe": ("*", "1:LVC"), "pos": ("NOUN", "VERB")}
     wrong = write(tmp_path, PLUS.replace("FORM", "WORD"), "b.conllup")
-    with pytest.raises(InputError, match="CoNLL-U Plus needs the columns ID, as the first, and FORM"):
+    with pytest.raises(InputError, match="CoNLL-U Plus requires the columns ID, as the first, and FORM"):
         list(detect(wrong).read(Reading()))
 
 
@@ -252,9 +256,9 @@ def test_a_text_that_is_not_its_tokens_is_noted(tmp_path):
     columns = write(tmp_path, "# text = Cats sleep\nDogs B-A\nbark O\n")
     for file in (other, columns):
         notes = inspect_files([str(file)], pytest.fail).files[0].notes
-        assert any("the comment # text is not the text of its tokens" in note for note in notes)
-        assert "not the text of its tokens" in run("check", file)[1]
-        assert "not the text of its tokens" in run("convert", file, "-", "--to", "jsonl")[2]
+        assert any("the comment # text does not match the tokens" in note for note in notes)
+        assert "does not match the tokens" in run("check", file)[1]
+        assert "does not match the tokens" in run("convert", file, "-", "--to", "jsonl")[2]
 
 
 def test_byte_order_marks_inside_a_file_are_dropped_and_noted(tmp_path):
@@ -263,7 +267,7 @@ def test_byte_order_marks_inside_a_file_are_dropped_and_noted(tmp_path):
     assert split.sentences[-1].tokens == ("Ana",)
     assert [sentence.starts_document for sentence in split.sentences] == [True, False, False, True]
     assert [note.rpartition(": ")[2] for note in notes] == [
-        "a byte order mark at the start of the line is left out."
+        "dropped a byte order mark at the start of the line."
     ] * 2
     assert len(inspect_files([str(path)], pytest.fail).files[0].notes) == 2
 
@@ -290,5 +294,5 @@ def test_the_usual_columns_help_where_the_file_does_not_tell(tmp_path):
     options = FileOptions(usual="token,mood,tense")
     split = load_split([path], ["tense"], options=options)
     assert split.sentences[0].tags["tense"] == ("y", "x")
-    with pytest.raises(InputError, match="no column is known"):
+    with pytest.raises(InputError, match="no column could be assigned"):
         load_split([path], ["tense"], options=replace(options, usual="token,tense"))

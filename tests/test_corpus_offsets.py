@@ -86,8 +86,8 @@ def test_the_unit_is_recognised_where_characters_would_cut_words(folder):
     words, refused, noted = read(record, record, folder=folder)
     assert (words, refused) == (2 * ["Ana Silva", "Oslo", "Bo"], [])
     assert noted == [
-        ":1: the offsets are read as UTF-16 code units, since offsets in characters would leave the text or "
-        "cut words."
+        ":1: the offsets are read as UTF-16 code units, because offsets in characters would leave the text "
+        "or cut words."
     ]
 
 
@@ -98,7 +98,7 @@ def test_what_cannot_be_told_is_read_as_characters_and_told_once(folder):
     words, refused, noted = read(CHINESE, CHINESE, folder=folder)
     assert (words, refused) == (2 * ["都见", "芳了"], [])
     assert len(noted) == 1
-    assert "could be UTF-16 code units; say --offsets" in noted[0]
+    assert "could be UTF-16 code units. Set the unit with --offsets" in noted[0]
     assert read(CHINESE, offsets="utf16", folder=folder) == (["成都", "王芳"], [], [])
     assert read(CHINESE, offsets="characters", folder=folder) == (["都见", "芳了"], [], [])
 
@@ -109,7 +109,7 @@ def test_what_a_text_shows_holds_for_those_after_it_and_refuses_other_readings_b
     _, refused, _ = read(CHINESE, telling, folder=folder)
     assert len(refused) == 1
     assert "those of" in refused[0]
-    assert "say --offsets utf16" in refused[0]
+    assert "Pass --offsets utf16" in refused[0]
 
 
 def test_tokens_tell_the_unit_too():

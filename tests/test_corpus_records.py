@@ -103,14 +103,14 @@ def test_only_the_tasks_that_are_asked_for_are_read():
 def test_a_text_without_tokens_has_no_sentence_and_is_told(record):
     noted = []
     assert read_record(record, Reading(note=noted.append), "f:1") == []
-    assert noted == ["f:1: the text holds no token and was passed over."]
+    assert noted == ["f:1: the text has no tokens and was skipped."]
 
 
 def test_a_text_alone_is_enough_where_no_task_is_asked_for():
     noted = []
     reading = Reading(tasks=(), note=noted.append)
     assert [one.tags for one in read_record({"text": "Ada."}, reading, "f:1")] == [{}]
-    assert noted == ["f:1: the record has no list of spans; it is read as a text without any."]
+    assert noted == ["f:1: the record has no list of spans; it is read as text without spans."]
 
 
 def own(**values):
@@ -120,22 +120,22 @@ def own(**values):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ("Ada", "'Ada' is no record"),
-        (["Ada"], "is no record"),
-        (["Ada", [[0, 3, "PER"]]], "is no record"),
-        (None, "None is no record"),
+        ("Ada", "(got 'Ada')"),
+        (["Ada"], "a record must be an object with a text and its spans"),
+        (["Ada", [[0, 3, "PER"]]], "a record must be an object with a text and its spans"),
+        (None, "(got None)"),
         ({}, "there is no text"),
-        ({"text": 5, "label": []}, "the text is 5; give a string"),
+        ({"text": 5, "label": []}, "the text must be a string (got 5)"),
         ({"text": "a\ud800", "label": []}, r"character 1 of the text is half of a surrogate pair (\ud800)"),
-        ({"text": "Ada"}, "no tags of the task 'ner'"),
-        ({"text": "Ada", "label": "PER"}, "the list of spans is 'PER'"),
-        ({"text": "Ada", "label": [], "spans": []}, "the record has 'spans' and 'label'"),
-        ({"text": "Ada", "spans": {"chunk": []}}, "no tags of the task 'ner'"),
-        ({"text": "Ada", "label": ["PER"]}, "the span is 'PER'; give a list"),
-        ({"text": "Ada", "label": [[0, 3]]}, "the span [0, 3] is not [start, end, label]"),
-        ({"text": "Ada", "label": [[0, "3", "PER"]]}, "the end of a span is '3'; give a whole number"),
-        ({"text": "Ada", "label": [[0, 3.0, "PER"]]}, "the end of a span is 3.0"),
-        ({"text": "Ada", "label": [[True, 3, "PER"]]}, "the start of a span is True"),
+        ({"text": "Ada"}, "no tags for the task 'ner'"),
+        ({"text": "Ada", "label": "PER"}, "the list of spans must be a list (got 'PER')"),
+        ({"text": "Ada", "label": [], "spans": []}, "the record has both 'spans' and 'label'"),
+        ({"text": "Ada", "spans": {"chunk": []}}, "no tags for the task 'ner'"),
+        ({"text": "Ada", "label": ["PER"]}, "the span must be a list (got 'PER')"),
+        ({"text": "Ada", "label": [[0, 3]]}, "a span must be [start, end, label] (got [0, 3])"),
+        ({"text": "Ada", "label": [[0, "3", "PER"]]}, "the end of a span must be an integer (got '3')"),
+        ({"text": "Ada", "label": [[0, 3.0, "PER"]]}, "the end of a span must be an integer (got 3.0)"),
+        ({"text": "Ada", "label": [[True, 3, "PER"]]}, "the start of a span must be an integer (got True)"),
         ({"text": "Ada", "label": [[0, 3, ""]]}, "white space at its ends (got '')"),
         ({"text": "Ada", "label": [[0, 3, "a\tperson"]]}, "without tabs, line breaks"),
         ({"text": "Ada", "label": [[0, 3, "\u2003P"]]}, "white space at its ends"),
@@ -145,32 +145,41 @@ def own(**values):
             {"text": "Ada", "label": [[0, 3, "P\udfff"]]},
             "character 1 of the label is half of a surrogate pair",
         ),
-        ({"text": "Ada", "spans": [{"start": 0, "label": "PER"}]}, "the end of a span is None"),
+        (
+            {"text": "Ada", "spans": [{"start": 0, "label": "PER"}]},
+            "the end of a span must be an integer (got None)",
+        ),
         (
             {"text": "Émile", "spans": [{"start": 0, "end": 4, "label": "PER", "text": "Ém"}]},
-            "the span [0, 4) (PER) should be 'Ém', but the text has 'Émil' there",
+            "the span [0, 4) (PER) should cover 'Ém' (got 'Émil')",
         ),
         (
             {"text": "Ada", "spans": [{"start": 0, "end": 3, "label": "P", "score": 2}]},
-            "score of a span is 2",
+            "score of a span must be from 0 to 1 or absent (got 2)",
         ),
-        (own(tokens=["Ada", "sang."]), "the token is 'Ada'; give an object"),
-        (own(tokens=TOKENS[::-1]), "does not come after the one before"),
-        (own(tokens=[TOKENS[0], TOKENS[0]]), "does not come after the one before"),
-        (own(tokens=[TOKENS[0], {"text": "sang", "start": 4, "end": 9}]), "but the text has 'sang.' there"),
-        (own(tokens=[TOKENS[0], {"text": "sang.x", "start": 4, "end": 10}]), "leaves the text"),
-        (own(start=1), "leaves the text or does not come after"),
-        (own(start=-1), "the start is -1"),
-        (own(tags={"ner": ["O"]}), "there are 2 tokens but 1 times a tag of ner"),
-        (own(tags={"ner": ["O", 1]}), "the tag of ner is 1"),
-        (own(tags=["O", "O"]), "the value of tags is ['O', 'O']; give an object"),
-        (own(starts_document="no"), "starts_document is 'no'; give true or false"),
-        (own(comments="# a"), "the list of comments is '# a'; give a list"),
-        (own(scores={"ner": [0.5, -1]}), "the score of ner is -1"),
-        (own(extra_lines=[[0]]), "is not [place, line]"),
-        (own(extra_lines=[[-1, "x"]]), "the place of the extra line [-1, 'x'] is none of 0 to 2"),
-        (own(extra_lines=[[3, "x"]]), "the place of the extra line [3, 'x'] is none of 0 to 2"),
-        (own(n_best={"ner": [{"tags": ["O"], "probability": 1}]}), "there are 2 tokens but 1 times"),
+        (own(tokens=["Ada", "sang."]), "the token must be an object, {…} (got 'Ada')"),
+        (own(tokens=TOKENS[::-1]), "does not follow the previous token"),
+        (own(tokens=[TOKENS[0], TOKENS[0]]), "does not follow the previous token"),
+        (
+            own(tokens=[TOKENS[0], {"text": "sang", "start": 4, "end": 9}]),
+            "should cover 'sang' (got 'sang.')",
+        ),
+        (own(tokens=[TOKENS[0], {"text": "sang.x", "start": 4, "end": 10}]), "exceeds the text"),
+        (own(start=1), "exceeds the text or does not follow"),
+        (own(start=-1), "start must be at least 0 (got -1)"),
+        (own(tags={"ner": ["O"]}), "there must be one tag of ner per token (got 1 for 2 tokens)"),
+        (own(tags={"ner": ["O", 1]}), "the tag of ner must be a string (got 1)"),
+        (own(tags=["O", "O"]), "the value of tags must be an object, {…} (got ['O', 'O'])"),
+        (own(starts_document="no"), "starts_document must be true or false (got 'no')"),
+        (own(comments="# a"), "the list of comments must be a list (got '# a')"),
+        (own(scores={"ner": [0.5, -1]}), "the score of ner must be from 0 to 1 or absent (got -1)"),
+        (own(extra_lines=[[0]]), "an extra line must be [index, line] (got [0])"),
+        (own(extra_lines=[[-1, "x"]]), "the index of an extra line must be from 0 to 2 (got [-1, 'x'])"),
+        (own(extra_lines=[[3, "x"]]), "the index of an extra line must be from 0 to 2 (got [3, 'x'])"),
+        (
+            own(n_best={"ner": [{"tags": ["O"], "probability": 1}]}),
+            "tag of an alternative per token (got 1 for 2 tokens)",
+        ),
     ],
 )
 def test_a_wrong_record_is_refused_with_its_place(record, message):
@@ -217,7 +226,7 @@ def test_any_record_is_read_or_refused_in_one_line(record):
 @pytest.mark.parametrize("tags", [["B-LOC", "O"], ["O", "O"], ["B-PER", "I-PER"]])
 def test_tags_and_spans_that_contradict_each_other_are_refused(tags):
     record = own(tags={"ner": tags, "pos": ["N", "V"]}, spans={"ner": [[0, 3, "PER"]]})
-    with pytest.raises(InputError, match=r"f:1: the tag .* and the spans of ner do not say the same"):
+    with pytest.raises(InputError, match=r"f:1: the tag .* contradicts the spans of ner"):
         read_record(record, Reading(), "f:1")
     (sentence,) = read_record(record, Reading(tasks=("pos",)), "f:1")
     assert sentence.tags == {"pos": ("N", "V")}
@@ -231,7 +240,7 @@ def test_all_that_is_wrong_is_told_and_the_rest_is_read():
 
 
 def test_plain_spans_belong_to_one_task():
-    with pytest.raises(InputError, match="which of the tasks ner, chunk they belong"):
+    with pytest.raises(InputError, match="several tasks are requested \\(got ner, chunk\\)"):
         read_record({"text": "Ada", "label": []}, Reading(tasks=("ner", "chunk")), "f:1")
 
 
@@ -239,7 +248,7 @@ def test_relations_are_told():
     noted = []
     record = {"text": "Ada", "entities": [], "relations": [{"from_id": 1}]}
     read_record(record, Reading(note=noted.append), "f:1")
-    assert noted == ["f:1: the relations were left out; no sentence holds them."]
+    assert noted == ["f:1: the relations were skipped; sentences have no field for them."]
 
 
 @st.composite
@@ -278,7 +287,7 @@ def test_json_lines_hold_all_that_a_sentence_holds(folder, found):
     path = folder / "all.jsonl"
     path.write_text(lines_of(write_jsonl, found, tasks=tasks), encoding="utf-8", newline="")
     if not found:
-        with pytest.raises(InputError, match="holds no sentence"):
+        with pytest.raises(InputError, match="has no sentences"):
             list(read_jsonl(path, Reading(tasks=())))
         return
     again = list(read_jsonl(path, Reading(tasks=())))
@@ -299,7 +308,7 @@ def test_doccano_holds_texts_and_spans(folder, found, unit):
 
 def test_doccano_holds_one_task():
     sentence = replace(from_tokens(["Ada"]), tags={"pos": ("N",)})
-    with pytest.raises(InputError, match="holds the spans of one task, not the tasks ner, pos"):
+    with pytest.raises(InputError, match=r"holds the spans of exactly one task \(got ner, pos\)"):
         lines_of(write_doccano, [sentence], tasks=("ner", "pos"))
     with pytest.raises(InputError, match="no spans of the task 'pos'"):
         lines_of(write_doccano, [sentence], tasks=("pos",))
@@ -325,7 +334,7 @@ def test_scores_are_rounded_where_it_is_asked_for():
         ("Ada", ":2: column 1 is not JSON"),
         ('{"text": "Ada"} {}', ":2: column 17 is not JSON"),
         ('{"text": "\\ud83c", "label": []}', ":2: character 0 of the text is half of a surrogate pair"),
-        ('{"text": "Ada", "label": NaN}', ":2: the line cannot be read as JSON (NaN is no number)"),
+        ('{"text": "Ada", "label": NaN}', ":2: the line cannot be read as JSON (NaN is not a JSON number)"),
         ("9" * 5000, ":2: the line cannot be read as JSON"),
         ("[" * 200_000, ":2: "),
     ],
@@ -350,7 +359,7 @@ def test_json_lines_packed_and_found_by_their_suffix(tmp_path):
 
 def test_a_file_without_a_sentence_or_with_columns_is_refused(write_file):
     path = write_file('\n{"text": " ", "label": []}\n', "a.jsonl")
-    with pytest.raises(InputError, match="holds no sentence"):
+    with pytest.raises(InputError, match="has no sentences"):
         list(read_jsonl(path, Reading()))
     with pytest.raises(InputError, match="has no columns"):
         list(read_jsonl(path, Reading(columns="token,ner")))
@@ -364,4 +373,4 @@ def test_what_no_sentence_has_a_place_for_is_told_once_a_file(write_file):
     notes: list[str] = []
     path = write_file("\n".join(lines), "a.jsonl")
     assert len(list(read_jsonl(path, Reading(note=notes.append)))) == 2
-    assert notes == [f"{path}: what records hold as id, meta was left out; no sentence has a place for it."]
+    assert notes == [f"{path}: the record keys id, meta were ignored; sentences have no field for them."]

@@ -52,35 +52,41 @@ def test_several_tasks_in_one_record():
     assert set(sentence.tags) == {"pos", "ner"}
     (sentence,) = read_record(record, Reading(tasks=("pos",)), "f:1")
     assert set(sentence.tags) == {"pos"}
-    with pytest.raises(InputError, match=r"tokens but no tags of the task 'chunk' .*keywords"):
+    with pytest.raises(InputError, match=r"tokens but no tags for the task 'chunk' .*keywords"):
         read_record(record, Reading(tasks=("chunk",)), "f:1")
 
 
 def test_tags_as_numbers_need_their_names():
     record = {"tokens": TOKENS, "tags": [1, 2, 0, 0, 3, 0]}
     for tasks in (("ner",), ()):
-        with pytest.raises(InputError, match=r"f:1: tags holds tags as numbers.*--label-names O,B-PER"):
+        with pytest.raises(InputError, match=r"f:1: tags has integer tags.*--label-names O,B-PER"):
             read_record(record, Reading(tasks=tasks), "f:1")
         names = ("O", "B-PER", "I-PER", "B-LOC")
         (sentence,) = read_record(record, Reading(tasks=tasks, label_names=names), "f:1")
         assert list(sentence.tags["ner"]) == TAGS
-    with pytest.raises(InputError, match="holds the number 2, which is none of its 2 labels"):
+    with pytest.raises(InputError, match="has the integer tag 2, outside its 2 labels"):
         read_record(record, Reading(label_names=("O", "B-PER")), "f:1")
 
 
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"tokens": ["a", 3], "ner_tags": ["O", "O"]}, "the token is 3; give a string"),
+        ({"tokens": ["a", 3], "ner_tags": ["O", "O"]}, "the token must be a string (got 3)"),
         ({"tokens": ["a", ""], "ner_tags": ["O", "O"]}, "a token is empty"),
         ({"tokens": ["a", " "], "ner_tags": ["O", "O"]}, "a token is empty"),
-        ({"tokens": ["a"], "ner_tags": ["O", "O"]}, "there are 1 tokens but 2 times a tag of ner_tags"),
+        (
+            {"tokens": ["a"], "ner_tags": ["O", "O"]},
+            "there must be one tag of ner_tags per token (got 2 for 1 tokens)",
+        ),
         ({"tokens": ["a", "b"], "ner_tags": ["O", ""]}, "a tag of ner_tags is empty"),
         ({"tokens": ["a", "b"], "ner_tags": ["O", None]}, "there is no tag of ner_tags"),
-        ({"tokens": ["a"]}, "no tags of the task 'ner' (its lists are none)"),
-        ({"tokenized_text": ["a"]}, "the list of spans (ner) is None"),
-        ({"tokenized_text": ["a"], "ner": [[0, 1, "x"]]}, "leaves the 1 tokens"),
-        ({"tokenized_text": ["a"], "ner": [[0, "x"]]}, "is not [first token, last token, label]"),
+        ({"tokens": ["a"]}, "no tags for the task 'ner' (its lists are none)"),
+        ({"tokenized_text": ["a"]}, "the list of spans (ner) must be a list (got None)"),
+        ({"tokenized_text": ["a"], "ner": [[0, 1, "x"]]}, "exceeds the 1 tokens"),
+        (
+            {"tokenized_text": ["a"], "ner": [[0, "x"]]},
+            "a span must be [first token, last token, label] (got [0, 'x'])",
+        ),
         ({"images": [], "id": 3}, "there is no text and no tokens (the keys are images, id)"),
     ],
 )
@@ -91,7 +97,7 @@ def test_a_wrong_record_is_refused_with_its_place(record, message):
 
 def test_spans_over_tokens_without_offsets_are_refused():
     record = {"tokens": TOKENS, "entities": [{"type": "Per", "start": 0, "end": 2}]}
-    with pytest.raises(InputError, match="its spans cannot be placed"):
+    with pytest.raises(InputError, match="its spans cannot be aligned"):
         read_record(record, Reading(tasks=()), "f:1")
 
 
@@ -108,7 +114,7 @@ def test_gliner_counts_the_last_token_in(write_file):
     ]
     assert (refused, noted) == (
         [],
-        [": 3 spans of ner were read with an inclusive last token, as GLiNER counts them."],
+        [": 3 spans of ner were read with an inclusive last token, as in GLiNER."],
     )
     assert [one.starts_document for one in read_jsonl(path, Reading())] == [True, True]
     assert detect(path).format == "jsonl"
@@ -182,7 +188,7 @@ def test_texts_of_ner_annotator_that_nobody_annotated_are_counted(write_file):
     path = write_file(json.dumps({"classes": [], "annotations": [PAIR, None, None]}), "a.json")
     tags, refused, noted = read(path)
     assert (tags, refused) == ([TAGS], [])
-    assert noted == [": 2 records are null (not annotated) and were left out."]
+    assert noted == [": 2 records are null (not annotated) and were skipped."]
 
 
 @pytest.mark.parametrize(
@@ -212,13 +218,11 @@ def test_records_without_an_approver_are_told(write_file):
     path = write_file("\n".join(map(json.dumps, records)), "a.jsonl")
     tags, _, noted = read(path)
     assert tags == [TAGS, TAGS]
-    assert noted == [
-        f": 1 record without annotation_approver (first at {path}:1), read as gold all the same."
-    ]
+    assert noted == [f": 1 record without annotation_approver (first at {path}:1) read as gold."]
 
 
 def test_nothing_but_rejected_records_is_an_error(write_file):
     path: Path = write_file(json.dumps(RECORD | {"answer": "reject"}), "a.jsonl")
     _, refused, noted = read(path)
-    assert "holds no sentence" in refused[0]
+    assert "has no sentences" in refused[0]
     assert len(noted) == 1

@@ -197,7 +197,7 @@ def test_one_task_can_be_measured_alone_and_unknown_ones_are_refused():
     bare = [from_tokens(["Mira", "met"]).with_tags({"pos": ["N", "V"]})]
     assert measure_calibration(tagger, bare, tasks=["pos"]).keys() == {"pos"}
     assert fit_temperatures(tagger, bare, tasks=["pos"]).keys() == {"pos"}
-    with pytest.raises(InputError, match="no tags of the task 'ner'"):
+    with pytest.raises(InputError, match="no tags for the task 'ner'"):
         measure_calibration(tagger, bare)
     with pytest.raises(InputError, match="no task 'chunk'"):
         fit_temperatures(tagger, bare, tasks=["chunk"])

@@ -67,7 +67,7 @@ def read_brat(path: str | Path, reading: Reading) -> Iterator[Sentence]:
             is_empty = False
             yield sentence
     if is_empty:
-        reading.refuse(f"{path}: the folder has no sentences; give a folder of .txt and .ann files.")
+        reading.refuse(f"{path}: the folder has no sentences. Give a folder of .txt and .ann files.")
 
 
 def write_brat(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
@@ -105,7 +105,7 @@ class _Line:
 def _text_paths(path: Path, reading: Reading) -> list[Path]:
     """Return the texts to read, in order. Reports an ``.ann`` without a text."""
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder. Check the path.")
+        raise InputError(f"{path}: there is no such file or folder. Check the path.")
     try:
         paths = sorted(path.iterdir()) if path.is_dir() else [path]
     except OSError as error:
@@ -114,7 +114,7 @@ def _text_paths(path: Path, reading: Reading) -> list[Path]:
     for one in paths:
         text_path = one.with_suffix(".txt")
         if one.suffix == ".ann" and not text_path.exists():
-            reading.refuse(f"{one}: there is no {text_path.name} next to it; add the text.")
+            reading.refuse(f"{one}: there is no {text_path.name} next to it. Add the text.")
         elif one.suffix in (".ann", ".txt"):
             texts.append(text_path)
     return list(dict.fromkeys(texts))
@@ -147,11 +147,11 @@ def _read_text(path: Path) -> str:
         line = error.object.count(b"\n", 0, error.start) + 1
         byte = error.start - error.object.rfind(b"\n", 0, error.start)
         raise InputError(
-            f"{path}:{line}: byte {byte} of the line (0x{error.object[error.start]:02x}) is not UTF-8; "
-            "convert the file to UTF-8, for instance with iconv."
+            f"{path}:{line}: byte {byte} of the line (0x{error.object[error.start]:02x}) is not UTF-8. "
+            "Convert the file to UTF-8, for instance with iconv."
         ) from None
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; check the path.") from None
+        raise InputError(f"{path}: there is no such file. Check the path.") from None
     except OSError as error:
         raise InputError(f"{path}: the file cannot be read ({error.strerror or error}).") from None
 
@@ -195,7 +195,7 @@ def _parse(line: str, where: str) -> _Line:
     match = _SPAN_LINE.fullmatch(line)
     if match is None:
         raise InputError(
-            f"{where}: {line!r:.60} is not a brat annotation; write an identifier, a tab, label start end, a "
+            f"{where}: {line!r:.60} is not a brat annotation. Write an identifier, a tab, label start end, a "
             "tab and the text, as in T1<tab>PER 0 5<tab>Maria."
         )
     ranges = [fragment.split(" ") for fragment in match[2].split(";")]

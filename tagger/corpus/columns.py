@@ -10,7 +10,7 @@ from tagger.errors import InputError
 
 TOKEN = "token"
 _SKIPPED = ("_", "-")
-_EXAMPLE = "write for instance token,pos,chunk,ner or token=0,ner=-1"
+_EXAMPLE = "Write for instance token,pos,chunk,ner or token=0,ner=-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +43,19 @@ def parse_columns(spec: str) -> Columns:
     items = [item.strip() for item in spec.split(",")]
     pairs = [item.partition("=") for item in items]
     if len({equals for _, equals, _ in pairs}) > 1:
-        raise InputError(f"The columns {spec!r} mix names with and without indices; {_EXAMPLE}.")
+        raise InputError(f"The columns {spec!r} mix names with and without indices. {_EXAMPLE}.")
     if pairs[0][1]:
         named = [(name.strip(), _number(index, spec)) for name, _, index in pairs]
     else:
         named = [(name, index) for index, name in enumerate(items) if name not in _SKIPPED]
     names = [name for name, _ in named]
     if "" in names:
-        raise InputError(f"The columns {spec!r} contain an empty name; {_EXAMPLE}.")
+        raise InputError(f"The columns {spec!r} contain an empty name. {_EXAMPLE}.")
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
-        raise InputError(f"The columns {spec!r} name {repeated[0]!r} twice; use _ to skip a column.")
+        raise InputError(f"The columns {spec!r} name {repeated[0]!r} twice. Use _ to skip a column.")
     if TOKEN not in names:
-        raise InputError(f"The columns {spec!r} have no token column; {_EXAMPLE}.")
+        raise InputError(f"The columns {spec!r} have no token column. {_EXAMPLE}.")
     return Columns(dict(named), None if pairs[0][1] else len(items))
 
 
@@ -68,13 +68,13 @@ def choose_columns(spec: str | None, tasks: Sequence[str]) -> Columns:
     """
     for task in tasks:
         if task in ("", TOKEN):
-            raise InputError(f"A task cannot be named {task!r}; give the name of a column of tags, like ner.")
+            raise InputError(f"A task cannot be named {task!r}. Give the name of a column of tags, like ner.")
     if spec is None:
         if len(tasks) > 1:
             example = ",".join((TOKEN, *tasks))
             raise InputError(
-                f"Reading {' and '.join(tasks)} requires column names; "
-                f"name the columns in the file's order, for instance {example}."
+                f"Reading {' and '.join(tasks)} requires column names. "
+                f"Name the columns in the file's order, for instance {example}."
             )
         return Columns({TOKEN: 0, **dict.fromkeys(tasks, -1)}, None)
     columns = parse_columns(spec)
@@ -95,19 +95,19 @@ def parse_features(spec: str) -> dict[str, str | None]:
     Raises:
         InputError: If the list contains an empty name, repeats one or gives a number for a feature.
     """
-    example = "write for instance token=words,ner=ner_tags"
+    example = "Write for instance token=words,ner=ner_tags"
     features: dict[str, str | None] = {}
     for item in spec.split(","):
         name, equals, feature = (part.strip() for part in item.partition("="))
         if not name or (equals and not feature):
-            raise InputError(f"The columns {spec!r} contain an empty name; {example}.")
+            raise InputError(f"The columns {spec!r} contain an empty name. {example}.")
         if re.fullmatch(r"-?\d+", feature):
             raise InputError(
-                f"The columns {spec!r} contain the number {feature}, but features of a dataset have names; "
+                f"The columns {spec!r} contain the number {feature}, but features of a dataset have names. "
                 f"{example}."
             )
         if name in features:
-            raise InputError(f"The columns {spec!r} name {name!r} twice; {example}.")
+            raise InputError(f"The columns {spec!r} name {name!r} twice. {example}.")
         if name not in _SKIPPED:
             features[name] = feature or None
     return features
@@ -117,4 +117,4 @@ def _number(index: str, spec: str) -> int:
     try:
         return int(index)
     except ValueError:
-        raise InputError(f"The columns {spec!r} have a non-integer index {index!r}; {_EXAMPLE}.") from None
+        raise InputError(f"The columns {spec!r} have a non-integer index {index!r}. {_EXAMPLE}.") from None

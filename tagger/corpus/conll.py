@@ -161,13 +161,13 @@ class _Layout:
             kind = "tabs" if self.is_tabbed else "spaces"
             self.refuse(
                 f"{self.path}:{number}: expected {self.count} columns separated by {kind}, like the first "
-                f"line of data, got {len(fields)}; correct the line, or put a blank line between sentences."
+                f"line of data, got {len(fields)}. Correct the line, or put a blank line between sentences."
             )
             return None
         if "" in fields:
             for name, index in self.indices.items():
                 if not fields[index]:
-                    self.refuse(f"{self.path}:{number}: the column {name} is empty; write _ for no value.")
+                    self.refuse(f"{self.path}:{number}: the column {name} is empty. Write _ for no value.")
                     return None
         return fields
 
@@ -200,7 +200,7 @@ def _read(
         is_empty = False
         yield _sentence(block, layout)
     if is_empty and not counted.count:
-        refuse(f"{path}: the file has no sentences; give a file with one token per line.")
+        refuse(f"{path}: the file has no sentences. Give a file with one token per line.")
 
 
 def _read_head(lines: Iterator[Line]) -> list[Line]:
@@ -231,7 +231,7 @@ def _find_layout(
     if columns.count is not None and columns.count != count:
         refuse(
             f"{path}:{number}: the line has {count} columns but {columns.count} were named "
-            f"({', '.join(columns.indices)}); name all of them in order, with _ for those to skip."
+            f"({', '.join(columns.indices)}). Name all of them in order, with _ for those to skip."
         )
         head.pop()
         return _Layout(path, columns.count, is_tabbed, columns.indices, refuse, note)
@@ -248,9 +248,9 @@ def _misfit(line: str, count: int, columns: Columns, *, is_tabbed: bool) -> str 
         if not -count <= index < count:
             return f"there is no column {index} for {name}; the line has {count}."
     if count == 10 and is_tabbed and columns.count is None and columns.indices[TOKEN] == 0 and line[0] == "1":
-        return "the file looks like CoNLL-U; choose the format conllu, or name the columns."
+        return "the file looks like CoNLL-U. Choose the format conllu, or name the columns."
     if count == 1 and len(columns.indices) > 1:
-        return "the line has only one column; give a file with tokens and tags."
+        return "the line has only one column. Give a file with tokens and tags."
     return None
 
 
@@ -366,8 +366,8 @@ def token_line(row: Sequence[str], separator: str = " ", *, is_first: bool, sour
     if not is_valid or line.isspace():
         where = f"{source}: " if source else ""
         raise InputError(
-            f"{where}the line {line!r} cannot be written as CoNLL columns, readers would misread it; "
-            "leave the sentence out or write another format."
+            f"{where}the line {line!r} cannot be written as CoNLL columns, readers would misread it. "
+            "Leave the sentence out or write another format."
         )
     # Readers drop a byte order mark at the start of a line: a second one preserves the token's own.
     return (BOM if line.startswith(BOM) else "") + line + "\n"

@@ -154,11 +154,11 @@ def _read(
             block, is_first = _Block(), False
         else:
             if block.extra and refuse.count == problems:
-                refuse(f"{path}:{block.number}: the sentence that ends here has no tokens; add tokens.")
+                refuse(f"{path}:{block.number}: the sentence that ends here has no tokens. Add tokens.")
             block = _Block(comments=block.comments)
         problems = refuse.count
     if is_first and not refuse.count:
-        refuse(f"{path}: the file has no sentences; give a CoNLL-U file.")
+        refuse(f"{path}: the file has no sentences. Give a CoNLL-U file.")
     if not is_first:
         _refuse_absent(layout, absent, refuse)
 
@@ -197,17 +197,17 @@ def _add_other(
     is_malformed = len(fields) != layout.count or "" in fields
     if len(fields) != layout.count:
         refuse(
-            f"{where}: expected {layout.count} columns separated by tabs, got {len(fields)}; correct the "
+            f"{where}: expected {layout.count} columns separated by tabs, got {len(fields)}. Correct the "
             "line, or read the file as CoNLL columns."
         )
     elif "" in fields:
-        refuse(f"{where}: column {fields.index('') + 1} is empty; write _ for no value.")
+        refuse(f"{where}: column {fields.index('') + 1} is empty. Write _ for no value.")
     elif match:
         start, end = int(match[1]) - 1 - block.shift, int(match[2]) - block.shift
         if not start == index < end or (block.multiwords and block.multiwords[-1].end > start):
             refuse(
                 f"{where}: the multi-word token {fields[0]} does not begin with the next token, "
-                f"{index + 1 + block.shift}; correct its range."
+                f"{index + 1 + block.shift}. Correct its range."
             )
         else:
             block.multiwords.append(
@@ -215,7 +215,7 @@ def _add_other(
             )
     elif not _EMPTY_NODE.fullmatch(fields[0]):
         refuse(
-            f"{where}: expected token {index + 1 + block.shift}, got {fields[0]!r}; correct the line, or put "
+            f"{where}: expected token {index + 1 + block.shift}, got {fields[0]!r}. Correct the line, or put "
             "a blank line between sentences."
         )
         if _NUMBER.fullmatch(fields[0]):
@@ -236,7 +236,7 @@ def _sentence(
     if last and last.end > len(block.rows):
         refuse(
             f"{path}:{block.number}: the multi-word token {last.form!r} exceeds the sentence's "
-            f"{len(block.rows)} tokens; correct its range."
+            f"{len(block.rows)} tokens. Correct its range."
         )
         block.multiwords.pop()
     text, offsets = _surface(block, layout)
@@ -319,7 +319,7 @@ def _lines(sentence: Sentence, misc: Sequence[str]) -> Iterator[str]:
             where = f"{sentence.source}: " if sentence.source else ""
             raise InputError(
                 f"{where}the token {row[FORM]!r} cannot be written as CoNLL-U, it or its tags are empty or "
-                "hold a tab or line break; leave the sentence out."
+                "contain a tab or line break. Leave the sentence out."
             )
         yield "\t".join(row) + "\n"
 
@@ -334,8 +334,8 @@ def _with_attribute(misc: str, name: str, tag: str, sentence: Sentence) -> str:
     if "|" in tag or not re.fullmatch(r"[^=|\s]+", name):
         where = f"{sentence.source}: " if sentence.source else ""
         raise InputError(
-            f"{where}MISC cannot hold the attribute '{name}={tag}', where | ends a value and = a name; "
-            "rename it."
+            f"{where}MISC cannot hold the attribute '{name}={tag}', where | ends a value and = a name. "
+            "Rename it."
         )
     kept = [one for one in misc.split("|") if one != "_" and one.partition("=")[0] != name]
     return "|".join([*kept, f"{name}={tag}"])

@@ -134,7 +134,7 @@ def read_table(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     if header is None:
         if not counted.count:
             reading.refuse(
-                f"{path}:{number}: the first line names no token column (got {line!r:.60}); write a "
+                f"{path}:{number}: the first line names no token column (got {line!r:.60}). Write a "
                 "header such as token,ner, or name the columns, as in --columns token=word,ner=tag."
             )
         return
@@ -145,7 +145,7 @@ def read_table(path: str | Path, reading: Reading) -> Iterator[Sentence]:
         is_empty = False
         yield sentence
     if is_empty and not counted.count:
-        reading.refuse(f"{path}: the file has no sentences; give a file with one token or text per row.")
+        reading.refuse(f"{path}: the file has no sentences. Give a file with one token or text per row.")
 
 
 def write_table(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -> None:
@@ -193,14 +193,14 @@ def _row(line: str, header: Header, where: str) -> list[str]:
         cells = line.split("\t")  # a literal quotation mark
     if cells is None:
         raise InputError(
-            f'{where}: a quotation mark is not closed; write """" for a token that is a quotation mark.'
+            f'{where}: a quotation mark is not closed. Write """" for a token that is a quotation mark.'
         )
     if len(cells) < len(header.names) and not any(cells):
         return [""] * len(header.names)
     if len(cells) != len(header.names):
         raise InputError(
             f"{where}: expected {len(header.names)} columns as in the header ({listed(header.names)}), got "
-            f"{len(cells)}; correct the row."
+            f"{len(cells)}. Correct the row."
         )
     return cells
 
@@ -266,7 +266,7 @@ class _Block:
         for name, index in {TOKEN: self._header.tokens, **self._tags}.items():
             if not cells[index].strip():
                 self._reading.refuse(
-                    f"{where}: the column {listed([name])} is empty; write O or _ for no tag."
+                    f"{where}: the column {listed([name])} is empty. Write O or _ for no tag."
                 )
                 return
         self._rows.append(cells)
@@ -358,7 +358,7 @@ def _texts(
         try:
             cells = next(table, None)
         except csv.Error as error:
-            reading.refuse(f"{where}: the row cannot be read as CSV ({error}); correct its quotation marks.")
+            reading.refuse(f"{where}: the row cannot be read as CSV ({error}). Correct its quotation marks.")
             break
         if cells is None:
             break
@@ -389,4 +389,4 @@ def _parse_list(cell: str, where: str) -> object:
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
         return value
-    raise InputError(f"{where}: the spans {cell!r:.60} are not a list; write [[start, end, label], …].")
+    raise InputError(f"{where}: the spans {cell!r:.60} are not a list. Write [[start, end, label], …].")

@@ -99,7 +99,7 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
         spans = [feature for feature in SPAN_LISTS if feature in features]
         if not spans:
             raise InputError(
-                f"{name}: the rows have running text, but no tokens and no spans; give a dataset with a "
+                f"{name}: the rows have running text, but no tokens and no spans. Give a dataset with a "
                 "feature of tokens."
             )
         extras = ("text", *spans, *(feature for feature in GOLD_KEYS if feature in features))
@@ -161,7 +161,7 @@ def to_row(sentence: Sentence, tasks: Iterable[str]) -> dict[str, Any]:
         if task not in sentence.tags:
             where = f"{sentence.source}: " if sentence.source else ""
             raise InputError(
-                f"{where}the sentence has no tags for {task}; leave it out, or leave out the task."
+                f"{where}the sentence has no tags for {task}. Leave it out, or leave out the task."
             )
         row[task + TAGS_SUFFIX] = sentence.tags[task]
     start = sentence.text_start
@@ -236,7 +236,7 @@ def _label(number: int | None, names: Sequence[str], where: str) -> str | None:
 
 def _strings(values: Sequence[str | None] | None, what: str) -> tuple[str, ...]:
     if values is None or not all(values):
-        raise InputError(f"{what} is missing or empty; fill it in or leave the row out.")
+        raise InputError(f"{what} is missing or empty. Fill it in or leave the row out.")
     return tuple(value for value in values if value)
 
 
@@ -249,7 +249,7 @@ def _with_offsets(tokens: tuple[str, ...], row: Mapping[str, Any], where: str) -
     if offsets is None:
         return sentence
     if len(offsets) != len(tokens) or not all(_is_range(pair, len(text)) for pair in offsets):
-        raise InputError(f"{where}: the token_offsets do not match the tokens and text; correct the row.")
+        raise InputError(f"{where}: the token_offsets do not match the tokens and text. Correct the row.")
     start = row.get("text_start") or 0
     return Sentence(tokens, tuple((first + start, end + start) for first, end in offsets), text, start)
 

@@ -92,7 +92,7 @@ def read_dataset(path: str | Path, reading: Reading) -> Iterator[Sentence]:
         raise InputError(f"{address.name}: there is no split {split!r}; the splits are: {named}.")
     if address.split is None and len(splits) > 1:
         raise InputError(
-            f"{address.name}: there are several splits ({named}); name one, as in {address.name}:{split}."
+            f"{address.name}: there are several splits ({named}). Name one, as in {address.name}:{split}."
         )
     yield from _read(splits[split], f"{address.name}:{split}", reading)
 
@@ -171,7 +171,7 @@ def _import_packages() -> _Packages:
         import pyarrow.parquet
     except ImportError as error:
         raise InputError(
-            "HF datasets need the package datasets; install the extra `train` (see README)."
+            "HF datasets need the package datasets. Install the extra `train` (see README)."
         ) from error
     return _Packages(datasets, huggingface_hub, pyarrow)
 
@@ -186,7 +186,7 @@ def _open(address: Address) -> Mapping[str, Any]:
         raise InputError(f"{path}: must be a file or folder (got a device or pipe). Save it to a file.")
     is_saved = any((path / name).is_file() for name in ("state.json", "dataset_dict.json"))
     if address.config and (is_saved or not path.is_dir()):
-        raise InputError(f"{path}: there is no configuration {address.config!r}; write NAME:SPLIT.")
+        raise InputError(f"{path}: there is no configuration {address.config!r}. Write NAME:SPLIT.")
     failed = f"{path}: datasets cannot read it"
     with _quiet(failed), tempfile.TemporaryDirectory() as cache:  # receives only a lock file
         if is_saved:
@@ -204,7 +204,7 @@ def _require_data_files(folder: Path) -> None:
     suffixes = {path.suffix.lower() for path in folder.rglob("*")}
     if suffixes & _COLUMN_FILES or not suffixes - {"", ".md", ".txt"}:
         raise InputError(
-            f"{folder}: the path is a folder; name a file in it, or a folder with an HF dataset's parquet, "
+            f"{folder}: this is a folder. Name a file in it, or a folder with an HF dataset's parquet, "
             "Arrow, JSON or CSV files."
         )
 
@@ -214,7 +214,7 @@ def _builder(path: Path) -> str:
     builder = _BUILDERS.get(suffixes[-1] if suffixes else "")
     if builder is None:
         raise InputError(
-            f"{path}: a dataset file must be one of {', '.join(_BUILDERS)}; choose the file's own format, "
+            f"{path}: a dataset file must be one of {', '.join(_BUILDERS)}. Choose the file's own format, "
             "or leave out the split."
         )
     return builder
@@ -223,7 +223,7 @@ def _builder(path: Path) -> str:
 def _open_hub(address: Address, datasets: Any) -> Mapping[str, Any]:
     match = _HUB_NAME.fullmatch(address.name)
     if not match or Path(match["name"]).suffix in _BUILDERS:
-        raise InputError(f"{address.name}: there is no such file or folder; check the path.")
+        raise InputError(f"{address.name}: there is no such file or folder. Check the path.")
     hub = _import_packages().hub
     with _quiet(f"{address.name}: there is no such file or folder, and the hub request failed"):
         if not hub.constants.HF_HUB_OFFLINE:  # load_dataset itself would retry for long with a vague error
@@ -258,7 +258,7 @@ def _quiet(failed: str) -> Iterator[None]:
             raise
         except Exception as error:  # datasets does not wrap errors of pyarrow, fsspec, httpx and yaml
             reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-            raise InputError(f"{failed} ({reason[:400]}); check the name and the files.") from None
+            raise InputError(f"{failed} ({reason[:400]}). Check the name and the files.") from None
 
 
 def _tables(dataset: Any, name: str) -> Iterator[Any]:
@@ -299,7 +299,7 @@ def _read(dataset: Any, name: str, reading: Reading) -> Iterator[Sentence]:
                 reading.note(f"{where}: the row has no tokens and was skipped")
     records.finish()
     if is_empty and not counted.count:
-        reading.refuse(f"{name}: the split has no sentences; give a split whose rows have tokens.")
+        reading.refuse(f"{name}: the split has no sentences. Give a split whose rows have tokens.")
 
 
 def _rows(dataset: Any, name: str, reading: Reading) -> Iterator[tuple[Layout, Mapping[str, Any]]]:
@@ -375,7 +375,7 @@ def _record_batch(rows: list[dict[str, Any]], sentences: Sequence[Sentence], sch
         character = error.object[error.start]
         where = next((sentence.source for sentence in sentences if character in sentence.text), "")
         raise InputError(
-            f"{where or 'a sentence'}: the character {character!r} is half of a surrogate pair; replace it."
+            f"{where or 'a sentence'}: the character {character!r} is half of a surrogate pair. Replace it."
         ) from None
 
 

@@ -301,13 +301,13 @@ def _tag_problems(facts: FileFacts, sentence: Sentence, task: str) -> Iterator[s
                 if not is_span_tag(tag):
                     yield (
                         f"{line_of(sentence, index)}: the tag {tag!r} looks like a span tag, but no scheme "
-                        "has its prefix; write B-, I-, E- or S-."
+                        "has its prefix. Write B-, I-, E- or S-."
                     )
         return
     for index in violations(tags, scheme):
         if belongs_to(tags[index], scheme):
             problem = describe_violation(tags, index, scheme, sentence.tokens)
-            yield f"{line_of(sentence, index)}: {problem} ({task}); correct it."
+            yield f"{line_of(sentence, index)}: {problem} ({task}). Correct it."
         else:
             yield describe_foreign(sentence, index, task, scheme)
 

@@ -47,7 +47,7 @@ def read_jsonl(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     if unannotated:
         reading.note(f"{path}: {unannotated:,} records are null (not annotated) and were skipped.")
     if is_empty:
-        reading.refuse(f"{path}: the file has no sentences; give a file of JSON records with annotations.")
+        reading.refuse(f"{path}: the file has no sentences. Give a file of JSON records with annotations.")
 
 
 def json_records(path: str | Path, refuse: Refuse) -> Iterator[tuple[str, object]]:
@@ -83,17 +83,17 @@ def json_elements(path: str | Path, content: str, refuse: Refuse) -> Iterator[tu
         try:
             value, position = _DECODER.raw_decode(content, position)
         except (ValueError, RecursionError) as error:
-            refuse(f"{path}:{line}: the value that begins here is not JSON ({error}); export the file again.")
+            refuse(f"{path}:{line}: the value that begins here is not JSON ({error}). Export the file again.")
             return
         yield from _annotations(value, f"{path}:{line}")
         position = _skip_space(content, position)
         if is_array and content[position : position + 1] == ",":
             position = _skip_space(content, position + 1)
         elif is_array and content[position : position + 1] != "]":
-            refuse(f"{path}:{line}: no comma or ] follows the value that begins here; export the file again.")
+            refuse(f"{path}:{line}: no comma or ] follows the value that begins here. Export the file again.")
             return
     if is_array and _skip_space(content, position + 1) < len(content):
-        refuse(f"{path}:{line}: there is text after the closing ]; export the file again.")
+        refuse(f"{path}:{line}: there is text after the closing ]. Export the file again.")
 
 
 def write_jsonl(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -> None:
@@ -136,10 +136,10 @@ def parse_json(line: str, where: str) -> object:
         return json.loads(line, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{where}: column {error.colno} is not JSON ({error.msg}); give one record per line."
+            f"{where}: column {error.colno} is not JSON ({error.msg}). Give one record per line."
         ) from None
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits; thousands of brackets
-        raise InputError(f"{where}: the line cannot be read as JSON ({error}); correct it.") from None
+        raise InputError(f"{where}: the line cannot be read as JSON ({error}). Correct it.") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:

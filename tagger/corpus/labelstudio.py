@@ -67,7 +67,7 @@ def read_labelstudio(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     content = "\n".join(line for _, line in numbered_lines(path, refuse=reading.refuse))
     if not content.lstrip(" \t\n\r").startswith("["):
         reading.refuse(
-            f"{path}: the file does not begin with [, as Label Studio exports do; give an export, or choose "
+            f"{path}: the file does not begin with [, as Label Studio exports do. Give an export, or choose "
             "the file's own format."
         )
         content = "[]"
@@ -99,7 +99,7 @@ def read_labelstudio(path: str | Path, reading: Reading) -> Iterator[Sentence]:
             f"{path}: the data keys {listed(export.left_out)} were ignored; sentences have no field for them."
         )
     if is_empty:
-        reading.refuse(f"{path}: the file has no sentences; give a JSON export of Label Studio.")
+        reading.refuse(f"{path}: the file has no sentences. Give a JSON export of Label Studio.")
 
 
 def is_export(value: object) -> bool | None:

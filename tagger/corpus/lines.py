@@ -47,7 +47,7 @@ def numbered_lines(
     for number, raw in enumerate(_raw_lines(path, refuse), 1):
         if len(raw) > LONGEST_LINE:
             refuse(
-                f"{path}:{number}: the line has more than {LONGEST_LINE:,} bytes; give a text file with line "
+                f"{path}:{number}: the line has more than {LONGEST_LINE:,} bytes. Give a text file with line "
                 "ends."
             )
             return
@@ -61,13 +61,13 @@ def numbered_lines(
         except UnicodeDecodeError as error:
             refuse(
                 f"{path}:{number}: byte {error.start + 1} of the line (0x{error.object[error.start]:02x}) is "
-                "not UTF-8; convert the file to UTF-8, for instance with iconv."
+                "not UTF-8. Convert the file to UTF-8, for instance with iconv."
             )
             text = line.decode(errors="replace")
         text = text.rstrip("\r\n")
         if "\r" in text:
             refuse(
-                f"{path}:{number}: the line contains a carriage return; convert the line ends "
+                f"{path}:{number}: the line contains a carriage return. Convert the line ends "
                 "to line feeds, for instance with mac2unix."
             )
             text = text.partition("\r")[0]
@@ -82,11 +82,11 @@ def _raw_lines(path: str | Path, refuse: Refuse) -> Iterator[bytes]:
             yield from limited_lines(unpacked, most=LONGEST_LINE)
         return
     except FileNotFoundError:
-        problem = "there is no such file; check the path."
+        problem = "there is no such file. Check the path."
     except IsADirectoryError:
-        problem = "this is a folder; name a file in it."
+        problem = "this is a folder. Name a file in it."
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        problem = f"the gzip data are damaged ({error}); get the file again."
+        problem = f"the gzip data are damaged ({error}). Get the file again."
     except OSError as error:
         problem = f"the file cannot be read ({error.strerror or error})."
     refuse(f"{path}: {problem}")

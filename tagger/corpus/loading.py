@@ -101,15 +101,15 @@ def find_tasks(
     Raises:
         InputError: If a file contradicts its name or the options.
     """
-    lacking: dict[str, str] = {}
+    missing: dict[str, str] = {}
     if len(tasks) == 1:
-        return list(tasks), lacking
+        return list(tasks), missing
     for detected in detect_files(paths, tasks, options):
         for task in tasks:
-            reason = None if task in lacking else detected.lacks(task, reading)
+            reason = None if task in missing else detected.lacks(task, reading)
             if reason:
-                lacking[task] = reason
-    return [task for task in tasks if task not in lacking], lacking
+                missing[task] = reason
+    return [task for task in tasks if task not in missing], missing
 
 
 def load_split(

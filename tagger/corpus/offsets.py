@@ -105,7 +105,7 @@ class OffsetUnits:
                 return "characters"
             if "characters" in matching and "utf16" in matching:
                 return "characters"  # both give the same positions here
-            self._report_unit(matching[0], where, "which matches the declared texts of the spans")
+            self._report_unit(matching[0], where, "as the texts of the spans show")
             return matching[0]
         return self._guess(text, spans, where, text_start)
 

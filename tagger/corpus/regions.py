@@ -105,7 +105,7 @@ def in_text(region: Region, text: str) -> Region:
         raise InputError(
             f"{region.where}: the label {region.labels!r:.60} marks hypertext or a dialogue "
             "(hypertextlabels, paragraphlabels), and its offsets refer to the rendered page, not to the "
-            "text; label plain text (Text with Labels) and export that."
+            "text. Label plain text (Text with Labels) and export that."
         )
     return replace(region, values={**region.values, **offsets})
 

@@ -166,8 +166,8 @@ def describe_foreign(sentence: Sentence, index: int, task: str, scheme: str) -> 
     right = respell(tag)
     return (
         f"{line_of(sentence, index)}: the tag {tag!r} of {sentence.tokens[index]!r} does not belong to "
-        f"{scheme}, the scheme of the column {task!r}; "
-        + (f"write {right!r}." if right else "correct it or name another column.")
+        f"{scheme}, the scheme of the column {task!r}. "
+        + (f"Write {right!r}." if right else "Correct it or name another column.")
     )
 
 
@@ -265,7 +265,7 @@ def _refuse_unknown_prefixes(sentences: Sequence[Sentence], task: str) -> None:
         sentence, index = location
         raise InputError(
             f"{line_of(sentence, index)}: the tag {sentence.tags[task][index]!r} looks like a span tag, but "
-            f"no scheme has its prefix; write B-, I-, E- or S-."
+            f"no scheme has its prefix. Write B-, I-, E- or S-."
         )
 
 

@@ -65,7 +65,7 @@ def name_tags(values: object, count: int, names: Sequence[str], key: str, where:
             return name_of(value, names, f"{where}: {key}")
         tag = string(value, name, where)
         if not tag:
-            raise InputError(f"{where}: a {name} is empty; write O for a token outside all spans.")
+            raise InputError(f"{where}: a {name} is empty. Write O for a token outside all spans.")
         return tag
 
     return each(values, count, one, f"tag of {key}", where)
@@ -80,7 +80,7 @@ def parse_label_names(spec: str | None) -> tuple[str, ...]:
     names = tuple(name.strip() for name in spec.split(",")) if spec is not None else ()
     if not all(names) or len(set(names)) < len(names):
         raise InputError(
-            f"The label names must be different and not empty (got {spec!r}); write them as O,B-PER,I-PER."
+            f"The label names must be different and not empty (got {spec!r}). Write them as O,B-PER,I-PER."
         )
     return names
 
@@ -95,7 +95,7 @@ def name_of(number: int, names: Sequence[str], where: str) -> str:
         raise InputError(f"{where} {NO_NAMES}")
     if not 0 <= number < len(names):
         raise InputError(
-            f"{where} has the integer tag {number}, outside its {len(names)} labels; give all names in "
+            f"{where} has the integer tag {number}, outside its {len(names)} labels. Give all names in "
             "the order of the integers, or leave such rows out."
         )
     return names[number]
@@ -190,8 +190,8 @@ class TokenRecords:
                 keys = {flat_task(self._reading, where): plain, **keys}
             if not keys and any(name in values for name in _TOKEN_SPANS):
                 raise InputError(
-                    f"{where}: the record has tokens without offsets, so its spans cannot be aligned; "
-                    "give a tag for each token, as in ner_tags, or the offsets of tokens and spans."
+                    f"{where}: the record has tokens without offsets, so its spans cannot be aligned. "
+                    "Give a tag for each token, as in ner_tags, or the offsets of tokens and spans."
                 )
             return keys
         keys = {}
@@ -228,7 +228,7 @@ def _gliner_span(value: object, sentence: Sentence, where: str) -> TextSpan:
     first, last = (integer(one, "token of a span", where) for one in triple[:2])
     if not 0 <= first <= last < len(sentence):
         raise InputError(
-            f"{where}: the span {value!r:.60} exceeds the {len(sentence)} tokens; count tokens from 0, with "
+            f"{where}: the span {value!r:.60} exceeds the {len(sentence)} tokens. Count tokens from 0, with "
             "an inclusive last token."
         )
     start, end = sentence.offsets[first][0], sentence.offsets[last][1]
@@ -238,7 +238,7 @@ def _gliner_span(value: object, sentence: Sentence, where: str) -> TextSpan:
 def _token(value: object, name: str, where: str) -> str:
     token = string(value, name, where)
     if not token or token.isspace():
-        raise InputError(f"{where}: a {name} is empty; leave it out, with its tag.")
+        raise InputError(f"{where}: a {name} is empty. Leave it out, with its tag.")
     return token
 
 

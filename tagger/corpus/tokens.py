@@ -121,7 +121,7 @@ def _tokens(
         if not form or not is_in_order or (is_exact and start < end_before):
             raise InputError(
                 f"{where}: the token {form!r} [{start}, {end}) is empty, exceeds the text or does not follow "
-                "the previous token; give the tokens in order, with offsets in the document."
+                "the previous token. Give the tokens in order, with offsets in the document."
             )
         covered = text[start - text_start : end - text_start]
         if is_exact and form != covered:

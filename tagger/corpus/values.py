@@ -40,7 +40,7 @@ def string(value: object, name: str, where: str) -> str:
     except UnicodeEncodeError as error:
         raise InputError(
             f"{where}: character {error.start} of the {name} is half of a surrogate pair "
-            f"(\\u{ord(value[error.start]):x}); write the whole character."
+            f"(\\u{ord(value[error.start]):x}). Write the whole character."
         ) from None
     return value
 
@@ -54,7 +54,7 @@ def label(value: object, where: str) -> str:
     if not isinstance(value, str) or not value or value.strip() != value or _NO_LABEL.search(value):
         raise InputError(
             f"{where}: the label must be a string without tabs, line breaks or white space at its ends (got "
-            f"{value!r:.60}); rename it."
+            f"{value!r:.60}). Rename it."
         )
     return string(value, "label", where)
 
