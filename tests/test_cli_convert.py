@@ -158,7 +158,7 @@ def test_nothing_is_written_where_something_is_wrong(news, write_file, tmp_path)
         ([news, output, "--to", "nothing"], "no format"),
         ([news, output, "--unit", "page"], "There is no --unit 'page'; say one of document, sentence"),
         ([news, output, "--on-misaligned", "x"], "There is no --on-misaligned 'x'"),
-        ([news, output, "--task", "chunk"], "hold no 'chunk'"),
+        ([news, output, "--task", "chunk"], "have no 'chunk'"),
         ([news, "-"], "name one with --to"),
         (["-", output], "is read twice"),
         ([tmp_path / "nowhere", output], "no such file"),

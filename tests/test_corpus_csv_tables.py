@@ -1,4 +1,4 @@
-"""CSV and TSV with a header: what columns hold, where sentences end, what is refused and what is noted."""
+"""CSV and TSV with a header: column roles, sentence boundaries, errors and warnings."""
 
 import csv
 import io
@@ -23,17 +23,17 @@ EXPECTED = [(("Ana", "Silva", "left"), ("B-PER", "I-PER", "O")), (("Oslo",), ("B
 
 @pytest.fixture
 def read(write_file):
-    """Write a table and read it; return its tokens and tags, what was refused and what was noted."""
+    """Write a table and read it. Return its tokens and tags, the errors and the warnings."""
 
     def read(content, name="a.csv", **reading):
         path = write_file(content, name)
-        refused, noted = [], []
-        reading = Reading(**reading, refuse=refused.append, note=noted.append)
+        refused, warnings = [], []
+        reading = Reading(**reading, refuse=refused.append, note=warnings.append)
         found = [(one.tokens, one.tags["ner"]) for one in read_table(path, reading)]
         return (
             found,
             [one.removeprefix(f"{path}") for one in refused],
-            [one.removeprefix(f"{path}") for one in noted],
+            [one.removeprefix(f"{path}") for one in warnings],
         )
 
     return read
@@ -53,7 +53,7 @@ def read(write_file):
         '\n"token","ner"\n"Ana","B-PER"\n"Silva","I-PER"\nleft,O\n\nOslo,B-LOC\n',
     ],
 )
-def test_tables_with_a_token_a_row(read, write_file, content):
+def test_tables_with_one_token_per_row(read, write_file, content):
     assert read(content) == (EXPECTED, [], [])
     for name in ("a.csv", "a.tsv"):
         if name == "a.csv" or "\t" in content:
@@ -64,7 +64,7 @@ def test_tables_with_a_token_a_row(read, write_file, content):
             assert [one.tags["ner"] for one in every] == [tags for _, tags in EXPECTED]
 
 
-def test_a_plain_column_beside_another_task_is_that_of_ner(write_file):
+def test_an_unnamed_tag_column_next_to_another_task_is_ner(write_file):
     path = write_file("Word,POS,Tag\nAna,N,B-PER\nleft,V,O\n", "a.csv")
     for tasks in ((), ("pos", "ner")):
         (sentence,) = detect(path).read(Reading(tasks=tasks))
@@ -84,7 +84,7 @@ def test_columns_are_named(read):
     assert "names no token column (got 'Wort,Klasse')" in read(content)[1][0]
 
 
-def test_marks_that_csv_quotes(read):
+def test_quoted_cells(read):
     content = 'token,ner\n"""",O\n",",O\n"a ""b""",B-X y\n'
     assert read(content)[0] == [(('"', ",", 'a "b"'), ("O", "O", "B-X y"))]
     assert read('token\tner\n"\tO\n"a"\tO\n')[0] == [(('"', "a"), ("O", "O"))]
@@ -100,47 +100,47 @@ def test_marks_that_csv_quotes(read):
         (",O", ":2: the column token is empty"),
     ],
 )
-def test_a_wrong_row_is_refused_with_its_place(read, row, message):
+def test_an_invalid_row_is_reported_with_its_location(read, row, message):
     found, refused, _ = read(f"token,ner\n{row}\nOslo,B-LOC\n")
     assert found == [(("Oslo",), ("B-LOC",))]
     assert len(refused) == 1
     assert refused[0].startswith(message)
 
 
-def test_a_table_without_borders_of_sentences_is_noted(read):
-    found, refused, noted = read("token,ner\na,O\nb,O\n")
+def test_a_table_without_sentence_boundaries_gives_a_warning(read):
+    found, refused, warnings = read("token,ner\na,O\nb,O\n")
     assert (found, refused) == ([(("a", "b"), ("O", "O"))], [])
-    assert "all 2 rows are one sentence" in noted[0]
-    found, _, noted = read("doc,token,ner\nx,a,O\ny,b,O\n")
+    assert "all 2 rows are one sentence" in warnings[0]
+    found, _, warnings = read("doc,token,ner\nx,a,O\ny,b,O\n")
     assert found == [(("a",), ("O",)), (("b",), ("O",))]
-    assert "each document is one sentence" in noted[0]
+    assert "each document is one sentence" in warnings[0]
 
 
 @pytest.mark.parametrize("content", ["", "\n", "token,ner\n", "a b c\n", "x,y\n1,2\n"])
-def test_a_file_that_is_no_table_is_refused(write_file, content):
+def test_a_file_that_is_not_a_table_is_an_error(write_file, content):
     with pytest.raises(InputError, match=r"a\.csv"):
         list(read_table(write_file(content, "a.csv"), Reading()))
 
 
-def test_tags_as_numbers(read):
+def test_integer_tags(read):
     content = "token,ner\nAna,1\nSilva,2\nleft,0\n\nOslo,3\n"
     assert read(content, label_names=("O", "B-PER", "I-PER", "B-LOC"))[0] == EXPECTED
     assert "integer tag 3, outside its 3 labels" in read(content, label_names=("O", "B-PER", "I-PER"))[1][0]
 
 
-def test_tags_as_numbers_without_names_are_refused(read):
+def test_integer_tags_without_names_are_errors(read):
     for tasks in (("ner",), ()):
         _, refused, _ = read("token,ner\nAna,1\n\nb,0\n", tasks=tasks)
         assert len(refused) == 2
         assert refused[0].startswith(":2: ner has integer tags without names")
 
 
-def test_names_of_columns_of_other_files_are_no_error(read):
+def test_column_names_of_other_files_are_ignored(read):
     content = "word,tag\nAna,B-PER\nSilva,I-PER\nleft,O\n\nOslo,B-LOC\n"
     assert read(content, columns="token,pos,ner") == (EXPECTED, [], [])
 
 
-def test_a_first_line_that_may_be_a_token_is_no_header(write_file):
+def test_a_first_line_that_may_be_a_token_is_not_a_header(write_file):
     assert detect(write_file("Word\tO\nof\tO\n", "a.tsv")).format == "conll"
     assert detect(write_file("{\tO\n5\n", "a.txt")).format == "conll"
 
@@ -161,18 +161,18 @@ def test_columns_of_tabs_without_a_header_stay_columns(write_file):
     "cell",
     ["[[0, 3, 'PER'], [9, 13, 'LOC']]", '[[0, 3, "PER"], [9, 13, "LOC"]]', "[(0, 3, 'PER'), (9, 13, 'LOC')]"],
 )
-def test_a_text_and_its_spans_a_row(read, cell):
+def test_one_text_with_spans_per_row(read, cell):
     file = io.StringIO()
     rows = [["id", "text", "entities"], [7, "Ana\nleft Oslo", cell], [], [8, "No.", ""]]
     csv.writer(file, lineterminator="\n").writerows(rows)
-    found, refused, noted = read(file.getvalue())
+    found, refused, warnings = read(file.getvalue())
     assert found == [
         (("Ana",), ("B-PER",)),
         (("left", "Oslo"), ("O", "B-LOC")),
         (("No", "."), ("O", "O")),
     ]
     assert refused == []
-    assert noted == [": the columns id were ignored; sentences have no field for them."]
+    assert warnings == [": the columns id were ignored; sentences have no field for them."]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_text_and_its_spans_a_row(read, cell):
         ('Ana,"', ":2: the row cannot be read as CSV"),
     ],
 )
-def test_a_wrong_text_is_refused_with_its_place(read, row, message):
+def test_an_invalid_text_is_reported_with_its_location(read, row, message):
     _, refused, _ = read(f"text,spans\n{row}")
     assert refused[0].startswith(message)
 
@@ -197,11 +197,11 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00"), min
 @given(
     st.lists(st.tuples(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=4), st.booleans()), min_size=1)
 )
-def test_what_is_written_is_read_again(folder, made):
+def test_round_trip(folder, made):
     found = [
         replace(
             from_tokens(word for word, _ in pairs),
-            tags={"ner": tuple(tag + "x" for _, tag in pairs)},  # numbers would need names
+            tags={"ner": tuple(tag + "x" for _, tag in pairs)},  # integers would require names
             starts_document=starts or number == 0,
         )
         for number, (pairs, starts) in enumerate(made)
@@ -214,12 +214,12 @@ def test_what_is_written_is_read_again(folder, made):
 
 
 @given(st.text(st.sampled_from("token,;\t\"'[]ner1 \n\u2028é"), max_size=60))
-def test_any_table_is_read_or_refused_in_one_line(folder, content):
+def test_any_table_is_read_or_rejected_with_one_line(folder, content):
     path = folder / "any.csv"
     for header in ("token,ner\n", "token\tner\n", "text,spans\n", ""):
         path.write_text(header + content, encoding="utf-8", newline="")
-        refused, noted = [], []
-        reading = Reading(tasks=(), refuse=refused.append, note=noted.append)
+        refused, warnings = [], []
+        reading = Reading(tasks=(), refuse=refused.append, note=warnings.append)
         found = list(read_table(path, reading))
         assert found or refused
-        assert all(re.match(r".*any\.csv", one) and "\n" not in one for one in refused + noted)
+        assert all(re.match(r".*any\.csv", one) and "\n" not in one for one in refused + warnings)

@@ -1,4 +1,4 @@
-"""Every problem of a file in one run, and what files share and label in several ways."""
+"""Every error of a file in one run, shared sentences and inconsistent labels."""
 
 import gzip
 from collections import Counter
@@ -113,7 +113,7 @@ def test_every_problem_of_a_conllu_file(write_file, content, expected):
     assert problems_of(write_file(content, "f.conllu")) == expected
 
 
-def test_what_cannot_be_read_is_a_problem_of_its_file(write_file, tmp_path):
+def test_an_unreadable_file_counts_as_one_problem(write_file, tmp_path):
     found = []
     good = write_file(GOOD, "good.conll")
     report = inspect_files([str(tmp_path / "nowhere"), str(tmp_path), str(good)], found.append)
@@ -125,13 +125,13 @@ def test_what_cannot_be_read_is_a_problem_of_its_file(write_file, tmp_path):
         inspect_files([str(good)], found.append, scheme="nothing")
 
 
-def test_a_dropped_line_stays_beside_its_sentence(write_file):
+def test_an_invalid_line_is_kept_with_its_sentence(write_file):
     found = []
     (sentence,) = read_conll(write_file("a O\nb\nc O\n", "f"), refuse=found.append)
     assert (sentence.tokens, sentence.extra_lines, len(found)) == (("a", "c"), ((1, "b"),), 1)
 
 
-def test_a_scheme_that_is_asked_for(write_file):
+def test_a_requested_scheme(write_file):
     path = write_file("Ada NNP I-PER\nsings VBZ O\n", "f")
     assert problems_of(path) == []
     (problem,) = problems_of(path, scheme="bio2")
@@ -148,7 +148,7 @@ def test_counts_of_a_file(write_file):
     assert facts.counts == {"pos": Counter({"NNP": 3, ".": 1}), "ner": Counter({"PER": 1, "LOC": 1})}
 
 
-def test_sentences_that_stand_in_several_files(write_file):
+def test_sentences_shared_by_several_files(write_file):
     train = write_file("a O\n\nb O\nc O\n\na B-X\n", "train")
     dev = write_file("# x = y\na O\n\nb c\n\nb O\nc B-X\n\na O\n", "dev")
     report = inspect_files([str(train), str(dev)], lambda _: None)
@@ -168,7 +168,7 @@ def test_labels_of_one_file_only(write_file):
     assert inspect_files(paths[:1], print).only_in == {}
 
 
-def test_texts_that_are_labelled_in_several_ways(write_file):
+def test_inconsistently_labelled_texts(write_file):
     path = write_file(
         "New B-LOC\nYork I-LOC\n\nNew B-ORG\nYork I-ORG\nand O\nYork B-LOC\n\n"
         "in O\nNew O\nYork O\nYork O\n\nsure B-PER\n",
@@ -187,7 +187,7 @@ WORDS = st.lists(st.sampled_from("ab"), min_size=1, max_size=6)
 
 @given(st.lists(st.tuples(WORDS, st.integers(0, 5), st.sampled_from("XY")), min_size=1))
 def test_untagged_texts_against_brute_force(folder, drawn):
-    """Texts of one token only, so that every occurrence counts."""
+    """Draw texts of one token, so that every occurrence counts."""
     lines, occurrences = [], Counter()
     for words, start, label in drawn:
         tags = ["O"] * len(words)
@@ -207,8 +207,8 @@ def test_untagged_texts_against_brute_force(folder, drawn):
 
 
 @given(st.lists(st.sampled_from(["O", "B-X", "I-X", "E-X", "S-X", "I-Y"]), min_size=1, max_size=8))
-def test_tag_problems_are_those_that_conversion_mends(folder, tags):
-    """No problem is left where tags are written anew, and each problem's line is that of its token."""
+def test_conversion_fixes_exactly_the_reported_tags(folder, tags):
+    """Rewritten tags have no problems, and each problem has the line of its token."""
     path = folder / "g.conll"
     path.write_text("".join(f"w{place} {tag}\n" for place, tag in enumerate(tags)))
     for problem in problems_of(path, columns="token,ner", scheme="BIOES"):

@@ -1,4 +1,4 @@
-"""JSON records of several tools to sentences, what is said of wrong ones, and JSON lines there and back."""
+"""JSON records of several tools: reading, error messages and round trips of JSON lines."""
 
 import gzip
 import io
@@ -23,7 +23,7 @@ TOKENS = [{"text": "Ada", "start": 0, "end": 3, "id": 0}, {"text": "sang.", "sta
 
 
 def found_in(record, **reading):
-    """The spans of a record's sentences, with their words as the document has them."""
+    """Return the spans of a record's sentences, with their words in the document."""
     return [
         (
             span.label,
@@ -85,7 +85,7 @@ def test_prodigy_gives_the_tokens():
     assert sentence.starts_document
 
 
-def test_only_the_tasks_that_are_asked_for_are_read():
+def test_only_requested_tasks_are_read():
     record = {
         "text": "Ada",
         "tokens": TOKENS[:1],
@@ -100,17 +100,17 @@ def test_only_the_tasks_that_are_asked_for_are_read():
 @pytest.mark.parametrize(
     "record", [{"text": " \n", "label": []}, {"text": "Ada", "tokens": [], "tags": {"ner": []}}]
 )
-def test_a_text_without_tokens_has_no_sentence_and_is_told(record):
-    noted = []
-    assert read_record(record, Reading(note=noted.append), "f:1") == []
-    assert noted == ["f:1: the text has no tokens and was skipped."]
+def test_a_text_without_tokens_is_skipped_with_a_warning(record):
+    warnings = []
+    assert read_record(record, Reading(note=warnings.append), "f:1") == []
+    assert warnings == ["f:1: the text has no tokens and was skipped."]
 
 
-def test_a_text_alone_is_enough_where_no_task_is_asked_for():
-    noted = []
-    reading = Reading(tasks=(), note=noted.append)
+def test_a_plain_text_is_valid_without_requested_tasks():
+    warnings = []
+    reading = Reading(tasks=(), note=warnings.append)
     assert [one.tags for one in read_record({"text": "Ada."}, reading, "f:1")] == [{}]
-    assert noted == ["f:1: the record has no list of spans; it is read as text without spans."]
+    assert warnings == ["f:1: the record has no list of spans; it is read as text without spans."]
 
 
 def own(**values):
@@ -182,7 +182,7 @@ def own(**values):
         ),
     ],
 )
-def test_a_wrong_record_is_refused_with_its_place(record, message):
+def test_an_invalid_record_is_reported_with_its_location(record, message):
     with pytest.raises(InputError, match=r"\Af:1: .*" + re.escape(message)):
         read_record(record, Reading(), "f:1")
     refused = []
@@ -214,7 +214,7 @@ ANY_JSON = st.recursive(
 
 
 @given(st.fixed_dictionaries({"text": st.just("Ada")}, optional=dict.fromkeys(KEYS[1:], ANY_JSON)) | ANY_JSON)
-def test_any_record_is_read_or_refused_in_one_line(record):
+def test_any_record_is_read_or_rejected_with_one_line(record):
     refused = []
     reading = Reading(tasks=(), on_misaligned="skip", refuse=refused.append)
     for sentence in read_record(record, reading, "f:1"):
@@ -224,7 +224,7 @@ def test_any_record_is_read_or_refused_in_one_line(record):
 
 
 @pytest.mark.parametrize("tags", [["B-LOC", "O"], ["O", "O"], ["B-PER", "I-PER"]])
-def test_tags_and_spans_that_contradict_each_other_are_refused(tags):
+def test_contradicting_tags_and_spans_are_an_error(tags):
     record = own(tags={"ner": tags, "pos": ["N", "V"]}, spans={"ner": [[0, 3, "PER"]]})
     with pytest.raises(InputError, match=r"f:1: the tag .* contradicts the spans of ner"):
         read_record(record, Reading(), "f:1")
@@ -232,7 +232,7 @@ def test_tags_and_spans_that_contradict_each_other_are_refused(tags):
     assert sentence.tags == {"pos": ("N", "V")}
 
 
-def test_all_that_is_wrong_is_told_and_the_rest_is_read():
+def test_every_error_is_reported_and_the_rest_is_read():
     record = {"text": TEXT, "label": [[0, 3], [0, 3, ""], [1, 3, "PER"], [12, 16, "PER"]]}
     refused = []
     assert found_in(record, refuse=refused.append) == [("PER", "Otto")]
@@ -244,16 +244,16 @@ def test_plain_spans_belong_to_one_task():
         read_record({"text": "Ada", "label": []}, Reading(tasks=("ner", "chunk")), "f:1")
 
 
-def test_relations_are_told():
-    noted = []
+def test_relations_are_reported():
+    warnings = []
     record = {"text": "Ada", "entities": [], "relations": [{"from_id": 1}]}
-    read_record(record, Reading(note=noted.append), "f:1")
-    assert noted == ["f:1: the relations were skipped; sentences have no field for them."]
+    read_record(record, Reading(note=warnings.append), "f:1")
+    assert warnings == ["f:1: the relations were skipped; sentences have no field for them."]
 
 
 @st.composite
 def full_sentences(draw):
-    """Sentences that hold something in every field that JSON lines hold."""
+    """Draw sentences with a value in every field of JSON lines."""
     found = []
     for sentence in draw(sentences(tasks=("ner", "chunk"))):
         count = len(sentence)
@@ -282,7 +282,7 @@ def lines_of(write, found, **writing):
 
 
 @given(full_sentences())
-def test_json_lines_hold_all_that_a_sentence_holds(folder, found):
+def test_json_lines_preserve_every_field(folder, found):
     tasks = ("ner", "chunk", "pos")
     path = folder / "all.jsonl"
     path.write_text(lines_of(write_jsonl, found, tasks=tasks), encoding="utf-8", newline="")
@@ -296,17 +296,17 @@ def test_json_lines_hold_all_that_a_sentence_holds(folder, found):
 
 
 @given(sentences(), st.sampled_from(["document", "sentence"]))
-def test_doccano_holds_texts_and_spans(folder, found, unit):
+def test_doccano_preserves_texts_and_spans(folder, found, unit):
     path = folder / "doccano.jsonl"
     path.write_text(lines_of(write_doccano, found, tasks=("ner",), unit=unit), encoding="utf-8", newline="")
     again = list(read_jsonl(path, Reading(refuse=lambda _: None)))
 
-    if unit == "sentence":  # each is a document now
+    if unit == "sentence":  # each sentence is now a document
         found = [replace(sentence, starts_document=True, text_before="") for sentence in found]
     assert content_of(again) == content_of(found)
 
 
-def test_doccano_holds_one_task():
+def test_doccano_requires_exactly_one_task():
     sentence = replace(from_tokens(["Ada"]), tags={"pos": ("N",)})
     with pytest.raises(InputError, match=r"holds the spans of exactly one task \(got ner, pos\)"):
         lines_of(write_doccano, [sentence], tasks=("ner", "pos"))
@@ -314,7 +314,7 @@ def test_doccano_holds_one_task():
         lines_of(write_doccano, [sentence], tasks=("pos",))
 
 
-def test_scores_are_rounded_where_it_is_asked_for():
+def test_scores_are_rounded_on_request():
     sentence = replace(
         from_tokens(["Ada"]),
         spans={"ner": (Span(0, 1, "PER", 1 / 3, 0, 3),)},
@@ -339,7 +339,7 @@ def test_scores_are_rounded_where_it_is_asked_for():
         ("[" * 200_000, ":2: "),
     ],
 )
-def test_a_line_that_is_no_record(write_file, line, message):
+def test_a_line_that_is_not_a_record(write_file, line, message):
     path = write_file('{"text": "Ada", "label": []}\n' + line + '\n\n{"text": "Ed", "label": []}', "a.jsonl")
     with pytest.raises(InputError, match=re.escape(f"{path}{message}")):
         list(read_jsonl(path, Reading()))
@@ -349,7 +349,7 @@ def test_a_line_that_is_no_record(write_file, line, message):
     assert found[1].source == f"{path}:4"
 
 
-def test_json_lines_packed_and_found_by_their_suffix(tmp_path):
+def test_compressed_json_lines_are_detected_by_suffix(tmp_path):
     path = tmp_path / "a.ndjson.gz"
     path.write_bytes(gzip.compress(json.dumps({"text": TEXT, "label": [[0, 3, "PER"]]}).encode()))
     assert find_format(path) == "jsonl"
@@ -357,7 +357,7 @@ def test_json_lines_packed_and_found_by_their_suffix(tmp_path):
     assert FORMATS["jsonl"].holds > FORMATS["doccano"].holds
 
 
-def test_a_file_without_a_sentence_or_with_columns_is_refused(write_file):
+def test_files_without_sentences_and_named_columns_are_errors(write_file):
     path = write_file('\n{"text": " ", "label": []}\n', "a.jsonl")
     with pytest.raises(InputError, match="has no sentences"):
         list(read_jsonl(path, Reading()))
@@ -365,7 +365,7 @@ def test_a_file_without_a_sentence_or_with_columns_is_refused(write_file):
         list(read_jsonl(path, Reading(columns="token,ner")))
 
 
-def test_what_no_sentence_has_a_place_for_is_told_once_a_file(write_file):
+def test_ignored_keys_are_reported_once_per_file(write_file):
     lines = [
         '{"id": 1, "text": "Ada sang.", "label": [], "meta": {"by": "Mia"}}',
         '{"id": 2, "text": "No.", "label": []}',

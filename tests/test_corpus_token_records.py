@@ -1,4 +1,4 @@
-"""Records of tokens without offsets, arrays of records, and records that are no gold annotations."""
+"""Records of tokens without offsets, arrays of records, and records that are not gold."""
 
 import json
 import re
@@ -20,13 +20,13 @@ SPANS = [[0, 9, "PER"], [18, 22, "LOC"]]
 
 
 def read(path, **reading):
-    """Return the tags of a file's sentences, what was refused and what was noted."""
-    refused, noted = [], []
-    found = list(read_jsonl(path, Reading(**reading, refuse=refused.append, note=noted.append)))
+    """Return the tags of a file's sentences, the errors and the warnings."""
+    refused, warnings = [], []
+    found = list(read_jsonl(path, Reading(**reading, refuse=refused.append, note=warnings.append)))
     return (
         [list(one.tags["ner"]) for one in found],
         [one.removeprefix(f"{path}") for one in refused],
-        [one.removeprefix(f"{path}") for one in noted],
+        [one.removeprefix(f"{path}") for one in warnings],
     )
 
 
@@ -56,7 +56,7 @@ def test_several_tasks_in_one_record():
         read_record(record, Reading(tasks=("chunk",)), "f:1")
 
 
-def test_tags_as_numbers_need_their_names():
+def test_integer_tags_require_names():
     record = {"tokens": TOKENS, "tags": [1, 2, 0, 0, 3, 0]}
     for tasks in (("ner",), ()):
         with pytest.raises(InputError, match=r"f:1: tags has integer tags.*--label-names O,B-PER"):
@@ -90,29 +90,29 @@ def test_tags_as_numbers_need_their_names():
         ({"images": [], "id": 3}, "there is no text and no tokens (the keys are images, id)"),
     ],
 )
-def test_a_wrong_record_is_refused_with_its_place(record, message):
+def test_an_invalid_record_is_reported_with_its_location(record, message):
     with pytest.raises(InputError, match=r"\Af:1: .*" + re.escape(message)):
         read_record(record, Reading(), "f:1")
 
 
-def test_spans_over_tokens_without_offsets_are_refused():
+def test_spans_over_tokens_without_offsets_are_an_error():
     record = {"tokens": TOKENS, "entities": [{"type": "Per", "start": 0, "end": 2}]}
     with pytest.raises(InputError, match="its spans cannot be aligned"):
         read_record(record, Reading(tasks=()), "f:1")
 
 
-def test_gliner_counts_the_last_token_in(write_file):
+def test_gliner_spans_include_the_last_token(write_file):
     records = [
         {"tokenized_text": TOKENS, "ner": [[0, 1, "person name"], [4, 4, "place"]]},
         {"tokenized_text": ["Bo"], "ner": [[0, 0, "person name"]]},
     ]
     path = write_file(json.dumps(records), "gliner.json")
-    tags, refused, noted = read(path)
+    tags, refused, warnings = read(path)
     assert tags == [
         ["B-person name", "I-person name", "O", "O", "B-place", "O"],
         ["B-person name"],
     ]
-    assert (refused, noted) == (
+    assert (refused, warnings) == (
         [],
         [": 3 spans of ner were read with an inclusive last token, as in GLiNER."],
     )
@@ -148,7 +148,7 @@ ROW = {"tokens": TOKENS, "ner_tags": TAGS}
     ],
 )
 @pytest.mark.parametrize("name", ["a.json", "a.txt", "a.jsonl"])
-def test_json_is_told_by_its_content(write_file, content, name):
+def test_json_is_detected_by_its_content(write_file, content, name):
     path = write_file(content, name)
     detected = detect(path)
     assert detected.format == "jsonl"
@@ -171,12 +171,12 @@ def test_json_is_told_by_its_content(write_file, content, name):
         [{"id": 1, "data": {"text": TEXT}, "completions": []}],
     ],
 )
-def test_label_studio_is_told_by_its_content(write_file, value):
+def test_label_studio_is_detected_by_its_content(write_file, value):
     for indent in (None, 1):
         assert detect(write_file(json.dumps(value, indent=indent), "a.json")).format == "labelstudio"
 
 
-def test_a_json_file_that_is_nothing_known_says_what_it_holds(write_file):
+def test_the_error_about_unknown_json_lists_its_keys(write_file):
     path = write_file('{"images": [], "categories": []}', "a.json")
     with pytest.raises(
         InputError, match=r"a.json:1: .*no text and no tokens \(the keys are images, categories\)"
@@ -184,11 +184,11 @@ def test_a_json_file_that_is_nothing_known_says_what_it_holds(write_file):
         list(read_sentences(path))
 
 
-def test_texts_of_ner_annotator_that_nobody_annotated_are_counted(write_file):
+def test_unannotated_texts_of_ner_annotator_are_counted(write_file):
     path = write_file(json.dumps({"classes": [], "annotations": [PAIR, None, None]}), "a.json")
-    tags, refused, noted = read(path)
+    tags, refused, warnings = read(path)
     assert (tags, refused) == ([TAGS], [])
-    assert noted == [": 2 records are null (not annotated) and were skipped."]
+    assert warnings == [": 2 records are null (not annotated) and were skipped."]
 
 
 @pytest.mark.parametrize(
@@ -201,28 +201,28 @@ def test_texts_of_ner_annotator_that_nobody_annotated_are_counted(write_file):
         {"is_confirmed": False},
     ],
 )
-def test_records_that_are_not_gold_are_left_out_and_counted(write_file, more):
+def test_records_that_are_not_gold_are_skipped_and_counted(write_file, more):
     for record in (RECORD, ROW):
         records = [record, record | more, record | more, record | {"answer": "accept"}]
         path = write_file("\n".join(map(json.dumps, records)), "a.jsonl")
-        tags, refused, noted = read(path)
+        tags, refused, warnings = read(path)
         assert (tags, refused) == ([TAGS, TAGS], [])
-        assert len(noted) == 1
-        assert noted[0].startswith(": 2 records with ")
-        assert f"(first at {path}:2)" in noted[0]
-        assert json.dumps(next(iter(more.values()))) in noted[0]
+        assert len(warnings) == 1
+        assert warnings[0].startswith(": 2 records with ")
+        assert f"(first at {path}:2)" in warnings[0]
+        assert json.dumps(next(iter(more.values()))) in warnings[0]
 
 
-def test_records_without_an_approver_are_told(write_file):
+def test_records_without_an_approver_are_reported(write_file):
     records = [RECORD | {"annotation_approver": None}, RECORD | {"annotation_approver": "ada"}]
     path = write_file("\n".join(map(json.dumps, records)), "a.jsonl")
-    tags, _, noted = read(path)
+    tags, _, warnings = read(path)
     assert tags == [TAGS, TAGS]
-    assert noted == [f": 1 record without annotation_approver (first at {path}:1) read as gold."]
+    assert warnings == [f": 1 record without annotation_approver (first at {path}:1) read as gold."]
 
 
 def test_nothing_but_rejected_records_is_an_error(write_file):
     path: Path = write_file(json.dumps(RECORD | {"answer": "reject"}), "a.jsonl")
-    _, refused, noted = read(path)
+    _, refused, warnings = read(path)
     assert "has no sentences" in refused[0]
-    assert len(noted) == 1
+    assert len(warnings) == 1
