@@ -191,7 +191,7 @@ def test_info_describes_the_model(model):
         ("train --train {corpus}/train.conll --output {corpus}/empty.conll", "this is a file"),
         ("train --train {corpus}/train.conll --vectors missing.vec --output {corpus}/x", "missing.vec"),
         ("evaluate {model} {corpus}/empty.conll", "has no sentences"),
-        ("evaluate {model} {corpus}/dev.conll --columns token,pos,_ --task ner", "hold no 'ner'"),
+        ("evaluate {model} {corpus}/dev.conll --columns token,pos,_ --task ner", "have no 'ner'"),
         ("evaluate {model} {corpus}/dev.conll --task chunk", "its tasks are pos, ner"),
         ("info {corpus}", "config.json"),
         ("train --output {corpus}/x", "Missing option '--train'; see tagger train --help"),

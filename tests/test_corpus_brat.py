@@ -150,16 +150,16 @@ def test_files_that_cannot_be_read(write_file, tmp_path):
 
 
 @given(sentences(), st.sampled_from(["document", "sentence"]))
-def test_a_folder_round_trip(folder, found, unit):
+def test_a_folder_round_trip(folder, result, unit):
     path = folder / "brat"
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
-    write_brat(found, path, Writing(tasks=("ner",), unit=unit))
-    again = list(read_brat(path, Reading(refuse=lambda message: pytest.fail(message) if found else None)))
+    write_brat(result, path, Writing(tasks=("ner",), unit=unit))
+    again = list(read_brat(path, Reading(refuse=lambda message: pytest.fail(message) if result else None)))
 
     if unit == "sentence":  # each sentence is now a document
-        found = [replace(sentence, starts_document=True, text_before="") for sentence in found]
-    assert content_of(again) == content_of(found)
+        result = [replace(sentence, starts_document=True, text_before="") for sentence in result]
+    assert content_of(again) == content_of(result)
 
 
 def written(tmp_path, *sentences, unit="document"):

@@ -29,9 +29,9 @@ def read(write_file):
         path = write_file(content, name)
         refused, warnings = [], []
         reading = Reading(**reading, refuse=refused.append, note=warnings.append)
-        found = [(one.tokens, one.tags["ner"]) for one in read_table(path, reading)]
+        result = [(one.tokens, one.tags["ner"]) for one in read_table(path, reading)]
         return (
-            found,
+            result,
             [one.removeprefix(f"{path}") for one in refused],
             [one.removeprefix(f"{path}") for one in warnings],
         )
@@ -101,18 +101,18 @@ def test_quoted_cells(read):
     ],
 )
 def test_an_invalid_row_is_reported_with_its_location(read, row, message):
-    found, refused, _ = read(f"token,ner\n{row}\nOslo,B-LOC\n")
-    assert found == [(("Oslo",), ("B-LOC",))]
+    result, refused, _ = read(f"token,ner\n{row}\nOslo,B-LOC\n")
+    assert result == [(("Oslo",), ("B-LOC",))]
     assert len(refused) == 1
     assert refused[0].startswith(message)
 
 
 def test_a_table_without_sentence_boundaries_gives_a_warning(read):
-    found, refused, warnings = read("token,ner\na,O\nb,O\n")
-    assert (found, refused) == ([(("a", "b"), ("O", "O"))], [])
+    result, refused, warnings = read("token,ner\na,O\nb,O\n")
+    assert (result, refused) == ([(("a", "b"), ("O", "O"))], [])
     assert "all 2 rows are one sentence" in warnings[0]
-    found, _, warnings = read("doc,token,ner\nx,a,O\ny,b,O\n")
-    assert found == [(("a",), ("O",)), (("b",), ("O",))]
+    result, _, warnings = read("doc,token,ner\nx,a,O\ny,b,O\n")
+    assert result == [(("a",), ("O",)), (("b",), ("O",))]
     assert "each document is one sentence" in warnings[0]
 
 
@@ -165,8 +165,8 @@ def test_one_text_with_spans_per_row(read, cell):
     file = io.StringIO()
     rows = [["id", "text", "entities"], [7, "Ana\nleft Oslo", cell], [], [8, "No.", ""]]
     csv.writer(file, lineterminator="\n").writerows(rows)
-    found, refused, warnings = read(file.getvalue())
-    assert found == [
+    result, refused, warnings = read(file.getvalue())
+    assert result == [
         (("Ana",), ("B-PER",)),
         (("left", "Oslo"), ("O", "B-LOC")),
         (("No", "."), ("O", "O")),
@@ -198,7 +198,7 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00"), min
     st.lists(st.tuples(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=4), st.booleans()), min_size=1)
 )
 def test_round_trip(folder, made):
-    found = [
+    result = [
         replace(
             from_tokens(word for word, _ in pairs),
             tags={"ner": tuple(tag + "x" for _, tag in pairs)},  # integers would require names
@@ -208,9 +208,9 @@ def test_round_trip(folder, made):
     ]
     path = folder / "a.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
-        write_table(found, file, Writing(tasks=("ner",)))
+        write_table(result, file, Writing(tasks=("ner",)))
     again = list(read_table(path, Reading()))
-    assert [replace(one, source="") for one in again] == found
+    assert [replace(one, source="") for one in again] == result
 
 
 @given(st.text(st.sampled_from("token,;\t\"'[]ner1 \n\u2028é"), max_size=60))
@@ -220,6 +220,6 @@ def test_any_table_is_read_or_rejected_with_one_line(folder, content):
         path.write_text(header + content, encoding="utf-8", newline="")
         refused, warnings = [], []
         reading = Reading(tasks=(), refuse=refused.append, note=warnings.append)
-        found = list(read_table(path, reading))
-        assert found or refused
+        result = list(read_table(path, reading))
+        assert result or refused
         assert all(re.match(r".*any\.csv", one) and "\n" not in one for one in refused + warnings)

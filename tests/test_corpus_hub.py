@@ -69,8 +69,8 @@ def test_rows_of_running_text_and_spans(here):
     }
     features = {"id": datasets.Value("int32"), "text": datasets.Value("string"), "spans": datasets.List(span)}
     problems: list[str] = []
-    found = list(read_dataset(parquet(rows, features), Reading(refuse=problems.append)))
-    assert [(one.tokens, one.tags["ner"], one.starts_document) for one in found] == [
+    result = list(read_dataset(parquet(rows, features), Reading(refuse=problems.append)))
+    assert [(one.tokens, one.tags["ner"], one.starts_document) for one in result] == [
         (("Ada", "Byron", "wrote", "."), ("B-PER", "I-PER", "O", "O"), True),
         (("Yes", "."), ("O", "O"), False),
         (("No", "."), ("O", "O"), True),

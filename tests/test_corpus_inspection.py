@@ -14,10 +14,10 @@ from tagger.text.schemes import spans_to_tags, tags_to_spans
 
 
 def problems_of(path, **options):
-    found = []
-    inspect_files([str(path)], found.append, **options)
-    assert all(problem.startswith(str(path)) for problem in found)
-    return [problem.removeprefix(str(path)).split(". ")[0] for problem in found]
+    result = []
+    inspect_files([str(path)], result.append, **options)
+    assert all(problem.startswith(str(path)) for problem in result)
+    return [problem.removeprefix(str(path)).split(". ")[0] for problem in result]
 
 
 def token(number, form="w", misc="_"):
@@ -114,21 +114,21 @@ def test_every_problem_of_a_conllu_file(write_file, content, expected):
 
 
 def test_an_unreadable_file_counts_as_one_problem(write_file, tmp_path):
-    found = []
+    result = []
     good = write_file(GOOD, "good.conll")
-    report = inspect_files([str(tmp_path / "nowhere"), str(tmp_path), str(good)], found.append)
-    assert len(found) == report.problems == 2
-    assert "no such file" in found[0]
-    assert "folder" in found[1]
+    report = inspect_files([str(tmp_path / "nowhere"), str(tmp_path), str(good)], result.append)
+    assert len(result) == report.problems == 2
+    assert "no such file" in result[0]
+    assert "folder" in result[1]
     assert report.files[2].sentences == 5
     with pytest.raises(InputError, match="no tag scheme"):
-        inspect_files([str(good)], found.append, scheme="nothing")
+        inspect_files([str(good)], result.append, scheme="nothing")
 
 
 def test_an_invalid_line_is_kept_with_its_sentence(write_file):
-    found = []
-    (sentence,) = read_conll(write_file("a O\nb\nc O\n", "f"), refuse=found.append)
-    assert (sentence.tokens, sentence.extra_lines, len(found)) == (("a", "c"), ((1, "b"),), 1)
+    result = []
+    (sentence,) = read_conll(write_file("a O\nb\nc O\n", "f"), refuse=result.append)
+    assert (sentence.tokens, sentence.extra_lines, len(result)) == (("a", "c"), ((1, "b"),), 1)
 
 
 def test_a_requested_scheme(write_file):
@@ -197,13 +197,13 @@ def test_untagged_texts_against_brute_force(folder, drawn):
         lines += [f"{word} {tag}" for word, tag in zip(words, tags, strict=True)] + [""]
     path = folder / "f.conll"
     path.write_text("\n".join(lines) + "\n")
-    found = inspect_files([str(path)], print, columns="token,ner").inconsistent.get("ner", [])
+    result = inspect_files([str(path)], print, columns="token,ner").inconsistent.get("ner", [])
     expected = {}
     for word in "ab":
         counts = {label: count for (one, label), count in occurrences.items() if one == word}
         if len(counts) > 1:
             expected[word] = counts
-    assert {one.text: one.counts for one in found} == expected
+    assert {one.text: one.counts for one in result} == expected
 
 
 @given(st.lists(st.sampled_from(["O", "B-X", "I-X", "E-X", "S-X", "I-Y"]), min_size=1, max_size=8))

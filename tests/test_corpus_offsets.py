@@ -36,10 +36,10 @@ def read(*records, **reading):
     folder = reading.pop("folder")
     path = folder / "a.jsonl"
     path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
-    found = list(read_jsonl(path, Reading(**reading, refuse=refused.append, note=warnings.append)))
+    result = list(read_jsonl(path, Reading(**reading, refuse=refused.append, note=warnings.append)))
     words = [
         one.text[span.start_char - one.text_start : span.end_char - one.text_start]
-        for one in found
+        for one in result
         for span in one.spans.get("ner", ())
     ]
     return words, refused, [one.removeprefix(f"{path}") for one in warnings]

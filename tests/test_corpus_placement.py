@@ -23,14 +23,14 @@ def place(text, *spans, mode="error", **tasks):
     """Align spans (start, end, label). Return the sentences, the errors and the warnings."""
     refused, warnings = [], []
     reading = Reading(on_misaligned=mode, refuse=refused.append, note=warnings.append)
-    found = {
+    result = {
         task: [TextSpan(*span, where="f:1") for span in its] for task, its in {"ner": spans, **tasks}.items()
     }
-    return place_spans(text, found, reading, "f:1"), refused, warnings
+    return place_spans(text, result, reading, "f:1"), refused, warnings
 
 
-def characters(found, task="ner"):
-    return [(span.start_char, span.end_char, span.label) for one in found for span in one.spans[task]]
+def characters(result, task="ner"):
+    return [(span.start_char, span.end_char, span.label) for one in result for span in one.spans[task]]
 
 
 def search(text, spans, mode):
@@ -63,9 +63,9 @@ def search(text, spans, mode):
 @given(annotated_texts(), st.sampled_from(["error", "expand", "trim", "skip"]))
 def test_alignment_matches_a_search_over_all_characters(annotated, mode):
     text, spans = annotated
-    found, refused, warnings = place(text, *((s.start, s.end, s.label) for s in spans), mode=mode)
-    assert characters(found) == search(text, spans, mode)
-    for sentence in found:
+    result, refused, warnings = place(text, *((s.start, s.end, s.label) for s in spans), mode=mode)
+    assert characters(result) == search(text, spans, mode)
+    for sentence in result:
         assert list(sentence.spans["ner"]) == [
             replace(
                 span, start_char=sentence.offsets[span.start][0], end_char=sentence.offsets[span.end - 1][1]
@@ -78,8 +78,8 @@ def test_alignment_matches_a_search_over_all_characters(annotated, mode):
 @given(annotated_texts(), st.sampled_from(["error", "expand", "trim", "skip"]))
 def test_every_lost_span_is_reported(annotated, mode):
     text, spans = annotated
-    found, refused, warnings = place(text, *((s.start, s.end, s.label) for s in spans), mode=mode)
-    kept = characters(found)
+    result, refused, warnings = place(text, *((s.start, s.end, s.label) for s in spans), mode=mode)
+    kept = characters(result)
     for span in spans:
         as_given = (span.start, span.end, span.label)
         reports = [
@@ -94,33 +94,33 @@ def test_every_lost_span_is_reported(annotated, mode):
 @given(annotated_texts())
 def test_every_token_is_kept_and_the_text_can_be_reassembled(annotated):
     text, spans = annotated
-    found, _, _ = place(text, *((s.start, s.end, s.label) for s in spans), mode="expand")
+    result, _, _ = place(text, *((s.start, s.end, s.label) for s in spans), mode="expand")
     tokens = [offset for sentence in TOKENIZER.tokenize(text) for offset in sentence.offsets]
-    assert [offset for sentence in found for offset in sentence.offsets] == tokens
-    together = "".join(sentence.text_before + sentence.text for sentence in found)
+    assert [offset for sentence in result for offset in sentence.offsets] == tokens
+    together = "".join(sentence.text_before + sentence.text for sentence in result)
     assert text.startswith(together)
     assert not TOKENIZER.tokenize(text[len(together) :])
-    for sentence in found:
+    for sentence in result:
         assert text[sentence.text_start :].startswith(sentence.text)
-    assert [place for place, sentence in enumerate(found) if sentence.starts_document] == [0][: len(found)]
+    assert [place for place, sentence in enumerate(result) if sentence.starts_document] == [0][: len(result)]
 
 
 def test_a_span_joins_the_sentences_that_it_crosses():
     text = " Ada sang. Otto left.  Mia stayed. The end."
     assert len(place(text)[0]) == 4
-    found, refused, warnings = place(text, (11, 34, "TALE"))
-    assert [sentence.text for sentence in found] == ["Ada sang.", "Otto left.  Mia stayed.", "The end."]
-    assert found[1].tags["ner"] == ("B-TALE",) + 5 * ("I-TALE",)
-    assert [sentence.text_before for sentence in found] == [" ", " ", " "]
-    assert {sentence.source for sentence in found} == {"f:1"}
+    result, refused, warnings = place(text, (11, 34, "TALE"))
+    assert [sentence.text for sentence in result] == ["Ada sang.", "Otto left.  Mia stayed.", "The end."]
+    assert result[1].tags["ner"] == ("B-TALE",) + 5 * ("I-TALE",)
+    assert [sentence.text_before for sentence in result] == [" ", " ", " "]
+    assert {sentence.source for sentence in result} == {"f:1"}
     assert (refused, warnings) == ([], [])
 
 
 def test_tasks_are_aligned_independently():
-    found, refused, _ = place("Ada sang. Otto left.", (0, 3, "PER"), chunk=[(0, 8, "S"), (4, 14, "X")])
+    result, refused, _ = place("Ada sang. Otto left.", (0, 3, "PER"), chunk=[(0, 8, "S"), (4, 14, "X")])
     assert len(refused) == 1
-    assert found[0].tags == {"ner": ("B-PER", "O", "O"), "chunk": ("B-S", "I-S", "O")}
-    assert found[1].tags["ner"] == ("O", "O", "O")
+    assert result[0].tags == {"ner": ("B-PER", "O", "O"), "chunk": ("B-S", "I-S", "O")}
+    assert result[1].tags["ner"] == ("O", "O", "O")
 
 
 @pytest.mark.parametrize(
@@ -139,15 +139,15 @@ def test_a_misaligned_or_invalid_span(span, message):
     text = "Ada sang."
     with pytest.raises(InputError, match=re.escape(message) + r"\. Correct it, or pass --on-misaligned"):
         place_spans(text, {"ner": [TextSpan(*span, "PER", where="f:1")]}, Reading(), "f:1")
-    found, refused, warnings = place(text, (*span, "PER"), mode="skip")
-    assert (characters(found), refused, warnings) == ([], [], [message + "; it was skipped."])
+    result, refused, warnings = place(text, (*span, "PER"), mode="skip")
+    assert (characters(result), refused, warnings) == ([], [], [message + "; it was skipped."])
 
 
 @pytest.mark.parametrize("mode", ["error", "expand", "trim", "skip"])
 def test_white_space_at_the_ends_of_a_span_is_trimmed(mode):
     text = "A play (1994)  shows\u00a0Ana Silva\n as a queen."
-    found, refused, warnings = place(text, (20, 32, "PER"), (8, 12, "DATE"), (12, 15, "X"), mode=mode)
-    assert characters(found) == [(8, 12, "DATE"), (12, 13, "X"), (21, 30, "PER")]
+    result, refused, warnings = place(text, (20, 32, "PER"), (8, 12, "DATE"), (12, 15, "X"), mode=mode)
+    assert characters(result) == [(8, 12, "DATE"), (12, 13, "X"), (21, 30, "PER")]
     assert refused == []
     assert warnings == [
         "f:1: the span [20, 32) '\\xa0Ana Silva\\n ' (PER) was trimmed of white space to [21, 30) "
@@ -157,8 +157,8 @@ def test_white_space_at_the_ends_of_a_span_is_trimmed(mode):
 
 
 def test_a_span_is_trimmed_to_the_whole_tokens_inside():
-    found, refused, warnings = place("Ada sang in Oslo.", (1, 11, "X"), (13, 15, "LOC"), mode="trim")
-    assert (characters(found), refused) == ([(4, 11, "X")], [])
+    result, refused, warnings = place("Ada sang in Oslo.", (1, 11, "X"), (13, 15, "LOC"), mode="trim")
+    assert (characters(result), refused) == ([(4, 11, "X")], [])
     assert warnings == [
         "f:1: the span [1, 11) 'da sang in' (X) was trimmed to the tokens [4, 11) 'sang in'.",
         "f:1: the span [13, 15) 'sl' (LOC) is not aligned with its tokens, [12, 16) 'Oslo'; it was skipped.",
@@ -168,8 +168,8 @@ def test_a_span_is_trimmed_to_the_whole_tokens_inside():
 def test_spans_that_overlap():
     text = "Ada sang in Oslo."
     spans = [(4, 11, "X"), (0, 3, "PER"), (0, 8, "S"), (0, 8, "S"), (12, 16, "LOC")]
-    found, refused, _ = place(text, *spans)
-    assert characters(found) == [(0, 8, "S"), (12, 16, "LOC")]
+    result, refused, _ = place(text, *spans)
+    assert characters(result) == [(0, 8, "S"), (12, 16, "LOC")]
     assert [one.partition(". ")[0] for one in refused] == [
         "f:1: the span [0, 8) 'Ada sang' (S) is repeated",
         "f:1: the span [0, 3) 'Ada' (PER) overlaps the span [0, 8) 'Ada sang' (S)",
@@ -178,8 +178,8 @@ def test_spans_that_overlap():
 
 
 def test_spans_that_overlap_after_expansion():
-    found, _, warnings = place("Google-Mozilla", (0, 6, "ORG"), (7, 14, "ORG"), mode="expand")
-    assert characters(found) == [(0, 14, "ORG")]
+    result, _, warnings = place("Google-Mozilla", (0, 6, "ORG"), (7, 14, "ORG"), mode="expand")
+    assert characters(result) == [(0, 14, "ORG")]
     assert warnings[-1] == (
         "f:1: the span [7, 14) 'Mozilla' (ORG) overlaps the span [0, 6) 'Google' (ORG); it was skipped."
     )
@@ -188,9 +188,9 @@ def test_spans_that_overlap_after_expansion():
 def test_given_tokens_keep_their_tags():
     sentence = replace(from_tokens(["Ada", "sang"]), tags={"ner": ("S-PER", "O")})
     spans = {"ner": [TextSpan(0, 3, "PER")], "chunk": [TextSpan(0, 8, "S", 0.5)]}
-    (found,) = attach_spans([sentence], sentence.text, spans, Reading())
-    assert found.tags == {"ner": ("S-PER", "O"), "chunk": ("B-S", "I-S")}
-    assert found.spans["chunk"] == (Span(0, 2, "S", 0.5, 0, 8),)
+    (result,) = attach_spans([sentence], sentence.text, spans, Reading())
+    assert result.tags == {"ner": ("S-PER", "O"), "chunk": ("B-S", "I-S")}
+    assert result.spans["chunk"] == (Span(0, 2, "S", 0.5, 0, 8),)
 
 
 def test_a_long_span_is_abbreviated_in_messages():
@@ -204,16 +204,16 @@ def test_a_long_span_is_abbreviated_in_messages():
 
 
 @given(sentences())
-def test_a_document_has_the_text_and_the_spans_of_its_sentences(found):
-    starts = [place for place, one in enumerate(found) if one.starts_document] + [len(found)]
-    groups = [found[first:last] for first, last in pairwise(starts)]
-    whole = list(documents(found, ["ner"]))
+def test_a_document_has_the_text_and_the_spans_of_its_sentences(result):
+    starts = [place for place, one in enumerate(result) if one.starts_document] + [len(result)]
+    groups = [result[first:last] for first, last in pairwise(starts)]
+    whole = list(documents(result, ["ner"]))
     assert [one.text for one in whole] == ["".join(s.text_before + s.text for s in group) for group in groups]
     assert [[(s.start, s.end, s.label) for s in one.spans["ner"]] for one in whole] == list(
         map(characters, groups)
     )
-    single = list(documents(found, ["ner"], "sentence"))
-    assert [one.text for one in single] == [sentence.text for sentence in found]
+    single = list(documents(result, ["ner"], "sentence"))
+    assert [one.text for one in single] == [sentence.text for sentence in result]
     words = [one.text[span.start : span.end] for one in single for span in one.spans["ner"]]
     assert words == [one.text[span.start : span.end] for one in whole for span in one.spans["ner"]]
 

@@ -254,11 +254,11 @@ def test_relations_are_reported():
 @st.composite
 def full_sentences(draw):
     """Draw sentences with a value in every field of JSON lines."""
-    found = []
+    result = []
     for sentence in draw(sentences(tasks=("ner", "chunk"))):
         count = len(sentence)
         tags = st.lists(st.sampled_from(["O", "B-é", "N"]), min_size=count, max_size=count).map(tuple)
-        found.append(
+        result.append(
             replace(
                 sentence,
                 tags={**sentence.tags, "pos": draw(tags)},
@@ -272,38 +272,38 @@ def full_sentences(draw):
                 ),
             )
         )
-    return found
+    return result
 
 
-def lines_of(write, found, **writing):
+def lines_of(write, result, **writing):
     file = io.StringIO()
-    write(found, file, Writing(**writing))
+    write(result, file, Writing(**writing))
     return file.getvalue()
 
 
 @given(full_sentences())
-def test_json_lines_preserve_every_field(folder, found):
+def test_json_lines_preserve_every_field(folder, result):
     tasks = ("ner", "chunk", "pos")
     path = folder / "all.jsonl"
-    path.write_text(lines_of(write_jsonl, found, tasks=tasks), encoding="utf-8", newline="")
-    if not found:
+    path.write_text(lines_of(write_jsonl, result, tasks=tasks), encoding="utf-8", newline="")
+    if not result:
         with pytest.raises(InputError, match="has no sentences"):
             list(read_jsonl(path, Reading(tasks=())))
         return
     again = list(read_jsonl(path, Reading(tasks=())))
-    assert without_place(again) == without_place(found)
-    assert [one.source for one in again] == [f"{path}:{number + 1}" for number in range(len(found))]
+    assert without_place(again) == without_place(result)
+    assert [one.source for one in again] == [f"{path}:{number + 1}" for number in range(len(result))]
 
 
 @given(sentences(), st.sampled_from(["document", "sentence"]))
-def test_doccano_preserves_texts_and_spans(folder, found, unit):
+def test_doccano_preserves_texts_and_spans(folder, result, unit):
     path = folder / "doccano.jsonl"
-    path.write_text(lines_of(write_doccano, found, tasks=("ner",), unit=unit), encoding="utf-8", newline="")
+    path.write_text(lines_of(write_doccano, result, tasks=("ner",), unit=unit), encoding="utf-8", newline="")
     again = list(read_jsonl(path, Reading(refuse=lambda _: None)))
 
     if unit == "sentence":  # each sentence is now a document
-        found = [replace(sentence, starts_document=True, text_before="") for sentence in found]
-    assert content_of(again) == content_of(found)
+        result = [replace(sentence, starts_document=True, text_before="") for sentence in result]
+    assert content_of(again) == content_of(result)
 
 
 def test_doccano_requires_exactly_one_task():
@@ -344,9 +344,9 @@ def test_a_line_that_is_not_a_record(write_file, line, message):
     with pytest.raises(InputError, match=re.escape(f"{path}{message}")):
         list(read_jsonl(path, Reading()))
     refused = []
-    found = list(read_jsonl(path, Reading(refuse=refused.append)))
-    assert ([one.text for one in found], len(refused)) == (["Ada", "Ed"], 1)
-    assert found[1].source == f"{path}:4"
+    result = list(read_jsonl(path, Reading(refuse=refused.append)))
+    assert ([one.text for one in result], len(refused)) == (["Ada", "Ed"], 1)
+    assert result[1].source == f"{path}:4"
 
 
 def test_compressed_json_lines_are_detected_by_suffix(tmp_path):

@@ -22,9 +22,9 @@ SPANS = [[0, 9, "PER"], [18, 22, "LOC"]]
 def read(path, **reading):
     """Return the tags of a file's sentences, the errors and the warnings."""
     refused, warnings = [], []
-    found = list(read_jsonl(path, Reading(**reading, refuse=refused.append, note=warnings.append)))
+    result = list(read_jsonl(path, Reading(**reading, refuse=refused.append, note=warnings.append)))
     return (
-        [list(one.tags["ner"]) for one in found],
+        [list(one.tags["ner"]) for one in result],
         [one.removeprefix(f"{path}") for one in refused],
         [one.removeprefix(f"{path}") for one in warnings],
     )
