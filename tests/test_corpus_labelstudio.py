@@ -31,13 +31,13 @@ def annotated(*results, **more):
 
 @pytest.fixture
 def read(write_file):
-    """Write tasks as an export and read it. Return its spans by task, the errors and the warnings."""
+    """Write tasks as an export and read it. Return its spans by task, the errors and the notes."""
 
     def read(*values, **reading):
         path = write_file(json.dumps(values), "export.json")
-        refused, warnings = [], []
+        refused, notes = [], []
         found = list(
-            read_labelstudio(path, Reading(**{"refuse": refused.append, "note": warnings.append} | reading))
+            read_labelstudio(path, Reading(**{"refuse": refused.append, "note": notes.append} | reading))
         )
         spans = {}
         for sentence in found:
@@ -50,7 +50,7 @@ def read(write_file):
         return (
             spans,
             [one.removeprefix(f"{path}") for one in refused],
-            [one.removeprefix(f"{path}") for one in warnings],
+            [one.removeprefix(f"{path}") for one in notes],
         )
 
     return read
@@ -84,23 +84,22 @@ def test_exports(read, value):
 def test_ignored_data_keys_are_reported_once(read):
     value = annotated(region(2, 5)) | {"data": {"text": TEXT, "stars": 3, "title": "A title"}}
     small = {"id": 7, "text": TEXT, "mood": "good", "label": [region(2, 5)["value"]]}
-    assert read(value, value)[2] == [
-        ": the data keys stars, title were ignored; sentences have no field for them."
-    ]
-    assert read(small)[2] == [": the data keys mood were ignored; sentences have no field for them."]
+    ignored = "were ignored; sentences have no field for them."
+    assert read(value, value)[2] == [f": the data keys stars, title {ignored}"]
+    assert read(small)[2] == [f": the data keys mood {ignored}"]
 
 
 def test_the_first_annotation_that_is_not_cancelled_is_read(read):
     value = annotated(region(12, 16), was_cancelled=True)
     value["annotations"] += [{"result": [region(2, 5)]}, {"result": []}]
     value["predictions"] = [{"result": [region(12, 16)]}]
-    spans, refused, warnings = read(value)
+    spans, refused, notes = read(value)
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert warnings == [":1: text 1: the first of 2 annotations is read, the others are skipped."]
+    assert notes == [":1: text 1: the first of 2 annotations is read, the others are skipped."]
 
 
 def test_cancelled_and_unannotated_texts_are_skipped(read):
-    spans, refused, warnings = read(
+    spans, refused, notes = read(
         annotated(region(2, 5), was_cancelled=True),
         {"data": {"text": TEXT}, "predictions": [3]},
         annotated(region(2, 5)),
@@ -113,7 +112,7 @@ def test_cancelled_and_unannotated_texts_are_skipped(read):
         {"data": {"text": TEXT}, "completions": [{"skipped": True, "result": []}]},
     )
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert warnings == [
+    assert notes == [
         ":1: text 1: the text was skipped because its annotators cancelled it.",
         ":1: text 2: the text was skipped because it has no annotations (its predictions are not gold).",
         ":1: text 4: the text was skipped because it has no annotations "
@@ -128,9 +127,9 @@ def test_predictions_of_unannotated_files_are_read_with_a_warning(read, more):
         {"data": {"text": TEXT}, "predictions": [{"result": [region(2, 5), region(12, 16, "X")]}]} | more,
         {"data": {"text": TEXT}} | more,
     ]
-    spans, refused, warnings = read(*values)
+    spans, refused, notes = read(*values)
     assert (spans, refused) == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [])
-    assert warnings == [
+    assert notes == [
         ":1: text 2: the text has no annotations; it is read as text without spans.",
         ": no text is annotated; the first predictions of 1 texts are read as gold.",
     ]
@@ -141,9 +140,9 @@ def test_the_ground_truth_precedes_the_first_annotation(read):
     value["annotations"].append(
         {"id": 5, "result": [region(2, 5)], "ground_truth": True, "completed_by": {"email": "ada@x.org"}}
     )
-    spans, refused, warnings = read(value)
+    spans, refused, notes = read(value)
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert warnings == [
+    assert notes == [
         ":1: text 1: the ground truth of 2 annotations, number 5, by 'ada@x.org' is read, the others "
         "are skipped."
     ]
@@ -151,14 +150,14 @@ def test_the_ground_truth_precedes_the_first_annotation(read):
 
 def test_a_text_of_several_annotators_in_a_json_min_export_is_read_once(read):
     value = {"id": 7, "text": TEXT, "label": [region(2, 5)["value"]], "annotator": 1}
-    spans, refused, warnings = read(value, value | {"label": [], "annotator": 2}, value | {"id": 8})
+    spans, refused, notes = read(value, value | {"label": [], "annotator": 2}, value | {"id": 8})
     assert (spans, refused) == ({"ner": 2 * [("PER", "Ada")]}, [])
-    assert warnings == [":1: text 2: an earlier text has the same number 7; this annotation was skipped."]
+    assert notes == [":1: text 2: an earlier text has the same number 7; this annotation was skipped."]
 
 
 def test_drafts_are_reported(read):
-    warnings = read({"data": {"text": TEXT}, "annotations": [], "drafts": [{"result": []}]})[2]
-    assert warnings == [
+    notes = read({"data": {"text": TEXT}, "annotations": [], "drafts": [{"result": []}]})[2]
+    assert notes == [
         ":1: text 1: the text has no annotations (its drafts are not gold); it is read as text without spans."
     ]
 
@@ -186,8 +185,8 @@ def test_labels_of_hypertext(read):
         annotated(hypertext()),
         annotated(hypertext(**offsets)) | {"data": {"text": f"<p>{TEXT}</p>"}},
     ):
-        spans, refused, warnings = read(value)
-        assert (spans, warnings) == ({}, [])
+        spans, refused, notes = read(value)
+        assert (spans, notes) == ({}, [])
         assert "hypertextlabels" in refused[0]
         assert "has no sentences" in refused[1]
 
@@ -199,30 +198,26 @@ def test_labels_of_hypertext_in_json_min(read):
 
 def test_offsets_in_utf16_are_detected_from_the_texts_of_spans(read):
     value = region(3, 6)["value"] | {"text": "Ada"}
-    spans, refused, warnings = read(annotated(region(3, 6, value=value)))
+    spans, refused, notes = read(annotated(region(3, 6, value=value)))
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert warnings == [
-        ":1: text 1: the offsets are read as UTF-16 code units, as the texts of the spans show."
-    ]
+    assert notes == [":1: text 1: the offsets are read as UTF-16 code units, as the texts of the spans show."]
     assert read(annotated(region(3, 6, value=value)), offsets="characters")[1][0].startswith(
         ":1: text 1: the span [3, 6) (PER) should cover 'Ada' (got 'da '"
     )
 
 
 def test_a_span_with_white_space_at_its_ends(read):
-    spans, refused, warnings = read(annotated(region(1, 6), region(12, 16, "X")))
+    spans, refused, notes = read(annotated(region(1, 6), region(12, 16, "X")))
     assert (spans, refused) == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [])
-    assert warnings == [
-        ":1: text 1: the span [1, 6) ' Ada ' (PER) was trimmed of white space to [2, 5) 'Ada'."
-    ]
+    assert notes == [":1: text 1: the span [1, 6) ' Ada ' (PER) was trimmed of white space to [2, 5) 'Ada'."]
 
 
 def test_results_other_than_labelled_spans_are_reported(read):
     choice = {"type": "choices", "from_name": "mood", "value": {"choices": ["good"]}}
     relation = {"type": "relation", "from_id": "x", "to_id": "y"}
-    spans, refused, warnings = read(annotated(choice, region(2, 5), relation))
+    spans, refused, notes = read(annotated(choice, region(2, 5), relation))
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert warnings == [
+    assert notes == [
         f":1: text 1: a result of type {kind!r} was skipped; it is not a labelled span."
         for kind in ("choices", "relation")
     ]
@@ -292,9 +287,9 @@ def test_an_invalid_text_is_reported_with_its_location(read, value, message):
 
 
 def test_a_text_without_tokens_is_reported(read):
-    spans, refused, warnings = read(annotated(region(12, 16)), {"data": {"text": " "}, "annotations": [{}]})
+    spans, refused, notes = read(annotated(region(12, 16)), {"data": {"text": " "}, "annotations": [{}]})
     assert (spans, refused) == ({"ner": [("PER", "Otto")]}, [])
-    assert re.fullmatch(r":1: text 2: the text has no tokens and was skipped\.", warnings[0])
+    assert re.fullmatch(r":1: text 2: the text has no tokens and was skipped\.", notes[0])
 
 
 def test_white_space_of_a_span_text_may_be_escaped(read):
