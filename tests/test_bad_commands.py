@@ -67,8 +67,8 @@ def test_wrong_kinds_of_files_are_rejected(corpus, model, tmp_path):
     )
     assert refusal("info", "/dev/null").startswith("/dev/null/config.json: cannot be read (Not a directory)")
     assert refusal("tag", model, corpus) == f"{corpus}: this is a folder. Name a file in it."
-    assert refusal("evaluate", model, corpus).startswith(f"{corpus}: this is a folder; name a file in it")
-    assert refusal("evaluate", model, "/dev/null").startswith("/dev/null: the file holds no sentence; give")
+    assert refusal("evaluate", model, corpus).startswith(f"{corpus}: this is a folder. Name a file in it")
+    assert refusal("evaluate", model, "/dev/null").startswith("/dev/null: the file has no sentences. Give")
     assert refusal("tag", model, "--output", corpus, stdin=b"Ada").startswith(
         f"{corpus}: must be a file (got a folder)."
     )

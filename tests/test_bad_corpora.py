@@ -1,4 +1,4 @@
-"""Corpora, vectors and settings that cannot be used: one line that says what, where and what to do."""
+"""Unusable corpora, vectors and settings: one line with the error, its location and what to do."""
 
 import gzip
 import json
@@ -16,7 +16,7 @@ RUBBISH = random.Random(1).randbytes(5000)
 
 @pytest.fixture
 def refused(tmp_path):
-    """A function that trains on unusable input and returns what is said; nothing may have been written."""
+    """Return a function that trains on unusable input and returns the error. It must write nothing."""
 
     def refuse(*arguments: object, data: str | bytes = GOOD, **files: str | bytes) -> str:
         given = []
@@ -36,49 +36,57 @@ def refused(tmp_path):
     return refuse
 
 
-# What a part of a corpus may be instead of one. The same files are refused by `tagger evaluate`.
+# Invalid contents of a split. `tagger evaluate` rejects the same files.
 CORPORA = [
-    ("empty", "", "{file}: the file holds no sentence; give a file"),
-    ("blank lines", "\n \n\t\n", "{file}: the file holds no sentence; give a file"),
-    ("comments", "# a\n\n-DOCSTART- O\n", "{file}: the file holds no sentence; give a file"),
+    ("empty", "", "{file}: the file has no sentences. Give a file"),
+    ("blank lines", "\n \n\t\n", "{file}: the file has no sentences. Give a file"),
+    ("comments", "# a\n\n-DOCSTART- O\n", "{file}: the file has no sentences. Give a file"),
     ("a column more", "Ada B-PER\nsang a O\n", "{file}:2: expected 2 columns separated by spaces"),
     ("a column less", "Ada B-PER\n\nsang\n", "{file}:3: expected 2 columns separated by spaces"),
-    ("one column", "Ada\nsang\n", "{file}:1: the line has one column only; a token and a tag are needed"),
-    ("no UTF-8", b"Ada B-PER\nsa\xffng O\n", "{file}:2: byte 3 of the line (0xff) is not UTF-8; convert"),
-    ("UTF-16", GOOD.encode("utf-16"), "{file}:1: byte 1 of the line (0xff) is not UTF-8; convert"),
-    ("a tag outside", "Ada B-PER\nsang Q-PER\n", "{file}:2: the tag 'Q-PER' of 'sang' is none of IOB2"),
-    ("a word for a tag", "Ada B-PER\nsang sang\n", "{file}:2: the tag 'sang' of 'sang' is none of IOB2"),
+    ("one column", "Ada\nsang\n", "{file}:1: the line has only one column. Give a file with tokens and tags"),
+    ("no UTF-8", b"Ada B-PER\nsa\xffng O\n", "{file}:2: byte 3 of the line (0xff) is not UTF-8. Convert"),
+    ("UTF-16", GOOD.encode("utf-16"), "{file}:1: byte 1 of the line (0xff) is not UTF-8. Convert"),
+    (
+        "a tag outside",
+        "Ada B-PER\nsang Q-PER\n",
+        "{file}:2: the tag 'Q-PER' of 'sang' does not belong to IOB2",
+    ),
+    (
+        "a word for a tag",
+        "Ada B-PER\nsang sang\n",
+        "{file}:2: the tag 'sang' of 'sang' does not belong to IOB2",
+    ),
     ("gzip, cut", gzip.compress(GOOD.encode() * 99)[:-9], "{file}: the gzip data are damaged"),
     ("gzip, rubbish", b"\x1f\x8b" + RUBBISH, "{file}: the gzip data are damaged"),
-    ("zeros", bytes(9999), "{file}:1: the line has one column only; a token and a tag are needed"),
+    ("zeros", bytes(9999), "{file}:1: the line has only one column. Give a file with tokens and tags"),
 ]
 
 
 @pytest.mark.parametrize(
     ("content", "message"), [case[1:] for case in CORPORA], ids=[case[0] for case in CORPORA]
 )
-def test_unusable_corpora_are_named_with_their_line(refused, model, tmp_path, content, message):
+def test_unusable_corpora_are_reported_with_their_line(refused, model, tmp_path, content, message):
     assert refused(data=content).startswith(message.format(file="train.txt"))
     assert refused(dev=content).startswith(message.format(file="dev.txt"))
     gold = tmp_path / "gold.txt"
     gold.write_bytes(content if isinstance(content, bytes) else content.encode())
     found = refusal("evaluate", model, gold, "--task", "ner", "--columns", "token=0,ner=-1")
-    # What the columns are is said here, so a file of one column has its tag in it.
-    if "one column only" not in message:
+    # The columns are given here, so a file of one column has a tag.
+    if "only one column" not in message:
         assert found.startswith(message.format(file=gold))
 
 
 @pytest.mark.parametrize("option", ["train", "dev"])
-def test_a_corpus_without_any_span_is_refused(refused, option):
+def test_a_corpus_without_spans_is_an_error(refused, option):
     content = {"data" if option == "train" else "dev": "Ada O\nsang O\n"}
     message = refused(**content)
-    assert message.startswith(f"{option}.txt: the column 'ner' holds no span at all, only O; name the right")
+    assert message.startswith(f"{option}.txt: the column 'ner' has no spans (got only O). Name the right")
 
 
 @pytest.mark.parametrize("option", ["train", "dev"])
-def test_missing_files_and_folders_are_named(corpus, tmp_path, option):
+def test_missing_files_and_folders_are_reported(corpus, tmp_path, option):
     files = {"train": corpus / "train.conll", "dev": corpus / "dev.conll"}
-    for wrong, message in (("missing", "there is no such file"), ("", "this is a folder; name a file")):
+    for wrong, message in (("missing", "there is no such file"), ("", "this is a folder. Name a file")):
         given = {**files, option: tmp_path / wrong}
         words = [word for name, path in given.items() for word in (f"--{name}", path)]
         found = refusal("train", *words, "--columns", "token,pos,ner", "--output", tmp_path / "model")
@@ -89,24 +97,24 @@ def test_missing_files_and_folders_are_named(corpus, tmp_path, option):
 # Tags that only dev has
 
 
-def test_a_dev_label_that_train_lacks_is_refused_with_its_line(refused):
+def test_a_dev_label_missing_in_train_is_reported_with_its_line(refused):
     message = refused(dev="Ada B-PER\n\nthe O\nBank B-ORG\nof I-ORG\n")
     assert message == (
-        "dev.txt:4: the label 'ORG' of 'Bank' is nowhere in train, so no model learns it; correct it, move "
-        "such sentences to train, or set data.unseen_tags=count to score it as wrong."
+        "dev.txt:4: the label 'ORG' of 'Bank' does not occur in train, so no model learns it. Correct it, "
+        "move such sentences to train, or set data.unseen_tags=count to score it as wrong."
     )
     message = refused("--task", "pos", data="Ada N\nsang V\n", dev="Ada N\nsang X\n")
-    assert message.startswith("dev.txt:2: the tag 'X' of 'sang' is nowhere in train")
+    assert message.startswith("dev.txt:2: the tag 'X' of 'sang' does not occur in train")
 
 
-def test_a_dev_prefix_that_train_lacks_is_no_error(tmp_path):
+def test_a_dev_prefix_missing_in_train_is_valid(tmp_path):
     (tmp_path / "train.txt").write_text("Ada B-PER\nsang O\n")
     (tmp_path / "dev.txt").write_text("Ada B-PER\nLovelace I-PER\n")
     files = ("--train", tmp_path / "train.txt", "--dev", tmp_path / "dev.txt")
     assert train(*files, "--output", tmp_path / "model")[0] == 0
 
 
-def test_dev_labels_that_train_lacks_are_counted_on_request(tmp_path):
+def test_dev_labels_missing_in_train_are_counted_on_request(tmp_path):
     (tmp_path / "train.txt").write_text(GOOD)
     (tmp_path / "dev.txt").write_text("Ada B-PER\n\nBank B-ORG\nof I-ORG\nOslo B-LOC\n")
     files = ("--train", tmp_path / "train.txt", "--dev", tmp_path / "dev.txt", "--output", tmp_path / "model")
@@ -119,7 +127,7 @@ def test_dev_labels_that_train_lacks_are_counted_on_request(tmp_path):
     assert "In dev 2 ner tags are unknown to train" in (tmp_path / "model" / "README.md").read_text()
 
 
-def test_evaluate_says_which_labels_the_model_lacks(model, tmp_path):
+def test_evaluate_lists_the_labels_that_the_model_lacks(model, tmp_path):
     gold = tmp_path / "gold.conll"
     gold.write_text("Ada PROPN B-PER\n\nBank XX B-ORG\nof ADP I-ORG\nLife XX I-ORG\nWar XX B-EVT\n")
     result = json.loads(run("evaluate", model, gold, "--json")[1])
@@ -168,14 +176,14 @@ VECTORS = [
 @pytest.mark.parametrize(
     ("content", "message"), [case[1:] for case in VECTORS], ids=[case[0] for case in VECTORS]
 )
-def test_unusable_vectors_are_named_with_their_row(tmp_path, refused, content, message):
+def test_unusable_vectors_are_reported_with_their_row(tmp_path, refused, content, message):
     path = tmp_path / "v.txt"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert refused("--vectors", path).startswith(message)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_rubbish_is_no_vectors_file(tmp_path, refused, seed):
+def test_random_bytes_are_not_a_vectors_file(tmp_path, refused, seed):
     path = tmp_path / "v.txt"
     path.write_bytes(random.Random(seed).randbytes(3000))
     assert re.match(r"v\.txt(:\d+)?: ", refused("--vectors", path))
@@ -229,7 +237,7 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("setting", "message"), SETTINGS, ids=[case[0][:20] for case in SETTINGS])
-def test_settings_of_nonsense_types_name_the_option(refused, setting, message):
+def test_settings_of_invalid_types_name_the_option(refused, setting, message):
     assert refused("--set", setting).startswith(message)
 
 
@@ -256,7 +264,7 @@ CONFIGS = [
 @pytest.mark.parametrize(
     ("content", "message"), [case[1:] for case in CONFIGS], ids=[case[0] for case in CONFIGS]
 )
-def test_unusable_configs_are_named(tmp_path, refused, content, message):
+def test_unusable_configs_are_reported(tmp_path, refused, content, message):
     path = tmp_path / "c.toml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert refused(path).startswith(message)

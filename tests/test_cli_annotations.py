@@ -22,14 +22,14 @@ def test_offsets_are_read_and_written_in_the_requested_unit(write_file):
     assert json.loads(run("convert", path, "-", "--to", "doccano", *ways)[1]) == RECORD
     code, output, error = run("convert", path, "-", "--to", "doccano")
     assert (code, json.loads(output)) == (0, RECORD)
-    assert "say --offsets characters or utf16" in error
+    assert "Set the unit with --offsets characters or utf16" in error
 
 
 @pytest.mark.parametrize("format", ["jsonl", "conll", "conllu", "csv", "datasets"])
 def test_formats_without_offsets_reject_other_units(write_file, tmp_path, format):
     path = write_file(json.dumps(RECORD), "a.jsonl")
     message = refusal("convert", path, tmp_path / "out", "--to", format, "--offsets-out", "utf16")
-    assert message.startswith(f"The format {format} holds no offsets in UTF-16 code units")
+    assert message.startswith(f"The format {format} has no offsets in UTF-16 code units")
     assert not (tmp_path / "out").exists()
 
 
@@ -45,7 +45,7 @@ def test_an_unknown_unit_is_rejected(write_file, model):
 
 def test_numeric_tags_need_names(write_file):
     path = write_file(ROWS, "a.json")
-    assert "holds tags as numbers, without their names" in refusal("convert", path, "-", "--to", "conll")
+    assert "has integer tags without names" in refusal("convert", path, "-", "--to", "conll")
     code, output, _ = run("check", path)
     assert (code, "--label-names" in output) == (1, True)
     names = ("--label-names", "O,B-PER")
@@ -58,7 +58,7 @@ def test_numeric_tags_are_trained_and_evaluated_by_name(write_file, tmp_path):
     path = write_file(ROWS * 4, "a.jsonl")
     out = tmp_path / "m"
     common = ("--train", path, *OPTIONS, "--epochs", "1", "--output", out)
-    assert "holds tags as numbers" in refusal("train", *common)
+    assert "has integer tags" in refusal("train", *common)
     assert run("train", *common, "--set", "data.label_names=O,B-PER")[0] == 0
     code, output, _ = run("evaluate", out, path)
     assert code == 0

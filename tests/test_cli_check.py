@@ -23,7 +23,7 @@ def test_problems_come_first(files):
     code, output, error = run("check", good, bad)
     assert (code, error) == (1, "")
     lines = output.split("\n")
-    assert re.match(rf"{bad}:13: token 0 \('a'\) has the tag 'I-PER', .* \(ner\); correct it\.$", lines[0])
+    assert re.match(rf"{bad}:13: token 0 \('a'\) has the tag 'I-PER', .* \(ner\)\. Correct it\.$", lines[0])
     assert lines[1].startswith(f"{bad}:14: expected 3 columns separated by spaces")
     assert lines[2:4] == ["", str(good)]
     for fact in ("format +conll", "columns +token, pos, ner", "tags of ner +IOB2", "sentences +5, 3 of them"):

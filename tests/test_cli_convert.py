@@ -91,7 +91,7 @@ def test_losses_are_reported(news, tmp_path):
     assert "sentence borders" not in error
     code, _, error = run("convert", news, tmp_path / "b.running", "--task", "pos")
     assert (code, error.count("\n"), (tmp_path / "b.running").exists()) == (2, 1, False)
-    assert "there is no task with spans" in error
+    assert "no task has spans" in error
 
 
 def test_redundant_information_is_not_reported_as_lost(write_file, tmp_path):
@@ -161,14 +161,14 @@ def test_nothing_is_written_after_an_error(news, write_file, tmp_path):
             [news, output, "--on-misaligned", "x"],
             "--on-misaligned must be one of error,",
         ),
-        ([news, output, "--task", "chunk"], "hold no 'chunk'"),
+        ([news, output, "--task", "chunk"], "have no 'chunk'"),
         ([news, "-"], "Name the format with --to"),
         (["-", output], "is read twice"),
         ([tmp_path / "nowhere", output], "no such file"),
-        ([tmp_path, output], "this is a folder; name a file in it"),
+        ([tmp_path, output], "this is a folder. Name a file in it"),
         ([news, tmp_path], "must not exist, or be an empty folder"),
         ([news, tmp_path / "no" / "folder"], "cannot be written"),
-        ([write_file("# A B\n", "x"), output], "holds no sentence"),
+        ([write_file("# A B\n", "x"), output], "has no sentences"),
         ([write_file("a b c\nd\ne f\n", "y"), output], "no number of columns"),
     ]
     before = {path.name for path in tmp_path.iterdir()}

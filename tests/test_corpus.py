@@ -1,4 +1,4 @@
-"""CoNLL columns: what a file may look like, what is said of one that is wrong, and there and back."""
+"""CoNLL columns: supported layouts, error messages and round trips."""
 
 import gzip
 import io
@@ -35,36 +35,36 @@ def borders_of(sentences):
 
 def test_columns_by_name():
     columns = parse_columns("token, pos,_,-,ner")
-    assert columns.places == {"token": 0, "pos": 1, "ner": 4}
+    assert columns.indices == {"token": 0, "pos": 1, "ner": 4}
     assert columns.count == 5
 
 
 def test_columns_by_number():
     columns = parse_columns("ner=-1, token=1")
-    assert columns.places == {"ner": -1, "token": 1}
+    assert columns.indices == {"ner": -1, "token": 1}
     assert columns.count is None
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("pos,ner", "do not say which is the token"),
-        ("token,ner=3", "mix names with and without numbers"),
-        ("token=a,ner=1", "'a' for a number"),
+        ("pos,ner", "have no token column"),
+        ("token,ner=3", "mix names with and without indices"),
+        ("token=a,ner=1", "non-integer index 'a'"),
         ("token,ner,ner", "'ner' twice"),
         ("token,,ner", "empty name"),
         ("", "empty name"),
     ],
 )
-def test_impossible_columns(spec, message):
+def test_invalid_columns(spec, message):
     with pytest.raises(InputError, match=message):
         parse_columns(spec)
 
 
 @pytest.mark.parametrize("spec", [None, FOUR])
 @pytest.mark.parametrize("task", ["token", ""])
-def test_impossible_tasks(spec, task):
-    with pytest.raises(InputError, match=f"cannot be called '{task}'"):
+def test_invalid_tasks(spec, task):
+    with pytest.raises(InputError, match=f"cannot be named '{task}'"):
         choose_columns(spec, (task,))
 
 
@@ -95,7 +95,7 @@ def test_all_columns(write):
     assert borders_of([first, second, third]) == [True, False, True]
 
 
-def test_first_and_last_column_when_nothing_is_said(write):
+def test_first_and_last_column_by_default(write):
     sentences = list(read_conll(write(SAMPLE), tasks=("entity",)))
     assert [sentence.tags for sentence in sentences] == [
         {"entity": ("I-PER", "O")},
@@ -142,7 +142,7 @@ def test_tokens_alone(write):
         ),
     ],
 )
-def test_packings_of_one_corpus(write, content):
+def test_encodings_of_one_corpus(write, content):
     expected = list(read_conll(write(SAMPLE, "plain"), columns=FOUR))
     read = list(read_conll(write(content), columns=FOUR))
     assert [replace(one, source="") for one in read] == [replace(one, source="") for one in expected]
@@ -161,7 +161,7 @@ def test_a_border_behind_other_columns(write, columns, content):
     assert [sentence.starts_document for sentence in sentences] == [True, True]
 
 
-def test_border_inside_a_sentence_ends_it_and_is_noted(write):
+def test_border_inside_a_sentence_ends_it_with_a_warning(write):
     notes = []
     path = write("say O\n-DOCSTART- O\nso O\n\n-DOCSTART- O\nagain O\n-DOCSTART-s O\n")
     sentences = list(read_conll(path, note=notes.append))
@@ -183,18 +183,18 @@ def test_a_file_without_borders_is_one_document(write):
     assert borders_of(read_conll(write("a O\n\nb O\n\nc O\n"))) == [True, False, False]
 
 
-def test_tabs_let_tokens_hold_spaces(write):
+def test_tokens_with_spaces_in_tabbed_files(write):
     (sentence,) = read_conll(write("New York\tB-LOC\n100 000\tO\n"))
     assert sentence.tokens == ("New York", "100 000")
 
 
-def test_only_ascii_blanks_part_columns_and_only_line_feeds_part_lines(write):
+def test_only_ascii_blanks_separate_columns_and_only_line_feeds_separate_lines(write):
     tokens = ["10\u00a0000", "a\u0085b", "c\u2028d", "e\x0cf", "\u3000"]
     (sentence,) = read_conll(write("".join(f"{token} O\n" for token in tokens)))
     assert list(sentence.tokens) == tokens
 
 
-def test_trailing_tabs_are_no_columns(write):
+def test_trailing_tabs_are_ignored(write):
     (sentence,) = read_conll(write("Ada\tI-PER\t\nsings\tO\t\n"))
     assert sentence.tags["ner"] == ("I-PER", "O")
 
@@ -250,20 +250,20 @@ def test_text_comment_gives_text_and_offsets(write):
         ("a O\nb c O\n", {}, r"sample\.conll:2: expected 2 columns separated by spaces.*, got 3"),
         ("a\tO\n\nb O\n", {}, r"sample\.conll:3: expected 2 columns separated by tabs.*, got 1"),
         ("a O\n# sent_id = 2\n", {}, r"sample\.conll:2: expected 2 columns"),
-        ("a\tO\n\tO\n", {}, r"sample\.conll:2: the column of token is empty"),
-        ("a\tO\nb\t\n", {}, r"sample\.conll:2: the column of ner is empty"),
-        ("a\n", {}, r"sample\.conll:1: the line has one column only"),
-        ("", {}, r"sample\.conll: the file holds no sentence"),
-        ("\n \n# only = comments\n\n-DOCSTART- O\n", {}, "holds no sentence"),
+        ("a\tO\n\tO\n", {}, r"sample\.conll:2: the column token is empty"),
+        ("a\tO\nb\t\n", {}, r"sample\.conll:2: the column ner is empty"),
+        ("a\n", {}, r"sample\.conll:1: the line has only one column"),
+        ("", {}, r"sample\.conll: the file has no sentences"),
+        ("\n \n# only = comments\n\n-DOCSTART- O\n", {}, "has no sentences"),
         ("a O\n", {"columns": FOUR}, r"sample\.conll:1: the line has 2 columns but 4 were named"),
         ("a O\n", {"columns": "token=0,ner=2"}, r"sample\.conll:1: there is no column 2 for ner"),
         ("a O\n", {"columns": "token=-3,ner=1"}, "there is no column -3 for token"),
         (b"a O\nb\xe9 O\n", {}, r"sample\.conll:2: byte 2 of the line \(0xe9\) is not UTF-8"),
-        (b"a O\nb O\rc O\n", {}, r"sample\.conll:2: .*carriage return.*; convert the line ends"),
+        (b"a O\nb O\rc O\n", {}, r"sample\.conll:2: .*carriage return.*\. Convert the line ends"),
         (b"a O\r\rb O\r", {}, r"sample\.conll:1: .*carriage return"),
         (b"\xef\xbb\xbf\xe9 O\n", {}, r"sample\.conll:1: byte 1 "),
         (gzip.compress(b"a O\n" * 99)[:-9], {}, r"sample\.conll: the gzip data are damaged"),
-        ("1\ta\t_\tX\t_\t_\t0\t_\t_\t_\n", {}, r"sample\.conll:1: this looks like CoNLL-U"),
+        ("1\ta\t_\tX\t_\t_\t0\t_\t_\t_\n", {}, r"sample\.conll:1: the file looks like CoNLL-U"),
     ],
 )
 def test_malformed_columns(write, content, options, message):
@@ -278,10 +278,10 @@ def test_missing_files_and_folders(tmp_path):
         list(read_conll(tmp_path))
 
 
-def test_tasks_have_to_be_among_the_columns(tmp_path):
-    with pytest.raises(InputError, match=r"must be named to read pos and ner.* token,pos,ner"):
+def test_tasks_must_be_among_the_columns(tmp_path):
+    with pytest.raises(InputError, match=r"Reading pos and ner requires column names.* token,pos,ner"):
         read_conll(tmp_path / "any", tasks=("pos", "ner"))
-    with pytest.raises(InputError, match=r"hold no 'ner'; the tags that they name are: pos, chunk"):
+    with pytest.raises(InputError, match=r"have no 'ner'; the tag columns are: pos, chunk"):
         read_conll(tmp_path / "any", columns="token,pos,chunk")
 
 
@@ -318,12 +318,12 @@ def test_written_columns():
     "tokens",
     [["New York"], [""], ["a\nb"], ["-DOCSTART-"], ["# sent_id = 3"], ["a", "b\tc"]],
 )
-def test_tokens_that_columns_cannot_hold(tokens):
+def test_tokens_that_columns_cannot_represent(tokens):
     with pytest.raises(InputError, match="cannot be written as CoNLL columns"):
         written([from_tokens(tokens)], columns=("ner",))
 
 
-def test_an_empty_token_is_refused_also_where_no_tag_stands_beside_it():
+def test_an_empty_token_without_tags_is_an_error():
     with pytest.raises(InputError, match="cannot be written as CoNLL columns"):
         write_conll([from_tokens(["a", "", "b"])], io.StringIO(), columns=[])
 
@@ -338,7 +338,7 @@ COMMENTS = st.sampled_from(["# sent_id = 1", "# a note of many words", "# newpar
 
 @st.composite
 def column_sentences(draw):
-    """Sentences with the tags pos and ner as a reader gives them, but for text and source."""
+    """Draw sentences with the tags pos and ner as a reader returns them, except text and source."""
     sentences = []
     for place in range(draw(st.integers(1, 4))):
         rest = draw(st.lists(TOKENS.filter(lambda token: token != "-DOCSTART-"), max_size=3))
@@ -361,17 +361,17 @@ def column_sentences(draw):
     return sentences
 
 
-def without_place(sentences):
+def without_source(sentences):
     return [replace(sentence, source="") for sentence in sentences]
 
 
 @given(column_sentences(), st.sampled_from([" ", "\t"]))
-def test_columns_there_and_back(folder, sentences, separator):
+def test_columns_round_trip(folder, sentences, separator):
     def there_and_back(values):
         path = folder / "round_trip.conll"
         with path.open("w", encoding="utf-8", newline="") as file:
             write_conll(values, file, columns=("pos", "ner"), separator=separator)
-        return without_place(read_conll(path, columns="token,pos,ner"))
+        return without_source(read_conll(path, columns="token,pos,ner"))
 
     once = there_and_back(sentences)
     assert [replace(one, offsets=(), text="") for one in once] == sentences

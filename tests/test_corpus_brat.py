@@ -1,4 +1,4 @@
-"""brat's standoff files to sentences, what is said of wrong ones, and folders there and back."""
+"""brat's standoff files: reading, error messages and round trips of folders."""
 
 import re
 import shutil
@@ -21,13 +21,13 @@ TEXT = "Ada sang.\r\nThe New York\nTimes wrote 🌊 of Otto."
 
 @pytest.fixture
 def read(write_file, tmp_path):
-    """Write a text and its spans and read them; return the spans, what was refused and what was noted."""
+    """Write a text with spans and read it. Return the spans, the errors and the warnings."""
 
     def read(ann, text=TEXT, path="", **reading):
         write_file(text, "a.txt")
         write_file(ann, "a.ann")
-        refused, noted = [], []
-        asked = Reading(**{"refuse": refused.append, "note": noted.append} | reading)
+        refused, warnings = [], []
+        asked = Reading(**{"refuse": refused.append, "note": warnings.append} | reading)
         spans = [
             (
                 span.label,
@@ -40,7 +40,7 @@ def read(write_file, tmp_path):
         return (
             spans,
             [one.removeprefix(ann_path) for one in refused],
-            [one.removeprefix(ann_path) for one in noted],
+            [one.removeprefix(ann_path) for one in warnings],
         )
 
     return read
@@ -49,15 +49,15 @@ def read(write_file, tmp_path):
 @pytest.mark.parametrize("path", ["", "a.txt", "a.ann"])
 def test_a_pair_of_files(read, path, tmp_path):
     ann = "T1\tPER 0 3\tAda\n\nT3\tPER 41 45\tOtto\nT2\tORG 15 23;24 29\tNew York Times\n"
-    spans, refused, noted = read(ann, path=path)
+    spans, refused, warnings = read(ann, path=path)
     assert spans == [("PER", "Ada"), ("ORG", "New York\nTimes"), ("PER", "Otto")]
-    assert (refused, noted) == ([], [])
+    assert (refused, warnings) == ([], [])
     assert find_format(tmp_path / path) == ("conll" if path == "a.txt" else "brat")
     sources = [one.source for one in read_brat(tmp_path / path, Reading())]
     assert sources == [f"{tmp_path / 'a.txt'}:{line}" for line in (1, 2)]
 
 
-def test_what_is_no_span_is_told(read):
+def test_annotations_other_than_spans_are_reported(read):
     lines = (
         "R1\tLives Arg1:T1 Arg2:T2",
         "E1\tSing:T1",
@@ -66,9 +66,9 @@ def test_what_is_no_span_is_told(read):
         "N1\tReference T1 W:1\tAda",
     )
     lines += ("#1\tAnnotatorNotes T1\tsure?", "*\tEquiv T1 T2")
-    spans, refused, noted = read("T1\tPER 0 3\tAda\n" + "\n".join(lines))
+    spans, refused, warnings = read("T1\tPER 0 3\tAda\n" + "\n".join(lines))
     assert (spans, refused) == ([("PER", "Ada")], [])
-    assert [one.partition(" was")[0] for one in noted] == [
+    assert [one.partition(" was")[0] for one in warnings] == [
         ":2: the relation R1",
         ":3: the event E1",
         ":4: the attribute A1",
@@ -79,87 +79,87 @@ def test_what_is_no_span_is_told(read):
     ]
 
 
-def test_a_span_in_several_parts(read):
+def test_a_discontinuous_span(read):
     ann = "T1\tX 0 3;41 45\tAda Otto\n"
     assert read(ann)[1] == [
-        ":1: the span [0, 3);[41, 45) (X) 'Ada Otto' is in several parts; mark one stretch, or say "
-        "--on-misaligned expand (takes all from the first part to the last) or skip (leaves it out)."
+        ":1: the span [0, 3);[41, 45) (X) 'Ada Otto' is discontinuous. Mark a contiguous span, or pass "
+        "--on-misaligned expand (covers all from the first fragment to the last) or skip (skips the span)."
     ]
-    told = ":1: the span [0, 3);[41, 45) (X) 'Ada Otto' is in several parts; it was "
-    assert read(ann, on_misaligned="skip") == ([], [], [told + "left out."])
-    assert read(ann, on_misaligned="expand") == ([("X", TEXT[:45])], [], [told + "widened to [0, 45)."])
+    prefix = ":1: the span [0, 3);[41, 45) (X) 'Ada Otto' is discontinuous; it was "
+    assert read(ann, on_misaligned="skip") == ([], [], [prefix + "skipped."])
+    assert read(ann, on_misaligned="expand") == ([("X", TEXT[:45])], [], [prefix + "expanded to [0, 45)."])
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("T1\tPER 0 3", "is no line of brat"),
-        ("T1 PER 0 3 Ada", "is no line of brat"),
-        ("T1\tPER 0 x\tAda", "is no line of brat"),
-        ("T1\tPER -1 3\tAda", "is no line of brat"),
-        ("T1\t 0 3\tAda", "is no line of brat"),
+        ("T1\tPER 0 3", "is not a brat annotation"),
+        ("T1 PER 0 3 Ada", "is not a brat annotation"),
+        ("T1\tPER 0 x\tAda", "is not a brat annotation"),
+        ("T1\tPER -1 3\tAda", "is not a brat annotation"),
+        ("T1\t 0 3\tAda", "is not a brat annotation"),
         ("T1\ta  0 3\tAda", "white space at its ends"),
-        (f"T1\tPER 0 {'9' * 5000}\tAda", "is no line of brat"),
-        ("hello", "is no line of brat"),
-        ("T1\tPER 0 3\tada", "the span [0, 3) (PER) should be 'ada', but the text has 'Ada' there"),
-        ("T1\tPER 40 44\tOtto", "should be 'Otto', but the text has ' Ott' there"),
+        (f"T1\tPER 0 {'9' * 5000}\tAda", "is not a brat annotation"),
+        ("hello", "is not a brat annotation"),
+        ("T1\tPER 0 3\tada", "the span [0, 3) (PER) should cover 'ada' (got 'Ada')"),
+        ("T1\tPER 40 44\tOtto", "should cover 'Otto' (got ' Ott')"),
         ("T1\tP\u2028R 0 3\tAda", "without tabs, line breaks"),
         ("T1\tPER 0 0\t", "the span [0, 0) '' (PER) is empty"),
-        ("T1\tPER 41 99\tOtto", "leaves the text, which is [0, 46)"),
-        ("T1\tPER 1 3\tda", "does not begin and end as its tokens do"),
+        ("T1\tPER 41 99\tOtto", "exceeds the text, which is [0, 46)"),
+        ("T1\tPER 1 3\tda", "is not aligned with its tokens"),
     ],
 )
-def test_a_wrong_line_is_refused_with_its_place(read, line, message):
-    spans, refused, noted = read(f"T1\tPER 41 45\tOtto\n{line}\n")
-    assert (spans, noted) == ([("PER", "Otto")], [])
+def test_an_invalid_line_is_reported_with_its_location(read, line, message):
+    spans, refused, warnings = read(f"T1\tPER 41 45\tOtto\n{line}\n")
+    assert (spans, warnings) == ([("PER", "Otto")], [])
     assert len(refused) == 1
     assert re.match(r":2: .*" + re.escape(message), refused[0])
 
 
-def test_files_without_their_other_half(write_file, tmp_path):
+def test_files_without_their_counterpart(write_file, tmp_path):
     write_file("Ada sang.", "b.txt")
     write_file("T1\tPER 0 3\tAda\n", "c.ann")
     write_file("[entities]\n", "annotation.conf")
-    refused, noted = [], []
-    (sentence,) = read_brat(tmp_path, Reading(refuse=refused.append, note=noted.append))
+    refused, warnings = [], []
+    (sentence,) = read_brat(tmp_path, Reading(refuse=refused.append, note=warnings.append))
     assert sentence.tags == {"ner": ("O", "O", "O")}
-    assert refused == [f"{tmp_path / 'c.ann'}: there is no c.txt beside it; add the text."]
-    assert noted == [f"{tmp_path / 'b.txt'}: there is no b.ann; it is read as a text without spans."]
+    assert refused == [f"{tmp_path / 'c.ann'}: there is no c.txt next to it. Add the text."]
+    assert warnings == [f"{tmp_path / 'b.txt'}: there is no b.ann; it is read as text without spans."]
 
 
-def test_a_text_without_tokens_is_told(tmp_path):
+def test_a_text_without_tokens_is_reported(tmp_path):
     for name, text in [("a", "Ada"), ("b", " \n")]:
         (tmp_path / f"{name}.txt").write_text(text)
         (tmp_path / f"{name}.ann").touch()
-    noted = []
-    assert [one.text for one in read_brat(tmp_path, Reading(note=noted.append))] == ["Ada"]
-    assert noted == [f"{tmp_path / 'b.txt'}: the text holds no token and was passed over."]
+    warnings = []
+    assert [one.text for one in read_brat(tmp_path, Reading(note=warnings.append))] == ["Ada"]
+    assert warnings == [f"{tmp_path / 'b.txt'}: the text has no tokens and was skipped."]
 
 
 def test_files_that_cannot_be_read(write_file, tmp_path):
-    for path, message in (("x.ann", "there is no such file or folder"), ("", "there is no sentence")):
+    for path, message in (("x.ann", "there is no such file or folder"), ("", "the folder has no sentences")):
         with pytest.raises(InputError, match=message):
             list(read_brat(tmp_path / path, Reading()))
     write_file(b"Ada\n\xc3\xa9\xff", "a.txt")
     with pytest.raises(InputError, match=r"a\.txt:2: byte 3 of the line \(0xff\) is not UTF-8"):
         list(read_brat(tmp_path, Reading()))
-    with pytest.raises(InputError, match="which of the tasks ner, x"):
+    with pytest.raises(InputError, match=r"several tasks are requested \(got ner, x\)"):
         list(read_brat(tmp_path, Reading(tasks=("ner", "x"))))
     with pytest.raises(InputError, match="has no columns"):
         list(read_brat(tmp_path, Reading(columns="token")))
 
 
 @given(sentences(), st.sampled_from(["document", "sentence"]))
-def test_a_folder_holds_texts_and_spans(folder, found, unit):
+def test_a_folder_round_trip(folder, result, unit):
     path = folder / "brat"
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
-    write_brat(found, path, Writing(tasks=("ner",), unit=unit))
-    again = list(read_brat(path, Reading(refuse=lambda message: pytest.fail(message) if found else None)))
+    write_brat(result, path, Writing(tasks=("ner",), unit=unit))
+    again = list(read_brat(path, Reading(refuse=lambda message: pytest.fail(message) if result else None)))
 
-    if unit == "sentence":  # each is a document now
-        found = [replace(sentence, starts_document=True, text_before="") for sentence in found]
-    assert content_of(again) == content_of(found)
+    if unit == "sentence":  # each sentence is now a document
+        result = [replace(sentence, starts_document=True, text_before="") for sentence in result]
+    assert content_of(again) == content_of(result)
 
 
 def written(tmp_path, *sentences, unit="document"):
@@ -191,7 +191,7 @@ def test_what_brat_opens(tmp_path):
         ("document", "# newdoc id = é", "0000001"),
     ],
 )
-def test_names_of_files_stay_in_the_folder(tmp_path, unit, comment, stem):
+def test_file_names_stay_inside_the_folder(tmp_path, unit, comment, stem):
     sentence = replace(from_tokens(["Ada"]), spans={"ner": ()}, comments=("# x", comment))
     assert set(written(tmp_path, sentence, unit=unit)) == {f"{stem}.txt", f"{stem}.ann", "annotation.conf"}
 
@@ -201,6 +201,6 @@ def test_a_token_that_is_a_line_break(tmp_path):
     assert written(tmp_path, sentence)["0000001.ann"] == "T1\tX 0 3\t  a\n"
 
 
-def test_a_folder_holds_one_task(tmp_path):
-    with pytest.raises(InputError, match="holds the spans of one task, not no task"):
+def test_a_folder_requires_exactly_one_task(tmp_path):
+    with pytest.raises(InputError, match=r"holds the spans of exactly one task \(got no task\)"):
         write_brat([], tmp_path, Writing())

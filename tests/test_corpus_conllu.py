@@ -1,4 +1,4 @@
-"""CoNLL-U, and the choice between the readers."""
+"""CoNLL-U, and the choice of the reader."""
 
 import gzip
 import io
@@ -29,7 +29,7 @@ def borders_of(sentences):
     return [sentence.starts_document for sentence in sentences]
 
 
-def without_place(sentences):
+def without_source(sentences):
     return [replace(sentence, source="") for sentence in sentences]
 
 
@@ -104,13 +104,13 @@ def test_text_with_other_spaces():
         (row(1, "a") + row(1, "b"), ":2: expected token 2, got '1'"),
         (row("x", "a"), ":1: expected token 1, got 'x'"),
         (row(1, "a").replace("XX", ""), ":1: column 5 is empty"),
-        (row("1-3", "ab") + row(1, "a") + row(2, "b"), "reaches beyond the sentence's 2 tokens"),
+        (row("1-3", "ab") + row(1, "a") + row(2, "b"), "exceeds the sentence's 2 tokens"),
         (
             row(1, "a") + row("1-2", "ab"),
             ":2: the multi-word token 1-2 does not begin with the next token, 2",
         ),
         (row("1-2", "ab") + row(1, "a") + row("2-3", "ab"), ":3: the multi-word token 2-3"),
-        ("# text = nothing\n\n", "holds no sentence"),
+        ("# text = nothing\n\n", "has no sentences"),
     ],
 )
 def test_malformed_conllu(write, content, message):
@@ -118,8 +118,10 @@ def test_malformed_conllu(write, content, message):
         list(read_conllu(write(content)))
 
 
-def test_conllu_has_columns_of_its_own(write, tmp_path):
-    with pytest.raises(InputError, match=r"holds no 'ner', and no token has it in MISC \(ner=…\)"):
+def test_conllu_columns_are_fixed(write, tmp_path):
+    with pytest.raises(
+        InputError, match=r"CoNLL-U has no column 'ner', and no token has it in MISC \(ner=…\)"
+    ):
         list(read_conllu(write(row(1, "Ada")), tasks=("ner",)))
     with pytest.raises(InputError, match="columns of CoNLL-U are fixed"):
         read_conllu(tmp_path / "any", columns="token,pos")
@@ -142,7 +144,7 @@ def test_written_conllu_of_tagged_text():
     )
 
 
-def test_tokens_that_conllu_cannot_hold():
+def test_tokens_that_conllu_cannot_represent():
     with pytest.raises(InputError, match=r"'a\\tb' cannot be written as CoNLL-U"):
         written_conllu([from_tokens(["a\tb"])])
 
@@ -160,7 +162,7 @@ def test_tags_in_misc(write):
 
 
 @pytest.mark.parametrize(("name", "tag"), [("ner", "B-A|B"), ("a=b", "O"), ("a|b", "O")])
-def test_tags_that_misc_cannot_hold(name, tag):
+def test_tags_that_misc_cannot_represent(name, tag):
     with pytest.raises(InputError, match="MISC cannot hold the attribute"):
         write_conllu([from_tokens(["a"]).with_tags({name: [tag]})], io.StringIO(), misc=(name,))
 
@@ -171,7 +173,7 @@ MISC = st.sampled_from(["_", "SpaceAfter=No", "Gloss=a|SpaceAfter=No"])
 
 @st.composite
 def conllu_files(draw):
-    """Files with multi-word tokens, empty nodes, comments, documents, and text that fits or does not."""
+    """Draw files with multi-word tokens, empty nodes, comments, documents, and matching or other text."""
     lines = []
     for _ in range(draw(st.integers(1, 3))):
         lines += draw(st.lists(st.sampled_from(["# sent_id = 1", "# newdoc", "# any"]), max_size=2))
@@ -191,12 +193,12 @@ def conllu_files(draw):
 def without_text_comment(sentences):
     return [
         replace(one, comments=tuple(line for line in one.comments if not line.startswith("# text")))
-        for one in without_place(sentences)
+        for one in without_source(sentences)
     ]
 
 
 @given(conllu_files(), st.sampled_from([None, ("pos",)]))
-def test_conllu_there_and_back(folder, content, tasks):
+def test_conllu_round_trip(folder, content, tasks):
     path = folder / "round_trip.conllu"
     path.write_text(content, encoding="utf-8", newline="")
     read = list(read_conllu(path, tasks=tasks))
@@ -204,11 +206,11 @@ def test_conllu_there_and_back(folder, content, tasks):
     again = list(read_conllu(path, tasks=tasks))
     assert without_text_comment(again) == without_text_comment(read)
     path.write_text(written_conllu(again), encoding="utf-8", newline="")
-    assert without_place(read_conllu(path, tasks=tasks)) == without_place(again)
+    assert without_source(read_conllu(path, tasks=tasks)) == without_source(again)
     assert all(len(sentence.offsets) == len(sentence) for sentence in read)
 
 
-def test_ud_ewt_is_written_as_it_was(corpora):
+def test_ud_ewt_is_written_unchanged(corpora):
     path = corpora / "ud_ewt" / "en_ewt-ud-dev.conllu"
     sentences = list(read_conllu(path))
     assert (len(sentences), sum(map(len, sentences))) == (2_001, 25_147)
@@ -218,7 +220,7 @@ def test_ud_ewt_is_written_as_it_was(corpora):
             assert sentence.text[start:end] == token
 
 
-# The reader that fits
+# Choice of the reader
 
 
 def test_the_suffix_chooses_the_reader(write):
@@ -235,7 +237,7 @@ def test_the_suffix_chooses_the_reader(write):
         assert sentence.tags == {"ner": ("B-PER",)}
 
 
-def test_a_format_overrules_the_suffix(write):
+def test_a_requested_format_overrides_the_suffix(write):
     (sentence,) = read_sentences(write(row(1, "Ada", "PROPN"), "a.txt"), tasks=("pos",), format="conllu")
     assert sentence.tokens == ("Ada",)
     (sentence,) = read_sentences(write("Ada B-PER\n", "a.conllu"), format="conll")

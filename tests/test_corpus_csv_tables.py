@@ -1,4 +1,4 @@
-"""CSV and TSV with a header: what columns hold, where sentences end, what is refused and what is noted."""
+"""CSV and TSV with a header: column roles, sentence boundaries, errors and warnings."""
 
 import csv
 import io
@@ -23,17 +23,17 @@ EXPECTED = [(("Ana", "Silva", "left"), ("B-PER", "I-PER", "O")), (("Oslo",), ("B
 
 @pytest.fixture
 def read(write_file):
-    """Write a table and read it; return its tokens and tags, what was refused and what was noted."""
+    """Write a table and read it. Return its tokens and tags, the errors and the warnings."""
 
     def read(content, name="a.csv", **reading):
         path = write_file(content, name)
-        refused, noted = [], []
-        reading = Reading(**reading, refuse=refused.append, note=noted.append)
-        found = [(one.tokens, one.tags["ner"]) for one in read_table(path, reading)]
+        refused, warnings = [], []
+        reading = Reading(**reading, refuse=refused.append, note=warnings.append)
+        result = [(one.tokens, one.tags["ner"]) for one in read_table(path, reading)]
         return (
-            found,
+            result,
             [one.removeprefix(f"{path}") for one in refused],
-            [one.removeprefix(f"{path}") for one in noted],
+            [one.removeprefix(f"{path}") for one in warnings],
         )
 
     return read
@@ -53,7 +53,7 @@ def read(write_file):
         '\n"token","ner"\n"Ana","B-PER"\n"Silva","I-PER"\nleft,O\n\nOslo,B-LOC\n',
     ],
 )
-def test_tables_with_a_token_a_row(read, write_file, content):
+def test_tables_with_one_token_per_row(read, write_file, content):
     assert read(content) == (EXPECTED, [], [])
     for name in ("a.csv", "a.tsv"):
         if name == "a.csv" or "\t" in content:
@@ -64,7 +64,7 @@ def test_tables_with_a_token_a_row(read, write_file, content):
             assert [one.tags["ner"] for one in every] == [tags for _, tags in EXPECTED]
 
 
-def test_a_plain_column_beside_another_task_is_that_of_ner(write_file):
+def test_an_unnamed_tag_column_next_to_another_task_is_ner(write_file):
     path = write_file("Word,POS,Tag\nAna,N,B-PER\nleft,V,O\n", "a.csv")
     for tasks in ((), ("pos", "ner")):
         (sentence,) = detect(path).read(Reading(tasks=tasks))
@@ -78,13 +78,13 @@ def test_columns_are_named(read):
     content = "Wort,Klasse\nAna,B-PER\nSilva,I-PER\nleft,O\n\nOslo,B-LOC\n"
     assert read(content, columns="token=Wort,ner=Klasse") == (EXPECTED, [], [])
     assert read(content, columns="token=Wort,ner=Art")[1] == [
-        ": there is no column with the tags of ner; the columns are Wort, Klasse. Name it, as in --columns "
+        ": no column has the tags of ner; the columns are Wort, Klasse. Name it, as in --columns "
         "token=Wort,ner=COLUMN."
     ]
-    assert "names no column of tokens (got 'Wort,Klasse')" in read(content)[1][0]
+    assert "names no token column (got 'Wort,Klasse')" in read(content)[1][0]
 
 
-def test_marks_that_csv_quotes(read):
+def test_quoted_cells(read):
     content = 'token,ner\n"""",O\n",",O\n"a ""b""",B-X y\n'
     assert read(content)[0] == [(('"', ",", 'a "b"'), ("O", "O", "B-X y"))]
     assert read('token\tner\n"\tO\n"a"\tO\n')[0] == [(('"', "a"), ("O", "O"))]
@@ -93,57 +93,55 @@ def test_marks_that_csv_quotes(read):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ('",O', ":2: a quotation mark is not closed; write"),
-        ("a,O,x", ":2: expected 2 columns like the header (token, ner), got 3"),
-        ("a", ":2: expected 2 columns like the header (token, ner), got 1"),
-        ("a,", ":2: the column of ner is empty"),
-        (",O", ":2: the column of token is empty"),
+        ('",O', ":2: a quotation mark is not closed. Write"),
+        ("a,O,x", ":2: expected 2 columns as in the header (token, ner), got 3"),
+        ("a", ":2: expected 2 columns as in the header (token, ner), got 1"),
+        ("a,", ":2: the column ner is empty"),
+        (",O", ":2: the column token is empty"),
         ("\"['a', 'b']\",\"['O', 'O']\"", ":2: a row holds lists of tokens and tags"),
     ],
 )
-def test_a_wrong_row_is_refused_with_its_place(read, row, message):
-    found, refused, _ = read(f"token,ner\n{row}\nOslo,B-LOC\n")
-    assert found == [(("Oslo",), ("B-LOC",))]
+def test_an_invalid_row_is_reported_with_its_location(read, row, message):
+    result, refused, _ = read(f"token,ner\n{row}\nOslo,B-LOC\n")
+    assert result == [(("Oslo",), ("B-LOC",))]
     assert len(refused) == 1
     assert refused[0].startswith(message)
 
 
-def test_a_table_without_borders_of_sentences_is_noted(read):
-    found, refused, noted = read("token,ner\na,O\nb,O\n")
-    assert (found, refused) == ([(("a", "b"), ("O", "O"))], [])
-    assert "all 2 rows are one sentence" in noted[0]
-    found, _, noted = read("doc,token,ner\nx,a,O\ny,b,O\n")
-    assert found == [(("a",), ("O",)), (("b",), ("O",))]
-    assert "each document is one sentence" in noted[0]
+def test_a_table_without_sentence_boundaries_gives_a_warning(read):
+    result, refused, warnings = read("token,ner\na,O\nb,O\n")
+    assert (result, refused) == ([(("a", "b"), ("O", "O"))], [])
+    assert "all 2 rows are one sentence" in warnings[0]
+    result, _, warnings = read("doc,token,ner\nx,a,O\ny,b,O\n")
+    assert result == [(("a",), ("O",)), (("b",), ("O",))]
+    assert "each document is one sentence" in warnings[0]
 
 
 @pytest.mark.parametrize("content", ["", "\n", "token,ner\n", "a b c\n", "x,y\n1,2\n"])
-def test_a_file_that_is_no_table_is_refused(write_file, content):
+def test_a_file_that_is_not_a_table_is_an_error(write_file, content):
     with pytest.raises(InputError, match=r"a\.csv"):
         list(read_table(write_file(content, "a.csv"), Reading()))
 
 
-def test_tags_as_numbers(read):
+def test_integer_tags(read):
     content = "token,ner\nAna,1\nSilva,2\nleft,0\n\nOslo,3\n"
     assert read(content, label_names=("O", "B-PER", "I-PER", "B-LOC"))[0] == EXPECTED
-    assert (
-        "number 3, which is none of its 3 labels" in read(content, label_names=("O", "B-PER", "I-PER"))[1][0]
-    )
+    assert "integer tag 3, outside its 3 labels" in read(content, label_names=("O", "B-PER", "I-PER"))[1][0]
 
 
-def test_tags_as_numbers_without_names_are_refused(read):
+def test_integer_tags_without_names_are_errors(read):
     for tasks in (("ner",), ()):
         _, refused, _ = read("token,ner\nAna,1\n\nb,0\n", tasks=tasks)
         assert len(refused) == 2
-        assert refused[0].startswith(":2: ner holds tags as numbers, without their names")
+        assert refused[0].startswith(":2: ner has integer tags without names")
 
 
-def test_names_of_columns_of_other_files_are_no_error(read):
+def test_column_names_of_other_files_are_ignored(read):
     content = "word,tag\nAna,B-PER\nSilva,I-PER\nleft,O\n\nOslo,B-LOC\n"
     assert read(content, columns="token,pos,ner") == (EXPECTED, [], [])
 
 
-def test_a_first_line_that_may_be_a_token_is_no_header(write_file):
+def test_a_first_line_that_may_be_a_token_is_not_a_header(write_file):
     assert detect(write_file("Word\tO\nof\tO\n", "a.tsv")).format == "conll"
     assert detect(write_file("{\tO\n5\n", "a.txt")).format == "conll"
 
@@ -164,30 +162,30 @@ def test_columns_of_tabs_without_a_header_stay_columns(write_file):
     "cell",
     ["[[0, 3, 'PER'], [9, 13, 'LOC']]", '[[0, 3, "PER"], [9, 13, "LOC"]]', "[(0, 3, 'PER'), (9, 13, 'LOC')]"],
 )
-def test_a_text_and_its_spans_a_row(read, cell):
+def test_one_text_with_spans_per_row(read, cell):
     file = io.StringIO()
     rows = [["id", "text", "entities"], [7, "Ana\nleft Oslo", cell], [], [8, "No.", ""]]
     csv.writer(file, lineterminator="\n").writerows(rows)
-    found, refused, noted = read(file.getvalue())
-    assert found == [
+    result, refused, warnings = read(file.getvalue())
+    assert result == [
         (("Ana",), ("B-PER",)),
         (("left", "Oslo"), ("O", "B-LOC")),
         (("No", "."), ("O", "O")),
     ]
     assert refused == []
-    assert noted == [": the columns id were left out; no sentence holds them."]
+    assert warnings == [": the columns id were ignored; sentences have no field for them."]
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("Ana,x", ":2: the spans 'x' are no list"),
-        ('Ana,"[[0, 3]]"', ":2: the span [0, 3] is not"),
+        ("Ana,x", ":2: the spans 'x' are not a list"),
+        ('Ana,"[[0, 3]]"', ":2: a span must be [start, end, label] (got [0, 3])"),
         ("Ana", ":2: expected 2 columns"),
         ('Ana,"', ":2: the row cannot be read as CSV"),
     ],
 )
-def test_a_wrong_text_is_refused_with_its_place(read, row, message):
+def test_an_invalid_text_is_reported_with_its_location(read, row, message):
     _, refused, _ = read(f"text,spans\n{row}")
     assert refused[0].startswith(message)
 
@@ -200,29 +198,29 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00"), min
 @given(
     st.lists(st.tuples(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=4), st.booleans()), min_size=1)
 )
-def test_what_is_written_is_read_again(folder, made):
-    found = [
+def test_round_trip(folder, made):
+    result = [
         replace(
             from_tokens(word for word, _ in pairs),
-            tags={"ner": tuple(tag + "x" for _, tag in pairs)},  # numbers would need names
+            tags={"ner": tuple(tag + "x" for _, tag in pairs)},  # integers would require names
             starts_document=starts or number == 0,
         )
         for number, (pairs, starts) in enumerate(made)
     ]
     path = folder / "a.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
-        write_table(found, file, Writing(tasks=("ner",)))
+        write_table(result, file, Writing(tasks=("ner",)))
     again = list(read_table(path, Reading()))
-    assert [replace(one, source="") for one in again] == found
+    assert [replace(one, source="") for one in again] == result
 
 
 @given(st.text(st.sampled_from("token,;\t\"'[]ner1 \n\u2028é"), max_size=60))
-def test_any_table_is_read_or_refused_in_one_line(folder, content):
+def test_any_table_is_read_or_rejected_with_one_line(folder, content):
     path = folder / "any.csv"
     for header in ("token,ner\n", "token\tner\n", "text,spans\n", ""):
         path.write_text(header + content, encoding="utf-8", newline="")
-        refused, noted = [], []
-        reading = Reading(tasks=(), refuse=refused.append, note=noted.append)
-        found = list(read_table(path, reading))
-        assert found or refused
-        assert all(re.match(r".*any\.csv", one) and "\n" not in one for one in refused + noted)
+        refused, warnings = [], []
+        reading = Reading(tasks=(), refuse=refused.append, note=warnings.append)
+        result = list(read_table(path, reading))
+        assert result or refused
+        assert all(re.match(r".*any\.csv", one) and "\n" not in one for one in refused + warnings)

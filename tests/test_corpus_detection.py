@@ -1,4 +1,4 @@
-"""What a file is told to be: formats by suffix and content, columns by what they hold."""
+"""Detection of formats by suffix and content, and of columns by their values."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def conllu(*misc):
         ("", "token"),
     ],
 )
-def test_columns_by_what_they_hold(write_file, content, columns):
+def test_columns_by_their_values(write_file, content, columns):
     detected = detect(write_file(content, "news.txt"))
     assert (detected.format, detected.columns, detected.problem) == ("conll", columns, None)
     assert detected.tasks == tuple(name for name in columns.split(",") if name not in ("_", "token"))
@@ -72,7 +72,7 @@ def test_conllu_by_suffix_and_content(write_file, name):
     assert sentence.tags == {"ner": ("B-PER", "O")}
 
 
-def test_what_is_asked_for_overrules_what_is_seen(write_file):
+def test_requested_options_override_detection(write_file):
     path = write_file(conllu("_"), "a.txt")
     detected = detect(path, format="conll")
     assert detected.format == "conll"
@@ -80,11 +80,11 @@ def test_what_is_asked_for_overrules_what_is_seen(write_file):
     assert detect(write_file(NEWS, "b"), columns="token=0,x=-1").tasks == ("x",)
     with pytest.raises(InputError, match="no format"):
         detect(path, format="nothing")
-    with pytest.raises(InputError, match="do not say which is the token"):
+    with pytest.raises(InputError, match="have no token column"):
         detect(write_file(NEWS, "b"), columns="a,b")
 
 
-def test_json_is_told_by_its_first_line(write_file, monkeypatch):
+def test_json_is_detected_by_its_first_line(write_file, monkeypatch):
     for name in ("jsonl", "labelstudio"):
         monkeypatch.setitem(FORMATS, name, FORMATS["conll"])
     assert detect(write_file('{"text": "a"}\n', "a")).format == "jsonl"
@@ -93,7 +93,7 @@ def test_json_is_told_by_its_first_line(write_file, monkeypatch):
     assert detect(write_file("[ O\na O\n", "d")).format == "conll"
 
 
-def test_what_is_no_file_of_columns(write_file):
+def test_files_without_columns(write_file):
     prose = "Call me so\nSome years ago never mind\nhow\nlong precisely\n"
     assert "from 1 to 5 columns, and no number of columns" in detect(write_file(prose, "a")).problem
     problem = detect(write_file(NEWS, "b"), columns="token,ner").problem

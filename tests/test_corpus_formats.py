@@ -1,4 +1,4 @@
-"""All of ``FORMATS``: what a format says it holds comes back, and what does not is told to be lost."""
+"""All ``FORMATS``: the declared content survives a round trip, and other content is reported as lost."""
 
 import re
 import shutil
@@ -31,7 +31,7 @@ def each_of(values, count):
 
 @st.composite
 def spans_of(draw, offsets):
-    """Spans that do not overlap, some with a score."""
+    """Draw spans without overlaps, some with a score."""
     borders = sorted(draw(st.sets(st.integers(0, len(offsets)), max_size=4)))
     return tuple(
         Span(start, end, label, score, offsets[start][0], offsets[end - 1][1])
@@ -45,7 +45,7 @@ def spans_of(draw, offsets):
 
 @st.composite
 def sentences(draw):
-    """Sentences of a few documents, with everything that a sentence can carry."""
+    """Draw the sentences of a few documents, with every field of a sentence."""
     made, end = [], 0
     for number in range(draw(st.integers(1, 4))):
         starts = not made or draw(st.booleans())
@@ -85,7 +85,7 @@ def sentences(draw):
 
 
 def spans_in(read):
-    """All spans of a file in order, by the characters before and in them that are no white space."""
+    """Return all spans of a file in order, by the non-space characters before and inside them."""
     texts = ["".join(one.text.split()) for one in read]
     sizes = [0, *accumulate(map(len, texts))]
     for one, size in zip(read, sizes, strict=False):
@@ -99,12 +99,12 @@ def spans_in(read):
 
 
 def is_no_writers(comment):
-    """Whether a comment is none of those that writers add to say what no comment said."""
+    """Return True if a comment is not one that writers add."""
     return not re.match(r"# text = |# newdoc$", comment)
 
 
 def by_sentence(values):
-    """All values with the number of their sentence."""
+    """Return all values with the number of their sentence."""
     return [(number, value) for number, its in enumerate(values) for value in its]
 
 
@@ -120,7 +120,7 @@ VIEWS = {
     "tag scores": lambda read: by_sentence(one.tag_scores.items() for one in read),
     "alternatives": lambda read: by_sentence(one.alternatives.items() for one in read),
 }
-"""What a file's sentences say of each content, whatever they say of the others."""
+"""The value of each content of a file, independent of the other contents."""
 TOLD = {
     "tokens": "token borders",
     "sentences": "sentence borders",
@@ -132,11 +132,11 @@ TOLD = {
     "tag scores": "probabilities of tags",
     "alternatives": "alternatives",
 }
-"""What the loss of each content is called; there is no format without spans and text."""
+"""The name of each lost content. Every format supports spans and text."""
 
 
 def texts(read, holds):
-    """The texts, with the white space between sentences where nothing but documents are told apart."""
+    """Return the texts, with white space between sentences if only documents are separated."""
     if "sentences" in holds:
         return [
             (one.text, [(first - one.text_start, end - one.text_start) for first, end in one.offsets])
@@ -146,13 +146,13 @@ def texts(read, holds):
 
 
 def characters(text):
-    """Each character but white space as a token, so that every span fits."""
+    """Return each non-space character as a token, so that every span is aligned."""
     offsets = tuple((place, place + 1) for place, sign in enumerate(text) if not sign.isspace())
     return [Sentence(tuple(text[start:end] for start, end in offsets), offsets, text)]
 
 
 def write(name, made, path, writing):
-    """Write a file or folder of a format."""
+    """Write a file or folder in a format."""
     if FORMATS[name].write:
         with path.open("w", encoding="utf-8", newline="") as file:
             FORMATS[name].write(made, file, writing)
@@ -162,16 +162,16 @@ def write(name, made, path, writing):
         FORMATS[name].write_folder(made, path, writing)
 
 
-def test_every_content_is_looked_at():
+def test_every_content_is_covered():
     assert {*VIEWS, "text"} == set(get_args(Content)) == {*TOLD, "spans", "text"}
 
 
 @pytest.mark.parametrize("name", FORMATS)
 @given(made=sentences())
 @settings(max_examples=40)
-def test_what_is_held_comes_back_and_what_is_not_is_told(name, folder, made):
+def test_supported_content_is_preserved_and_other_content_is_reported(name, folder, made):
     holds = FORMATS[name].holds
-    source = folder / "source.jsonl"  # which holds all that a sentence can carry
+    source = folder / "source.jsonl"  # preserves every field of a sentence
     write("jsonl", made, source, Writing(tasks=TASKS))
     conversion = Conversion(survey(source), name)
     path = folder / f"there-{name}"

@@ -1,4 +1,4 @@
-"""HF datasets: what `datasets` itself wrote is the oracle for reading, what it loads that for writing."""
+"""HF datasets. The oracles: files that `datasets` writes for reading, and what it loads for writing."""
 
 import gzip
 import os
@@ -27,7 +27,7 @@ EXPECTED = [(("Ada", "Byron", "wrote"), ("B-PER", "I-PER", "O")), (("Yes",), ("O
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder."""
+    """Change to an empty folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -69,8 +69,8 @@ def test_rows_of_running_text_and_spans(here):
     }
     features = {"id": datasets.Value("int32"), "text": datasets.Value("string"), "spans": datasets.List(span)}
     problems: list[str] = []
-    found = list(read_dataset(parquet(rows, features), Reading(refuse=problems.append)))
-    assert [(one.tokens, one.tags["ner"], one.starts_document) for one in found] == [
+    result = list(read_dataset(parquet(rows, features), Reading(refuse=problems.append)))
+    assert [(one.tokens, one.tags["ner"], one.starts_document) for one in result] == [
         (("Ada", "Byron", "wrote", "."), ("B-PER", "I-PER", "O", "O"), True),
         (("Yes", "."), ("O", "O"), False),
         (("No", "."), ("O", "O"), True),
@@ -80,19 +80,19 @@ def test_rows_of_running_text_and_spans(here):
     assert problem.startswith("x.parquet:train:3: the span [0, 2) 'Ad' (PER)")
 
 
-def test_a_folder_of_column_files_is_no_dataset(here):
+def test_a_folder_of_column_files_is_not_a_dataset(here):
     Path("news").mkdir()
     Path("news/a.conll").write_text("Ada B-PER\n")
-    with pytest.raises(InputError, match=r"news: this is a folder; name a file in it"):
+    with pytest.raises(InputError, match=r"news: this is a folder\. Name a file in it"):
         read("news")
 
 
-def test_files_whose_names_hold_the_signs_of_patterns(here):
+def test_file_names_with_glob_characters(here):
     assert read(parquet(name="a[1]*b?.parquet")) == EXPECTED
 
 
 def test_a_file_has_no_configurations(here):
-    with pytest.raises(InputError, match=r"^x\.parquet: it has no configuration 'en'; write NAME:SPLIT"):
+    with pytest.raises(InputError, match=r"^x\.parquet: there is no configuration 'en'\. Write NAME:SPLIT"):
         read(parquet() + ":en:train")
 
 
@@ -113,18 +113,18 @@ def test_folders_by_split(here):
     for path in ("news:train", "news:validation", "news/:train", here / "news:train"):
         assert find_format(path) == "datasets"
         assert read(path) == EXPECTED
-    with pytest.raises(InputError, match=r"^news: there are several splits \(train, validation\); name one"):
+    with pytest.raises(InputError, match=r"^news: there are several splits \(train, validation\)\. Name one"):
         read("news")
-    with pytest.raises(InputError, match="no split 'test'; its splits are: train, validation"):
+    with pytest.raises(InputError, match="no split 'test'; the splits are: train, validation"):
         read("news:test")
 
 
-def test_a_folder_of_one_split_may_be_called_as_a_builder_of_datasets(here):
+def test_a_folder_of_one_split_may_have_the_name_of_a_builder(here):
     parquet(name="json/data/test-00000-of-00001.parquet")
     assert read("json") == EXPECTED
 
 
-def test_folders_that_save_to_disk_wrote(here):
+def test_folders_from_save_to_disk(here):
     make().save_to_disk("one")
     datasets.DatasetDict(dev=make(), test=make()).save_to_disk("two")
     assert read("one") == read("one:train") == read("two:test") == EXPECTED
@@ -132,7 +132,7 @@ def test_folders_that_save_to_disk_wrote(here):
         read("two")
 
 
-def test_sequences_of_labels_as_older_releases_describe_them(here):
+def test_label_sequences_of_older_releases(here):
     """Files of releases before 4 name the type Sequence in their metadata."""
     import pyarrow.parquet as pq
 
@@ -159,7 +159,7 @@ def test_columns_of_a_conll_file_name_the_tags_to_read(here):
     assert read(parquet(), columns="token,_,ner") == EXPECTED
 
 
-def test_without_tasks_every_list_of_tags_is_one(here):
+def test_without_tasks_every_list_of_tags_is_a_task(here):
     rows = ROWS | {"pos": [["N", "N", "V"], ["X"]], "id": ["1", "2"], "heads": [[1, 2, 0], [0]]}
     path = parquet(rows, FEATURES | {"pos": STRINGS, "id": datasets.Value("string"), "heads": NUMBERS})
     first, _ = read_dataset(path, Reading(tasks=()))
@@ -174,7 +174,7 @@ def test_a_document_begins_where_its_name_changes(here, name):
     assert starts == [True, False, True, False, True]
 
 
-def test_a_text_that_the_tokens_stand_in_is_kept(here):
+def test_a_text_that_contains_the_tokens_is_kept(here):
     rows = {"tokens": [["Ada", "!"], ["Ada"]], "text": [" Ada!", "other"]}
     one, other = read_dataset(
         parquet(rows, {"tokens": STRINGS, "text": datasets.Value("string")}), Reading(tasks=())
@@ -183,7 +183,7 @@ def test_a_text_that_the_tokens_stand_in_is_kept(here):
     assert other.text == "Ada"
 
 
-def test_features_that_only_share_a_name_with_ours_are_left_alone(here):
+def test_features_with_a_known_name_and_another_type_are_ignored(here):
     others = {
         "text": STRINGS,
         "starts_document": NUMBERS,
@@ -195,25 +195,25 @@ def test_features_that_only_share_a_name_with_ours_are_left_alone(here):
 
 
 @pytest.mark.parametrize("offsets", [[[0, 1]], [[0, 3], [3, 9]], [[0, 3], [3, None]], [[0, 3], None]])
-def test_offsets_that_do_not_fit(here, offsets):
+def test_invalid_offsets(here, offsets):
     rows = {"tokens": [["Ada", "!"]], "text": ["Ada!"], "token_offsets": [offsets]}
     features = {"text": datasets.Value("string"), "token_offsets": datasets.List(NUMBERS)}
-    with pytest.raises(InputError, match=r":1: the token_offsets do not fit the tokens and the text"):
+    with pytest.raises(InputError, match=r":1: the token_offsets do not match the tokens and text"):
         list(read_dataset(parquet(rows, features | {"tokens": STRINGS}), Reading(tasks=())))
 
 
-def test_an_empty_row_is_noted_and_the_next_begins_its_document(here):
-    noted: list[str] = []
+def test_an_empty_row_gives_a_warning_and_the_next_begins_its_document(here):
+    warnings: list[str] = []
     path = parquet({"tokens": [[], ["a"]], "ner_tags": [[], [0]]})
-    (sentence,) = read_dataset(path, Reading(note=noted.append))
+    (sentence,) = read_dataset(path, Reading(note=warnings.append))
     assert sentence.starts_document
     assert sentence.source == "x.parquet:train:2"
-    assert noted == ["x.parquet:train:1: the row holds no token and was passed over"]
+    assert warnings == ["x.parquet:train:1: the row has no tokens and was skipped"]
 
 
 BAD_ROWS = {
-    "ragged": ({"tokens": ["a", "b"], "ner": [0]}, "there are 2 tokens but 1 tags in ner"),
-    "no label": ({"tokens": ["a"], "ner": [-1]}, "ner holds the number -1, which is none of its 3 labels"),
+    "ragged": ({"tokens": ["a", "b"], "ner": [0]}, "ner must have one tag per token"),
+    "no label": ({"tokens": ["a"], "ner": [-1]}, "ner has the integer tag -1, outside its 3 labels"),
     "None for a tag": ({"tokens": ["a"], "ner": [None]}, "a tag of ner is missing or empty"),
     "None for tags": ({"tokens": ["a"], "ner": None}, "a tag of ner is missing or empty"),
     "None for a token": ({"tokens": [None], "ner": [0]}, "a token is missing or empty"),
@@ -223,7 +223,7 @@ BAD_ROWS = {
 
 
 @pytest.mark.parametrize(("row", "message"), BAD_ROWS.values(), ids=BAD_ROWS)
-def test_bad_rows_are_refused_and_the_others_read(here, row, message):
+def test_bad_rows_are_reported_and_the_others_read(here, row, message):
     rows = {"tokens": [["x"], row["tokens"], ["y"]], "ner": [[0], row["ner"], [1]]}
     path = parquet(rows, {"tokens": STRINGS, "ner": LABELS})
     with pytest.raises(InputError, match=rf"^x\.parquet:train:2: {message}"):
@@ -236,8 +236,12 @@ def test_bad_rows_are_refused_and_the_others_read(here, row, message):
 
 BAD_FEATURES = {
     "plain numbers": ({"tokens": STRINGS, "ner": NUMBERS}, {}, "--label-names O,B-PER"),
-    "no tags": ({"tokens": STRINGS}, {}, "no feature 'ner' with the tags of ner; the lists are: tokens"),
-    "no tokens": ({"ner": LABELS}, {}, "no feature 'tokens'.* the lists are: ner. Name it"),
+    "no tags": (
+        {"tokens": STRINGS},
+        {},
+        "no feature 'ner' with the tags of ner; the list features are: tokens",
+    ),
+    "no tokens": ({"ner": LABELS}, {}, "no feature 'tokens'.* the list features are: ner. Name it"),
     "numbers for tokens": ({"tokens": LABELS, "ner": LABELS}, {}, "no feature 'tokens'"),
     "text only": ({"text": datasets.Value("string")}, {}, "running text, but no tokens and no spans"),
     "a feature that is not there": (
@@ -245,14 +249,14 @@ BAD_FEATURES = {
         {"columns": "ner=x"},
         "no feature 'x' with the tags of ner",
     ),
-    "a column's number": ({"tokens": STRINGS}, {"columns": "token=0,ner=-1"}, "hold the number 0, but"),
+    "a column's number": ({"tokens": STRINGS}, {"columns": "token=0,ner=-1"}, "contain the number 0, but"),
     "a name twice": ({"tokens": STRINGS}, {"columns": "ner=a,ner=b"}, "name 'ner' twice"),
-    "an empty name": ({"tokens": STRINGS}, {"columns": "token=,ner"}, "hold an empty name"),
+    "an empty name": ({"tokens": STRINGS}, {"columns": "token=,ner"}, "contain an empty name"),
 }
 
 
 @pytest.mark.parametrize(("features", "ways", "message"), BAD_FEATURES.values(), ids=BAD_FEATURES)
-def test_features_that_do_not_fit(here, features, ways, message):
+def test_invalid_features(here, features, ways, message):
     rows = {name: ["x"] if name == "text" else [[]] for name in features}
     with pytest.raises(InputError, match=message):
         list(read_dataset(parquet(rows, features), Reading(**ways)))
@@ -262,12 +266,12 @@ def test_damaged_and_empty_files(here):
     whole = Path(parquet()).read_bytes()
     for size in (0, 7, len(whole) // 2, len(whole) - 1):
         Path("cut.parquet").write_bytes(whole[:size])
-        with pytest.raises(InputError, match=r"^cut\.parquet: datasets cannot read it \(.+\);"):
+        with pytest.raises(InputError, match=r"^cut\.parquet: datasets cannot read it \(.+\)\."):
             read("cut.parquet")
     Path("cut.jsonl").write_text('{"tokens": ["a"], "ner": ["O"]}\n{"tokens": ["a",\n')
     with pytest.raises(InputError, match=r"^cut\.jsonl:train: datasets cannot read it"):
         read("cut.jsonl")
-    with pytest.raises(InputError, match="the split holds no sentence"):
+    with pytest.raises(InputError, match="the split has no sentences"):
         read(parquet({"tokens": [], "ner_tags": []}))
 
 
@@ -297,14 +301,14 @@ def test_which_paths_are_datasets(here, path, format):
     assert find_format(path) == format
 
 
-def test_missing_files_are_not_looked_for_on_the_hub(here, monkeypatch):
+def test_missing_files_are_not_requested_from_the_hub(here, monkeypatch):
     monkeypatch.delattr(huggingface_hub.HfApi, "dataset_info")
     for path in ("missing.parquet:train", "./missing:train", "a/b/c:train"):
-        with pytest.raises(InputError, match="there is no such file or folder; check the path"):
+        with pytest.raises(InputError, match=r"there is no such file or folder\. Check the path"):
             read(path)
 
 
-def test_a_hub_that_does_not_answer_is_asked_once(here, monkeypatch):
+def test_an_unreachable_hub_is_requested_once(here, monkeypatch):
     calls = []
 
     def fail(*names, **options):
@@ -313,7 +317,9 @@ def test_a_hub_that_does_not_answer_is_asked_once(here, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", fail)
     monkeypatch.setattr(datasets, "load_dataset", fail)
-    with pytest.raises(InputError, match=r"^user/name@v1: there .* the hub gave none \(no route to host\)"):
+    with pytest.raises(
+        InputError, match=r"^user/name@v1: there .* the hub request failed \(no route to host\)"
+    ):
         read("user/name@v1:en:train")
     assert calls == [(("user/name",), {"revision": "v1", "timeout": 10.0})]
 
@@ -331,7 +337,7 @@ def test_a_name_on_the_hub_is_streamed(here, monkeypatch):
     assert asked == [(("user/name", "en"), {"revision": "v1", "streaming": True})]
 
 
-def test_offline_nothing_is_asked_and_stderr_stays_clean(here):
+def test_offline_makes_no_request_and_keeps_stderr_clean(here):
     code = (
         "from tagger.corpus.files import read_sentences\n"
         "try: list(read_sentences('user/name:train'))\n"
@@ -344,12 +350,14 @@ def test_offline_nothing_is_asked_and_stderr_stays_clean(here):
         check=True,
         env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(here / "hf")},
     )
-    assert offline.stdout.startswith("user/name: there is no such file or folder, and the hub gave none (")
+    assert offline.stdout.startswith(
+        "user/name: there is no such file or folder, and the hub request failed ("
+    )
     assert offline.stderr == ""
     assert offline.stdout.count("\n") == 1
 
 
-def test_the_settings_of_datasets_stay_the_users(here):
+def test_the_users_settings_of_datasets_are_restored(here):
     before = (datasets.logging.get_verbosity(), datasets.config.STREAMING_READ_MAX_RETRIES)
     for _ in read_dataset(parquet(), Reading()):
         assert not datasets.are_progress_bars_disabled()
@@ -360,7 +368,7 @@ def test_without_the_package_the_extra_is_named(here, monkeypatch):
     path = parquet()
     monkeypatch.setitem(sys.modules, "datasets", None)
     for use in (lambda: list(read_sentences(path)), lambda: to_dataset([], [])):
-        with pytest.raises(InputError, match="need the package datasets; install the extra `train`"):
+        with pytest.raises(InputError, match=r"need the package datasets\. Install the extra `train`"):
             use()
 
 
@@ -374,29 +382,31 @@ def test_a_model_is_trained_and_scored_on_splits(here):
         assert "PER" in output
 
 
-def test_tags_as_plain_numbers_are_named_or_refused(here):
+def test_integer_tags_require_names(here):
     rows = ROWS | {"ner_tags": [[1, 2, 0], [0]]}
     rows.pop("ner", None)
     features = {name: kind for name, kind in FEATURES.items() if name != "ner"} | {"ner_tags": NUMBERS}
     path = parquet(rows, features)
     for tasks, columns in ((("ner",), None), ((), None), ((), "token=tokens,ner=ner_tags")):
-        with pytest.raises(InputError, match="the feature 'ner_tags' holds tags as numbers"):
+        with pytest.raises(InputError, match="the feature 'ner_tags' has integer tags"):
             list(read_dataset(path, Reading(tasks=tasks, columns=columns)))
         names = ("O", "B-PER", "I-PER")
         first, _ = read_dataset(path, Reading(tasks=tasks, columns=columns, label_names=names))
         assert first.tags == {"ner": ("B-PER", "I-PER", "O")}
 
 
-def test_features_that_are_left_out_are_noted(here):
-    noted: list[str] = []
+def test_ignored_features_are_reported(here):
+    warnings: list[str] = []
     rows = ROWS | {"id": ["1", "2"], "heads": [[1, 2, 0], [0]]}
     path = parquet(rows, FEATURES | {"id": datasets.Value("string"), "heads": NUMBERS})
-    list(read_dataset(path, Reading(note=noted.append)))
-    assert noted == ["x.parquet:train: the features id, heads were left out; no sentence holds them."]
+    list(read_dataset(path, Reading(note=warnings.append)))
+    assert warnings == [
+        "x.parquet:train: the features id, heads were ignored; sentences have no field for them."
+    ]
 
 
-def test_rows_of_text_that_are_not_gold_are_left_out(here):
-    noted: list[str] = []
+def test_text_rows_that_are_not_gold_are_skipped(here):
+    warnings: list[str] = []
     span = {
         "start": datasets.Value("int64"),
         "end": datasets.Value("int64"),
@@ -412,6 +422,6 @@ def test_rows_of_text_that_are_not_gold_are_left_out(here):
         "spans": datasets.List(span),
         "answer": datasets.Value("string"),
     }
-    (sentence,) = read_dataset(parquet(rows, features), Reading(note=noted.append))
+    (sentence,) = read_dataset(parquet(rows, features), Reading(note=warnings.append))
     assert sentence.tags["ner"] == ("B-PER", "O")
-    assert [one for one in noted if '1 record with answer "reject" left out' in one]
+    assert [one for one in warnings if '1 record with answer "reject" skipped' in one]

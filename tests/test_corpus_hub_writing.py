@@ -1,4 +1,4 @@
-"""Sentences as HF datasets: `datasets` loads what is written, and the reader gives the sentences back."""
+"""Sentences as HF datasets: `datasets` loads the written files, and the reader restores the sentences."""
 
 import io
 import tempfile
@@ -23,7 +23,7 @@ ROWS = [(("Ada", "Byron", "wrote"), ("B-PER", "I-PER", "O")), (("Yes",), ("O",))
 SENTENCES = [replace(from_tokens(tokens), tags={"ner": tags}) for tokens, tags in ROWS]
 
 
-def test_to_dataset_is_what_from_dict_makes():
+def test_to_dataset_equals_from_dict():
     strings, labels = datasets.Value("string"), datasets.ClassLabel(names=NAMES)
     made = datasets.Dataset.from_dict(
         {"tokens": [tokens for tokens, _ in ROWS], "ner_tags": [[1, 2, 0], [0]]},
@@ -42,14 +42,14 @@ def test_labels_are_sorted_with_o_first():
     assert dataset[0]["x_tags"] == [3, 2, 0, 1]
 
 
-def test_what_cannot_be_written():
+def test_sentences_that_cannot_be_written():
     with pytest.raises(InputError, match=r"^f:3: the sentence has no tags for ner"):
         to_dataset([replace(from_tokens("ab"), source="f:3")], ["ner"])
     with pytest.raises(InputError, match=r"^f:3: the character '\\ud800' is half of a surrogate pair"):
         to_dataset([replace(from_tokens(["\ud800"]), source="f:3")], [])
 
 
-def test_datasets_loads_the_folder_that_is_written(tmp_path):
+def test_datasets_loads_the_written_folder(tmp_path):
     for split in ("train", "test"):
         write_dataset(SENTENCES, tmp_path, Writing(tasks=["ner"]), split=split)
     assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()) == [
@@ -87,7 +87,7 @@ CONLLU = """\
 """
 
 
-def test_conllu_through_a_dataset_and_back(tmp_path):
+def test_conllu_round_trip_through_a_dataset(tmp_path):
     source = tmp_path / "x.conllu"
     source.write_text(CONLLU, encoding="utf-8")
     sentences = list(read_conllu(source))
@@ -133,7 +133,7 @@ def sentence_lists(draw) -> list[Sentence]:
 
 
 @given(sentence_lists())
-def test_sentences_to_a_dataset_and_back(sentences):
+def test_sentences_round_trip_through_a_dataset(sentences):
     with tempfile.TemporaryDirectory() as folder:
         write = FORMATS["datasets"].write_folder
         assert write

@@ -1,4 +1,4 @@
-"""Every problem of a file in one run, and what files share and label in several ways."""
+"""Every error of a file in one run, shared sentences and inconsistent labels."""
 
 import gzip
 from collections import Counter
@@ -14,10 +14,10 @@ from tagger.text.schemes import spans_to_tags, tags_to_spans
 
 
 def problems_of(path, **options):
-    found = []
-    inspect_files([str(path)], found.append, **options)
-    assert all(problem.startswith(str(path)) for problem in found)
-    return [problem.removeprefix(str(path)).split(";")[0] for problem in found]
+    result = []
+    inspect_files([str(path)], result.append, **options)
+    assert all(problem.startswith(str(path)) for problem in result)
+    return [problem.removeprefix(str(path)).split(". ")[0] for problem in result]
 
 
 def token(number, form="w", misc="_"):
@@ -38,7 +38,7 @@ GOOD = "Ada B-PER\nsings O\n\n" * 5
                 ":17: expected 2 columns separated by spaces, like the first line of data, got 3",
                 ":18: expected 2 columns separated by spaces, like the first line of data, got 1",
                 f":19: token 1 ('d') {ILLEGAL} after 'O' and at its end (ner)",
-                ":22: the tag 'E-PER' of 'f' is none of IOB2, in which the column 'ner' is written",
+                ":22: the tag 'E-PER' of 'f' does not belong to IOB2, the scheme of the column 'ner'",
             ],
         ),
         ("x y z\n" + GOOD, [":1: the line has 3 columns but 2 were named (token, ner)"]),
@@ -47,16 +47,16 @@ GOOD = "Ada B-PER\nsings O\n\n" * 5
             [
                 ":17: byte 2 of the line (0xe9) is not UTF-8",
                 ":18: byte 2 of the line (0xff) is not UTF-8",
-                ":20: there is a carriage return inside the line",
+                ":20: the line contains a carriage return",
             ],
         ),
         (
             (GOOD + "a O\n\tO\nb\t\nc O\n").replace(" ", "\t"),
-            [":17: the column of token is empty", ":18: the column of ner is empty"],
+            [":17: the column token is empty", ":18: the column ner is empty"],
         ),
-        ("a O\rb O\r\rc O\r", [":1: there is a carriage return inside the line"]),
-        ("", [": the file holds no sentence"]),
-        ("-DOCSTART- O\n\n# only = this\n", [": the file holds no sentence"]),
+        ("a O\rb O\r\rc O\r", [":1: the line contains a carriage return"]),
+        ("", [": the file has no sentences"]),
+        ("-DOCSTART- O\n\n# only = this\n", [": the file has no sentences"]),
         (
             gzip.compress(GOOD.encode() * 9)[:-9],
             [
@@ -66,7 +66,7 @@ GOOD = "Ada B-PER\nsings O\n\n" * 5
         ),
         (
             "a O\nb Q-X\nc O\n",
-            [":2: the tag 'Q-X' looks like a span's, but no scheme has its prefix"],
+            [":2: the tag 'Q-X' looks like a span tag, but no scheme has its prefix"],
         ),
     ],
 )
@@ -97,7 +97,7 @@ def test_every_problem_of_a_column_file(write_file, content, expected):
             token("2-3") + token(1) + token("2-9") + token(2) + "\n" + token("x"),
             [
                 ":1: the multi-word token 2-3 does not begin with the next token, 1",
-                ":2: the multi-word token 'w' reaches beyond the sentence's 2 tokens",
+                ":2: the multi-word token 'w' exceeds the sentence's 2 tokens",
                 ":6: expected token 1, got 'x'",
             ],
         ),
@@ -105,7 +105,7 @@ def test_every_problem_of_a_column_file(write_file, content, expected):
             token(1, misc="ner=B-PER") + token(2, misc="ner=I-LOC"),
             [f":2: token 1 ('w') {ILLEGAL.replace('PER', 'LOC')} after 'B-PER' and at its end (ner)"],
         ),
-        ("# nothing\n", [": the file holds no sentence"]),
+        ("# nothing\n", [": the file has no sentences"]),
         ("1\ta\n\n" + token(1) + token(2), [":1: expected 10 columns separated by tabs, got 2"]),
     ],
 )
@@ -113,25 +113,25 @@ def test_every_problem_of_a_conllu_file(write_file, content, expected):
     assert problems_of(write_file(content, "f.conllu")) == expected
 
 
-def test_what_cannot_be_read_is_a_problem_of_its_file(write_file, tmp_path):
-    found = []
+def test_an_unreadable_file_counts_as_one_problem(write_file, tmp_path):
+    result = []
     good = write_file(GOOD, "good.conll")
-    report = inspect_files([str(tmp_path / "nowhere"), str(tmp_path), str(good)], found.append)
-    assert len(found) == report.problems == 2
-    assert "no such file" in found[0]
-    assert "folder" in found[1]
+    report = inspect_files([str(tmp_path / "nowhere"), str(tmp_path), str(good)], result.append)
+    assert len(result) == report.problems == 2
+    assert "no such file" in result[0]
+    assert "folder" in result[1]
     assert report.files[2].sentences == 5
     with pytest.raises(InputError, match="no tag scheme"):
-        inspect_files([str(good)], found.append, scheme="nothing")
+        inspect_files([str(good)], result.append, scheme="nothing")
 
 
-def test_a_dropped_line_stays_beside_its_sentence(write_file):
-    found = []
-    (sentence,) = read_conll(write_file("a O\nb\nc O\n", "f"), refuse=found.append)
-    assert (sentence.tokens, sentence.extra_lines, len(found)) == (("a", "c"), ((1, "b"),), 1)
+def test_an_invalid_line_is_kept_with_its_sentence(write_file):
+    result = []
+    (sentence,) = read_conll(write_file("a O\nb\nc O\n", "f"), refuse=result.append)
+    assert (sentence.tokens, sentence.extra_lines, len(result)) == (("a", "c"), ((1, "b"),), 1)
 
 
-def test_a_scheme_that_is_asked_for(write_file):
+def test_a_requested_scheme(write_file):
     path = write_file("Ada NNP I-PER\nsings VBZ O\n", "f")
     assert problems_of(path) == []
     (problem,) = problems_of(path, scheme="bio2")
@@ -148,7 +148,7 @@ def test_counts_of_a_file(write_file):
     assert facts.counts == {"pos": Counter({"NNP": 3, ".": 1}), "ner": Counter({"PER": 1, "LOC": 1})}
 
 
-def test_sentences_that_stand_in_several_files(write_file):
+def test_sentences_shared_by_several_files(write_file):
     train = write_file("a O\n\nb O\nc O\n\na B-X\n", "train")
     dev = write_file("# x = y\na O\n\nb c\n\nb O\nc B-X\n\na O\n", "dev")
     report = inspect_files([str(train), str(dev)], lambda _: None)
@@ -168,7 +168,7 @@ def test_labels_of_one_file_only(write_file):
     assert inspect_files(paths[:1], print).only_in == {}
 
 
-def test_texts_that_are_labelled_in_several_ways(write_file):
+def test_inconsistently_labelled_texts(write_file):
     path = write_file(
         "New B-LOC\nYork I-LOC\n\nNew B-ORG\nYork I-ORG\nand O\nYork B-LOC\n\n"
         "in O\nNew O\nYork O\nYork O\n\nsure B-PER\n",
@@ -187,7 +187,7 @@ WORDS = st.lists(st.sampled_from("ab"), min_size=1, max_size=6)
 
 @given(st.lists(st.tuples(WORDS, st.integers(0, 5), st.sampled_from("XY")), min_size=1))
 def test_untagged_texts_against_brute_force(folder, drawn):
-    """Texts of one token only, so that every occurrence counts."""
+    """Draw texts of one token, so that every occurrence counts."""
     lines, occurrences = [], Counter()
     for words, start, label in drawn:
         tags = ["O"] * len(words)
@@ -197,18 +197,18 @@ def test_untagged_texts_against_brute_force(folder, drawn):
         lines += [f"{word} {tag}" for word, tag in zip(words, tags, strict=True)] + [""]
     path = folder / "f.conll"
     path.write_text("\n".join(lines) + "\n")
-    found = inspect_files([str(path)], print, columns="token,ner").inconsistent.get("ner", [])
+    result = inspect_files([str(path)], print, columns="token,ner").inconsistent.get("ner", [])
     expected = {}
     for word in "ab":
         counts = {label: count for (one, label), count in occurrences.items() if one == word}
         if len(counts) > 1:
             expected[word] = counts
-    assert {one.text: one.counts for one in found} == expected
+    assert {one.text: one.counts for one in result} == expected
 
 
 @given(st.lists(st.sampled_from(["O", "B-X", "I-X", "E-X", "S-X", "I-Y"]), min_size=1, max_size=8))
-def test_tag_problems_are_those_that_conversion_mends(folder, tags):
-    """No problem is left where tags are written anew, and each problem's line is that of its token."""
+def test_conversion_fixes_exactly_the_reported_tags(folder, tags):
+    """Rewritten tags have no problems, and each problem has the line of its token."""
     path = folder / "g.conll"
     path.write_text("".join(f"w{place} {tag}\n" for place, tag in enumerate(tags)))
     for problem in problems_of(path, columns="token,ner", scheme="BIOES"):

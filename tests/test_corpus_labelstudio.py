@@ -1,4 +1,4 @@
-"""Label Studio's exports to sentences, what is said of wrong ones, and predictions there and back."""
+"""Label Studio: reading exports, error messages and round trips of predictions."""
 
 import io
 import json
@@ -31,13 +31,13 @@ def annotated(*results, **more):
 
 @pytest.fixture
 def read(write_file):
-    """Write tasks as an export and read it; return its spans by task, what was refused and what was noted."""
+    """Write tasks as an export and read it. Return its spans by task, the errors and the notes."""
 
     def read(*values, **reading):
         path = write_file(json.dumps(values), "export.json")
-        refused, noted = [], []
+        refused, notes = [], []
         found = list(
-            read_labelstudio(path, Reading(**{"refuse": refused.append, "note": noted.append} | reading))
+            read_labelstudio(path, Reading(**{"refuse": refused.append, "note": notes.append} | reading))
         )
         spans = {}
         for sentence in found:
@@ -50,7 +50,7 @@ def read(write_file):
         return (
             spans,
             [one.removeprefix(f"{path}") for one in refused],
-            [one.removeprefix(f"{path}") for one in noted],
+            [one.removeprefix(f"{path}") for one in notes],
         )
 
     return read
@@ -81,24 +81,25 @@ def test_exports(read, value):
     assert read(value)[:2] == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [])
 
 
-def test_data_that_are_not_read_are_told_once(read):
+def test_ignored_data_keys_are_reported_once(read):
     value = annotated(region(2, 5)) | {"data": {"text": TEXT, "stars": 3, "title": "A title"}}
     small = {"id": 7, "text": TEXT, "mood": "good", "label": [region(2, 5)["value"]]}
-    assert read(value, value)[2] == [": the data under stars, title were left out; no sentence holds them."]
-    assert read(small)[2] == [": the data under mood were left out; no sentence holds them."]
+    ignored = "were ignored; sentences have no field for them."
+    assert read(value, value)[2] == [f": the data keys stars, title {ignored}"]
+    assert read(small)[2] == [f": the data keys mood {ignored}"]
 
 
-def test_the_first_annotation_that_was_not_cancelled_is_read(read):
+def test_the_first_annotation_that_is_not_cancelled_is_read(read):
     value = annotated(region(12, 16), was_cancelled=True)
     value["annotations"] += [{"result": [region(2, 5)]}, {"result": []}]
     value["predictions"] = [{"result": [region(12, 16)]}]
-    spans, refused, noted = read(value)
+    spans, refused, notes = read(value)
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert noted == [":1: text 1: the first of 2 annotations is read, the others were left out."]
+    assert notes == [":1: text 1: the first of 2 annotations is read, the others are skipped."]
 
 
-def test_a_text_that_was_skipped_and_one_that_nobody_annotated(read):
-    spans, refused, noted = read(
+def test_cancelled_and_unannotated_texts_are_skipped(read):
+    spans, refused, notes = read(
         annotated(region(2, 5), was_cancelled=True),
         {"data": {"text": TEXT}, "predictions": [3]},
         annotated(region(2, 5)),
@@ -111,58 +112,57 @@ def test_a_text_that_was_skipped_and_one_that_nobody_annotated(read):
         {"data": {"text": TEXT}, "completions": [{"skipped": True, "result": []}]},
     )
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert noted == [
-        ":1: text 1: the text was left out; its annotators skipped it.",
-        ":1: text 2: nobody annotated the text (its predictions are no gold annotations); it was left out.",
-        ":1: text 4: nobody annotated the text (its predictions and drafts are no gold annotations); it was "
-        "left out.",
-        ":1: text 5: the text was left out; its annotators skipped it.",
+    assert notes == [
+        ":1: text 1: the text was skipped because its annotators cancelled it.",
+        ":1: text 2: the text was skipped because it has no annotations (its predictions are not gold).",
+        ":1: text 4: the text was skipped because it has no annotations "
+        "(its predictions and drafts are not gold).",
+        ":1: text 5: the text was skipped because its annotators cancelled it.",
     ]
 
 
 @pytest.mark.parametrize("more", [{}, {"annotations": []}])
-def test_predictions_are_read_where_nobody_annotated_anything_and_told(read, more):
+def test_predictions_of_unannotated_files_are_read_with_a_warning(read, more):
     values = [
         {"data": {"text": TEXT}, "predictions": [{"result": [region(2, 5), region(12, 16, "X")]}]} | more,
         {"data": {"text": TEXT}} | more,
     ]
-    spans, refused, noted = read(*values)
+    spans, refused, notes = read(*values)
     assert (spans, refused) == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [])
-    assert noted == [
-        ":1: text 2: nobody annotated the text; it is read as one without spans.",
-        ": nobody annotated a text; the first predictions of 1 texts are read as if they were gold.",
+    assert notes == [
+        ":1: text 2: the text has no annotations; it is read as text without spans.",
+        ": no text is annotated; the first predictions of 1 texts are read as gold.",
     ]
 
 
-def test_the_ground_truth_counts_before_the_first_annotation(read):
+def test_the_ground_truth_precedes_the_first_annotation(read):
     value = annotated(region(12, 16), ground_truth=False, completed_by=3)
     value["annotations"].append(
         {"id": 5, "result": [region(2, 5)], "ground_truth": True, "completed_by": {"email": "ada@x.org"}}
     )
-    spans, refused, noted = read(value)
+    spans, refused, notes = read(value)
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert noted == [
+    assert notes == [
         ":1: text 1: the ground truth of 2 annotations, number 5, by 'ada@x.org' is read, the others "
-        "were left out."
+        "are skipped."
     ]
 
 
-def test_a_text_that_several_annotators_have_in_a_json_min_export_is_read_once(read):
+def test_a_text_of_several_annotators_in_a_json_min_export_is_read_once(read):
     value = {"id": 7, "text": TEXT, "label": [region(2, 5)["value"]], "annotator": 1}
-    spans, refused, noted = read(value, value | {"label": [], "annotator": 2}, value | {"id": 8})
+    spans, refused, notes = read(value, value | {"label": [], "annotator": 2}, value | {"id": 8})
     assert (spans, refused) == ({"ner": 2 * [("PER", "Ada")]}, [])
-    assert noted == [":1: text 2: an earlier text has the number 7, too; this annotation was left out."]
+    assert notes == [":1: text 2: an earlier text has the same number 7; this annotation was skipped."]
 
 
-def test_drafts_are_told(read):
-    noted = read({"data": {"text": TEXT}, "annotations": [], "drafts": [{"result": []}]})[2]
-    assert noted == [
-        ":1: text 1: nobody annotated the text (its drafts are no gold annotations); it is read as one "
-        "without spans."
+def test_drafts_are_reported(read):
+    notes = read({"data": {"text": TEXT}, "annotations": [], "drafts": [{"result": []}]})[2]
+    assert notes == [
+        ":1: text 1: the text has no annotations (its drafts are not gold); it is read as text without spans."
     ]
 
 
-def test_the_text_is_the_one_that_the_spans_fit(read):
+def test_the_text_is_the_string_that_contains_the_spans(read):
     value = annotated(region(2, 5)) | {"data": {"text": "news/7", "body": TEXT}}
     assert read(value)[:2] == ({"ner": [("PER", "Ada")]}, [])
 
@@ -185,10 +185,10 @@ def test_labels_of_hypertext(read):
         annotated(hypertext()),
         annotated(hypertext(**offsets)) | {"data": {"text": f"<p>{TEXT}</p>"}},
     ):
-        spans, refused, noted = read(value)
-        assert (spans, noted) == ({}, [])
+        spans, refused, notes = read(value)
+        assert (spans, notes) == ({}, [])
         assert "hypertextlabels" in refused[0]
-        assert "holds no sentence" in refused[1]
+        assert "has no sentences" in refused[1]
 
 
 def test_labels_of_hypertext_in_json_min(read):
@@ -196,29 +196,29 @@ def test_labels_of_hypertext_in_json_min(read):
     assert "hypertextlabels" in read(value)[1][0]
 
 
-def test_offsets_in_utf16_are_told_by_the_spans_own_texts(read):
+def test_offsets_in_utf16_are_detected_from_the_texts_of_spans(read):
     value = region(3, 6)["value"] | {"text": "Ada"}
-    spans, refused, noted = read(annotated(region(3, 6, value=value)))
+    spans, refused, notes = read(annotated(region(3, 6, value=value)))
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert noted == [":1: text 1: the offsets are read as UTF-16 code units, as the spans' own texts show."]
+    assert notes == [":1: text 1: the offsets are read as UTF-16 code units, as the texts of the spans show."]
     assert read(annotated(region(3, 6, value=value)), offsets="characters")[1][0].startswith(
-        ":1: text 1: the span [3, 6) (PER) should be 'Ada', but the text has 'da '"
+        ":1: text 1: the span [3, 6) (PER) should cover 'Ada' (got 'da '"
     )
 
 
 def test_a_span_with_white_space_at_its_ends(read):
-    spans, refused, noted = read(annotated(region(1, 6), region(12, 16, "X")))
+    spans, refused, notes = read(annotated(region(1, 6), region(12, 16, "X")))
     assert (spans, refused) == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [])
-    assert noted == [":1: text 1: the span [1, 6) ' Ada ' (PER) was trimmed of white space to [2, 5) 'Ada'."]
+    assert notes == [":1: text 1: the span [1, 6) ' Ada ' (PER) was trimmed of white space to [2, 5) 'Ada'."]
 
 
-def test_what_is_no_labelled_span_is_told(read):
+def test_results_other_than_labelled_spans_are_reported(read):
     choice = {"type": "choices", "from_name": "mood", "value": {"choices": ["good"]}}
     relation = {"type": "relation", "from_id": "x", "to_id": "y"}
-    spans, refused, noted = read(annotated(choice, region(2, 5), relation))
+    spans, refused, notes = read(annotated(choice, region(2, 5), relation))
     assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert noted == [
-        f":1: text 1: a result of type {kind!r} was left out; it is no labelled span."
+    assert notes == [
+        f":1: text 1: a result of type {kind!r} was skipped; it is not a labelled span."
         for kind in ("choices", "relation")
     ]
 
@@ -229,11 +229,11 @@ def test_the_control_tag_is_the_task(read):
     assert read(*both, tasks=("chunk",))[0] == {"chunk": [("S", "Ada sang")]}
     assert read(annotated(region(2, 10, "S", name="chunk"))) == (
         {"ner": []},
-        [": there are no spans of the task 'ner', those of the file are of chunk; ask for one of these."],
+        [": there are no spans of the task 'ner'; the file has spans of chunk. Request one of these."],
         [],
     )
     assert read(*both, tasks=("chunk", "ner"))[0] == {"ner": [("PER", "Ada")], "chunk": [("S", "Ada sang")]}
-    with pytest.raises(InputError, match="which of the tasks x, y"):
+    with pytest.raises(InputError, match=r"several tasks are requested \(got x, y\)"):
         read(annotated(region(2, 5)), tasks=("x", "y"))
     assert read(annotated(), tasks=("x", "y"))[0] == {"x": [], "y": []}
 
@@ -241,52 +241,58 @@ def test_the_control_tag_is_the_task(read):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (3, "the text is 3; give an object"),
-        ({"id": 3}, "the data has 0 strings and none is called 'text' (the keys are id)"),
+        (3, "the text must be an object, {…} (got 3)"),
+        ({"id": 3}, "the data must have one string or a key 'text' (got 0 strings; the keys are id)"),
         (
             {"data": {"a": "x", "b": "y"}, "annotations": []},
-            "the data has 2 strings and none is called 'text'",
+            "the data must have one string or a key 'text' (got 2 strings",
         ),
-        ({"data": {"text": 3}, "annotations": []}, "the text is 3; give a string"),
+        ({"data": {"text": 3}, "annotations": []}, "the text must be a string (got 3)"),
         ({"data": {"text": "a\ud800"}, "annotations": []}, "half of a surrogate pair"),
-        ({"data": {"text": "a"}, "annotations": 3}, "the list of annotations is 3"),
-        (annotated({"type": "labels", "from_name": "label"}), "the value of a result is None"),
-        (annotated({"type": "labels", "value": {"start": 2, "end": 5}}), "the list of labels is None"),
+        ({"data": {"text": "a"}, "annotations": 3}, "the list of annotations must be a list (got 3)"),
+        (
+            annotated({"type": "labels", "from_name": "label"}),
+            "the value of a result must be an object, {…} (got None)",
+        ),
+        (
+            annotated({"type": "labels", "value": {"start": 2, "end": 5}}),
+            "the list of labels must be a list (got None)",
+        ),
         (
             annotated({"type": "labels", "value": {"start": 2, "end": 5, "labels": []}}),
             "white space at its ends (got None)",
         ),
         (
             annotated({"type": "labels", "value": {"start": "/p[1]", "end": 5, "labels": ["A"]}}),
-            "'/p[1]'; give",
+            "must be an integer (got '/p[1]')",
         ),
         (annotated(region(2, 5, "a\tperson")), "without tabs, line breaks"),
-        (annotated(region(2, 5, score=7)), "the score of a span is 7"),
+        (annotated(region(2, 5, score=7)), "the score of a span must be from 0 to 1 or absent (got 7)"),
         (
             annotated(region(2, 5, value=region(2, 5)["value"] | {"start": 3})),
-            "should be 'Ada', but the text has 'da'",
+            "should cover 'Ada' (got 'da')",
         ),
-        (annotated(region(3, 5)), "does not begin and end as its tokens do"),
+        (annotated(region(3, 5)), "is not aligned with its tokens"),
         (
             annotated(region(2, 5, value=region(2, 5)["value"] | {"labels": ["A", "B"]})),
             "overlaps the span [2, 5) 'Ada' (A)",
         ),
     ],
 )
-def test_a_wrong_text_is_refused_with_its_place(read, value, message):
+def test_an_invalid_text_is_reported_with_its_location(read, value, message):
     spans, refused, _ = read(annotated(region(12, 16)), value)
     assert len(refused) == 1
     assert re.fullmatch(r":1: text 2: .*" + re.escape(message) + ".*", refused[0])
     assert ("PER", "Otto") in spans["ner"]
 
 
-def test_a_text_without_tokens_is_told(read):
-    spans, refused, noted = read(annotated(region(12, 16)), {"data": {"text": " "}, "annotations": [{}]})
+def test_a_text_without_tokens_is_reported(read):
+    spans, refused, notes = read(annotated(region(12, 16)), {"data": {"text": " "}, "annotations": [{}]})
     assert (spans, refused) == ({"ner": [("PER", "Otto")]}, [])
-    assert re.fullmatch(r":1: text 2: the text holds no token and was passed over\.", noted[0])
+    assert re.fullmatch(r":1: text 2: the text has no tokens and was skipped\.", notes[0])
 
 
-def test_white_space_of_a_span_may_be_written_otherwise(read):
+def test_white_space_of_a_span_text_may_be_escaped(read):
     value = {"start": 2, "end": 16, "labels": ["S"], "text": "Ada sang.\\nOtto"}
     assert read(annotated(region(2, 16, value=value)))[1] == []
 
@@ -296,22 +302,22 @@ def test_white_space_of_a_span_may_be_written_otherwise(read):
     [
         ("", ": the file does not begin with ["),
         ('{"data": {"text": "a"}}', ": the file does not begin with ["),
-        ("[]", ": the file holds no sentence"),
-        ('[{"data": {"text": " "}}]', ": the file holds no sentence"),
-        ('[\n{"data": {"text": "a"}},\n{"data"', ":3: what begins here is not JSON"),
+        ("[]", ": the file has no sentences"),
+        ('[{"data": {"text": " "}}]', ": the file has no sentences"),
+        ('[\n{"data": {"text": "a"}},\n{"data"', ":3: the value that begins here is not JSON"),
         ('[\n{"data": {"text": "a"}}\n', ":2: no comma or ] follows"),
         ('[{"data": {"text": "a"}} {}]', ":1: no comma or ] follows"),
-        ('[{"data": {"text": "a"}}] {}', ":1: something follows the closing ]"),
-        ("[" * 200_000, ":1: what begins here is not JSON"),
+        ('[{"data": {"text": "a"}}] {}', ":1: there is text after the closing ]"),
+        ("[" * 200_000, ":1: the value that begins here is not JSON"),
     ],
 )
-def test_a_file_that_is_no_export(write_file, content, message):
+def test_a_file_that_is_not_an_export(write_file, content, message):
     path = write_file(content, "export.json")
     with pytest.raises(InputError, match=re.escape(f"{path}{message}")):
         list(read_labelstudio(path, Reading()))
 
 
-def test_places_in_a_file_of_many_lines(write_file):
+def test_locations_in_a_file_of_many_lines(write_file):
     path = write_file(json.dumps([annotated(), annotated()], indent=1), "export.json")
     second = path.read_text().splitlines().index(" {", 3) + 1
     assert [one.source for one in read_labelstudio(path, Reading())] == 2 * [f"{path}:2"] + 2 * [
@@ -345,7 +351,7 @@ RESULT = st.fixed_dictionaries(
 
 
 @given(st.lists(ANY_JSON | RESULT.map(lambda one: annotated(one)), max_size=3))
-def test_any_export_is_read_or_refused_in_one_line(folder, values):
+def test_any_export_is_read_or_rejected_with_one_line(folder, values):
     path = folder / "any.json"
     path.write_text(json.dumps(values), encoding="utf-8")
     refused = []
@@ -354,13 +360,13 @@ def test_any_export_is_read_or_refused_in_one_line(folder, values):
 
 
 @given(sentences(tasks=("ner", "chunk")), st.sampled_from([("ner",), ("chunk",), ("ner", "chunk")]))
-def test_predictions_hold_texts_spans_and_scores(folder, found, tasks):
+def test_predictions_preserve_texts_spans_and_scores(folder, found, tasks):
     path = folder / "predictions.json"
     file = io.StringIO()
     write_labelstudio(found, file, Writing(tasks=tasks))
     path.write_text(file.getvalue(), encoding="utf-8", newline="")
     again = list(read_labelstudio(path, Reading(tasks=(), refuse=lambda _: None)))
-    # A task without a single span leaves no trace.
+    # A task without spans does not appear in the file.
     marked = [task for task in tasks if any(sentence.spans[task] for sentence in found)]
 
     def content(sentences):

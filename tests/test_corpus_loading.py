@@ -1,4 +1,4 @@
-"""One detection of format, columns and schemes for all commands, and what it says."""
+"""Detection of formats, columns and schemes, which all commands share, and its messages."""
 
 import json
 from dataclasses import replace
@@ -55,19 +55,19 @@ def test_a_misspelled_tag_is_an_error_in_every_command(tmp_path, model, spell):
     wrong, right = next((spell(tag), tag) for tag in ("B-PER", "I-PER", "O") if spell(tag) != tag)
     message = refusal("train", "--train", path, *TINY, "--output", tmp_path / "m")
     assert message.startswith(f"{path}:")
-    assert f"no scheme has the tag {wrong!r}; it would be {right!r}" in message
+    assert f"the tag {wrong!r} belongs to no scheme; it would be {right!r}" in message
     assert repr(right) in refusal("evaluate", model, path, "--task", "ner")
     assert repr(right) in refusal("convert", path, tmp_path / "out.conllu")
     code, output, _ = run("check", path)
-    assert (code, "no scheme has the tag" in output) == (1, True)
+    assert (code, "belongs to no scheme" in output) == (1, True)
     code, output, _ = run("check", path, "--scheme", "IOB2")
     assert code == 1
-    assert f"write {right!r}" in output
+    assert f"Write {right!r}" in output
     code, output, _ = tiny(path, tmp_path / "plain", "--scheme", "ner=none")
     assert (code, "ner one tag per token" in output) == (0, True)
 
 
-def test_bare_labels_are_spans_and_every_command_says_so(tmp_path, model):
+def test_bare_labels_are_spans_and_every_command_reports_them(tmp_path, model):
     path = write(tmp_path, lines(spell=BARE.get))
     code, output, error = tiny(path, tmp_path / "m")
     assert code == 0
@@ -93,8 +93,8 @@ def test_a_mixture_of_bare_and_prefixed_labels_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("is_last", [True, False])
-def test_columns_that_hold_no_token_or_tag(tmp_path, is_last):
-    """A first column that counts, and a last one that says whether a space follows."""
+def test_columns_without_tokens_or_tags(tmp_path, is_last):
+    """The first column numbers the tokens, and the last tells whether a space follows."""
     content = lines(numbers=True)
     if not is_last:
         content = "".join(f"{row} +\n" if row else "\n" for row in content.splitlines())
@@ -113,15 +113,19 @@ def test_columns_that_hold_no_token_or_tag(tmp_path, is_last):
         (
             "Ana NNP\nsat VBD\n",
             ["ner"],
-            "no column is known to hold 'ner' (got token, pos). Pass --task pos,",
+            "no column could be assigned to 'ner' (got token, pos). Pass --task pos,",
         ),
-        ("Ana x y\nsat y x\n", ["pos"], "no column is known to hold 'pos' (got token, column2, column3)."),
+        (
+            "Ana x y\nsat y x\n",
+            ["pos"],
+            "no column could be assigned to 'pos' (got token, column2, column3).",
+        ),
         ("Ana x B-A\nsat y O\n", ["mood"], "(got token, column2, ner). Name the columns in the file's order"),
         ("Ana\tNN B-A\nBo\tNN B-A\nsat\tVB O\n", ["ner"], "separate columns by tabs and by spaces"),
         ("\tAna NN B-A\n\tBo NN B-A\n\tsat VB O\n", ["ner"], "separate columns by tabs and by spaces"),
     ],
 )
-def test_what_cannot_be_told_is_an_error_that_names_the_columns(tmp_path, content, tasks, message):
+def test_ambiguous_columns_are_an_error_that_lists_them(tmp_path, content, tasks, message):
     with pytest.raises(InputError) as error:
         load_split([write(tmp_path, content)], tasks)
     assert message in str(error.value)
@@ -141,7 +145,7 @@ def test_spaces_inside_tokens_do_not_separate_columns(tmp_path):
         ("Ana NNP B-PER\nsat VBD O\n", "chunk"),
     ],
 )
-def test_the_one_column_that_can_be_meant_gets_the_tasks_name(tmp_path, content, task):
+def test_the_only_candidate_column_gets_the_name_of_the_task(tmp_path, content, task):
     assert task in detect(write(tmp_path, content), tasks=[task]).columns.split(",")
 
 
@@ -159,7 +163,7 @@ def test_files_of_one_split_may_differ_in_columns_and_scheme(tmp_path):
     assert (code, "train     news.conll, other.conll: 6 sentences, 36 tokens\n" in output) == (0, True)
     code, output, _ = run("evaluate", tmp_path / "m", first, second, "--json")
     assert json.loads(output)["sentences"] == 6
-    with pytest.raises(InputError, match="given twice for one split"):
+    with pytest.raises(InputError, match="the split lists this file twice"):
         load_split([first, first], ["ner"])
 
 
@@ -181,7 +185,7 @@ def test_comparisons_take_several_files_too(tmp_path):
 CONLLU = "# text = Dogs bark\n1\tDogs\t_\tNOUN\t_\t_\t0\t_\t_\t_\n2\tbark\t_\t{}\t_\t_\t0\t_\t_\t_\n\n"
 
 
-def test_unspecified_tags_are_neither_learnt_nor_scored(tmp_path, model):
+def test_unspecified_tags_are_excluded_from_training_and_scores(tmp_path, model):
     path = write(tmp_path, CONLLU.format("_") + CONLLU.format("VERB"), "some.conllu")
     split = load_split([path], ["pos"], reading=Reading(note=(notes := []).append))
     assert split.unspecified == {"pos": 1}
@@ -219,14 +223,14 @@ def test_evaluate_scores_the_tasks_of_the_file_and_names_the_others(tmp_path, mo
     result = json.loads(output)
     assert (code, list(result["tasks"])) == (0, ["ner"])
     assert result["read"][-1] == "news.conll: no gold tags for the model's task 'pos'; it is not evaluated"
-    assert "no column is known to hold 'pos'" in refusal("evaluate", model, path, "--task", "pos")
+    assert "no column could be assigned to 'pos'" in refusal("evaluate", model, path, "--task", "pos")
     conllu = write(tmp_path, CONLLU.format("VERB"), "a.conllu")
     assert list(json.loads(run("evaluate", model, conllu, "--json")[1])["tasks"]) == ["pos"]
     tasks, lacking = find_tasks([conllu, path], ["pos", "ner"], FileOptions(), Reading())
     assert (tasks, list(lacking)) == ([], ["ner", "pos"])
 
 
-def test_suffix_and_content_decide_and_not_the_format_of_training(tmp_path):
+def test_suffix_and_content_override_the_format_of_training(tmp_path):
     """A model that was trained on CoNLL-U is scored on columns."""
     conllu = write(tmp_path, CONLLU.format("VERB"), "train.conllu")
     assert tiny(conllu, tmp_path / "m", "--task", "pos", "--format", "conllu")[0] == 0
@@ -253,27 +257,27 @@ def test_conllu_plus_names_its_columns(tmp_path):
         assert sentence.tokens == ("Dogs", "bark")
         assert sentence.tags == {"parseme:mwe": ("*", "1:LVC"), "pos": ("NOUN", "VERB")}
     wrong = write(tmp_path, PLUS.replace("FORM", "WORD"), "b.conllup")
-    with pytest.raises(InputError, match="CoNLL-U Plus needs the columns ID, as the first, and FORM"):
+    with pytest.raises(InputError, match="CoNLL-U Plus requires the columns ID, as the first, and FORM"):
         list(detect(wrong).read(Reading()))
 
 
-def test_a_text_that_is_not_its_tokens_is_noted(tmp_path):
+def test_a_text_comment_that_does_not_match_the_tokens_gives_a_warning(tmp_path):
     other = write(tmp_path, CONLLU.format("VERB").replace("Dogs bark", "Cats sleep"), "b.conllu")
     columns = write(tmp_path, "# text = Cats sleep\nDogs B-A\nbark O\n")
     for file in (other, columns):
         notes = inspect_files([str(file)], pytest.fail).files[0].notes
-        assert any("the comment # text is not the text of its tokens" in note for note in notes)
-        assert "not the text of its tokens" in run("check", file)[1]
-        assert "not the text of its tokens" in run("convert", file, "-", "--to", "jsonl")[2]
+        assert any("the comment # text does not match the tokens" in note for note in notes)
+        assert "does not match the tokens" in run("check", file)[1]
+        assert "does not match the tokens" in run("convert", file, "-", "--to", "jsonl")[2]
 
 
-def test_byte_order_marks_inside_a_file_are_dropped_and_noted(tmp_path):
+def test_byte_order_marks_inside_a_file_are_dropped_with_a_warning(tmp_path):
     path = write(tmp_path, "\ufeff-DOCSTART- O\n\n" + lines() + "\ufeff-DOCSTART- O\n\n\ufeffAna NNP B-PER\n")
     split = load_split([path], ["ner"], reading=Reading(note=(notes := []).append))
     assert split.sentences[-1].tokens == ("Ana",)
     assert [sentence.starts_document for sentence in split.sentences] == [True, False, False, True]
     assert [note.rpartition(": ")[2] for note in notes] == [
-        "a byte order mark at the start of the line is left out."
+        "dropped a byte order mark at the start of the line."
     ] * 2
     assert len(inspect_files([str(path)], pytest.fail).files[0].notes) == 2
 
@@ -289,19 +293,19 @@ def test_requested_schemes():
             parse_schemes(twice)
 
 
-def test_a_requested_scheme_holds_for_the_columns_of_spans_only(tmp_path):
+def test_a_requested_scheme_applies_only_to_span_columns(tmp_path):
     path = write(tmp_path, lines(spell=BARE.get))
     found = inspect_files([str(path)], (problems := []).append, scheme="IOB2")
     assert found.files[0].schemes == {"pos": None, "ner": "IOB2"}
-    assert len(problems) == 9  # the tokens of spans
+    assert len(problems) == 9  # the tokens inside spans
     split = load_split([path], ["pos", "ner"], options=FileOptions(schemes=parse_schemes("bare")))
     assert split.schemes == {"pos": None, "ner": "IO"}
 
 
-def test_the_usual_columns_help_where_the_file_does_not_tell(tmp_path):
+def test_the_default_columns_resolve_ambiguous_files(tmp_path):
     path = write(tmp_path, "Ana x y\nsat y x\n")
     options = FileOptions(usual="token,mood,tense")
     split = load_split([path], ["tense"], options=options)
     assert split.sentences[0].tags["tense"] == ("y", "x")
-    with pytest.raises(InputError, match="no column is known"):
+    with pytest.raises(InputError, match="no column could be assigned"):
         load_split([path], ["tense"], options=replace(options, usual="token,tense"))

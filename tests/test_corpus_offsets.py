@@ -1,4 +1,4 @@
-"""Offsets in characters, UTF-16 code units and bytes: against Python's codecs, told or recognised."""
+"""Offsets in characters, UTF-16 code units and bytes, given or detected, against Python's codecs."""
 
 import json
 
@@ -26,27 +26,27 @@ SPANS = ((2, 11, "PER"), (20, 24, "LOC"), (28, 30, "PER"))
 
 
 def counted(text, spans, unit):
-    """The spans with offsets in another unit."""
+    """Return the spans with offsets in another unit."""
     return [[SIZE[unit](text[:start]), SIZE[unit](text[:end]), label] for start, end, label in spans]
 
 
 def read(*records, **reading):
-    """Read records as one file; return the words of its spans, what was refused and what was noted."""
-    refused, noted = [], []
+    """Read records as one file. Return the words of its spans, the errors and the warnings."""
+    refused, warnings = [], []
     folder = reading.pop("folder")
     path = folder / "a.jsonl"
     path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
-    found = list(read_jsonl(path, Reading(**reading, refuse=refused.append, note=noted.append)))
+    result = list(read_jsonl(path, Reading(**reading, refuse=refused.append, note=warnings.append)))
     words = [
         one.text[span.start_char - one.text_start : span.end_char - one.text_start]
-        for one in found
+        for one in result
         for span in one.spans.get("ner", ())
     ]
-    return words, refused, [one.removeprefix(f"{path}") for one in noted]
+    return words, refused, [one.removeprefix(f"{path}") for one in warnings]
 
 
 @given(TEXTS, st.integers(-2, 14), st.integers(-2, 14), st.sampled_from([*SIZE]))
-def test_conversion_is_that_of_the_codecs(text, start, end, unit):
+def test_conversion_matches_the_codecs(text, start, end, unit):
     for place in range(len(text) + 1):
         assert measure(text, unit)(place) == SIZE[unit](text[:place])
     borders = {SIZE[unit](text[:place]): place for place in range(len(text) + 1)}
@@ -65,54 +65,54 @@ def test_conversion_is_that_of_the_codecs(text, start, end, unit):
 
 
 @pytest.mark.parametrize("unit", SIZE)
-def test_the_unit_that_is_said_is_taken(folder, unit):
+def test_a_requested_unit_is_used(folder, unit):
     record = {"text": MARKED, "label": counted(MARKED, SPANS, unit)}
     assert read(record, offsets=unit, folder=folder) == (["Ana Silva", "Oslo", "Bo"], [], [])
 
 
 @pytest.mark.parametrize("unit", SIZE)
-def test_the_unit_is_recognised_where_spans_say_what_they_cover(folder, unit):
+def test_the_unit_is_detected_from_the_texts_of_spans(folder, unit):
     spans = [
         {"start": start, "end": end, "label": label, "text": MARKED[first:last]}
         for (start, end, label), (first, last, _) in zip(counted(MARKED, SPANS, unit), SPANS, strict=True)
     ]
-    words, refused, noted = read({"text": MARKED, "spans": spans}, folder=folder)
+    words, refused, warnings = read({"text": MARKED, "spans": spans}, folder=folder)
     assert (words, refused) == (["Ana Silva", "Oslo", "Bo"], [])
-    assert len(noted) == (unit != "characters")
+    assert len(warnings) == (unit != "characters")
 
 
-def test_the_unit_is_recognised_where_characters_would_cut_words(folder):
+def test_the_unit_is_detected_if_characters_would_cut_words(folder):
     record = {"text": MARKED, "label": counted(MARKED, SPANS, "utf16")}
-    words, refused, noted = read(record, record, folder=folder)
+    words, refused, warnings = read(record, record, folder=folder)
     assert (words, refused) == (2 * ["Ana Silva", "Oslo", "Bo"], [])
-    assert noted == [
-        ":1: the offsets are read as UTF-16 code units, since offsets in characters would leave the text or "
-        "cut words."
+    assert warnings == [
+        ":1: the offsets are read as UTF-16 code units, because offsets in characters would leave the text "
+        "or cut words."
     ]
 
 
 CHINESE = {"text": "😀 我在成都见到王芳了", "label": [[5, 7, "LOC"], [9, 11, "PER"]]}
 
 
-def test_what_cannot_be_told_is_read_as_characters_and_told_once(folder):
-    words, refused, noted = read(CHINESE, CHINESE, folder=folder)
+def test_ambiguous_offsets_are_read_as_characters_with_one_warning(folder):
+    words, refused, warnings = read(CHINESE, CHINESE, folder=folder)
     assert (words, refused) == (2 * ["都见", "芳了"], [])
-    assert len(noted) == 1
-    assert "could be UTF-16 code units; say --offsets" in noted[0]
+    assert len(warnings) == 1
+    assert "could be UTF-16 code units. Set the unit with --offsets" in warnings[0]
     assert read(CHINESE, offsets="utf16", folder=folder) == (["成都", "王芳"], [], [])
     assert read(CHINESE, offsets="characters", folder=folder) == (["都见", "芳了"], [], [])
 
 
-def test_what_a_text_shows_holds_for_those_after_it_and_refuses_other_readings_before_it(folder):
+def test_a_detected_unit_applies_to_later_texts_and_contradicts_earlier_ones(folder):
     telling = {"text": MARKED, "label": counted(MARKED, SPANS, "utf16")}
     assert read(telling, CHINESE, folder=folder)[0][3:] == ["成都", "王芳"]
     _, refused, _ = read(CHINESE, telling, folder=folder)
     assert len(refused) == 1
     assert "those of" in refused[0]
-    assert "say --offsets utf16" in refused[0]
+    assert "Pass --offsets utf16" in refused[0]
 
 
-def test_tokens_tell_the_unit_too():
+def test_the_unit_is_detected_from_tokens():
     text = "😀 Ana left"
     tokens = [("😀", 0, 1), ("Ana", 2, 5), ("left", 6, 10)]
     record = {
@@ -128,7 +128,7 @@ def test_tokens_tell_the_unit_too():
     assert [(one, *place) for one, place in zip(sentence.tokens, sentence.offsets, strict=True)] == tokens
 
 
-def test_an_offset_inside_a_character_is_refused(folder):
+def test_an_offset_inside_a_character_is_an_error(folder):
     record = {"text": MARKED, "label": [[1, 3, "X"]]}
     _, refused, _ = read(record, offsets="utf16", folder=folder)
     assert "begins or ends inside a character" in refused[0]
@@ -138,7 +138,7 @@ def test_an_offset_inside_a_character_is_refused(folder):
 
 @pytest.mark.parametrize("name", ["doccano", "labelstudio", "brat"])
 @pytest.mark.parametrize("unit", SIZE)
-def test_offsets_are_written_in_each_unit_and_read_again(tmp_path, name, unit):
+def test_offsets_round_trip_in_each_unit(tmp_path, name, unit):
     record = {"text": MARKED, "label": [list(span) for span in SPANS]}
     sentences = read_record(record, Reading(offsets="characters"), "f:1")
     path = tmp_path / "out"

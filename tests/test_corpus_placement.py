@@ -1,4 +1,4 @@
-"""Labelled stretches of a text on tokens, against a search over all characters; and whole documents."""
+"""Alignment of text spans with tokens, against a search over all characters; and documents."""
 
 import re
 from dataclasses import replace
@@ -20,21 +20,21 @@ TOKENIZER = Tokenizer()
 
 
 def place(text, *spans, mode="error", **tasks):
-    """Place spans given as (start, end, label); return the sentences, what was refused and what was noted."""
-    refused, noted = [], []
-    reading = Reading(on_misaligned=mode, refuse=refused.append, note=noted.append)
-    found = {
+    """Align spans (start, end, label). Return the sentences, the errors and the warnings."""
+    refused, warnings = [], []
+    reading = Reading(on_misaligned=mode, refuse=refused.append, note=warnings.append)
+    result = {
         task: [TextSpan(*span, where="f:1") for span in its] for task, its in {"ner": spans, **tasks}.items()
     }
-    return place_spans(text, found, reading, "f:1"), refused, noted
+    return place_spans(text, result, reading, "f:1"), refused, warnings
 
 
-def characters(found, task="ner"):
-    return [(span.start_char, span.end_char, span.label) for one in found for span in one.spans[task]]
+def characters(result, task="ner"):
+    return [(span.start_char, span.end_char, span.label) for one in result for span in one.spans[task]]
 
 
 def search(text, spans, mode):
-    """The spans that stay, as (start, end, label) in characters, found by looking at every character."""
+    """Return the expected spans (start, end, label) in characters, by a search over every character."""
     offsets = [offset for sentence in TOKENIZER.tokenize(text) for offset in sentence.offsets]
     candidates = []
     for span in spans:
@@ -61,138 +61,139 @@ def search(text, spans, mode):
 
 
 @given(annotated_texts(), st.sampled_from(["error", "expand", "trim", "skip"]))
-def test_spans_are_placed_as_a_search_over_all_characters_places_them(annotated, mode):
+def test_alignment_matches_a_search_over_all_characters(annotated, mode):
     text, spans = annotated
-    found, refused, noted = place(text, *((s.start, s.end, s.label) for s in spans), mode=mode)
-    assert characters(found) == search(text, spans, mode)
-    for sentence in found:
+    result, refused, warnings = place(text, *((s.start, s.end, s.label) for s in spans), mode=mode)
+    assert characters(result) == search(text, spans, mode)
+    for sentence in result:
         assert list(sentence.spans["ner"]) == [
             replace(
                 span, start_char=sentence.offsets[span.start][0], end_char=sentence.offsets[span.end - 1][1]
             )
             for span in tags_to_spans(sentence.tags["ner"], "IOB2", mode="strict")
         ]
-    assert not ([one for one in noted if "trimmed" not in one] if mode == "error" else refused)
+    assert not ([one for one in warnings if "trimmed" not in one] if mode == "error" else refused)
 
 
 @given(annotated_texts(), st.sampled_from(["error", "expand", "trim", "skip"]))
-def test_no_span_is_lost_in_silence(annotated, mode):
+def test_every_lost_span_is_reported(annotated, mode):
     text, spans = annotated
-    found, refused, noted = place(text, *((s.start, s.end, s.label) for s in spans), mode=mode)
-    kept = characters(found)
+    result, refused, warnings = place(text, *((s.start, s.end, s.label) for s in spans), mode=mode)
+    kept = characters(result)
     for span in spans:
         as_given = (span.start, span.end, span.label)
-        told = [one for one in refused + noted if f"[{span.start}, {span.end}) " in one and span.label in one]
-        assert len(told) + kept.count(as_given) >= spans.count(span)
+        reports = [
+            one for one in refused + warnings if f"[{span.start}, {span.end}) " in one and span.label in one
+        ]
+        assert len(reports) + kept.count(as_given) >= spans.count(span)
     left_out = len(spans) - len(kept)
-    changed = ("widened", "trimmed", "narrowed")
-    assert sum(not any(word in one for word in changed) for one in refused + noted) == left_out
+    changed = ("expanded", "trimmed")
+    assert sum(not any(word in one for word in changed) for one in refused + warnings) == left_out
 
 
 @given(annotated_texts())
-def test_every_token_stays_and_the_text_can_be_put_together_again(annotated):
+def test_every_token_is_kept_and_the_text_can_be_reassembled(annotated):
     text, spans = annotated
-    found, _, _ = place(text, *((s.start, s.end, s.label) for s in spans), mode="expand")
+    result, _, _ = place(text, *((s.start, s.end, s.label) for s in spans), mode="expand")
     tokens = [offset for sentence in TOKENIZER.tokenize(text) for offset in sentence.offsets]
-    assert [offset for sentence in found for offset in sentence.offsets] == tokens
-    together = "".join(sentence.text_before + sentence.text for sentence in found)
+    assert [offset for sentence in result for offset in sentence.offsets] == tokens
+    together = "".join(sentence.text_before + sentence.text for sentence in result)
     assert text.startswith(together)
     assert not TOKENIZER.tokenize(text[len(together) :])
-    for sentence in found:
+    for sentence in result:
         assert text[sentence.text_start :].startswith(sentence.text)
-    assert [place for place, sentence in enumerate(found) if sentence.starts_document] == [0][: len(found)]
+    assert [place for place, sentence in enumerate(result) if sentence.starts_document] == [0][: len(result)]
 
 
 def test_a_span_joins_the_sentences_that_it_crosses():
     text = " Ada sang. Otto left.  Mia stayed. The end."
     assert len(place(text)[0]) == 4
-    found, refused, noted = place(text, (11, 34, "TALE"))
-    assert [sentence.text for sentence in found] == ["Ada sang.", "Otto left.  Mia stayed.", "The end."]
-    assert found[1].tags["ner"] == ("B-TALE",) + 5 * ("I-TALE",)
-    assert [sentence.text_before for sentence in found] == [" ", " ", " "]
-    assert {sentence.source for sentence in found} == {"f:1"}
-    assert (refused, noted) == ([], [])
+    result, refused, warnings = place(text, (11, 34, "TALE"))
+    assert [sentence.text for sentence in result] == ["Ada sang.", "Otto left.  Mia stayed.", "The end."]
+    assert result[1].tags["ner"] == ("B-TALE",) + 5 * ("I-TALE",)
+    assert [sentence.text_before for sentence in result] == [" ", " ", " "]
+    assert {sentence.source for sentence in result} == {"f:1"}
+    assert (refused, warnings) == ([], [])
 
 
-def test_tasks_are_placed_side_by_side():
-    found, refused, _ = place("Ada sang. Otto left.", (0, 3, "PER"), chunk=[(0, 8, "S"), (4, 14, "X")])
+def test_tasks_are_aligned_independently():
+    result, refused, _ = place("Ada sang. Otto left.", (0, 3, "PER"), chunk=[(0, 8, "S"), (4, 14, "X")])
     assert len(refused) == 1
-    assert found[0].tags == {"ner": ("B-PER", "O", "O"), "chunk": ("B-S", "I-S", "O")}
-    assert found[1].tags["ner"] == ("O", "O", "O")
+    assert result[0].tags == {"ner": ("B-PER", "O", "O"), "chunk": ("B-S", "I-S", "O")}
+    assert result[1].tags["ner"] == ("O", "O", "O")
 
 
 @pytest.mark.parametrize(
     ("span", "message"),
     [
-        ((1, 3), "f:1: the span [1, 3) 'da' (PER) does not begin and end as its tokens do, [0, 3) 'Ada'"),
-        ((3, 7), "f:1: the span [3, 7) ' san' (PER) does not begin and end as its tokens do, [4, 8) 'sang'"),
+        ((1, 3), "f:1: the span [1, 3) 'da' (PER) is not aligned with its tokens, [0, 3) 'Ada'"),
+        ((3, 7), "f:1: the span [3, 7) ' san' (PER) is not aligned with its tokens, [4, 8) 'sang'"),
         ((4, 4), "f:1: the span [4, 4) '' (PER) is empty"),
         ((8, 4), "f:1: the span [8, 4) '' (PER) is empty"),
         ((3, 4), "f:1: the span [3, 4) ' ' (PER) covers no token"),
-        ((4, 10), "f:1: the span [4, 10) 'sang.' (PER) leaves the text, which is [0, 9)"),
-        ((-1, 3), "f:1: the span [-1, 3) 'Ada' (PER) leaves the text, which is [0, 9)"),
+        ((4, 10), "f:1: the span [4, 10) 'sang.' (PER) exceeds the text, which is [0, 9)"),
+        ((-1, 3), "f:1: the span [-1, 3) 'Ada' (PER) exceeds the text, which is [0, 9)"),
     ],
 )
-def test_a_span_that_does_not_fit(span, message):
+def test_a_misaligned_or_invalid_span(span, message):
     text = "Ada sang."
-    with pytest.raises(InputError, match=re.escape(message) + "; correct it, or say --on-misaligned"):
+    with pytest.raises(InputError, match=re.escape(message) + r"\. Correct it, or pass --on-misaligned"):
         place_spans(text, {"ner": [TextSpan(*span, "PER", where="f:1")]}, Reading(), "f:1")
-    found, refused, noted = place(text, (*span, "PER"), mode="skip")
-    assert (characters(found), refused, noted) == ([], [], [message + "; it was left out."])
+    result, refused, warnings = place(text, (*span, "PER"), mode="skip")
+    assert (characters(result), refused, warnings) == ([], [], [message + "; it was skipped."])
 
 
 @pytest.mark.parametrize("mode", ["error", "expand", "trim", "skip"])
 def test_white_space_at_the_ends_of_a_span_is_trimmed(mode):
     text = "A play (1994)  shows\u00a0Ana Silva\n as a queen."
-    found, refused, noted = place(text, (20, 32, "PER"), (8, 12, "DATE"), (12, 15, "X"), mode=mode)
-    assert characters(found) == [(8, 12, "DATE"), (12, 13, "X"), (21, 30, "PER")]
+    result, refused, warnings = place(text, (20, 32, "PER"), (8, 12, "DATE"), (12, 15, "X"), mode=mode)
+    assert characters(result) == [(8, 12, "DATE"), (12, 13, "X"), (21, 30, "PER")]
     assert refused == []
-    assert noted == [
+    assert warnings == [
         "f:1: the span [20, 32) '\\xa0Ana Silva\\n ' (PER) was trimmed of white space to [21, 30) "
         "'Ana Silva'.",
         "f:1: the span [12, 15) ')  ' (X) was trimmed of white space to [12, 13) ')'.",
     ]
 
 
-def test_a_span_is_narrowed_to_the_whole_tokens_in_it():
-    found, refused, noted = place("Ada sang in Oslo.", (1, 11, "X"), (13, 15, "LOC"), mode="trim")
-    assert (characters(found), refused) == ([(4, 11, "X")], [])
-    assert noted == [
-        "f:1: the span [1, 11) 'da sang in' (X) was narrowed to the tokens [4, 11) 'sang in'.",
-        "f:1: the span [13, 15) 'sl' (LOC) does not begin and end as its tokens do, [12, 16) 'Oslo'; "
-        "it was left out.",
+def test_a_span_is_trimmed_to_the_whole_tokens_inside():
+    result, refused, warnings = place("Ada sang in Oslo.", (1, 11, "X"), (13, 15, "LOC"), mode="trim")
+    assert (characters(result), refused) == ([(4, 11, "X")], [])
+    assert warnings == [
+        "f:1: the span [1, 11) 'da sang in' (X) was trimmed to the tokens [4, 11) 'sang in'.",
+        "f:1: the span [13, 15) 'sl' (LOC) is not aligned with its tokens, [12, 16) 'Oslo'; it was skipped.",
     ]
 
 
 def test_spans_that_overlap():
     text = "Ada sang in Oslo."
     spans = [(4, 11, "X"), (0, 3, "PER"), (0, 8, "S"), (0, 8, "S"), (12, 16, "LOC")]
-    found, refused, _ = place(text, *spans)
-    assert characters(found) == [(0, 8, "S"), (12, 16, "LOC")]
-    assert [one.partition(";")[0] for one in refused] == [
-        "f:1: the span [0, 8) 'Ada sang' (S) is there twice",
+    result, refused, _ = place(text, *spans)
+    assert characters(result) == [(0, 8, "S"), (12, 16, "LOC")]
+    assert [one.partition(". ")[0] for one in refused] == [
+        "f:1: the span [0, 8) 'Ada sang' (S) is repeated",
         "f:1: the span [0, 3) 'Ada' (PER) overlaps the span [0, 8) 'Ada sang' (S)",
         "f:1: the span [4, 11) 'sang in' (X) overlaps the span [0, 8) 'Ada sang' (S)",
     ]
 
 
-def test_spans_that_overlap_once_they_are_widened():
-    found, _, noted = place("Google-Mozilla", (0, 6, "ORG"), (7, 14, "ORG"), mode="expand")
-    assert characters(found) == [(0, 14, "ORG")]
-    assert noted[-1] == (
-        "f:1: the span [7, 14) 'Mozilla' (ORG) overlaps the span [0, 6) 'Google' (ORG); it was left out."
+def test_spans_that_overlap_after_expansion():
+    result, _, warnings = place("Google-Mozilla", (0, 6, "ORG"), (7, 14, "ORG"), mode="expand")
+    assert characters(result) == [(0, 14, "ORG")]
+    assert warnings[-1] == (
+        "f:1: the span [7, 14) 'Mozilla' (ORG) overlaps the span [0, 6) 'Google' (ORG); it was skipped."
     )
 
 
 def test_given_tokens_keep_their_tags():
     sentence = replace(from_tokens(["Ada", "sang"]), tags={"ner": ("S-PER", "O")})
     spans = {"ner": [TextSpan(0, 3, "PER")], "chunk": [TextSpan(0, 8, "S", 0.5)]}
-    (found,) = attach_spans([sentence], sentence.text, spans, Reading())
-    assert found.tags == {"ner": ("S-PER", "O"), "chunk": ("B-S", "I-S")}
-    assert found.spans["chunk"] == (Span(0, 2, "S", 0.5, 0, 8),)
+    (result,) = attach_spans([sentence], sentence.text, spans, Reading())
+    assert result.tags == {"ner": ("S-PER", "O"), "chunk": ("B-S", "I-S")}
+    assert result.spans["chunk"] == (Span(0, 2, "S", 0.5, 0, 8),)
 
 
-def test_a_long_span_is_quoted_in_part():
+def test_a_long_span_is_abbreviated_in_messages():
     text = "Ada " * 100
     (message,) = place(text, (1, 300, "PER"))[1]
     assert len(message) < 400
@@ -203,21 +204,21 @@ def test_a_long_span_is_quoted_in_part():
 
 
 @given(sentences())
-def test_a_document_has_the_text_and_the_spans_of_its_sentences(found):
-    starts = [place for place, one in enumerate(found) if one.starts_document] + [len(found)]
-    groups = [found[first:last] for first, last in pairwise(starts)]
-    whole = list(documents(found, ["ner"]))
+def test_a_document_has_the_text_and_the_spans_of_its_sentences(result):
+    starts = [place for place, one in enumerate(result) if one.starts_document] + [len(result)]
+    groups = [result[first:last] for first, last in pairwise(starts)]
+    whole = list(documents(result, ["ner"]))
     assert [one.text for one in whole] == ["".join(s.text_before + s.text for s in group) for group in groups]
     assert [[(s.start, s.end, s.label) for s in one.spans["ner"]] for one in whole] == list(
         map(characters, groups)
     )
-    single = list(documents(found, ["ner"], "sentence"))
-    assert [one.text for one in single] == [sentence.text for sentence in found]
+    single = list(documents(result, ["ner"], "sentence"))
+    assert [one.text for one in single] == [sentence.text for sentence in result]
     words = [one.text[span.start : span.end] for one in single for span in one.spans["ner"]]
     assert words == [one.text[span.start : span.end] for one in whole for span in one.spans["ner"]]
 
 
-def test_sentences_that_do_not_say_what_stood_before_them_are_put_on_lines():
+def test_sentences_without_preceding_text_begin_on_a_new_line():
     one, other = from_tokens(["Ada", "sang"]), from_tokens(["Otto", "left"])
     other = replace(other, spans={"ner": (Span(0, 1, "PER"),)})
     (document,) = documents([replace(one, spans={"ner": ()}), other], ["ner"])
@@ -231,6 +232,6 @@ def test_a_document_that_begins_in_the_middle_of_a_text():
     assert (document.text, document.spans["ner"][0].start) == ("Otto left.", 0)
 
 
-def test_tags_that_are_no_spans_have_no_place_in_a_document():
+def test_documents_require_spans():
     with pytest.raises(InputError, match="there are no spans of the task 'pos'"):
         list(documents([replace(from_tokens(["Ada"]), tags={"pos": ("N",)})], ["pos"]))

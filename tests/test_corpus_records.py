@@ -1,4 +1,4 @@
-"""JSON records of several tools to sentences, what is said of wrong ones, and JSON lines there and back."""
+"""JSON records of several tools: reading, error messages and round trips of JSON lines."""
 
 import gzip
 import io
@@ -23,7 +23,7 @@ TOKENS = [{"text": "Ada", "start": 0, "end": 3, "id": 0}, {"text": "sang.", "sta
 
 
 def found_in(record, **reading):
-    """The spans of a record's sentences, with their words as the document has them."""
+    """Return the spans of a record's sentences, with their words in the document."""
     return [
         (
             span.label,
@@ -85,7 +85,7 @@ def test_prodigy_gives_the_tokens():
     assert sentence.starts_document
 
 
-def test_only_the_tasks_that_are_asked_for_are_read():
+def test_only_requested_tasks_are_read():
     record = {
         "text": "Ada",
         "tokens": TOKENS[:1],
@@ -100,17 +100,17 @@ def test_only_the_tasks_that_are_asked_for_are_read():
 @pytest.mark.parametrize(
     "record", [{"text": " \n", "label": []}, {"text": "Ada", "tokens": [], "tags": {"ner": []}}]
 )
-def test_a_text_without_tokens_has_no_sentence_and_is_told(record):
-    noted = []
-    assert read_record(record, Reading(note=noted.append), "f:1") == []
-    assert noted == ["f:1: the text holds no token and was passed over."]
+def test_a_text_without_tokens_is_skipped_with_a_warning(record):
+    warnings = []
+    assert read_record(record, Reading(note=warnings.append), "f:1") == []
+    assert warnings == ["f:1: the text has no tokens and was skipped."]
 
 
-def test_a_text_alone_is_enough_where_no_task_is_asked_for():
-    noted = []
-    reading = Reading(tasks=(), note=noted.append)
+def test_a_plain_text_is_valid_without_requested_tasks():
+    warnings = []
+    reading = Reading(tasks=(), note=warnings.append)
     assert [one.tags for one in read_record({"text": "Ada."}, reading, "f:1")] == [{}]
-    assert noted == ["f:1: the record has no list of spans; it is read as a text without any."]
+    assert warnings == ["f:1: the record has no list of spans; it is read as text without spans."]
 
 
 def own(**values):
@@ -120,22 +120,22 @@ def own(**values):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ("Ada", "'Ada' is no record"),
-        (["Ada"], "is no record"),
-        (["Ada", [[0, 3, "PER"]]], "is no record"),
-        (None, "None is no record"),
+        ("Ada", "(got 'Ada')"),
+        (["Ada"], "a record must be an object with a text and its spans"),
+        (["Ada", [[0, 3, "PER"]]], "a record must be an object with a text and its spans"),
+        (None, "(got None)"),
         ({}, "there is no text"),
-        ({"text": 5, "label": []}, "the text is 5; give a string"),
+        ({"text": 5, "label": []}, "the text must be a string (got 5)"),
         ({"text": "a\ud800", "label": []}, r"character 1 of the text is half of a surrogate pair (\ud800)"),
-        ({"text": "Ada"}, "no tags of the task 'ner'"),
-        ({"text": "Ada", "label": "PER"}, "the list of spans is 'PER'"),
-        ({"text": "Ada", "label": [], "spans": []}, "the record has 'spans' and 'label'"),
-        ({"text": "Ada", "spans": {"chunk": []}}, "no tags of the task 'ner'"),
-        ({"text": "Ada", "label": ["PER"]}, "the span is 'PER'; give a list"),
-        ({"text": "Ada", "label": [[0, 3]]}, "the span [0, 3] is not [start, end, label]"),
-        ({"text": "Ada", "label": [[0, "3", "PER"]]}, "the end of a span is '3'; give a whole number"),
-        ({"text": "Ada", "label": [[0, 3.0, "PER"]]}, "the end of a span is 3.0"),
-        ({"text": "Ada", "label": [[True, 3, "PER"]]}, "the start of a span is True"),
+        ({"text": "Ada"}, "no tags for the task 'ner'"),
+        ({"text": "Ada", "label": "PER"}, "the list of spans must be a list (got 'PER')"),
+        ({"text": "Ada", "label": [], "spans": []}, "the record has both 'spans' and 'label'"),
+        ({"text": "Ada", "spans": {"chunk": []}}, "no tags for the task 'ner'"),
+        ({"text": "Ada", "label": ["PER"]}, "the span must be a list (got 'PER')"),
+        ({"text": "Ada", "label": [[0, 3]]}, "a span must be [start, end, label] (got [0, 3])"),
+        ({"text": "Ada", "label": [[0, "3", "PER"]]}, "the end of a span must be an integer (got '3')"),
+        ({"text": "Ada", "label": [[0, 3.0, "PER"]]}, "the end of a span must be an integer (got 3.0)"),
+        ({"text": "Ada", "label": [[True, 3, "PER"]]}, "the start of a span must be an integer (got True)"),
         ({"text": "Ada", "label": [[0, 3, ""]]}, "white space at its ends (got '')"),
         ({"text": "Ada", "label": [[0, 3, "a\tperson"]]}, "without tabs, line breaks"),
         ({"text": "Ada", "label": [[0, 3, "\u2003P"]]}, "white space at its ends"),
@@ -145,35 +145,44 @@ def own(**values):
             {"text": "Ada", "label": [[0, 3, "P\udfff"]]},
             "character 1 of the label is half of a surrogate pair",
         ),
-        ({"text": "Ada", "spans": [{"start": 0, "label": "PER"}]}, "the end of a span is None"),
+        (
+            {"text": "Ada", "spans": [{"start": 0, "label": "PER"}]},
+            "the end of a span must be an integer (got None)",
+        ),
         (
             {"text": "Émile", "spans": [{"start": 0, "end": 4, "label": "PER", "text": "Ém"}]},
-            "the span [0, 4) (PER) should be 'Ém', but the text has 'Émil' there",
+            "the span [0, 4) (PER) should cover 'Ém' (got 'Émil')",
         ),
         (
             {"text": "Ada", "spans": [{"start": 0, "end": 3, "label": "P", "score": 2}]},
-            "score of a span is 2",
+            "score of a span must be from 0 to 1 or absent (got 2)",
         ),
-        (own(tokens=["Ada", "sang."]), "the token is 'Ada'; give an object"),
-        (own(tokens=TOKENS[::-1]), "does not come after the one before"),
-        (own(tokens=[TOKENS[0], TOKENS[0]]), "does not come after the one before"),
-        (own(tokens=[TOKENS[0], {"text": "sang", "start": 4, "end": 9}]), "but the text has 'sang.' there"),
-        (own(tokens=[TOKENS[0], {"text": "sang.x", "start": 4, "end": 10}]), "leaves the text"),
-        (own(start=1), "leaves the text or does not come after"),
-        (own(start=-1), "the start is -1"),
-        (own(tags={"ner": ["O"]}), "there are 2 tokens but 1 times a tag of ner"),
-        (own(tags={"ner": ["O", 1]}), "the tag of ner is 1"),
-        (own(tags=["O", "O"]), "the value of tags is ['O', 'O']; give an object"),
-        (own(starts_document="no"), "starts_document is 'no'; give true or false"),
-        (own(comments="# a"), "the list of comments is '# a'; give a list"),
-        (own(scores={"ner": [0.5, -1]}), "the score of ner is -1"),
-        (own(extra_lines=[[0]]), "is not [place, line]"),
-        (own(extra_lines=[[-1, "x"]]), "the place of the extra line [-1, 'x'] is none of 0 to 2"),
-        (own(extra_lines=[[3, "x"]]), "the place of the extra line [3, 'x'] is none of 0 to 2"),
-        (own(n_best={"ner": [{"tags": ["O"], "probability": 1}]}), "there are 2 tokens but 1 times"),
+        (own(tokens=["Ada", "sang."]), "the token must be an object, {…} (got 'Ada')"),
+        (own(tokens=TOKENS[::-1]), "does not follow the previous token"),
+        (own(tokens=[TOKENS[0], TOKENS[0]]), "does not follow the previous token"),
+        (
+            own(tokens=[TOKENS[0], {"text": "sang", "start": 4, "end": 9}]),
+            "should cover 'sang' (got 'sang.')",
+        ),
+        (own(tokens=[TOKENS[0], {"text": "sang.x", "start": 4, "end": 10}]), "exceeds the text"),
+        (own(start=1), "exceeds the text or does not follow"),
+        (own(start=-1), "start must be at least 0 (got -1)"),
+        (own(tags={"ner": ["O"]}), "there must be one tag of ner per token (got 1 for 2 tokens)"),
+        (own(tags={"ner": ["O", 1]}), "the tag of ner must be a string (got 1)"),
+        (own(tags=["O", "O"]), "the value of tags must be an object, {…} (got ['O', 'O'])"),
+        (own(starts_document="no"), "starts_document must be true or false (got 'no')"),
+        (own(comments="# a"), "the list of comments must be a list (got '# a')"),
+        (own(scores={"ner": [0.5, -1]}), "the score of ner must be from 0 to 1 or absent (got -1)"),
+        (own(extra_lines=[[0]]), "an extra line must be [index, line] (got [0])"),
+        (own(extra_lines=[[-1, "x"]]), "the index of an extra line must be from 0 to 2 (got [-1, 'x'])"),
+        (own(extra_lines=[[3, "x"]]), "the index of an extra line must be from 0 to 2 (got [3, 'x'])"),
+        (
+            own(n_best={"ner": [{"tags": ["O"], "probability": 1}]}),
+            "tag of an alternative per token (got 1 for 2 tokens)",
+        ),
     ],
 )
-def test_a_wrong_record_is_refused_with_its_place(record, message):
+def test_an_invalid_record_is_reported_with_its_location(record, message):
     with pytest.raises(InputError, match=r"\Af:1: .*" + re.escape(message)):
         read_record(record, Reading(), "f:1")
     refused = []
@@ -205,7 +214,7 @@ ANY_JSON = st.recursive(
 
 
 @given(st.fixed_dictionaries({"text": st.just("Ada")}, optional=dict.fromkeys(KEYS[1:], ANY_JSON)) | ANY_JSON)
-def test_any_record_is_read_or_refused_in_one_line(record):
+def test_any_record_is_read_or_rejected_with_one_line(record):
     refused = []
     reading = Reading(tasks=(), on_misaligned="skip", refuse=refused.append)
     for sentence in read_record(record, reading, "f:1"):
@@ -215,15 +224,15 @@ def test_any_record_is_read_or_refused_in_one_line(record):
 
 
 @pytest.mark.parametrize("tags", [["B-LOC", "O"], ["O", "O"], ["B-PER", "I-PER"]])
-def test_tags_and_spans_that_contradict_each_other_are_refused(tags):
+def test_contradicting_tags_and_spans_are_an_error(tags):
     record = own(tags={"ner": tags, "pos": ["N", "V"]}, spans={"ner": [[0, 3, "PER"]]})
-    with pytest.raises(InputError, match=r"f:1: the tag .* and the spans of ner do not say the same"):
+    with pytest.raises(InputError, match=r"f:1: the tag .* contradicts the spans of ner"):
         read_record(record, Reading(), "f:1")
     (sentence,) = read_record(record, Reading(tasks=("pos",)), "f:1")
     assert sentence.tags == {"pos": ("N", "V")}
 
 
-def test_all_that_is_wrong_is_told_and_the_rest_is_read():
+def test_every_error_is_reported_and_the_rest_is_read():
     record = {"text": TEXT, "label": [[0, 3], [0, 3, ""], [1, 3, "PER"], [12, 16, "PER"]]}
     refused = []
     assert found_in(record, refuse=refused.append) == [("PER", "Otto")]
@@ -231,25 +240,25 @@ def test_all_that_is_wrong_is_told_and_the_rest_is_read():
 
 
 def test_plain_spans_belong_to_one_task():
-    with pytest.raises(InputError, match="which of the tasks ner, chunk they belong"):
+    with pytest.raises(InputError, match="several tasks are requested \\(got ner, chunk\\)"):
         read_record({"text": "Ada", "label": []}, Reading(tasks=("ner", "chunk")), "f:1")
 
 
-def test_relations_are_told():
-    noted = []
+def test_relations_are_reported():
+    warnings = []
     record = {"text": "Ada", "entities": [], "relations": [{"from_id": 1}]}
-    read_record(record, Reading(note=noted.append), "f:1")
-    assert noted == ["f:1: the relations were left out; no sentence holds them."]
+    read_record(record, Reading(note=warnings.append), "f:1")
+    assert warnings == ["f:1: the relations were skipped; sentences have no field for them."]
 
 
 @st.composite
 def full_sentences(draw):
-    """Sentences that hold something in every field that JSON lines hold."""
-    found = []
+    """Draw sentences with a value in every field of JSON lines."""
+    result = []
     for sentence in draw(sentences(tasks=("ner", "chunk"))):
         count = len(sentence)
         tags = st.lists(st.sampled_from(["O", "B-é", "N"]), min_size=count, max_size=count).map(tuple)
-        found.append(
+        result.append(
             replace(
                 sentence,
                 tags={**sentence.tags, "pos": draw(tags)},
@@ -263,49 +272,49 @@ def full_sentences(draw):
                 ),
             )
         )
-    return found
+    return result
 
 
-def lines_of(write, found, **writing):
+def lines_of(write, result, **writing):
     file = io.StringIO()
-    write(found, file, Writing(**writing))
+    write(result, file, Writing(**writing))
     return file.getvalue()
 
 
 @given(full_sentences())
-def test_json_lines_hold_all_that_a_sentence_holds(folder, found):
+def test_json_lines_preserve_every_field(folder, result):
     tasks = ("ner", "chunk", "pos")
     path = folder / "all.jsonl"
-    path.write_text(lines_of(write_jsonl, found, tasks=tasks), encoding="utf-8", newline="")
-    if not found:
-        with pytest.raises(InputError, match="holds no sentence"):
+    path.write_text(lines_of(write_jsonl, result, tasks=tasks), encoding="utf-8", newline="")
+    if not result:
+        with pytest.raises(InputError, match="has no sentences"):
             list(read_jsonl(path, Reading(tasks=())))
         return
     again = list(read_jsonl(path, Reading(tasks=())))
-    assert without_place(again) == without_place(found)
-    assert [one.source for one in again] == [f"{path}:{number + 1}" for number in range(len(found))]
+    assert without_place(again) == without_place(result)
+    assert [one.source for one in again] == [f"{path}:{number + 1}" for number in range(len(result))]
 
 
 @given(sentences(), st.sampled_from(["document", "sentence"]))
-def test_doccano_holds_texts_and_spans(folder, found, unit):
+def test_doccano_preserves_texts_and_spans(folder, result, unit):
     path = folder / "doccano.jsonl"
-    path.write_text(lines_of(write_doccano, found, tasks=("ner",), unit=unit), encoding="utf-8", newline="")
+    path.write_text(lines_of(write_doccano, result, tasks=("ner",), unit=unit), encoding="utf-8", newline="")
     again = list(read_jsonl(path, Reading(refuse=lambda _: None)))
 
-    if unit == "sentence":  # each is a document now
-        found = [replace(sentence, starts_document=True, text_before="") for sentence in found]
-    assert content_of(again) == content_of(found)
+    if unit == "sentence":  # each sentence is now a document
+        result = [replace(sentence, starts_document=True, text_before="") for sentence in result]
+    assert content_of(again) == content_of(result)
 
 
-def test_doccano_holds_one_task():
+def test_doccano_requires_exactly_one_task():
     sentence = replace(from_tokens(["Ada"]), tags={"pos": ("N",)})
-    with pytest.raises(InputError, match="holds the spans of one task, not the tasks ner, pos"):
+    with pytest.raises(InputError, match=r"holds the spans of exactly one task \(got ner, pos\)"):
         lines_of(write_doccano, [sentence], tasks=("ner", "pos"))
     with pytest.raises(InputError, match="no spans of the task 'pos'"):
         lines_of(write_doccano, [sentence], tasks=("pos",))
 
 
-def test_scores_are_rounded_where_it_is_asked_for():
+def test_scores_are_rounded_on_request():
     sentence = replace(
         from_tokens(["Ada"]),
         spans={"ner": (Span(0, 1, "PER", 1 / 3, 0, 3),)},
@@ -325,22 +334,22 @@ def test_scores_are_rounded_where_it_is_asked_for():
         ("Ada", ":2: column 1 is not JSON"),
         ('{"text": "Ada"} {}', ":2: column 17 is not JSON"),
         ('{"text": "\\ud83c", "label": []}', ":2: character 0 of the text is half of a surrogate pair"),
-        ('{"text": "Ada", "label": NaN}', ":2: the line cannot be read as JSON (NaN is no number)"),
+        ('{"text": "Ada", "label": NaN}', ":2: the line cannot be read as JSON (NaN is not a JSON number)"),
         ("9" * 5000, ":2: the line cannot be read as JSON"),
         ("[" * 200_000, ":2: "),
     ],
 )
-def test_a_line_that_is_no_record(write_file, line, message):
+def test_a_line_that_is_not_a_record(write_file, line, message):
     path = write_file('{"text": "Ada", "label": []}\n' + line + '\n\n{"text": "Ed", "label": []}', "a.jsonl")
     with pytest.raises(InputError, match=re.escape(f"{path}{message}")):
         list(read_jsonl(path, Reading()))
     refused = []
-    found = list(read_jsonl(path, Reading(refuse=refused.append)))
-    assert ([one.text for one in found], len(refused)) == (["Ada", "Ed"], 1)
-    assert found[1].source == f"{path}:4"
+    result = list(read_jsonl(path, Reading(refuse=refused.append)))
+    assert ([one.text for one in result], len(refused)) == (["Ada", "Ed"], 1)
+    assert result[1].source == f"{path}:4"
 
 
-def test_json_lines_packed_and_found_by_their_suffix(tmp_path):
+def test_compressed_json_lines_are_detected_by_suffix(tmp_path):
     path = tmp_path / "a.ndjson.gz"
     path.write_bytes(gzip.compress(json.dumps({"text": TEXT, "label": [[0, 3, "PER"]]}).encode()))
     assert find_format(path) == "jsonl"
@@ -348,15 +357,15 @@ def test_json_lines_packed_and_found_by_their_suffix(tmp_path):
     assert FORMATS["jsonl"].holds > FORMATS["doccano"].holds
 
 
-def test_a_file_without_a_sentence_or_with_columns_is_refused(write_file):
+def test_files_without_sentences_and_named_columns_are_errors(write_file):
     path = write_file('\n{"text": " ", "label": []}\n', "a.jsonl")
-    with pytest.raises(InputError, match="holds no sentence"):
+    with pytest.raises(InputError, match="has no sentences"):
         list(read_jsonl(path, Reading()))
     with pytest.raises(InputError, match="has no columns"):
         list(read_jsonl(path, Reading(columns="token,ner")))
 
 
-def test_what_no_sentence_has_a_place_for_is_told_once_a_file(write_file):
+def test_ignored_keys_are_reported_once_per_file(write_file):
     lines = [
         '{"id": 1, "text": "Ada sang.", "label": [], "meta": {"by": "Mia"}}',
         '{"id": 2, "text": "No.", "label": []}',
@@ -364,4 +373,4 @@ def test_what_no_sentence_has_a_place_for_is_told_once_a_file(write_file):
     notes: list[str] = []
     path = write_file("\n".join(lines), "a.jsonl")
     assert len(list(read_jsonl(path, Reading(note=notes.append)))) == 2
-    assert notes == [f"{path}: what records hold as id, meta was left out; no sentence has a place for it."]
+    assert notes == [f"{path}: the record keys id, meta were ignored; sentences have no field for them."]

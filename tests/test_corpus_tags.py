@@ -1,4 +1,4 @@
-"""What a column of tags holds, and the search for a wrong tag."""
+"""Schemes of tag columns, and locations of wrong tags."""
 
 from dataclasses import replace
 
@@ -14,47 +14,47 @@ def with_ner(*tags: str, source: str = "f.txt:7") -> Sentence:
     return replace(sentence.with_tags({"ner": tags}), source=source, has_token_lines=True)
 
 
-def test_a_tag_outside_the_scheme_is_named_with_its_line():
+def test_a_tag_outside_the_scheme_is_reported_with_its_line():
     good = with_ner("B-PER", "I-PER", "O")
     assert find_scheme([good], "ner") == "IOB2"
-    with pytest.raises(InputError, match=r"f\.txt:8: the tag 'E-PER' of 'w1' is none of IOB2"):
+    with pytest.raises(InputError, match=r"f\.txt:8: the tag 'E-PER' of 'w1' does not belong to IOB2"):
         find_scheme([good, with_ner("B-PER", "E-PER", "O"), good], "ner")
     with pytest.raises(InputError, match=r"f\.txt:9: the tag 'PER'"):
         find_scheme([good, with_ner("B-PER", "I-PER", "PER")], "ner")
 
 
-def test_a_prefix_that_no_scheme_has_is_refused():
-    with pytest.raises(InputError, match=r"f\.txt:8: the tag 'Q-PER' looks like a span's"):
+def test_an_unknown_prefix_is_an_error():
+    with pytest.raises(InputError, match=r"f\.txt:8: the tag 'Q-PER' looks like a span tag"):
         find_scheme([with_ner("O", "Q-PER", "O")], "ner")
     assert find_scheme([with_ner("O", "NN-PL", "X")], "ner") is None
 
 
-def test_a_column_without_spans_is_named_with_its_file():
-    with pytest.raises(InputError, match=r"^f\.txt: the column 'ner' holds no span at all"):
+def test_a_column_without_spans_is_reported_with_its_file():
+    with pytest.raises(InputError, match=r"^f\.txt: the column 'ner' has no spans"):
         require_spans([with_ner("O", "O"), with_ner("O")], "ner")
     require_spans([with_ner("O", "O"), with_ner("B-PER")], "ner")
 
 
-def test_labels_that_a_model_lacks_are_counted_and_refused():
+def test_unseen_labels_are_counted_and_reported():
     known = ["O", "B-PER", "I-PER", "E-PER", "S-PER"]
     sentences = [with_ner("O", "S-PER"), with_ner("B-ORG", "I-ORG", "B-LOC", source="f.txt:20")]
     unseen = count_unseen(sentences, "ner", known, has_spans=True)
     assert unseen == {"ORG": 2, "LOC": 1}
-    with pytest.raises(InputError, match=r"^f\.txt:20: the label 'ORG' of 'w0' is nowhere in train"):
+    with pytest.raises(InputError, match=r"^f\.txt:20: the label 'ORG' of 'w0' does not occur in train"):
         refuse_unseen(sentences, "ner", unseen, has_spans=True)
     with pytest.raises(InputError, match=r"^f\.txt:22: the label 'LOC' of 'w2'"):
         refuse_unseen(sentences, "ner", {"LOC"}, has_spans=True)
     refuse_unseen(sentences, "ner", {}, has_spans=True)
-    # Where tags mark no spans, a tag is all of itself.
+    # Without spans the whole tag is compared.
     assert count_unseen(sentences, "ner", known, has_spans=False) == {"B-ORG": 1, "I-ORG": 1, "B-LOC": 1}
     assert count_unseen([with_ner("O", "O")], "ner", ["B-X"], has_spans=True) == {}
 
 
-def test_a_column_that_should_mark_spans_and_does_not():
+def test_a_column_that_must_mark_spans():
     parts_of_speech = with_ner("NOUN", "VERB")
     assert find_scheme([parts_of_speech], "ner") is None
     assert find_scheme([with_ner("B-PER")], "ner", has_spans=False) is None
-    with pytest.raises(InputError, match=r"f\.txt:7: the column 'ner' should mark spans"):
+    with pytest.raises(InputError, match=r"f\.txt:7: the column 'ner' must mark spans"):
         find_scheme([parts_of_speech], "ner", has_spans=True)
 
 

@@ -1,4 +1,4 @@
-"""Records of tokens without offsets, arrays of records, and records that are no gold annotations."""
+"""Records of tokens without offsets, arrays of records, and records that are not gold."""
 
 import json
 import re
@@ -20,13 +20,13 @@ SPANS = [[0, 9, "PER"], [18, 22, "LOC"]]
 
 
 def read(path, **reading):
-    """Return the tags of a file's sentences, what was refused and what was noted."""
-    refused, noted = [], []
-    found = list(read_jsonl(path, Reading(**reading, refuse=refused.append, note=noted.append)))
+    """Return the tags of a file's sentences, the errors and the warnings."""
+    refused, warnings = [], []
+    result = list(read_jsonl(path, Reading(**reading, refuse=refused.append, note=warnings.append)))
     return (
-        [list(one.tags["ner"]) for one in found],
+        [list(one.tags["ner"]) for one in result],
         [one.removeprefix(f"{path}") for one in refused],
-        [one.removeprefix(f"{path}") for one in noted],
+        [one.removeprefix(f"{path}") for one in warnings],
     )
 
 
@@ -52,64 +52,70 @@ def test_several_tasks_in_one_record():
     assert set(sentence.tags) == {"pos", "ner"}
     (sentence,) = read_record(record, Reading(tasks=("pos",)), "f:1")
     assert set(sentence.tags) == {"pos"}
-    with pytest.raises(InputError, match=r"tokens but no tags of the task 'chunk' .*keywords"):
+    with pytest.raises(InputError, match=r"tokens but no tags for the task 'chunk' .*keywords"):
         read_record(record, Reading(tasks=("chunk",)), "f:1")
 
 
 @pytest.mark.parametrize("kind", [int, str])
-def test_tags_as_numbers_need_their_names(kind):
+def test_integer_tags_require_names(kind):
     record = {"tokens": TOKENS, "tags": list(map(kind, [1, 2, 0, 0, 3, 0]))}
     for tasks in (("ner",), ()):
-        with pytest.raises(InputError, match=r"f:1: tags holds tags as numbers.*--label-names O,B-PER"):
+        with pytest.raises(InputError, match=r"f:1: tags has integer tags.*--label-names O,B-PER"):
             read_record(record, Reading(tasks=tasks), "f:1")
         names = ("O", "B-PER", "I-PER", "B-LOC")
         (sentence,) = read_record(record, Reading(tasks=tasks, label_names=names), "f:1")
         assert list(sentence.tags["ner"]) == TAGS
-    with pytest.raises(InputError, match="holds the number 2, which is none of its 2 labels"):
+    with pytest.raises(InputError, match="has the integer tag 2, outside its 2 labels"):
         read_record(record, Reading(label_names=("O", "B-PER")), "f:1")
 
 
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"tokens": ["a", 3], "ner_tags": ["O", "O"]}, "the token is 3; give a string"),
+        ({"tokens": ["a", 3], "ner_tags": ["O", "O"]}, "the token must be a string (got 3)"),
         ({"tokens": ["a", ""], "ner_tags": ["O", "O"]}, "a token is empty"),
         ({"tokens": ["a", " "], "ner_tags": ["O", "O"]}, "a token is empty"),
-        ({"tokens": ["a"], "ner_tags": ["O", "O"]}, "there are 1 tokens but 2 times a tag of ner_tags"),
+        (
+            {"tokens": ["a"], "ner_tags": ["O", "O"]},
+            "there must be one tag of ner_tags per token (got 2 for 1 tokens)",
+        ),
         ({"tokens": ["a", "b"], "ner_tags": ["O", ""]}, "a tag of ner_tags is empty"),
         ({"tokens": ["a", "b"], "ner_tags": ["O", None]}, "there is no tag of ner_tags"),
-        ({"tokens": ["a"]}, "no tags of the task 'ner' (its lists are none)"),
-        ({"tokenized_text": ["a"]}, "the list of spans (ner) is None"),
-        ({"tokenized_text": ["a"], "ner": [[0, 1, "x"]]}, "leaves the 1 tokens"),
-        ({"tokenized_text": ["a"], "ner": [[0, "x"]]}, "is not [first token, last token, label]"),
+        ({"tokens": ["a"]}, "no tags for the task 'ner' (its lists are none)"),
+        ({"tokenized_text": ["a"]}, "the list of spans (ner) must be a list (got None)"),
+        ({"tokenized_text": ["a"], "ner": [[0, 1, "x"]]}, "exceeds the 1 tokens"),
+        (
+            {"tokenized_text": ["a"], "ner": [[0, "x"]]},
+            "a span must be [first token, last token, label] (got [0, 'x'])",
+        ),
         ({"images": [], "id": 3}, "there is no text and no tokens (the keys are images, id)"),
     ],
 )
-def test_a_wrong_record_is_refused_with_its_place(record, message):
+def test_an_invalid_record_is_reported_with_its_location(record, message):
     with pytest.raises(InputError, match=r"\Af:1: .*" + re.escape(message)):
         read_record(record, Reading(), "f:1")
 
 
-def test_spans_over_tokens_without_offsets_are_refused():
+def test_spans_over_tokens_without_offsets_are_an_error():
     record = {"tokens": TOKENS, "entities": [{"type": "Per", "start": 0, "end": 2}]}
-    with pytest.raises(InputError, match="its spans cannot be placed"):
+    with pytest.raises(InputError, match="its spans cannot be aligned"):
         read_record(record, Reading(tasks=()), "f:1")
 
 
-def test_gliner_counts_the_last_token_in(write_file):
+def test_gliner_spans_include_the_last_token(write_file):
     records = [
         {"tokenized_text": TOKENS, "ner": [[0, 1, "person name"], [4, 4, "place"]]},
         {"tokenized_text": ["Bo"], "ner": [[0, 0, "person name"]]},
     ]
     path = write_file(json.dumps(records), "gliner.json")
-    tags, refused, noted = read(path)
+    tags, refused, warnings = read(path)
     assert tags == [
         ["B-person name", "I-person name", "O", "O", "B-place", "O"],
         ["B-person name"],
     ]
-    assert (refused, noted) == (
+    assert (refused, warnings) == (
         [],
-        [": 3 spans of ner were read with an inclusive last token, as GLiNER counts them."],
+        [": 3 spans of ner were read with an inclusive last token, as in GLiNER."],
     )
     assert [one.starts_document for one in read_jsonl(path, Reading())] == [True, True]
     assert detect(path).format == "jsonl"
@@ -143,7 +149,7 @@ ROW = {"tokens": TOKENS, "ner_tags": TAGS}
     ],
 )
 @pytest.mark.parametrize("name", ["a.json", "a.txt", "a.jsonl"])
-def test_json_is_told_by_its_content(write_file, content, name):
+def test_json_is_detected_by_its_content(write_file, content, name):
     path = write_file(content, name)
     detected = detect(path)
     assert detected.format == "jsonl"
@@ -166,12 +172,12 @@ def test_json_is_told_by_its_content(write_file, content, name):
         [{"id": 1, "data": {"text": TEXT}, "completions": []}],
     ],
 )
-def test_label_studio_is_told_by_its_content(write_file, value):
+def test_label_studio_is_detected_by_its_content(write_file, value):
     for indent in (None, 1):
         assert detect(write_file(json.dumps(value, indent=indent), "a.json")).format == "labelstudio"
 
 
-def test_a_json_file_that_is_nothing_known_says_what_it_holds(write_file):
+def test_the_error_about_unknown_json_lists_its_keys(write_file):
     path = write_file('{"images": [], "categories": []}', "a.json")
     with pytest.raises(
         InputError, match=r"a.json:1: .*no text and no tokens \(the keys are images, categories\)"
@@ -179,11 +185,11 @@ def test_a_json_file_that_is_nothing_known_says_what_it_holds(write_file):
         list(read_sentences(path))
 
 
-def test_texts_of_ner_annotator_that_nobody_annotated_are_counted(write_file):
+def test_unannotated_texts_of_ner_annotator_are_counted(write_file):
     path = write_file(json.dumps({"classes": [], "annotations": [PAIR, None, None]}), "a.json")
-    tags, refused, noted = read(path)
+    tags, refused, warnings = read(path)
     assert (tags, refused) == ([TAGS], [])
-    assert noted == [": 2 records are null (not annotated) and were left out."]
+    assert warnings == [": 2 records are null (not annotated) and were skipped."]
 
 
 @pytest.mark.parametrize(
@@ -196,30 +202,28 @@ def test_texts_of_ner_annotator_that_nobody_annotated_are_counted(write_file):
         {"is_confirmed": False},
     ],
 )
-def test_records_that_are_not_gold_are_left_out_and_counted(write_file, more):
+def test_records_that_are_not_gold_are_skipped_and_counted(write_file, more):
     for record in (RECORD, ROW):
         records = [record, record | more, record | more, record | {"answer": "accept"}]
         path = write_file("\n".join(map(json.dumps, records)), "a.jsonl")
-        tags, refused, noted = read(path)
+        tags, refused, warnings = read(path)
         assert (tags, refused) == ([TAGS, TAGS], [])
-        assert len(noted) == 1
-        assert noted[0].startswith(": 2 records with ")
-        assert f"(first at {path}:2)" in noted[0]
-        assert json.dumps(next(iter(more.values()))) in noted[0]
+        assert len(warnings) == 1
+        assert warnings[0].startswith(": 2 records with ")
+        assert f"(first at {path}:2)" in warnings[0]
+        assert json.dumps(next(iter(more.values()))) in warnings[0]
 
 
-def test_records_without_an_approver_are_told(write_file):
+def test_records_without_an_approver_are_reported(write_file):
     records = [RECORD | {"annotation_approver": None}, RECORD | {"annotation_approver": "ada"}]
     path = write_file("\n".join(map(json.dumps, records)), "a.jsonl")
-    tags, _, noted = read(path)
+    tags, _, warnings = read(path)
     assert tags == [TAGS, TAGS]
-    assert noted == [
-        f": 1 record without annotation_approver (first at {path}:1), read as gold all the same."
-    ]
+    assert warnings == [f": 1 record without annotation_approver (first at {path}:1) read as gold."]
 
 
 def test_nothing_but_rejected_records_is_an_error(write_file):
     path: Path = write_file(json.dumps(RECORD | {"answer": "reject"}), "a.jsonl")
-    _, refused, noted = read(path)
-    assert "holds no sentence" in refused[0]
-    assert len(noted) == 1
+    _, refused, warnings = read(path)
+    assert "has no sentences" in refused[0]
+    assert len(warnings) == 1

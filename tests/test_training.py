@@ -89,7 +89,7 @@ def test_preparation_encodes_what_was_read(corpus):
 def test_a_dev_part_with_a_wrong_column_or_a_foreign_tag_is_refused_before_training(corpus, tmp_path):
     dev = tmp_path / "dev.conll"
     dev.write_text("da D N\nko N N\n")
-    with pytest.raises(InputError, match=r"dev\.conll:1: the column 'ner' should mark spans"):
+    with pytest.raises(InputError, match=r"dev\.conll:1: the column 'ner' must mark spans"):
         prepare(configure(), [corpus], [dev], None)
     dev.write_text("ko N B-THING\nda D O\nko N B-THING\nda D O\nma N E-THING\n")
     with pytest.raises(InputError, match=r"dev\.conll:5: the tag 'E-THING'"):

@@ -1,1 +1,1 @@
-"""Floor 2: readers and writers of corpus files; a reader streams ``Sentence`` after ``Sentence``."""
+"""Layer 2: readers and writers of corpus files. Readers stream ``Sentence`` objects."""

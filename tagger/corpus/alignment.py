@@ -1,4 +1,4 @@
-"""Where the tokens of a file stand in the sentence's own text, if the file tells it."""
+"""Align the tokens of a file with the sentence's original text, if the file provides it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from tagger.text.sentence import Offset, Sentence
 
 _TEXT_COMMENT = re.compile(r"# ?text *= ?(.*)")
-MISMATCH = "the comment # text is not the text of its tokens. The text is rebuilt from the tokens."
+MISMATCH = "the comment # text does not match the tokens. The text is rebuilt from the tokens."
 _APOSTROPHES = str.maketrans("’‘`´ʼ＇", "''''''")
 
 
 def text_comment(comments: Iterable[str]) -> str | None:
-    """Return the text that a comment ``# text = …`` gives, None if there is none."""
+    """Return the text of a comment ``# text = …``, or None without such a comment."""
     for comment in comments:
         match = _TEXT_COMMENT.fullmatch(comment)
         if match:
@@ -22,24 +22,24 @@ def text_comment(comments: Iterable[str]) -> str | None:
 
 
 def has_other_spaces(sentence: Sentence) -> bool:
-    """Whether the text is anything else than the tokens joined by single spaces."""
+    """Return True if the text is not the tokens joined by single spaces."""
     return sentence.text != " ".join(sentence.tokens)
 
 
 def fits_comment(sentence: Sentence) -> bool:
-    """Whether text and offsets can be told from the tokens and a comment ``# text = …``."""
+    """Return True if the tokens and a comment ``# text = …`` determine the text and offsets."""
     if "\n" in sentence.text or "\r" in sentence.text:
         return False
-    places = locate(sentence.tokens, sentence.text)
+    offsets = locate(sentence.tokens, sentence.text)
     start = sentence.text_start
-    return places == [(first - start, last - start) for first, last in sentence.offsets]
+    return offsets == [(first - start, last - start) for first, last in sentence.offsets]
 
 
 def locate(forms: Iterable[str], text: str) -> list[Offset] | None:
-    """Return the places of forms in a text that holds them in this order and nothing else but white space.
+    """Return the offsets of forms in a text that consists of the forms in this order and white space.
 
     Returns:
-        Half-open character ranges, or None if the text does not fit the forms.
+        Half-open character ranges, or None if the text does not match the forms.
     """
     offsets = []
     position = 0
@@ -54,23 +54,23 @@ def locate(forms: Iterable[str], text: str) -> list[Offset] | None:
 
 
 def join(forms: Sequence[str], has_space_after: Sequence[bool]) -> tuple[str, list[Offset]]:
-    """Build a text from forms with a single space after those that have one; the last has none."""
+    """Join forms into a text, with a space after each form that has one, except after the last."""
     offsets = []
-    parts = []
+    pieces = []
     position = 0
     for form, is_spaced in zip(forms, has_space_after, strict=True):
         offsets.append((position, position + len(form)))
-        parts.append(f"{form} " if is_spaced else form)
-        position += len(parts[-1])
-    text = "".join(parts)
+        pieces.append(f"{form} " if is_spaced else form)
+        position += len(pieces[-1])
+    text = "".join(pieces)
     return (text[:-1] if has_space_after and has_space_after[-1] else text), offsets
 
 
 def divide(surface: str, words: Sequence[str]) -> list[Offset]:
-    """Return the places of the words that a surface form stands for (``don't``: ``do``, ``n't``) inside it.
+    """Return the offsets of words inside their surface form (``don't``: ``do``, ``n't``).
 
-    Case and the kind of apostrophe may differ. Where the words do not make up the surface form (``au``:
-    ``à``, ``le``) each takes all of it.
+    Case and the kind of apostrophe may differ. If the words do not concatenate to the surface form (``au``:
+    ``à``, ``le``), each word covers all of it.
     """
     together = "".join(words)
     if len(together) != len(surface) or not all(map(_is_same, together, surface)):

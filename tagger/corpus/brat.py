@@ -1,4 +1,4 @@
-"""brat's standoff format: a text ``NAME.txt`` and its spans in ``NAME.ann``.
+"""brat's standoff format: a text ``NAME.txt`` and its spans ``NAME.ann``.
 
 See https://brat.nlplab.org/standoff.html.
 """
@@ -44,19 +44,19 @@ _BRAT_LABEL = re.compile(r"[A-Za-z0-9_-]+")
 def read_brat(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     r"""Read sentences from documents with standoff spans, one document at a time.
 
-    Offsets count the characters of the ``.txt`` as they are (``\r\n`` is two), unless ``reading.offsets``
-    or the texts of the spans show another unit. The spans are those of the only task asked for, or ``ner``.
-    A span in several parts with more than line breaks between them is treated as a misaligned one; it is
-    widened to all from its first part to its last. Relations, events, attributes, normalisations and notes
-    have no place in a sentence; each is told to ``reading.note``, and so is a text without an ``.ann``.
+    Offsets count the characters of the ``.txt`` unchanged (``\r\n`` is two), unless ``reading.offsets`` or
+    the texts of the spans show another unit. The spans belong to the only requested task, by default ``ner``.
+    A discontinuous span whose gaps are not line breaks is treated as misaligned; expanding it covers all from
+    its first fragment to its last. Sentences have no field for relations, events, attributes, normalisations
+    and notes; the reader reports each to ``reading.note``, and also a text without an ``.ann``.
 
     Args:
         path: A folder, whose ``.txt`` files are read in the order of their names, or one file of a pair.
-        reading: The task; how to tokenise; what becomes of problems.
+        reading: The reader options.
 
     Raises:
-        InputError: If columns or several tasks are asked for; while reading, if a file cannot be read.
-            Whatever else is wrong goes to ``reading.refuse``.
+        InputError: If columns or several tasks are requested; while reading, if a file cannot be read.
+            All other errors go to ``reading.refuse``.
     """
     require_no_columns(reading, path)
     task = flat_task(reading, path)
@@ -67,24 +67,24 @@ def read_brat(path: str | Path, reading: Reading) -> Iterator[Sentence]:
             is_empty = False
             yield sentence
     if is_empty:
-        reading.refuse(f"{path}: there is no sentence; give a folder of .txt and .ann files.")
+        reading.refuse(f"{path}: the folder has no sentences. Give a folder of .txt and .ann files.")
 
 
 def write_brat(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
-    """Write a ``.txt`` and an ``.ann`` for each document or sentence, and the labels for brat to know.
+    """Write a ``.txt`` and an ``.ann`` for each document or sentence, and brat's label configuration.
 
-    Files are called by their number and, where a comment ``# newdoc id = …`` or ``# sent_id = …`` gives one
-    that is plain enough, by the identifier. A span is cut at line breaks, as brat cuts it.
+    Files are named by their number, and by the identifier of a comment ``# newdoc id = …`` or
+    ``# sent_id = …`` if it is a plain name. Spans are split at line breaks, as brat splits them.
 
     Raises:
-        InputError: If there is not one task, or a sentence has no spans for it.
+        InputError: If the number of tasks is not one, or a sentence has no spans for the task.
     """
-    labels: dict[str, None] = {}  # a set that keeps its order
+    labels: dict[str, None] = {}  # an ordered set
     own = documents_of_one_task(sentences, writing, "A brat folder")
     for number, (document, spans) in enumerate(own, 1):
         labels.update(dict.fromkeys(span.label for span in spans))
         at = measure(document.text, writing.offsets)
-        lines = [_span_line(place, span, document.text, at) for place, span in enumerate(spans, 1)]
+        lines = [_span_line(index, span, document.text, at) for index, span in enumerate(spans, 1)]
         name = _file_name(document, number, writing.unit)
         _write(folder / f"{name}.txt", document.text)
         _write(folder / f"{name}.ann", "".join(lines))
@@ -95,17 +95,17 @@ def write_brat(sentences: Iterable[Sentence], folder: Path, writing: Writing) ->
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line of an ``.ann``: a span's label, the ranges of its parts, and the text that they should have."""
+    """A span line of an ``.ann``: the label, the ranges of the fragments, and their declared text."""
 
     label: str
-    parts: Sequence[Offset]
+    fragments: Sequence[Offset]
     text: str
 
 
 def _text_paths(path: Path, reading: Reading) -> list[Path]:
-    """Return the texts to read, in order; an ``.ann`` that has none is refused."""
+    """Return the texts to read, in order. Reports an ``.ann`` without a text."""
     if not path.exists():
-        raise InputError(f"{path}: there is no such file or folder; check the path.")
+        raise InputError(f"{path}: there is no such file or folder. Check the path.")
     try:
         paths = sorted(path.iterdir()) if path.is_dir() else [path]
     except OSError as error:
@@ -114,14 +114,14 @@ def _text_paths(path: Path, reading: Reading) -> list[Path]:
     for one in paths:
         text_path = one.with_suffix(".txt")
         if one.suffix == ".ann" and not text_path.exists():
-            reading.refuse(f"{one}: there is no {text_path.name} beside it; add the text.")
+            reading.refuse(f"{one}: there is no {text_path.name} next to it. Add the text.")
         elif one.suffix in (".ann", ".txt"):
             texts.append(text_path)
     return list(dict.fromkeys(texts))
 
 
 def _read_pair(path: Path, task: str, units: OffsetUnits, reading: Reading) -> Iterator[Sentence]:
-    """Read the sentences of one ``.txt``, each with the line where it begins."""
+    """Read the sentences of one ``.txt``, each with its first line number."""
     ann_path = path.with_suffix(".ann")
     try:
         text = _read_text(path)
@@ -130,13 +130,13 @@ def _read_pair(path: Path, task: str, units: OffsetUnits, reading: Reading) -> I
         reading.refuse(str(error))
         return
     if not ann_path.exists():
-        reading.note(f"{path}: there is no {ann_path.name}; it is read as a text without spans.")
+        reading.note(f"{path}: there is no {ann_path.name}; it is read as text without spans.")
     sentences = place_spans(text, {task: spans}, reading, str(path))
     if not sentences:
         reading.note(f"{path}: {NO_TOKEN}")
-    line, place = 1, 0
+    line, position = 1, 0
     for sentence in sentences:
-        line, place = line + text.count("\n", place, sentence.text_start), sentence.text_start
+        line, position = line + text.count("\n", position, sentence.text_start), sentence.text_start
         yield replace(sentence, source=f"{path}:{line}")
 
 
@@ -145,13 +145,13 @@ def _read_text(path: Path) -> str:
         return read_input(path, most=LONGEST_LINE).decode()
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        place = error.start - error.object.rfind(b"\n", 0, error.start)
+        byte = error.start - error.object.rfind(b"\n", 0, error.start)
         raise InputError(
-            f"{path}:{line}: byte {place} of the line (0x{error.object[error.start]:02x}) is not UTF-8; "
-            "convert the file to UTF-8, for instance with iconv."
+            f"{path}:{line}: byte {byte} of the line (0x{error.object[error.start]:02x}) is not UTF-8. "
+            "Convert the file to UTF-8, for instance with iconv."
         ) from None
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; check the path.") from None
+        raise InputError(f"{path}: there is no such file. Check the path.") from None
     except OSError as error:
         raise InputError(f"{path}: the file cannot be read ({error.strerror or error}).") from None
 
@@ -164,18 +164,20 @@ def _read_spans(path: Path, text: str, units: OffsetUnits, reading: Reading) -> 
         where = f"{path}:{number}"
         if line[0] in _OTHER_LINES:
             kind = _OTHER_LINES[line[0]]
-            reading.note(f"{where}: the {kind} {line.split()[0]} was left out; no sentence holds it.")
+            reading.note(
+                f"{where}: the {kind} {line.split()[0]} was skipped; sentences have no field for it."
+            )
             continue
         try:
             lines.append((where, _parse(line, where)))
         except InputError as error:
             reading.refuse(str(error))
-    unit = units.choose(text, [part for where, one in lines for part in _part_spans(one, where)], str(path))
-    ruler = Ruler(text, unit)
+    evidence = [part for where, one in lines for part in _fragment_spans(one, where)]
+    ruler = Ruler(text, units.choose(text, evidence, str(path)))
     for where, annotation in lines:
         try:
-            parts = [(part.start, part.end) for part in ruler.convert(_part_spans(annotation, where))]
-            span = _text_span(replace(annotation, parts=parts), where, text, reading)
+            parts = [(part.start, part.end) for part in ruler.convert(_fragment_spans(annotation, where))]
+            span = _text_span(replace(annotation, fragments=parts), where, text, reading)
         except InputError as error:
             reading.refuse(str(error))
             continue
@@ -183,68 +185,68 @@ def _read_spans(path: Path, text: str, units: OffsetUnits, reading: Reading) -> 
             yield span
 
 
-def _part_spans(line: _Line, where: str) -> list[TextSpan]:
-    """The parts of a span, with its text where there is one part only."""
-    text = line.text if len(line.parts) == 1 else None
-    return [TextSpan(start, end, line.label, where=where, text=text) for start, end in line.parts]
+def _fragment_spans(line: _Line, where: str) -> list[TextSpan]:
+    """Return the fragments of a span, with its text if there is only one fragment."""
+    text = line.text if len(line.fragments) == 1 else None
+    return [TextSpan(start, end, line.label, where=where, text=text) for start, end in line.fragments]
 
 
 def _parse(line: str, where: str) -> _Line:
     match = _SPAN_LINE.fullmatch(line)
     if match is None:
         raise InputError(
-            f"{where}: {line!r:.60} is no line of brat; write an identifier, a tab, label start end, a tab "
-            "and the text, as in T1<tab>PER 0 5<tab>Maria."
+            f"{where}: {line!r:.60} is not a brat annotation. Write an identifier, a tab, label start end, a "
+            "tab and the text, as in T1<tab>PER 0 5<tab>Maria."
         )
-    ranges = [part.split(" ") for part in match[2].split(";")]
+    ranges = [fragment.split(" ") for fragment in match[2].split(";")]
     return _Line(label(match[1], where), [(int(start), int(end)) for start, end in ranges], match[3])
 
 
 def _text_span(line: _Line, where: str, text: str, reading: Reading) -> TextSpan | None:
-    """Return the span of a line; None if its parts cannot be one span and are to be left out."""
-    parts = sorted(line.parts)
-    span = TextSpan(parts[0][0], max(end for _, end in parts), line.label, where=where)
-    there = " ".join(text[start:end] for start, end in line.parts)
-    if span.end <= len(text) and _BREAKS.sub(" ", there) != _BREAKS.sub(" ", line.text):
+    """Return the span of a line, or None if its fragments do not form one span and it is skipped."""
+    fragments = sorted(line.fragments)
+    span = TextSpan(fragments[0][0], max(end for _, end in fragments), line.label, where=where)
+    covered = " ".join(text[start:end] for start, end in line.fragments)
+    if span.end <= len(text) and _BREAKS.sub(" ", covered) != _BREAKS.sub(" ", line.text):
         raise InputError(
-            f"{where}: the span {_name(line)} should be {line.text!r}, but the text has {there!r} there; "
-            "correct the offsets, line breaks among them, or say what they count with --offsets."
+            f"{where}: the span {_name(line)} should cover {line.text!r} (got {covered!r}). "
+            "Correct the offsets (line breaks count), or set their unit with --offsets."
         )
-    gaps = [text[end:start] for (_, end), (start, _) in pairwise(parts)]
+    gaps = [text[end:start] for (_, end), (start, _) in pairwise(fragments)]
     if all(gap.isspace() and _BREAKS.search(gap) for gap in gaps):
         return span
-    message = f"{where}: the span {_name(line)} {there!r} is in several parts"
+    message = f"{where}: the span {_name(line)} {covered!r} is discontinuous"
     if reading.on_misaligned == "error":
         reading.refuse(
-            f"{message}; mark one stretch, or say --on-misaligned expand (takes all from the first part to "
-            "the last) or skip (leaves it out)."
+            f"{message}. Mark a contiguous span, or pass --on-misaligned expand (covers all from the first "
+            "fragment to the last) or skip (skips the span)."
         )
         return None
     if reading.on_misaligned in ("skip", "trim"):
-        reading.note(f"{message}; it was left out.")
+        reading.note(f"{message}; it was skipped.")
         return None
-    reading.note(f"{message}; it was widened to [{span.start}, {span.end}).")
+    reading.note(f"{message}; it was expanded to [{span.start}, {span.end}).")
     return span
 
 
 def _name(line: _Line) -> str:
-    return ";".join(f"[{start}, {end})" for start, end in line.parts) + f" ({line.label})"
+    return ";".join(f"[{start}, {end})" for start, end in line.fragments) + f" ({line.label})"
 
 
 def _span_line(number: int, span: TextSpan, text: str, at: Callable[[int], int]) -> str:
-    """Write a span in parts between the line breaks in it, as brat does."""
+    """Return the line of a span, split into fragments at its line breaks, as brat does."""
     breaks = [match.span() for match in _BREAKS.finditer(text, span.start, span.end)]
-    borders = [span.start, *(place for one in breaks for place in one), span.end]
-    parts = list(zip(borders[::2], borders[1::2], strict=True))
-    if any(start == end for start, end in parts):  # a token begins or ends with a line break
-        parts = [(span.start, span.end)]
-    ranges = ";".join(f"{at(start)} {at(end)}" for start, end in parts)
-    words = " ".join(text[start:end] for start, end in parts)
+    borders = [span.start, *(position for one in breaks for position in one), span.end]
+    fragments = list(zip(borders[::2], borders[1::2], strict=True))
+    if any(start == end for start, end in fragments):  # a token begins or ends with a line break
+        fragments = [(span.start, span.end)]
+    ranges = ";".join(f"{at(start)} {at(end)}" for start, end in fragments)
+    words = " ".join(text[start:end] for start, end in fragments)
     return f"T{number}\t{span.label} {ranges}\t{_BREAKS.sub(' ', words)}\n"
 
 
 def _file_name(document: Document, number: int, unit: Unit) -> str:
-    name = f"{number:07}"  # first, so that the order of the names is that of the documents
+    name = f"{number:07}"  # first, so that names sort in document order
     match = next(filter(None, map(_IDENTIFIERS[unit].fullmatch, document.comments)), None)
     return f"{name}-{match[1]}" if match else name
 

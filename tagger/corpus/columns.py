@@ -1,4 +1,4 @@
-"""Which column of a file holds what, as users write it: ``token,pos,chunk,ner`` or ``token=1,ner=-1``."""
+"""Parse column specifications: ``token,pos,chunk,ner`` or ``token=1,ner=-1``."""
 
 from __future__ import annotations
 
@@ -10,113 +10,111 @@ from tagger.errors import InputError
 
 TOKEN = "token"
 _SKIPPED = ("_", "-")
-_EXAMPLE = "write for instance token,pos,chunk,ner or token=0,ner=-1"
+_EXAMPLE = "Write for instance token,pos,chunk,ner or token=0,ner=-1"
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Places of named columns.
+    """Indices of named columns.
 
     Attributes:
-        places: Place of each name, ``token`` among them, counted from 0, or from -1 at the end.
-        count: How many columns a file must have, None if the names leave that open.
+        indices: Index of each name, ``token`` included, counted from 0, or from -1 at the end.
+        count: The required number of columns. None if the names leave it open.
     """
 
-    places: Mapping[str, int]
+    indices: Mapping[str, int]
     count: int | None
 
     @property
     def tags(self) -> dict[str, int]:
-        """The places of all columns but the token's."""
-        return {name: place for name, place in self.places.items() if name != TOKEN}
+        """The indices of all columns except the token's."""
+        return {name: index for name, index in self.indices.items() if name != TOKEN}
 
 
 def parse_columns(spec: str) -> Columns:
-    """Read a list of columns, separated by commas.
+    """Parse a comma-separated list of columns.
 
-    Either names in the file's order, where ``_`` or ``-`` skips a column, or ``name=number`` for those that
-    are wanted, counted from 0, or from -1 at the end.
+    The list holds either names in the file's order, where ``_`` or ``-`` skips a column, or ``name=index``
+    for the requested columns, counted from 0, or from -1 at the end.
 
     Raises:
-        InputError: If the list is empty, mixes both ways, repeats a name or names no ``token``.
+        InputError: If the list is empty, mixes both forms, repeats a name or has no ``token``.
     """
     items = [item.strip() for item in spec.split(",")]
     pairs = [item.partition("=") for item in items]
     if len({equals for _, equals, _ in pairs}) > 1:
-        raise InputError(f"The columns {spec!r} mix names with and without numbers; {_EXAMPLE}.")
+        raise InputError(f"The columns {spec!r} mix names with and without indices. {_EXAMPLE}.")
     if pairs[0][1]:
-        named = [(name.strip(), _number(place, spec)) for name, _, place in pairs]
+        named = [(name.strip(), _number(index, spec)) for name, _, index in pairs]
     else:
-        named = [(name, place) for place, name in enumerate(items) if name not in _SKIPPED]
+        named = [(name, index) for index, name in enumerate(items) if name not in _SKIPPED]
     names = [name for name, _ in named]
     if "" in names:
-        raise InputError(f"The columns {spec!r} hold an empty name; {_EXAMPLE}.")
+        raise InputError(f"The columns {spec!r} contain an empty name. {_EXAMPLE}.")
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
-        raise InputError(f"The columns {spec!r} name {repeated[0]!r} twice; use _ to skip a column.")
+        raise InputError(f"The columns {spec!r} name {repeated[0]!r} twice. Use _ to skip a column.")
     if TOKEN not in names:
-        raise InputError(f"The columns {spec!r} do not say which is the token; {_EXAMPLE}.")
+        raise InputError(f"The columns {spec!r} have no token column. {_EXAMPLE}.")
     return Columns(dict(named), None if pairs[0][1] else len(items))
 
 
 def choose_columns(spec: str | None, tasks: Sequence[str]) -> Columns:
-    """Return the columns to read; where none are said, the token is the first and the task's tag the last.
+    """Return the columns to read. By default the first is the token and the last the task's tag.
 
     Raises:
-        InputError: If the list cannot be read, if a task is not among its columns, if one has no name or is
-            called ``token``, or if there are several tasks and no list.
+        InputError: If the list cannot be parsed, if a task is not among its columns, is empty or is named
+            ``token``, or if several tasks are requested without a list.
     """
     for task in tasks:
         if task in ("", TOKEN):
-            raise InputError(
-                f"A task cannot be called {task!r}; give the name of a column of tags, like ner."
-            )
+            raise InputError(f"A task cannot be named {task!r}. Give the name of a column of tags, like ner.")
     if spec is None:
         if len(tasks) > 1:
             example = ",".join((TOKEN, *tasks))
             raise InputError(
-                f"The file's columns must be named to read {' and '.join(tasks)}; "
-                f"name them in the file's order, for instance {example}."
+                f"Reading {' and '.join(tasks)} requires column names. "
+                f"Name the columns in the file's order, for instance {example}."
             )
         return Columns({TOKEN: 0, **dict.fromkeys(tasks, -1)}, None)
     columns = parse_columns(spec)
     for task in tasks:
         if task not in columns.tags:
             known = ", ".join(columns.tags) or "none"
-            raise InputError(f"The columns {spec!r} hold no {task!r}; the tags that they name are: {known}.")
+            raise InputError(f"The columns {spec!r} have no {task!r}; the tag columns are: {known}.")
     return columns
 
 
 def parse_features(spec: str) -> dict[str, str | None]:
-    """Read which feature of a dataset holds what: ``token=words,ner=my_feature``, or only names to read.
+    """Parse the features of a dataset: ``token=words,ner=my_feature``, or only names to read.
 
     Returns:
-        The feature of each name; None where the list names a tag (or ``token``) without a feature. ``_`` and
-        ``-`` are passed over, so that a list of a file's columns can stay as it is.
+        The feature of each name, None for a name without a feature. ``_`` and ``-`` are skipped, so that a
+        list of file columns remains valid.
 
     Raises:
-        InputError: If the list holds an empty name, repeats one or gives a number for a feature.
+        InputError: If the list contains an empty name, repeats one or gives a number for a feature.
     """
-    example = "write for instance token=words,ner=ner_tags"
+    example = "Write for instance token=words,ner=ner_tags"
     features: dict[str, str | None] = {}
     for item in spec.split(","):
         name, equals, feature = (part.strip() for part in item.partition("="))
         if not name or (equals and not feature):
-            raise InputError(f"The columns {spec!r} hold an empty name; {example}.")
+            raise InputError(f"The columns {spec!r} contain an empty name. {example}.")
         if re.fullmatch(r"-?\d+", feature):
             raise InputError(
-                f"The columns {spec!r} hold the number {feature}, but the features of a dataset have names; "
+                f"The columns {spec!r} contain the number {feature}, but features of a dataset have names. "
                 f"{example}."
             )
         if name in features:
-            raise InputError(f"The columns {spec!r} name {name!r} twice; {example}.")
+            raise InputError(f"The columns {spec!r} name {name!r} twice. {example}.")
         if name not in _SKIPPED:
             features[name] = feature or None
     return features
 
 
-def _number(place: str, spec: str) -> int:
+def _number(index: str, spec: str) -> int:
     try:
-        return int(place)
+        return int(index)
     except ValueError:
-        raise InputError(f"The columns {spec!r} hold {place!r} for a number; {_EXAMPLE}.") from None
+        raise InputError(f"The columns {spec!r} have a non-integer index {index!r}. {_EXAMPLE}.") from None

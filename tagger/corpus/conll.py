@@ -1,4 +1,4 @@
-"""CoNLL columns: a token a line, its tags beside it, a blank line after each sentence."""
+"""CoNLL columns: one token and its tags per line, a blank line after each sentence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tagger.text.sentence import Sentence
 BORDER = "-DOCSTART-"
 _BORDER_LINE = re.compile(rf"{BORDER}(?:[ \t]|$)")
 _NEW_DOCUMENT = re.compile(r"# +newdoc(?: |$)|#begin document\b")
-# What is a comment even if it has as many fields as a line of the file: "# sent_id = 7", "# newpar".
+# Comments even if they have as many fields as a line of data: "# sent_id = 7", "# newpar".
 _KNOWN_COMMENT = re.compile(
     r"# *[\w.:-]+ +=(?: |$)|# +(?:newdoc|newpar|global\.columns|id|sent_id|text)(?: |$)"
     r"|#(?:begin|end) document"
@@ -47,40 +47,40 @@ def read_conll(
     refuse: Refuse = refuse,
     note: Callable[[str], object] = _ignore,
 ) -> Iterator[Sentence]:
-    """Read sentences from a file of columns, one at a time.
+    """Read sentences from a column file, one at a time.
 
-    Columns are separated by tabs if the first line of data holds one (then tokens may hold spaces), else by
-    runs of blanks. All lines have as many columns as the first. UTF-8, with or without byte order mark,
-    gzip, line ends of Unix or Windows. A line of white space ends a sentence.
+    Tabs separate columns if the first line of data contains one (tokens may then contain spaces), else runs
+    of blanks do. All lines have as many columns as the first. The file is UTF-8, with or without byte order
+    mark or gzip, with Unix or Windows line ends. A line of white space ends a sentence.
 
-    Two kinds of lines are no tokens. ``-DOCSTART-``, as the first field or the token, is a border between
-    documents, also without a blank line before it. Before a sentence's first token so is a comment that
-    begins ``# newdoc`` or ``#begin document``; the first sentence of a file always starts one. A line that
-    begins with ``#`` is a comment if it has not as many fields as the lines of data or not their separator
-    (a tab in a file of blanks), or if it reads ``# key = value``, ``# id …``, ``# sent_id …``, ``# text …``,
-    ``# newdoc``, ``# newpar``, ``# global.columns``, ``#begin document`` or ``#end document``; else its
-    token begins with ``#`` (``# # B-NP``). After a sentence's first token every line is a token.
+    Two kinds of lines are not tokens. ``-DOCSTART-``, as the first field or the token, is a document border,
+    even without a blank line before it; a comment ``# newdoc`` or ``#begin document`` before a sentence's
+    first token also starts a document, and so does the file. A line that begins with ``#`` is a comment if
+    its number of fields or its separator (a tab in a file of blanks) differs from the lines of data, or if it
+    reads ``# key = value``, ``# id …``, ``# sent_id …``, ``# text …``, ``# newdoc``, ``# newpar``, ``#
+    global.columns``, ``#begin document`` or ``#end document``; otherwise its token begins with ``#`` (``# #
+    B-NP``). After a sentence's first token every line is a token.
 
-    Where a comment ``# text = …`` fits the tokens it is the sentence's text, else that is the tokens joined
-    by single spaces.
+    A comment ``# text = …`` that matches the tokens becomes the sentence's text. Otherwise the text is the
+    tokens joined by single spaces.
 
     Args:
         path: The file.
         columns: Names of the columns (see ``parse_columns``); all of them become tags. By default the first
             column is the token and the last the only task's tag.
-        tasks: The columns that have to be there. None at all reads tokens only.
-        refuse: What is told of a problem in the file. If it returns, the line is no token but one of the
-            sentence's ``extra_lines``, and reading goes on; it ends where the columns cannot be told.
-        note: Receives what is read in an unusual way: borders inside a sentence, byte order marks at the
-            starts of lines, and ``# text`` comments that are not the tokens' text.
+        tasks: The required columns. An empty sequence reads tokens only.
+        refuse: Receives each error message. If it returns, the line becomes one of the sentence's
+            ``extra_lines`` and reading continues; it stops if the columns cannot be determined.
+        note: Receives a warning about borders inside a sentence, byte order marks at the starts of lines, and
+            ``# text`` comments that do not match the tokens.
 
     Yields:
         Sentences with ``tags`` by column name.
 
     Raises:
-        InputError: If the columns do not fit the tasks (at once); while reading, with file and line, if the
-            file cannot be read, holds no sentence, or has a line with another number of columns or with an
-            empty one.
+        InputError: If the columns do not match the tasks (immediately); while reading, with file and line, if
+            the file cannot be read, has no sentences, or has a line with another number of columns or an
+            empty column.
     """
     return _read(path, choose_columns(columns, tasks), refuse, note)
 
@@ -93,22 +93,22 @@ def write_conll(
     separator: str = " ",
     has_texts: bool = False,
 ) -> None:
-    """Write sentences as ``read_conll`` reads them, tokens first.
+    """Write sentences in the format that ``read_conll`` reads, tokens first.
 
-    Each document begins with a ``-DOCSTART-`` line, unless a comment of its first sentence already says so.
-    Comments are kept; one that would be read as a token is written as ``# comment = …``.
+    Each document begins with a ``-DOCSTART-`` line, unless a comment of its first sentence starts it.
+    Comments are kept. A comment that would be read as a token is written as ``# comment = …``.
 
     Args:
-        sentences: What to write.
-        file: Where to.
-        columns: Names of the tags to write beside the token; ``_`` stands where a sentence lacks them.
+        sentences: The sentences to write.
+        file: The file to write to.
+        columns: Names of the tags to write after the token, ``_`` where a sentence has no such tags.
         separator: One space or one tab.
-        has_texts: Whether a comment ``# text = …`` is added where the text is not the tokens joined by single
-            spaces, no comment gives it and it fits a line.
+        has_texts: True to add a comment ``# text = …`` if the text is not the tokens joined by single spaces,
+            no comment gives it and it can be written on one line.
 
     Raises:
-        InputError: If a token or tag cannot be held by such a file: it is empty, holds the separator or a
-            line break, or is a sentence's first token and would be read as a border or comment.
+        InputError: If a token or tag cannot be written: it is empty, contains the separator or a line break,
+            or is a sentence's first token and would be read as a border or comment.
     """
     is_tabbed = separator == "\t" and len(columns) > 0  # a file without a tab is read as one of blanks
     filler = ["-X-" if name in _PART_OF_SPEECH else "O" for name in columns]
@@ -121,35 +121,35 @@ def write_conll(
             file.write(f"# text = {sentence.text}\n" if fits_comment(sentence) else "")
         absent = ("_",) * len(sentence)
         rows = list(zip(sentence.tokens, *(sentence.tags.get(name, absent) for name in columns), strict=True))
-        # Of plain lines only the first can be read as something else.
+        # In plain lines only the first can be misread, as a border or comment.
         checked = 1 if _are_plain(rows, separator) else len(rows)
-        for place, row in enumerate(rows[:checked]):
-            file.write(token_line(row, separator, is_first=place == 0, source=sentence.source))
+        for index, row in enumerate(rows[:checked]):
+            file.write(token_line(row, separator, is_first=index == 0, source=sentence.source))
         file.write("".join([separator.join(row) + "\n" for row in rows[checked:]]) + "\n")
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How the lines of one file are divided.
+    """How the lines of one file are split into fields.
 
     Attributes:
         path: The file, for error messages.
-        count: Fields a line; 0 where the file has no line of data.
-        is_tabbed: Whether a single tab separates fields.
-        places: The places of the columns to read, by name.
-        refuse: What is told of a line that is divided differently.
-        note: Receives what is read in an unusual way.
+        count: The number of fields per line; 0 if the file has no line of data.
+        is_tabbed: True if a single tab separates fields.
+        indices: The indices of the columns to read, by name.
+        refuse: Receives an error message for each invalid line.
+        note: Receives warnings.
     """
 
     path: str | Path
     count: int
     is_tabbed: bool
-    places: Mapping[str, int]
+    indices: Mapping[str, int]
     refuse: Refuse
     note: Callable[[str], object]
 
     def split(self, number: int, line: str) -> list[str] | None:
-        """Divide a line of data into its ``count`` fields; None if it was refused."""
+        """Split a line of data into its ``count`` fields. None if it is invalid and ``refuse`` returns."""
         if self.is_tabbed:
             fields = line.rstrip(" ").split("\t")
             while len(fields) > self.count and not fields[-1]:
@@ -162,22 +162,22 @@ class _Layout:
             kind = "tabs" if self.is_tabbed else "spaces"
             self.refuse(
                 f"{self.path}:{number}: expected {self.count} columns separated by {kind}, like the first "
-                f"line of data, got {len(fields)}; correct the line, or put a blank line between sentences."
+                f"line of data, got {len(fields)}. Correct the line, or put a blank line between sentences."
             )
             return None
         if "" in fields:
-            for name, place in self.places.items():
-                if not fields[place]:
-                    self.refuse(f"{self.path}:{number}: the column of {name} is empty; write _ for nothing.")
+            for name, index in self.indices.items():
+                if not fields[index]:
+                    self.refuse(f"{self.path}:{number}: the column {name} is empty. Write _ for no value.")
                     return None
         return fields
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """The lines of one sentence: its first token's line number, its tokens' fields, and what stood before.
+    """The lines of one sentence: its first token's line number, its tokens' fields, and preceding comments.
 
-    Lines that were refused stand in ``dropped``, each with the place of the token that follows.
+    ``dropped`` holds the invalid lines, each with the index of the token that follows.
     """
 
     number: int
@@ -201,13 +201,13 @@ def _read(
         n_sentences, n_tokens = n_sentences + 1, n_tokens + len(block.rows)
         yield _sentence(block, layout)
     if n_sentences == 1 and n_tokens > _LONG_SENTENCE:
-        note(f"{path}: there is no blank line between tokens, so that all {n_tokens:,} are one sentence.")
+        note(f"{path}: no blank line divides the tokens, so all {n_tokens:,} form one sentence.")
     if not n_sentences and not counted.count:
-        refuse(f"{path}: the file holds no sentence; give a file with a token a line.")
+        refuse(f"{path}: the file has no sentences. Give a file with one token per line.")
 
 
 def _read_head(lines: Iterator[Line]) -> list[Line]:
-    """Read up to the first line that is certainly data."""
+    """Read up to and including the first line that is certainly data."""
     head = []
     for number, line in lines:
         head.append((number, line))
@@ -219,41 +219,41 @@ def _read_head(lines: Iterator[Line]) -> list[Line]:
 def _find_layout(
     path: str | Path, head: list[Line], columns: Columns, refuse: Refuse, note: Callable[[str], object]
 ) -> _Layout | None:
-    """Take the layout from the last line of the head, the first of data.
+    """Determine the layout from the last line of the head, the first line of data.
 
-    If its number of columns does not fit the columns asked for it is refused. Then it is taken from the head,
-    and the layout from the columns' names; None if they do not say enough.
+    If its number of columns contradicts the named columns, the line is reported and removed from the head,
+    and the names determine the layout. Returns None if they are not sufficient.
     """
     number, line = head[-1] if head else (0, "")
     if not line or line.isspace() or line[0] == "#" or is_border(line):  # the file has no other lines
         last = next((line for _, line in reversed(head) if line and not line.isspace()), "")
-        is_tabbed = "\t" in last  # a comment before may hold a tab of its own
-        return _Layout(path, columns.count or 0, is_tabbed, columns.places, refuse, note)
+        is_tabbed = "\t" in last  # earlier comments may contain tabs
+        return _Layout(path, columns.count or 0, is_tabbed, columns.indices, refuse, note)
     is_tabbed = "\t" in line.rstrip(" \t")  # not strip(): the token may be white space itself
     count = len(split_fields(line, is_tabbed))
     if columns.count is not None and columns.count != count:
         refuse(
             f"{path}:{number}: the line has {count} columns but {columns.count} were named "
-            f"({', '.join(columns.places)}); name all of them in order, with _ for those to skip."
+            f"({', '.join(columns.indices)}). Name all of them in order, with _ for those to skip."
         )
         head.pop()
-        return _Layout(path, columns.count, is_tabbed, columns.places, refuse, note)
+        return _Layout(path, columns.count, is_tabbed, columns.indices, refuse, note)
     problem = _misfit(line, count, columns, is_tabbed=is_tabbed)
     if problem:
         refuse(f"{path}:{number}: {problem}")
         return None
-    return _Layout(path, count, is_tabbed, columns.places, refuse, note)
+    return _Layout(path, count, is_tabbed, columns.indices, refuse, note)
 
 
 def _misfit(line: str, count: int, columns: Columns, *, is_tabbed: bool) -> str | None:
-    """Why columns without a fixed number cannot be read from the first line of data, None if they can."""
-    for name, place in columns.places.items():
-        if not -count <= place < count:
-            return f"there is no column {place} for {name}; the line has {count}."
-    if count == 10 and is_tabbed and columns.count is None and columns.places[TOKEN] == 0 and line[0] == "1":
-        return "this looks like CoNLL-U; say so with the format conllu, or name the columns."
-    if count == 1 and len(columns.places) > 1:
-        return "the line has one column only; a token and a tag are needed."
+    """Return why columns without a fixed number do not match the first line of data, or None."""
+    for name, index in columns.indices.items():
+        if not -count <= index < count:
+            return f"there is no column {index} for {name}; the line has {count}."
+    if count == 10 and is_tabbed and columns.count is None and columns.indices[TOKEN] == 0 and line[0] == "1":
+        return "the file looks like CoNLL-U. Choose the format conllu, or name the columns."
+    if count == 1 and len(columns.indices) > 1:
+        return "the line has only one column. Give a file with tokens and tags."
     return None
 
 
@@ -272,7 +272,7 @@ def _blocks(lines: Iterable[Line], layout: _Layout) -> Iterator[_Block]:
                 starts_document = starts_document or _NEW_DOCUMENT.match(line) is not None
                 continue
             fields = layout.split(number, line)
-            ends_document = fields is not None and fields[layout.places[TOKEN]] == BORDER
+            ends_document = fields is not None and fields[layout.indices[TOKEN]] == BORDER
         if ends_document or is_blank:
             if rows:
                 yield _Block(first, rows, tuple(comments), starts_document, tuple(dropped))
@@ -296,7 +296,7 @@ def _blocks(lines: Iterable[Line], layout: _Layout) -> Iterator[_Block]:
 
 def _sentence(block: _Block, layout: _Layout) -> Sentence:
     fields = list(zip(*block.rows, strict=True))
-    values = {name: fields[place] for name, place in layout.places.items()}
+    values = {name: fields[index] for name, index in layout.indices.items()}
     tokens = values.pop(TOKEN)
     text = text_comment(block.comments) if block.comments else None
     offsets = locate(tokens, text) if text else None
@@ -318,15 +318,15 @@ def _sentence(block: _Block, layout: _Layout) -> Sentence:
 
 
 def split_fields(line: str, is_tabbed: bool) -> list[str]:
-    """Divide a line at every tab, or at runs of blanks."""
-    # Never str.split(): tokens may be or hold no-break spaces and other separators of Unicode.
+    """Split a line at every tab, or at runs of blanks."""
+    # Never str.split(): tokens may contain no-break spaces and other Unicode separators.
     return line.rstrip(" \t").split("\t") if is_tabbed else _SEPARATORS.split(line.strip(" \t"))
 
 
 def _is_comment(line: str, count: int, is_tabbed: bool) -> bool:
     if not line.startswith("#"):
         return False
-    if "\t" in line.rstrip(" \t") and not is_tabbed:  # a tabbed file's comment without tabs has one field
+    if "\t" in line.rstrip(" \t") and not is_tabbed:  # a comment without tabs in a tabbed file has one field
         return True
     return len(split_fields(line, is_tabbed)) != count or _KNOWN_COMMENT.match(line) is not None
 
@@ -339,7 +339,7 @@ def _safe_comment(comment: str, count: int, is_tabbed: bool) -> str:
 
 
 def _are_plain(rows: Sequence[Sequence[str]], separator: str) -> bool:
-    """Whether no field is empty or holds white space that a reader of the lines might divide or drop."""
+    """Return True if no field is empty or contains white space that readers might split or drop."""
     text = "\n" + "\n".join(map(separator.join, rows)) + "\n"
     return (
         text.count(separator) == sum(map(len, rows)) - len(rows)
@@ -354,27 +354,27 @@ def _are_plain(rows: Sequence[Sequence[str]], separator: str) -> bool:
 
 
 def token_line(row: Sequence[str], separator: str = " ", *, is_first: bool, source: str | None = None) -> str:
-    """Return the line of a token and its tags after checking that it will be read as such.
+    """Return the line of a token and its tags, after checking that readers read it unchanged.
 
     Args:
         row: The token and its tags.
         separator: One space or one tab.
         is_first: True if the token begins its sentence.
-        source: Where the sentence comes from, for the error message.
+        source: The sentence's source, for the error message.
 
     Raises:
         InputError: See ``write_conll``.
     """
     line = separator.join(row)
     is_tabbed = separator == "\t" and len(row) > 1
-    fits = split_fields(line, is_tabbed) == list(row) and all(row) and not re.search("[\r\n]", line)
+    is_valid = split_fields(line, is_tabbed) == list(row) and all(row) and not re.search("[\r\n]", line)
     if is_border(line) or (is_first and _is_comment(line, len(row), is_tabbed)):
-        fits = False
-    if not fits or line.isspace():
+        is_valid = False
+    if not is_valid or line.isspace():
         where = f"{source}: " if source else ""
         raise InputError(
-            f"{where}the line {line!r} cannot be written as CoNLL columns, it would be read as something "
-            "else; leave the sentence out or write another format."
+            f"{where}the line {line!r} cannot be written as CoNLL columns, readers would misread it. "
+            "Leave the sentence out or write another format."
         )
-    # Readers drop a byte order mark at the start of a line, and the token's own has to stay.
+    # Readers drop a byte order mark at the start of a line: a second one preserves the token's own.
     return (BOM if line.startswith(BOM) else "") + line + "\n"

@@ -45,67 +45,67 @@ def read_conllu(
     """Read sentences from a CoNLL-U file, one at a time.
 
     A first line ``# global.columns = …`` names the columns of CoNLL-U Plus
-    (https://universaldependencies.org/ext-format.html), ``ID`` and ``FORM`` among them; further columns are
-    tags by their names in lower case.
+    (https://universaldependencies.org/ext-format.html), ``ID`` and ``FORM`` among them. Its other columns
+    become tags with lower-case names.
 
     Tokens are the syntactic words. The lines of multi-word tokens and empty nodes are kept in
-    ``extra_lines``; a ``# newdoc`` comment starts a document, and so does the file. ``text`` is the comment
-    ``# text = …`` and offsets count in it; if that is missing or does not fit the forms, the text is rebuilt
-    from the forms and ``SpaceAfter=No``. The words of a multi-word token lie inside its surface form where
-    they make it up (``do`` and ``n't`` in ``don't``); else each covers all of it.
+    ``extra_lines``. A ``# newdoc`` comment starts a document, and so does the file. ``text`` is the comment
+    ``# text = …``, and offsets refer to it. If it is missing or does not match the forms, the text is rebuilt
+    from the forms and ``SpaceAfter=No``. The words of a multi-word token cover parts of its surface form if
+    they concatenate to it (``do`` and ``n't`` in ``don't``); otherwise each covers all of it.
 
     Args:
         path: The file.
-        columns: Not for this format, whose columns are fixed.
-        tasks: Names from ``FIELDS`` to read into ``tags``; all of them when not said (UPOS as ``pos``). Other
-            names are attributes in MISC, as in ``ner=B-PER``; a token without the attribute has the tag O.
-        refuse: What is told of a problem in the file. If it returns, a line that is not CoNLL-U is no token
-            but one of the sentence's ``extra_lines``, one out of number is a token, and reading goes on.
-        note: Receives what is read in an unusual way: ``# text`` comments that are not the tokens' text, and
-            byte order marks at the starts of lines.
+        columns: Not supported: the columns of this format are fixed.
+        tasks: Names from ``FIELDS`` to read into ``tags``, by default all (UPOS as ``pos``). Other names are
+            MISC attributes, as in ``ner=B-PER``; a token without the attribute gets the tag O.
+        refuse: Receives each error message. If it returns, a line that is not CoNLL-U becomes one of the
+            sentence's ``extra_lines``, a line with a wrong number becomes a token, and reading continues.
+        note: Receives a warning about ``# text`` comments that do not match the tokens, and byte order marks
+            at the starts of lines.
 
     Yields:
         Sentences with ``tags`` by name.
 
     Raises:
-        InputError: If columns are given (at once); while reading, with file and line, if the file cannot be
-            read, holds no sentence, or a line is not CoNLL-U; at its end, if no token has a task.
+        InputError: If columns are given (immediately); while reading, with file and line, if the file cannot
+            be read, has no sentences, or a line is not CoNLL-U; at its end, if no token has a task.
     """
     if columns is not None:
         raise InputError(
-            f"{path}: the columns of CoNLL-U are fixed; leave them out, or say the format conll."
+            f"{path}: the columns of CoNLL-U are fixed. Leave them out, or choose the format conll."
         )
     return _read(path, tasks, Counted(refuse), note)
 
 
 def write_conllu(sentences: Iterable[Sentence], file: TextIO, *, misc: Sequence[str] = ()) -> None:
-    """Write sentences as ``read_conllu`` reads them.
+    """Write sentences in the format that ``read_conllu`` reads.
 
-    Without the tag ``misc``, ``SpaceAfter=No`` is told from the offsets. A comment ``# text`` is added where
-    there is none, ``# newdoc`` where a document starts without one after the file's first sentence.
+    Without the tag ``misc``, the offsets determine ``SpaceAfter=No``. A comment ``# text`` is added if there
+    is none, and ``# newdoc`` if a document starts without one after the file's first sentence.
 
     Args:
-        sentences: What to write.
-        file: Where to.
-        misc: Tags that CoNLL-U does not know and that are written as attributes in MISC, ``ner=B-PER``; all
-            others have no place in it.
+        sentences: The sentences to write.
+        file: The file to write to.
+        misc: Tags without a CoNLL-U column to write as MISC attributes, ``ner=B-PER``. Other tags without a
+            column are dropped.
 
     Raises:
-        InputError: If a token or tag is empty or holds a tab or line break, or an attribute ``|``.
+        InputError: If a token or tag is empty or has a tab or line break, or an attribute contains ``|``.
     """
     for count, sentence in enumerate(sentences):
         if sentence.starts_document and count and not any(map(_NEW_DOCUMENT.match, sentence.comments)):
             file.write("# newdoc\n")
-        # Names of the columns of CoNLL-U Plus: the ten of CoNLL-U are written.
+        # Drop the column names of CoNLL-U Plus: the writer writes the ten columns of CoNLL-U.
         comments = [comment for comment in sentence.comments if plus_columns(comment) is None]
         file.writelines(f"{comment}\n" for comment in comments)
         if text_comment(sentence.comments) is None:
             file.write(f"# text = {_BREAKS.sub(' ', sentence.text)}\n")
         extra: dict[int, list[str]] = {}
-        for place, line in sentence.extra_lines:
-            extra.setdefault(place, []).append(line)
-        for place, line in enumerate(_lines(sentence, misc)):
-            file.writelines(f"{one}\n" for one in extra.get(place, ()))
+        for index, line in sentence.extra_lines:
+            extra.setdefault(index, []).append(line)
+        for index, line in enumerate(_lines(sentence, misc)):
+            file.writelines(f"{one}\n" for one in extra.get(index, ()))
             file.write(line)
         file.writelines(f"{one}\n" for one in extra.get(len(sentence), ()))
         file.write("\n")
@@ -113,7 +113,7 @@ def write_conllu(sentences: Iterable[Sentence], file: TextIO, *, misc: Sequence[
 
 @dataclass(frozen=True, slots=True)
 class _MultiWord:
-    """A surface form that stands for several tokens, ``start`` to ``end`` (half-open)."""
+    """A surface form of several tokens, ``start`` to ``end`` (half-open)."""
 
     start: int
     end: int
@@ -123,7 +123,7 @@ class _MultiWord:
 
 @dataclass(slots=True)
 class _Block:
-    """The lines of one sentence while they are read; ``shift`` is how far their numbers are off."""
+    """The lines of one sentence while it is read. ``shift`` is the error of their token numbers."""
 
     number: int = 0
     shift: int = 0
@@ -143,7 +143,7 @@ def _read(
         return
     block = _Block()
     is_first = True
-    absent = set(layout.tasks).difference(layout.places)
+    absent = set(layout.tasks).difference(layout.indices)
     problems = 0
     for number, line in chain(head, lines, [(0, "")]):
         if line and not line.isspace():
@@ -154,13 +154,11 @@ def _read(
             block, is_first = _Block(), False
         else:
             if block.extra and refuse.count == problems:
-                refuse(
-                    f"{path}:{block.number}: the sentence ends after this line without a token; add tokens."
-                )
+                refuse(f"{path}:{block.number}: the sentence that ends here has no tokens. Add tokens.")
             block = _Block(comments=block.comments)
         problems = refuse.count
     if is_first and not refuse.count:
-        refuse(f"{path}: the file holds no sentence; give a CoNLL-U file.")
+        refuse(f"{path}: the file has no sentences. Give a CoNLL-U file.")
     if not is_first:
         _refuse_absent(layout, absent, refuse)
 
@@ -181,35 +179,35 @@ def _add_line(block: _Block, number: int, line: str, layout: TokenLines, refuse:
 def _refuse_absent(layout: TokenLines, absent: set[str], refuse: Refuse) -> None:
     for task in sorted(absent):
         refuse(
-            f"{layout.path}: CoNLL-U holds no {task!r}, and no token has it in MISC ({task}=…); the tags of "
-            f"CoNLL-U are {', '.join(layout.places)}."
+            f"{layout.path}: CoNLL-U has no column {task!r}, and no token has it in MISC ({task}=…); the "
+            f"tags of CoNLL-U are {', '.join(layout.indices)}."
         )
 
 
 def _add_other(
     block: _Block, line: str, fields: Sequence[str], where: str, layout: TokenLines, refuse: Refuse
 ) -> bool:
-    """Add the line of a multi-word token or an empty node, and refuse all others.
+    """Store the line of a multi-word token or an empty node. Report all other lines.
 
     Returns:
-        Whether the line is a token's after all, with a wrong number; then the following are counted from it.
+        True if the line is a token with a wrong number. The following tokens are then numbered from it.
     """
-    place = len(block.rows)
+    index = len(block.rows)
     match = _RANGE.fullmatch(fields[0])
     is_malformed = len(fields) != layout.count or "" in fields
     if len(fields) != layout.count:
         refuse(
-            f"{where}: expected {layout.count} columns separated by tabs, got {len(fields)}; correct the "
+            f"{where}: expected {layout.count} columns separated by tabs, got {len(fields)}. Correct the "
             "line, or read the file as CoNLL columns."
         )
     elif "" in fields:
-        refuse(f"{where}: column {fields.index('') + 1} is empty; write _ for nothing.")
+        refuse(f"{where}: column {fields.index('') + 1} is empty. Write _ for no value.")
     elif match:
         start, end = int(match[1]) - 1 - block.shift, int(match[2]) - block.shift
-        if not start == place < end or (block.multiwords and block.multiwords[-1].end > start):
+        if not start == index < end or (block.multiwords and block.multiwords[-1].end > start):
             refuse(
                 f"{where}: the multi-word token {fields[0]} does not begin with the next token, "
-                f"{place + 1 + block.shift}; correct its range."
+                f"{index + 1 + block.shift}. Correct its range."
             )
         else:
             block.multiwords.append(
@@ -217,39 +215,39 @@ def _add_other(
             )
     elif not _EMPTY_NODE.fullmatch(fields[0]):
         refuse(
-            f"{where}: expected token {place + 1 + block.shift}, got {fields[0]!r}; correct the line, or put "
+            f"{where}: expected token {index + 1 + block.shift}, got {fields[0]!r}. Correct the line, or put "
             "a blank line between sentences."
         )
         if _NUMBER.fullmatch(fields[0]):
-            block.shift = int(fields[0]) - 1 - place
+            block.shift = int(fields[0]) - 1 - index
             return True
-    if is_malformed and fields[0] == str(place + 1 + block.shift):
-        block.shift += 1  # the token is dropped, its number is used up
-    block.extra.append((place, line))
+    if is_malformed and fields[0] == str(index + 1 + block.shift):
+        block.shift += 1  # the token is dropped, but its number is used
+    block.extra.append((index, line))
     return False
 
 
 def _sentence(
     block: _Block, layout: TokenLines, refuse: Refuse, absent: set[str], *, is_first: bool
 ) -> Sentence:
-    """Build a sentence; tasks that its MISC has are none of the ``absent`` any longer."""
+    """Build a sentence, and remove the tasks that its MISC has from ``absent``."""
     path = layout.path
     last = block.multiwords[-1] if block.multiwords else None
     if last and last.end > len(block.rows):
         refuse(
-            f"{path}:{block.number}: the multi-word token {last.form!r} reaches beyond the sentence's "
-            f"{len(block.rows)} tokens; correct its range."
+            f"{path}:{block.number}: the multi-word token {last.form!r} exceeds the sentence's "
+            f"{len(block.rows)} tokens. Correct its range."
         )
         block.multiwords.pop()
     text, offsets = _surface(block, layout)
     fields = list(zip(*block.rows, strict=True))
-    tags = {task: fields[layout.places[task]] for task in layout.tasks if task in layout.places}
+    tags = {task: fields[layout.indices[task]] for task in layout.tasks if task in layout.indices}
     for task in layout.tasks:
-        if task not in layout.places:
+        if task not in layout.indices:
             miscs = fields[layout.misc] if layout.misc is not None else ("_",) * len(block.rows)
-            found = [misc_attributes(misc).get(task) for misc in miscs]
-            tags[task] = tuple(tag or "O" for tag in found)
-            if any(found):
+            values = [misc_attributes(misc).get(task) for misc in miscs]
+            tags[task] = tuple(value or "O" for value in values)
+            if any(values):
                 absent.discard(task)
     return Sentence(
         tokens=fields[layout.form],
@@ -265,18 +263,18 @@ def _sentence(
 
 
 def _surface(block: _Block, layout: TokenLines) -> tuple[str, list[Offset]]:
-    """Return the sentence's text and the T places of its tokens in it."""
+    """Return the sentence's text and the (T, 2) offsets of its tokens."""
     words = [row[layout.form] for row in block.rows]
     units = _units(block, layout)
     forms = [unit.form for unit in units]
     text = text_comment(block.comments)
-    places = locate(forms, text) if text else None
-    if text is None or places is None:
+    form_offsets = locate(forms, text) if text else None
+    if text is None or form_offsets is None:
         if text is not None:
             layout.note(f"{layout.path}:{block.number}: {MISMATCH}")
-        text, places = join(forms, [unit.has_space_after for unit in units])
+        text, form_offsets = join(forms, [unit.has_space_after for unit in units])
     offsets = []
-    for unit, (start, end) in zip(units, places, strict=True):
+    for unit, (start, end) in zip(units, form_offsets, strict=True):
         if unit.end - unit.start == 1:
             offsets.append((start, end))
         else:
@@ -286,14 +284,14 @@ def _surface(block: _Block, layout: TokenLines) -> tuple[str, list[Offset]]:
 
 
 def _units(block: _Block, layout: TokenLines) -> list[_MultiWord]:
-    """Return the multi-word tokens and, as units of one word, the tokens outside them."""
+    """Return the multi-word tokens, and each other token as a unit of one word."""
     units: list[_MultiWord] = []
     starts = {unit.start: unit for unit in block.multiwords}
-    for place, row in enumerate(block.rows):
-        if place in starts:
-            units.append(starts[place])
-        elif not units or units[-1].end <= place:
-            units.append(_MultiWord(place, place + 1, row[layout.form], _has_space_after(row, layout)))
+    for index, row in enumerate(block.rows):
+        if index in starts:
+            units.append(starts[index])
+        elif not units or units[-1].end <= index:
+            units.append(_MultiWord(index, index + 1, row[layout.form], _has_space_after(row, layout)))
     return units
 
 
@@ -302,10 +300,10 @@ def _has_space_after(fields: Sequence[str], layout: TokenLines) -> bool:
 
 
 def _lines(sentence: Sentence, misc: Sequence[str]) -> Iterator[str]:
-    """Return the lines of the sentence's tokens, with these tags in MISC."""
+    """Yield the lines of the sentence's tokens, with the tags ``misc`` as MISC attributes."""
     absent = ("_",) * len(sentence)
     columns: list[Sequence[str]] = [absent] * COLUMN_COUNT
-    columns[0] = [str(place + 1) for place in range(len(sentence))]
+    columns[0] = [str(index + 1) for index in range(len(sentence))]
     columns[FORM] = sentence.tokens
     columns[MISC] = _space_after(sentence)
     for name, values in _known_tags(sentence.tags).items():
@@ -321,7 +319,7 @@ def _lines(sentence: Sentence, misc: Sequence[str]) -> Iterator[str]:
             where = f"{sentence.source}: " if sentence.source else ""
             raise InputError(
                 f"{where}the token {row[FORM]!r} cannot be written as CoNLL-U, it or its tags are empty or "
-                "hold a tab or line break; leave the sentence out."
+                "contain a tab or line break. Leave the sentence out."
             )
         yield "\t".join(row) + "\n"
 
@@ -336,8 +334,8 @@ def _with_attribute(misc: str, name: str, tag: str, sentence: Sentence) -> str:
     if "|" in tag or not re.fullmatch(r"[^=|\s]+", name):
         where = f"{sentence.source}: " if sentence.source else ""
         raise InputError(
-            f"{where}MISC cannot hold the attribute '{name}={tag}', where | ends a value and = a name; "
-            "rename it."
+            f"{where}MISC cannot hold the attribute '{name}={tag}', where | ends a value and = a name. "
+            "Rename it."
         )
     kept = [one for one in misc.split("|") if one != "_" and one.partition("=")[0] != name]
     return "|".join([*kept, f"{name}={tag}"])
@@ -348,14 +346,14 @@ def _known_tags(tags: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
 
 
 def _space_after(sentence: Sentence) -> list[str]:
-    """Tell MISC from the offsets; inside a multi-word token, and at the end, there is nothing to say."""
+    """Compute MISC from the offsets. It is empty inside a multi-word token and at the end."""
     misc = ["_"] * len(sentence)
     inside: set[int] = set()
     for _, line in sentence.extra_lines:
         match = _RANGE.match(line)
         if match:
             inside.update(range(int(match[1]) - 1, int(match[2])))
-    for place in range(len(sentence) - 1):
-        if place not in inside and sentence.offsets[place][1] == sentence.offsets[place + 1][0]:
-            misc[place] = "SpaceAfter=No"
+    for index in range(len(sentence) - 1):
+        if index not in inside and sentence.offsets[index][1] == sentence.offsets[index + 1][0]:
+            misc[index] = "SpaceAfter=No"
     return misc

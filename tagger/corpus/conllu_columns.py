@@ -1,4 +1,4 @@
-"""Which column of CoNLL-U and CoNLL-U Plus holds what."""
+"""Columns of CoNLL-U and CoNLL-U Plus."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ FIELDS = {
     "deps": 8,
     "misc": 9,
 }
-"""Place of each tag in a line; ``pos`` and ``upos`` are two names of one."""
+"""Column index of each tag. ``pos`` is an alias of ``upos``."""
 
 ALL_TAGS = tuple(name for name in FIELDS if name != "upos")
-"""A name for each tag in a line."""
+"""One name per tag column."""
 COLUMN_COUNT = 10
 FORM, MISC = 1, 9
 _PLUS = re.compile(r"# *global\.columns *=(.*)")
 
 
 def plus_columns(line: str) -> dict[str, int] | None:
-    """Return the places of the columns that a CoNLL-U Plus file names in its first line, None if it is none.
+    """Return the column indices that the first line of a CoNLL-U Plus file declares, or None.
 
-    ``pos`` and ``upos`` are two names of one.
+    ``pos`` is an alias of ``upos``.
     """
     match = _PLUS.match(line)
     if match is None:
         return None
-    places = {name.lower(): place for place, name in enumerate(match[1].split())}
-    return places | ({"pos": places["upos"]} if "upos" in places else {})
+    indices = {name.lower(): index for index, name in enumerate(match[1].split())}
+    return indices | ({"pos": indices["upos"]} if "upos" in indices else {})
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLines:
-    """How the lines of one file are read.
+    """How to read the token lines of one file.
 
     Attributes:
         path: The file, for messages.
-        count: Columns of a line.
-        places: The place of each column's tags, by name.
-        form: The place of the token.
-        misc: The place of MISC, None if there is none.
+        count: The number of columns.
+        indices: The column index of each tag, by name.
+        form: The column index of the token.
+        misc: The column index of MISC, or None.
         tasks: The tags to read.
-        note: Receives what is read in an unusual way.
+        note: Receives warnings.
     """
 
     path: str | Path
     count: int
-    places: Mapping[str, int]
+    indices: Mapping[str, int]
     form: int
     misc: int | None
     tasks: Sequence[str]
@@ -67,18 +67,18 @@ class TokenLines:
 def find_token_lines(
     path: str | Path, first: str, tasks: Sequence[str] | None, refuse: Refuse, note: Callable[[str], object]
 ) -> TokenLines | None:
-    """Take the columns from the file's first line, if it names them; None if they are no tokens' columns."""
+    """Determine the columns from the file's first line. None if a column declaration lacks ID or FORM."""
     named = plus_columns(first)
     if named is None:
-        wanted = ALL_TAGS if tasks is None else tasks
-        return TokenLines(path, COLUMN_COUNT, FIELDS, FORM, MISC, wanted, note)
+        requested = ALL_TAGS if tasks is None else tasks
+        return TokenLines(path, COLUMN_COUNT, FIELDS, FORM, MISC, requested, note)
     if named.get("id") != 0 or "form" not in named:
         refuse(
-            f"{path}:1: CoNLL-U Plus needs the columns ID, as the first, and FORM (got {first!r:.80}). Name "
-            "them, or read the file as CoNLL columns with --format conll."
+            f"{path}:1: CoNLL-U Plus requires the columns ID, as the first, and FORM (got {first!r:.80}). "
+            "Name them, or read the file as CoNLL columns with --format conll."
         )
         return None
-    places = {name: place for name, place in named.items() if name not in ("id", "form")}
-    wanted = [name for name in places if name != "upos"] if tasks is None else tasks
+    indices = {name: index for name, index in named.items() if name not in ("id", "form")}
+    requested = [name for name in indices if name != "upos"] if tasks is None else tasks
     count = max(named.values()) + 1
-    return TokenLines(path, count, places, named["form"], named.get("misc"), wanted, note)
+    return TokenLines(path, count, indices, named["form"], named.get("misc"), requested, note)

@@ -1,4 +1,4 @@
-"""Texts that are spans in some places and labelled otherwise, or not at all, in others."""
+"""Find texts with inconsistent labels: spans with several labels, or tagged in some sentences only."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from tagger.corpus.tags import line_of
 from tagger.text.sentence import Sentence
 
-PLACES_SHOWN = 3  # of each finding
+PLACES_SHOWN = 3  # maximum number of listed locations per label
 UNTAGGED = "O"
 
 
 @dataclass(frozen=True, slots=True)
 class Inconsistent:
-    """A text that is labelled in several ways, or in some places only.
+    """A text with several labels, or with a label in some sentences only.
 
     Attributes:
         text: Its tokens, joined by spaces.
-        counts: How often it has each label; O for not being part of any span.
-        places: For each label the first few places.
+        counts: The frequency of each label; O counts occurrences outside all spans.
+        places: The first few locations of each label, as ``file:line``.
     """
 
     text: str
@@ -29,26 +29,26 @@ class Inconsistent:
 
 
 class SpanIndex:
-    """The texts of a task's spans, with how they are labelled and where."""
+    """Index the texts of a task's spans by label and location."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, ...], Counter[str]] = {}
-        self._places: dict[tuple[tuple[str, ...], str], list[str]] = {}
-        self._lengths: dict[str, list[int]] = {}  # of the texts that begin with a token, the longest first
+        self._locations: dict[tuple[tuple[str, ...], str], list[str]] = {}
+        self._lengths: dict[str, list[int]] = {}  # text lengths by first token, in descending order
 
-    def add(self, tokens: tuple[str, ...], label: str, place: str) -> None:
-        """Count a text that stands at this place with this label."""
+    def add(self, tokens: tuple[str, ...], label: str, location: str) -> None:
+        """Count an occurrence of a text with this label."""
         lengths = self._lengths.setdefault(tokens[0], [])
         if len(tokens) not in lengths:
             lengths.append(len(tokens))
             lengths.sort(reverse=True)
         self._counts.setdefault(tokens, Counter())[label] += 1
-        places = self._places.setdefault((tokens, label), [])
-        if len(places) < PLACES_SHOWN:
-            places.append(place)
+        locations = self._locations.setdefault((tokens, label), [])
+        if len(locations) < PLACES_SHOWN:
+            locations.append(location)
 
     def add_untagged(self, sentence: Sentence, task: str) -> None:
-        """Count the known texts outside of all spans; of those that overlap the first and longest."""
+        """Count the known texts outside all spans. Of overlapping texts, the first and longest counts."""
         tags = sentence.tags.get(task, ())
         start = 0
         while start < len(tags):
@@ -63,14 +63,14 @@ class SpanIndex:
             start += length
 
     def inconsistent(self) -> list[Inconsistent]:
-        """The texts with several labels, first those that most often have another than their usual one."""
-        found = [
+        """Return the texts with several labels, sorted by the number of minority labels, descending."""
+        result = [
             Inconsistent(
                 " ".join(tokens),
                 dict(counts.most_common()),
-                {label: self._places[tokens, label] for label, _ in counts.most_common()},
+                {label: self._locations[tokens, label] for label, _ in counts.most_common()},
             )
             for tokens, counts in self._counts.items()
             if len(counts) > 1
         ]
-        return sorted(found, key=lambda one: max(one.counts.values()) - sum(one.counts.values()))
+        return sorted(result, key=lambda one: max(one.counts.values()) - sum(one.counts.values()))

@@ -1,4 +1,4 @@
-"""From one format and tag scheme to another, and what is lost on the way: the work of ``tagger convert``."""
+"""Convert between formats and tag schemes, and count what is lost. Implements ``tagger convert``."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _PLAIN_SPACES = ("", " ", "\n")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file that was read once and can be converted.
+    """A file that was read once and is ready for conversion.
 
     Attributes:
         detected: Its format and columns.
-        tasks: The tags that it holds and that are wanted, in order.
-        schemes: For each task the scheme of its tags, None for one tag a token.
-        readings: For each task how its tags are read.
-        summary: What was decided, as a line.
-        has_spaces: Whether a token or tag holds a space.
-        on_misaligned: What becomes of spans that do not fit the tokens.
+        tasks: The requested tasks that it has, in order.
+        schemes: The tag scheme of each task, None for one tag per token.
+        readings: How the tags of each task are read.
+        summary: A one-line summary of these decisions.
+        has_spaces: True if a token or tag contains a space.
+        on_misaligned: How to handle misaligned spans.
     """
 
     detected: Detected
@@ -49,15 +49,15 @@ class Source:
 
 @dataclass(slots=True)
 class Tally:
-    """What was converted so far.
+    """Counts of the converted content.
 
     Attributes:
-        sentences: How many.
-        tokens: How many.
-        documents: How many.
-        spans: For each span task how many.
-        illegal: For each span task how many tags its scheme forbids where they stand.
-        lost: How much the target cannot hold, by kind.
+        sentences: Number of sentences.
+        tokens: Number of tokens.
+        documents: Number of documents.
+        spans: Number of spans per span task.
+        illegal: Number of tags per span task that their scheme forbids in their context.
+        lost: Number of items that the target format cannot hold, by kind.
     """
 
     sentences: int = 0
@@ -79,20 +79,20 @@ def survey(
     offsets: Offsets = "auto",
     label_names: Sequence[str] = (),
 ) -> Source:
-    """Read a file to its end, so that its columns and their schemes are known and nothing in it is malformed.
+    """Read a whole file to validate it and to determine its columns and tag schemes.
 
     Args:
         path: The file.
-        format: Its format; by default what it is detected to be.
+        format: Its format. By default it is detected.
         columns: Names of the columns of a CoNLL file.
-        tasks: The tags that are wanted; by default all, without CoNLL-U's columns that hold nothing.
-        on_misaligned: What becomes of spans that do not fit the tokens.
+        tasks: The requested tasks. By default all, except empty CoNLL-U columns.
+        on_misaligned: How to handle misaligned spans.
         schemes: Schemes of its tags (see ``corpus.tags.parse_schemes``).
-        offsets: What the offsets of spans count.
-        label_names: Names of the tags that the file gives as numbers.
+        offsets: The unit of span offsets.
+        label_names: Tag names of integer tags.
 
     Raises:
-        InputError: If something in it is wrong; the message names the first problem and counts all.
+        InputError: If the file has errors. The message contains the first and the total number.
     """
     detected = detect(path, format=format, columns=columns, offsets=offsets, label_names=label_names)
     problems: list[str] = []
@@ -136,19 +136,19 @@ def survey(
 
 
 class Conversion:
-    """The sentences of a source as another format can hold them, with a tally of what was seen.
+    """Convert the sentences of a source for another format, and tally the content.
 
     Args:
-        source: The file, surveyed.
-        to: The format to write, a key of ``FORMATS``.
-        scheme: The scheme of all tags of spans; None leaves them as they are.
-        unit: What becomes one record, in formats that hold running text.
-        offsets: What the offsets that are written count.
-        note: Is told of every span that was widened or left out.
+        source: The result of ``survey``.
+        to: The target format, a key of ``FORMATS``.
+        scheme: The target scheme of all span tags. By default tags are unchanged.
+        unit: The text of one record, in formats of running text.
+        offsets: The unit of written span offsets.
+        note: Receives a message for each span that is expanded, trimmed or skipped.
 
     Raises:
-        InputError: If there is no such scheme, if the format holds spans only and none of the tasks has any,
-            or if it holds no offsets that could count anything else than characters.
+        InputError: If the scheme does not exist, if the format supports only spans and no task has any, or if
+            the format does not support the unit of offsets.
     """
 
     def __init__(
@@ -167,20 +167,20 @@ class Conversion:
         self._scheme = None if scheme is None else normalise_scheme(scheme)
         self._note = note
         self._holds = self._target.holds
-        if unit == "sentence" and "tokens" not in self._holds:  # then a record is a sentence, not a document
+        if unit == "sentence" and "tokens" not in self._holds:  # each record is one sentence
             self._holds = self._holds - {"documents"} | {"sentences"}
         tasks = source.tasks
         if "tags" not in self._holds:
             tasks = tuple(task for task in tasks if source.schemes.get(task))
             if not tasks:
                 raise InputError(
-                    f"{source.detected.path}: there is no task with spans, and the format {to} holds nothing "
-                    "else; name the columns, or write another format."
+                    f"{source.detected.path}: no task has spans, but the format {to} supports only spans. "
+                    "Name the columns, or choose another format."
                 )
         if offsets != "characters" and "tokens" in self._holds:
             raise InputError(
-                f"The format {to} holds no offsets in {NAMES[offsets]} (got --offsets-out {offsets}); leave "
-                "the option out, or write doccano, labelstudio or brat."
+                f"The format {to} has no offsets in {NAMES[offsets]} (got --offsets-out {offsets}). "
+                "Leave the option out, or write doccano, labelstudio or brat."
             )
         needs_tabs = source.has_spaces or source.detected.is_tabbed
         separator: Literal["\t", " "] = "\t" if needs_tabs else " "
@@ -188,11 +188,11 @@ class Conversion:
 
     @property
     def keeps_tags(self) -> bool:
-        """Whether tags are written as they were read, also those that their scheme forbids."""
+        """True if tags are written unchanged, including tags that violate their scheme."""
         return self._scheme is None and "tags" in self._holds
 
     def sentences(self) -> Iterator[Sentence]:
-        """Read the source once more, convert its sentences and count."""
+        """Read the source again, convert its sentences and update the tally."""
         for task, how in self._source.readings.items():
             if how.is_bare:
                 self._note(bare_note(self._source.detected, task))
@@ -208,7 +208,7 @@ class Conversion:
             yield converted
 
     def _convert(self, sentence: Sentence) -> Sentence:
-        """Give a sentence the spans that its tags mark, and tags in the target's scheme."""
+        """Return the sentence with spans decoded from its tags, and tags in the target scheme."""
         tags, spans = dict(sentence.tags), dict(sentence.spans)
         for task, scheme in self._source.schemes.items():
             if scheme is None or task not in tags:
@@ -222,15 +222,15 @@ class Conversion:
         return replace(sentence, tags=tags, spans=spans)
 
     def _count_losses(self, sentence: Sentence) -> None:
-        """Count what the target cannot hold of a sentence: the one place that knows."""
-        spans = [span for its in sentence.spans.values() for span in its]
+        """Count the content of a sentence that the target cannot hold."""
+        spans = [span for task_spans in sentence.spans.values() for span in task_spans]
         span_scores = sum(span.score is not None for span in spans)
         other_tags = [
             (task, sentence.tags.get(task, ()))
             for task in self._source.tasks
             if task not in self.writing.tasks
         ]
-        has_text = "text" in self._holds  # then a comment that gives it says nothing more
+        has_text = "text" in self._holds  # a comment with the text is then redundant
         comments = [one for one in sentence.comments if not has_text or text_comment([one]) != sentence.text]
         carried: list[tuple[Content, str, int]] = [
             *(("tags", f"tags of {task}", len(tags) - tags.count(UNSPECIFIED)) for task, tags in other_tags),
@@ -254,10 +254,10 @@ class Conversion:
             lost["borders of touching spans"] += sum(map(_touching, sentence.spans.values()))
 
     def _loses_text(self, sentence: Sentence) -> bool:
-        """Whether a format with a line for each token gives the sentence another text when it is read."""
+        """Return True if a format with token lines does not preserve the sentence's text."""
         if not has_other_spaces(sentence):
             return False
-        if "extra lines" in self._holds:  # which say what several tokens are written as together
+        if "extra lines" in self._holds:  # these preserve the surface forms of multi-word tokens
             return "\n" in sentence.text or "\r" in sentence.text
         return text_comment(sentence.comments) not in (None, sentence.text) or not fits_comment(sentence)
 

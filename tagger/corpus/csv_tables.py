@@ -1,4 +1,4 @@
-"""Tables with a header: CSV and TSV, a token a row or a text a row."""
+"""Tables with a header, CSV or TSV: one token per row, or one text per row."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _SENTENCE_NAMES = ("sentence", "sentence #", "sentence_id", "sentence_idx", "sen
 _DOCUMENT_NAMES = ("document", "document_id", "doc_id", "doc")
 _INDEX_NAMES = ("", "unnamed: 0", "index", "id", "token_id", "word_id")
 _TEXT = "text"
-_ABSENT = "_"  # where a sentence lacks the tags of a task
+_ABSENT = "_"  # tag of a task that the sentence has no tags for
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the columns of a table hold.
+    """The roles of a table's columns.
 
     Attributes:
-        delimiter: What separates columns.
-        names: All columns, as the file spells them.
-        tokens: Index of the column of tokens; None if each row is a text with its spans.
-        sentence: Index of the column that tells sentences apart, None if blank rows do.
-        document: Index of the column that tells documents apart, None if there is none.
-        text: Index of the column of texts, None if there is none.
-        spans: Index of the column of spans, None if there is none.
+        delimiter: The column delimiter.
+        names: All column names, as spelled in the file.
+        tokens: Index of the token column. None if each row is a text with its spans.
+        sentence: Index of the column of sentence ids. None if blank rows separate sentences.
+        document: Index of the column of document ids, or None.
+        text: Index of the column of texts, or None.
+        spans: Index of the column of spans, or None.
     """
 
     delimiter: str
@@ -54,37 +54,37 @@ class Header:
 
     @property
     def is_certain(self) -> bool:
-        """Whether more than the column of tokens has a name that is known."""
+        """True if a column in addition to the tokens has a known name."""
         known = {*_SENTENCE_NAMES, *_DOCUMENT_NAMES}
-        others = [name.strip().lower() for place, name in enumerate(self.names) if place != self.tokens]
+        others = [name.strip().lower() for index, name in enumerate(self.names) if index != self.tokens]
         return any(name in known or names_tags(name) for name in others)
 
     @property
     def tags(self) -> dict[str, int]:
-        """The columns that may hold tags, by name."""
+        """The indices of columns that may hold tags, by name."""
         others = {self.tokens, self.sentence, self.document, self.text, self.spans}
         return {
-            name: place
-            for place, name in enumerate(self.names)
-            if place not in others and name.strip().lower() not in _INDEX_NAMES
+            name: index
+            for index, name in enumerate(self.names)
+            if index not in others and name.strip().lower() not in _INDEX_NAMES
         }
 
 
 def find_header(line: str, columns: str | None = None) -> Header | None:
-    """Find out what the columns of a table hold; None if its first line is no header.
+    """Find the roles of a table's columns. None if its first line is not a header.
 
-    A header names a column of tokens (``token``, ``word``, ``form``) or one of texts and one of their spans
-    (``text`` and ``entities``, ``spans``, ``label``), separated by commas, semicolons or tabs.
+    A header names a column of tokens (``token``, ``word``, ``form``), or a column of texts and one of their
+    spans (``text`` and ``entities``, ``spans``, ``label``), delimited by commas, semicolons or tabs.
 
     Args:
         line: The first line.
-        columns: Names of other columns, as ``token=Wort,ner=Klasse``.
+        columns: Other column names, as ``token=Wort,ner=Klasse``.
 
     Raises:
-        InputError: If the columns cannot be read.
+        InputError: If the columns cannot be parsed.
     """
-    said = parse_features(columns) if columns else {}
-    token = said.get(TOKEN)
+    named = parse_features(columns) if columns else {}
+    token = named.get(TOKEN)
     token_names = [token] if token else _TOKEN_NAMES
     for delimiter in _DELIMITERS:
         if delimiter not in line:
@@ -99,7 +99,7 @@ def find_header(line: str, columns: str | None = None) -> Header | None:
 
         tokens = index(name.lower() for name in token_names)
         text, spans = index([_TEXT]), index(SPAN_LISTS)
-        if tokens is None and (text is None or spans is None or TOKEN in said):
+        if tokens is None and (text is None or spans is None or TOKEN in named):
             continue
         sentence, document = index(_SENTENCE_NAMES), index(_DOCUMENT_NAMES)
         spans = spans if tokens is None else None
@@ -110,22 +110,22 @@ def find_header(line: str, columns: str | None = None) -> Header | None:
 def read_table(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     """Read sentences from a CSV or TSV file whose first line names its columns, one at a time.
 
-    Where a column holds tokens each row is one token. A sentence ends at a blank row, or where the column
-    ``sentence`` (``Sentence #``, ``sentence_id``) changes; an empty value there goes on with the sentence.
-    A document begins where ``document`` (``doc_id``) changes. The tags of a task T are in the column ``T``,
+    Where a column holds tokens, each row is one token. A sentence ends at a blank row, or where the column
+    ``sentence`` (``Sentence #``, ``sentence_id``) changes; an empty cell there continues the sentence. A
+    document begins where ``document`` (``doc_id``) changes. The tags of a task T are in the column ``T``,
     ``T_tags``, ``T_tag`` or ``T_labels``, those of the only requested task also in ``tag`` or ``label``;
-    other names are given by ``reading.columns``, as ``token=Wort,ner=Klasse``. Without tasks all other
-    columns are tags, ``tag`` and ``label`` those of ``ner``.
+    ``reading.columns`` maps other names, as in ``token=Wort,ner=Klasse``. Without requested tasks all other
+    columns are tags, and ``tag`` and ``label`` are those of ``ner``.
 
-    Where columns hold a text and its spans each row is a record, with the spans as JSON or Python's list.
+    Where columns hold a text and its spans, each row is a record, with the spans as a JSON or Python list.
 
     Args:
-        path: The file; may be packed with gzip.
-        reading: The tasks and columns; the names of numbers; what becomes of problems.
+        path: The file, which may be compressed with gzip.
+        reading: The reader options.
 
     Raises:
-        InputError: If the columns cannot be read; while reading, if the file cannot be read, has no header,
-            or holds no sentence. Whatever else is wrong goes to ``reading.refuse``.
+        InputError: If the columns cannot be parsed; while reading, if the file cannot be read, has no header,
+            or has no sentences. All other errors go to ``reading.refuse``.
     """
     counted = Counted(reading.refuse)
     lines = numbered_lines(path, refuse=counted)
@@ -134,25 +134,25 @@ def read_table(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     if header is None:
         if not counted.count:
             reading.refuse(
-                f"{path}:{number}: the first line names no column of tokens (got {line!r:.60}); write a "
+                f"{path}:{number}: the first line names no token column (got {line!r:.60}). Write a "
                 "header such as token,ner, or name the columns, as in --columns token=word,ner=tag."
             )
         return
     reading = replace(reading, refuse=counted)
     is_empty = True
-    found = _texts if header.tokens is None else _sentences
-    for sentence in found(path, header, lines, reading):
+    read_rows = _texts if header.tokens is None else _sentences
+    for sentence in read_rows(path, header, lines, reading):
         is_empty = False
         yield sentence
     if is_empty and not counted.count:
-        reading.refuse(f"{path}: the file holds no sentence; give a file with a token or a text a row.")
+        reading.refuse(f"{path}: the file has no sentences. Give a file with one token or text per row.")
 
 
 def write_table(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -> None:
-    """Write a row a token: document, sentence, token, the tags of each task, and the text.
+    """Write one row per token: document, sentence, token, the tags of each task, and the text.
 
-    The text stands in a sentence's first row where it is not the tokens joined by single spaces; tags that a
-    sentence lacks are ``_``.
+    The first row of a sentence holds its text if it is not the tokens joined by single spaces. Missing tags
+    are written as ``_``.
     """
     table = csv.writer(file, lineterminator="\n")
     table.writerow(["document", "sentence", TOKEN, *writing.tasks, _TEXT])
@@ -167,14 +167,14 @@ def write_table(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -
 
 
 def _fits_row(sentence: Sentence) -> bool:
-    """Whether the text fits a line, and the tokens' places can be told from it."""
+    """Return True if the text fits on one line and determines the tokens' offsets."""
     start = sentence.text_start
-    places = [(first - start, end - start) for first, end in sentence.offsets]
-    return not set("\r\n") & set(sentence.text) and locate(sentence.tokens, sentence.text) == places
+    offsets = [(first - start, end - start) for first, end in sentence.offsets]
+    return not set("\r\n") & set(sentence.text) and locate(sentence.tokens, sentence.text) == offsets
 
 
 def _cells(line: str, delimiter: str) -> list[str] | None:
-    """Divide a line; None if its quotation marks do not close."""
+    """Split a line into cells. None if a quotation mark is not closed."""
     try:
         rows = list(csv.reader([line], delimiter=delimiter, strict=True))
     except csv.Error:
@@ -183,24 +183,24 @@ def _cells(line: str, delimiter: str) -> list[str] | None:
 
 
 def _row(line: str, header: Header, where: str) -> list[str]:
-    """Divide a line into as many cells as the header has.
+    """Split a line into as many cells as the header has.
 
     Raises:
-        InputError: If there are more or fewer, or a quotation mark is not closed.
+        InputError: If the number of cells differs, or a quotation mark is not closed.
     """
     cells = _cells(line, header.delimiter)
     if header.delimiter == "\t" and (cells is None or len(cells) != len(header.names)):
-        cells = line.split("\t")  # a quotation mark that stands for itself
+        cells = line.split("\t")  # a literal quotation mark
     if cells is None:
         raise InputError(
-            f'{where}: a quotation mark is not closed; write """" for a token that is a quotation mark.'
+            f'{where}: a quotation mark is not closed. Write """" for a token that is a quotation mark.'
         )
     if len(cells) < len(header.names) and not any(cells):
         return [""] * len(header.names)
     if len(cells) != len(header.names):
         raise InputError(
-            f"{where}: expected {len(header.names)} columns like the header ({listed(header.names)}), got "
-            f"{len(cells)}; correct the row."
+            f"{where}: expected {len(header.names)} columns as in the header ({listed(header.names)}), got "
+            f"{len(cells)}. Correct the row."
         )
     return cells
 
@@ -208,7 +208,7 @@ def _row(line: str, header: Header, where: str) -> list[str]:
 def _sentences(
     path: str | Path, header: Header, lines: Iterable[tuple[int, str]], reading: Reading
 ) -> Iterator[Sentence]:
-    """Yield the sentences of a table with a token a row."""
+    """Yield the sentences of a table with one token per row."""
     try:
         tags = _tag_columns(path, header, reading)
     except InputError as error:
@@ -231,14 +231,12 @@ def _sentences(
             block.add(cells, where)
     if header.sentence is None and not blanks and rows > 1:
         what = f"all {rows:,} rows are" if header.document is None else "each document is"
-        reading.note(
-            f"{path}: there is neither a blank row nor a column of sentences, so that {what} one sentence."
-        )
+        reading.note(f"{path}: there are no blank rows and no sentence column, so {what} one sentence.")
     yield from block.take()
 
 
 class _Block:
-    """The rows of a sentence that is being read."""
+    """The rows of the sentence that is being read."""
 
     def __init__(self, path: str | Path, header: Header, tags: Mapping[str, int], reading: Reading) -> None:
         self._header = header
@@ -246,29 +244,29 @@ class _Block:
         self._reading = reading
         self._rows: list[list[str]] = []
         self._where = str(path)
-        self._ids: dict[int, str] = {}  # of the sentence and the document
+        self._ids: dict[int, str] = {}  # current sentence and document ids by column index
         self._document: str | None = None
         self._starts = True
 
     def is_next(self, cells: Sequence[str]) -> bool:
-        """Whether a row begins another sentence than the one that is being read."""
-        places = [place for place in (self._header.sentence, self._header.document) if place is not None]
-        changed = [place for place in places if cells[place] and cells[place] != self._ids.get(place)]
-        self._ids.update({place: cells[place] for place in changed})
+        """Return True if a row begins a new sentence."""
+        id_columns = [index for index in (self._header.sentence, self._header.document) if index is not None]
+        changed = [index for index in id_columns if cells[index] and cells[index] != self._ids.get(index)]
+        self._ids.update({index: cells[index] for index in changed})
         return bool(changed)
 
     def add(self, cells: list[str], where: str) -> None:
-        """Add a token's row, unless it is refused."""
+        """Add the row of a token, or report an empty cell."""
         assert self._header.tokens is not None
         if not self._rows:
             self._where = where
             document = None if self._header.document is None else self._ids.get(self._header.document)
             self._starts |= document != self._document
             self._document = document
-        for name, place in {TOKEN: self._header.tokens, **self._tags}.items():
-            if not cells[place].strip():
+        for name, index in {TOKEN: self._header.tokens, **self._tags}.items():
+            if not cells[index].strip():
                 self._reading.refuse(
-                    f"{where}: the column of {listed([name])} is empty; write O or _ for no tag."
+                    f"{where}: the column {listed([name])} is empty. Write O or _ for no tag."
                 )
                 return
         token = cells[self._header.tokens]
@@ -281,7 +279,7 @@ class _Block:
         self._rows.append(cells)
 
     def take(self) -> Iterator[Sentence]:
-        """Yield the sentence, if it has a token, and begin the next one."""
+        """Yield the current sentence if it has tokens, and begin the next one."""
         rows, self._rows = self._rows, []
         if not rows:
             return
@@ -293,18 +291,18 @@ class _Block:
         if offsets is not None:
             sentence = replace(sentence, text=text, offsets=tuple(offsets))
         elif text:
-            self._reading.note(f"{self._where}: the text is not that of the tokens; it was left out.")
+            self._reading.note(f"{self._where}: the text does not match the tokens; it was ignored.")
         try:
-            tags = {task: self._named(rows, place) for task, place in self._tags.items()}
+            tags = {task: self._named(rows, index) for task, index in self._tags.items()}
         except InputError as error:
             self._reading.refuse(str(error))
             return
         yield replace(sentence, tags=tags, source=self._where, starts_document=self._starts)
         self._starts = False
 
-    def _named(self, rows: Sequence[Sequence[str]], place: int) -> tuple[str, ...]:
-        """The tags of a column, those that are numbers by their names where names are given."""
-        values, name = [row[place] for row in rows], self._header.names[place]
+    def _named(self, rows: Sequence[Sequence[str]], index: int) -> tuple[str, ...]:
+        """Return the tags of a column, with integers replaced by their names if the user gave names."""
+        values, name = [row[index] for row in rows], self._header.names[index]
         if not self._reading.tasks and not names_tags(name.strip().lower()):
             return tuple(values)
         return name_tags(values, len(values), self._reading.label_names, listed([name]), self._where)
@@ -318,57 +316,57 @@ def _tag_columns(path: str | Path, header: Header, reading: Reading) -> dict[str
     """Return the column of each task.
 
     Raises:
-        InputError: If a task has none.
+        InputError: If a task has no column.
     """
-    known = {name.strip().lower(): place for name, place in header.tags.items()}
+    known = {name.strip().lower(): index for name, index in header.tags.items()}
     plain = next((known[name] for name in PLAIN_TAGS if name in known), None)
-    said = parse_features(reading.columns) if reading.columns else {}
-    said.pop(TOKEN, None)
-    tasks = dict.fromkeys([*reading.tasks, *said])
-    found: dict[str, int] = {}
+    named = parse_features(reading.columns) if reading.columns else {}
+    named.pop(TOKEN, None)
+    tasks = dict.fromkeys([*reading.tasks, *named])
+    result: dict[str, int] = {}
     for task in tasks:
-        names = [said[task] or task] if task in said else candidates(task)
-        place = next((known[name.lower()] for name in names if name.lower() in known), None)
-        may_be_plain = place is None and (task == "ner" or len(reading.tasks or said) == 1)
-        place = plain if may_be_plain else place
-        if place is None and task not in reading.tasks and said[task] is None:
-            continue  # one of the columns of other files
-        if place is None:
+        names = [named[task] or task] if task in named else candidates(task)
+        index = next((known[name.lower()] for name in names if name.lower() in known), None)
+        may_be_plain = index is None and (task == "ner" or len(reading.tasks or named) == 1)
+        index = plain if may_be_plain else index
+        if index is None and task not in reading.tasks and named[task] is None:
+            continue  # a column of other files
+        if index is None:
             example = f"{TOKEN}={listed([header.names[header.tokens or 0]])},{task}=COLUMN"
             raise InputError(
-                f"{path}: there is no column with the tags of {task}; the columns are "
+                f"{path}: no column has the tags of {task}; the columns are "
                 f"{listed(header.names)}. Name it, as in --columns {example}."
             )
-        found[task] = place
+        result[task] = index
     if not tasks:
-        for name, place in header.tags.items():
-            is_plain = place == plain and "ner" not in known
-            found["ner" if is_plain else task_of(name.strip().lower())] = place
-    return found
+        for name, index in header.tags.items():
+            is_plain = index == plain and "ner" not in known
+            result["ner" if is_plain else task_of(name.strip().lower())] = index
+    return result
 
 
 def _texts(
     path: str | Path, header: Header, lines: Iterable[tuple[int, str]], reading: Reading
 ) -> Iterator[Sentence]:
-    """Yield the sentences of a table with a text and its spans a row."""
+    """Yield the sentences of a table with one text and its spans per row."""
     assert header.text is not None
     assert header.spans is not None
     numbers = iter(lines)
     last = [1]
 
-    def ended() -> Iterator[str]:
+    def physical_lines() -> Iterator[str]:
         for number, line in numbers:
             last[0] = number
             yield line + "\n"
 
     records = Records(path, reading)
-    table = csv.reader(ended(), delimiter=header.delimiter, strict=True)
+    table = csv.reader(physical_lines(), delimiter=header.delimiter, strict=True)
     while True:
         where = f"{path}:{last[0] + 1}"
         try:
             cells = next(table, None)
         except csv.Error as error:
-            reading.refuse(f"{where}: the row cannot be read as CSV ({error}); correct its quotation marks.")
+            reading.refuse(f"{where}: the row cannot be read as CSV ({error}). Correct its quotation marks.")
             break
         if cells is None:
             break
@@ -376,7 +374,7 @@ def _texts(
             continue
         if len(cells) != len(header.names):
             reading.refuse(
-                f"{where}: expected {len(header.names)} columns like the header, got {len(cells)}."
+                f"{where}: expected {len(header.names)} columns as in the header, got {len(cells)}."
             )
             continue
         try:
@@ -385,15 +383,15 @@ def _texts(
             reading.refuse(str(error))
             continue
         yield from records.read({_TEXT: cells[header.text], SPAN_LISTS[0]: spans}, where)
-    others = [name for place, name in enumerate(header.names) if place not in (header.text, header.spans)]
+    others = [name for index, name in enumerate(header.names) if index not in (header.text, header.spans)]
     if others:
-        reading.note(f"{path}: the columns {listed(others)} were left out; no sentence holds them.")
+        reading.note(f"{path}: the columns {listed(others)} were ignored; sentences have no field for them.")
     records.finish()
 
 
 def _parse_list(cell: str, where: str) -> object:
-    """Return the list of spans in a cell, as JSON or Python writes it."""
+    """Parse the list of spans in a cell, written in JSON or Python syntax."""
     for parse in (json.loads, ast.literal_eval):
         with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return parse(cell or "[]")
-    raise InputError(f"{where}: the spans {cell!r:.60} are no list; write [[start, end, label], …].")
+    raise InputError(f"{where}: the spans {cell!r:.60} are not a list. Write [[start, end, label], …].")

@@ -1,4 +1,4 @@
-"""How the rows of a table hold sentences: which of its features is what, and both ways between them."""
+"""Convert between dataset rows and sentences, and find the features that hold tokens, tags and text."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ EXTRAS: Mapping[str, object] = {
     "conll_comments": ["string"],
     "conllu_extra_lines": [{"place": "int", "line": "string"}],
 }
-"""What a row holds besides tokens and tags, where a sentence has it, each with its kind."""
+"""Optional features of a row in addition to tokens and tags, with their types."""
 _TOKEN_FEATURES = ("tokens", "words", "token", "form")
 _DOCUMENT_FEATURES = ("starts_document", "document_id", "doc_id", "newdoc")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which features hold what.
+    """The roles of a dataset's features.
 
     Attributes:
-        tokens: The feature of the tokens; None where rows are records of running text and spans.
+        tokens: The feature of the tokens. None if rows are records of running text and spans.
         tags: The feature of each task.
-        labels: The names of a task's numbers, for tasks whose tags are numbers.
-        document: The feature that changes between documents, None if there is none.
-        extras: The features besides, of ``EXTRAS``.
-        left_out: The features that are not read though nobody asked for others.
+        labels: The tag names of each task with integer tags.
+        document: The feature that changes between documents, or None.
+        extras: The features of ``EXTRAS`` that the dataset has.
+        left_out: Ignored features, if the user did not select features.
     """
 
     tokens: str | None
@@ -51,15 +51,15 @@ class Layout:
 
     @property
     def features(self) -> list[str]:
-        """All that is read of a row."""
+        """All features that are read."""
         named = [feature for feature in (self.tokens, self.document) if feature]
         return list(dict.fromkeys([*named, *self.tags.values(), *self.extras]))
 
     def sentence(self, row: Mapping[str, Any], where: str) -> Sentence:
-        """Make a sentence of a row that holds tokens.
+        """Convert a row with tokens to a sentence.
 
         Raises:
-            InputError: If something in it is missing, or there is other than one tag a token.
+            InputError: If a value is missing, or the number of tags differs from the number of tokens.
         """
         assert self.tokens is not None
         tokens = _strings(row[self.tokens], f"{where}: a {TOKEN}")
@@ -71,10 +71,10 @@ class Layout:
             tags[task] = _strings(values, f"{where}: a tag of {feature}")
             if len(tags[task]) != len(tokens):
                 raise InputError(
-                    f"{where}: there are {len(tokens)} tokens but {len(tags[task])} tags in {feature}; "
-                    "correct the row, or name the features of tags, as in ner=ner_tags."
+                    f"{where}: {feature} must have one tag per token (got {len(tags[task])} tags for "
+                    f"{len(tokens)} tokens). Correct the row, or name the tag features, as in ner=ner_tags."
                 )
-        sentence = replace(_place(tokens, row, where), tags=tags, source=where)
+        sentence = replace(_with_offsets(tokens, row, where), tags=tags, source=where)
         return replace(
             sentence,
             text_before=row.get("text_before") or "",
@@ -89,16 +89,17 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
     """Find the features to read.
 
     Raises:
-        InputError: One is missing, is no list of strings or ``ClassLabel``, or holds numbers without names.
+        InputError: If a feature is missing, is not a list of strings or ``ClassLabel``, or holds integers
+            without names.
     """
-    said = parse_features(reading.columns) if reading.columns else {}
+    named_features = parse_features(reading.columns) if reading.columns else {}
     lists = [feature for feature, kind in features.items() if _is_tags(kind)]
-    tokens = said.pop(TOKEN, None) or _first(_TOKEN_FEATURES, features)
-    if tokens is None and not said and "text" in features:
+    tokens = named_features.pop(TOKEN, None) or _first(_TOKEN_FEATURES, features)
+    if tokens is None and not named_features and "text" in features:
         spans = [feature for feature in SPAN_LISTS if feature in features]
         if not spans:
             raise InputError(
-                f"{name}: the rows hold running text, but no tokens and no spans; give a dataset with a "
+                f"{name}: the rows have running text, but no tokens and no spans. Give a dataset with a "
                 "feature of tokens."
             )
         extras = ("text", *spans, *(feature for feature in GOLD_KEYS if feature in features))
@@ -108,10 +109,10 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
         known = ", ".join(lists) or "none"
         raise InputError(
             f"{name}: there is no feature {tokens or _TOKEN_FEATURES[0]!r} with the tokens as a list of "
-            f"strings; the lists are: {known}. Name it, as in token=words."
+            f"strings; the list features are: {known}. Name it, as in token=words."
         )
     lists.remove(tokens)
-    tags = {task: feature or _first(candidates(task), features) for task, feature in said.items()}
+    tags = {task: feature or _first(candidates(task), features) for task, feature in named_features.items()}
     tags |= {task: _first(candidates(task), features) for task in reading.tasks if task not in tags}
     for task in [task for task, feature in tags.items() if feature is None and len(tags) == 1]:
         tags[task] = _first(PLAIN_TAGS, features)
@@ -126,27 +127,27 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
             feature if task in features or list(shorter.values()).count(task) > 1 else task: feature
             for feature, task in shorter.items()
         }
-    found = {
+    checked = {
         task: _check(task, feature, features, name, reading.label_names) for task, feature in tags.items()
     }
     layout = Layout(
         tokens=tokens,
-        tags=found,
+        tags=checked,
         labels={
             task: names
-            for task, feature in found.items()
+            for task, feature in checked.items()
             if (names := _names(features[feature]) or _given_names(features[feature], reading))
         },
         document=_first(_DOCUMENT_FEATURES, features),
         extras=[name for name, kind in EXTRAS.items() if name in features and _kind(features[name]) == kind],
     )
-    asked = set(lists) if reading.tasks or reading.columns else set()  # other tags are left out on purpose
-    left_out = [feature for feature in features if feature not in {*layout.features, *asked}]
+    selected = set(lists) if reading.tasks or reading.columns else set()  # other tags are ignored on purpose
+    left_out = [feature for feature in features if feature not in {*layout.features, *selected}]
     return replace(layout, left_out=left_out)
 
 
 def to_row(sentence: Sentence, tasks: Iterable[str]) -> dict[str, Any]:
-    """Return the values of a sentence's row by feature; the rarer ones only where they say anything.
+    """Convert a sentence to a row, as a mapping of features. Empty optional features are omitted.
 
     Raises:
         InputError: If the sentence lacks the tags of a task.
@@ -160,7 +161,7 @@ def to_row(sentence: Sentence, tasks: Iterable[str]) -> dict[str, Any]:
         if task not in sentence.tags:
             where = f"{sentence.source}: " if sentence.source else ""
             raise InputError(
-                f"{where}the sentence has no tags for {task}; leave it out, or write the others' tasks only."
+                f"{where}the sentence has no tags for {task}. Leave it out, or leave out the task."
             )
         row[task + TAGS_SUFFIX] = sentence.tags[task]
     start = sentence.text_start
@@ -181,8 +182,8 @@ def _check(
     if feature is None or feature not in features:
         lists = ", ".join(known for known, kind in features.items() if _is_tags(kind) or _is_numbers(kind))
         raise InputError(
-            f"{name}: there is no feature {feature or task!r} with the tags of {task}; the lists are: "
-            f"{lists}. Name it, as in {task}=FEATURE."
+            f"{name}: there is no feature {feature or task!r} with the tags of {task}; the list features "
+            f"are: {lists}. Name it, as in {task}=FEATURE."
         )
     if _is_numbers(features[feature]):
         if not label_names:
@@ -190,8 +191,8 @@ def _check(
         return feature
     if not _is_tags(features[feature]):
         raise InputError(
-            f"{name}: the feature {feature!r} is no list of strings or ClassLabel but {features[feature]}; "
-            "name another for the tags."
+            f"{name}: the feature {feature!r} must be a list of strings or ClassLabel (got "
+            f"{features[feature]}). Name another feature for the tags."
         )
     return feature
 
@@ -201,7 +202,7 @@ def _first(names: Iterable[str], features: Mapping[str, Any]) -> str | None:
 
 
 def _kind(feature: Any) -> object:
-    """The kind of a feature as ``EXTRAS`` tells it, without widths."""
+    """Return the type of a feature in the notation of ``EXTRAS``, without bit widths."""
     if isinstance(feature, dict):
         return {name: _kind(inner) for name, inner in feature.items()}
     if hasattr(feature, "feature"):
@@ -210,13 +211,13 @@ def _kind(feature: Any) -> object:
 
 
 def _is_tags(kind: Any) -> bool:
-    """Whether a feature is a list of strings or ``ClassLabel`` (or of nothing yet: all lists are empty)."""
+    """Return True if a feature is a list of strings or ``ClassLabel``, or if all its lists are empty."""
     of = getattr(kind, "feature", None)
     return hasattr(of, "names") or getattr(of, "dtype", "") in ("string", "large_string", "null")
 
 
 def _is_numbers(kind: Any) -> bool:
-    """Whether a feature is a list of whole numbers without names."""
+    """Return True if a feature is a list of integers without names."""
     of = getattr(kind, "feature", None)
     return not hasattr(of, "names") and str(getattr(of, "dtype", "")).lstrip("u").startswith("int")
 
@@ -235,12 +236,12 @@ def _label(number: int | None, names: Sequence[str], where: str) -> str | None:
 
 def _strings(values: Sequence[str | None] | None, what: str) -> tuple[str, ...]:
     if values is None or not all(values):
-        raise InputError(f"{what} is missing or empty; fill it in or leave the row out.")
+        raise InputError(f"{what} is missing or empty. Fill it in or leave the row out.")
     return tuple(value for value in values if value)
 
 
-def _place(tokens: tuple[str, ...], row: Mapping[str, Any], where: str) -> Sentence:
-    """Make a sentence with its text and offsets, where the row tells them."""
+def _with_offsets(tokens: tuple[str, ...], row: Mapping[str, Any], where: str) -> Sentence:
+    """Build a sentence with the row's text and offsets, if it has them."""
     sentence = from_tokens(tokens)
     text, given = row.get("text"), row.get("token_offsets")
     text = sentence.text if text is None else text
@@ -248,7 +249,7 @@ def _place(tokens: tuple[str, ...], row: Mapping[str, Any], where: str) -> Sente
     if offsets is None:
         return sentence
     if len(offsets) != len(tokens) or not all(_is_range(pair, len(text)) for pair in offsets):
-        raise InputError(f"{where}: the token_offsets do not fit the tokens and the text; correct the row.")
+        raise InputError(f"{where}: the token_offsets do not match the tokens and text. Correct the row.")
     start = row.get("text_start") or 0
     return Sentence(tokens, tuple((first + start, end + start) for first, end in offsets), text, start)
 

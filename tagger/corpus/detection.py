@@ -1,4 +1,4 @@
-"""What a corpus file is, told by its name and content: its format, columns and tasks."""
+"""Detect the format, columns and tasks of a corpus file from its name and content."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tagger.errors import InputError
 from tagger.text.schemes import is_span_tag
 from tagger.text.sentence import Sentence
 
-HEAD_SENTENCES = 2_000  # what guesses are made from
+HEAD_SENTENCES = 2_000  # number of sentences to detect from
 
 _OF_LINES = [name for name, known in FORMATS.items() if known.has_token_lines]
 _CONLLU_COLUMNS, _MISC = 10, FIELDS["misc"]
@@ -31,17 +31,17 @@ _CONLLU_NUMBER = re.compile(r"[1-9]\d*|\d+[-.]\d+")
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """What a file is.
+    """The detected properties of a file.
 
     Attributes:
         path: The file.
         format: A key of ``FORMATS``.
-        columns: Names of its columns as ``parse_columns`` reads them; None if the format names them itself.
-        tasks: The tags that its head holds; empty if the format names those of each record itself.
+        columns: Names of its columns as ``parse_columns`` reads them. None if the format names them itself.
+        tasks: The tasks of its first sentences. Empty if the format names the tasks of each record itself.
         is_tabbed: True if tabs separate its columns, in a CoNLL file.
-        offsets: What the offsets of its spans count; ``auto`` leaves that to ``read``.
-        label_names: Names of the tags that it gives as numbers; none leaves that to ``read``.
-        problem: Why it cannot be read as that, as ``file: message``; None if nothing speaks against it.
+        offsets: The unit of span offsets. ``auto`` leaves the decision to ``read``.
+        label_names: Tag names of integer tags. If empty, ``read`` decides.
+        problem: Why it cannot be read in this format, as ``file: message``, or None.
         missing: Requested tasks that no column can be assigned to.
     """
 
@@ -56,10 +56,10 @@ class Detected:
     missing: tuple[str, ...] = ()
 
     def read(self, reading: Reading) -> Iterator[Sentence]:
-        """Read the file's sentences as what it is; the columns of ``reading`` are not used.
+        """Read the file's sentences in the detected format. The columns of ``reading`` are ignored.
 
         Args:
-            reading: How. No tasks means all.
+            reading: The reader options. By default all tasks are read.
         """
         columns = self.columns if self.format == "conll" or self.columns else None
         return FORMATS[self.format].read(
@@ -74,36 +74,36 @@ class Detected:
         )
 
     def describe(self) -> str:
-        """Say what the file is, as ``train.conll: conll; columns _, token, pos, ner``."""
+        """Describe the file, for instance ``train.conll: conll; columns _, token, pos, ner``."""
         columns = f"; columns {', '.join(self.columns.split(','))}" if self.columns else ""
         return f"{self.path}: {self.format}{columns}"
 
     def refuse_missing(self) -> None:
-        """Raise InputError if a requested task has no column: what is wrong with the first lines, or why.
+        """Check that every requested task has a column.
 
         Raises:
-            InputError: See above.
+            InputError: If a task has no column, or if the first lines of the file cannot be read.
         """
         if not self.missing:
             return
         plain = Reading(columns=None, tasks=self.missing[:1])
-        next(FORMATS[self.format].read(self.path, plain), None)  # so that an unreadable file is called that
+        next(FORMATS[self.format].read(self.path, plain), None)  # an unreadable file raises its own error
         names = (self.columns or TOKEN).split(",")
         tags = [name for name in names if name not in (TOKEN, SKIPPED)]
         example = [TOKEN, *[SKIPPED] * (len(names) - 1 - len(self.missing)), *self.missing]
         hint = f"Pass --task {tags[0]}, or name" if len(tags) == 1 else "Name"
         raise InputError(
-            f"{self.path}: no column is known to hold {' and '.join(map(repr, self.missing))} (got "
+            f"{self.path}: no column could be assigned to {' and '.join(map(repr, self.missing))} (got "
             f"{', '.join(names)}). {hint} the columns in the file's order, for instance --columns "
             f"{','.join(example)}."
         )
 
     def lacks(self, task: str, reading: Reading) -> str | None:
-        """Return why the file has no tags of a task, judged by its head; None if it has.
+        """Return why the file has no tags for a task, judged by its first sentences. None if it has.
 
         Args:
             task: The task.
-            reading: How sentences are read; spans that do not fit the tokens are passed over.
+            reading: The reader options. Misaligned spans are skipped.
         """
         path = Path(self.path)
         if path.exists() and not path.is_file() and not path.is_dir():  # a pipe can be read only once
@@ -129,25 +129,26 @@ def detect(
     offsets: Offsets = "auto",
     label_names: Sequence[str] = (),
 ) -> Detected:
-    """Tell what a file is from its name and its first sentences, without judging its single lines.
+    """Detect the properties of a file from its name and first sentences. Single lines are not validated.
 
-    The format is the requested one; else what the content shows, if it is JSON or CoNLL-U in a file whose
-    suffix says neither; else what the suffix says. Columns get the name ``token`` (the first that does not
-    number tokens or sentences), ``pos`` (most values are tags of UD or the Penn Treebank), ``chunk`` and
-    ``ner`` (tags of spans, with phrases or other labels), a further one of a kind ``ner2``; what says nothing
-    known is ``column3``, counted from 1. A requested task names the one column that can hold it.
+    A requested format takes precedence. Otherwise content that is JSON or CoNLL-U overrides a suffix of
+    neither format, and the suffix decides the rest. Columns are named ``token`` (the first that does not
+    number tokens or sentences), ``pos`` (most values are UD or Penn Treebank tags), ``chunk`` and ``ner``
+    (span tags, with phrase labels or other labels). A second column of a kind is named ``ner2``; an unknown
+    column is named ``column3``, counted from 1. A requested task names the only column that can hold it.
 
     Args:
-        path: The file, or what else the format reads.
+        path: The file, or another path that the format reads.
         format: A key of ``FORMATS``.
         columns: Names of the columns, if they are known and the format has columns.
         tasks: The requested tasks.
-        usual: Columns to use where the file does not tell which hold the tasks and their number is right.
-        offsets: What the offsets of spans count.
-        label_names: Names of the tags that the file gives as numbers, in the order of the numbers.
+        usual: Default column names, used if a file does not show which columns hold the tasks and has as many
+            columns.
+        offsets: The unit of span offsets.
+        label_names: Tag names of integer tags, in the order of the integers.
 
     Raises:
-        InputError: If there is no such format or unit, or the columns cannot be parsed.
+        InputError: If the format or unit does not exist, or the columns cannot be parsed.
     """
     require_offsets(offsets)
     detected = _detect(path, format, columns, tasks, usual)
@@ -201,7 +202,7 @@ def _find_header(blocks: Sequence[Sequence[str]], is_tabbed: bool) -> str | None
 
 
 def _matches(layout: Layout, columns: str, tasks: Sequence[str]) -> bool:
-    """True if named columns hold the tasks and are as many as the file's."""
+    """Return True if the named columns hold the tasks and match the file's number of columns."""
     parsed = parse_columns(columns)
     return parsed.count in (None, len(layout.names)) and set(tasks) <= set(parsed.tags)
 
@@ -211,7 +212,7 @@ def _first_line(path: str | Path) -> str:
 
 
 def _blocks(path: str | Path) -> Iterator[list[str]]:
-    """Lines that stand together, without the comments and borders before them."""
+    """Yield blocks of consecutive lines, without leading comments and document borders."""
     block: list[str] = []
     for _, line in numbered_lines(path, refuse=lambda _: None):
         if not line or line.isspace() or is_border(line):
@@ -225,7 +226,7 @@ def _blocks(path: str | Path) -> Iterator[list[str]]:
 
 
 def _format_of(blocks: Sequence[Sequence[str]], named: str) -> str:
-    """The format that the first line of data shows, else the named one."""
+    """Return the format that the first line of data shows, else the named one."""
     first = blocks[0][0] if blocks else ""
     fields = first.split("\t")
     if len(fields) == _CONLLU_COLUMNS and _CONLLU_NUMBER.fullmatch(fields[0]):
@@ -234,7 +235,7 @@ def _format_of(blocks: Sequence[Sequence[str]], named: str) -> str:
 
 
 def _span_attributes(blocks: Sequence[Sequence[str]]) -> list[str]:
-    """Names of the attributes in MISC that hold nothing but tags of spans, as in ``ner=B-PER``."""
+    """Return the names of MISC attributes whose values are all span tags, as in ``ner=B-PER``."""
     values: dict[str, set[str]] = {}
     for block in blocks:
         for line in block:
@@ -244,6 +245,6 @@ def _span_attributes(blocks: Sequence[Sequence[str]]) -> list[str]:
                     values.setdefault(name, set()).add(value)
     return [
         name
-        for name, found in values.items()
-        if name not in FIELDS and all(tag == "O" or ("-" in tag and is_span_tag(tag)) for tag in found)
+        for name, tags in values.items()
+        if name not in FIELDS and all(tag == "O" or ("-" in tag and is_span_tag(tag)) for tag in tags)
     ]

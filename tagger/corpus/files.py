@@ -1,4 +1,4 @@
-"""The formats of corpus files: which function reads and writes each, and what it can hold."""
+"""The table of corpus file formats: the reader and writer of each, and the content that it supports."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ Content = Literal[
     "tag scores",
     "alternatives",
 ]
-"""What a file may hold: borders of tokens, sentences and documents, the text with its own white space, a tag
-a token, labelled spans, comment lines, CoNLL-U's lines without a token of their own, the probabilities of
-spans and of tags, and the likeliest tag sequences."""
+"""What a file can hold: the boundaries of tokens, sentences and documents; the text with its original white
+space; one tag per token; labelled spans; comment lines; CoNLL-U lines that are not tokens; probabilities of
+spans and tags; and the n-best tag sequences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format of files.
+    """A file format.
 
     Attributes:
         read: Streams the sentences of a file.
-        write: Writes sentences to an open file; None if the format is a folder.
-        write_folder: Writes sentences into an empty folder; None if the format is a file.
-        holds: What comes back when a file that was written is read again.
-        suffixes: What such files are usually called.
-        has_token_lines: Whether each token has a line of its own, from ``Sentence.source`` on.
-        has_columns: Whether ``Reading.columns`` can name its columns or features.
+        write: Writes sentences to an open file. None if the format is a folder.
+        write_folder: Writes sentences into an empty folder. None if the format is a file.
+        holds: The content that survives writing and reading.
+        suffixes: The usual file suffixes.
+        has_token_lines: True if each token has its own line, from ``Sentence.source`` on.
+        has_columns: True if ``Reading.columns`` can name its columns or features.
     """
 
     read: Callable[[str | Path, Reading], Iterator[Sentence]]
@@ -65,9 +65,9 @@ class Format:
     has_columns: bool = False
 
 
-_TABLES = (".tsv", ".tab", ".txt")  # which may also be columns without a header
+_TABLES = (".tsv", ".tab", ".txt")  # may also be columns without a header
 _JSON_BEGINNING = re.compile(r"\s*(?:\{|\[\s*(?:[\[{\"]|$))")
-_HEAD = 100  # records by which the kind of a JSON file is told
+_HEAD = 100  # number of records to detect the dialect of a JSON file from
 
 FORMATS: dict[str, Format] = {
     "conll": Format(
@@ -158,17 +158,17 @@ def read_sentences(
     """Read a file with the reader of its format, one sentence at a time.
 
     Args:
-        path: The file, which may be packed with gzip, or a folder of brat's. For HF datasets also a folder,
-            or a name on the hub; a split of them is ``NAME:SPLIT`` (see ``read_dataset``).
-        columns: Names of its columns, see ``read_conll``.
-        tasks: The tags that every sentence has to have; none at all takes what there is.
-        format: A key of ``FORMATS``. By default the suffix says it (before ``.gz``), and of JSON and tables
-            the content; other suffixes than theirs are read as CoNLL columns.
-        reading: All other ways to read; its columns and tasks are not looked at.
+        path: The file, which may be compressed with gzip, or a brat folder. For HF datasets also a folder, or
+            a name on the hub; ``NAME:SPLIT`` selects a split (see ``read_dataset``).
+        columns: Names of its columns (see ``read_conll``).
+        tasks: The tasks that every sentence must have tags for. An empty sequence reads all tasks.
+        format: A key of ``FORMATS``. By default the suffix (before ``.gz``) decides, and for JSON and tables
+            the content. Files with other suffixes are read as CoNLL columns.
+        reading: All other reader options. Its columns and tasks are ignored.
 
     Raises:
-        InputError: If there is no such format; if the arguments do not fit it; while reading, if the file is
-            missing, empty or malformed.
+        InputError: If the format does not exist; if the format does not support the arguments; while reading,
+            if the file is missing, empty or malformed.
     """
     reading = replace(reading or Reading(), columns=columns, tasks=tasks)
     name = find_format(path, format)
@@ -176,11 +176,11 @@ def read_sentences(
 
 
 def by_content(path: str | Path, named: str) -> str:
-    """The format of a file by its content, where its name does not settle it: of JSON and of tables.
+    """Return the format of a file by its content, where its name is ambiguous: JSON and tables.
 
     Args:
-        path: The file; what is wrong in it is passed over.
-        named: The format that its name says.
+        path: The file. Errors in it are ignored.
+        named: The format of its suffix.
     """
     if named not in ("conll", "labelstudio") or not os.path.isfile(path):  # noqa: PTH113 - it never raises
         return named
@@ -192,15 +192,15 @@ def by_content(path: str | Path, named: str) -> str:
         return "csv" if header and header.is_certain else named
     if named == "conll" and not _JSON_BEGINNING.match(line):
         return named
-    found = None
+    detected = None
     for where, value in islice(json_records(path, _ignore), _HEAD):
-        if named == "conll" and not found and line.startswith("{") and where != f"{path}:{number}":
+        if named == "conll" and not detected and line.startswith("{") and where != f"{path}:{number}":
             break  # a line of columns that begins with a brace
         kind = is_export(value)
         if kind is not None:
             return "labelstudio" if kind else "jsonl"
-        found = "labelstudio" if line.lstrip().startswith("[") else "jsonl"
-    return found or named
+        detected = "labelstudio" if line.lstrip().startswith("[") else "jsonl"
+    return detected or named
 
 
 def _ignore(_: str) -> None:
@@ -208,14 +208,14 @@ def _ignore(_: str) -> None:
 
 
 def find_format(path: str | Path, format: str | None = None) -> str:
-    """The format that a file is read in: the one asked for, else what its suffix says.
+    """Return the format to read a file in: the requested one, else the one of its suffix.
 
-    A folder that holds ``.ann`` files is brat's. Without a suffix that says it, all other folders and a
-    ``NAME:SPLIT`` that is no file are HF datasets, the latter on the hub if need be, and all other paths are
-    CoNLL columns. So a name on the hub needs either a split or the format.
+    A folder with ``.ann`` files is a brat folder. Other folders, and names ``NAME:SPLIT`` that are not files,
+    are HF datasets, loaded from the hub if they are not local. All other paths are CoNLL columns. A dataset
+    on the hub therefore needs a split or an explicit format.
 
     Raises:
-        InputError: If there is no such format.
+        InputError: If the format does not exist.
     """
     if format is None:
         address = parse_address(path)

@@ -1,4 +1,4 @@
-"""HF ``datasets``: a folder, a file or a name on the hub is read, and a folder or a ``Dataset`` written."""
+"""Read HF ``datasets`` from a folder, a file or the hub, and write a folder or a ``Dataset``."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from tagger.text.sentence import Sentence
 _BUILDERS = {".parquet": "parquet", ".arrow": "arrow", ".json": "json", ".jsonl": "json"}
 _ADDRESS = re.compile(r"(?P<name>.+?)(?::(?P<config>[\w.-]+))?:(?P<split>\w+(?:\.\w+)*)")
 _HUB_NAME = re.compile(r"(?P<name>\w[\w.-]*(?:/\w[\w.-]*)?)(?:@(?P<revision>[^@]+))?")
-_ROWS = 1000  # read or written at once
-_TRIES = 2  # to open or read a file of the hub; datasets itself tries 20 times, for minutes
+_ROWS = 1000  # batch size of reading and writing
+_TRIES = 2  # attempts to open or read a file of the hub; datasets itself retries 20 times, for minutes
 _HUB_TIMEOUT_SECONDS = 10.0
-_COLUMN_FILES = {".conll", ".conllu", ".iob2"}  # of which datasets reads the tokens alone
+_COLUMN_FILES = {".conll", ".conllu", ".iob2"}  # datasets would read only their tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a dataset is.
+    """The location of a dataset.
 
     Attributes:
-        name: A file, a folder, or a name on the hub with or without ``@REVISION``.
-        config: Which of the hub's or the folder's configurations, None for the only one.
-        split: Which split, None for the only one.
+        name: A file, a folder, or a name on the hub, optionally with ``@REVISION``.
+        config: The configuration on the hub or in the folder. None selects the only one.
+        split: The split. None selects the only one.
     """
 
     name: str
@@ -45,65 +45,65 @@ class Address:
 
 
 def parse_address(path: str | Path) -> Address:
-    """Read ``NAME``, ``NAME:SPLIT`` or ``NAME:CONFIG:SPLIT``; what exists as it is written is a name."""
+    """Parse ``NAME``, ``NAME:SPLIT`` or ``NAME:CONFIG:SPLIT``. The path of an existing file is a name."""
     match = _ADDRESS.fullmatch(str(path))
     return Address(**match.groupdict()) if match and not _exists(path) else Address(str(path))
 
 
 def read_dataset(path: str | Path, reading: Reading) -> Iterator[Sentence]:
-    """Read a dataset's sentences, a row each, as a stream.
+    """Stream the sentences of a dataset, one per row.
 
-    Memory is bounded, but Arrow reads up to 1 GiB of a parquet file ahead of a caller that is slower than it.
+    Memory is bounded, but Arrow prefetches up to 1 GiB of a parquet file for a slow caller.
 
-    Where it is: a parquet, Arrow or JSON (lines) file; a folder that ``load_dataset`` can load or that
-    ``save_to_disk`` wrote; or a name on the hub, ``user/name`` or ``user/name@REVISION``. A split follows as
-    ``NAME:SPLIT``, a configuration and a split as ``NAME:CONFIG:SPLIT``; the split may be left out where
-    there is one only. No code of a dataset is ever run. The hub is asked for what it does not have here; with
-    ``HF_HUB_OFFLINE=1`` in the environment only what was downloaded before is used.
+    The location is a parquet, Arrow or JSON (lines) file; a folder that ``load_dataset`` can load or that
+    ``save_to_disk`` wrote; or a name on the hub, ``user/name`` or ``user/name@REVISION``. Append a split as
+    ``NAME:SPLIT``, a configuration and a split as ``NAME:CONFIG:SPLIT``. The split is optional if there is
+    only one. The reader never runs code of a dataset. It downloads missing files from the hub; with
+    ``HF_HUB_OFFLINE=1`` in the environment it uses only earlier downloads.
 
-    What its features hold:
+    The reader uses these features:
 
-    - the tokens: ``tokens``, ``words``, ``token`` or ``form``, a list of strings;
-    - the tags of a task T: ``T``, ``T_tags``, ``T_tag`` or ``T_labels``, a list of strings or of
-      ``ClassLabel``, whose numbers become names; plain numbers are named by ``reading.label_names``. Other
-      names are told by ``reading.columns``, as in ``token=words,ner=my_feature``. Without tasks, every such
-      list is a task's, named without the suffix;
-    - the text: ``text``, where the tokens stand in it in order; else it is the tokens with spaces between;
-    - documents: one begins with the first row, and where ``starts_document`` is true or, if there is no such
+    - tokens: ``tokens``, ``words``, ``token`` or ``form``, a list of strings;
+    - tags of a task T: ``T``, ``T_tags``, ``T_tag`` or ``T_labels``, a list of strings or of ``ClassLabel``,
+      whose integers become names; ``reading.label_names`` names plain integers. ``reading.columns`` maps
+      other names, as in ``token=words,ner=my_feature``. Without requested tasks, every such list is a task,
+      named without the suffix;
+    - text: ``text``, if it contains the tokens in order; otherwise the text is the tokens joined by spaces;
+    - documents: a document begins with the first row, and where ``starts_document`` is true or, without this
       feature, where ``document_id``, ``doc_id`` or ``newdoc`` changes.
 
-    A row without tokens is passed over and told to ``reading.note``. A sentence's source is
-    ``NAME:SPLIT:ROW``, rows counted from 1.
+    The reader skips rows without tokens and reports them to ``reading.note``. A sentence's source is
+    ``NAME:SPLIT:ROW``, with rows counted from 1.
 
     Yields:
         Sentences with ``tags``.
 
     Raises:
-        InputError: If ``datasets`` is not installed; if there is no such dataset or split, or several and
-            none is named; if a feature is missing or of another kind; if a file is damaged. Through
-            ``reading.refuse``: a row with None or an empty string for a token or tag, with a number that is
-            none of the ``ClassLabel``, or with other than one tag a token; a split without sentences.
+        InputError: If ``datasets`` is not installed; if the dataset or split does not exist, or there are
+            several splits and none is named; if a feature is missing or has another type; if a file is
+            damaged. Through ``reading.refuse``: a row with None or an empty string as a token or tag, with an
+            integer outside the ``ClassLabel``, or without one tag per token; a split without sentences.
     """
     address = parse_address(path)
     splits = _open(address)
     split = address.split or next(iter(splits))
     named = ", ".join(splits)
     if split not in splits:
-        raise InputError(f"{address.name}: there is no split {split!r}; its splits are: {named}.")
+        raise InputError(f"{address.name}: there is no split {split!r}; the splits are: {named}.")
     if address.split is None and len(splits) > 1:
         raise InputError(
-            f"{address.name}: there are several splits ({named}); name one, as in {address.name}:{split}."
+            f"{address.name}: there are several splits ({named}). Name one, as in {address.name}:{split}."
         )
     yield from _read(splits[split], f"{address.name}:{split}", reading)
 
 
 def to_dataset(sentences: Iterable[Sentence], tasks: Sequence[str]) -> Any:
-    """Make a ``datasets.Dataset`` of sentences, a row each, held in memory.
+    """Convert sentences to an in-memory ``datasets.Dataset``, one row per sentence.
 
-    Its features are ``tokens``, for each task T ``T_tags`` with the tags as ``ClassLabel`` (names in order,
-    O first), ``text`` and ``starts_document``. Only where some sentence needs them there are
-    ``token_offsets`` (in the text; else white space tells them), ``text_start``, ``text_before``,
-    ``conll_comments`` and ``conllu_extra_lines``.
+    Its features are ``tokens``, ``T_tags`` for each task T with the tags as ``ClassLabel`` (sorted names, O
+    first), ``text`` and ``starts_document``. It has ``token_offsets`` (relative to the text; otherwise white
+    space determines them), ``text_start``, ``text_before``, ``conll_comments`` and ``conllu_extra_lines``
+    only if a sentence needs them.
 
     Example:
         >>> from tagger.corpus.files import read_sentences
@@ -114,12 +114,12 @@ def to_dataset(sentences: Iterable[Sentence], tasks: Sequence[str]) -> Any:
         >>> dataset.push_to_hub("me/news")  # doctest: +SKIP
 
     Args:
-        sentences: What becomes rows.
-        tasks: The tags that are kept; every sentence must have them.
+        sentences: The sentences to convert.
+        tasks: The tasks to keep. Every sentence must have tags for them.
 
     Raises:
-        InputError: If ``datasets`` is not installed, if a sentence lacks a task's tags, or if a string holds
-            a lone surrogate, which is no text.
+        InputError: If ``datasets`` is not installed, if a sentence lacks the tags of a task, or if a string
+            contains a lone surrogate.
     """
     datasets, _, arrow = _import_packages()
     with io.BytesIO() as spill:
@@ -130,14 +130,13 @@ def to_dataset(sentences: Iterable[Sentence], tasks: Sequence[str]) -> Any:
 def write_dataset(
     sentences: Iterable[Sentence], folder: Path, writing: Writing, *, split: str = "train"
 ) -> None:
-    """Write sentences as a folder that ``datasets.load_dataset`` loads, with the features of ``to_dataset``.
+    """Write sentences to a folder that ``datasets.load_dataset`` loads, with the features of ``to_dataset``.
 
-    The folder gets ``data/SPLIT-00000-of-00001.parquet``; more splits can be written into it. Memory is
-    bounded: since the names of all tags are known only at the end, the rows go to a temporary file first, of
-    which nothing stays behind.
+    The folder gets ``data/SPLIT-00000-of-00001.parquet``; further calls can add splits. Memory is bounded:
+    the set of tags is known only at the end, so the rows go to a temporary file first, which is deleted.
 
     Raises:
-        InputError: As ``to_dataset``.
+        InputError: See ``to_dataset``.
     """
     parquet = _import_packages().arrow.parquet
     with tempfile.TemporaryFile(dir=folder) as spill:
@@ -152,12 +151,12 @@ def write_dataset(
 def _exists(path: str | Path) -> bool:
     try:
         return Path(path).exists()
-    except OSError:  # a name too long, or in a folder that may not be read
+    except OSError:  # a name that is too long, or in an unreadable folder
         return False
 
 
 class _Packages(NamedTuple):
-    """The modules that come with an extra; they are loaded when a dataset is read or written."""
+    """The optional packages, imported when a dataset is read or written."""
 
     datasets: Any
     hub: Any
@@ -172,13 +171,13 @@ def _import_packages() -> _Packages:
         import pyarrow.parquet
     except ImportError as error:
         raise InputError(
-            "HF datasets need the package datasets; install the extra `train` (see README)."
+            "HF datasets need the package datasets. Install the extra `train` (see README)."
         ) from error
     return _Packages(datasets, huggingface_hub, pyarrow)
 
 
 def _open(address: Address) -> Mapping[str, Any]:
-    """Return the splits by name; of those on the hub nothing but their features is read yet."""
+    """Return the splits by name. Of splits on the hub only the features are loaded yet."""
     datasets = _import_packages().datasets
     path = Path(address.name)
     if not _exists(path):
@@ -187,13 +186,13 @@ def _open(address: Address) -> Mapping[str, Any]:
         raise InputError(f"{path}: must be a file or folder (got a device or pipe). Save it to a file.")
     is_saved = any((path / name).is_file() for name in ("state.json", "dataset_dict.json"))
     if address.config and (is_saved or not path.is_dir()):
-        raise InputError(f"{path}: it has no configuration {address.config!r}; write NAME:SPLIT.")
+        raise InputError(f"{path}: there is no configuration {address.config!r}. Write NAME:SPLIT.")
     failed = f"{path}: datasets cannot read it"
-    with _hushed(failed), tempfile.TemporaryDirectory() as cache:  # which gets a lock file only
+    with _quiet(failed), tempfile.TemporaryDirectory() as cache:  # receives only a lock file
         if is_saved:
             saved = datasets.load_from_disk(str(path))
             return dict(saved) if isinstance(saved, dict) else {str(saved.split or "train"): saved}
-        source = str(path.resolve())  # absolute: a folder may be called as one of datasets' own builders
+        source = str(path.resolve())  # absolute: a folder may have the name of a builder of datasets
         if path.is_dir():
             _require_data_files(path)
             return dict(datasets.load_dataset(source, address.config, streaming=True, cache_dir=cache))
@@ -205,7 +204,7 @@ def _require_data_files(folder: Path) -> None:
     suffixes = {path.suffix.lower() for path in folder.rglob("*")}
     if suffixes & _COLUMN_FILES or not suffixes - {"", ".md", ".txt"}:
         raise InputError(
-            f"{folder}: this is a folder; name a file in it, or a folder that holds an HF dataset's parquet, "
+            f"{folder}: this is a folder. Name a file in it, or a folder with an HF dataset's parquet, "
             "Arrow, JSON or CSV files."
         )
 
@@ -215,7 +214,7 @@ def _builder(path: Path) -> str:
     builder = _BUILDERS.get(suffixes[-1] if suffixes else "")
     if builder is None:
         raise InputError(
-            f"{path}: a dataset's file is one of {', '.join(_BUILDERS)}; name the file's own format, "
+            f"{path}: a dataset file must be one of {', '.join(_BUILDERS)}. Choose the file's own format, "
             "or leave out the split."
         )
     return builder
@@ -224,10 +223,10 @@ def _builder(path: Path) -> str:
 def _open_hub(address: Address, datasets: Any) -> Mapping[str, Any]:
     match = _HUB_NAME.fullmatch(address.name)
     if not match or Path(match["name"]).suffix in _BUILDERS:
-        raise InputError(f"{address.name}: there is no such file or folder; check the path.")
+        raise InputError(f"{address.name}: there is no such file or folder. Check the path.")
     hub = _import_packages().hub
-    with _hushed(f"{address.name}: there is no such file or folder, and the hub gave none"):
-        if not hub.constants.HF_HUB_OFFLINE:  # load_dataset alone would try for long, and not say much
+    with _quiet(f"{address.name}: there is no such file or folder, and the hub request failed"):
+        if not hub.constants.HF_HUB_OFFLINE:  # load_dataset itself would retry for long with a vague error
             hub.HfApi().dataset_info(match["name"], revision=match["revision"], timeout=_HUB_TIMEOUT_SECONDS)
         return dict(
             datasets.load_dataset(match["name"], address.config, revision=match["revision"], streaming=True)
@@ -235,11 +234,11 @@ def _open_hub(address: Address, datasets: Any) -> Mapping[str, Any]:
 
 
 @contextmanager
-def _hushed(failed: str) -> Iterator[None]:
-    """Let datasets neither write to stderr nor try for minutes; its settings are the user's again afterwards.
+def _quiet(failed: str) -> Iterator[None]:
+    """Silence datasets and limit its retries. The user's settings are restored afterwards.
 
     Raises:
-        InputError: Whatever goes wrong, as one sentence that begins with ``failed``.
+        InputError: If anything fails, as one sentence that begins with ``failed``.
     """
     datasets, hub, _ = _import_packages()
     with ExitStack() as stack:
@@ -257,16 +256,16 @@ def _hushed(failed: str) -> Iterator[None]:
             yield
         except InputError:
             raise
-        except Exception as error:  # those of pyarrow, fsspec, httpx and yaml pass through datasets
+        except Exception as error:  # datasets does not wrap errors of pyarrow, fsspec, httpx and yaml
             reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-            raise InputError(f"{failed} ({reason[:400]}); check the name and what is there.") from None
+            raise InputError(f"{failed} ({reason[:400]}). Check the name and the files.") from None
 
 
 def _tables(dataset: Any, name: str) -> Iterator[Any]:
-    """The rows in batches, as Arrow tables."""
+    """Yield the rows in batches, as Arrow tables."""
     with closing(dataset.with_format("arrow").iter(batch_size=_ROWS)) as batches:
         while True:
-            with _hushed(f"{name}: datasets cannot read it"):
+            with _quiet(f"{name}: datasets cannot read it"):
                 table = next(batches, None)
             if table is None:
                 return
@@ -297,22 +296,24 @@ def _read(dataset: Any, name: str, reading: Reading) -> Iterator[Sentence]:
                 yield sentence
                 is_empty = starts = False
             else:
-                reading.note(f"{where}: the row holds no token and was passed over")
+                reading.note(f"{where}: the row has no tokens and was skipped")
     records.finish()
     if is_empty and not counted.count:
-        reading.refuse(f"{name}: the split holds no sentence; give one whose rows hold tokens.")
+        reading.refuse(f"{name}: the split has no sentences. Give a split whose rows have tokens.")
 
 
 def _rows(dataset: Any, name: str, reading: Reading) -> Iterator[tuple[Layout, Mapping[str, Any]]]:
     layout = None
     for table in _tables(dataset, name):
-        if layout is None:  # of JSON the first batch tells the features
+        if layout is None:  # the first batch determines the features of JSON
             kinds = _import_packages().datasets.Features
             features = dataset.features or kinds.from_arrow_schema(table.schema)
             layout = find_layout(features, name, reading)
             if layout.left_out:
                 left_out = listed(layout.left_out)
-                reading.note(f"{name}: the features {left_out} were left out; no sentence holds them.")
+                reading.note(
+                    f"{name}: the features {left_out} were ignored; sentences have no field for them."
+                )
         for row in table.select(layout.features).to_pylist():
             yield layout, row
 
@@ -320,18 +321,18 @@ def _rows(dataset: Any, name: str, reading: Reading) -> Iterator[tuple[Layout, M
 def _write_twice(
     sentences: Iterable[Sentence], tasks: Sequence[str], spill: IO[bytes]
 ) -> tuple[Any, Iterator[Any]]:
-    """Put all rows into a temporary file, then give them back as they are to be written.
+    """Write all rows to a temporary file, then return them with their final features.
 
     Args:
-        sentences: What to write.
-        tasks: The tags to write.
-        spill: An empty file to write and read; it must stay open while the batches are used.
+        sentences: The sentences to write.
+        tasks: The tasks to write.
+        spill: An empty file to write and read. It must stay open while the batches are used.
 
     Returns:
-        The features, and the rows in Arrow's record batches.
+        The features, and the rows as Arrow record batches.
     """
     arrow = _import_packages().arrow
-    ids: dict[str, dict[str, int]] = {task: {} for task in tasks}  # of tags, in the order of their coming
+    ids: dict[str, dict[str, int]] = {task: {} for task in tasks}  # tag ids in order of appearance
     used: set[str] = set()
     iterator = iter(sentences)
     schema = _features(ids, EXTRAS).arrow_schema
@@ -356,14 +357,14 @@ def _write_twice(
 
 
 def _relabelled(spill: IO[bytes], features: Any, orders: Mapping[str, Any]) -> Iterator[Any]:
-    """The rows of the file with the features' numbers for tags: ``orders[feature][number in the file]``."""
+    """Yield the rows with final tag ids: ``orders[feature][id in the file]``."""
     arrow = _import_packages().arrow
     for batch in arrow.ipc.open_stream(spill):
         columns = [batch.column(feature) for feature in features]
-        for place, feature in enumerate(features):
+        for index, feature in enumerate(features):
             if feature in orders:
-                numbers = orders[feature].take(columns[place].values)
-                columns[place] = arrow.ListArray.from_arrays(columns[place].offsets, numbers)
+                tag_ids = orders[feature].take(columns[index].values)
+                columns[index] = arrow.ListArray.from_arrays(columns[index].offsets, tag_ids)
         yield arrow.RecordBatch.from_arrays(columns, schema=features.arrow_schema)
 
 
@@ -371,11 +372,10 @@ def _record_batch(rows: list[dict[str, Any]], sentences: Sequence[Sentence], sch
     try:
         return _import_packages().arrow.RecordBatch.from_pylist(rows, schema=schema)
     except UnicodeEncodeError as error:
-        wrong = error.object[error.start]
-        where = next((sentence.source for sentence in sentences if wrong in sentence.text), "")
+        character = error.object[error.start]
+        where = next((sentence.source for sentence in sentences if character in sentence.text), "")
         raise InputError(
-            f"{where or 'a sentence'}: the character {wrong!r} is half of a surrogate pair and no text; "
-            "replace it."
+            f"{where or 'a sentence'}: the character {character!r} is half of a surrogate pair. Replace it."
         ) from None
 
 

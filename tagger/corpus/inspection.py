@@ -1,4 +1,4 @@
-"""What is wrong in corpus files, what they hold, and what they share: the work of ``tagger check``."""
+"""Find errors, contents and overlaps of corpus files. Implements ``tagger check``."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from tagger.text.schemes import (
 from tagger.text.sentence import UNSPECIFIED, Sentence, Span
 
 _LINE = re.compile(r":(\d+): ")
-_FREE_FIELDS = frozenset(["lemma", "feats", "head", "deps", "misc"])  # of CoNLL-U, no closed sets of tags
+_FREE_FIELDS = frozenset(["lemma", "feats", "head", "deps", "misc"])  # CoNLL-U columns without a tag set
 
 
 @dataclass(slots=True)
 class FileFacts:
-    """What one file holds.
+    """The contents of one file.
 
     Attributes:
         detected: Its format and columns.
-        schemes: For each task the scheme of its tags, None for one tag a token.
-        readings: For each task how its tags are read.
-        summary: How it is read, as a line.
-        sentences: How many there are.
-        tokens: How many there are.
-        documents: How many there are.
-        problems: How many were reported.
-        notes: What reading the file leaves out, changes or reads in an unusual way.
-        repeated: How many sentences stand in the file before, token by token.
-        counts: For each task its spans by label, or its tags.
-        foreign: The tasks whose tags look like those of spans, with prefixes that no scheme has.
+        schemes: The tag scheme of each task, None for one tag per token.
+        readings: How the tags of each task are read.
+        summary: A one-line summary of how it is read.
+        sentences: Number of sentences.
+        tokens: Number of tokens.
+        documents: Number of documents.
+        problems: Number of reported errors.
+        notes: Warnings: what the reader skips, changes or reads in an unusual way.
+        repeated: Number of sentences whose tokens equal those of an earlier sentence of the file.
+        counts: For each task the number of spans by label, or of tokens by tag.
+        foreign: The tasks whose tags look like span tags with unknown prefixes.
     """
 
     detected: Detected
@@ -64,14 +64,14 @@ class FileFacts:
 
 @dataclass(slots=True)
 class Shared:
-    """Sentences of one file that stand in an earlier file too.
+    """Sentences that a file shares with an earlier file.
 
     Attributes:
         file: The later file.
         other: The earlier file.
-        sentences: How many sentences of the later file.
-        share: Their share of all its sentences, in [0, 1].
-        places: The first few, each as ``file:line`` in the later and in the earlier file.
+        sentences: Number of shared sentences of the later file.
+        share: Their proportion of its sentences, in [0, 1].
+        places: The first few locations, each as ``file:line`` in the later and in the earlier file.
     """
 
     file: str
@@ -83,13 +83,13 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found in files that were given together.
+    """The result of inspecting several files together.
 
     Attributes:
-        files: Each file by itself.
-        shared: For each two files with common sentences which these are.
-        only_in: For each task the labels (or tags) that a single file has, with its name.
-        inconsistent: For each span task the texts labelled inconsistently, the most often so first.
+        files: The contents of each file.
+        shared: The overlap of each pair of files with common sentences.
+        only_in: For each task the labels (or tags) that only one file has, with the name of the file.
+        inconsistent: For each span task the texts with inconsistent labels, most inconsistent first.
     """
 
     files: Sequence[FileFacts]
@@ -99,12 +99,12 @@ class Inspection:
 
     @property
     def problems(self) -> int:
-        """How many problems were reported."""
+        """Number of reported errors."""
         return sum(file.problems for file in self.files)
 
     @property
     def findings(self) -> int:
-        """How many repeated sentences and inconsistent texts there are, which need not be mistakes."""
+        """Number of repeated sentences and inconsistent texts, which are not necessarily errors."""
         repeated = sum(file.repeated for file in self.files) + sum(one.sentences for one in self.shared)
         return repeated + sum(map(len, self.inconsistent.values()))
 
@@ -119,33 +119,32 @@ def inspect_files(
     offsets: Offsets = "auto",
     label_names: Sequence[str] = (),
 ) -> Inspection:
-    """Report every problem of corpus files and tell what is in them.
+    """Report every error in corpus files and summarise their contents.
 
-    Files are read twice: what scheme a column is in, and which texts are spans anywhere, has to be known
-    before a tag can be judged. What is held in memory grows with distinct sentences (16 bytes and a place
-    each) and distinct texts of spans.
+    Files are read twice: judging a tag requires the scheme of its column and the texts of all spans. Memory
+    grows with the distinct sentences (16 bytes and a location each) and the distinct texts of spans.
 
     Args:
         paths: The files.
-        report: Is told of each problem as ``file:line: message``, in the order of the files.
+        report: Receives each error as ``file:line: message``, in the order of the files.
         columns: Names of the columns of all CoNLL files, as ``parse_columns`` reads them.
-        format: The format of all files; by default what each is detected to be.
-        scheme: The scheme that all tags of spans should be in, or schemes by task (see
-            ``corpus.tags.parse_schemes``); by default the one that fits each column best.
-        offsets: What the offsets of spans count.
-        label_names: Names of the tags that a file gives as numbers.
+        format: The format of all files. By default each file's format is detected.
+        scheme: The expected scheme of all span tags, or schemes by task (see ``corpus.tags.parse_schemes``).
+            By default the scheme that fits each column best.
+        offsets: The unit of span offsets.
+        label_names: Tag names of integer tags.
 
     Raises:
-        InputError: If the columns cannot be read, or there is no such format or scheme.
+        InputError: If the columns cannot be parsed, or the format or scheme does not exist.
     """
-    wanted = parse_schemes(scheme)
+    requested = parse_schemes(scheme)
     indexes: dict[str, SpanIndex] = {}
     files = []
     for path in paths:
         detected = detect(path, format=format, columns=columns, offsets=offsets, label_names=label_names)
         if not FORMATS[detected.format].has_columns:
-            detected = replace(detected, columns=None)  # the names are those of other files
-        files.append(_survey(detected, indexes, wanted))
+            detected = replace(detected, columns=None)  # the names belong to other files
+        files.append(_survey(detected, indexes, requested))
     repetitions = _Repetitions()
     for facts in files:
         repetitions.begin(facts)
@@ -154,54 +153,54 @@ def inspect_files(
             for task, index in indexes.items():
                 if facts.schemes.get(task):
                     index.add_untagged(sentence, task)
-    with_spans = {task for facts in files for task, found in facts.schemes.items() if found}
+    with_spans = {task for facts in files for task, task_scheme in facts.schemes.items() if task_scheme}
     inconsistent = {task: indexes[task].inconsistent() for task in indexes if task in with_spans}
     return Inspection(
         files,
         repetitions.shared(),
         _only_in(files),
-        {task: found for task, found in inconsistent.items() if found},
+        {task: texts for task, texts in inconsistent.items() if texts},
     )
 
 
 class _Repetitions:
-    """Sentences that stand in several files, or in one of them twice; known by 16 bytes each."""
+    """Find sentences that occur in several files, or twice in one. Stores a digest of 16 bytes for each."""
 
     def __init__(self) -> None:
         self._files: list[tuple[FileFacts, dict[bytes, str]]] = []
         self._pairs: list[tuple[FileFacts, Shared]] = []
 
     def begin(self, facts: FileFacts) -> None:
-        """Go on with the next file."""
+        """Begin the next file."""
         self._pairs += [
             (facts, Shared(str(facts.detected.path), str(other.detected.path))) for other, _ in self._files
         ]
         self._files.append((facts, {}))
 
     def add(self, sentence: Sentence, facts: FileFacts) -> None:
-        """Look for a sentence of the file that was begun last."""
+        """Compare a sentence of the current file with all earlier sentences."""
         text = "\n".join(sentence.tokens).encode(errors="surrogatepass")
         digest = blake2b(text, digest_size=16).digest()
         *earlier, (_, own) = self._files
-        place = line_of(sentence, 0)
+        location = line_of(sentence, 0)
         facts.repeated += digest in own
-        own.setdefault(digest, place)
+        own.setdefault(digest, location)
         first = len(self._pairs) - len(earlier)
         for (_, known), (_, pair) in zip(earlier, self._pairs[first:], strict=True):
             if digest in known:
                 pair.sentences += 1
                 if len(pair.places) < PLACES_SHOWN:
-                    pair.places.append((place, known[digest]))
+                    pair.places.append((location, known[digest]))
 
     def shared(self) -> list[Shared]:
-        """The pairs of files that have sentences in common."""
+        """Return the pairs of files with common sentences."""
         for facts, pair in self._pairs:
             pair.share = pair.sentences / max(facts.sentences, 1)
         return [pair for _, pair in self._pairs if pair.sentences]
 
 
-def _survey(detected: Detected, indexes: dict[str, SpanIndex], wanted: Mapping[str, str]) -> FileFacts:
-    """Read a file for the schemes of its tags, the texts of its spans and its notes, but no problems."""
+def _survey(detected: Detected, indexes: dict[str, SpanIndex], requested: Mapping[str, str]) -> FileFacts:
+    """Read a file to collect its tag schemes, texts of spans and warnings. Errors are ignored."""
     evidence: dict[str, SchemeEvidence] = {}
     plain: set[str] = set()
     has_outside: set[str] = set()
@@ -217,14 +216,14 @@ def _survey(detected: Detected, indexes: dict[str, SpanIndex], wanted: Mapping[s
                 plain.add(task)
             _index_spans(sentence, task, indexes)
     parts = []
-    for task, found in evidence.items():
-        how = judge_tags(found, task, wanted, is_only=len(evidence) == 1)
+    for task, tag_evidence in evidence.items():
+        how = judge_tags(tag_evidence, task, requested, is_only=len(evidence) == 1)
         facts.readings[task], facts.schemes[task] = how, how.scheme
         facts.counts[task] = Counter()
-        parts.append(describe_tags(task, found.tags, how.scheme, how, is_only=len(evidence) == 1))
+        parts.append(describe_tags(task, tag_evidence.tags, how.scheme, how, is_only=len(evidence) == 1))
         if how.scheme is None and task in has_outside and task not in plain:
             facts.foreign.add(task)
-        n_unspecified = found.tags[UNSPECIFIED] if how.scheme is None else 0
+        n_unspecified = tag_evidence.tags[UNSPECIFIED] if how.scheme is None else 0
         if n_unspecified:
             facts.notes.append(f"{detected.path}: {unspecified_note(task, n_unspecified, n_tokens)}")
         if how.is_bare:
@@ -241,7 +240,7 @@ def _index_spans(sentence: Sentence, task: str, indexes: dict[str, SpanIndex]) -
 
 
 def _index_bare_spans(facts: FileFacts, indexes: dict[str, SpanIndex]) -> None:
-    """Read a file once more if the first reading showed that its labels have no prefixes."""
+    """Read a file again if the first pass found labels without prefixes."""
     bare = [task for task, how in facts.readings.items() if how.is_bare]
     for sentence in _sentences(facts.detected, lambda _: None) if bare else ():
         for task in bare:
@@ -249,7 +248,7 @@ def _index_bare_spans(facts: FileFacts, indexes: dict[str, SpanIndex]) -> None:
 
 
 def _examine(facts: FileFacts, report: Callable[[str], object]) -> Iterator[Sentence]:
-    """Read a file for its counts, and report its problems in the order of its lines."""
+    """Read a file to count its contents and report its errors in line order."""
     pending: list[str] = []
 
     def flush() -> None:
@@ -282,39 +281,39 @@ def _examine(facts: FileFacts, report: Callable[[str], object]) -> Iterator[Sent
 def _sentences(
     detected: Detected, refuse: Callable[[str], object], note: Callable[[str], object] = lambda _: None
 ) -> Iterator[Sentence]:
-    """Read on after every problem."""
+    """Yield a file's sentences. Reading continues after every error."""
     if detected.problem:
         refuse(detected.problem)
         return
     tasks = tuple(task for task in detected.tasks if detected.columns or task not in _FREE_FIELDS)
     try:
         yield from detected.read(Reading(tasks=tasks, refuse=refuse, note=note))
-    except InputError as error:  # after which its reader cannot go on
+    except InputError as error:  # the reader cannot continue
         refuse(str(error))
 
 
 def _tag_problems(facts: FileFacts, sentence: Sentence, task: str) -> Iterator[str]:
-    """Say which tags of a sentence its column should not have."""
+    """Yield an error message for each invalid tag of a sentence."""
     tags, scheme = sentence.tags[task], facts.schemes[task]
     if scheme is None:
         if task in facts.foreign:
-            for place, tag in enumerate(tags):
+            for index, tag in enumerate(tags):
                 if not is_span_tag(tag):
                     yield (
-                        f"{line_of(sentence, place)}: the tag {tag!r} looks like a span's, but no "
-                        "scheme has its prefix; write B-, I-, E- or S-."
+                        f"{line_of(sentence, index)}: the tag {tag!r} looks like a span tag, but no scheme "
+                        "has its prefix. Write B-, I-, E- or S-."
                     )
         return
-    for place in violations(tags, scheme):
-        if belongs_to(tags[place], scheme):
-            problem = describe_violation(tags, place, scheme, sentence.tokens)
-            yield f"{line_of(sentence, place)}: {problem} ({task}); correct it."
+    for index in violations(tags, scheme):
+        if belongs_to(tags[index], scheme):
+            problem = describe_violation(tags, index, scheme, sentence.tokens)
+            yield f"{line_of(sentence, index)}: {problem} ({task}). Correct it."
         else:
-            yield describe_foreign(sentence, place, task, scheme)
+            yield describe_foreign(sentence, index, task, scheme)
 
 
 def _spans(sentence: Sentence, task: str) -> Sequence[Span]:
-    # Every scheme's tags are read alike: what is illegal in it, too, as conlleval reads it.
+    # Decode the tags of every scheme in the same way, also invalid ones, as conlleval does.
     return sentence.spans[task] if task in sentence.spans else tags_to_spans(sentence.tags[task], "IOB2")
 
 
@@ -324,15 +323,17 @@ def _line_number(message: str) -> int:
 
 
 def _only_in(files: Sequence[FileFacts]) -> dict[str, dict[str, str]]:
-    """The labels and tags of tasks that several files have, but which stand in one of them only."""
-    found: dict[str, dict[str, str]] = {}
+    """Return for each task of several files the labels and tags that only one file has."""
+    result: dict[str, dict[str, str]] = {}
     for task in dict.fromkeys(task for facts in files for task in facts.counts):
-        having = [facts for facts in files if task in facts.counts]
-        homes: dict[str, list[FileFacts]] = {}
-        for facts in having:
+        with_task = [facts for facts in files if task in facts.counts]
+        files_by_label: dict[str, list[FileFacts]] = {}
+        for facts in with_task:
             for label in facts.counts[task]:
-                homes.setdefault(label, []).append(facts)
-        single = {label: str(its[0].detected.path) for label, its in homes.items() if len(its) == 1}
-        if len(having) > 1 and single:
-            found[task] = single
-    return found
+                files_by_label.setdefault(label, []).append(facts)
+        single = {
+            label: str(facts[0].detected.path) for label, facts in files_by_label.items() if len(facts) == 1
+        }
+        if len(with_task) > 1 and single:
+            result[task] = single
+    return result

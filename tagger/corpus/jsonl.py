@@ -1,4 +1,4 @@
-"""Files of JSON records, a line each or one array, ours or of annotation tools; and what doccano imports."""
+"""Read and write JSON records, one per line or in one array; and write doccano's import format."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from tagger.text.sentence import Sentence
 def read_jsonl(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     """Read sentences from a file of JSON records, one record at a time.
 
-    The records are one a line (blank lines are none), the elements of one array, the ``annotations`` of
-    ner-annotator's ``{"classes": […], "annotations": [[text, {"entities": …}], null, …]}``, or objects over
-    several lines. All but the first are held in memory as a string.
+    The records are one per line (blank lines are skipped), the elements of one array, the ``annotations`` of
+    ner-annotator's ``{"classes": […], "annotations": [[text, {"entities": …}], null, …]}``, or objects that
+    span several lines. All layouts except the first are held in memory as a string.
 
     Args:
-        path: The file; may be packed with gzip.
-        reading: See ``records.read_record``, which tells what a record may be.
+        path: The file, which may be compressed with gzip.
+        reading: The reader options. ``records.read_record`` lists the supported records.
 
     Raises:
-        InputError: If columns are named; while reading, if the file cannot be read or holds no sentence.
-            Whatever else is wrong goes to ``reading.refuse``.
+        InputError: If columns are named; while reading, if the file cannot be read or has no sentences.
+            All other errors go to ``reading.refuse``.
     """
     require_no_columns(reading, path)
     is_empty = True
@@ -45,13 +45,13 @@ def read_jsonl(path: str | Path, reading: Reading) -> Iterator[Sentence]:
             yield sentence
     records.finish()
     if unannotated:
-        reading.note(f"{path}: {unannotated:,} records are null (not annotated) and were left out.")
+        reading.note(f"{path}: {unannotated:,} records are null (not annotated) and were skipped.")
     if is_empty:
-        reading.refuse(f"{path}: the file holds no sentence; give a file of JSON records with annotations.")
+        reading.refuse(f"{path}: the file has no sentences. Give a file of JSON records with annotations.")
 
 
 def json_records(path: str | Path, refuse: Refuse) -> Iterator[tuple[str, object]]:
-    """Yield the records of a file of JSON, each with ``file:line`` of its beginning; see ``read_jsonl``."""
+    """Yield the records of a JSON file, each with the ``file:line`` of its start (see ``read_jsonl``)."""
     lines = numbered_lines(path, refuse=refuse)
     number, first = next(((number, line) for number, line in lines if line and not line.isspace()), (0, ""))
     if not number:
@@ -60,10 +60,10 @@ def json_records(path: str | Path, refuse: Refuse) -> Iterator[tuple[str, object
         content = "\n" * (number - 1) + "\n".join([first, *(line for _, line in lines)])
         yield from json_elements(path, content, refuse)
         return
-    for place, line in chain([(number, first)], lines):
+    for line_number, line in chain([(number, first)], lines):
         if not line or line.isspace():
             continue
-        where = f"{path}:{place}"
+        where = f"{path}:{line_number}"
         try:
             record = parse_json(line, where)
         except InputError as error:
@@ -73,31 +73,31 @@ def json_records(path: str | Path, refuse: Refuse) -> Iterator[tuple[str, object
 
 
 def json_elements(path: str | Path, content: str, refuse: Refuse) -> Iterator[tuple[str, object]]:
-    """Yield the elements of a JSON array, or JSON values one after another, each with ``file:line``."""
-    place = _skip_space(content, 0)
-    is_array = content[place : place + 1] == "["
-    place = _skip_space(content, place + is_array)
+    """Yield the elements of a JSON array, or concatenated JSON values, each with its ``file:line``."""
+    position = _skip_space(content, 0)
+    is_array = content[position : position + 1] == "["
+    position = _skip_space(content, position + is_array)
     line, counted = 1, 0
-    while place < len(content) if not is_array else content[place : place + 1] != "]":
-        line, counted = line + content.count("\n", counted, place), place
+    while position < len(content) if not is_array else content[position : position + 1] != "]":
+        line, counted = line + content.count("\n", counted, position), position
         try:
-            value, place = _DECODER.raw_decode(content, place)
+            value, position = _DECODER.raw_decode(content, position)
         except (ValueError, RecursionError) as error:
-            refuse(f"{path}:{line}: what begins here is not JSON ({error}); export the file again.")
+            refuse(f"{path}:{line}: the value that begins here is not JSON ({error}). Export the file again.")
             return
         yield from _annotations(value, f"{path}:{line}")
-        place = _skip_space(content, place)
-        if is_array and content[place : place + 1] == ",":
-            place = _skip_space(content, place + 1)
-        elif is_array and content[place : place + 1] != "]":
-            refuse(f"{path}:{line}: no comma or ] follows what begins here; export the file again.")
+        position = _skip_space(content, position)
+        if is_array and content[position : position + 1] == ",":
+            position = _skip_space(content, position + 1)
+        elif is_array and content[position : position + 1] != "]":
+            refuse(f"{path}:{line}: no comma or ] follows the value that begins here. Export the file again.")
             return
-    if is_array and _skip_space(content, place + 1) < len(content):
-        refuse(f"{path}:{line}: something follows the closing ]; export the file again.")
+    if is_array and _skip_space(content, position + 1) < len(content):
+        refuse(f"{path}:{line}: there is text after the closing ]. Export the file again.")
 
 
 def write_jsonl(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -> None:
-    """Write a line a sentence, as ``tagger tag`` does; all that a sentence holds comes back.
+    """Write one line per sentence, as ``tagger tag`` does. Reading the file restores the sentences in full.
 
     Offsets always count characters.
     """
@@ -106,10 +106,10 @@ def write_jsonl(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -
 
 
 def write_doccano(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -> None:
-    """Write lines ``{"text": …, "label": [[start, end, label], …]}`` for doccano, one a document or sentence.
+    """Write lines ``{"text": …, "label": [[start, end, label], …]}`` for doccano, one per text.
 
     Raises:
-        InputError: If there is not one task, or a sentence has no spans for it.
+        InputError: If the number of tasks is not one, or a sentence has no spans for the task.
     """
     for document, spans in documents_of_one_task(sentences, writing, "A doccano file"):
         at = measure(document.text, writing.offsets)
@@ -118,43 +118,43 @@ def write_doccano(sentences: Iterable[Sentence], file: TextIO, writing: Writing)
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
-_SPACE = " \t\n\r"  # of JSON
+_SPACE = " \t\n\r"  # JSON white space
 
 
 def json_line(value: object) -> str:
-    """Return the value as one line of JSON, with its line end."""
+    """Encode a value as one line of JSON, with a line end."""
     return _ENCODER.encode(value) + "\n"
 
 
 def parse_json(line: str, where: str) -> object:
-    """Return what a line of JSON holds.
+    """Parse a line of JSON.
 
     Raises:
-        InputError: If it is not JSON, with the column; NaN and Infinity are not.
+        InputError: If it is not JSON, with the column. NaN and Infinity are not JSON.
     """
     try:
         return json.loads(line, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{where}: column {error.colno} is not JSON ({error.msg}); give one record a line."
+            f"{where}: column {error.colno} is not JSON ({error.msg}). Give one record per line."
         ) from None
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits; thousands of brackets
-        raise InputError(f"{where}: the line cannot be read as JSON ({error}); correct it.") from None
+        raise InputError(f"{where}: the line cannot be read as JSON ({error}). Correct it.") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 _DECODER = json.JSONDecoder()
 
 
 def _is_whole_file(line: str) -> bool:
-    """Whether the first line of a file begins or holds a JSON value that is not a record of its own."""
+    """Return True if the first line begins or holds a JSON value that is not a single record."""
     try:
         value = json.loads(line, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        return error.pos >= len(line.rstrip())  # the value goes on in the next line
+        return error.pos >= len(line.rstrip())  # the value continues on the next line
     except (ValueError, RecursionError):
         return False
     is_pair = isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict)
@@ -162,14 +162,14 @@ def _is_whole_file(line: str) -> bool:
 
 
 def _annotations(value: object, where: str) -> Iterator[tuple[str, object]]:
-    """Yield the records of ner-annotator's file, or any other value unchanged."""
+    """Yield the records of a ner-annotator file, or any other value unchanged."""
     if isinstance(value, dict) and "classes" in value and isinstance(value.get("annotations"), list):
         yield from ((where, one) for one in value["annotations"])
     else:
         yield where, value
 
 
-def _skip_space(content: str, place: int) -> int:
-    while content[place : place + 1] in _SPACE and place < len(content):
-        place += 1
-    return place
+def _skip_space(content: str, position: int) -> int:
+    while content[position : position + 1] in _SPACE and position < len(content):
+        position += 1
+    return position

@@ -1,7 +1,7 @@
-"""Label Studio: its JSON and JSON-MIN exports, and the predictions that it imports as pre-annotations.
+"""Label Studio: read its JSON and JSON-MIN exports, and write predictions to import as pre-annotations.
 
-See https://labelstud.io/guide/export and https://labelstud.io/guide/predictions. Its offsets count
-characters or, in labels that a browser made, UTF-16 code units.
+See https://labelstud.io/guide/export and https://labelstud.io/guide/predictions. Offsets count characters,
+or UTF-16 code units in labels made in a browser.
 """
 
 from __future__ import annotations
@@ -42,70 +42,68 @@ from tagger.text.sentence import Sentence
 
 
 def read_labelstudio(path: str | Path, reading: Reading) -> Iterator[Sentence]:
-    """Read sentences from an export of Label Studio, one of its tasks (texts) at a time.
+    """Read sentences from a Label Studio export, one of its tasks (texts) at a time.
 
-    Of each text's annotations (``completions`` in old exports) that were not cancelled the ground truth is
-    read, else the first. Where nobody annotated a text in the file the first prediction of each is read.
-    Texts that were skipped are left out, and in a file with annotations those without any, too; drafts are
-    never read. The name of the control tag (``from_name``) is the task of its spans; the usual ``label``
-    stands for ``ner``, or for the only requested task. The text is ``data.text``, or the only string in
-    ``data``, or the one that the spans' own texts fit. Labels of hypertext are read where the text has no
-    markup and the export has ``globalOffsets``, else refused. Everything that is not read, such as choices
-    and relations, is told to ``reading.note``. The file is held in memory as a string, since exports often
-    are one single line; of its values one text at a time.
+    Of each text's annotations (``completions`` in old exports) that were not cancelled, the reader uses the
+    ground truth, else the first. If no text of the file has annotations, it uses the first prediction of each
+    text. It skips cancelled texts and, in a file with annotations, texts without any; it ignores drafts. The
+    name of the control tag (``from_name``) is the task of its spans; the default name ``label`` means
+    ``ner``, or the only requested task. The text is ``data.text``, or the only string in ``data``, or the one
+    that contains the texts of the spans. Labels of hypertext are read if the text has no markup and the
+    export has ``globalOffsets``; otherwise they are errors. Everything that is not read, such as choices and
+    relations, is reported to ``reading.note``. The file is held in memory as a string because exports often
+    have a single line; its values are held one text at a time.
 
     Args:
-        path: The file; may be packed with gzip.
-        reading: The tasks; how to tokenise; what the offsets count; what becomes of problems.
+        path: The file, which may be compressed with gzip.
+        reading: The reader options.
 
     Raises:
         InputError: If columns are named; while reading, if the file cannot be read, or if its spans are
-            called ``label`` and several tasks without ``ner`` are requested. Whatever else is wrong goes to
+            named ``label`` and several tasks without ``ner`` are requested. All other errors go to
             ``reading.refuse``.
     """
     require_no_columns(reading, path)
     content = "\n".join(line for _, line in numbered_lines(path, refuse=reading.refuse))
     if not content.lstrip(" \t\n\r").startswith("["):
         reading.refuse(
-            f"{path}: the file does not begin with [, as exports of Label Studio do; give one, or say the "
-            "file's own format."
+            f"{path}: the file does not begin with [, as Label Studio exports do. Give an export, or choose "
+            "the file's own format."
         )
         content = "[]"
     export = _survey(path, content, reading)
     units = OffsetUnits(reading, path)
     is_empty = True
-    seen: set[object] = (
-        set()
-    )  # numbers of the texts of a JSON-MIN export, which repeats them for each annotator
+    seen: set[object] = set()  # ids of the texts of a JSON-MIN export, which repeats them per annotator
     for number, (where, value) in enumerate(json_elements(path, content, reading.refuse), 1):
         try:
-            text, regions = _text_andread_regions(value, export, f"{where}: text {number}", reading.note)
+            text, regions = _read_text(value, export, f"{where}: text {number}", reading.note)
         except InputError as error:
             reading.refuse(str(error))
             continue
         if regions is None or is_repeated(value, seen, f"{where}: text {number}", reading.note):
             continue
         spans = _spans(text, regions, export.tasks, units, reading)
-        found = place_spans(text, spans, reading, where)
-        if not found:
+        sentences = place_spans(text, spans, reading, where)
+        if not sentences:
             reading.note(f"{where}: text {number}: {NO_TOKEN}")
-        is_empty = is_empty and not found
-        yield from found
+        is_empty = is_empty and not sentences
+        yield from sentences
     if export.predicted and not export.is_annotated:
         reading.note(
-            f"{path}: nobody annotated a text; the first predictions of {export.predicted:,} texts are read "
-            "as if they were gold."
+            f"{path}: no text is annotated; the first predictions of {export.predicted:,} texts are read "
+            "as gold."
         )
     if export.left_out:
         reading.note(
-            f"{path}: the data under {listed(export.left_out)} were left out; no sentence holds them."
+            f"{path}: the data keys {listed(export.left_out)} were ignored; sentences have no field for them."
         )
     if is_empty:
-        reading.refuse(f"{path}: the file holds no sentence; give a JSON export of Label Studio.")
+        reading.refuse(f"{path}: the file has no sentences. Give a JSON export of Label Studio.")
 
 
 def is_export(value: object) -> bool | None:
-    """Whether the first value of a JSON array is a task of Label Studio; None if it says nothing."""
+    """Return True if the first value of a JSON array is a Label Studio task, None if it is undecided."""
     if not isinstance(value, Mapping):
         return False
     if isinstance(value.get("data"), Mapping):
@@ -121,8 +119,8 @@ def is_export(value: object) -> bool | None:
 def write_labelstudio(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -> None:
     """Write texts with their spans as predictions, which Label Studio shows its annotators.
 
-    The spans' control tag is called ``label`` if ``ner`` is the only task, else as their task; the text's
-    object tag is called ``text``. A text's score is that of its least certain span.
+    The control tag of the spans is named ``label`` if ``ner`` is the only task, else after the task. The
+    object tag of the text is named ``text``. The score of a text is the lowest score of its spans.
 
     Raises:
         InputError: If a sentence has no spans for a task.
@@ -162,7 +160,7 @@ def _prediction(document: Document, unit: OffsetUnit) -> dict[str, object]:
 
 
 def _survey(path: str | Path, content: str, reading: Reading) -> Export:
-    """Read an export for what its texts share; what is wrong in it is told when the texts are read."""
+    """Collect the properties that the texts of an export share. Errors are reported on the second pass."""
 
     def ignore(_: str) -> None:
         pass
@@ -187,7 +185,7 @@ def _survey(path: str | Path, content: str, reading: Reading) -> Export:
 
 
 def _tasks_by_name(path: str | Path, names: set[str], reading: Reading) -> dict[str, str]:
-    """Return for each name of a control tag the task of its spans, for those that are requested."""
+    """Map the name of each control tag to the task of its spans, for requested tasks."""
     if not names:
         return {task: task for task in reading.tasks or ("ner",)}
     tasks = {name: name for name in sorted(names) if not reading.tasks or name in reading.tasks}
@@ -196,24 +194,22 @@ def _tasks_by_name(path: str | Path, names: set[str], reading: Reading) -> dict[
     for task in reading.tasks:
         if task not in tasks.values():
             reading.refuse(
-                f"{path}: there are no spans of the task {task!r}, those of the file are of "
-                f"{listed(sorted(names))}; ask for one of these."
+                f"{path}: there are no spans of the task {task!r}; the file has spans of "
+                f"{listed(sorted(names))}. Request one of these."
             )
             tasks[task] = task
     return tasks
 
 
 def _fitting_keys(data: Mapping[str, object], regions: Sequence[Mapping[str, object]]) -> list[str]:
-    """The keys of the strings that hold a text which the regions are said to cover."""
+    """Return the keys of the strings that contain the texts of all regions."""
     given = [" ".join(text.split()) for one in regions if isinstance(text := one.get("text"), str)]
     texts = {key: " ".join(one.split()) for key, one in data.items() if isinstance(one, str)}
     return [key for key, text in texts.items() if given and all(one in text for one in given)]
 
 
-def _text_andread_regions(
-    value: object, export: Export, where: str, note: Note
-) -> tuple[str, list[Region] | None]:
-    """Return a text and what is marked in it; None if it is no gold annotation."""
+def _read_text(value: object, export: Export, where: str, note: Note) -> tuple[str, list[Region] | None]:
+    """Return a text and its regions. The regions are None if the text has no gold annotation."""
     values = mapping(value, "text", where)
     data = mapping(values.get("data", values), "data", where)
     key = export.key if export.key in data else TEXT
@@ -221,8 +217,8 @@ def _text_andread_regions(
         texts = [name for name, one in data.items() if isinstance(one, str)]
         if len(texts) != 1 or "data" not in values:
             raise InputError(
-                f"{where}: the data has {len(texts)} strings and none is called {TEXT!r} (the keys are "
-                f"{listed(data)}); rename the one to read to {TEXT!r}."
+                f"{where}: the data must have one string or a key {TEXT!r} (got {len(texts)} strings; "
+                f"the keys are {listed(data)}). Rename the key to read to {TEXT!r}."
             )
         key = texts[0]
     text = string(data[key], key, where)
@@ -241,7 +237,7 @@ def _spans(
     units: OffsetUnits,
     reading: Reading,
 ) -> dict[str, list[TextSpan]]:
-    """Read the spans by task, counted in characters; one that is wrong is refused by itself."""
+    """Read the spans by task, with offsets in characters. Invalid spans are reported one by one."""
     raw: list[tuple[str, TextSpan]] = []
     for region in regions:
         if region.name not in tasks:

@@ -1,4 +1,4 @@
-"""What the columns of a CoNLL file hold, judged by the lines of its first sentences."""
+"""Detect the columns of a CoNLL file from its first sentences."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ Rows = Sequence[Sequence[Sequence[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the lines of a CoNLL file are divided, and what their columns hold.
+    """How the lines of a CoNLL file are split, and the content of their columns.
 
     Attributes:
         names: A name for each column: ``token``, ``_`` for one that numbers tokens or sentences, ``pos``,
-            ``chunk``, ``ner``, and ``column3`` (counted from 1) where the values say nothing.
+            ``chunk``, ``ner``, and ``column3`` (counted from 1) for unknown content.
         is_tabbed: True if tabs separate the columns.
         problem: Why the file is not one of columns, as a clause and what to do; None if it is one.
         numbers: Places of the columns that hold nothing but numbers, as offsets and scores.
@@ -59,7 +59,7 @@ class Layout:
     numbers: tuple[int, ...] = ()
 
     def assign(self, tasks: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Give the tasks' names to columns of their kind, where only one column can be meant.
+        """Assign task names to columns of their kind, where only one column qualifies.
 
         ``ner`` and ``chunk`` may be any column of spans, ``pos`` any other but numbers, further names any
         column.
@@ -72,7 +72,7 @@ class Layout:
         for task in tasks:
             if task in names:
                 continue
-            free = [place for place, name in enumerate(names) if name not in (TOKEN, SKIPPED, *tasks)]
+            free = [index for index, name in enumerate(names) if name not in (TOKEN, SKIPPED, *tasks)]
             if task in _SPANS or task in _PARTS_OF_SPEECH:
                 free = [place for place in free if _is_of_spans(names[place]) is (task in _SPANS)]
                 free = [place for place in free if place not in self.numbers]
@@ -84,10 +84,10 @@ class Layout:
 
 
 def find_layout(blocks: Blocks) -> Layout:
-    """Tell the columns of a file from the lines of its first sentences.
+    """Detect the columns of a file from the lines of its first sentences.
 
     Args:
-        blocks: For each sentence its lines, without comments and borders.
+        blocks: The lines of each sentence, without comments and borders.
     """
     if not blocks:
         return Layout((TOKEN,), is_tabbed=False)
@@ -111,7 +111,7 @@ def find_layout(blocks: Blocks) -> Layout:
     elif 2 * count < widths.total():
         problem = (
             f"the lines have from {min(widths)} to {max(widths)} columns, and no number of "
-            "columns is that of half of them. Give a file of columns, or name its format."
+            "columns occurs in at least half of them. Give a column file, or choose its format."
         )
     columns = [[row[place] for block in rows for row in block] for place in range(width)]
     numbers = tuple(place for place, column in enumerate(columns) if all(map(_NUMBER.fullmatch, column)))
@@ -119,15 +119,15 @@ def find_layout(blocks: Blocks) -> Layout:
 
 
 def find_mismatch(layout: Layout, blocks: Blocks, columns: str) -> str | None:
-    """Return why named columns do not match the lines, as a clause and what to do; None if they match.
+    """Return why named columns do not match the lines, as a clause and what to do, or None if they match.
 
     Args:
-        layout: What the lines show.
-        blocks: The lines, for each sentence.
+        layout: The detected layout.
+        blocks: The lines of each sentence.
         columns: The names, as ``parse_columns`` reads them.
 
     Raises:
-        InputError: The names cannot be parsed.
+        InputError: If the names cannot be parsed.
     """
     parsed = parse_columns(columns)
     if not blocks or parsed.count in (None, len(layout.names)):
@@ -138,7 +138,7 @@ def find_mismatch(layout: Layout, blocks: Blocks, columns: str) -> str | None:
     )
     return (
         f"{count} of the first {total} lines have {len(layout.names)} columns but {parsed.count} were named "
-        f"({', '.join(parsed.places)}). Name all of them in order, with _ for those to skip."
+        f"({', '.join(parsed.indices)}). Name all of them in order, with _ for those to skip."
     )
 
 
@@ -168,9 +168,9 @@ def _find_joined(blocks: Blocks) -> str | None:
 
 
 def _column_names(blocks: Rows) -> list[str]:
-    """Name the columns of sentences whose lines all have as many fields."""
+    """Name the columns of sentences whose lines have equal numbers of fields."""
     width = max((len(row) for block in blocks for row in block), default=1)
-    columns = [[[row[place] for row in block] for block in blocks] for place in range(width)]
+    columns = [[[row[index] for row in block] for block in blocks] for index in range(width)]
     names: list[str] = []
     for place, column in enumerate(columns, 1):
         is_last = place == len(columns)
@@ -239,7 +239,7 @@ def _may_be_tokens(column: Sequence[Sequence[str]]) -> bool:
 
 
 def _counts_tokens(column: Sequence[Sequence[str]]) -> bool:
-    """True if the values count tokens from 0 or 1, in each sentence or through the file."""
+    """Return True if the values count tokens from 0 or 1, per sentence or through the file."""
     if not column or not all(value.isascii() and value.isdecimal() for values in column for value in values):
         return False
     numbers = [[int(value) for value in values] for values in column]
@@ -248,18 +248,18 @@ def _counts_tokens(column: Sequence[Sequence[str]]) -> bool:
     firsts = [values[0] for values in numbers if values]
     if all(first in (0, 1) for first in firsts):
         return True
-    together = list(chain.from_iterable(numbers))
-    return together == list(range(firsts[0], firsts[0] + len(together))) and firsts[0] in (0, 1)
+    flat = list(chain.from_iterable(numbers))
+    return flat == list(range(firsts[0], firsts[0] + len(flat))) and firsts[0] in (0, 1)
 
 
 def _is_constant(column: Sequence[Sequence[str]]) -> bool:
-    """True if every sentence has one value throughout, and at least half of them several tokens."""
+    """Return True if each sentence has a single value, and at least half of them have several tokens."""
     n_longer = sum(len(values) > 1 for values in column)
     return all(len(set(values)) <= 1 for values in column) and 2 * n_longer >= len(column) > 0 < n_longer
 
 
 def _kind(column: Sequence[Sequence[str]]) -> str | None:
-    """What a column next to the tokens holds: ``pos``, ``chunk``, ``ner``, or None for nothing known."""
+    """Return the content of a column after the tokens: ``pos``, ``chunk``, ``ner``, or None if unknown."""
     counts = Counter(value for values in column for value in values)
     if are_parts_of_speech(counts):
         return "pos"

@@ -1,4 +1,4 @@
-"""Load a whole split: detect and read its files, judge their tags, and say what was decided."""
+"""Load a split: detect and read its files, determine their tag schemes, and summarise the decisions."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import Mode, convert_tags, split_tag
 from tagger.text.sentence import UNSPECIFIED, Sentence
 
-MOST_LABELS = 20  # that a line names
+MOST_LABELS = 20  # maximum number of labels in a summary line
 
 
 @dataclass(frozen=True, slots=True)
 class FileOptions:
-    """How the files of a split are read; None and nothing where the files tell it.
+    """Options for reading the files of a split. By default they are detected from the files.
 
     Attributes:
         columns: Names of the columns (see ``corpus.columns.parse_columns``).
         format: A key of ``corpus.files.FORMATS``.
-        schemes: What ``corpus.tags.parse_schemes`` returns.
-        usual: Columns to use where a file does not tell which hold the tasks and their number is right.
-        broken_tags: ``repair`` reads tags that their scheme forbids as conlleval does, ``strict`` raises.
+        schemes: The result of ``corpus.tags.parse_schemes``.
+        usual: Default column names, used if a file does not show which columns hold the tasks and has as many
+            columns.
+        broken_tags: ``repair`` reads tags that violate their scheme as conlleval does, ``strict`` raises.
     """
 
     columns: str | None = None
@@ -41,11 +42,11 @@ class Split:
     """The sentences of one split.
 
     Attributes:
-        sentences: Those of all files, in their order.
-        schemes: For each task the scheme of its tags, None for one tag per token.
-        repairs: For each task with spans how many tags its scheme forbids.
-        unspecified: For each task without spans how many tokens have no tag (``_``).
-        summary: A line for each file: its format, columns, schemes and labels.
+        sentences: The sentences of all files, in order.
+        schemes: The tag scheme of each task, None for one tag per token.
+        repairs: For each span task, the number of tags that violate its scheme.
+        unspecified: For each task without spans, the number of tokens without a tag (``_``).
+        summary: One line per file: its format, columns, schemes and labels.
     """
 
     sentences: list[Sentence]
@@ -56,14 +57,14 @@ class Split:
 
 
 def detect_files(paths: Sequence[str | Path], tasks: Sequence[str], options: FileOptions) -> list[Detected]:
-    """Detect the files of a split, each by itself.
+    """Detect each file of a split.
 
     Raises:
-        InputError: A file is not what its name or the options say.
+        InputError: If a file contradicts its name or the options.
     """
-    repeated = [path for place, path in enumerate(paths) if Path(path) in map(Path, paths[:place])]
+    repeated = [path for index, path in enumerate(paths) if Path(path) in map(Path, paths[:index])]
     if repeated:
-        raise InputError(f"{repeated[0]}: the file is given twice for one split. Give it once.")
+        raise InputError(f"{repeated[0]}: the split lists this file twice. List it once.")
     files = [
         detect(path, format=options.format, columns=options.columns, tasks=tasks, usual=options.usual)
         for path in paths
@@ -80,31 +81,31 @@ def find_tasks(
     options: FileOptions,
     reading: Reading,
 ) -> tuple[list[str], dict[str, str]]:
-    """Tell which of several tasks all files of a split have, judged by their heads.
+    """Return which of several tasks all files of a split have, judged by their first sentences.
 
-    A task alone is not looked for: loading the split says what is wrong.
+    A single task is not checked: loading the split reports what is wrong.
 
     Args:
         paths: The files.
         tasks: The tasks.
-        options: What is known of the files.
-        reading: How sentences are read.
+        options: The file options.
+        reading: The reader options.
 
     Returns:
-        The tasks that are there, and for each of the others why not.
+        The tasks that all files have, and for each other task the reason.
 
     Raises:
-        InputError: A file is not what its name or the options say.
+        InputError: If a file contradicts its name or the options.
     """
-    lacking: dict[str, str] = {}
+    missing: dict[str, str] = {}
     if len(tasks) == 1:
-        return list(tasks), lacking
+        return list(tasks), missing
     for detected in detect_files(paths, tasks, options):
         for task in tasks:
-            reason = None if task in lacking else detected.lacks(task, reading)
+            reason = None if task in missing else detected.lacks(task, reading)
             if reason:
-                lacking[task] = reason
-    return [task for task in tasks if task not in lacking], lacking
+                missing[task] = reason
+    return [task for task in tasks if task not in missing], missing
 
 
 def load_split(
@@ -117,17 +118,17 @@ def load_split(
 ) -> Split:
     """Read all files of a split.
 
-    Tags of files that are written in different schemes are converted to IOB2.
+    If the files use different tag schemes, their tags are converted to IOB2.
 
     Args:
-        paths: The files; one at least.
-        tasks: The tasks that every sentence must have.
-        options: What is known of the files.
-        reading: How sentences are read; its columns and tasks are not used.
-        has_spans: For tasks that a model knows whether their tags mark spans.
+        paths: The files, at least one.
+        tasks: The tasks that every sentence must have tags for.
+        options: The file options.
+        reading: The reader options. Its columns and tasks are ignored.
+        has_spans: For tasks of an existing model: True if their tags mark spans.
 
     Raises:
-        InputError: A file cannot be read, is not what the options say, lacks a task, or has tags outside its
+        InputError: If a file cannot be read, contradicts the options, lacks a task, or has tags outside its
             scheme.
     """
     known = has_spans or {}
@@ -151,12 +152,12 @@ def load_split(
 
 
 def name_files(paths: Sequence[str | Path]) -> str:
-    """Return the names of a split's files, without their folders."""
+    """Return the file names of a split, without folders."""
     return ", ".join(Path(path).name for path in paths)
 
 
 def untagged(split: Split) -> dict[str, str]:
-    """Return for each task that has no tag at all, only ``_``, an error message that says so."""
+    """Return an error message for each task without any tags (all ``_``)."""
     n_tokens = sum(map(len, split.sentences))
     path = split.sentences[0].source.rpartition(":")[0] if split.sentences else "The corpus"
     return {
@@ -203,21 +204,21 @@ def _load(
 
 
 def summarise(detected: Detected, parts: Sequence[str]) -> str:
-    """Return one line on a file: what it is, and how its columns are read (see ``describe_tags``)."""
+    """Return a one-line summary of a file: its format, and its columns (see ``describe_tags``)."""
     return escape_line("; ".join([detected.describe(), *parts]))
 
 
 def describe_tags(
     task: str, counts: Mapping[str, int], scheme: str | None, how: TagReading, *, is_only: bool
 ) -> str:
-    """Say how a column is read: ``scheme IOB1; spans PER, LOC``.
+    """Describe how a column is read, for instance ``scheme IOB1; spans PER, LOC``.
 
     Args:
         task: The column.
-        counts: How often it has each tag, as the file writes them.
+        counts: The frequency of each tag, as spelled in the file.
         scheme: The scheme of its spans, or None.
-        how: How it is read.
-        is_only: True if no other column is described with it.
+        how: How the tags are read.
+        is_only: True if it is the only described column.
     """
     if scheme is None:
         n_tags = len(counts.keys() - {UNSPECIFIED})
@@ -238,7 +239,7 @@ def bare_note(detected: Detected, task: str) -> str:
 
 
 def unspecified_note(task: str, count: int, n_tokens: int) -> str:
-    """Say how many tokens have no tag."""
+    """Return a warning with the number of tokens without a tag."""
     return (
         f"{count:,} of {n_tokens:,} tokens have no tag of {task!r} ({UNSPECIFIED}); loss and scores leave "
         "them out."
@@ -246,7 +247,7 @@ def unspecified_note(task: str, count: int, n_tokens: int) -> str:
 
 
 def _rewrite(file: Split, task: str) -> None:
-    """Rewrite the tags of a file in IOB2."""
+    """Convert the tags of a file to IOB2."""
     scheme = file.schemes[task]
     if scheme is None:
         path = file.sentences[0].source.rpartition(":")[0]

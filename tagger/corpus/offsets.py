@@ -1,4 +1,4 @@
-"""Units of offsets: characters, UTF-16 code units or UTF-8 bytes, which one a file counts, and conversion."""
+"""Units of span offsets (characters, UTF-16 code units, UTF-8 bytes): detection and conversion."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ _OPTION = "(data.offsets in a config)"
 
 
 def require_offsets(value: str, choices: Sequence[str] = get_args(Offsets)) -> None:
-    """Raise InputError if a name of a unit is none of the choices."""
+    """Raise InputError if the name of a unit is not one of the choices."""
     if value not in choices:
         raise InputError(f"The unit of offsets must be one of {', '.join(choices)} (got {value!r}).")
 
 
 def measure(text: str, unit: OffsetUnit) -> Callable[[int], int]:
-    """Return a function from positions in characters to positions in another unit."""
+    """Return a function from character positions to positions in another unit."""
     if not _differs(text, unit):
-        return lambda place: place
-    places = _places(text, unit)
-    return lambda place: places[place]
+        return lambda position: position
+    positions = _boundaries(text, unit)
+    return lambda position: positions[position]
 
 
 @dataclass(frozen=True, slots=True)
 class Ruler:
-    """Converts the offsets of one text to characters.
+    """Convert the offsets of one text to characters.
 
     Attributes:
         text: The text.
-        unit: What the offsets count.
+        unit: The unit of the offsets.
         text_start: Position of the text in its document.
     """
 
@@ -52,37 +52,37 @@ class Ruler:
     text_start: int = 0
 
     def convert(self, spans: Sequence[TextSpan]) -> list[TextSpan]:
-        """Return the spans with offsets in characters; positions outside the text stay outside.
+        """Return the spans with offsets in characters. Positions outside the text stay outside.
 
         Raises:
             InputError: If a span begins or ends inside a character.
         """
         if not _differs(self.text, self.unit):
             return list(spans)
-        places = _places(self.text, self.unit)
+        boundaries = _boundaries(self.text, self.unit)
         converted = []
         for span in spans:
-            start, end = (_index(places, place - self.text_start) for place in (span.start, span.end))
+            start, end = (_index(boundaries, one - self.text_start) for one in (span.start, span.end))
             if start is None or end is None:
                 raise InputError(
                     f"{span.where}: the span [{span.start}, {span.end}) ({span.label}) begins or ends inside "
-                    f"a character, counted in {NAMES[self.unit]}; correct the offsets, or say what they "
-                    f"count with --offsets {_OPTION}."
+                    f"a character, counted in {NAMES[self.unit]}. Correct the offsets, or set their unit "
+                    f"with --offsets {_OPTION}."
                 )
             converted.append(replace(span, start=start + self.text_start, end=end + self.text_start))
         return converted
 
 
 class OffsetUnits:
-    """Finds out which unit the offsets of one file count.
+    """Infer the unit of the offsets of one file.
 
-    With ``reading.offsets = "auto"`` the unit is that in which all spans of a text cover what the file says
-    that they cover. Where it does not say so and the units differ, UTF-16 is taken if offsets in characters
-    would leave the text or cut words and those in UTF-16 would not; else the unit that earlier texts of the
-    file showed; else characters, with a note.
+    With ``reading.offsets = "auto"`` the unit is the one in which all spans of a text cover their declared
+    texts. If the file declares no texts and the units differ, the unit is UTF-16 if only offsets in
+    characters would leave the text or cut words; else the unit of earlier texts of the file; else
+    characters, with a warning.
 
     Args:
-        reading: The unit, if it is known; what becomes of problems and notes.
+        reading: The reader options, with the unit if it is known.
         path: The file, for messages.
     """
 
@@ -91,31 +91,31 @@ class OffsetUnits:
         self._reading = reading
         self._path = path
         self._shown: set[OffsetUnit] = set()
-        self._unclear: str | None = None  # the first text that could be read in two units
+        self._unclear: str | None = None  # location of the first ambiguous text
 
     def choose(self, text: str, spans: Sequence[TextSpan], where: str, *, text_start: int = 0) -> OffsetUnit:
-        """Return the unit of a text's spans, which are still counted in it."""
+        """Return the unit of a text's spans, whose offsets are not converted yet."""
         if self._reading.offsets != "auto":
             return self._reading.offsets
         if text.isascii() or not spans:
             return "characters"
         if any(span.text is not None for span in spans):
-            fitting = [unit for unit in _UNITS if _covers(text, spans, unit, text_start)]
-            if len(fitting) in (0, len(_UNITS)):
+            matching = [unit for unit in _UNITS if _covers(text, spans, unit, text_start)]
+            if len(matching) in (0, len(_UNITS)):
                 return "characters"
-            if "characters" in fitting and "utf16" in fitting:
-                return "characters"  # both are the same here
-            self._show(fitting[0], where, "as the spans' own texts show")
-            return fitting[0]
+            if "characters" in matching and "utf16" in matching:
+                return "characters"  # both give the same positions here
+            self._report_unit(matching[0], where, "as the texts of the spans show")
+            return matching[0]
         return self._guess(text, spans, where, text_start)
 
     def _guess(self, text: str, spans: Sequence[TextSpan], where: str, text_start: int) -> OffsetUnit:
-        """Choose between characters and UTF-16 for spans that do not say what they cover."""
+        """Choose between characters and UTF-16 for spans without declared texts."""
         if not _differs(text, "utf16"):
             return "characters"
-        places = _places(text, "utf16")
+        boundaries = _boundaries(text, "utf16")
         pairs = [(span.start - text_start, span.end - text_start) for span in spans]
-        as_utf16 = [(_index(places, start), _index(places, end)) for start, end in pairs]
+        as_utf16 = [(_index(boundaries, start), _index(boundaries, end)) for start, end in pairs]
         if as_utf16 == pairs:
             return "characters"
         wrong = any(_is_unlikely(text, start, end) for start, end in pairs)
@@ -124,36 +124,36 @@ class OffsetUnits:
         )
         if wrong != wrong_utf16:
             unit: OffsetUnit = "utf16" if wrong else "characters"
-            self._show(unit, where, "since offsets in characters would leave the text or cut words")
+            self._report_unit(unit, where, "because offsets in characters would leave the text or cut words")
             return unit
         if len(self._shown) == 1:
             return next(iter(self._shown))
         if self._unclear is None:
             self._unclear = where
             self._reading.note(
-                f"{where}: characters beyond U+FFFF stand before spans; the offsets are read as characters, "
-                f"but could be UTF-16 code units; say --offsets characters or utf16 {_OPTION}."
+                f"{where}: characters beyond U+FFFF precede spans; the offsets are read as characters, but "
+                f"could be UTF-16 code units. Set the unit with --offsets characters or utf16 {_OPTION}."
             )
         return "characters"
 
-    def _show(self, unit: OffsetUnit, where: str, reason: str) -> None:
+    def _report_unit(self, unit: OffsetUnit, where: str, reason: str) -> None:
         if unit not in self._shown and unit != "characters":
             self._reading.note(f"{where}: the offsets are read as {NAMES[unit]}, {reason}.")
             if self._unclear:
                 self._reading.refuse(
                     f"{where}: the offsets count {NAMES[unit]}, but those of {self._unclear} were read as "
-                    f"characters; say --offsets {unit} {_OPTION}."
+                    f"characters. Pass --offsets {unit} {_OPTION}."
                 )
         self._shown.add(unit)
 
 
-def is_same_text(given: str, there: str) -> bool:
-    r"""Whether two texts are the same but for white space, which browsers change; ``\n`` may be escaped."""
-    return given == there or given.replace("\\n", " ").split() == there.replace("\\n", " ").split()
+def is_same_text(given: str, actual: str) -> bool:
+    r"""Return True if two texts differ at most in white space, which browsers change, and escaped ``\n``."""
+    return given == actual or given.replace("\\n", " ").split() == actual.replace("\\n", " ").split()
 
 
 def _covers(text: str, spans: Sequence[TextSpan], unit: OffsetUnit, text_start: int) -> bool:
-    """Whether all spans, counted in this unit, cover what they are said to cover."""
+    """Return True if all spans, in this unit, cover their declared texts."""
     try:
         converted = Ruler(text, unit, text_start).convert(spans)
     except InputError:
@@ -171,30 +171,30 @@ def _differs(text: str, unit: OffsetUnit) -> bool:
     return unit == "bytes" or max(text) > "\uffff"
 
 
-def _places(text: str, unit: OffsetUnit) -> list[int]:
-    """The position in the unit of each border between characters, T + 1 of them."""
+def _boundaries(text: str, unit: OffsetUnit) -> list[int]:
+    """Return the T + 1 positions of the boundaries between characters, in the unit."""
     if unit == "bytes":
         return list(accumulate((len(one.encode()) for one in text), initial=0))
     return list(accumulate((1 + (one > "\uffff") for one in text), initial=0))
 
 
-def _index(places: Sequence[int], place: int) -> int | None:
-    """The index of a border; None inside a character. What is outside of the text stays outside."""
-    if place < 0:
-        return place
-    if place > places[-1]:
-        return len(places) - 1 + place - places[-1]
-    index = bisect_left(places, place)
-    return index if places[index] == place else None
+def _index(boundaries: Sequence[int], position: int) -> int | None:
+    """Return the index of a boundary, None inside a character. Positions outside the text stay outside."""
+    if position < 0:
+        return position
+    if position > boundaries[-1]:
+        return len(boundaries) - 1 + position - boundaries[-1]
+    index = bisect_left(boundaries, position)
+    return index if boundaries[index] == position else None
 
 
 def _is_unlikely(text: str, start: int, end: int) -> bool:
-    """Whether a span is empty, leaves the text, begins or ends with white space, or cuts a word."""
+    """Return True if a span is empty, leaves the text, has white space at an end, or cuts a word."""
     if not 0 <= start < end <= len(text) or text[start].isspace() or text[end - 1].isspace():
         return True
-    return any(_is_inside_word(text, place) for place in (start, end))
+    return any(_is_inside_word(text, position) for position in (start, end))
 
 
-def _is_inside_word(text: str, place: int) -> bool:
-    around = text[place - 1 : place + 1] if place else ""
+def _is_inside_word(text: str, position: int) -> bool:
+    around = text[position - 1 : position + 1] if position else ""
     return len(around) == 2 and all(one.isalnum() and one < _SPACED_SCRIPTS_END for one in around)

@@ -1,4 +1,4 @@
-"""From labelled stretches of a text to tokens with tags, and from sentences back to whole documents."""
+"""Align text spans with tokens and tags, and reassemble documents from sentences."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tagger.errors import InputError
 from tagger.text.schemes import spans_to_tags
 from tagger.text.sentence import Sentence, Span
 
-_SHOWN = 60  # characters of a span that a message quotes
+_SHOWN = 60  # maximum number of characters of a span in a message
 
 
 @dataclass(frozen=True, slots=True)
 class TextSpan:
-    """A labelled stretch of a document.
+    """A labelled span of a document.
 
     Attributes:
         start: Position of its first character in the document.
         end: Position after its last character (half-open).
         label: Its type, for instance ``"PER"``.
         score: Its probability in [0, 1], or None for gold spans.
-        where: Where it was read, best as ``file:line``.
-        text: What the file says that it covers, None if the file does not say it.
+        where: Its location, preferably as ``file:line``.
+        text: Its declared text, or None if the file does not declare it.
     """
 
     start: int
@@ -38,12 +38,12 @@ class TextSpan:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text with the spans in it.
+    """A text with its spans.
 
     Attributes:
-        text: All of it, up to the end of its last sentence.
-        spans: For each task the spans in order; they count in ``text``.
-        comments: Of its sentences, in order.
+        text: The text, up to the end of its last sentence.
+        spans: For each task the spans in order, with positions in ``text``.
+        comments: The comments of its sentences, in order.
     """
 
     text: str
@@ -54,17 +54,17 @@ class Document:
 def place_spans(
     text: str, spans: Mapping[str, Sequence[TextSpan]], reading: Reading, source: str
 ) -> list[Sentence]:
-    """Cut a document into sentences of tokens that carry its spans.
+    """Split a document into sentences of tokens, and attach its spans.
 
-    The tokens are those of ``reading.tokenize``; sentences that a span crosses are joined. The rest is as
-    ``attach_spans`` says. ``text_before`` holds what stands between the sentences, so that the document can
-    be put together again but for what comes after its last token.
+    The tokens come from ``reading.tokenize``. Sentences that a span crosses are joined. ``attach_spans``
+    describes the rest. ``text_before`` holds the text between sentences, so that the document can be
+    reassembled, except for text after its last token.
 
     Args:
         text: The whole document.
-        spans: For each task its spans, in any order.
-        reading: How to tokenise, and what becomes of a span that does not fit.
-        source: Where the document was read, as ``file:line``.
+        spans: The spans of each task, in any order.
+        reading: The reader options, with the tokenizer and the handling of misaligned spans.
+        source: Location of the document, as ``file:line``.
     """
     sentences: list[Sentence] = []
     end = 0
@@ -83,32 +83,33 @@ def attach_spans(
     *,
     text_start: int = 0,
 ) -> list[Sentence]:
-    """Put spans on the tokens that they cover, as ``spans`` and, where a task has no tags yet, as IOB2 tags.
+    """Attach spans to the tokens that they cover, as ``spans`` and, for tasks without tags, as IOB2 tags.
 
-    White space at the ends of a span is trimmed where the rest then begins and ends where tokens do. Any
-    other span that does not is refused, widened, narrowed or left out, as ``reading.on_misaligned`` says.
-    Tags cannot hold a span that is empty, leaves the text, covers no token or overlaps another (of two the
-    one that begins first stays, then the longer); such a span is refused, or left out where misaligned ones
-    are not refused. Nothing happens in silence: ``reading.refuse`` receives every span that is refused,
-    ``reading.note`` every other that was trimmed, widened, narrowed or left out.
+    White space at the ends of a span is trimmed if the rest begins and ends at token boundaries. Any other
+    misaligned span is reported as an error, expanded, trimmed or skipped, as ``reading.on_misaligned`` says.
+    Tags cannot represent a span that is empty, leaves the text, covers no token or overlaps another (the span
+    that begins first, then the longer one, takes precedence). Such a span is an error, or is skipped if
+    misaligned spans are not errors. Every change is reported: ``reading.refuse`` receives the errors,
+    ``reading.note`` every other span that is trimmed, expanded or skipped.
 
     Args:
-        sentences: The document's sentences in order; those that a span crosses are joined.
-        text: What they were cut from.
-        spans: For each task its spans, in any order.
-        reading: What becomes of a span that does not fit.
+        sentences: The document's sentences in order. Sentences that a span crosses are joined.
+        text: The text of the sentences.
+        spans: The spans of each task, in any order.
+        reading: The reader options, with the handling of misaligned spans.
         text_start: Position of ``text`` in the document.
     """
     offsets = [offset for sentence in sentences for offset in sentence.offsets]
-    ground = _Ground(text, text_start, [start for start, _ in offsets], [end for _, end in offsets])
+    tokens = _TokenOffsets(text, text_start, [start for start, _ in offsets], [end for _, end in offsets])
     placed = {
-        task: _without_overlaps(_fit(its, ground, reading), ground, reading) for task, its in spans.items()
+        task: _without_overlaps(_fit(task_spans, tokens, reading), tokens, reading)
+        for task, task_spans in spans.items()
     }
     firsts = [0, *accumulate(map(len, sentences))]
-    glued: set[int] = set()  # the sentences that go on with the one before
+    continued: set[int] = set()  # indices of sentences to join with the previous one
     for _, span in (pair for pairs in placed.values() for pair in pairs):
-        glued.update(range(bisect_right(firsts, span.start), bisect_left(firsts, span.end)))
-    joined = _join(sentences, glued)
+        continued.update(range(bisect_right(firsts, span.start), bisect_left(firsts, span.end)))
+    joined = _join(sentences, continued)
     firsts = [0, *accumulate(map(len, joined))]
     return [
         _attach(sentence, {task: _between(pairs, first, last) for task, pairs in placed.items()})
@@ -119,14 +120,14 @@ def attach_spans(
 def documents_of_one_task(
     sentences: Iterable[Sentence], writing: Writing, target: str
 ) -> Iterator[tuple[Document, tuple[TextSpan, ...]]]:
-    """Put documents together for a format whose spans name no task, each with its spans.
+    """Assemble documents for a format of one task, each with the task's spans.
 
     Raises:
-        InputError: If there is not one task, or a sentence has no spans for it.
+        InputError: If the number of tasks is not one, or a sentence has no spans for the task.
     """
     if len(writing.tasks) != 1:
-        tasks = f"the tasks {', '.join(writing.tasks)}" if writing.tasks else "no task"
-        raise InputError(f"{target} holds the spans of one task, not {tasks}; name one.")
+        tasks = ", ".join(writing.tasks) or "no task"
+        raise InputError(f"{target} holds the spans of exactly one task (got {tasks}). Name one task.")
     for document in documents(sentences, writing.tasks, writing.unit):
         yield document, document.spans[writing.tasks[0]]
 
@@ -134,15 +135,15 @@ def documents_of_one_task(
 def documents(
     sentences: Iterable[Sentence], tasks: Sequence[str], unit: Unit = "document"
 ) -> Iterator[Document]:
-    """Put the documents together that sentences were cut from, one at a time.
+    """Assemble the documents that sentences were cut from, one at a time.
 
-    Where a sentence does not say what stood before it (``text_start`` and ``text_before`` do not continue
-    the sentence before), it is put on a new line and its spans move with it.
+    If ``text_start`` and ``text_before`` of a sentence do not continue the previous sentence, the sentence
+    begins on a new line, and its spans are shifted.
 
     Args:
-        sentences: All documents' sentences in order; the first one of each ``starts_document``.
-        tasks: The tasks whose spans are wanted.
-        unit: Whether a record is a document or each sentence by itself.
+        sentences: The sentences of all documents in order. The first of each document ``starts_document``.
+        tasks: The tasks whose spans to include.
+        unit: Whether each record is a document or a sentence.
 
     Raises:
         InputError: If a sentence has no spans for a task.
@@ -158,14 +159,14 @@ def documents(
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
-    """A text and the places of its tokens.
+class _TokenOffsets:
+    """A text and the offsets of its T tokens.
 
     Attributes:
         text: The text.
         text_start: Its position in the document.
-        starts: T positions in the document where tokens start.
-        ends: T positions after them.
+        starts: (T,) start positions of the tokens in the document.
+        ends: (T,) end positions of the tokens in the document.
     """
 
     text: str
@@ -177,8 +178,8 @@ class _Ground:
         return (self.starts[first], self.ends[last - 1]) == (span.start, span.end)
 
     def is_space_around(self, span: TextSpan, first: int, last: int) -> bool:
-        """Whether nothing but white space is in the span before its first and after its last token."""
-        begin, end = (place - self.text_start for place in (span.start, span.end))
+        """Return True if the span has only white space outside its tokens."""
+        begin, end = span.start - self.text_start, span.end - self.text_start
         before = self.text[begin : self.starts[first] - self.text_start]
         after = self.text[self.ends[last - 1] - self.text_start : end]
         return not (before + after).strip()
@@ -195,86 +196,86 @@ class _Ground:
 _Placed = tuple[TextSpan, Span]
 
 
-def _fit(spans: Sequence[TextSpan], ground: _Ground, reading: Reading) -> list[_Placed]:
-    """Return the spans that cover whole tokens, each with the tokens counted in the document."""
+def _fit(spans: Sequence[TextSpan], tokens: _TokenOffsets, reading: Reading) -> list[_Placed]:
+    """Return the spans that cover whole tokens, each with token indices in the document."""
     placed = []
     for span in spans:
-        first, last = bisect_right(ground.ends, span.start), bisect_left(ground.starts, span.end)
-        problem = _problem(span, ground, has_tokens=first < last)
+        first, last = bisect_right(tokens.ends, span.start), bisect_left(tokens.starts, span.end)
+        problem = _problem(span, tokens, has_tokens=first < last)
         if problem:
-            _leave_out(span, problem, ground, reading)
+            _skip(span, problem, tokens, reading)
             continue
-        if not ground.is_exact(first, last, span):
-            bounds = _adjust(span, first, last, ground, reading)
+        if not tokens.is_exact(first, last, span):
+            bounds = _adjust(span, first, last, tokens, reading)
             if bounds is None:
                 continue
             first, last = bounds
-        start, end = ground.starts[first], ground.ends[last - 1]
+        start, end = tokens.starts[first], tokens.ends[last - 1]
         placed.append((span, Span(first, last, span.label, span.score, start, end)))
     return placed
 
 
 def _adjust(
-    span: TextSpan, first: int, last: int, ground: _Ground, reading: Reading
+    span: TextSpan, first: int, last: int, tokens: _TokenOffsets, reading: Reading
 ) -> tuple[int, int] | None:
-    """Return the tokens for a span that does not fit the tokens ``first`` to ``last``; None for none."""
-    whole = ground.range_name(ground.starts[first], ground.ends[last - 1])
-    inner_first, inner_last = bisect_left(ground.starts, span.start), bisect_right(ground.ends, span.end)
+    """Return the token range of a span misaligned with the tokens ``first`` to ``last``, None to skip it."""
+    whole = tokens.range_name(tokens.starts[first], tokens.ends[last - 1])
+    inner_first, inner_last = bisect_left(tokens.starts, span.start), bisect_right(tokens.ends, span.end)
     has_inner = inner_first < inner_last
-    if has_inner and ground.is_space_around(span, inner_first, inner_last):
-        inside = ground.range_name(ground.starts[inner_first], ground.ends[inner_last - 1])
-        reading.note(f"{span.where}: {ground.name(span)} was trimmed of white space to {inside}.")
+    if has_inner and tokens.is_space_around(span, inner_first, inner_last):
+        inside = tokens.range_name(tokens.starts[inner_first], tokens.ends[inner_last - 1])
+        reading.note(f"{span.where}: {tokens.name(span)} was trimmed of white space to {inside}.")
         return inner_first, inner_last
     if reading.on_misaligned == "expand":
-        reading.note(f"{span.where}: {ground.name(span)} was widened to the tokens {whole}.")
+        reading.note(f"{span.where}: {tokens.name(span)} was expanded to the tokens {whole}.")
         return first, last
     if reading.on_misaligned == "trim" and has_inner:
-        inside = ground.range_name(ground.starts[inner_first], ground.ends[inner_last - 1])
-        reading.note(f"{span.where}: {ground.name(span)} was narrowed to the tokens {inside}.")
+        inside = tokens.range_name(tokens.starts[inner_first], tokens.ends[inner_last - 1])
+        reading.note(f"{span.where}: {tokens.name(span)} was trimmed to the tokens {inside}.")
         return inner_first, inner_last
-    _leave_out(span, f"does not begin and end as its tokens do, {whole}", ground, reading)
+    _skip(span, f"is not aligned with its tokens, {whole}", tokens, reading)
     return None
 
 
-def _problem(span: TextSpan, ground: _Ground, *, has_tokens: bool) -> str | None:
-    """What makes the span impossible whatever is done about it, None if nothing does."""
+def _problem(span: TextSpan, tokens: _TokenOffsets, *, has_tokens: bool) -> str | None:
+    """Return why no token range can represent the span, or None."""
     if span.start >= span.end:
         return "is empty"
-    text_end = ground.text_start + len(ground.text)
-    if span.start < ground.text_start or span.end > text_end:
-        return f"leaves the text, which is [{ground.text_start}, {text_end})"
+    text_end = tokens.text_start + len(tokens.text)
+    if span.start < tokens.text_start or span.end > text_end:
+        return f"exceeds the text, which is [{tokens.text_start}, {text_end})"
     return None if has_tokens else "covers no token"
 
 
-def _without_overlaps(placed: Sequence[_Placed], ground: _Ground, reading: Reading) -> list[_Placed]:
-    """Return the spans in order; of those that share a token the first, then the longest, stays."""
+def _without_overlaps(placed: Sequence[_Placed], tokens: _TokenOffsets, reading: Reading) -> list[_Placed]:
+    """Return the spans in order, without overlaps. The first span, then the longest, takes precedence."""
     kept: list[_Placed] = []
     for pair in sorted(placed, key=lambda pair: (pair[1].start, -pair[1].end)):
         if kept and kept[-1][1].end > pair[1].start:
             span, other = pair[0], kept[-1][0]
             is_same = (span.start, span.end, span.label) == (other.start, other.end, other.label)
-            problem = "is there twice" if is_same else f"overlaps {ground.name(other)}"
-            _leave_out(span, problem, ground, reading)
+            problem = "is repeated" if is_same else f"overlaps {tokens.name(other)}"
+            _skip(span, problem, tokens, reading)
         else:
             kept.append(pair)
     return kept
 
 
-def _leave_out(span: TextSpan, problem: str, ground: _Ground, reading: Reading) -> None:
-    message = f"{span.where}: {ground.name(span)} {problem}"
+def _skip(span: TextSpan, problem: str, tokens: _TokenOffsets, reading: Reading) -> None:
+    message = f"{span.where}: {tokens.name(span)} {problem}"
     if reading.on_misaligned == "error":
         reading.refuse(
-            f"{message}; correct it, or say --on-misaligned expand (widens spans to whole tokens), trim "
-            "(narrows them) or skip (leaves them out)."
+            f"{message}. Correct it, or pass --on-misaligned expand (to whole tokens), trim (to the whole "
+            "tokens inside) or skip."
         )
     else:
-        reading.note(f"{message}; it was left out.")
+        reading.note(f"{message}; it was skipped.")
 
 
-def _join(sentences: Sequence[Sentence], glued: set[int]) -> list[Sentence]:
+def _join(sentences: Sequence[Sentence], continued: set[int]) -> list[Sentence]:
     groups: list[list[Sentence]] = []
-    for place, sentence in enumerate(sentences):
-        if place in glued:
+    for index, sentence in enumerate(sentences):
+        if index in continued:
             groups[-1].append(sentence)
         else:
             groups.append([sentence])
@@ -292,7 +293,7 @@ def _joined(group: Sequence[Sentence]) -> Sentence:
 
 
 def _between(placed: Sequence[_Placed], first: int, last: int) -> tuple[Span, ...]:
-    """Return the spans of the tokens ``first`` to ``last``, counted from ``first`` on."""
+    """Return the spans of the tokens ``first`` to ``last``, with token indices relative to ``first``."""
     start = bisect_left(placed, first, key=lambda pair: pair[1].start)
     end = bisect_left(placed, last, key=lambda pair: pair[1].start)
     return tuple(
@@ -302,8 +303,8 @@ def _between(placed: Sequence[_Placed], first: int, last: int) -> tuple[Span, ..
 
 def _attach(sentence: Sentence, spans: Mapping[str, tuple[Span, ...]]) -> Sentence:
     tags = {
-        task: sentence.tags.get(task) or tuple(spans_to_tags(its, len(sentence), "IOB2"))
-        for task, its in spans.items()
+        task: sentence.tags.get(task) or tuple(spans_to_tags(task_spans, len(sentence), "IOB2"))
+        for task, task_spans in spans.items()
     }
     return replace(sentence, tags={**sentence.tags, **tags}, spans={**sentence.spans, **spans})
 
@@ -311,8 +312,8 @@ def _attach(sentence: Sentence, spans: Mapping[str, tuple[Span, ...]]) -> Senten
 def _document(group: Sequence[Sentence], tasks: Sequence[str], unit: Unit) -> Document:
     pieces: list[str] = []
     spans: dict[str, list[TextSpan]] = {task: [] for task in tasks}
-    size = 0  # characters put together
-    end = 0  # of the sentence before, in the document as it was
+    size = 0  # characters assembled so far
+    end = 0  # end of the previous sentence in the original document
     for sentence in group:
         if unit == "sentence":
             before = ""
@@ -322,13 +323,13 @@ def _document(group: Sequence[Sentence], tasks: Sequence[str], unit: Unit) -> Do
             before = "\n" if pieces else ""
         pieces += [before, sentence.text]
         shift = size + len(before) - sentence.text_start
-        for task, its in spans.items():
-            its.extend(_in_text(sentence, task, shift))
+        for task, task_spans in spans.items():
+            task_spans.extend(_in_text(sentence, task, shift))
         size += len(before) + len(sentence.text)
         end = sentence.text_start + len(sentence.text)
     return Document(
         text="".join(pieces),
-        spans={task: tuple(its) for task, its in spans.items()},
+        spans={task: tuple(task_spans) for task, task_spans in spans.items()},
         comments=tuple(comment for sentence in group for comment in sentence.comments),
     )
 
@@ -336,8 +337,8 @@ def _document(group: Sequence[Sentence], tasks: Sequence[str], unit: Unit) -> Do
 def _in_text(sentence: Sentence, task: str, shift: int) -> Iterator[TextSpan]:
     if task not in sentence.spans:
         raise InputError(
-            f"{sentence.source or 'A sentence'}: there are no spans of the task {task!r}, and a text with "
-            "spans holds no tag for each token; leave the task out or write jsonl, conll or conllu."
+            f"{sentence.source or 'A sentence'}: there are no spans of the task {task!r}, and this format "
+            "has no tags per token. Leave the task out, or write jsonl, conll or conllu."
         )
     for span in sentence.spans[task]:
         start, end = span_range(sentence, span)
@@ -345,5 +346,5 @@ def _in_text(sentence: Sentence, task: str, shift: int) -> Iterator[TextSpan]:
 
 
 def span_range(sentence: Sentence, span: Span) -> tuple[int, int]:
-    """Return the half-open range of a span's characters in the document, told by its tokens."""
+    """Return the half-open character range of a span in the document."""
     return sentence.offsets[span.start][0], sentence.offsets[span.end - 1][1]

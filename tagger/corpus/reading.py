@@ -1,4 +1,4 @@
-"""What readers and writers of all formats are told, one record each."""
+"""Options of the readers and writers of all formats: ``Reading`` and ``Writing``."""
 
 from __future__ import annotations
 
@@ -27,25 +27,28 @@ def _tokenizer() -> Tokenizer:
 
 
 def _tokenize(text: str) -> Sequence[Sentence]:
-    return _tokenizer().tokenize(text)  # made when it is needed: its patterns take a while to compile
+    return _tokenizer().tokenize(text)  # built on first use: compiling its patterns takes a while
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a corpus file is read; each reader looks at what concerns its format.
+    """Options for reading a corpus file. Each reader uses those that apply to its format.
 
     Attributes:
-        columns: Names of the file's columns (see ``corpus.columns.parse_columns``), None to go by the format.
-        tasks: The tags that every sentence must have; none at all takes what there is.
-        tokenize: Makes sentences of running text, in formats that hold no tokens.
-        on_misaligned: What becomes of a span that does not fit the tokens: it is refused, widened to whole
-            tokens, narrowed to the whole tokens in it, or left out. White space at its ends is trimmed.
-        offsets: What the offsets of spans count; ``auto`` goes by the text that spans are said to cover (see
+        columns: Names of the file's columns (see ``corpus.columns.parse_columns``). By default the format
+            decides.
+        tasks: The tasks that every sentence must have tags for. An empty sequence reads all tasks.
+        tokenize: Splits running text into sentences and tokens, for formats without tokens.
+        on_misaligned: How to handle a span whose boundaries are not token boundaries: report an error, expand
+            it to whole tokens, trim it to the whole tokens inside, or skip it. White space at its ends is
+            always stripped.
+        offsets: The unit of span offsets. ``auto`` infers it from the text of the spans (see
             ``corpus.offsets.OffsetUnits``).
-        label_names: Names of the tags that a file gives as numbers, in the order of the numbers from 0.
-        refuse: What is told of a problem; it raises, or the reader goes on without the line or record.
-        note: Receives everything that was changed, left out or read in an unusual way, as ``file:line:
-            message`` or, where there may be thousands, once a file as ``file: message`` with a count.
+        label_names: Tag names of integer tags, in the order of the integers from 0.
+        refuse: Receives each error message. If it returns instead of raising, the reader skips the line or
+            record and continues.
+        note: Receives a warning for everything that the reader changes, skips or reads in an unusual way, as
+            ``file:line: message``. Frequent warnings come once per file, as ``file: message`` with a count.
     """
 
     columns: str | None = None
@@ -60,15 +63,16 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """How sentences are written.
+    """Options for writing sentences.
 
     Attributes:
-        tasks: The tags to write, in order. A task that a sentence has ``spans`` for is written as spans where
-            the format holds spans.
-        unit: What becomes one record, in formats that hold running text.
-        separator: What stands between columns, in CoNLL files; a tab lets tokens and tags hold spaces.
-        has_texts: Whether CoNLL files get a comment with the text where its white space says something.
-        offsets: What offsets of spans count, in formats of running text.
+        tasks: The tasks to write, in order. If a sentence has ``spans`` for a task and the format supports
+            spans, the writer writes the spans.
+        unit: The text of one record, in formats of running text: a document or a sentence.
+        separator: The column separator of CoNLL files. A tab allows spaces in tokens and tags.
+        has_texts: True if CoNLL files get a ``# text`` comment for sentences whose white space is not a
+            single space between tokens.
+        offsets: The unit of span offsets, in formats of running text.
     """
 
     tasks: Sequence[str] = ()

@@ -1,6 +1,6 @@
-"""One record of JSON values, as annotation tools write them a line, to sentences; and our own from sentences.
+"""Convert JSON records of annotation tools to sentences, and sentences to JSON records.
 
-All offsets count characters (code points, as Python counts them) and are half-open.
+All offsets count characters (code points, as in Python) and are half-open.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from tagger.text.schemes import split_tag
 from tagger.text.sentence import Sentence, Span
 
 SPAN_LISTS = ("spans", "entities", "ents", "label", "labels", "annotations")
-"""Keys under which records keep their spans."""
+"""Keys of a record's list of spans."""
 _APPROVER = "annotation_approver"
 KEYS = {
     *("text", "data", "start", "starts_document", "text_before", "tokens", "tags", "scores", "n_best"),
     *("comments", "extra_lines", "relations", *SPAN_LISTS),
     *("answer", "status", "is_confirmed", "confirmed", _APPROVER),
 }
-"""All keys of a record that are read or told of; others, as an annotation tool's own, have no place."""
+"""All keys of a record that are read or reported. Other keys belong to annotation tools and are ignored."""
 
 _NOT_GOLD: dict[str, frozenset[object]] = {
     "answer": frozenset(["reject", "ignore"]),  # Prodigy
@@ -35,20 +35,20 @@ _NOT_GOLD: dict[str, frozenset[object]] = {
     "is_confirmed": frozenset([False]),  # doccano
     "confirmed": frozenset([False]),
 }
-"""What annotation tools write in records that nobody accepted, in lower case."""
+"""Values, in lower case, that annotation tools write for records that nobody accepted."""
 GOLD_KEYS = (*_NOT_GOLD, _APPROVER)
-"""Keys that say whether a record is gold."""
+"""Keys that tell whether a record is gold."""
 
-NO_TOKEN = "the text holds no token and was passed over."
-"""What is noted of a text that becomes no sentence."""
+NO_TOKEN = "the text has no tokens and was skipped."
+"""Warning about a text without sentences."""
 
 
 class Records:
-    """Reads the records of one file, and notes once a file whatever stands in many of them.
+    """Read the records of one file and report frequent warnings once per file.
 
     Args:
         path: The file, for messages.
-        reading: The tasks; how to tokenise; what the offsets count; what becomes of problems.
+        reading: The reader options.
     """
 
     def __init__(self, path: str | Path, reading: Reading) -> None:
@@ -56,11 +56,11 @@ class Records:
         self._reading = reading
         self._units = OffsetUnits(reading, path)
         self._tokens = TokenRecords(path, reading)
-        self._not_gold: dict[str, tuple[int, str]] = {}  # reason: how many records, place of the first
-        self._others: dict[str, None] = {}  # a set that keeps its order
+        self._not_gold: dict[str, tuple[int, str]] = {}  # reason: number of records, location of the first
+        self._others: dict[str, None] = {}  # an ordered set
 
     def read(self, record: object, where: str) -> list[Sentence]:
-        """Read the sentences of one record, see ``read_record``."""
+        """Read the sentences of one record (see ``read_record``)."""
         try:
             values = _values(record, where)
             reason = _reason_not_gold(values)
@@ -70,10 +70,10 @@ class Records:
             if isinstance(record, Mapping) and record.get(_APPROVER, "") is None:
                 self._count(_APPROVER, where)
             if is_token_record(values):
-                found, used = self._tokens.read(values, where)
+                sentences, used = self._tokens.read(values, where)
                 used.update(GOLD_KEYS)
                 self._others.update(dict.fromkeys(key for key in values if key not in used))
-                return found
+                return sentences
             self._others.update(dict.fromkeys(key for key in values if key not in KEYS))
             return self._read_text(values, where)
         except InputError as error:
@@ -81,19 +81,19 @@ class Records:
             return []
 
     def finish(self) -> None:
-        """Note what was counted."""
+        """Report the warnings that were counted."""
         for reason, (count, first) in self._not_gold.items():
             records = "1 record" if count == 1 else f"{count:,} records"
             if reason == _APPROVER:
-                message = f"{records} without {_APPROVER} (first at {first}), read as gold all the same."
+                message = f"{records} without {_APPROVER} (first at {first}) read as gold."
             else:
-                message = f"{records} with {reason} left out (first at {first}); only accepted ones are gold."
+                message = f"{records} with {reason} skipped (first at {first}); only accepted ones are gold."
             self._reading.note(f"{self._path}: {message}")
         self._tokens.finish()
         if self._others:
             self._reading.note(
-                f"{self._path}: what records hold as {listed(self._others)} was left out; no sentence has a "
-                "place for it."
+                f"{self._path}: the record keys {listed(self._others)} were ignored; sentences have no "
+                "field for them."
             )
 
     def _count(self, reason: str, where: str) -> None:
@@ -113,15 +113,15 @@ class Records:
         _require_tasks({*spans, *({} if sentence is None else sentence.tags)}, reading, where)
         if sentence is None:
             if not any(name in values for name in SPAN_LISTS):
-                reading.note(f"{where}: the record has no list of spans; it is read as a text without any.")
-            found = place_spans(text, spans, reading, where)
+                reading.note(f"{where}: the record has no list of spans; it is read as text without spans.")
+            sentences = place_spans(text, spans, reading, where)
         else:
             given = [sentence] if len(sentence) else []
-            found = attach_spans(given, text, spans, reading, text_start=start)
-        if not found:
+            sentences = attach_spans(given, text, spans, reading, text_start=start)
+        if not sentences:
             reading.note(f"{where}: {NO_TOKEN}")
         tags = {} if sentence is None else sentence.tags
-        return [one for one in found if _has_one_meaning(one, tags, reading)]
+        return [one for one in sentences if _tags_match_spans(one, tags, reading)]
 
     def _in_characters(
         self,
@@ -133,66 +133,66 @@ class Records:
         *,
         is_exact: bool,
     ) -> tuple[dict[str, list[TextSpan]], Sequence[TextSpan] | None]:
-        """Return the spans and tokens counted in characters; a span that is wrong is refused by itself."""
-        given = [span for its in spans.values() for span in its]
+        """Convert the offsets of spans and tokens to characters. Invalid spans are reported one by one."""
+        given = [span for task_spans in spans.values() for span in task_spans]
         evidence = [*given, *(tokens or ())] if is_exact else given
         ruler = Ruler(text, self._units.choose(text, evidence, where, text_start=start), start)
-        found: dict[str, list[TextSpan]] = {}
-        for task, its in spans.items():
-            found[task] = []
-            for span in its:
+        result: dict[str, list[TextSpan]] = {}
+        for task, task_spans in spans.items():
+            result[task] = []
+            for span in task_spans:
                 try:
                     (converted,) = ruler.convert([span])
                     require_text(converted, text, text_start=start)
                 except InputError as error:
                     self._reading.refuse(str(error))
                 else:
-                    found[task].append(converted)
-        return found, None if tokens is None else ruler.convert(tokens)
+                    result[task].append(converted)
+        return result, None if tokens is None else ruler.convert(tokens)
 
 
 def read_record(record: object, reading: Reading, where: str) -> list[Sentence]:
-    """Read the sentences of one record; its keys tell who wrote it.
+    """Read the sentences of one record. Its keys determine the dialect.
 
-    - Our own, a sentence each (see ``sentence_values``): ``{"text", "start", "tokens": [{"text", "start",
-      "end"}], "tags": {task: […]}, "spans": {task: [{"start", "end", "label", "score"}]}}``. One with a
-      ``start`` above 0 goes on with the document before, unless ``starts_document`` says otherwise.
+    - Our own, one sentence per record (see ``sentence_values``): ``{"text", "start", "tokens": [{"text",
+      "start", "end"}], "tags": {task: […]}, "spans": {task: [{"start", "end", "label", "score"}]}}``. A
+      record with ``start`` above 0 continues the previous document, unless it has ``starts_document``.
     - Prodigy: ``{"text", "tokens": [{"text", "start", "end"}], "spans": [{"start", "end", "label"}]}``.
     - doccano: ``{"text", "label": [[start, end, label]]}``, also ``labels``, and ``data`` for ``text``; with
       relations ``{"text", "entities": [{"start_offset", "end_offset", "label"}]}``.
     - spaCy: ``[text, {"entities": [[start, end, label]]}]``, ``{"text", "ents": [{"start", "end",
       "label"}]}``.
-    - Tokens without offsets, see ``token_records``: ``{"tokens": [str], "ner_tags": [tag]}`` and GLiNER's
+    - Tokens without offsets (see ``token_records``): ``{"tokens": [str], "ner_tags": [tag]}`` and GLiNER's
       ``{"tokenized_text": [str], "ner": [[first, last, label]]}``.
 
-    A text without tokens is a document and is tokenised. A plain list of spans belongs to the only task asked
-    for, to ``ner`` if none is. Of a record's tasks those asked for are read, or all if none is. A record that
-    its annotator rejected, ignored, discarded or did not confirm (``_NOT_GOLD``) is left out.
+    A text without tokens is a document and is tokenized. A plain list of spans belongs to the only requested
+    task, by default ``ner``. The reader reads the requested tasks, by default all. It skips records that the
+    annotator rejected, ignored, discarded or did not confirm (``_NOT_GOLD``).
 
     Args:
-        record: What JSON holds; a value that is None counts as absent.
-        reading: The tasks; how to tokenise; what becomes of problems.
+        record: A JSON value. Keys whose value is None count as absent.
+        reading: The reader options.
         where: ``file:line`` of the record.
 
     Returns:
-        The record's sentences; none if its text holds no token, if it is not gold, or if it was refused and
-        ``reading.refuse`` returned.
+        The record's sentences. The list is empty if the text has no tokens, if the record is not gold, or if
+        it is invalid and ``reading.refuse`` returns.
     """
     records = Records(where, reading)
-    found = records.read(record, where)
+    sentences = records.read(record, where)
     records.finish()
-    return found
+    return sentences
 
 
 def sentence_values(
     sentence: Sentence, tasks: Sequence[str], *, digits: int | None = None
 ) -> dict[str, object]:
-    """A sentence as JSON values, which ``read_record`` reads.
+    """Convert a sentence to JSON values that ``read_record`` reads.
 
     Args:
-        sentence: The sentence; what is empty, or the same in most sentences, is not written.
-        tasks: The tags and spans to write, in order, where it has them.
-        digits: To how many digits probabilities are rounded; None for all they have.
+        sentence: The sentence. Empty fields and common default values are omitted.
+        tasks: The tasks whose tags and spans to write, in order, where the sentence has them.
+        digits: Number of digits to round probabilities to. By default they are not rounded.
     """
 
     def rounded(score: float | None) -> float | None:
@@ -205,7 +205,7 @@ def sentence_values(
         return {"start": start, "end": end, "label": span.label, "text": text, "score": score}
 
     def shortened(probability: float) -> float:
-        # Digits that count, since a sequence of many tags has a small probability.
+        # Significant digits: the probability of a long tag sequence is small.
         return probability if digits is None else float(f"{probability:.{digits}g}")
 
     values: dict[str, object] = {
@@ -246,69 +246,68 @@ def sentence_values(
 
 
 def require_no_columns(reading: Reading, path: str | Path) -> None:
-    """Raise InputError if columns are named for a format that has none."""
+    """Raise InputError if the options name columns for a format that has none."""
     if reading.columns is not None:
-        raise InputError(f"{path}: the format has no columns; leave them out, or say the format conll.")
+        raise InputError(f"{path}: the format has no columns. Leave them out, or choose the format conll.")
 
 
 def read_span(values: object, where: str) -> TextSpan:
-    """Read a span: ``[start, end, label]``, or a mapping with these and perhaps ``text`` and ``score``.
+    """Read a span: ``[start, end, label]``, or a mapping with these keys and optional ``text`` and ``score``.
 
     Args:
         values: The span.
-        where: ``file:line``, kept in the span.
+        where: ``file:line``, stored in the span.
 
     Raises:
-        InputError: If it is none, or no tag can hold its label.
+        InputError: If the value is not a span, or the label is not valid in a tag.
     """
     if not isinstance(values, Mapping):
         triple = sequence(values, "span", where)
         if len(triple) != 3:
-            raise InputError(f"{where}: the span {values!r:.60} is not [start, end, label]; write it so.")
+            raise InputError(f"{where}: a span must be [start, end, label] (got {values!r:.60}). Correct it.")
         values = dict(zip(("start", "end", "label"), triple, strict=True))
-    its = mapping(values, "span", where)
-    labels = its.get("labels")
-    if "label" not in its and isinstance(labels, Sequence) and len(labels) == 1:  # as Label Studio writes it
-        its["label"] = labels[0]
+    fields = mapping(values, "span", where)
+    labels = fields.get("labels")
+    if "label" not in fields and isinstance(labels, Sequence) and len(labels) == 1:  # Label Studio's spelling
+        fields["label"] = labels[0]
     return TextSpan(
-        integer(its.get("start", its.get("start_offset")), "start of a span", where),
-        integer(its.get("end", its.get("end_offset")), "end of a span", where),
-        label(its.get("label"), where),
-        probability(its["score"], "score of a span", where) if "score" in its else None,
+        integer(fields.get("start", fields.get("start_offset")), "start of a span", where),
+        integer(fields.get("end", fields.get("end_offset")), "end of a span", where),
+        label(fields.get("label"), where),
+        probability(fields["score"], "score of a span", where) if "score" in fields else None,
         where,
-        string(its["text"], "text of a span", where) if "text" in its else None,
+        string(fields["text"], "text of a span", where) if "text" in fields else None,
     )
 
 
 def require_text(span: TextSpan, text: str, *, text_start: int = 0) -> None:
-    """Raise InputError if a span inside the text does not cover what it is said to cover."""
+    """Raise InputError if a span inside the text does not cover its declared text."""
     first, last = span.start - text_start, span.end - text_start
     if span.text is None or not 0 <= first <= last <= len(text):
         return
     if not is_same_text(span.text, text[first:last]):
         raise InputError(
-            f"{span.where}: the span [{span.start}, {span.end}) ({span.label}) should be {span.text!r}, but "
-            f"the text has {text[first:last]!r} there; correct the offsets, or say what they count with "
-            "--offsets."
+            f"{span.where}: the span [{span.start}, {span.end}) ({span.label}) should cover {span.text!r} "
+            f"(got {text[first:last]!r}). Correct the offsets, or set their unit with --offsets."
         )
 
 
 def _values(record: object, where: str) -> dict[str, object]:
-    """Return the record as a mapping, without the values that are None."""
+    """Return the record as a mapping without None values."""
     if isinstance(record, Sequence) and not isinstance(record, str) and len(record) == 2:
         text, annotations = record
         if isinstance(text, str) and isinstance(annotations, Mapping):
             record = {**annotations, "text": text}
     if not isinstance(record, Mapping):
         raise InputError(
-            f"{where}: {record!r:.60} is no record; expected an object with a text and its spans, or [text, "
-            '{"entities": [[start, end, label]]}].'
+            f"{where}: a record must be an object with a text and its spans, or [text, "
+            f'{{"entities": [[start, end, label]]}}] (got {record!r:.60}). Correct it.'
         )
     return mapping(record, "record", where)
 
 
 def _reason_not_gold(values: Mapping[str, object]) -> str | None:
-    """Why a record is no gold annotation, None if nothing says that it is not."""
+    """Return why a record is not gold, or None if no key says so."""
     for key, rejected in _NOT_GOLD.items():
         value = values.get(key)
         if isinstance(value, str | bool) and (value.lower() if isinstance(value, str) else value) in rejected:
@@ -317,55 +316,54 @@ def _reason_not_gold(values: Mapping[str, object]) -> str | None:
 
 
 def _text_name(values: Mapping[str, object]) -> str:
-    """What to call the text in messages; where there is none, with what the record has instead."""
+    """Return the name of the text in messages. Without a text, the name lists the record's keys."""
     if not values or "text" in values or "data" in values:
         return "text"
     return f"text and no tokens (the keys are {listed(values)})"
 
 
 def _spans(values: Mapping[str, object], reading: Reading, where: str) -> dict[str, list[TextSpan]]:
-    """Read the record's spans by task; one that is wrong is refused by itself."""
+    """Read the record's spans by task. Invalid spans are reported one by one."""
     if values.get("relations"):
-        reading.note(f"{where}: the relations were left out; no sentence holds them.")
+        reading.note(f"{where}: the relations were skipped; sentences have no field for them.")
     if isinstance(values.get("spans"), Mapping):
         lists = of_tasks(values, "spans", reading, where)
     else:
         names = [name for name in SPAN_LISTS if name in values]
         if len(names) > 1:
-            raise InputError(f"{where}: the record has {names[0]!r} and {names[1]!r}; keep one of them.")
+            raise InputError(f"{where}: the record has both {names[0]!r} and {names[1]!r}. Keep one of them.")
         lists = {flat_task(reading, where): values[name] for name in names}
-    found: dict[str, list[TextSpan]] = {task: [] for task in lists}
+    result: dict[str, list[TextSpan]] = {task: [] for task in lists}
     for task, spans in lists.items():
         for span in sequence(spans, "list of spans", where):
             try:
-                found[task].append(read_span(span, where))
+                result[task].append(read_span(span, where))
             except InputError as error:
                 reading.refuse(str(error))
-    return found
+    return result
 
 
 def _require_tasks(tasks: set[str], reading: Reading, where: str) -> None:
     for task in reading.tasks:
         if task not in tasks:
             raise InputError(
-                f"{where}: the record has no tags of the task {task!r}; ask for a task that it has, or give "
-                f"its spans under one of {', '.join(SPAN_LISTS)}, an empty list where there are none."
+                f"{where}: the record has no tags for the task {task!r}. Request a task that it has, or add "
+                f"its spans under one of {', '.join(SPAN_LISTS)}, with an empty list for no spans."
             )
 
 
-def _has_one_meaning(sentence: Sentence, tags: Mapping[str, Sequence[str]], reading: Reading) -> bool:
-    """Refuse a sentence whose spans give a token another label than the tags that stood beside them do."""
+def _tags_match_spans(sentence: Sentence, tags: Mapping[str, Sequence[str]], reading: Reading) -> bool:
+    """Return True if the record's tags and spans give each token the same label, else report an error."""
     for task in tags.keys() & sentence.spans.keys():
-        its = tags[task]
-        marked = [split_tag(tag)[1] for tag in its]
-        spanned = [""] * len(its)
+        tag_labels = [split_tag(tag)[1] for tag in tags[task]]
+        span_labels = [""] * len(tag_labels)
         for span in sentence.spans[task]:
-            spanned[span.start : span.end] = [span.label] * (span.end - span.start)
-        if marked != spanned:
-            place = next(place for place, label in enumerate(marked) if label != spanned[place])
+            span_labels[span.start : span.end] = [span.label] * (span.end - span.start)
+        if tag_labels != span_labels:
+            index = next(index for index, label in enumerate(tag_labels) if label != span_labels[index])
             reading.refuse(
-                f"{sentence.source}: the tag {its[place]!r} of {sentence.tokens[place]!r} and the spans of "
-                f"{task} do not say the same; correct one of them, or leave out the tags or the spans."
+                f"{sentence.source}: the tag {tags[task][index]!r} of {sentence.tokens[index]!r} contradicts "
+                f"the spans of {task}. Correct one of them, or leave out the tags or the spans."
             )
             return False
     return True

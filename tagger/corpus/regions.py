@@ -1,4 +1,4 @@
-"""What annotators marked in one text of a Label Studio export, and which of their annotations is read."""
+"""Select an annotation of a Label Studio text and read its regions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tagger.corpus.values import mapping, sequence, string
 from tagger.errors import InputError
 
 DEFAULT_NAME = "label"
-"""What Label Studio's template for named entities calls its labels; other names are names of tasks."""
+"""The default name of the control tag of labels in Label Studio. Other names are task names."""
 TEXT = "text"
 ANNOTATIONS = ("annotations", "completions")
 PREDICTIONS = ("predictions",)
@@ -28,7 +28,7 @@ BOOKKEEPING = frozenset(
         "file_upload",
     ]
 )
-"""Keys of a JSON-MIN task that Label Studio adds."""
+"""Keys that Label Studio adds to JSON-MIN tasks."""
 LABEL_TYPES = ("labels", "hypertextlabels", "paragraphlabels")
 _MARKUP = re.compile(r"<[A-Za-z/!]|&#?\w+;")
 
@@ -37,7 +37,7 @@ Note = Callable[[str], object]
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """What an annotator marked: the name of the control tag, the values of the span, its labels and place."""
+    """A marked region: the name of the control tag, the values of the span, its labels and location."""
 
     name: str
     values: Mapping[str, object]
@@ -48,14 +48,14 @@ class Region:
 
 @dataclass(slots=True)
 class Export:
-    """What the texts of one export share.
+    """Properties that the texts of one export share.
 
     Attributes:
         tasks: For each requested control tag the task of its spans.
-        key: What the data call the text.
-        is_annotated: Whether somebody annotated a text and did not cancel it.
-        predicted: How many texts have predictions but no annotation.
-        left_out: Keys of the data that are not read, in order.
+        key: The data key of the text.
+        is_annotated: True if at least one text has an annotation that is not cancelled.
+        predicted: Number of texts with predictions but without annotations.
+        left_out: Ignored keys of the data, in order.
     """
 
     tasks: dict[str, str] = field(default_factory=dict)
@@ -66,10 +66,10 @@ class Export:
 
 
 def read_regions(values: Mapping[str, object], export: Export, where: str, note: Note) -> list[Region] | None:
-    """Return what is marked in a text; None if it is no gold annotation.
+    """Return the regions of a text. None if the text has no gold annotation.
 
     Raises:
-        InputError: If something in it is missing or wrong.
+        InputError: If a value is missing or invalid.
     """
     if "data" not in values:
         return list(_minimal_regions(values, where))
@@ -81,14 +81,14 @@ def read_regions(values: Mapping[str, object], export: Export, where: str, note:
         result = mapping(one, "result", where)
         kind = result.get("type")
         if kind not in LABEL_TYPES:
-            note(f"{where}: a result of type {kind!r} was left out; it is no labelled span.")
+            note(f"{where}: a result of type {kind!r} was skipped; it is not a labelled span.")
             continue
-        its = mapping(result.get("value"), "value of a result", where)
+        value = mapping(result.get("value"), "value of a result", where)
         if "score" in result:
-            its = {**its, "score": result["score"]}
+            value = {**value, "score": result["score"]}
         name = string(result.get("from_name", DEFAULT_NAME), "from_name", where)
-        labels = sequence(its.get(str(kind), its.get("labels")), "list of labels", where)
-        regions.append(Region(name, its, labels, where, is_hypertext=kind != "labels"))
+        labels = sequence(value.get(str(kind), value.get("labels")), "list of labels", where)
+        regions.append(Region(name, value, labels, where, is_hypertext=kind != "labels"))
     return regions
 
 
@@ -96,7 +96,7 @@ def in_text(region: Region, text: str) -> Region:
     """Return a region with offsets in the text.
 
     Raises:
-        InputError: If its offsets count in a page that the text is the source of.
+        InputError: If its offsets refer to the rendered page of a hypertext.
     """
     if not region.is_hypertext:
         return region
@@ -104,14 +104,14 @@ def in_text(region: Region, text: str) -> Region:
     if not isinstance(offsets, Mapping) or _MARKUP.search(text):
         raise InputError(
             f"{region.where}: the label {region.labels!r:.60} marks hypertext or a dialogue "
-            "(hypertextlabels, paragraphlabels), and its offsets count in the page that a browser shows, not "
-            "in the text; label plain text (Text with Labels) and export that."
+            "(hypertextlabels, paragraphlabels), and its offsets refer to the rendered page, not to the "
+            "text. Label plain text (Text with Labels) and export that."
         )
     return replace(region, values={**region.values, **offsets})
 
 
 def is_cancelled(annotation: Mapping[str, object]) -> bool:
-    """Whether an annotator skipped the text."""
+    """Return True if an annotator skipped the text."""
     return bool(annotation.get("was_cancelled") or annotation.get("skipped"))
 
 
@@ -119,49 +119,50 @@ def listed_under(values: Mapping[str, object], names: Sequence[str], where: str)
     """Return the annotations or predictions under any of these names.
 
     Raises:
-        InputError: If one is no object.
+        InputError: If one is not an object.
     """
     return [
         mapping(one, name, where)
         for name in names
         for one in sequence(values.get(name, ()), f"list of {name}", where)
-        if not isinstance(one, int)  # predictions may be listed by their numbers alone
+        if not isinstance(one, int)  # exports may list predictions by id only
     ]
 
 
 def _results(values: Mapping[str, object], export: Export, where: str, note: Note) -> Sequence[object] | None:
-    """Return the results of the annotation or prediction to be read; None if no annotation is gold."""
+    """Return the results of the selected annotation or prediction. None if no annotation is gold."""
     annotations = listed_under(values, ANNOTATIONS, where)
     chosen = [one for one in annotations if not is_cancelled(one)]
     if annotations and not chosen:
-        note(f"{where}: the text was left out; its annotators skipped it.")
+        note(f"{where}: the text was skipped because its annotators cancelled it.")
         return None
     if not chosen and export.is_annotated:
-        has = [name for name in (*PREDICTIONS, "drafts") if values.get(name)]
-        but = f" (its {' and '.join(has)} are no gold annotations)" if has else ""
-        note(f"{where}: nobody annotated the text{but}; it was left out.")
+        other_keys = [name for name in (*PREDICTIONS, "drafts") if values.get(name)]
+        detail = f" (its {' and '.join(other_keys)} are not gold)" if other_keys else ""
+        note(f"{where}: the text was skipped because it has no annotations{detail}.")
         return None
     if not chosen:
         chosen = listed_under(values, PREDICTIONS, where)
         if not chosen:
-            but = " (its drafts are no gold annotations)" if values.get("drafts") else ""
-            note(f"{where}: nobody annotated the text{but}; it is read as one without spans.")
+            detail = " (its drafts are not gold)" if values.get("drafts") else ""
+            note(f"{where}: the text has no annotations{detail}; it is read as text without spans.")
             return ()
         return sequence(chosen[0].get("result", ()), "result", where)
     truths = [one for one in chosen if one.get("ground_truth") is True]
-    read = (truths or chosen)[0]
+    selected = (truths or chosen)[0]
     if len(chosen) > 1:
         which = "ground truth" if truths else "first"
-        named = f", number {read['id']}," if isinstance(read.get("id"), int) else ""
-        by = f" by {_annotator(read)}" if _annotator(read) else ""
+        id_of_selected = f", number {selected['id']}," if isinstance(selected.get("id"), int) else ""
+        by = f" by {_annotator(selected)}" if _annotator(selected) else ""
         note(
-            f"{where}: the {which} of {len(chosen)} annotations{named}{by} is read, the others were left out."
+            f"{where}: the {which} of {len(chosen)} annotations{id_of_selected}{by} is read, the others are "
+            "skipped."
         )
-    return sequence(read.get("result", ()), "result", where)
+    return sequence(selected.get("result", ()), "result", where)
 
 
 def _annotator(annotation: Mapping[str, object]) -> str:
-    """The name, address or number of an annotator, if the annotation says it."""
+    """Return the name, address or id of an annotator, or an empty string."""
     by = annotation.get("completed_by")
     if isinstance(by, Mapping):
         by = by.get("email", by.get("id"))
@@ -169,20 +170,20 @@ def _annotator(annotation: Mapping[str, object]) -> str:
 
 
 def is_repeated(value: object, seen: set[object], where: str, note: Note) -> bool:
-    """Whether a JSON-MIN task has the number of an earlier one, which another annotator labelled."""
+    """Return True if a JSON-MIN task repeats an earlier id because several annotators labelled the text."""
     if not isinstance(value, Mapping) or "data" in value or not isinstance(value.get("id"), int):
         return False
     if value["id"] in seen:
-        note(f"{where}: an earlier text has the number {value['id']}, too; this annotation was left out.")
+        note(f"{where}: an earlier text has the same number {value['id']}; this annotation was skipped.")
         return True
     seen.add(value["id"])
     return False
 
 
 def _minimal_regions(values: Mapping[str, object], where: str) -> Iterator[Region]:
-    """Yield the regions of a JSON-MIN task: under each control tag's name a list of values."""
-    for name, its in values.items():
-        for one in its if is_region_list(its) else ():
+    """Yield the regions of a JSON-MIN task, which lists values under the name of each control tag."""
+    for name, items in values.items():
+        for one in items if is_region_list(items) else ():
             kind = next((kind for kind in LABEL_TYPES if kind in one), None)
             if kind:
                 value = mapping(one, name, where)
@@ -191,7 +192,7 @@ def _minimal_regions(values: Mapping[str, object], where: str) -> Iterator[Regio
 
 
 def is_region_list(value: object) -> TypeGuard[Sequence[Mapping[str, object]]]:
-    """Whether a value of a JSON-MIN task is a list of regions, at least one with labels."""
+    """Return True if a value of a JSON-MIN task is a list of regions, at least one of them labelled."""
     if not isinstance(value, Sequence) or isinstance(value, str):
         return False
     are_objects = all(isinstance(one, Mapping) for one in value)

@@ -1,4 +1,4 @@
-"""How the tags of a column are read: as spans in some scheme, as bare labels, or as one tag per token."""
+"""Determine how to read the tags of a column: spans in a scheme, bare labels, or one tag per token."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tagger.text.spelling import (
 )
 
 BARE, PLAIN = "bare", "none"
-"""What can be requested besides a scheme: labels without prefix as spans, and one tag per token."""
+"""Choices in addition to schemes: spans as labels without prefix, and one tag per token."""
 
 _ALL_TASKS = ""
 _SPANS = re.compile(r"(?:ner|chunk)\d*")
@@ -39,12 +39,12 @@ _PARTS_OF_SPEECH = ("pos", "upos", "xpos")
 
 @dataclass(frozen=True, slots=True)
 class TagReading:
-    """How the tags of one column are read.
+    """How to read the tags of one column.
 
     Attributes:
-        scheme: The scheme of their spans; None for one tag per token.
-        is_bare: True if they are labels without prefix, so that a run of one label is a span.
-        problem: Why they cannot be read, as a clause and what to do; None if they can.
+        scheme: The scheme of their spans. None for one tag per token.
+        is_bare: True if the tags are labels without prefix, so that a run of one label is a span.
+        problem: Why they cannot be read, as a clause and what to do, or None.
     """
 
     scheme: str | None
@@ -52,20 +52,20 @@ class TagReading:
     problem: str | None = None
 
     def apply(self, sentence: Sentence, task: str) -> Sentence:
-        """Return the sentence with tags of a scheme: bare labels become tags of IO."""
+        """Return the sentence with tags of a scheme: bare labels become IO tags."""
         if not self.is_bare:
             return sentence
         return replace(sentence, tags={**sentence.tags, task: add_prefixes(sentence.tags[task])})
 
 
 def parse_schemes(spec: str | None) -> dict[str, str]:
-    """Read which scheme tags are written in: ``IOB1``, or by task ``ner=bare,pos=none``.
+    """Parse the schemes of tags: ``IOB1``, or by task ``ner=bare,pos=none``.
 
     Returns:
-        Names of schemes, ``bare`` or ``none`` by task; under an empty name that of all tasks with spans.
+        The scheme, ``bare`` or ``none`` by task. An empty task name stands for all tasks with spans.
 
     Raises:
-        InputError: If there is no such scheme, or a task has two.
+        InputError: If the scheme does not exist, or a task has two schemes.
     """
     schemes: dict[str, str] = {}
     for item in spec.split(",") if spec else ():
@@ -83,13 +83,13 @@ def parse_schemes(spec: str | None) -> dict[str, str]:
 def judge_tags(
     evidence: SchemeEvidence, task: str, requested: Mapping[str, str], *, is_only: bool = True
 ) -> TagReading:
-    """Decide how a column is read.
+    """Decide how to read a column.
 
     Args:
         evidence: All its tags.
-        task: The column's name; parts of speech are never taken for bare labels or misspelled tags.
-        requested: What ``parse_schemes`` returns.
-        is_only: True if no other column could be meant by a scheme that is requested without a task.
+        task: The column name. Parts of speech are never read as bare labels or misspelled tags.
+        requested: The result of ``parse_schemes``.
+        is_only: True if a scheme that is requested without a task can only refer to this column.
     """
     counts = evidence.tags
     is_named = task in _PARTS_OF_SPEECH and task not in requested
@@ -98,15 +98,15 @@ def judge_tags(
         respelling = (outside, "O")
     is_bare = not is_named and not respelling and are_bare_labels(counts)
     detected = evidence.scheme
-    wanted = requested.get(task)
-    if wanted is None and (is_only or detected or respelling or is_bare):
-        wanted = requested.get(_ALL_TASKS)
-    if wanted == PLAIN:
+    target = requested.get(task)
+    if target is None and (is_only or detected or respelling or is_bare):
+        target = requested.get(_ALL_TASKS)
+    if target == PLAIN:
         return TagReading(None)
-    if wanted == BARE or (is_bare and wanted is None):
+    if target == BARE or (is_bare and target is None):
         return TagReading("IO", is_bare=True)
-    if wanted is not None:
-        return TagReading(wanted)
+    if target is not None:
+        return TagReading(target)
     problem = _find_problem(counts, detected, respelling)
     values = counts.keys() - {UNSPECIFIED}
     if _SPANS.fullmatch(task) and values and all(tag.isascii() and tag.isdigit() for tag in values):
@@ -125,7 +125,7 @@ def _find_problem(
     counts: Mapping[str, int], detected: str | None, respelling: tuple[str, str] | None
 ) -> str | None:
     if respelling:
-        return f"no scheme has the tag {respelling[0]!r}; it would be {respelling[1]!r}."
+        return f"the tag {respelling[0]!r} belongs to no scheme; it would be {respelling[1]!r}."
     mixed = mixes_prefixes(counts) if detected is None else None
     if mixed:
         return f"some tags have a prefix (got {mixed[0]!r}), others have none (got {mixed[1]!r})."
@@ -139,20 +139,20 @@ def find_scheme(
     has_spans: bool | None = None,
     reading: TagReading | None = None,
 ) -> str | None:
-    """Tell the scheme of a column and check that every tag is one of it.
+    """Determine the scheme of a column and check that every tag belongs to it.
 
     Args:
-        sentences: A file's sentences; all have tags for the task.
+        sentences: The sentences of a file. All have tags for the task.
         task: The column.
-        has_spans: True if the tags have to mark spans, as a model for this task requires; None where nothing
-            is known before.
-        reading: How the column is read, if that was judged before.
+        has_spans: True if the tags must mark spans, as a model for this task requires. None if this is
+            unknown.
+        reading: How to read the column, if it was determined before.
 
     Returns:
-        The scheme's name, or None if each token just has a tag, as in part-of-speech tagging.
+        The scheme, or None for one tag per token, as in part-of-speech tagging.
 
     Raises:
-        InputError: A tag is outside the scheme, or the column marks no spans where it has to.
+        InputError: If a tag is outside the scheme, or the column must mark spans and does not.
     """
     if has_spans is False:
         return None
@@ -161,62 +161,62 @@ def find_scheme(
         for sentence in sentences:
             evidence.add(sentence.tags[task])
         reading = judge_tags(evidence, task, {})
-        if reading.is_bare:  # only whoever reads a file may add prefixes, and say so
+        if reading.is_bare:  # only file readers may add prefixes, because they report it
             reading = TagReading(None)
     if reading.problem:
-        found = _find_tag(sentences, task, lambda tag: respell(tag) is not None)
-        raise InputError(f"{line_of(*found) if found else _path(sentences)}: {reading.problem}")
+        location = _find_tag(sentences, task, lambda tag: respell(tag) is not None)
+        raise InputError(f"{line_of(*location) if location else _path(sentences)}: {reading.problem}")
     if reading.scheme is None:
         _refuse_unknown_prefixes(sentences, task)
         if has_spans:
             tag = sentences[0].tags[task][0]
             raise InputError(
-                f"{line_of(sentences[0], 0)}: the column {task!r} should mark spans, as in B-PER, but holds "
-                f"{tag!r}; name the right column with --columns."
+                f"{line_of(sentences[0], 0)}: the column {task!r} must mark spans, as in B-PER (got "
+                f"{tag!r}). Name the right column with --columns."
             )
         return None
     scheme = reading.scheme
-    found = _find_tag(sentences, task, lambda tag: not belongs_to(tag, scheme))
-    if found:
-        raise InputError(describe_foreign(*found, task, scheme))
+    location = _find_tag(sentences, task, lambda tag: not belongs_to(tag, scheme))
+    if location:
+        raise InputError(describe_foreign(*location, task, scheme))
     return scheme
 
 
-def describe_foreign(sentence: Sentence, place: int, task: str, scheme: str) -> str:
-    """Say that a tag is none of a scheme, and what it would be if one replacement makes a tag of it."""
-    tag = sentence.tags[task][place]
+def describe_foreign(sentence: Sentence, index: int, task: str, scheme: str) -> str:
+    """Describe a tag outside a scheme, and suggest a spelling if one replacement makes it valid."""
+    tag = sentence.tags[task][index]
     right = respell(tag)
     return (
-        f"{line_of(sentence, place)}: the tag {tag!r} of {sentence.tokens[place]!r} is none of {scheme}, in "
-        f"which the column {task!r} is written; "
-        + (f"write {right!r}." if right else "correct it or name another column.")
+        f"{line_of(sentence, index)}: the tag {tag!r} of {sentence.tokens[index]!r} does not belong to "
+        f"{scheme}, the scheme of the column {task!r}. "
+        + (f"Write {right!r}." if right else "Correct it or name another column.")
     )
 
 
 def require_spans(sentences: Sequence[Sentence], task: str) -> None:
-    """Refuse a part that is to be learnt or chosen by and marks nothing.
+    """Check that the column of a split for training or model selection marks at least one span.
 
     Raises:
-        InputError: Every tag of the column is O.
+        InputError: If every tag of the column is O.
     """
     if all(tag == "O" for sentence in sentences for tag in sentence.tags[task]):
         raise InputError(
-            f"{_path(sentences)}: the column {task!r} holds no span at all, only O; name the right column "
-            "with --columns, or give a file with spans."
+            f"{_path(sentences)}: the column {task!r} has no spans (got only O). Name the right column with "
+            "--columns, or give a file with spans."
         )
 
 
 def count_repairs(sentences: Iterable[Sentence], task: str, scheme: str, *, mode: Mode = "repair") -> int:
-    """How many tags of a span task stand where their scheme forbids them.
+    """Count the tags of a span task that violate their scheme.
 
     Args:
         sentences: Sentences with tags for the task.
         task: The column.
         scheme: Its scheme.
-        mode: ``repair`` counts them, since they are read as conlleval reads them; ``strict`` refuses them.
+        mode: ``repair`` counts them, since readers repair them as conlleval does; ``strict`` raises.
 
     Raises:
-        InputError: In strict mode, for the first of them.
+        InputError: In strict mode, for the first violation.
     """
     count = 0
     for sentence in sentences:
@@ -232,45 +232,44 @@ def count_repairs(sentences: Iterable[Sentence], task: str, scheme: str, *, mode
 def count_unseen(
     sentences: Iterable[Sentence], task: str, known: Iterable[str], *, has_spans: bool
 ) -> Mapping[str, int]:
-    """Which tags a model can never find, since the train part lacks them.
+    """Count tags that a model can never predict because the training split lacks them.
 
     Args:
         sentences: Sentences with tags for the task.
         task: The column.
-        known: The model's tags, in whatever scheme.
-        has_spans: Whether the tags mark spans; then only their labels matter, for a model has every prefix of
-            a label.
+        known: The model's tags, in any scheme.
+        has_spans: True if the tags mark spans. Then only their labels count, since a model has every prefix
+            of a label.
 
     Returns:
-        How many tags have each label that no known tag has (of spans), or how often each unknown tag stands
-        there, the most frequent first.
+        The frequency of each unseen label (of spans) or tag, most frequent first.
     """
-    found = Counter(_label(tag, has_spans) for sentence in sentences for tag in sentence.tags[task])
+    counts = Counter(_label(tag, has_spans) for sentence in sentences for tag in sentence.tags[task])
     seen = {_label(tag, has_spans) for tag in known} | {"" if has_spans else UNSPECIFIED}
-    return {label: count for label, count in found.most_common() if label not in seen}
+    return {label: count for label, count in counts.most_common() if label not in seen}
 
 
 def refuse_unseen(
     sentences: Iterable[Sentence], task: str, unseen: Collection[str], *, has_spans: bool
 ) -> None:
-    """Refuse sentences that hold what ``count_unseen`` found.
+    """Check that sentences have none of the labels or tags that ``count_unseen`` returned.
 
     Raises:
-        InputError: For the first tag whose label (of spans) or which itself is among ``unseen``.
+        InputError: For the first tag that is in ``unseen``, or whose label is (for spans).
     """
-    found = _find_tag(sentences, task, lambda tag: _label(tag, has_spans) in unseen)
-    if found:
-        sentence, place = found
+    location = _find_tag(sentences, task, lambda tag: _label(tag, has_spans) in unseen)
+    if location:
+        sentence, index = location
         kind = "label" if has_spans else "tag"
         raise InputError(
-            f"{line_of(sentence, place)}: the {kind} {_label(sentence.tags[task][place], has_spans)!r} of "
-            f"{sentence.tokens[place]!r} is nowhere in train, so no model learns it; correct it, move such "
-            "sentences to train, or set data.unseen_tags=count to score it as wrong."
+            f"{line_of(sentence, index)}: the {kind} {_label(sentence.tags[task][index], has_spans)!r} of "
+            f"{sentence.tokens[index]!r} does not occur in train, so no model learns it. Correct it, move "
+            "such sentences to train, or set data.unseen_tags=count to score it as wrong."
         )
 
 
 def _label(tag: str, has_spans: bool) -> str:
-    """What is learnt of a tag: of a span's its label, "" for none."""
+    """Return what a model learns of a tag: for span tags the label, "" for O."""
     return split_tag(tag)[1] if has_spans else tag
 
 
@@ -279,37 +278,37 @@ def _path(sentences: Sequence[Sentence]) -> str:
 
 
 def _refuse_unknown_prefixes(sentences: Sequence[Sentence], task: str) -> None:
-    """Refuse O and X-LABEL whose X no scheme knows: learnt as plain tags they would score nonsense."""
+    """Reject O and X-LABEL with an unknown prefix X: as plain tags their scores would be meaningless."""
     tags = {tag for sentence in sentences for tag in sentence.tags[task]}
     if "O" not in tags or not all(tag == "O" or tag[1:2] == "-" for tag in tags):
         return
-    found = _find_tag(sentences, task, lambda tag: not is_span_tag(tag))
-    if found:
-        sentence, place = found
+    location = _find_tag(sentences, task, lambda tag: not is_span_tag(tag))
+    if location:
+        sentence, index = location
         raise InputError(
-            f"{line_of(sentence, place)}: the tag {sentence.tags[task][place]!r} looks like a span's, but no "
-            f"scheme has its prefix; write B-, I-, E- or S-."
+            f"{line_of(sentence, index)}: the tag {sentence.tags[task][index]!r} looks like a span tag, but "
+            f"no scheme has its prefix. Write B-, I-, E- or S-."
         )
 
 
 def _find_tag(
     sentences: Iterable[Sentence], task: str, is_wrong: Callable[[str], bool]
 ) -> tuple[Sentence, int] | None:
-    """The first place of a wrong tag; each distinct tag is judged once."""
+    """Return the sentence and token index of the first wrong tag. Each distinct tag is checked once."""
     judged: dict[str, bool] = {}
     for sentence in sentences:
-        for place, tag in enumerate(sentence.tags[task]):
+        for index, tag in enumerate(sentence.tags[task]):
             if tag not in judged:
                 judged[tag] = is_wrong(tag)
             if judged[tag]:
-                return sentence, place
+                return sentence, index
     return None
 
 
-def line_of(sentence: Sentence, place: int) -> str:
-    """``file:line`` of one token, or of the whole sentence where tokens have no lines of their own."""
+def line_of(sentence: Sentence, index: int) -> str:
+    """Return ``file:line`` of a token, or of the sentence if tokens have no lines of their own."""
     path, _, first = sentence.source.rpartition(":")
     if not sentence.has_token_lines:
         return sentence.source or "The corpus"
-    between = sum(0 < before <= place for before, _ in sentence.extra_lines)
-    return f"{path}:{int(first) + place + between}"
+    between = sum(0 < before <= index for before, _ in sentence.extra_lines)
+    return f"{path}:{int(first) + index + between}"

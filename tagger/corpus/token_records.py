@@ -1,4 +1,4 @@
-"""Records of tokens without offsets: ``{"tokens": [str], "ner_tags": [tag]}``, and GLiNER's."""
+"""Read records of tokens without offsets: ``{"tokens": [str], "ner_tags": [tag]}``, and GLiNER's."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tagger.errors import InputError
 from tagger.text.sentence import Sentence, from_tokens
 
 TAG_SUFFIXES = ("_tags", "_tag", "_labels")
-"""What follows a task in the name of its tags."""
+"""Suffixes that follow a task in the name of its tags."""
 PLAIN_TAGS = ("tags", "labels", "label", "tag")
-"""Names of the tags of a file that has one task and does not name it."""
+"""Names of the tags in a file of one unnamed task."""
 DOCUMENT_KEYS = ("document_id", "doc_id", "newdoc", "document")
-"""What changes between documents."""
+"""Keys whose value changes between documents."""
 NO_NAMES = (
-    "holds tags as numbers, without their names; give the names in the order of the numbers with "
+    "has integer tags without names. Give the names in the order of the integers with "
     "--label-names O,B-PER,I-PER,… (data.label_names in a config)."
 )
-"""What is wrong with tags as numbers."""
-_MOST_DIGITS = 9  # of a tag that is a number
+"""Error message about integer tags without names."""
+_MOST_DIGITS = 9  # maximum length of an integer tag
 _TOKEN_KEYS = ("tokens", "words", "token", "form")
 _GLINER_TOKENS, _GLINER_SPANS = "tokenized_text", "ner"
 _TOKEN_SPANS = ("spans", "entities", "ents")
@@ -33,32 +33,32 @@ _OWN_DOCUMENT = "starts_document"
 
 
 def candidates(task: str) -> list[str]:
-    """The names that the tags of a task may have."""
+    """Return the possible names of the tags of a task."""
     return [task, *(task + suffix for suffix in TAG_SUFFIXES)]
 
 
 def names_tags(name: str) -> bool:
-    """Whether the name of a list or column says that it holds tags."""
+    """Return True if the name of a list or column indicates tags."""
     return name in (*PLAIN_TAGS, "ner", "pos", "chunk") or task_of(name) != name
 
 
 def task_of(name: str) -> str:
-    """The task of a name of tags, which may end in a suffix."""
+    """Return the task of a name of tags, without its suffix."""
     return next((name.removesuffix(end) for end in TAG_SUFFIXES if name.endswith(end)), name)
 
 
 def name_tags(values: object, count: int, names: Sequence[str], key: str, where: str) -> tuple[str, ...]:
-    """Return the tags of a sentence's tokens, those that are given as numbers by their names.
+    """Return the tags of a sentence, with integers replaced by their names.
 
     Args:
-        values: A sequence of strings or of whole numbers; strings of digits alone are numbers.
-        count: How many tokens there are.
-        names: The name of each number from 0 on.
-        key: What the file calls the tags, for the error message.
+        values: A sequence of strings or integers; strings of digits alone are integers.
+        count: The number of tokens.
+        names: The name of each integer from 0.
+        key: The name of the tags in the file, for the error message.
         where: ``file:line``, for the error message.
 
     Raises:
-        InputError: If there are more or fewer tags than tokens, one is missing, or a number has no name.
+        InputError: If the number of tags is not ``count``, a tag is missing, or an integer has no name.
     """
     if isinstance(values, Sequence) and not isinstance(values, str) and all(map(_is_number, values)):
         values = [int(value[:_MOST_DIGITS]) for value in values]
@@ -68,7 +68,7 @@ def name_tags(values: object, count: int, names: Sequence[str], key: str, where:
             return name_of(value, names, f"{where}: {key}")
         tag = string(value, name, where)
         if not tag:
-            raise InputError(f"{where}: a {name} is empty; write O for a token outside of all spans.")
+            raise InputError(f"{where}: a {name} is empty. Write O for a token outside all spans.")
         return tag
 
     return each(values, count, one, f"tag of {key}", where)
@@ -79,37 +79,37 @@ def _is_number(value: object) -> bool:
 
 
 def parse_label_names(spec: str | None) -> tuple[str, ...]:
-    """Read names of tags, separated by commas, in the order of their numbers; None for no names.
+    """Parse comma-separated tag names, in the order of their integers. None gives no names.
 
     Raises:
-        InputError: If a name is empty or stands there twice.
+        InputError: If a name is empty or repeated.
     """
     names = tuple(name.strip() for name in spec.split(",")) if spec is not None else ()
     if not all(names) or len(set(names)) < len(names):
         raise InputError(
-            f"The label names must be different and not empty (got {spec!r}); write them as O,B-PER,I-PER."
+            f"The label names must be different and not empty (got {spec!r}). Write them as O,B-PER,I-PER."
         )
     return names
 
 
 def name_of(number: int, names: Sequence[str], where: str) -> str:
-    """Return the name of a tag that is given as a number.
+    """Return the name of an integer tag.
 
     Raises:
-        InputError: If there are no names, or none for this number.
+        InputError: If there are no names, or none for this integer.
     """
     if not names:
         raise InputError(f"{where} {NO_NAMES}")
     if not 0 <= number < len(names):
         raise InputError(
-            f"{where} holds the number {number}, which is none of its {len(names)} labels; give all names in "
-            "the order of the numbers, or leave such rows out."
+            f"{where} has the integer tag {number}, outside its {len(names)} labels. Give all names in "
+            "the order of the integers, or leave such rows out."
         )
     return names[number]
 
 
 def is_token_record(values: Mapping[str, object]) -> bool:
-    """Whether a record gives its tokens as strings, without offsets."""
+    """Return True if a record lists its tokens as strings, without offsets."""
     if _GLINER_TOKENS in values:
         return True
     tokens = next((values[key] for key in _TOKEN_KEYS if key in values), None)
@@ -119,14 +119,14 @@ def is_token_record(values: Mapping[str, object]) -> bool:
 
 
 class TokenRecords:
-    """Reads one file's records of tokens without offsets.
+    """Read the records of tokens without offsets in one file.
 
-    A document begins with the first record, and where ``starts_document`` is true or, if there is no such
-    key, where one of ``DOCUMENT_KEYS`` changes. Records of GLiNER are documents each.
+    A document begins with the first record, and where ``starts_document`` is true or, without this key, where
+    one of ``DOCUMENT_KEYS`` changes. Each GLiNER record is a document.
 
     Args:
         path: The file, for messages.
-        reading: The tasks; the names of numbers; what becomes of problems.
+        reading: The reader options.
     """
 
     def __init__(self, path: str | Path, reading: Reading) -> None:
@@ -137,10 +137,10 @@ class TokenRecords:
         self._inclusive = 0
 
     def read(self, values: Mapping[str, object], where: str) -> tuple[list[Sentence], set[str]]:
-        """Read a record; return its sentences and the keys that were read.
+        """Read a record. Return its sentences and the keys that were read.
 
         Raises:
-            InputError: If something in it is missing or wrong.
+            InputError: If a value is missing or invalid.
         """
         is_gliner = _GLINER_TOKENS in values
         key = _GLINER_TOKENS if is_gliner else next(name for name in _TOKEN_KEYS if name in values)
@@ -156,11 +156,11 @@ class TokenRecords:
         return [replace(sentence, tags=tags)], used | {*keys.values()}
 
     def finish(self) -> None:
-        """Note what was counted."""
+        """Report the warnings that were counted."""
         if self._inclusive:
             self._reading.note(
                 f"{self._path}: {self._inclusive:,} spans of {_GLINER_SPANS} were read with an inclusive "
-                "last token, as GLiNER counts them."
+                "last token, as in GLiNER."
             )
 
     def _place(self, tokens: tuple[str, ...], values: Mapping[str, object], where: str) -> Sentence:
@@ -169,7 +169,7 @@ class TokenRecords:
             text = string(values["text"], "text", where)
             offsets = locate(tokens, text)
             if offsets is None:
-                self._reading.note(f"{where}: the text is not that of the tokens; it was left out.")
+                self._reading.note(f"{where}: the text does not match the tokens; it was ignored.")
             else:
                 sentence = replace(sentence, text=text, offsets=tuple(offsets))
         document = next((values[key] for key in DOCUMENT_KEYS if key in values), None)
@@ -187,34 +187,34 @@ class TokenRecords:
         plain = next((key for key in PLAIN_TAGS if key in lists), None)
 
         def is_tags(key: str) -> bool:
-            its = values[key]
-            assert isinstance(its, Sequence)
-            return names_tags(key) or (len(its) == count and isinstance(its[0], str))
+            tags = values[key]
+            assert isinstance(tags, Sequence)
+            return names_tags(key) or (len(tags) == count and isinstance(tags[0], str))
 
         if not tasks:
-            found = {task_of(key): key for key in lists if key not in PLAIN_TAGS and is_tags(key)}
+            keys = {task_of(key): key for key in lists if key not in PLAIN_TAGS and is_tags(key)}
             if plain is not None and is_tags(plain):
-                found = {flat_task(self._reading, where): plain, **found}
-            if not found and any(name in values for name in _TOKEN_SPANS):
+                keys = {flat_task(self._reading, where): plain, **keys}
+            if not keys and any(name in values for name in _TOKEN_SPANS):
                 raise InputError(
-                    f"{where}: the record has tokens without offsets, so that its spans cannot be placed; "
-                    "give a tag for each token, as in ner_tags, or the offsets of tokens and spans."
+                    f"{where}: the record has tokens without offsets, so its spans cannot be aligned. "
+                    "Give a tag for each token, as in ner_tags, or the offsets of tokens and spans."
                 )
-            return found
-        found = {}
+            return keys
+        keys = {}
         for task in tasks:
             key = next((name for name in candidates(task) if name in lists), None)
             key = plain if key is None and (task == "ner" or len(tasks) == 1) else key
             if key is None:
                 raise InputError(
-                    f"{where}: the record has tokens but no tags of the task {task!r} (its lists are "
-                    f"{listed(lists)}); name the tags {task}_tags, or ask for another task."
+                    f"{where}: the record has tokens but no tags for the task {task!r} (its lists are "
+                    f"{listed(lists)}). Name the tags {task}_tags, or request another task."
                 )
-            found[task] = key
-        return found
+            keys[task] = key
+        return keys
 
     def _with_spans(self, sentence: Sentence, values: Mapping[str, object], where: str) -> list[Sentence]:
-        """Attach GLiNER's spans ``[first token, last token, label]``, whose last token is inclusive."""
+        """Attach GLiNER's spans ``[first token, last token, label]`` with an inclusive last token."""
         spans = []
         for value in sequence(values.get(_GLINER_SPANS), f"list of spans ({_GLINER_SPANS})", where):
             try:
@@ -230,13 +230,13 @@ def _gliner_span(value: object, sentence: Sentence, where: str) -> TextSpan:
     triple = sequence(value, "span", where)
     if len(triple) != 3:
         raise InputError(
-            f"{where}: the span {value!r:.60} is not [first token, last token, label]; write it so."
+            f"{where}: a span must be [first token, last token, label] (got {value!r:.60}). Correct it."
         )
     first, last = (integer(one, "token of a span", where) for one in triple[:2])
     if not 0 <= first <= last < len(sentence):
         raise InputError(
-            f"{where}: the span {value!r:.60} leaves the {len(sentence)} tokens; count tokens from 0, the "
-            "last one inclusive."
+            f"{where}: the span {value!r:.60} exceeds the {len(sentence)} tokens. Count tokens from 0, with "
+            "an inclusive last token."
         )
     start, end = sentence.offsets[first][0], sentence.offsets[last][1]
     return TextSpan(start, end, label(triple[2], where), where=where)
@@ -245,12 +245,12 @@ def _gliner_span(value: object, sentence: Sentence, where: str) -> TextSpan:
 def _token(value: object, name: str, where: str) -> str:
     token = string(value, name, where)
     if not token or token.isspace():
-        raise InputError(f"{where}: a {name} is empty; leave it out, with its tag.")
+        raise InputError(f"{where}: a {name} is empty. Leave it out, with its tag.")
     return token
 
 
 def _is_list(value: object) -> bool:
-    """Whether a value may be a list of tags; lists of objects and of lists are something else."""
+    """Return True if a value may be a list of tags. Lists of objects or lists are not."""
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         return False
     return isinstance(value[0], str | int) and not isinstance(value[0], bool)

@@ -1,4 +1,4 @@
-"""Tokens with offsets in JSON records, and all that such a record says of them but its spans."""
+"""Read the tokens with offsets of JSON records, and all other values of such a record except its spans."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tagger.text.sentence import Alternative, Offset, Sentence
 
 
 def flat_task(reading: Reading, where: str | Path) -> str:
-    """The task that spans belong to where a file does not name one.
+    """Return the task of spans in a file that does not name tasks.
 
     Raises:
-        InputError: If several tasks are asked for.
+        InputError: If several tasks are requested.
     """
     if len(reading.tasks) > 1:
         raise InputError(
-            f"{where}: the spans do not say to which of the tasks {', '.join(reading.tasks)} they belong; "
-            "ask for one task."
+            f"{where}: the spans do not name their task, but several tasks are requested (got "
+            f"{', '.join(reading.tasks)}). Request one task."
         )
     return reading.tasks[0] if reading.tasks else "ner"
 
@@ -34,27 +34,27 @@ def read_tokens(
     reading: Reading,
     where: str,
 ) -> Sentence:
-    """Read the sentence of a record with tokens, with everything but its spans.
+    """Read the sentence of a record with tokens, except its spans.
 
     Args:
         values: The record.
-        text: What its tokens were cut from.
+        text: The text of the tokens.
         text_start: Position of the text in the document.
-        raw: The tokens, counted in characters.
-        reading: The tasks.
+        raw: The tokens, with offsets in characters.
+        reading: The reader options.
         where: ``file:line`` of the record.
 
     Raises:
-        InputError: If something in it is missing or wrong.
+        InputError: If a value is missing or invalid.
     """
     if text_start < 0:
-        raise InputError(f"{where}: the start is {text_start}; give the text's place in its document.")
+        raise InputError(f"{where}: start must be at least 0 (got {text_start}). Give the text's position.")
     count = len(raw)
     extra_lines = tuple(
         _extra_line(line, count, where)
         for line in sequence(values.get("extra_lines", ()), "list of extra lines", where)
     )
-    # The words of a multi-word token need not be what the text has.
+    # The words of a multi-word token may differ from the text.
     tokens = _tokens(raw, text, text_start, where, is_exact=not extra_lines)
     return Sentence(
         tokens=tuple(token for token, _ in tokens),
@@ -89,29 +89,29 @@ def read_tokens(
 
 
 def raw_tokens(values: Mapping[str, object], where: str) -> list[TextSpan] | None:
-    """Read the tokens with the offsets that the record gives; None if it has no list of them.
+    """Read the tokens with the record's original offsets. None if it has no list of tokens.
 
     Raises:
-        InputError: If one has no text or no offsets.
+        InputError: If a token has no text or no offsets.
     """
     if "tokens" not in values:
         return None
-    found = []
+    result = []
     for value in sequence(values["tokens"], "list of tokens", where):
         token = mapping(value, "token", where)
         form = string(token.get("text"), "text of a token", where)
         start, end = (integer(token.get(name), f"{name} of a token", where) for name in ("start", "end"))
-        found.append(TextSpan(start, end, "token", where=where, text=form))
-    return found
+        result.append(TextSpan(start, end, "token", where=where, text=form))
+    return result
 
 
 def _tokens(
     raw: Sequence[TextSpan], text: str, text_start: int, where: str, *, is_exact: bool
 ) -> list[tuple[str, Offset]]:
-    """Return the tokens and their places in the document.
+    """Return the tokens and their offsets in the document.
 
     Raises:
-        InputError: If they are not in order, leave the text or, if ``is_exact``, are not what it has there.
+        InputError: If they are not in order, exceed the text or, if ``is_exact``, differ from the text.
     """
     tokens: list[tuple[str, Offset]] = []
     start_before = end_before = text_start
@@ -120,14 +120,14 @@ def _tokens(
         is_in_order = start_before <= start < end and end_before <= end <= text_start + len(text)
         if not form or not is_in_order or (is_exact and start < end_before):
             raise InputError(
-                f"{where}: the token {form!r} [{start}, {end}) is empty, leaves the text or does not come "
-                "after the one before; give the tokens in order, with offsets in the document."
+                f"{where}: the token {form!r} [{start}, {end}) is empty, exceeds the text or does not follow "
+                "the previous token. Give the tokens in order, with offsets in the document."
             )
-        there = text[start - text_start : end - text_start]
-        if is_exact and form != there:
+        covered = text[start - text_start : end - text_start]
+        if is_exact and form != covered:
             raise InputError(
-                f"{where}: the token [{start}, {end}) should be {form!r}, but the text has {there!r} there; "
-                "correct the offsets in the document, or say what they count with --offsets."
+                f"{where}: the token [{start}, {end}) should cover {form!r} (got {covered!r}). Correct the "
+                "offsets in the document, or set their unit with --offsets."
             )
         start_before, end_before = start, end
         tokens.append((form, (start, end)))
@@ -137,25 +137,25 @@ def _tokens(
 def _extra_line(value: object, count: int, where: str) -> tuple[int, str]:
     pair = sequence(value, "extra line", where)
     if len(pair) != 2:
-        raise InputError(f"{where}: the extra line {value!r:.60} is not [place, line]; write it so.")
-    place = integer(pair[0], "place of an extra line", where)
-    if not 0 <= place <= count:
+        raise InputError(f"{where}: an extra line must be [index, line] (got {value!r:.60}). Correct it.")
+    index = integer(pair[0], "index of an extra line", where)
+    if not 0 <= index <= count:
         raise InputError(
-            f"{where}: the place of the extra line {value!r:.60} is none of 0 to {count}; give the index of "
-            "the token that it stands before."
+            f"{where}: the index of an extra line must be from 0 to {count} (got {value!r:.60}). Give the "
+            "index of the token that follows the line."
         )
-    return place, string(pair[1], "extra line", where)
+    return index, string(pair[1], "extra line", where)
 
 
 def _alternative(value: object, count: int, where: str) -> Alternative:
-    its = mapping(value, "alternative", where)
+    fields = mapping(value, "alternative", where)
     return Alternative(
-        each(its.get("tags"), count, string, "tag of an alternative", where),
-        probability(its.get("probability"), "probability of an alternative", where),
+        each(fields.get("tags"), count, string, "tag of an alternative", where),
+        probability(fields.get("probability"), "probability of an alternative", where),
     )
 
 
 def of_tasks(values: Mapping[str, object], name: str, reading: Reading, where: str) -> dict[str, object]:
-    """Return the values under a name for each of the requested tasks."""
-    its = mapping(values.get(name, {}), f"value of {name}", where)
-    return {task: value for task, value in its.items() if not reading.tasks or task in reading.tasks}
+    """Return the values under a name for each requested task."""
+    by_task = mapping(values.get(name, {}), f"value of {name}", where)
+    return {task: value for task, value in by_task.items() if not reading.tasks or task in reading.tasks}

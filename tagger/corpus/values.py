@@ -1,4 +1,4 @@
-"""Values that JSON holds, checked: what is wrong with one is said in a sentence with its place."""
+"""Validate JSON values. Each function raises an error with the location of an invalid value."""
 
 from __future__ import annotations
 
@@ -9,130 +9,132 @@ from typing import TypeVar
 from tagger.errors import InputError
 
 _NO_LABEL = re.compile(r"[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
-_ROUNDING = 1e-3  # what a probability of single precision may miss 0 and 1 by
+_ROUNDING = 1e-3  # tolerance at 0 and 1 for probabilities in single precision
 
 T = TypeVar("T")
 
 
 def listed(names: Iterable[str], most: int = 10) -> str:
-    """Return the first of a file's names as a list for a message, escaped where they are not printable."""
+    """Join the first names of a file for a message, with unprintable characters escaped."""
     shown = [name if name.isprintable() else ascii(name) for name in names]
     return ", ".join(shown[:most] + ["…"] * (len(shown) > most)) or "none"
 
 
 def string(value: object, name: str, where: str) -> str:
-    """Return a value after checking that it is a string of whole characters.
+    """Check that a value is a string of whole characters, and return it.
 
     Args:
         value: The value.
-        name: What it is, for the error message.
+        name: Its name, for the error message.
         where: ``file:line``, for the error message.
 
     Raises:
-        InputError: If it is missing, no string, or holds half of a surrogate pair.
+        InputError: If it is missing, not a string, or contains half of a surrogate pair.
     """
     if value is None:
-        raise InputError(f"{where}: there is no {name}; give one, or say another format.")
+        raise InputError(f"{where}: there is no {name}. Add one, or choose another format.")
     if not isinstance(value, str):
-        raise InputError(f"{where}: the {name} is {value!r:.60}; give a string.")
+        raise InputError(f"{where}: the {name} must be a string (got {value!r:.60}). Correct it.")
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise InputError(
             f"{where}: character {error.start} of the {name} is half of a surrogate pair "
-            f"(\\u{ord(value[error.start]):x}); write the whole character."
+            f"(\\u{ord(value[error.start]):x}). Write the whole character."
         ) from None
     return value
 
 
 def label(value: object, where: str) -> str:
-    """Return a span's label after checking that a tag can hold it; spaces inside it are allowed.
+    """Check that a span's label is valid in a tag, and return it. It may contain spaces.
 
     Raises:
-        InputError: If it is no string, empty, has white space at an end, or holds a tab or line break.
+        InputError: If it is not a string, empty, has white space at an end, or contains a tab or line break.
     """
     if not isinstance(value, str) or not value or value.strip() != value or _NO_LABEL.search(value):
         raise InputError(
             f"{where}: the label must be a string without tabs, line breaks or white space at its ends (got "
-            f"{value!r:.60}); rename it."
+            f"{value!r:.60}). Rename it."
         )
     return string(value, "label", where)
 
 
 def mapping(value: object, name: str, where: str) -> dict[str, object]:
-    """Return what a mapping holds, without the values that are None.
+    """Return a mapping without None values.
 
     Raises:
-        InputError: If it is none, or a key is no string.
+        InputError: If the value is not a mapping, or a key is not a string.
     """
     if not isinstance(value, Mapping):
-        raise InputError(f"{where}: the {name} is {value!r:.60}; give an object, {{…}}.")
+        raise InputError(f"{where}: the {name} must be an object, {{…}} (got {value!r:.60}). Correct it.")
     return {string(key, f"key of the {name}", where): one for key, one in value.items() if one is not None}
 
 
 def sequence(value: object, name: str, where: str) -> Sequence[object]:
-    """Return a value after checking that it is a sequence, and no string.
+    """Check that a value is a sequence other than a string, and return it.
 
     Raises:
-        InputError: If it is none.
+        InputError: If it is not.
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise InputError(f"{where}: the {name} is {value!r:.60}; give a list.")
+        raise InputError(f"{where}: the {name} must be a list (got {value!r:.60}). Correct it.")
     return value
 
 
 def each(
     values: object, count: int, read: Callable[[object, str, str], T], name: str, where: str
 ) -> tuple[T, ...]:
-    """Read what a sentence has for each of its tokens.
+    """Read one value per token of a sentence.
 
     Args:
         values: A sequence.
-        count: How many tokens there are.
+        count: The number of tokens.
         read: A function of this module.
-        name: What each value is, for the error message.
+        name: The name of each value, for the error message.
         where: ``file:line``, for the error message.
 
     Raises:
-        InputError: If there are more or fewer values, or one is wrong.
+        InputError: If the number of values is not ``count``, or a value is invalid.
     """
-    found = sequence(values, f"list of each token's {name}", where)
-    if len(found) != count:
+    items = sequence(values, f"list of each token's {name}", where)
+    if len(items) != count:
         raise InputError(
-            f"{where}: there are {count} tokens but {len(found)} times a {name}; give one a token."
+            f"{where}: there must be one {name} per token (got {len(items)} for {count} tokens). Correct it."
         )
-    return tuple(read(value, name, where) for value in found)
+    return tuple(read(value, name, where) for value in items)
 
 
 def integer(value: object, name: str, where: str) -> int:
-    """Return a value after checking that it is a whole number.
+    """Check that a value is an integer, and return it.
 
     Raises:
-        InputError: If it is none.
+        InputError: If it is not.
     """
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"{where}: the {name} is {value!r:.60}; give a whole number.")
+        raise InputError(f"{where}: the {name} must be an integer (got {value!r:.60}). Correct it.")
     return value
 
 
 def boolean(value: object, name: str, where: str) -> bool:
-    """Return a value after checking that it is true or false.
+    """Check that a value is true or false, and return it.
 
     Raises:
-        InputError: If it is neither.
+        InputError: If it is not.
     """
     if not isinstance(value, bool):
-        raise InputError(f"{where}: the {name} is {value!r:.60}; give true or false.")
+        raise InputError(f"{where}: the {name} must be true or false (got {value!r:.60}). Correct it.")
     return value
 
 
 def probability(value: object, name: str, where: str) -> float:
-    """Return a number after checking that it lies in [0, 1], but for rounding.
+    """Check that a number is in [0, 1], up to rounding, and return it.
 
     Raises:
-        InputError: If it does not.
+        InputError: If it is not.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not -_ROUNDING <= value <= 1 + _ROUNDING:  # type: ignore[operator]
-        raise InputError(f"{where}: the {name} is {value!r:.60}; give a number from 0 to 1, or none.")
+        raise InputError(
+            f"{where}: the {name} must be from 0 to 1 or absent (got {value!r:.60}). Correct it."
+        )
     return float(value)  # type: ignore[arg-type]
