@@ -151,26 +151,42 @@ CONFIG = [
     (("temperatures",), {"ner": True}, "config.json: temperatures.ner = True is no number"),
     (("temperatures",), {"ner": "1.5"}, "config.json: temperatures.ner = '1.5' is no number"),
     (("temperatures",), {"pos": None}, "config.json: temperatures.pos = None is no number"),
-    (("model", "hidden_size"), 0, "config.json: model.hidden_size = 0 does not fit: Input should be greater"),
-    (("model", "hidden_size"), "5", "config.json: model.hidden_size = '5' does not fit"),
-    (("model", "hidden_size"), True, "config.json: model.hidden_size = True does not fit"),
-    (("model", "hidden_size"), 10**30, "config.json: model.hidden_size = 1000"),
+    (("model", "hidden_size"), 0, "config.json: model.hidden_size must be greater than or equal to 1"),
+    (("model", "hidden_size"), "5", "config.json: model.hidden_size must be a valid integer (got '5')"),
+    (("model", "hidden_size"), True, "config.json: model.hidden_size must be a valid integer (got True)"),
+    (
+        ("model", "hidden_size"),
+        10**30,
+        "config.json: model.hidden_size must be less than or equal to 10000 (got",
+    ),
     (
         ("model", "hidden_size"),
         6,
         ": the model's tensor encoder.layers.0.forward_lstm.weight_ih_l0 has shape",
     ),
-    (("model", "layers"), 10**9, "config.json: model.layers = 1000000000 does not fit"),
+    (
+        ("model", "layers"),
+        10**9,
+        "config.json: model.layers must be less than or equal to 100 (got 1000000000)",
+    ),
     (
         ("model", "layers"),
         2,
         ": the model's tensor encoder.layers.1.forward_lstm.weight_ih_l0 has shape none",
     ),
-    (("model", "direction"), "up", "config.json: model.direction = 'up' does not fit"),
-    (("model", "vocabulary_file"), "../../x", "config.json: model.vocabulary_file = '../../x' does not fit"),
-    (("model",), [], "config.json: model = [] does not fit"),
-    (("weights",), "/etc/passwd", "config.json: weights = '/etc/passwd' does not fit: Extra inputs are not"),
-    (("train", "seed"), -1, "config.json: train.seed = -1 does not fit"),
+    (
+        ("model", "direction"),
+        "up",
+        "config.json: model.direction must be 'forward', 'backward' or 'bidirectional'",
+    ),
+    (
+        ("model", "vocabulary_file"),
+        "../../x",
+        "config.json: model.vocabulary_file is invalid: Extra inputs are",
+    ),
+    (("model",), [], "config.json: model must be a valid dictionary"),
+    (("weights",), "/etc/passwd", "config.json: weights is invalid: Extra inputs are not permitted"),
+    (("train", "seed"), -1, "config.json: train.seed must be greater than or equal to 0 (got -1)"),
     (("data", "tasks"), ["ner"], "vocab.json: its tasks are not those of config.json"),
 ]
 VOCABULARY = [
@@ -284,7 +300,7 @@ def test_tensors_too_many_or_too_few_are_named(bundle):
 
 def test_names_of_two_lines_are_told_in_one(bundle):
     edit(bundle / "config.json", lambda values: values["model"].update({"a\nb": 1}))
-    assert refused(bundle).startswith("config.json: model.a\\nb = 1 does not fit")
+    assert refused(bundle).startswith("config.json: model.a\\nb is invalid: Extra inputs are not permitted")
     edit(bundle / "config.json", lambda values: values["model"].pop("a\nb"))
     edit_tensors(bundle, lambda tensors: tensors.update({"a\rb": np.zeros(3, np.float32)}))
     assert refused(bundle).startswith("model.safetensors: a tensor's name holds what cannot be printed;")
