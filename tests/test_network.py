@@ -10,7 +10,7 @@ from torch import nn
 from tagger.config import ModelConfig
 from tagger.features.batching import WordTable
 from tagger.features.vocab import Task, Vocabulary
-from tagger.network.encoder import Chunks, Encoder, locked_dropout, merge, reverse_ragged
+from tagger.network.encoder import Blocks, Encoder, locked_dropout, merge, reverse_ragged
 from tagger.network.heads import Head
 from tagger.network.model import TaggingModel
 from tagger.network.words import CharacterCnn
@@ -314,7 +314,7 @@ def test_only_an_encoder_that_reads_the_neighbour_first_can_know_it(neighbour):
 )
 def test_a_backward_direction_reads_each_chunk_as_if_it_were_alone(size, first):
     encoder, inputs = make_encoder(direction="backward"), random_inputs()
-    outputs, final = encoder(inputs, LENGTHS, Chunks(size, first))
+    outputs, final = encoder(inputs, LENGTHS, Blocks(size, first))
     begins = [0, *range(first, inputs.shape[1], size), inputs.shape[1]]
     for row, length in enumerate(LENGTHS.tolist()):
         for begin, end in itertools.pairwise(begins):
@@ -328,7 +328,7 @@ def test_a_backward_direction_reads_each_chunk_as_if_it_were_alone(size, first):
 def test_no_layer_sees_beyond_a_chunk():
     encoder = make_encoder(direction="bidirectional", layers=2)
     inputs = random_inputs().requires_grad_()
-    outputs, _ = encoder(inputs, LENGTHS, Chunks(3, 2))  # steps 0 and 1, 2 to 4, 5 and 6
+    outputs, _ = encoder(inputs, LENGTHS, Blocks(3, 2))  # steps 0 and 1, 2 to 4, 5 and 6
     outputs[2, 3].sum().backward()
     assert inputs.grad is not None
     reached = inputs.grad[2].abs().sum(dim=-1) > 0
@@ -337,4 +337,4 @@ def test_no_layer_sees_beyond_a_chunk():
 
 def test_a_forward_direction_does_not_mind_chunks():
     encoder, inputs = make_encoder(direction="forward"), random_inputs()
-    assert torch.equal(encoder(inputs, LENGTHS, Chunks(2, 1))[0], encoder(inputs, LENGTHS)[0])
+    assert torch.equal(encoder(inputs, LENGTHS, Blocks(2, 1))[0], encoder(inputs, LENGTHS)[0])

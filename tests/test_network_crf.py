@@ -130,7 +130,7 @@ def test_what_stands_beyond_a_sentence_is_never_read():
 def test_an_empty_sentence_is_refused():
     scores = torch.zeros(2, 3, 4)
     edges = torch.zeros(4), torch.zeros(4), torch.zeros(4, 4)
-    with pytest.raises(ValueError, match="got an empty one"):
+    with pytest.raises(ValueError, match="got an empty sentence"):
         scaled_crf_loss(scores, *edges, torch.zeros(2, 3, dtype=torch.long), torch.tensor([3, 0]))
 
 

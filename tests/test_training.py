@@ -18,7 +18,7 @@ from tagger.training.loop import (
     EpochRecord,
     StepRecord,
     draw_batches,
-    draw_chunks,
+    draw_blocks,
     learning_rate,
     predict_part,
     train,
@@ -265,7 +265,7 @@ def test_predictions_keep_the_order_of_a_part(corpus):
 
 
 def test_a_loss_that_leaves_the_numbers_ends_the_run(corpus):
-    with pytest.raises(InputError, match=r"no number any more in epoch \d+, step \d+; lower"):
+    with pytest.raises(InputError, match=r"NaN or infinite in epoch \d+, step \d+\. Lower"):
         run(configure(train__optimizer="sgd", train__learning_rate=1e30, train__clip=0.0), corpus)
 
 
@@ -345,7 +345,7 @@ def test_random_lookaheads_change_what_a_backward_direction_is_trained_on(corpus
 
 def test_random_lookaheads_are_drawn_with_every_place_of_the_first_cut():
     generator = np.random.default_rng(5)
-    drawn = Counter(draw_chunks(generator) for _ in range(6000))
+    drawn = Counter(draw_blocks(generator) for _ in range(6000))
     for lookahead in LOOKAHEADS:
         its = {chunks: n for chunks, n in drawn.items() if (chunks.size - 1 if chunks else None) == lookahead}
         assert 850 < sum(its.values()) < 1150

@@ -49,7 +49,7 @@ def train_lazily(rows: LazyRows, table: nn.Embedding, decay: float, begin: int =
     for step, (places, rate) in enumerate(batches(1)):
         average.update()
         if begin <= step < end:
-            rows.look_up(np.append(places, 1))  # a row without a gradient is one of the batch's all the same
+            rows.gather(np.append(places, 1))  # a row without a gradient is one of the batch's all the same
             add_gradient(table, places, step)
             rows.collect_gradient()
             rows.step(rate, average.decay)
@@ -63,7 +63,7 @@ def test_it_is_sgd_with_momentum_and_the_average_over_the_whole_table(momentum, 
     table = make_table(sparse=True)
     rows = LazyRows(table.weight, momentum, is_averaged=True)
     train_lazily(rows, table, decay)
-    rows.settle()
+    rows.flush()
     weight, average = train_whole(momentum, decay)
     torch.testing.assert_close(table.weight.detach(), weight, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(rows.average, average, rtol=1e-4, atol=1e-5)
@@ -74,7 +74,7 @@ def test_what_a_batch_reads_is_up_to_date():
     rows = LazyRows(table.weight, 0.9, is_averaged=False)
     optimizer = torch.optim.SGD(whole.parameters(), lr=1.0, momentum=0.9)
     for step, (places, rate) in enumerate(batches(2)):
-        rows.look_up(places)
+        rows.gather(places)
         ids = torch.from_numpy(places)
         torch.testing.assert_close(table(ids), whole(ids), rtol=1e-4, atol=1e-5)
         optimizer.zero_grad()
@@ -110,7 +110,7 @@ def test_a_step_of_a_process_without_sentences_follows_the_others_gradient():
     table = make_table(sparse=True)
     rows = LazyRows(table.weight, 0.9, is_averaged=False)
     before = table.weight.detach().clone()
-    rows.look_up(np.array([3, 5, 3]))
+    rows.gather(np.array([3, 5, 3]))
     rows.collect_gradient()
     assert rows.batch.grad is None
     rows.batch.grad = torch.ones_like(rows.batch)
