@@ -124,7 +124,10 @@ def test_json_has_each_key_once_and_only_numbers_for_numbers(bundle, name):
 def test_a_folder_to_train_into_is_judged_without_a_crash(corpus, tmp_path):
     (tmp_path / "config.json").write_bytes(NESTED)
     message = refusal("train", "--train", corpus / "train.conll", "--output", tmp_path)
-    assert message == f"{tmp_path}: holds a config.json that is no model's; name another --output."
+    assert (
+        message
+        == f"{tmp_path}: the folder has a config.json that belongs to no model. Name another --output."
+    )
     assert (tmp_path / "config.json").read_bytes() == NESTED
 
 

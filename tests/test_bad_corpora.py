@@ -116,7 +116,7 @@ def test_dev_labels_that_train_lacks_are_counted_on_request(tmp_path):
     metrics = json.loads((tmp_path / "model" / "metrics.json").read_text())
     assert metrics["data"]["dev"]["unseen_tags"] == {"ner": 2}
     assert metrics["dev"]["ner"]["by_label"]["ORG"]["recall"] == 0.0
-    assert "In dev 2 ner tags are unknown to train" in (tmp_path / "model" / "README.md").read_text()
+    assert "In dev 2 ner tags do not occur in train" in (tmp_path / "model" / "README.md").read_text()
 
 
 def test_evaluate_says_which_labels_the_model_lacks(model, tmp_path):

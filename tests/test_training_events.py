@@ -33,7 +33,7 @@ def test_without_tensorboard_it_is_one_clear_sentence(corpus, tmp_path, monkeypa
     code, _, error = train("--train", corpus / "train.conll", "--output", tmp_path, "--tensorboard")
     assert code == 2
     assert (
-        error == "tagger: train.tensorboard needs the package tensorboard; install the extra `tensorboard`.\n"
+        error == "tagger: train.tensorboard needs the package tensorboard. Install the extra `tensorboard`.\n"
     )
     assert not list(tmp_path.iterdir())
 

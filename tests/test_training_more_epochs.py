@@ -121,10 +121,10 @@ def test_what_cannot_go_on_says_why(corpus, tmp_path):
     train(corpus, finished, configure(train__epochs=2))
     train(corpus, stopped, configure(train__epochs=2), is_stopped=lambda: True)
     message = problem(finished, configure(train__epochs=4))
-    assert "fell along a cosine over 2 epochs, which cannot be prolonged" in message
-    assert "--set train.warm_restarts=2 adds a new cosine over the further epochs" in message
+    assert "its cosine schedule over 2 epochs cannot be extended" in message
+    assert "--set train.warm_restarts=2 adds a cosine cycle over the new epochs" in message
     assert "warm_restarts=" not in problem(stopped, configure(train__epochs=4))
-    assert "it has trained 2 epochs already" in problem(finished, configure(train__epochs=1))
+    assert "it has already trained 2 epochs" in problem(finished, configure(train__epochs=1))
     message = problem(finished, configure(train__epochs=4, train__learning_rate=0.2, train__warm_restarts=2))
     assert "train.learning_rate is 0.2, was 0.1" in message
     assert "cosine" not in message

@@ -132,7 +132,9 @@ def test_the_death_of_a_worker_ends_the_run_with_a_message_and_a_checkpoint(corp
         _, error = process.communicate(timeout=120)
     assert process.returncode != 0
     assert re.search(
-        r"^tagger: Process 0 of 2 lost the others \([^/]*\); see .*--resume", error, re.MULTILINE
+        r"^tagger: Process 0 of 2 lost contact with the others \([^/]*\)\. Check .*--resume",
+        error,
+        re.MULTILINE,
     )
     checkpoint = load_checkpoint(tmp_path / "hurt")
     assert not checkpoint.is_finished

@@ -152,7 +152,7 @@ def test_a_moved_corpus_is_the_same_corpus(corpus, tmp_path):
 def test_an_unfinished_run_is_not_lost_by_forgetting_a_flag(corpus, tmp_path):
     list(train(corpus, tmp_path, configure(), is_stopped=lambda: True))
     before = (tmp_path / CHECKPOINT).read_bytes()
-    with pytest.raises(InputError, match=r"unfinished run, 0 epochs done; .*--resume.*--restart"):
+    with pytest.raises(InputError, match=r"unfinished run \(0 epochs done\)\. .*--resume.*--restart"):
         list(train(corpus, tmp_path, configure()))
     assert (tmp_path / CHECKPOINT).read_bytes() == before
     assert isinstance(list(train(corpus, tmp_path, configure(), resume=False))[-1], EpochRecord)
@@ -169,7 +169,7 @@ def test_resuming_where_nothing_was_begun(corpus, model, tmp_path):
     for name in FILES:
         (tmp_path / "old" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "old" / name).write_bytes((model / name).read_bytes())
-    with pytest.raises(InputError, match="holds a model, but no checkpoint"):
+    with pytest.raises(InputError, match="has a model but no checkpoint"):
         list(train(corpus, tmp_path / "old", configure(), resume=True))
 
 

@@ -138,8 +138,8 @@ def test_vectors_repairs_and_unseen_tags_are_reported(corpus, tmp_path):
     }  # fmt: skip
     card = (tmp_path / "m" / "README.md").read_text()
     assert "In dev 1 ner tags were illegal" in card
-    assert "In dev 5 pos tags are unknown to train and scored as wrong." in card
-    assert "In dev 2 ner tags are unknown to train" in card
+    assert "In dev 5 pos tags do not occur in train and count as wrong." in card
+    assert "In dev 2 ner tags do not occur in train" in card
     assert f"2 of {len(words)} words" in card
 
 
@@ -178,7 +178,7 @@ def test_without_dev_the_last_epoch_is_kept(corpus, tmp_path):
     last = epochs_of(records)[-1]
     for name, tensor in last.weights.items():
         assert torch.equal(torch.from_numpy(bundle.tensors[name].copy()), tensor)
-    assert "no dev part" in bundle.card
+    assert "without a dev split" in bundle.card
     assert load_bundle(tmp_path).temperatures == {}
 
 
@@ -223,7 +223,7 @@ def test_an_output_that_is_a_file_is_refused_before_anything_is_read(tmp_path):
 @pytest.mark.parametrize("name", ["README.md", "config.json", "metrics.jsonl"])
 def test_files_of_something_else_are_not_overwritten(corpus, tmp_path, name):
     (tmp_path / name).write_text('{"format": "other"}')
-    with pytest.raises(InputError, match=rf"holds a {name} that is no model's; name another --output"):
+    with pytest.raises(InputError, match=rf"has a {name} that belongs to no model. Name another --output"):
         run(corpus, tmp_path)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: '{"format": "other"}'}
 
