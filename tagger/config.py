@@ -1,4 +1,4 @@
-"""Every option of a model and of its training: name, default, bounds, unit and meaning."""
+"""All options of a model and its training: name, default, bounds, unit and meaning."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 def _names(value: Any) -> Any:
-    """Names joined by commas, and a JSON list, as the tuple they stand for."""
+    """Convert comma-separated names or a JSON list to a tuple."""
     if isinstance(value, str):
         value = value.split(",")
     if isinstance(value, list | tuple) and len(set(map(str, value))) < len(value):
@@ -36,8 +36,8 @@ def _names(value: Any) -> Any:
 
 
 def _numbers(value: Any) -> Any:
-    """A number, numbers joined by commas, and a JSON list, as the tuple they stand for."""
-    if isinstance(value, str) and all(part.strip().isdecimal() for part in value.split(",")):
+    """Convert a number, comma-separated numbers or a JSON list to a tuple."""
+    if isinstance(value, str) and all(item.strip().isdecimal() for item in value.split(",")):
         return tuple(map(int, value.split(",")))
     if isinstance(value, int) and not isinstance(value, bool):
         return (value,)
@@ -45,11 +45,11 @@ def _numbers(value: Any) -> Any:
 
 
 def _weights(value: Any) -> Any:
-    """Convert ``PER=2,ORG=0.5`` to a dict; the order of labels has no meaning."""
+    """Convert ``PER=2,ORG=0.5`` to a dict, sorted because the order of labels has no meaning."""
     if isinstance(value, str) and value != "balanced":
-        pairs = [part.rpartition("=") for part in value.split(",")]
+        pairs = [item.rpartition("=") for item in value.split(",")]
         if not all(equals and label for label, equals, _ in pairs) or len({p[0] for p in pairs}) < len(pairs):
-            raise ValueError("write labels with their weights, each once, as PER=2,ORG=0.5, or balanced")
+            raise ValueError("give each label once with its weight, as in PER=2,ORG=0.5, or balanced")
         value = {label: _number(weight) for label, _, weight in pairs}
     return dict(sorted(value.items(), key=str)) if isinstance(value, dict) else value
 
@@ -62,167 +62,174 @@ def _number(text: str) -> float | str:
 
 
 class Section(BaseModel):
-    """What all sections share: unknown keys are errors, values never change, numbers are finite."""
+    """Base class of all sections: rejects unknown keys, is immutable, allows finite numbers only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
-    """What is read from the corpus files."""
+    """How the corpus files are read."""
 
     tasks: Annotated[
         tuple[Annotated[str, Field(min_length=1)], ...],
         BeforeValidator(_names),
-    ] = Field(("ner",), min_length=1, description='columns to learn, one head each; as a list or "pos,ner"')
+    ] = Field(("ner",), min_length=1, description='columns to learn, one head each; a list or "pos,ner"')
     columns: str | None = Field(None, description='names of the file\'s columns, e.g. "token,pos,ner"')
-    format: str | None = Field(None, description="conll or conllu; by the file's suffix when not said")
+    format: str | None = Field(None, description="conll or conllu; by default, by the file's suffix")
     scheme: str | None = Field(
         None,
-        description="scheme of the files' tags, bare (labels without prefix) or none (one tag per token); "
-        'by task as "ner=bare,pos=none"; detected by default',
+        description="tag scheme of the files, bare (labels without prefix) or none (one tag per token); "
+        'per task as in "ner=bare,pos=none"; detected by default',
     )
     tokenizer: dict[str, bool | int | str] = Field(
-        {}, description="options of text.tokenizer.Tokenizer that outweigh what train teaches"
+        {}, description="options of text.tokenizer.Tokenizer that override what is learned from train"
     )
     on_misaligned: Literal["error", "expand", "trim", "skip"] = Field(
         "error",
-        description="spans that do not fit the tokens (formats with running text) are an error, widened to "
-        "whole tokens, narrowed to those in them, or left out",
+        description="spans whose borders are not token borders (formats with running text): raise an error, "
+        "expand to whole tokens, trim to the tokens inside, or skip the span",
     )
     offsets: Literal["auto", "characters", "utf16", "bytes"] = Field(
-        "auto", description="what the offsets of spans count; auto goes by the texts of the spans"
+        "auto", description="unit of the spans' offsets; auto detects it from the spans' texts"
     )
     label_names: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)] = Field(
-        (), description='names of tags that the files give as numbers, from 0 on; as a list or "O,B-PER"'
+        (), description='names of tags that the files give as ids, from id 0; a list or "O,B-PER"'
     )
     broken_tags: Literal["repair", "strict"] = Field(
-        "repair", description="tags that their scheme forbids are read as conlleval does, or are an error"
+        "repair", description="tags that the scheme forbids: repair them as conlleval does, or raise an error"
     )
     unseen_tags: Literal["error", "count"] = Field(
-        "error", description="dev's tags and labels that train lacks are an error, or are scored as wrong"
+        "error", description="dev tags and labels that train lacks: raise an error, or count them as wrong"
     )
 
 
 class ModelConfig(Section):
-    """The network's shape; all of it is kept in the bundle."""
+    """Architecture of the network; the bundle stores every option."""
 
-    direction: Direction = Field("bidirectional", description="which way the encoder reads")
-    merge_mode: MergeMode = Field("concat", description="how a layer's two directions become one vector")
+    direction: Direction = Field("bidirectional", description="reading direction of the encoder")
+    merge_mode: MergeMode = Field("concat", description="how the outputs of a layer's directions are merged")
     head: HeadKind = Field("crf", description="crf scores whole tag sequences, softmax each token alone")
     hidden_size: int = Field(200, ge=1, le=10_000, description="LSTM units per direction")
-    layers: int = Field(1, ge=1, le=100, description="stacked LSTM layers")
+    layers: int = Field(1, ge=1, le=100, description="number of stacked LSTM layers")
     word_size: int = Field(
-        100, ge=1, le=10_000, description="width of word vectors when no vectors file is given"
+        100, ge=1, le=10_000, description="size of word embeddings if no vectors file is given"
     )
-    lowercase: bool = Field(True, description="look words up in lower case (casing has its own feature)")
-    fold_digits: bool = Field(False, description="look words up with every digit as 0")
+    lowercase: bool = Field(
+        True, description="lowercase words before the vocabulary lookup (casing is a feature of its own)"
+    )
+    fold_digits: bool = Field(False, description="replace digits by 0 before the vocabulary lookup")
     vectors_limit: int = Field(
-        400_000, ge=0, description="vectors of words that train lacks, kept for tagging (first in the file)"
+        400_000,
+        ge=0,
+        description="maximum number of vectors kept for words that train lacks (the first in the file)",
     )
     characters: Characters = Field("cnn", description="network over each word's characters")
-    character_size: int = Field(30, ge=1, le=10_000, description="width of character vectors")
+    character_size: int = Field(30, ge=1, le=10_000, description="size of character embeddings")
     character_hidden: int = Field(
-        50, ge=1, le=10_000, description="filters of the CNN of each width, or LSTM units per direction"
+        50, ge=1, le=10_000, description="CNN filters per width, or LSTM units per direction"
     )
     character_width: Annotated[tuple[Annotated[int, Field(ge=1, le=15)], ...], BeforeValidator(_numbers)] = (
         Field(
             (2, 3, 4),
             min_length=1,
-            description='characters under one CNN filter; several widths as a list or "2,3,4"',
+            description='widths of the CNN filters in characters; a number, a list or "2,3,4"',
         )
     )
-    casing_size: int = Field(
-        8, ge=0, le=10_000, description="width of the casing vector; 0 leaves casing out"
-    )
+    casing_size: int = Field(8, ge=0, le=10_000, description="size of the casing embedding; 0 = no casing")
     context: Context = Field(
         "document",
-        description="document: a word is also told by its other mentions in the document; sentence: "
-        "sentences stand alone, as they always do where one direction reads",
+        description="document: add features of a word's other mentions in the document (bidirectional models "
+        "only); sentence: use each sentence alone",
     )
     context_size: int = Field(
-        32, ge=1, le=10_000, description="width of what is kept of the words before other mentions, and after"
+        32, ge=1, le=10_000, description="size of the document context's left and right projections, each"
     )
     context_dropout: Probability = Field(
-        0.5, description="on what other mentions show; a share of the sentences is also trained without it"
+        0.5, description="dropout on document context; some sentences are also trained without any context"
     )
-    dropout: Probability = Field(0.5, description="on word vectors before, and outputs after the encoder")
-    layer_dropout: Probability = Field(0.0, description="between stacked layers")
+    dropout: Probability = Field(0.5, description="dropout on the encoder's input vectors and on its outputs")
+    layer_dropout: Probability = Field(0.0, description="dropout between stacked layers")
     recurrent_dropout: Probability = Field(
-        0.0, description="inside a layer: share of hidden-to-hidden weights dropped (Merity et al. 2017)"
+        0.0, description="dropout on hidden-to-hidden weights (Merity et al. 2017)"
     )
-    word_dropout: Probability = Field(0.0, description="share of words whose word vector becomes unknown")
+    word_dropout: Probability = Field(0.0, description="share of words replaced by UNK")
     scheme: Literal["BIOES", "IOB2"] = Field("BIOES", description="tag scheme that the network learns")
     constrain: bool = Field(True, description="decode only tag sequences that the scheme allows")
 
     @property
     def has_mentions(self) -> bool:
-        """Whether the network is told of a word's other mentions: what stands to the right is among them."""
+        """True if the model uses document context.
+
+        Off for one-way models: later mentions would leak the right context.
+        """
         return self.context == "document" and self.direction == "bidirectional"
 
 
 class TrainConfig(Section):
-    """How the weights are found."""
+    """How the model is trained."""
 
-    epochs: int = Field(40, ge=1, description="passes over the train part at most (see min_steps)")
-    seed: int = Field(1, ge=0, lt=2**32, description="of initial weights, order and dropout")
-    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="update rule")
-    learning_rate: float = Field(0.025, gt=0.0, description="step size at its highest")
-    momentum: Probability = Field(0.9, description="of SGD")
-    weight_decay: float = Field(0.0, ge=0.0, description="decoupled for adamw, L2 for sgd")
+    epochs: int = Field(40, ge=1, description="maximum number of epochs (see min_steps)")
+    seed: int = Field(
+        1, ge=0, lt=2**32, description="random seed of initial weights, batch order and dropout"
+    )
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="optimizer")
+    learning_rate: float = Field(0.025, gt=0.0, description="peak learning rate")
+    momentum: Probability = Field(0.9, description="momentum of SGD")
+    weight_decay: float = Field(0.0, ge=0.0, description="weight decay: decoupled for adamw, L2 for sgd")
     schedule: Literal["inverse_time", "cosine", "constant"] = Field(
-        "cosine", description="how the step size falls over epochs"
+        "cosine", description="learning rate schedule"
     )
     warm_restarts: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers)] = Field(
         (),
-        description='cosine: epochs after which it starts again at the full rate, as a list or "20,60" '
-        "(Loshchilov and Hutter 2017)",
+        description="cosine schedule: epochs after which the learning rate restarts at its peak; a list or "
+        '"20,60" (Loshchilov and Hutter 2017)',
     )
-    decay: float = Field(0.05, ge=0.0, description="inverse_time: rate / (1 + decay * epochs done)")
-    warmup_steps: int = Field(0, ge=0, description="steps over which the rate rises from 0")
-    clip: float = Field(5.0, ge=0.0, description="largest gradient norm; 0 = no clipping")
-    batch_size: int = Field(10, ge=1, description="sentences a step at most")
-    batch_tokens: int = Field(4096, ge=1, description="tokens a step at most, padding included")
-    min_steps: int = Field(
-        100, ge=0, description="steps an epoch at least: it passes over a small train part several times"
+    decay: float = Field(0.05, ge=0.0, description="inverse_time schedule: rate / (1 + decay * epochs done)")
+    warmup_steps: int = Field(0, ge=0, description="steps of linear warm-up from 0")
+    clip: float = Field(5.0, ge=0.0, description="maximum gradient norm; 0 = no clipping")
+    batch_size: int = Field(10, ge=1, description="maximum sentences per batch")
+    batch_tokens: int = Field(4096, ge=1, description="maximum tokens per batch, padding included")
+    min_steps: int = Field(100, ge=0, description="minimum steps per epoch; small training sets are repeated")
+    ema: Probability = Field(
+        0.9995, description="decay of the exponential moving average of the weights; 0 = off"
     )
-    ema: Probability = Field(0.9995, description="moving average of the weights: share kept a step; 0 = off")
     singleton_unknown: Probability = Field(
-        0.5, description="how often a word seen once, without a vector, is trained as unknown"
+        0.5, description="probability of replacing a word by UNK if train has it once and it has no vector"
     )
     class_weights: Annotated[
         Literal["balanced"] | dict[str, Annotated[float, Field(gt=0.0, le=1e6)]], BeforeValidator(_weights)
     ] = Field(
         {},
-        description='weights of labels in the loss, as a table or "PER=2,ORG=0.5", or balanced; 1 changes '
-        "nothing, more favours the label",
+        description='label weights in the loss: a table, "PER=2,ORG=0.5" or balanced; the default is 1, a '
+        "higher weight favours the label",
     )
     recall_bias: float = Field(
         0.0,
         ge=-20.0,
         le=20.0,
-        description="of tasks with spans: positive favours recall, negative precision (cost-augmented loss, "
-        "Gimpel and Smith 2010)",
+        description="span tasks: positive favours recall, negative precision (cost-augmented loss, Gimpel "
+        "and Smith 2010)",
     )
     recased: Probability = Field(
         0.0,
-        description="share of sentences shown in lower, upper or title case instead of their own, drawn anew "
-        "each time",
+        description="case augmentation: share of sentences converted to lower, upper or title case, sampled "
+        "in each pass",
     )
     lookahead: LookaheadTraining = Field(
         "full",
-        description="random: the backward direction sees only so many of the next words, drawn a batch; "
-        "prepares a model for bounded lookahead",
+        description="random: sample the lookahead of the backward direction for each batch, for models that "
+        "tag with bounded lookahead",
     )
     threads: int = Field(
-        1, ge=1, le=1024, description="of torch; more gain little on matrices of these sizes, and share badly"
+        1, ge=1, le=1024, description="torch threads; more than 1 gives little speedup at these matrix sizes"
     )
     patience: int = Field(
-        0, ge=0, description="stop after so many epochs without a better dev score; 0 = never"
+        0, ge=0, description="early stopping: epochs without a better dev score; 0 = never stop early"
     )
     checkpoint_minutes: float = Field(
         10.0, ge=0.0, description="minutes between checkpoints within an epoch; 0 = only after each epoch"
     )
-    tensorboard: bool = Field(False, description="event files for TensorBoard in the model's folder")
+    tensorboard: bool = Field(False, description="write TensorBoard event files to the model's folder")
 
 
 class Config(Section):
@@ -236,17 +243,17 @@ class Config(Section):
 def load_config(
     path: Path | None, changes: Mapping[str, Any], *, defaults: Mapping[str, Any] | None = None
 ) -> Config:
-    """Build the config from a TOML file and dotted changes laid over it.
+    """Build the config from a TOML file and overrides.
 
     Args:
-        path: A TOML file with sections ``data``, ``model`` and ``train``, or None for the defaults.
-        changes: Dotted keys to values, for instance ``{"model.hidden_size": 100}``; strings are read as the
-            option's own type.
-        defaults: The same for what neither the file nor the changes say, in place of the options' defaults.
+        path: TOML file with the sections ``data``, ``model`` and ``train``, or None for the defaults.
+        changes: Overrides, dotted keys to values, for instance ``{"model.hidden_size": 100}``; strings are
+            converted to the option's type.
+        defaults: Replaces the defaults of options that neither the file nor the overrides set.
 
     Raises:
-        InputError: The file cannot be read, a key is unknown (the nearest name is offered) or a value is out
-            of bounds.
+        InputError: The file cannot be read, a key is unknown (the message suggests the nearest name), a value
+            is out of bounds or two options contradict each other.
     """
     values = _read_toml(path) if path else {}
     for dotted in _dotted_keys(values):
@@ -260,28 +267,28 @@ def load_config(
         values.setdefault(section, {}).setdefault(key, value)
     model, train = values.setdefault("model", {}), values.get("train", {})
     if isinstance(model, dict) and isinstance(train, dict) and train.get("lookahead") == "random":
-        model.setdefault("context", "sentence")  # later mentions are as little known as the next words
+        model.setdefault("context", "sentence")  # document context would reveal the next words
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
         option, problem = _first_problem(error)
         origin = "settings" if option in changes else path
-        raise InputError(f"{origin}: {problem}.") from None
+        raise InputError(f"{origin}: {problem}. Correct or remove it.") from None
     _require_coherent(config, str(path or "settings"))
     return config
 
 
 def _require_coherent(config: Config, origin: str) -> None:
-    """Refuse options that contradict each other.
+    """Check that no two options contradict each other.
 
     Raises:
-        InputError: Two of them do.
+        InputError: Two options contradict each other.
     """
     train = config.train
     if train.lookahead == "random" and config.model.has_mentions:
         raise InputError(
-            f"{origin}: train.lookahead = random is for text whose next sentences are not known "
-            "yet; set model.context = sentence with it."
+            f"{origin}: train.lookahead must be full if model.context is document (got random). Set "
+            "model.context = sentence: later sentences are unknown with bounded lookahead."
         )
     ends = (0, *train.warm_restarts, train.epochs)
     if train.warm_restarts and (train.schedule != "cosine" or sorted(set(ends)) != list(ends)):
@@ -293,14 +300,14 @@ def _require_coherent(config: Config, origin: str) -> None:
 
 
 def restore_config(values: Mapping[str, Any], origin: str) -> Config:
-    """Build the config that a saved model holds; unlike in settings, every value has its option's own type.
+    """Build the config of a saved model; values must have the exact type of their option.
 
     Args:
         values: JSON values by section.
-        origin: Where they stand, for error messages.
+        origin: The file, for error messages.
 
     Raises:
-        InputError: A key is unknown, or a value is of another type or out of bounds.
+        InputError: A key is unknown, or a value has a wrong type or is out of bounds.
     """
     try:
         return Config.model_validate(values, strict=True)
@@ -312,35 +319,41 @@ def restore_config(values: Mapping[str, Any], origin: str) -> Config:
 
 
 def _first_problem(error: ValidationError) -> tuple[str, str]:
-    """The option that does not fit, and the same as a clause."""
+    """Return the first invalid option, and a clause that says what is wrong with it."""
     errors = error.errors()
     first = errors[0]
-    option = repr(".".join(map(str, first["loc"][:2])))[1:-1]  # a foreign key may hold line breaks
-    # Of an option with several types, the one that the value came closest to.
+    option = repr(".".join(map(str, first["loc"][:2])))[1:-1]  # an unknown key may contain line breaks
+    # Of an option with several types, the error of the type that the value came closest to.
     closest = max(
         (one for one in errors if one["loc"][:2] == first["loc"][:2]), key=lambda one: len(one["loc"])
     )
-    return option, f"{option} = {reprlib.repr(first['input'])} does not fit: {closest['msg']}"
+    start, requirement, rest = closest["msg"].partition("Input should be ")
+    problem = (
+        f"must be {rest}"
+        if requirement and not start
+        else f"is invalid: {closest['msg'].removeprefix('Value error, ')}"
+    )
+    return option, f"{option} {problem} (got {reprlib.repr(first['input'])})"
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """Split ``key=value`` as given to ``--set``; a value that is no TOML is read as a string.
+    """Parse a ``key=value`` argument of ``--set``; a value that is not TOML is read as a string.
 
     Raises:
-        InputError: There is no ``=`` or no key.
+        InputError: The ``=`` or the key is missing.
     """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise InputError(f"--set {text!r} is not of the form key=value, for instance model.hidden_size=100.")
+        raise InputError(f"--set must be key=value, for instance model.hidden_size=100 (got {text!r}).")
     try:
         parsed = tomllib.loads(f"value = {value}")
-    except (ValueError, RecursionError):  # not TOML, or a number or nesting of absurd size
+    except (ValueError, RecursionError):  # not TOML, or a number too long or nesting too deep for Python
         parsed = {}
     return key.strip(), parsed["value"] if len(parsed) == 1 else value.strip()
 
 
 def option_names() -> list[str]:
-    """All dotted option names, in the order of their sections."""
+    """Return all dotted option names, in the order of their sections."""
     sections: dict[str, type[Section]] = {"data": DataConfig, "model": ModelConfig, "train": TrainConfig}
     return [f"{section}.{key}" for section, model in sections.items() for key in model.model_fields]
 
@@ -350,7 +363,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         content = read_input(path, most=LARGEST_FILE).removeprefix(codecs.BOM_UTF8)
         return tomllib.loads(content.decode())
     except OSError as error:
-        raise InputError(f"{path}: the config cannot be read ({error.strerror}); check the path.") from None
+        raise InputError(f"{path}: the config cannot be read ({error.strerror}). Check the path.") from None
     except UnicodeDecodeError as error:
         before = content[: error.start].split(b"\n")
         raise InputError(
@@ -358,9 +371,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
             "not UTF-8; convert the file to UTF-8, for instance with iconv."
         ) from None
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not a TOML file ({error}); correct that line.") from None
-    except (ValueError, RecursionError):  # Python's limits on the digits of a number and on nesting
-        raise InputError(f"{path}: a number or a nesting is too long for any option; correct it.") from None
+        raise InputError(f"{path}: not a valid TOML file ({error}). Correct the line.") from None
+    except (ValueError, RecursionError):  # Python limits the digits of a number and the nesting depth
+        raise InputError(
+            f"{path}: a number is too long or a value is nested too deeply. Correct it."
+        ) from None
 
 
 def _dotted_keys(values: Mapping[str, Any]) -> Iterator[str]:

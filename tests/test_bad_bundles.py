@@ -127,7 +127,10 @@ def test_repeated_keys_and_non_finite_numbers_are_errors(bundle, name):
 def test_an_output_folder_with_invalid_json_is_an_error(corpus, tmp_path):
     (tmp_path / "config.json").write_bytes(NESTED)
     message = refusal("train", "--train", corpus / "train.conll", "--output", tmp_path)
-    assert message == f"{tmp_path}: holds a config.json that is no model's; name another --output."
+    assert (
+        message
+        == f"{tmp_path}: the folder has a config.json that belongs to no model. Name another --output."
+    )
     assert (tmp_path / "config.json").read_bytes() == NESTED
 
 
@@ -166,26 +169,42 @@ CONFIG = [
     (("temperatures",), {"ner": True}, "config.json: temperatures.ner must be from 0.1 to 10.0 (got True)"),
     (("temperatures",), {"ner": "1.5"}, "config.json: temperatures.ner must be from 0.1 to 10.0 (got '1.5')"),
     (("temperatures",), {"pos": None}, "config.json: temperatures.pos must be from 0.1 to 10.0 (got None)"),
-    (("model", "hidden_size"), 0, "config.json: model.hidden_size = 0 does not fit: Input should be greater"),
-    (("model", "hidden_size"), "5", "config.json: model.hidden_size = '5' does not fit"),
-    (("model", "hidden_size"), True, "config.json: model.hidden_size = True does not fit"),
-    (("model", "hidden_size"), 10**30, "config.json: model.hidden_size = 1000"),
+    (("model", "hidden_size"), 0, "config.json: model.hidden_size must be greater than or equal to 1"),
+    (("model", "hidden_size"), "5", "config.json: model.hidden_size must be a valid integer (got '5')"),
+    (("model", "hidden_size"), True, "config.json: model.hidden_size must be a valid integer (got True)"),
+    (
+        ("model", "hidden_size"),
+        10**30,
+        "config.json: model.hidden_size must be less than or equal to 10000 (got",
+    ),
     (
         ("model", "hidden_size"),
         6,
         ": the model's tensor encoder.layers.0.forward_lstm.weight_ih_l0 must have shape",
     ),
-    (("model", "layers"), 10**9, "config.json: model.layers = 1000000000 does not fit"),
+    (
+        ("model", "layers"),
+        10**9,
+        "config.json: model.layers must be less than or equal to 100 (got 1000000000)",
+    ),
     (
         ("model", "layers"),
         2,
         ": the model's tensor encoder.layers.1.forward_lstm.weight_ih_l0 must have shape (20, 10) (got none)",
     ),
-    (("model", "direction"), "up", "config.json: model.direction = 'up' does not fit"),
-    (("model", "vocabulary_file"), "../../x", "config.json: model.vocabulary_file = '../../x' does not fit"),
-    (("model",), [], "config.json: model = [] does not fit"),
-    (("weights",), "/etc/passwd", "config.json: weights = '/etc/passwd' does not fit: Extra inputs are not"),
-    (("train", "seed"), -1, "config.json: train.seed = -1 does not fit"),
+    (
+        ("model", "direction"),
+        "up",
+        "config.json: model.direction must be 'forward', 'backward' or 'bidirectional'",
+    ),
+    (
+        ("model", "vocabulary_file"),
+        "../../x",
+        "config.json: model.vocabulary_file is invalid: Extra inputs are",
+    ),
+    (("model",), [], "config.json: model must be a valid dictionary"),
+    (("weights",), "/etc/passwd", "config.json: weights is invalid: Extra inputs are not permitted"),
+    (("train", "seed"), -1, "config.json: train.seed must be greater than or equal to 0 (got -1)"),
     (("data", "tasks"), ["ner"], "vocab.json: the tasks must be those of config.json"),
 ]
 VOCABULARY = [
@@ -299,7 +318,9 @@ def test_missing_and_extra_tensors_are_named(bundle):
 
 def test_names_with_line_ends_are_escaped_in_errors(bundle):
     edit(bundle / "config.json", lambda values: values["model"].update({"a\nb": 1}))
-    assert load_error(bundle).startswith("config.json: model.a\\nb = 1 does not fit")
+    assert load_error(bundle).startswith(
+        "config.json: model.a\\nb is invalid: Extra inputs are not permitted"
+    )
     edit(bundle / "config.json", lambda values: values["model"].pop("a\nb"))
     edit_tensors(bundle, lambda tensors: tensors.update({"a\rb": np.zeros(3, np.float32)}))
     assert load_error(bundle).startswith(

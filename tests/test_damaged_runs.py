@@ -1,4 +1,4 @@
-"""Damaged checkpoints and runs: a wrong value is an error that names the file, or does no harm."""
+"""Damaged checkpoints and runs: an invalid value raises an error that names the file, or has no effect."""
 
 import copy
 import json
@@ -48,40 +48,40 @@ def settings(**changes: object) -> list[str]:
 
 
 WRONG = [None, True, "x", -1, 0.5, 10**400, [[]], {"x": None}, float("nan")]
-Path_ = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 
-def places(value: Any, place: Path_ = ()) -> Iterator[Path_]:
-    """Where each value of some JSON stands; of long lists the first and the last item."""
-    yield place
+def key_paths(value: Any, key_path: KeyPath = ()) -> Iterator[KeyPath]:
+    """Yield the key path of each JSON value; for lists only of the first and the last item."""
+    yield key_path
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from places(inner, (*place, key))
+            yield from key_paths(inner, (*key_path, key))
     elif isinstance(value, list):
         for number in {0, len(value) - 1} & {*range(len(value))}:
-            yield from places(value[number], (*place, number))
+            yield from key_paths(value[number], (*key_path, number))
 
 
 def damaged(value: Any) -> Iterator[tuple[str, Any]]:
-    """Copies of some JSON in each of which one value is replaced or missing, with what was done."""
-    for place in places(value):
+    """Yield descriptions and copies of a JSON value, each with one value replaced or missing."""
+    for key_path in key_paths(value):
         for wrong in WRONG:
             changed = {"root": copy.deepcopy(value)}
             inner: Any = changed
-            *way, last = ("root", *place)
-            for key in way:
+            *parents, last = ("root", *key_path)
+            for key in parents:
                 inner = inner[key]
             if inner[last] == wrong and type(inner[last]) is type(wrong):
                 continue
             inner[last] = wrong
-            yield f"{place} = {wrong!r:.20}", changed["root"]
-        if place:
+            yield f"{key_path} = {wrong!r:.20}", changed["root"]
+        if key_path:
             changed = copy.deepcopy(value)
             inner = changed
-            for key in place[:-1]:
+            for key in key_path[:-1]:
                 inner = inner[key]
-            del inner[place[-1]]
-            yield f"without {place}", changed
+            del inner[key_path[-1]]
+            yield f"without {key_path}", changed
 
 
 def require_one_line(error: InputError, path: Path) -> None:
@@ -96,7 +96,7 @@ def configure(**changes: object) -> Config:
 
 @pytest.fixture(scope="module", params=["sgd", "adamw"])
 def stopped(corpus, request, tmp_path_factory) -> tuple[Config, Path]:
-    """The folder of a run that was stopped in its second epoch."""
+    """The folder of a run that stopped in its second epoch."""
     folder, calls = tmp_path_factory.mktemp("stopped"), iter(range(100))
     config = configure(**{"train.optimizer": request.param})
     files = {"train_files": [corpus / "train.conll"], "dev_files": [corpus / "dev.conll"]}
@@ -109,10 +109,10 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
         return file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
-def test_each_value_of_a_checkpoint(corpus, stopped, tmp_path):
+def test_each_damaged_value_of_a_checkpoint(corpus, stopped, tmp_path):
     config, folder = stopped
     if config.train.optimizer != "sgd":
-        return  # the JSON values are of the same kinds
+        return  # the JSON values have the same types
     tmp_path = shutil.copytree(folder, tmp_path / "m")
     metadata, tensors = read(folder / CHECKPOINT)
     state = json.loads(metadata["state"])
@@ -132,9 +132,9 @@ def test_each_value_of_a_checkpoint(corpus, stopped, tmp_path):
         passed.append((what, path.read_bytes()))
     assert count > 900
     assert len(passed) < 0.12 * count, [what for what, _ in passed]
-    for what, content in passed[:: len(passed) // 20 + 1]:  # these are trained with to the end
+    for what, content in passed[:: len(passed) // 20 + 1]:  # training from these must succeed
         path.write_bytes(content)
-        if any(part in what for part in ("'run'", "is_finished")):
+        if any(key in what for key in ("'run'", "is_finished")):
             continue
         files = {"train_files": [corpus / "train.conll"], "dev_files": [corpus / "dev.conll"]}
         assert list(run_training(config, tmp_path, **files, resume=True)), what
@@ -149,7 +149,7 @@ def changes_of(tensor: torch.Tensor) -> Iterator[torch.Tensor | None]:
         yield torch.full_like(tensor, torch.nan)
 
 
-def test_each_tensor_of_a_checkpoint(corpus, stopped, tmp_path):
+def test_each_damaged_tensor_of_a_checkpoint(corpus, stopped, tmp_path):
     config, folder = stopped
     metadata, tensors = read(folder / CHECKPOINT)
     preparation = prepare(config, [corpus / "train.conll"], [corpus / "dev.conll"], None)
@@ -171,20 +171,20 @@ def test_each_tensor_of_a_checkpoint(corpus, stopped, tmp_path):
     assert cases > 150
 
 
-def one_value(path: Path, place: Path_, value: object) -> None:
+def replace_value(path: Path, key_path: KeyPath, value: object) -> None:
     metadata, tensors = read(path)
     state = json.loads(metadata["state"])
     inner = state
-    for key in place[:-1]:
+    for key in key_path[:-1]:
         inner = inner[key]
-    inner[place[-1]] = value
+    inner[key_path[-1]] = value
     path.write_bytes(save(tensors, {**metadata, "state": json.dumps(state)}))
 
 
 DAMAGES: list[Callable[[Path], object]] = [
-    lambda path: one_value(path, ("epochs", 0, "loss"), "much\n\x1b[31m"),
-    lambda path: one_value(path, ("progress", "epoch"), 7),
-    lambda path: one_value(path, ("progress", "generator", "state", "state"), -1),
+    lambda path: replace_value(path, ("epochs", 0, "loss"), "much\n\x1b[31m"),
+    lambda path: replace_value(path, ("progress", "epoch"), 7),
+    lambda path: replace_value(path, ("progress", "generator", "state", "state"), -1),
     lambda path: path.write_bytes(path.read_bytes()[:-100]),
     lambda path: path.write_bytes(save({}, {"format": "tagger checkpoint 2", "state": "[" * 100_000})),
     lambda path: (path.unlink(), path.mkdir()),
@@ -209,7 +209,7 @@ def test_the_command_names_a_damaged_checkpoint(corpus, stopped, tmp_path, numbe
 def finished(corpus, request, tmp_path_factory) -> tuple[Request, Path]:
     """A comparison of one run, and the run's file."""
     output = tmp_path_factory.mktemp("finished")
-    asked = Request(
+    comparison = Request(
         config=load_config(None, {**SIZES, "data.tasks": request.param}, defaults=DEFAULTS),
         train_files=[corpus / "train.conll"],
         dev_files=[corpus / "dev.conll"],
@@ -221,15 +221,15 @@ def finished(corpus, request, tmp_path_factory) -> tuple[Request, Path]:
         lookaheads=(1, None),
         output=output,
     )
-    list(compare(asked))
+    list(compare(comparison))
     (path,) = (output / "runs").iterdir()
-    return asked, path
+    return comparison, path
 
 
-def test_each_value_of_a_run_of_a_comparison(finished):
-    asked, path = finished
+def test_each_damaged_value_of_a_comparison_run(finished):
+    comparison, path = finished
     content = path.read_bytes()
-    material = gather_material(asked)
+    material = gather_material(comparison)
     (job,) = material.jobs()
     passed, count = [], 0
     try:
@@ -244,21 +244,23 @@ def test_each_value_of_a_run_of_a_comparison(finished):
             passed.append((what, path.read_bytes()))
         assert count > 600
         assert len(passed) < 0.15 * count, [what for what, _ in passed]
-        for _, changed in passed[:: len(passed) // 10 + 1]:  # the pages can be made of these
+        for _, changed in passed[:: len(passed) // 10 + 1]:  # building the pages from these must succeed
             path.write_bytes(changed)
-            list(compare(asked))
+            list(compare(comparison))
     finally:
         path.write_bytes(content)
 
 
 def test_the_command_names_a_damaged_run(finished):
-    asked, path = finished
+    comparison, path = finished
     content = path.read_bytes()
-    named = {"--train": asked.train_files, "--dev": asked.dev_files, "--test": asked.test_files}
+    named = {
+        "--train": comparison.train_files, "--dev": comparison.dev_files, "--test": comparison.test_files
+    }  # fmt: skip
     files = [word for option, paths in named.items() for path in paths for word in (option, path)]
     grid = ["--directions", "bidirectional", "--merge-modes", "sum", "--heads", "softmax", "--seeds", "1"]
-    small = settings(data__tasks=asked.config.data.tasks[0])
-    command = ["compare", *files, *small, "--lookahead", "1,full", *grid, "--output", asked.output]
+    small = settings(data__tasks=comparison.config.data.tasks[0])
+    command = ["compare", *files, *small, "--lookahead", "1,full", *grid, "--output", comparison.output]
     try:
         code, _, error = run(*command)
         assert (code, error) == (0, "")

@@ -192,7 +192,7 @@ def test_the_error_of_a_damaged_checkpoint_names_its_file_and_a_remedy(corpus, t
 def test_an_error_in_a_run_names_the_run(corpus, tmp_path):
     rate = {"train.learning_rate": 1e38, "train.clip": 0, "train.optimizer": "sgd"}
     config = load_config(None, SMALL | {"data.columns": "token,pos,ner"} | rate)
-    with pytest.raises(InputError, match=r"forward-softmax-1: The loss is no number any more"):
+    with pytest.raises(InputError, match=r"forward-softmax-1: The loss is NaN or infinite"):
         finish(make_request(corpus, tmp_path, config=config))
 
 

@@ -1,4 +1,4 @@
-"""The network's subject is direction: each claim about who sees what is tested through ``forward``."""
+"""The network: which inputs each direction sees, merge modes, dropout, heads and losses."""
 
 import itertools
 
@@ -10,7 +10,7 @@ from torch import nn
 from tagger.config import ModelConfig
 from tagger.features.batching import WordTable
 from tagger.features.vocab import Task, Vocabulary
-from tagger.network.encoder import Chunks, Encoder, locked_dropout, merge, reverse_ragged
+from tagger.network.encoder import Blocks, Encoder, locked_dropout, merge, reverse_ragged
 from tagger.network.heads import Head
 from tagger.network.model import TaggingModel
 from tagger.network.words import CharacterCnn
@@ -44,7 +44,7 @@ def test_reversing_ragged_sequences_twice_is_the_identity():
         assert torch.equal(once[row, length:], inputs[row, length:])
 
 
-def test_a_backward_encoder_is_the_forward_one_on_reversed_input():
+def test_a_backward_encoder_equals_a_forward_encoder_on_reversed_input():
     forward, backward = make_encoder(direction="forward"), make_encoder(1, direction="backward")
     copy_direction(forward, backward, "forward", into="backward")
     inputs = random_inputs()
@@ -56,19 +56,19 @@ def test_a_backward_encoder_is_the_forward_one_on_reversed_input():
 
 
 @pytest.mark.parametrize("merge_mode", MERGE_MODES)
-def test_a_layer_merges_the_two_single_encoders(merge_mode):
+def test_a_bidirectional_layer_merges_the_outputs_of_one_way_encoders(merge_mode):
     both = make_encoder(direction="bidirectional", merge_mode=merge_mode)
     inputs = random_inputs()
-    parts = []
+    singles = []
     for way in ("forward", "backward"):
         single = make_encoder(5, direction=way)
         copy_direction(both, single, way)
-        parts.append(single(inputs, LENGTHS))
+        singles.append(single(inputs, LENGTHS))
     outputs, final = both(inputs, LENGTHS)
-    torch.testing.assert_close(outputs, merge(parts[0][0], parts[1][0], merge_mode))
+    torch.testing.assert_close(outputs, merge(singles[0][0], singles[1][0], merge_mode))
     assert list(final) == ["forward", "backward"]
-    torch.testing.assert_close(final["forward"], parts[0][1]["forward"])
-    torch.testing.assert_close(final["backward"], parts[1][1]["backward"])
+    torch.testing.assert_close(final["forward"], singles[0][1]["forward"])
+    torch.testing.assert_close(final["backward"], singles[1][1]["backward"])
     assert outputs.shape[-1] == both.output_size == (6 if merge_mode == "concat" else 3)
 
 
@@ -81,13 +81,13 @@ def test_a_layer_merges_the_two_single_encoders(merge_mode):
         ("ave", [3.0, 4.5]),
     ],
 )
-def test_merge_modes_mean_what_keras_means(merge_mode, expected):
+def test_merge_modes_equal_those_of_keras(merge_mode, expected):
     forward, backward = torch.tensor([1.0, 2.0]), torch.tensor([5.0, 7.0])
     assert merge(forward, backward, merge_mode).tolist() == expected
 
 
 @pytest.mark.parametrize("layers", [1, 3])
-def test_concat_equals_torchs_own_bidirectional_lstm(layers):
+def test_concat_equals_the_bidirectional_lstm_of_torch(layers):
     ours = make_encoder(direction="bidirectional", layers=layers)
     theirs = nn.LSTM(6, 3, num_layers=layers, batch_first=True, bidirectional=True)
     weights = theirs.state_dict()
@@ -110,8 +110,8 @@ def test_concat_equals_torchs_own_bidirectional_lstm(layers):
 @pytest.mark.parametrize("merge_mode", MERGE_MODES)
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("layers", [1, 2])
-def test_who_sees_whom(direction, merge_mode, layers):
-    """Changing one token changes exactly the outputs of the tokens that may see it; padding changes none."""
+def test_each_output_depends_on_the_tokens_in_its_direction_only(direction, merge_mode, layers):
+    """A changed token changes the outputs of exactly the tokens that see it; padding changes none."""
     encoder = make_encoder(direction=direction, merge_mode=merge_mode, layers=layers)
     inputs = random_inputs()
     before, _ = encoder(inputs, LENGTHS)
@@ -120,13 +120,13 @@ def test_who_sees_whom(direction, merge_mode, layers):
         other = inputs.clone()
         other[row, changed] += 1.0
         after, _ = encoder(other, LENGTHS)
-        for place in range(length):
+        for position in range(length):
             may_see = {
-                "forward": changed <= place,
-                "backward": changed >= place,
+                "forward": changed <= position,
+                "backward": changed >= position,
                 "bidirectional": True,
             }[direction]
-            assert torch.equal(before[row, place], after[row, place]) != may_see, (changed, place)
+            assert torch.equal(before[row, position], after[row, position]) != may_see, (changed, position)
     padded = inputs.clone()
     padded[torch.arange(7) >= LENGTHS[:, None]] = 100.0
     after, final = encoder(padded, LENGTHS)
@@ -137,7 +137,7 @@ def test_who_sees_whom(direction, merge_mode, layers):
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
-def test_a_batch_gives_what_its_sentences_give_alone(direction):
+def test_a_batch_gives_the_same_outputs_as_its_sentences_alone(direction):
     encoder = make_encoder(direction=direction, layers=2)
     inputs = random_inputs()
     outputs, final = encoder(inputs, LENGTHS)
@@ -148,9 +148,9 @@ def test_a_batch_gives_what_its_sentences_give_alone(direction):
             torch.testing.assert_close(state[row], alone_final[way][0])
 
 
-@pytest.mark.parametrize("place", ["layer_dropout", "recurrent_dropout"])
-def test_dropout_of_the_encoder_acts_in_training_only(place):
-    encoder = make_encoder(layers=2, **{place: 0.5})
+@pytest.mark.parametrize("option", ["layer_dropout", "recurrent_dropout"])
+def test_encoder_dropout_is_on_in_training_only(option):
+    encoder = make_encoder(layers=2, **{option: 0.5})
     inputs = random_inputs()
     assert torch.equal(encoder(inputs, LENGTHS)[0], encoder(inputs, LENGTHS)[0])
     encoder.train()
@@ -162,7 +162,7 @@ def test_locked_dropout_has_one_mask_for_all_steps():
     assert torch.equal(masked, masked[:, :1].expand(-1, 5, -1))
 
 
-def test_the_character_cnn_is_a_convolution_with_a_maximum():
+def test_the_character_cnn_equals_a_convolution_with_max_pooling():
     torch.manual_seed(0)
     cnn = CharacterCnn(alphabet=9, size=4, filters=5, widths=(3,))
     convolution = nn.Conv1d(4, 5, 3, padding=1)
@@ -172,13 +172,13 @@ def test_the_character_cnn_is_a_convolution_with_a_maximum():
     padded = torch.zeros(4, 4, dtype=torch.long)
     for row, word in zip(padded, words, strict=True):
         row[: len(word)] = torch.tensor(word)
-    found = cnn(padded, torch.tensor([len(word) for word in words]))
+    features = cnn(padded, torch.tensor([len(word) for word in words]))
     expected = torch.cat(
         [convolution(cnn.embedding(torch.tensor([word])).transpose(1, 2)).amax(dim=2) for word in words]
     )
-    torch.testing.assert_close(found, expected)
-    weights = torch.randn(found.shape)
-    ours = torch.autograd.grad((found * weights).sum(), [cnn.embedding.weight, *cnn.filters.parameters()])
+    torch.testing.assert_close(features, expected)
+    weights = torch.randn(features.shape)
+    ours = torch.autograd.grad((features * weights).sum(), [cnn.embedding.weight, *cnn.filters.parameters()])
     theirs = torch.autograd.grad(
         (expected * weights).sum(), [cnn.embedding.weight, *convolution.parameters()]
     )
@@ -201,7 +201,7 @@ def test_head_losses_equal_their_definitions():
 
     def score(row: int, path: tuple[int, ...]) -> torch.Tensor:
         total = crf.crf.start_transitions[path[0]] + crf.crf.end_transitions[path[-1]]
-        total = total + sum(emissions[row, place, tag] for place, tag in enumerate(path))
+        total = total + sum(emissions[row, position, tag] for position, tag in enumerate(path))
         return total + sum(crf.crf.transitions[a, b] for a, b in itertools.pairwise(path))
 
     expected = torch.zeros(())
@@ -211,21 +211,21 @@ def test_head_losses_equal_their_definitions():
     torch.testing.assert_close(crf.loss(emissions, tags, mask), expected / 4)
 
 
-@pytest.mark.parametrize("place", ["dropout", "word_dropout", None])
-def test_dropout_of_the_model_acts_in_training_only(place):
+@pytest.mark.parametrize("option", ["dropout", "word_dropout", None])
+def test_model_dropout_is_on_in_training_only(option):
     torch.manual_seed(0)
-    settings = {"hidden_size": 4, "head": "softmax", "dropout": 0.0} | ({place: 0.5} if place else {})
+    settings = {"hidden_size": 4, "head": "softmax", "dropout": 0.0} | ({option: 0.5} if option else {})
     model = TaggingModel(ModelConfig.model_validate(settings), NEXT_WORD)
     batch = toy_batch(1, seed=0)
-    assert torch.equal(model.train().loss(batch), model.loss(batch)) == (place is None)
+    assert torch.equal(model.train().loss(batch), model.loss(batch)) == (option is None)
     assert torch.equal(model.eval().loss(batch), model.loss(batch))
 
 
 @pytest.mark.parametrize("merge_mode", MERGE_MODES)
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("head", ["crf", "softmax"])
-def test_emissions_leak_nothing(direction, merge_mode, head):
-    """Through the whole model: another next word, another word before, and company in the batch."""
+def test_emissions_do_not_leak_hidden_context(direction, merge_mode, head):
+    """Check the complete model against another next word, another previous word and other sentences."""
     torch.manual_seed(0)
     config = ModelConfig(direction=direction, merge_mode=merge_mode, head=head, hidden_size=4, layers=2)
     model = TaggingModel(config, NEXT_WORD).eval()
@@ -235,16 +235,16 @@ def test_emissions_leak_nothing(direction, merge_mode, head):
         return model.emissions(table.batch([table.rows(sentence.split()) for sentence in sentences]))["bit"]
 
     alone = emissions("w0 w1 w2 w3")[0]
-    in_company = emissions("w3", "w0 w1 w2 w3", "w1 w1 w1 w1 w1 w1 w1")[1, :4]
-    np.testing.assert_allclose(in_company, alone, atol=1e-6)
+    in_batch = emissions("w3", "w0 w1 w2 w3", "w1 w1 w1 w1 w1 w1 w1")[1, :4]
+    np.testing.assert_allclose(in_batch, alone, atol=1e-6)
     other_end, other_begin = emissions("w0 w1 w2 w0")[0], emissions("w3 w1 w2 w3")[0]
     sees_right, sees_left = direction != "forward", direction != "backward"
-    for place in range(3):
-        assert np.allclose(alone[place], other_end[place], rtol=0.0, atol=1e-7) != sees_right
-        assert np.allclose(alone[place + 1], other_begin[place + 1], rtol=0.0, atol=1e-7) != sees_left
+    for position in range(3):
+        assert np.allclose(alone[position], other_end[position], rtol=0.0, atol=1e-7) != sees_right
+        assert np.allclose(alone[position + 1], other_begin[position + 1], rtol=0.0, atol=1e-7) != sees_left
 
 
-def test_characters_that_train_lacks_say_nothing():
+def test_padding_and_unknown_characters_have_zero_vectors():
     for characters in ("cnn", "lstm"):
         model = TaggingModel(ModelConfig(characters=characters), NEXT_WORD)
         assert not model.words.characters.embedding.weight[:2].any()
@@ -260,7 +260,7 @@ NEXT_WORD = Vocabulary(
 
 
 def toy_batch(neighbour: int, seed: int, sentences: int = 64):
-    """Random words; a word's tag says whether its neighbour (+1 next, -1 previous) is an odd word."""
+    """Build random sentences; a word's tag is the parity of its neighbour (+1 next, -1 previous)."""
     generator = np.random.default_rng(seed)
     table = WordTable(NEXT_WORD)
     rows, tags = [], []
@@ -291,7 +291,7 @@ def toy_accuracy(direction: str, merge_mode: str, neighbour: int) -> float:
         optimizer.step()
     batch = toy_batch(neighbour, seed=1000, sentences=400)
     guesses = model.eval().emissions(batch)["bit"].argmax(-1)
-    # The word at the sentence's end has no such neighbour (the tag wraps around), so it is not counted.
+    # Ignore the word at the sentence's end: it has no such neighbour (the tag wraps around).
     counted = batch.mask.copy()
     if neighbour == 1:
         counted[np.arange(len(counted)), batch.lengths - 1] = False
@@ -301,7 +301,7 @@ def toy_accuracy(direction: str, merge_mode: str, neighbour: int) -> float:
 
 
 @pytest.mark.parametrize("neighbour", [1, -1])
-def test_only_an_encoder_that_reads_the_neighbour_first_can_know_it(neighbour):
+def test_only_an_encoder_that_sees_the_neighbour_can_predict_its_parity(neighbour):
     blind, seeing = ("forward", "backward") if neighbour == 1 else ("backward", "forward")
     assert abs(toy_accuracy(blind, "concat", neighbour) - 0.5) < 0.05
     assert toy_accuracy(seeing, "concat", neighbour) == 1.0
@@ -312,12 +312,12 @@ def test_only_an_encoder_that_reads_the_neighbour_first_can_know_it(neighbour):
 @pytest.mark.parametrize(
     ("size", "first"), [(size, first) for size in (1, 2, 3, 9) for first in range(1, size + 1)]
 )
-def test_a_backward_direction_reads_each_chunk_as_if_it_were_alone(size, first):
+def test_the_backward_direction_encodes_each_block_as_a_sequence_of_its_own(size, first):
     encoder, inputs = make_encoder(direction="backward"), random_inputs()
-    outputs, final = encoder(inputs, LENGTHS, Chunks(size, first))
-    begins = [0, *range(first, inputs.shape[1], size), inputs.shape[1]]
+    outputs, final = encoder(inputs, LENGTHS, Blocks(size, first))
+    starts = [0, *range(first, inputs.shape[1], size), inputs.shape[1]]
     for row, length in enumerate(LENGTHS.tolist()):
-        for begin, end in itertools.pairwise(begins):
+        for begin, end in itertools.pairwise(starts):
             inside = inputs[row : row + 1, begin : min(end, length)]
             if begin < length:
                 alone, _ = encoder(inside, torch.tensor([inside.shape[1]]))
@@ -325,16 +325,16 @@ def test_a_backward_direction_reads_each_chunk_as_if_it_were_alone(size, first):
         torch.testing.assert_close(final["backward"][row], outputs[row, 0])
 
 
-def test_no_layer_sees_beyond_a_chunk():
+def test_no_layer_sees_beyond_a_block():
     encoder = make_encoder(direction="bidirectional", layers=2)
     inputs = random_inputs().requires_grad_()
-    outputs, _ = encoder(inputs, LENGTHS, Chunks(3, 2))  # steps 0 and 1, 2 to 4, 5 and 6
+    outputs, _ = encoder(inputs, LENGTHS, Blocks(3, 2))  # steps 0 and 1, 2 to 4, 5 and 6
     outputs[2, 3].sum().backward()
     assert inputs.grad is not None
     reached = inputs.grad[2].abs().sum(dim=-1) > 0
     assert reached.tolist() == [True, True, True, True, True, False, False]
 
 
-def test_a_forward_direction_does_not_mind_chunks():
+def test_blocks_do_not_change_the_forward_direction():
     encoder, inputs = make_encoder(direction="forward"), random_inputs()
-    assert torch.equal(encoder(inputs, LENGTHS, Chunks(2, 1))[0], encoder(inputs, LENGTHS)[0])
+    assert torch.equal(encoder(inputs, LENGTHS, Blocks(2, 1))[0], encoder(inputs, LENGTHS)[0])

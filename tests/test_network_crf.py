@@ -1,4 +1,4 @@
-"""The CRF's loss and gradient against pytorch-crf, which computes step by step in log space."""
+"""Loss and gradient of the CRF: compare with pytorch-crf, which computes step by step in log space."""
 
 import itertools
 
@@ -14,7 +14,7 @@ Case = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def make_case(seed: int, *, tags: int = 5, sentences: int = 6, longest: int = 9, size: float = 1.0) -> Case:
-    """Emissions, tags and lengths; one sentence has a single token, one is the longest."""
+    """Make random emissions, tags and lengths; one sentence has length 1, one has length ``longest``."""
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.randint(1, longest + 1, (sentences,), generator=generator)
     lengths[0], lengths[-1] = 1, longest
@@ -32,11 +32,11 @@ def make_crf(tags: int, size: float = 1.0) -> CRF:
 
 
 def scaled(crf: CRF, emissions: torch.Tensor, gold: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    found = scaled_crf_loss(
+    loss = scaled_crf_loss(
         emissions, crf.start_transitions, crf.end_transitions, crf.transitions, gold, lengths
     )
-    assert found is not None
-    return found
+    assert loss is not None
+    return loss
 
 
 def assert_like_pytorch_crf(crf: CRF, case: Case) -> None:
@@ -45,22 +45,22 @@ def assert_like_pytorch_crf(crf: CRF, case: Case) -> None:
     mask = torch.arange(emissions.shape[1]) < lengths[:, None]
     sources = [emissions, *crf.parameters()]
     expected = -crf(emissions, gold, mask=mask, reduction="sum")
-    found = scaled(crf, emissions, gold, lengths)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
-    # A factor, as the mean over sentences has one, reaches the gradient.
+    loss = scaled(crf, emissions, gold, lengths)
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-4)
+    # The division, as in a mean over sentences, must reach the gradient.
     expected_gradients = torch.autograd.grad(expected / 3, sources, materialize_grads=True)
-    for ours, theirs in zip(torch.autograd.grad(found / 3, sources), expected_gradients, strict=True):
+    for ours, theirs in zip(torch.autograd.grad(loss / 3, sources), expected_gradients, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("tags", [1, 2, 17])
-def test_loss_and_gradient_of_uneven_sentences(tags, seed):
+def test_loss_and_gradient_equal_pytorch_crf_for_mixed_lengths(tags, seed):
     assert_like_pytorch_crf(make_crf(tags), make_case(seed, tags=tags))
 
 
 @pytest.mark.parametrize(("sentences", "longest"), [(1, 1), (4, 1), (1, 7), (3, 120)])
-def test_single_tokens_single_sentences_and_long_ones(sentences, longest):
+def test_loss_and_gradient_of_single_tokens_single_and_long_sentences(sentences, longest):
     assert_like_pytorch_crf(make_crf(5), make_case(0, sentences=sentences, longest=longest))
 
 
@@ -69,14 +69,14 @@ def test_large_scores_stay_exact():
 
 
 @pytest.mark.parametrize("constant", [-3e4, 3e4])
-def test_a_constant_that_all_tags_share_changes_nothing_but_rounding(constant):
+def test_a_constant_offset_of_all_tags_changes_the_loss_by_rounding_only(constant):
     emissions, gold, lengths = make_case(2)
     crf = make_crf(5)
     moved = scaled(crf, emissions + constant, gold, lengths)
     torch.testing.assert_close(moved, scaled(crf, emissions, gold, lengths), rtol=0, atol=0.2)
 
 
-def test_the_gradient_is_that_of_finite_differences():
+def test_the_gradient_equals_finite_differences():
     emissions, gold, lengths = make_case(3, tags=3, sentences=3, longest=4)
     crf = make_crf(3)
     emissions.requires_grad_()
@@ -99,52 +99,52 @@ def test_the_gradient_is_that_of_finite_differences():
         lambda emissions, crf: emissions[0, 0].fill_(torch.nan),
         lambda emissions, crf: emissions[-1, 2].fill_(torch.inf),
     ],
-    ids=["emission", "transition", "end", "no number", "infinity"],
+    ids=["emission", "transition", "end", "NaN", "infinity"],
 )
-def test_what_is_too_far_apart_is_left_to_log_space(spoil):
-    """Two states that exclude each other: the scaled pass says that it lost something, the head goes on."""
+def test_the_head_falls_back_to_log_space_on_underflow(spoil):
+    """The scaled pass returns None if it may lose terms; the head then uses log space."""
     emissions, gold, lengths = make_case(4, tags=3)
     head = Head(1, 3, "crf")
     spoil(emissions, head.crf)
-    edges = (head.crf.start_transitions, head.crf.end_transitions, head.crf.transitions)
-    assert scaled_crf_loss(emissions, *edges, gold, lengths) is None
+    transitions = (head.crf.start_transitions, head.crf.end_transitions, head.crf.transitions)
+    assert scaled_crf_loss(emissions, *transitions, gold, lengths) is None
     mask = torch.arange(emissions.shape[1]) < lengths[:, None]
     expected = -head.crf(emissions, gold, mask=mask, reduction="mean")
     torch.testing.assert_close(head.loss(emissions, gold, mask), expected, equal_nan=True)
 
 
-def test_what_stands_beyond_a_sentence_is_never_read():
+def test_values_beyond_the_end_of_a_sentence_have_no_effect():
     emissions, gold, lengths = make_case(5)
     crf = make_crf(5)
     expected = scaled(crf, emissions, gold, lengths)
     beyond = torch.arange(emissions.shape[1]) >= lengths[:, None]
     emissions[beyond], gold[beyond] = torch.nan, 4
     emissions.requires_grad_()
-    found = scaled(crf, emissions, gold, lengths)
-    assert torch.equal(found, expected)
-    (gradient,) = torch.autograd.grad(found, emissions)
+    loss = scaled(crf, emissions, gold, lengths)
+    assert torch.equal(loss, expected)
+    (gradient,) = torch.autograd.grad(loss, emissions)
     assert not gradient[beyond].any()
     np.testing.assert_allclose(gradient.sum(-1).numpy(), 0.0, atol=1e-5)  # probabilities minus one tag
 
 
-def test_an_empty_sentence_is_refused():
+def test_an_empty_sentence_is_an_error():
     scores = torch.zeros(2, 3, 4)
-    edges = torch.zeros(4), torch.zeros(4), torch.zeros(4, 4)
-    with pytest.raises(ValueError, match="got an empty one"):
-        scaled_crf_loss(scores, *edges, torch.zeros(2, 3, dtype=torch.long), torch.tensor([3, 0]))
+    transitions = torch.zeros(4), torch.zeros(4), torch.zeros(4, 4)
+    with pytest.raises(ValueError, match="got an empty sentence"):
+        scaled_crf_loss(scores, *transitions, torch.zeros(2, 3, dtype=torch.long), torch.tensor([3, 0]))
 
 
 @pytest.mark.parametrize("kind", ["crf", "softmax"])
 @pytest.mark.parametrize("has_costs", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_tokens_without_a_gold_tag_are_summed_over(kind, has_costs, seed):
-    """Against all tag sequences one by one: those that agree with the gold tags against all."""
+def test_the_loss_marginalises_over_tokens_without_a_gold_tag(kind, has_costs, seed):
+    """Compare with brute force: all tag sequences, and those that agree with the gold tags."""
     count = 3
     emissions, gold, lengths = make_case(seed, tags=count, sentences=4, longest=4)
     generator = torch.Generator().manual_seed(seed)
     gold = torch.where(torch.rand(gold.shape, generator=generator) < 0.5, -1, gold)
     mask = torch.arange(emissions.shape[1]) < lengths[:, None]
-    gold = gold * mask  # as batches pad them
+    gold = gold * mask  # batches pad tags with 0
     torch.manual_seed(seed)
     head = Head(5, count, kind).double()
     emissions = emissions.double().requires_grad_()
@@ -152,21 +152,21 @@ def test_tokens_without_a_gold_tag_are_summed_over(kind, has_costs, seed):
     move, start, end = head.transitions()
     expected = torch.zeros((), dtype=torch.float64)
     for sentence, length in enumerate(lengths.tolist()):
-        wanted = gold[sentence, :length].tolist()
+        gold_tags = gold[sentence, :length].tolist()
         agreeing, everything = [], []
         for path in itertools.product(range(count), repeat=length):
             score = start[path[0]] + end[path[-1]]
             score = score + sum(move[one, other] for one, other in itertools.pairwise(path))
-            for step, (tag, own) in enumerate(zip(path, wanted, strict=True)):
+            for step, (tag, own) in enumerate(zip(path, gold_tags, strict=True)):
                 cost = costs[own, tag] if has_costs and own >= 0 else 0.0
                 score = score + emissions[sentence, step, tag] + cost
             everything.append(score)
-            if all(own in (-1, tag) for tag, own in zip(path, wanted, strict=True)):
+            if all(own in (-1, tag) for tag, own in zip(path, gold_tags, strict=True)):
                 agreeing.append(score)
         expected = expected + torch.logsumexp(torch.stack(everything), 0)
         expected = expected - torch.logsumexp(torch.stack(agreeing), 0)
-    found = head.loss(emissions, gold, mask, costs)
-    torch.testing.assert_close(found, expected / len(lengths), rtol=1e-6, atol=1e-6)
-    (ours,) = torch.autograd.grad(found, emissions)
+    loss = head.loss(emissions, gold, mask, costs)
+    torch.testing.assert_close(loss, expected / len(lengths), rtol=1e-6, atol=1e-6)
+    (ours,) = torch.autograd.grad(loss, emissions)
     (theirs,) = torch.autograd.grad(expected / len(lengths), emissions)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Preparation, schedules, the moving average and the loop."""
+"""Preparation, schedules, the moving average and the training loop."""
 
 import math
 from collections import Counter
@@ -18,7 +18,7 @@ from tagger.training.loop import (
     EpochRecord,
     StepRecord,
     draw_batches,
-    draw_chunks,
+    draw_blocks,
     learning_rate,
     predict_part,
     train,
@@ -41,7 +41,7 @@ TINY = {
 
 
 def write_corpus(path: Path, count: int = 60, seed: int = 0) -> Path:
-    """A made-up language: ``d`` words are determiners, words in -o after a determiner are things."""
+    """Write a corpus of a made-up language: da and ne are determiners, words in -o are things."""
     generator = np.random.default_rng(seed)
     lines = []
     for _ in range(count):
@@ -71,22 +71,22 @@ def run(config: Config, corpus: Path, dev: Path | None = None) -> tuple[list[Epo
     return [record for record in records if isinstance(record, EpochRecord)], preparation
 
 
-def test_preparation_encodes_what_was_read(corpus):
+def test_preparation_encodes_the_sentences_of_the_files(corpus):
     preparation = prepare(configure(), [corpus], [corpus], None)
-    part = preparation.train
-    assert part.schemes == {"pos": None, "ner": "IOB2"}
-    assert part.repairs == {"ner": 0}
+    split = preparation.train
+    assert split.schemes == {"pos": None, "ner": "IOB2"}
+    assert split.repairs == {"ner": 0}
     ner = next(task for task in preparation.vocabulary.tasks if task.name == "ner")
-    batch = part.batch([3, 0])
-    for row, place in enumerate([3, 0]):
-        sentence = part.sentences[place]
+    batch = split.batch([3, 0])
+    for row, index in enumerate([3, 0]):
+        sentence = split.sentences[index]
         tags = [ner.tags[number] for number in batch.tags["ner"][row, : len(sentence)]]
         assert tags == [tag.replace("B-", "S-") for tag in sentence.tags["ner"]]  # things are one word long
     assert preparation.dev is not None
     assert preparation.dev.tags == {}
 
 
-def test_a_dev_part_with_a_wrong_column_or_a_foreign_tag_is_refused_before_training(corpus, tmp_path):
+def test_a_dev_split_with_a_wrong_column_or_an_unknown_tag_is_an_error_before_training(corpus, tmp_path):
     dev = tmp_path / "dev.conll"
     dev.write_text("da D N\nko N N\n")
     with pytest.raises(InputError, match=r"dev\.conll:1: the column 'ner' must mark spans"):
@@ -96,7 +96,7 @@ def test_a_dev_part_with_a_wrong_column_or_a_foreign_tag_is_refused_before_train
         prepare(configure(), [corpus], [dev], None)
 
 
-def test_broken_tags_are_counted_or_refused(tmp_path):
+def test_illegal_tags_are_counted_or_are_an_error(tmp_path):
     path = tmp_path / "t.conll"
     path.write_text("da D O\nko N B-THING\n\nda D B-THING\nko N O\nmo N I-THING\n")
     assert prepare(configure(), [path], [], None).train.repairs == {"ner": 1}
@@ -104,7 +104,7 @@ def test_broken_tags_are_counted_or_refused(tmp_path):
         prepare(configure(data__broken_tags="strict"), [path], [], None)
 
 
-def test_vectors_reach_the_model(corpus, tmp_path):
+def test_vectors_initialise_the_word_embeddings(corpus, tmp_path):
     vectors = tmp_path / "v.txt"
     vectors.write_text("da 1 2 3\nzzz 4 5 6\n")
     config = configure()
@@ -116,11 +116,11 @@ def test_vectors_reach_the_model(corpus, tmp_path):
     assert model.words.fixed.tolist() == [[4, 5, 6]]
     lonely = tmp_path / "lonely.conll"
     lonely.write_text("da D O\nko N B-THING\n")
-    found = prepare(config, [lonely], [], vectors)
-    assert found.unvectored_singletons == {found.vocabulary.word_id("ko")}
+    prepared = prepare(config, [lonely], [], vectors)
+    assert prepared.unvectored_singletons == {prepared.vocabulary.word_id("ko")}
 
 
-def test_the_loop_learns_and_says_what_it_did(corpus, tmp_path):
+def test_the_loop_learns_and_yields_correct_records(corpus, tmp_path):
     dev = write_corpus(tmp_path / "dev.conll", 20, seed=1)
     config = configure(train__epochs=8)
     preparation = prepare(config, [corpus], [dev], None)
@@ -149,10 +149,10 @@ def test_every_head_and_character_network_learns(corpus, head, characters):
     assert epochs[1].loss < epochs[0].loss
     assert epochs[1].dev == {}
     assert epochs[1].score is None
-    assert epochs[1].is_best  # without dev the latest weights are the ones to keep
+    assert epochs[1].is_best  # without dev the latest weights are saved
 
 
-def test_one_seed_gives_one_model_and_another_seed_another(corpus):
+def test_the_same_seed_gives_the_same_model_and_another_seed_another_model(corpus):
     config = configure(train__epochs=1, model__recurrent_dropout=0.2, model__word_dropout=0.1)
     first, again = (run(config, corpus)[0][0].weights for _ in range(2))
     other = run(configure(train__epochs=1, train__seed=2), corpus)[0][0].weights
@@ -160,7 +160,7 @@ def test_one_seed_gives_one_model_and_another_seed_another(corpus):
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
-def test_a_run_and_its_caller_do_not_share_random_numbers(corpus):
+def test_a_run_and_its_caller_have_separate_random_states(corpus):
     config = configure(train__epochs=1)
     preparation = prepare(config, [corpus], [], None)
     *_, undisturbed = train(preparation, config)
@@ -184,7 +184,7 @@ def test_the_vocabulary_comes_from_train_only(corpus, tmp_path):
     assert all("B-OTHER" not in task.tags for task in vocabulary.tasks)
 
 
-def test_the_tokenizer_is_learnt_unless_an_option_is_set(tmp_path):
+def test_the_tokenizer_is_learned_unless_an_option_is_set(tmp_path):
     path = tmp_path / "t.conll"
     path.write_text("Oslo X B-PLACE\n- X O\nbased X O\n\n" * 5)
     assert prepare(configure(), [path], [], None).tokenizer.words("Rome-based") == ["Rome", "-", "based"]
@@ -205,19 +205,19 @@ def test_the_schedule_reaches_the_optimizer(corpus):
 
 
 @pytest.mark.parametrize(("min_steps", "passes"), [(0, 1), (6, 1), (7, 2), (20, 4)])
-def test_an_epoch_passes_over_a_small_train_part_until_it_has_its_steps(min_steps, passes):
+def test_an_epoch_repeats_a_small_train_split_up_to_the_minimum_steps(min_steps, passes):
     config = TrainConfig(min_steps=min_steps, batch_size=10)
     batches = draw_batches([3] * 60, config, np.random.default_rng(0))
     assert len(batches) == 6 * passes
     firsts = set()
     for start in range(0, len(batches), 6):
         own = batches[start : start + 6]
-        assert sorted(place for batch in own for place in batch) == list(range(60))
+        assert sorted(index for batch in own for index in batch) == list(range(60))
         firsts.add(tuple(own[0]))
-    assert len(firsts) == passes  # each pass has an order of its own
+    assert len(firsts) == passes  # each pass has another order
 
 
-def test_the_least_number_of_steps_reaches_the_loop_and_the_schedule(corpus):
+def test_the_minimum_steps_reach_the_loop_and_the_schedule(corpus):
     config = configure(train__min_steps=13, train__schedule="cosine", train__epochs=2)
     records = list(train(prepare(config, [corpus], [], None), config))
     steps = [record.steps for record in records if isinstance(record, StepRecord)]
@@ -238,13 +238,13 @@ def test_clipping_and_momentum_reach_the_optimizer(corpus):
     assert make_optimizer(model, config.train).param_groups[0]["momentum"] == config.train.momentum
 
 
-def test_patience_ends_a_run_that_no_longer_gains(corpus):
+def test_patience_ends_a_run_without_improvement(corpus):
     config = configure(train__epochs=50, train__patience=2, train__learning_rate=1e-9)
     epochs, _ = run(config, corpus, corpus)
-    assert len(epochs) == 3  # the first is the best, two more do not gain
+    assert len(epochs) == 3  # the first is the best, the next two do not improve
 
 
-def test_singletons_are_also_trained_as_unknown(tmp_path):
+def test_singletons_train_the_vector_of_unk(tmp_path):
     path = tmp_path / "t.conll"
     path.write_text("da D O\nko N B-THING\n\nda D O\nmo N B-THING\n")
     config = configure(train__epochs=4, train__singleton_unknown=0.9, train__batch_size=1)
@@ -256,16 +256,16 @@ def test_singletons_are_also_trained_as_unknown(tmp_path):
     assert len(kept.unvectored_singletons) == 2  # ko and mo, but not da
 
 
-def test_predictions_keep_the_order_of_a_part(corpus):
+def test_predictions_follow_the_order_of_the_split(corpus):
     config = configure()
     preparation = prepare(config, [corpus], [corpus], None)
-    found = predict_part(build_model(preparation, config), preparation.dev, Processes())
-    for tags in found.values():
+    predicted = predict_part(build_model(preparation, config), preparation.dev, Processes())
+    for tags in predicted.values():
         assert [len(sequence) for sequence in tags] == preparation.dev.lengths
 
 
-def test_a_loss_that_leaves_the_numbers_ends_the_run(corpus):
-    with pytest.raises(InputError, match=r"no number any more in epoch \d+, step \d+; lower"):
+def test_a_loss_that_is_nan_or_infinite_ends_the_run(corpus):
+    with pytest.raises(InputError, match=r"NaN or infinite in epoch \d+, step \d+\. Lower"):
         run(configure(train__optimizer="sgd", train__learning_rate=1e30, train__clip=0.0), corpus)
 
 
@@ -316,7 +316,7 @@ def test_the_average_follows_its_definition_and_swaps_back():
     assert torch.equal(model.weight, present)
 
 
-def test_the_average_is_what_is_scored_and_saved(corpus):
+def test_the_average_is_evaluated_and_saved(corpus):
     plain, _ = run(configure(train__epochs=1), corpus)
     averaged, preparation = run(configure(train__epochs=1, train__ema=0.9), corpus)
     assert plain[0].loss == averaged[0].loss  # the same weights were trained
@@ -327,7 +327,7 @@ def test_the_average_is_what_is_scored_and_saved(corpus):
 
 
 @pytest.mark.parametrize(("direction", "is_changed"), [("forward", False), ("bidirectional", True)])
-def test_random_lookaheads_change_what_a_backward_direction_is_trained_on(corpus, direction, is_changed):
+def test_random_lookaheads_change_the_training_of_the_backward_direction(corpus, direction, is_changed):
     losses = [
         run(
             configure(
@@ -343,10 +343,10 @@ def test_random_lookaheads_change_what_a_backward_direction_is_trained_on(corpus
     assert (losses[0] != losses[1]) == is_changed
 
 
-def test_random_lookaheads_are_drawn_with_every_place_of_the_first_cut():
+def test_random_lookaheads_are_sampled_with_every_offset_of_the_first_block():
     generator = np.random.default_rng(5)
-    drawn = Counter(draw_chunks(generator) for _ in range(6000))
+    drawn = Counter(draw_blocks(generator) for _ in range(6000))
     for lookahead in LOOKAHEADS:
-        its = {chunks: n for chunks, n in drawn.items() if (chunks.size - 1 if chunks else None) == lookahead}
+        its = {blocks: n for blocks, n in drawn.items() if (blocks.size - 1 if blocks else None) == lookahead}
         assert 850 < sum(its.values()) < 1150
         assert len(its) == (1 if lookahead is None else lookahead + 1)

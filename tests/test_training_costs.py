@@ -1,4 +1,4 @@
-"""Class weights and the bias between precision and recall: the loss by brute force, and what they change."""
+"""Class weights and recall bias: compare the loss with brute force, and check their effects."""
 
 import itertools
 import math
@@ -30,7 +30,7 @@ SIZES = {
 def make_case(
     kind: str, seed: int = 0
 ) -> tuple[Head, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Head, emissions, gold tags, mask and costs in double precision; 3 sentences, 4 tags."""
+    """Make a head, emissions, gold tags, mask and costs in double precision; 3 sentences, 4 tags."""
     generator = torch.Generator().manual_seed(seed)
     head = Head(2, 4, kind).double()
     for parameter in head.parameters():
@@ -43,25 +43,26 @@ def make_case(
 
 
 def brute_force(head: Head, emissions, tags, mask, costs) -> torch.Tensor:
-    """Softmax-margin by its definition, over all tag sequences."""
+    """Compute the softmax-margin loss by its definition, over all tag sequences."""
     transitions, start, end = head.transitions()
     total = torch.zeros((), dtype=torch.float64)
     for scores, gold, length in zip(emissions, tags.tolist(), mask.sum(1).tolist(), strict=True):
 
-        def score(way, scores=scores):
-            moves = sum((transitions[a, b] for a, b in itertools.pairwise(way)), start[way[0]] + end[way[-1]])
-            return moves + sum(scores[step, tag] for step, tag in enumerate(way))
+        def score(path, scores=scores):
+            ends = start[path[0]] + end[path[-1]]
+            moves = sum((transitions[a, b] for a, b in itertools.pairwise(path)), ends)
+            return moves + sum(scores[step, tag] for step, tag in enumerate(path))
 
         own = gold[:length]
-        ways = itertools.product(range(4), repeat=length)
-        augmented = [score(way) + sum(costs[g, t] for g, t in zip(own, way, strict=True)) for way in ways]
+        paths = itertools.product(range(4), repeat=length)
+        augmented = [score(path) + sum(costs[g, t] for g, t in zip(own, path, strict=True)) for path in paths]
         total = total + torch.stack(augmented).logsumexp(0) - score(own)
     return total / len(tags)
 
 
 @pytest.fixture(params=["scaled", "log space"])
 def path(request, monkeypatch) -> str:
-    """Both ways in which a CRF's loss is computed."""
+    """Select one of the two computations of a CRF's loss."""
     if request.param == "log space":
         monkeypatch.setattr(heads, "scaled_crf_loss", lambda *_: None)
     return request.param
@@ -69,14 +70,14 @@ def path(request, monkeypatch) -> str:
 
 @pytest.mark.parametrize("kind", ["crf", "softmax"])
 @pytest.mark.parametrize("seed", range(3))
-def test_the_loss_is_the_softmax_margin(path, kind, seed):
+def test_the_loss_equals_the_softmax_margin(path, kind, seed):
     head, emissions, tags, mask, costs = make_case(kind, seed)
-    found = head.loss(emissions, tags, mask, costs)
-    torch.testing.assert_close(found, brute_force(head, emissions, tags, mask, costs), rtol=1e-10, atol=1e-10)
+    loss = head.loss(emissions, tags, mask, costs)
+    torch.testing.assert_close(loss, brute_force(head, emissions, tags, mask, costs), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("kind", ["crf", "softmax"])
-def test_the_gradient_is_that_of_finite_differences(path, kind):
+def test_the_gradient_equals_finite_differences(path, kind):
     head, emissions, tags, mask, costs = make_case(kind)
     emissions.requires_grad_()
     assert torch.autograd.gradcheck(lambda scores: head.loss(scores, tags, mask, costs), (emissions,))
@@ -87,7 +88,7 @@ def test_the_gradient_is_that_of_finite_differences(path, kind):
 
 
 @pytest.mark.parametrize("kind", ["crf", "softmax"])
-def test_without_costs_nothing_changes(path, kind):
+def test_zero_costs_do_not_change_the_loss(path, kind):
     head, emissions, tags, mask, costs = make_case(kind)
     assert torch.equal(head.loss(emissions, tags, mask), head.loss(emissions, tags, mask, 0 * costs))
 
@@ -113,7 +114,7 @@ def costs_of(corpus, **changes):
     )
 
 
-def test_costs_of_class_weights_and_bias(corpus):
+def test_costs_follow_class_weights_and_recall_bias(corpus):
     assert costs_of(corpus)[0] == {}
     assert costs_of(corpus, train__class_weights={})[0] == {}
     for bias in (1.5, -0.5):
@@ -128,14 +129,14 @@ def test_costs_of_class_weights_and_bias(corpus):
                     expected += max(bias, 0.0)
                 if other != "O" and gold.rpartition("-")[2] != other.rpartition("-")[2]:
                     expected += max(-bias, 0.0)
-            found = costs["ner"][tags["ner"].index(gold), tags["ner"].index(other)]
-            assert float(found) == pytest.approx(expected, abs=1e-6), (gold, other)
+            cost = costs["ner"][tags["ner"].index(gold), tags["ner"].index(other)]
+            assert float(cost) == pytest.approx(expected, abs=1e-6), (gold, other)
         noun = costs["pos"][tags["pos"].index("NOUN")]
         assert sorted(noun.tolist()) == pytest.approx([math.log(0.5)] * (len(noun) - 1) + [0.0], abs=1e-6)
 
 
-def test_balanced_weights_are_those_of_scikit_learn(corpus):
-    """n_samples / (n_classes * n_samples of the class), as ``class_weight="balanced"`` is documented."""
+def test_balanced_weights_equal_those_of_scikit_learn(corpus):
+    """scikit-learn documents n_samples / (n_classes * n_samples of the class)."""
     costs, tags, preparation = costs_of(corpus, train__class_weights="balanced")
     labels = [tag.rpartition("-")[2] for s in preparation.train.sentences for tag in s.tags["ner"]]
     for number, gold in enumerate(tags["ner"]):
@@ -150,23 +151,23 @@ def final(corpus, **changes) -> EpochRecord:
     return [record for record in records if isinstance(record, EpochRecord)][-1]
 
 
-def test_weights_of_one_change_nothing(corpus):
+def test_weights_of_1_change_nothing(corpus):
     plain, weighted = final(corpus), final(corpus, train__class_weights={"PER": 1, "O": 1})
     assert (plain.loss, plain.dev) == (weighted.loss, weighted.dev)
 
 
 @pytest.mark.parametrize("head", ["crf", "softmax"])
-def test_the_bias_moves_recall_and_precision(corpus, head):
-    """After two short epochs a model is unsure, so that the bias decides."""
+def test_the_bias_trades_precision_for_recall(corpus, head):
+    """After two short epochs the model is uncertain, so that the bias has a large effect."""
     recall, precision = (
         final(corpus, model__head=head, train__recall_bias=bias, train__ema=0.0).dev["ner"]
         for bias in (6, -6)
     )
-    found = [
+    predicted_spans = [
         scores["recall"] * scores["support"] / max(scores["precision"], 1e-9)
         for scores in (recall, precision)
-    ]  # predicted spans
-    assert found[0] > found[1]
+    ]
+    assert predicted_spans[0] > predicted_spans[1]
 
 
 def test_unknown_labels_and_a_bias_without_spans_are_errors(corpus):
@@ -179,12 +180,12 @@ def test_unknown_labels_and_a_bias_without_spans_are_errors(corpus):
 @pytest.mark.parametrize(
     "value", ["PER", "PER=x", "PER=0", "PER=-1", "PER=nan", "=2", "PER=1,PER=2", "PER=1e9", "[1]"]
 )
-def test_wrong_weights_are_refused(tmp_path, value):
+def test_invalid_weights_are_an_error(tmp_path, value):
     words = ("--train", tmp_path / "t", "--output", tmp_path / "m", "--set", f"train.class_weights={value}")
     assert refusal("train", *words).startswith("settings: train.class_weights")
 
 
-def test_weights_are_read_from_a_table_and_in_any_order(write_file):
+def test_weights_may_be_a_table_and_in_any_order(write_file):
     path = write_file("[train.class_weights]\nPER = 2\nORG = 0.5\n", "a.toml")
     expected = load_config(None, {"train.class_weights": "PER=2,ORG=0.5"}).train
     assert load_config(path, {}).train == expected

@@ -1,4 +1,4 @@
-"""TensorBoard's event files hold what ``metrics.jsonl`` holds."""
+"""TensorBoard's event files have the same values as ``metrics.jsonl``."""
 
 import json
 import sys
@@ -9,10 +9,10 @@ from command_line import train
 COLUMNS = ("--columns", "token,pos,ner", "--task", "pos,ner")
 
 
-def test_tensorboard_reads_the_epochs(corpus, tmp_path):
+def test_tensorboard_shows_the_metrics_of_the_epochs(corpus, tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     files = ("--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", tmp_path)
-    for _ in range(2):  # the second run's events take the place of the first's
+    for _ in range(2):  # the second run replaces the events of the first
         assert train(*files, *COLUMNS, "--tensorboard")[0] == 0
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -28,17 +28,17 @@ def test_tensorboard_reads_the_epochs(corpus, tmp_path):
         assert [scalar.value for scalar in scalars] == pytest.approx(values, rel=1e-6)
 
 
-def test_without_tensorboard_it_is_one_clear_sentence(corpus, tmp_path, monkeypatch):
+def test_a_missing_tensorboard_package_is_an_error(corpus, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     code, _, error = train("--train", corpus / "train.conll", "--output", tmp_path, "--tensorboard")
     assert code == 2
     assert (
-        error == "tagger: train.tensorboard needs the package tensorboard; install the extra `tensorboard`.\n"
+        error == "tagger: train.tensorboard needs the package tensorboard. Install the extra `tensorboard`.\n"
     )
     assert not list(tmp_path.iterdir())
 
 
-def test_event_files_that_cannot_be_written_are_named_and_the_epoch_is_kept(corpus, tmp_path):
+def test_an_error_names_unwritable_event_files_and_the_epoch_is_saved(corpus, tmp_path):
     pytest.importorskip("tensorboard")
     (tmp_path / "tensorboard").write_text("")
     words = ("--train", corpus / "train.conll", "--output", tmp_path, *COLUMNS, "--tensorboard")

@@ -1,4 +1,4 @@
-"""More epochs after a finished or stopped run: the same weights as an uninterrupted run has."""
+"""Resume a finished or stopped run with more epochs: the weights equal those of an uninterrupted run."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def train(corpus: Path, output: Path, config: Config, **options: object) -> list
 
 
 def lines(folder: Path) -> Iterator[dict]:
-    """The lines of metrics.jsonl without what a clock measured."""
+    """Read the lines of metrics.jsonl without timings."""
     for line in (folder / "metrics.jsonl").read_text().splitlines():
         yield {key: value for key, value in json.loads(line).items() if "second" not in key}
 
@@ -48,10 +48,10 @@ def require_same(folder: Path, whole: Path) -> None:
     for name in (WEIGHTS, "config.json", "vocab.json"):
         assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
     assert list(lines(folder)) == list(lines(whole))
-    found, expected = load_bundle(folder), load_bundle(whole)
-    assert found.temperatures == expected.temperatures
+    actual, expected = load_bundle(folder), load_bundle(whole)
+    assert actual.temperatures == expected.temperatures
     for name in ("epoch", "epochs", "score", "dev", "data"):
-        assert found.metrics[name] == expected.metrics[name], name
+        assert actual.metrics[name] == expected.metrics[name], name
 
 
 @pytest.mark.parametrize(("optimizer", "has_dev"), [("sgd", True), ("adamw", False)])
@@ -64,7 +64,7 @@ def require_same(folder: Path, whole: Path) -> None:
     ],
     ids=["constant", "inverse_time", "cosine"],
 )
-def test_a_finished_run_that_gets_more_epochs_is_an_uninterrupted_run(
+def test_a_finished_run_with_more_epochs_equals_an_uninterrupted_run(
     corpus, tmp_path, optimizer, options, restarts, has_dev
 ):
     own = {"train__optimizer": optimizer, **options}
@@ -83,7 +83,7 @@ def test_a_finished_run_that_gets_more_epochs_is_an_uninterrupted_run(
     assert len(train(corpus, tmp_path / "m", longest, resume=True, **files)) == 1  # nothing is left to do
 
 
-def test_a_stopped_run_can_get_more_or_fewer_epochs_where_its_rates_stay_the_same(corpus, tmp_path):
+def test_a_stopped_run_can_get_more_or_fewer_epochs_if_its_learning_rates_stay_the_same(corpus, tmp_path):
     own = {"train__schedule": "constant"}
     train(corpus, tmp_path / "whole", configure(train__epochs=3, **own))
     for epochs in (9, 2):
@@ -111,7 +111,7 @@ def test_the_best_epoch_may_be_one_of_the_shorter_run(corpus, tmp_path, monkeypa
     assert "after epoch 2 of at most 4" in (tmp_path / "m" / "README.md").read_text()
 
 
-def test_what_cannot_go_on_says_why(corpus, tmp_path):
+def test_an_error_says_why_a_run_cannot_be_resumed(corpus, tmp_path):
     def problem(output: Path, config: Config) -> str:
         with pytest.raises(InputError) as error:
             train(corpus, output, config, resume=True)
@@ -121,16 +121,16 @@ def test_what_cannot_go_on_says_why(corpus, tmp_path):
     train(corpus, finished, configure(train__epochs=2))
     train(corpus, stopped, configure(train__epochs=2), is_stopped=lambda: True)
     message = problem(finished, configure(train__epochs=4))
-    assert "fell along a cosine over 2 epochs, which cannot be prolonged" in message
-    assert "--set train.warm_restarts=2 adds a new cosine over the further epochs" in message
+    assert "its cosine schedule over 2 epochs cannot be extended" in message
+    assert "--set train.warm_restarts=2 adds a cosine cycle over the new epochs" in message
     assert "warm_restarts=" not in problem(stopped, configure(train__epochs=4))
-    assert "it has trained 2 epochs already" in problem(finished, configure(train__epochs=1))
+    assert "it has already trained 2 epochs" in problem(finished, configure(train__epochs=1))
     message = problem(finished, configure(train__epochs=4, train__learning_rate=0.2, train__warm_restarts=2))
     assert "train.learning_rate is 0.2, was 0.1" in message
     assert "cosine" not in message
 
 
-def test_patience_that_ended_a_run_ends_it_with_more_epochs_too(corpus, tmp_path, monkeypatch):
+def test_a_run_that_patience_ended_stays_finished_with_more_epochs(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr("tagger.training.loop._mean_score", lambda dev: 0.5)
     own = {"train__schedule": "constant", "train__patience": 1}
     train(corpus, tmp_path / "m", configure(train__epochs=4, **own))
@@ -139,7 +139,7 @@ def test_patience_that_ended_a_run_ends_it_with_more_epochs_too(corpus, tmp_path
     assert len(record.earlier) == 2
 
 
-def test_the_cosine_starts_again_after_each_warm_restart():
+def test_the_cosine_schedule_restarts_after_each_warm_restart():
     config = configure(train__epochs=9, train__warm_restarts="2,6").train
     assert [cosine_cycle(config, epoch) for epoch in range(1, 10)] == (
         [(0, 2)] * 2 + [(2, 6)] * 4 + [(6, 9)] * 3
@@ -147,14 +147,14 @@ def test_the_cosine_starts_again_after_each_warm_restart():
     for begin, end in ((0, 2), (2, 6), (6, 9)):
         alone = configure(train__epochs=end - begin).train
         for epoch, step in ((begin + 1, 1), (begin + 1, 5), (end, 1), (end, 7)):
-            found = learning_rate(config, epoch, step, 7)
-            assert found == pytest.approx(learning_rate(alone, epoch - begin, step, 7), rel=1e-12)
+            rate = learning_rate(config, epoch, step, 7)
+            assert rate == pytest.approx(learning_rate(alone, epoch - begin, step, 7), rel=1e-12)
 
 
 @pytest.mark.parametrize(
     ("restarts", "schedule"), [("9", "cosine"), ("4,2", "cosine"), ("2,2", "cosine"), ("2", "constant")]
 )
-def test_wrong_warm_restarts_are_refused(tmp_path, restarts, schedule):
+def test_invalid_warm_restarts_are_an_error(tmp_path, restarts, schedule):
     settings = [f"train.warm_restarts={restarts}", f"train.schedule={schedule}"]
     words = [word for setting in settings for word in ("--set", setting)]
     message = refusal("train", "--train", tmp_path / "t", "--output", tmp_path / "m", "--epochs", "9", *words)

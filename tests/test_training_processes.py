@@ -1,4 +1,4 @@
-"""Several processes train one model: as one would, one of them writes, and the death of one loses nothing."""
+"""Training in several processes: same result as one process, only rank 0 writes, crashes lose no epoch."""
 
 import os
 import re
@@ -66,13 +66,13 @@ def corpus(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("launcher", [TORCHRUN, ACCELERATE], ids=["torchrun", "accelerate"])
-def test_the_gradient_of_a_batch_is_that_of_one_process(corpus, tmp_path, launcher):
-    """One step over all sentences with a rate of 1: what the weights lose is the gradient."""
+def test_the_gradient_of_a_batch_equals_that_of_one_process(corpus, tmp_path, launcher):
+    """Train one step over all sentences with a learning rate of 1: the weights change by the gradient."""
     sizes = {"train__batch_size": 50, "train__batch_tokens": 100_000}
     done = launch(launcher, command(corpus, tmp_path / "two", **sizes))
     assert done.returncode == 0, done.stderr
     assert "processes 2" in done.stdout
-    assert len(re.findall("^epoch 1/1", done.stdout, re.MULTILINE)) == 1  # one of them speaks
+    assert len(re.findall("^epoch 1/1", done.stdout, re.MULTILINE)) == 1  # only rank 0 prints
     assert run(*command(corpus, tmp_path / "one", **sizes))[0] == 0
     one, two = tensors(tmp_path / "one"), tensors(tmp_path / "two")
     assert one.keys() == two.keys()
@@ -82,7 +82,7 @@ def test_the_gradient_of_a_batch_is_that_of_one_process(corpus, tmp_path, launch
     assert ours.count("\n") == others.count("\n") == 1
 
 
-def test_batches_smaller_than_the_number_of_processes_and_words_that_are_forgotten(corpus, tmp_path):
+def test_batches_smaller_than_the_number_of_processes_and_words_replaced_by_unk(corpus, tmp_path):
     changes = {"train__batch_size": 5, "train__epochs": 2, "train__learning_rate": 0.1, "train__ema": 0.5}
     three = command(corpus, tmp_path / "three", **changes)
     done = launch((*TORCHRUN[:-1], "3"), three)  # 36 sentences in batches of 5: the last has one
@@ -93,8 +93,8 @@ def test_batches_smaller_than_the_number_of_processes_and_words_that_are_forgott
         np.testing.assert_allclose(many[name], weights, rtol=1e-3, atol=1e-5, err_msg=name)
 
 
-def test_documents_of_one_sentence_are_trained_on_as_by_one_process(tmp_path):
-    """Most batches repeat no word, so that the context's parameters get no gradient from any process."""
+def test_documents_of_one_sentence_give_the_same_weights_as_one_process(tmp_path):
+    """Most batches repeat no word, so that document context gets no gradient in any process."""
     documents = [f", PUNCT O\nAda{n} PROPN B-PER\n, PUNCT O\n" for n in range(10)]
     documents += ["Mia PROPN B-PER\n, PUNCT O\nMia PROPN B-PER\n"] * 2
     for name in ("train.conll", "dev.conll"):
@@ -113,7 +113,7 @@ def worker(launcher: int, rank: str) -> psutil.Process:
     return next(child for child in children if child.environ().get("RANK") == rank)
 
 
-def test_the_death_of_a_worker_ends_the_run_with_a_message_and_a_checkpoint(corpus, tmp_path):
+def test_a_killed_worker_ends_the_run_with_an_error_and_a_checkpoint(corpus, tmp_path):
     changes = {
         "model__dropout": 0.2,
         "train__epochs": 25,
@@ -132,7 +132,9 @@ def test_the_death_of_a_worker_ends_the_run_with_a_message_and_a_checkpoint(corp
         _, error = process.communicate(timeout=120)
     assert process.returncode != 0
     assert re.search(
-        r"^tagger: Process 0 of 2 lost the others \([^/]*\); see .*--resume", error, re.MULTILINE
+        r"^tagger: Process 0 of 2 lost contact with the others \([^/]*\)\. Check .*--resume",
+        error,
+        re.MULTILINE,
     )
     checkpoint = load_checkpoint(tmp_path / "hurt")
     assert not checkpoint.is_finished
@@ -147,7 +149,7 @@ def test_the_death_of_a_worker_ends_the_run_with_a_message_and_a_checkpoint(corp
         assert np.array_equal(hurt[name], weights), name
 
 
-def test_a_signal_to_the_launcher_stops_all_and_can_be_gone_on_with(corpus, tmp_path):
+def test_a_signal_to_the_launcher_stops_all_processes_and_the_run_can_be_resumed(corpus, tmp_path):
     changes = {"model__dropout": 0.2, "train__epochs": 25, "train__learning_rate": 0.1}
     words = command(corpus, tmp_path, **changes)
     with subprocess.Popen(

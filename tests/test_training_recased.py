@@ -1,4 +1,4 @@
-"""Training on sentences in another casing: which are shown how often, and that it teaches what it is for."""
+"""Case augmentation: the sampled casings, and its effect on lowercase text."""
 
 from collections import Counter
 from pathlib import Path
@@ -32,7 +32,7 @@ def configure(recased: float, **changes: object) -> Config:
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Names are capitals in one frame of words, so that casing or the frame could tell them."""
+    """Write sentences with one name each, which casing or the surrounding words identify."""
     generator = np.random.default_rng(0)
     folder = tmp_path_factory.mktemp("corpus")
     letters = list("bdfgklmnprst")
@@ -56,7 +56,7 @@ def read(corpus: Path, config: Config) -> Preparation:
     return prepare(config, [corpus / "train.conll"], [corpus / "dev.conll"], None)
 
 
-def test_casings_are_drawn_in_their_share_and_alike():
+def test_casings_are_sampled_with_the_given_share_and_equally_often():
     counts = Counter(draw_casings(60_000, 0.3, np.random.default_rng(1)))
     assert counts[-1] / 60_000 == pytest.approx(0.7, abs=0.01)
     for casing in range(len(RECASINGS)):
@@ -64,29 +64,29 @@ def test_casings_are_drawn_in_their_share_and_alike():
     assert set(draw_casings(100, 0.0, np.random.default_rng(1))) == {-1}
 
 
-def test_a_batch_shows_each_sentence_in_its_casing(corpus):
-    part = read(corpus, configure(0.5)).train
+def test_a_batch_has_each_sentence_in_its_sampled_casing(corpus):
+    split = read(corpus, configure(0.5)).train
     casings = [-1, 0, 1, 2]
-    batch = part.batch([0, 1, 2, 3], casings)
-    own = part.batch([0, 1, 2, 3])
+    batch = split.batch([0, 1, 2, 3], casings)
+    own = split.batch([0, 1, 2, 3])
     assert batch.tags["ner"].tolist() == own.tags["ner"].tolist()
     for row, casing in enumerate(casings):
-        sentence = part.sentences[row]
-        shown = recase(sentence, RECASINGS[casing]) if casing >= 0 else sentence.tokens
-        alone = part.table.batch([part.table.rows(shown)])
+        sentence = split.sentences[row]
+        tokens = recase(sentence, RECASINGS[casing]) if casing >= 0 else sentence.tokens
+        alone = split.table.batch([split.table.rows(tokens)])
         for name in ("words", "casing", "word_lengths"):
             values, expected = getattr(batch, name), getattr(alone, name)
             assert values[batch.positions[row]].tolist() == expected[alone.positions[0]].tolist()
     assert batch.select([1, 2]).positions.tolist() == batch.positions[1:3].tolist()
 
 
-def test_without_the_option_nothing_is_drawn_or_kept(corpus):
+def test_without_the_option_no_recased_sentences_are_encoded(corpus):
     assert read(corpus, configure(0.0)).train.recased == ()
     assert read(corpus, configure(0.1)).dev.recased == ()
 
 
-def test_lower_cased_text_is_learnt(corpus):
-    """Dev is in lower case: what was learnt from capitals alone misses names there."""
+def test_case_augmentation_improves_lowercase_text(corpus):
+    """Dev is in lower case: a model that relies on capitals misses its names."""
     scores = {}
     for recased in (0.0, 0.5):
         config = configure(recased)
@@ -96,7 +96,7 @@ def test_lower_cased_text_is_learnt(corpus):
     assert scores[0.5] > scores[0.0]
 
 
-def test_the_seed_decides_what_is_shown(corpus):
+def test_the_seed_determines_the_casings(corpus):
     def losses(seed: int) -> list[float]:
         config = configure(0.4, **{"train.epochs": 2, "train.seed": seed})
         return [one.loss for one in train(read(corpus, config), config)]

@@ -1,4 +1,4 @@
-"""A run that is broken off, wherever and however, and gone on with is the run that never was broken off."""
+"""Resumed runs: an interrupted and resumed run gives the same result as an uninterrupted one."""
 
 import json
 import os
@@ -22,8 +22,8 @@ from tagger.training.run import DataRecord, StopRecord, run_training
 
 COLUMNS = ("--columns", "token,pos,ner", "--task", "pos,ner")
 WEIGHTS = "model.safetensors"
-# All that a run has to remember: momentum, an average, forgotten words, casings, lookaheads, rates, dropout,
-# patience, and the order of several passes in an epoch.
+# Options that involve all training state: momentum, moving average, words replaced by UNK, casings,
+# lookaheads, schedule, dropout, patience, and the order of several passes in an epoch.
 CHANGES = {
     "data.tasks": ("pos", "ner"),
     "data.columns": "token,pos,ner",
@@ -58,14 +58,14 @@ def command(corpus: Path, output: Path, *more: str) -> list[str]:
 
 
 def scores(folder: Path) -> list[dict]:
-    """The lines of metrics.jsonl without what a clock measured."""
+    """Read the lines of metrics.jsonl without timings."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if "second" not in key} for line in lines]
 
 
 @pytest.fixture(scope="module")
 def whole(corpus, tmp_path_factory) -> Path:
-    """The folder of a run of ``command`` that nobody disturbed."""
+    """The folder of an uninterrupted run of ``command``."""
     folder = tmp_path_factory.mktemp("whole")
     assert run(*command(corpus, folder))[0] == 0
     return folder
@@ -73,7 +73,7 @@ def whole(corpus, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("stride", [1, 4, 9, 13])
-def test_a_run_that_is_stopped_and_resumed_is_the_same_run(corpus, tmp_path, optimizer, stride):
+def test_a_stopped_and_resumed_run_gives_the_same_result(corpus, tmp_path, optimizer, stride):
     config = configure(train__optimizer=optimizer)
     list(train(corpus, tmp_path / "whole", config))
     calls = 0
@@ -83,7 +83,7 @@ def test_a_run_that_is_stopped_and_resumed_is_the_same_run(corpus, tmp_path, opt
         calls += 1
         return calls % stride == 0
 
-    output, is_finished, stops = tmp_path / "parts", False, 0
+    output, is_finished, stops = tmp_path / "resumed", False, 0
     while not is_finished:
         last = list(train(corpus, output, config, resume=True, is_stopped=is_stopped))[-1]
         is_finished = not isinstance(last, StopRecord)
@@ -95,7 +95,7 @@ def test_a_run_that_is_stopped_and_resumed_is_the_same_run(corpus, tmp_path, opt
     assert scores(output) == scores(tmp_path / "whole")
 
 
-def test_the_records_say_where_a_run_was_stopped_and_resumed(corpus, tmp_path):
+def test_the_records_have_the_step_where_a_run_stopped_and_resumed(corpus, tmp_path):
     steps = 0
 
     def is_stopped() -> bool:
@@ -119,7 +119,7 @@ def test_the_records_say_where_a_run_was_stopped_and_resumed(corpus, tmp_path):
     assert len(again[0].earlier) == 3
 
 
-def test_another_setting_or_corpus_is_listed(corpus, tmp_path):
+def test_an_error_lists_changed_settings_and_corpora(corpus, tmp_path):
     list(train(corpus, tmp_path / "m", configure(), is_stopped=lambda: True))
     before = (tmp_path / "m" / CHECKPOINT).read_bytes()
     other = tmp_path / "other"
@@ -135,12 +135,12 @@ def test_another_setting_or_corpus_is_listed(corpus, tmp_path):
     assert "dev part" not in message
     assert "--restart" in message
     assert (tmp_path / "m" / CHECKPOINT).read_bytes() == before
-    # How a run is watched makes no other run of it.
+    # Options without an effect on the weights may change.
     watched = configure(train__checkpoint_minutes=1)
     assert list(train(corpus, tmp_path / "m", watched, resume=True))
 
 
-def test_a_moved_corpus_is_the_same_corpus(corpus, tmp_path):
+def test_a_run_can_be_resumed_with_a_moved_corpus(corpus, tmp_path):
     list(train(corpus, tmp_path / "m", configure(), is_stopped=lambda: True))
     moved = tmp_path / "moved"
     moved.mkdir()
@@ -149,10 +149,10 @@ def test_a_moved_corpus_is_the_same_corpus(corpus, tmp_path):
     assert isinstance(list(train(moved, tmp_path / "m", configure(), resume=True))[-1], EpochRecord)
 
 
-def test_an_unfinished_run_is_not_lost_by_forgetting_a_flag(corpus, tmp_path):
+def test_an_unfinished_run_is_not_overwritten_without_a_flag(corpus, tmp_path):
     list(train(corpus, tmp_path, configure(), is_stopped=lambda: True))
     before = (tmp_path / CHECKPOINT).read_bytes()
-    with pytest.raises(InputError, match=r"unfinished run, 0 epochs done; .*--resume.*--restart"):
+    with pytest.raises(InputError, match=r"unfinished run \(0 epochs done\)\. .*--resume.*--restart"):
         list(train(corpus, tmp_path, configure()))
     assert (tmp_path / CHECKPOINT).read_bytes() == before
     assert isinstance(list(train(corpus, tmp_path, configure(), resume=False))[-1], EpochRecord)
@@ -161,19 +161,20 @@ def test_an_unfinished_run_is_not_lost_by_forgetting_a_flag(corpus, tmp_path):
         InputError, match=r"the finished run .* train\.epochs is 5, was 3.*train\.warm_restarts=3"
     ):
         list(train(corpus, tmp_path, configure(train__epochs=5), resume=True))
-    assert isinstance(list(train(corpus, tmp_path, configure()))[-1], EpochRecord)  # a finished one may go
+    # A finished run may be replaced without a flag.
+    assert isinstance(list(train(corpus, tmp_path, configure()))[-1], EpochRecord)
 
 
-def test_resuming_where_nothing_was_begun(corpus, model, tmp_path):
+def test_resuming_without_a_checkpoint(corpus, model, tmp_path):
     assert isinstance(list(train(corpus, tmp_path, configure(), resume=True))[-1], EpochRecord)
     for name in FILES:
         (tmp_path / "old" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "old" / name).write_bytes((model / name).read_bytes())
-    with pytest.raises(InputError, match="holds a model, but no checkpoint"):
+    with pytest.raises(InputError, match="has a model but no checkpoint"):
         list(train(corpus, tmp_path / "old", configure(), resume=True))
 
 
-def test_a_checkpoint_is_what_was_saved_or_one_clear_sentence(tmp_path):
+def test_a_checkpoint_loads_as_saved_or_raises_an_error(tmp_path):
     assert load_checkpoint(tmp_path) is None
     epoch = {"epoch": 1, "loss": 0.1, "learning_rate": 1e-3, "seconds": 1.5, "tokens_per_second": 9.5}
     epoch |= {"score": None, "is_best": True, "dev": {}}
@@ -191,18 +192,18 @@ def test_a_checkpoint_is_what_was_saved_or_one_clear_sentence(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "seed", "least_deaths"), [("writes", 1, 5), ("writes", 2, 5), ("moments", 3, 1)]
+    ("kind", "seed", "min_deaths"), [("writes", 1, 5), ("writes", 2, 5), ("moments", 3, 1)]
 )
-def test_killed_anywhere_and_resumed_it_ends_with_the_same_weights(
-    corpus, whole, tmp_path, kind, seed, least_deaths
+def test_a_run_killed_anywhere_and_resumed_ends_with_the_same_weights(
+    corpus, whole, tmp_path, kind, seed, min_deaths
 ):
     words = command(corpus, tmp_path, "--set", "train.checkpoint_minutes=0.000001", "--resume")
     program = [sys.executable, str(Path(__file__).with_name("broken_off.py")), kind, str(seed), str(tmp_path)]
     done = subprocess.run([*program, *words], capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[-2]) >= least_deaths
-    found = (load_bundle(folder).temperatures for folder in (tmp_path, whole))
-    assert next(found) == next(found) != {}
+    assert int(done.stdout.split()[-2]) >= min_deaths
+    temperatures = (load_bundle(folder).temperatures for folder in (tmp_path, whole))
+    assert next(temperatures) == next(temperatures) != {}
     assert (tmp_path / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
     assert scores(tmp_path) == scores(whole)
     left = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".saving-")}
@@ -210,7 +211,7 @@ def test_killed_anywhere_and_resumed_it_ends_with_the_same_weights(
 
 
 @pytest.mark.parametrize("more", [(), ("--resume",), ("--restart",)], ids=str)
-def test_a_second_run_into_a_folder_is_refused_while_the_first_one_runs(corpus, tmp_path, more):
+def test_a_second_run_in_a_folder_is_an_error_while_the_first_one_runs(corpus, tmp_path, more):
     words, link = command(corpus, tmp_path / "m", *more), tmp_path / "link"
     link.symlink_to(tmp_path / "m")
     first = train(corpus, tmp_path / "m", configure())
@@ -225,7 +226,7 @@ def test_a_second_run_into_a_folder_is_refused_while_the_first_one_runs(corpus, 
     assert run(*words)[0] == 0
 
 
-def test_a_folder_is_free_again_when_its_process_was_killed(corpus, whole, tmp_path):
+def test_a_folder_is_released_when_its_process_is_killed(corpus, whole, tmp_path):
     words = [sys.executable, "-u", "-m", "tagger", *command(corpus, tmp_path, "--epochs", "100000")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
@@ -238,7 +239,7 @@ def test_a_folder_is_free_again_when_its_process_was_killed(corpus, whole, tmp_p
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_after_the_step_and_says_how_to_go_on(corpus, whole, tmp_path, number):
+def test_a_signal_stops_after_the_step_and_says_how_to_resume(corpus, whole, tmp_path, number):
     words = [sys.executable, "-u", "-m", "tagger", *command(corpus, tmp_path)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         output = ""
@@ -263,7 +264,7 @@ def test_a_signal_ends_after_the_step_and_says_how_to_go_on(corpus, whole, tmp_p
     assert "finished  after 3 epochs: nothing to do" in output
 
 
-def test_a_signal_while_dev_is_scored_ends_after_the_epoch(corpus, whole, tmp_path, monkeypatch):
+def test_a_signal_during_evaluation_on_dev_stops_after_the_epoch(corpus, whole, tmp_path, monkeypatch):
     def interrupted(*arguments: object) -> object:
         os.kill(os.getpid(), signal.SIGINT)
         return score_part(*arguments)
@@ -279,9 +280,7 @@ def test_a_signal_while_dev_is_scored_ends_after_the_epoch(corpus, whole, tmp_pa
     assert (tmp_path / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
 
 
-def test_an_interruption_while_files_are_read_changes_nothing_and_says_so(
-    corpus, whole, tmp_path, monkeypatch
-):
+def test_an_interruption_during_preparation_leaves_the_folder_unchanged(corpus, whole, tmp_path, monkeypatch):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -295,13 +294,13 @@ def test_an_interruption_while_files_are_read_changes_nothing_and_says_so(
     assert all((tmp_path / path.name).read_bytes() == path.read_bytes() for path in whole.iterdir())
 
 
-def test_a_full_disk_leaves_the_earlier_model_whole(corpus, whole, tmp_path):
+def test_a_full_disk_leaves_the_earlier_model_intact(corpus, whole, tmp_path):
     for path in whole.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     before = load_bundle(tmp_path)
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))  # bytes; as a disk that is full after so many
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))  # bytes; simulates a full disk
 
     words = [sys.executable, "-m", "tagger", *command(corpus, tmp_path, "--seed", "5")]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, preexec_fn=limit)
@@ -317,14 +316,14 @@ def test_a_full_disk_leaves_the_earlier_model_whole(corpus, whole, tmp_path):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), InputError("m: cannot be written")], ids=repr)
-def test_a_first_model_that_is_not_written_leaves_a_folder_to_go_on_in(corpus, tmp_path, monkeypatch, error):
+def test_a_run_can_be_resumed_if_its_first_model_was_not_written(corpus, tmp_path, monkeypatch, error):
     list(train(corpus, tmp_path / "whole", configure()))
 
-    def break_off(*_: object) -> None:
+    def interrupt(*_: object) -> None:
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr("tagger.training.folder.save_bundle", break_off)
+        patch.setattr("tagger.training.folder.save_bundle", interrupt)
         with pytest.raises(type(error)):
             list(train(corpus, tmp_path / "m", configure()))
     assert [path.name for path in (tmp_path / "m").iterdir()] == [CHECKPOINT]
@@ -332,21 +331,21 @@ def test_a_first_model_that_is_not_written_leaves_a_folder_to_go_on_in(corpus, t
     assert (tmp_path / "m" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
 
 
-def test_what_went_wrong_first_is_told(corpus, tmp_path, monkeypatch):
-    def refuse(name: str) -> Callable[..., None]:
+def test_the_first_error_takes_precedence(corpus, tmp_path, monkeypatch):
+    def fail(name: str) -> Callable[..., None]:
         def write(*_: object) -> None:
             raise InputError(f"{name}: cannot be written.")
 
         return write
 
-    monkeypatch.setattr("tagger.training.folder.write_whole", refuse("metrics"))
-    monkeypatch.setattr("tagger.training.folder.draw_curves", refuse("curves"))
+    monkeypatch.setattr("tagger.training.folder.write_whole", fail("metrics"))
+    monkeypatch.setattr("tagger.training.folder.draw_curves", fail("curves"))
     with pytest.raises(InputError, match="metrics"):
         list(train(corpus, tmp_path, configure()))
     assert load_bundle(tmp_path).metrics["epoch"] == 1
 
 
-def test_a_full_disk_leaves_the_earlier_checkpoint_whole(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_earlier_checkpoint_intact(tmp_path, monkeypatch):
     save_checkpoint(Checkpoint({"train.seed": "1"}), tmp_path)
 
     def no_space(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""One whole run: what the folder holds after it, after a part of it, and beside an earlier model."""
+"""Training runs: the model folder after a complete run, a stopped run, and with an earlier model."""
 
 import json
 import re
@@ -58,7 +58,7 @@ def test_the_records_come_in_order(finished):
     ]
 
 
-def test_the_folder_holds_the_best_epoch(corpus, finished):
+def test_the_folder_has_the_model_of_the_best_epoch(corpus, finished):
     output, records = finished
     epochs = epochs_of(records)
     best = [record for record in epochs if record.is_best][-1]
@@ -75,30 +75,30 @@ def test_the_folder_holds_the_best_epoch(corpus, finished):
     assert evaluate(Tagger.load(output), dev)["tasks"] == bundle.metrics["dev"]
 
 
-def test_metrics_have_a_line_an_epoch(finished):
+def test_metrics_have_one_line_per_epoch(finished):
     output, records = finished
     lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
     assert lines == [json.loads(json.dumps(epoch_values(record))) for record in epochs_of(records)]
     assert "weights" not in lines[0]
 
 
-def test_what_was_read_is_counted(corpus, finished):
+def test_the_data_record_counts_sentences_and_tokens(corpus, finished):
     data = finished[1][0].data
-    for part in ("train", "dev"):
-        sentences = list(read_sentences(corpus / f"{part}.conll", columns=COLUMNS))
-        assert data[part]["file"] == f"{part}.conll"
-        assert (data[part]["sentences"], data[part]["tokens"]) == (len(sentences), sum(map(len, sentences)))
-        assert data[part]["schemes"] == {"pos": None, "ner": "IOB2"}
-        assert data[part]["repairs"] == {"ner": 0}
+    for split in ("train", "dev"):
+        sentences = list(read_sentences(corpus / f"{split}.conll", columns=COLUMNS))
+        assert data[split]["file"] == f"{split}.conll"
+        assert (data[split]["sentences"], data[split]["tokens"]) == (len(sentences), sum(map(len, sentences)))
+        assert data[split]["schemes"] == {"pos": None, "ner": "IOB2"}
+        assert data[split]["repairs"] == {"ner": 0}
     assert data["vectors"] is None
 
 
-def test_the_curves_are_a_picture(finished):
+def test_the_learning_curves_are_an_svg_file(finished):
     picture = ElementTree.parse(finished[0] / "learning_curves.svg")
     assert picture.getroot().tag.endswith("svg")
 
 
-def test_the_card_tells_data_scores_settings_and_use(finished):
+def test_the_card_has_data_scores_settings_and_a_usage_example(finished):
     output, _ = finished
     card = (output / "README.md").read_text()
     metrics = json.loads((output / "metrics.json").read_text())
@@ -108,9 +108,9 @@ def test_the_card_tells_data_scores_settings_and_use(finished):
             assert f"| {section}.{key} | " in card
     for key in settings["tokenizer"]:
         assert f"| {key} | " in card
-    for part in ("train", "dev"):
-        counts = metrics["data"][part]
-        assert f"| {part} | {counts['file']} | {counts['sentences']} | {counts['tokens']} |" in card
+    for split in ("train", "dev"):
+        counts = metrics["data"][split]
+        assert f"| {split} | {counts['file']} | {counts['sentences']} | {counts['tokens']} |" in card
     assert f"{metrics['dev']['ner']['f1']:.4f}" in card
     assert f"{metrics['dev']['pos']['accuracy']:.4f}" in card
     assert str(output.parent) not in card
@@ -138,22 +138,22 @@ def test_vectors_repairs_and_unseen_tags_are_reported(corpus, tmp_path):
     }  # fmt: skip
     card = (tmp_path / "m" / "README.md").read_text()
     assert "In dev 1 ner tags were illegal" in card
-    assert "In dev 5 pos tags are unknown to train and scored as wrong." in card
-    assert "In dev 2 ner tags are unknown to train" in card
+    assert "In dev 5 pos tags do not occur in train and count as wrong." in card
+    assert "In dev 2 ner tags do not occur in train" in card
     assert f"2 of {len(words)} words" in card
 
 
-def test_the_kept_model_has_the_temperatures_that_fit_dev(corpus, finished):
+def test_the_saved_model_has_temperatures_fitted_on_dev(corpus, finished):
     bundle = load_bundle(finished[0])
     dev = list(read_sentences(corpus / "dev.conll", columns=COLUMNS, tasks=("pos", "ner")))
-    expected = fit_temperatures(Tagger(bundle), dev)  # by the engine, not torch
+    expected = fit_temperatures(Tagger(bundle), dev)  # with the numpy engine instead of torch
     assert bundle.temperatures == pytest.approx(expected, rel=5e-3)
     assert set(bundle.temperatures) == {"pos", "ner"}
     fitted = ", ".join(f"{task} {value:g}" for task, value in bundle.temperatures.items())
     assert f"Probabilities are calibrated on dev; temperatures: {fitted}." in bundle.card
 
 
-def test_unknown_tags_of_dev_do_not_keep_the_others_from_being_fitted(corpus, tmp_path):
+def test_temperatures_are_fitted_despite_unknown_tags_in_dev(corpus, tmp_path):
     dev = tmp_path / "dev.conll"
     strange = "Ada STRANGE B-STRANGE\nmet VERB O\n\n"
     dev.write_text((corpus / "dev.conll").read_text(encoding="utf-8") + strange, encoding="utf-8")
@@ -165,31 +165,31 @@ def test_unknown_tags_of_dev_do_not_keep_the_others_from_being_fitted(corpus, tm
     assert a == pytest.approx(b, rel=2e-3)
 
 
-def test_a_run_that_is_stopped_is_calibrated_as_far_as_it_came(corpus, tmp_path):
+def test_a_stopped_run_calibrates_its_model(corpus, tmp_path):
     records = run(corpus, tmp_path / "m", is_stopped=lambda: (tmp_path / "m" / "config.json").exists())
     assert isinstance(records[-1], StopRecord)
     assert set(load_bundle(tmp_path / "m").temperatures) == {"pos", "ner"}
 
 
-def test_without_dev_the_last_epoch_is_kept(corpus, tmp_path):
+def test_without_dev_the_last_epoch_is_saved(corpus, tmp_path):
     records = run(corpus, tmp_path, dev_files=[])
     bundle = load_bundle(tmp_path)
     assert (bundle.metrics["epoch"], bundle.metrics["score"], bundle.metrics["dev"]) == (3, None, {})
     last = epochs_of(records)[-1]
     for name, tensor in last.weights.items():
         assert torch.equal(torch.from_numpy(bundle.tensors[name].copy()), tensor)
-    assert "no dev part" in bundle.card
+    assert "without a dev split" in bundle.card
     assert load_bundle(tmp_path).temperatures == {}
 
 
-def test_the_same_seed_gives_the_same_run(corpus, finished, tmp_path):
+def test_the_same_seed_gives_the_same_result(corpus, finished, tmp_path):
     again = epochs_of(run(corpus, tmp_path))
     first = epochs_of(finished[1])
     assert [(r.loss, r.score) for r in again] == [(r.loss, r.score) for r in first]
     assert (tmp_path / "model.safetensors").read_bytes() == (finished[0] / "model.safetensors").read_bytes()
 
 
-def test_a_run_that_is_stopped_leaves_a_whole_model(corpus, tmp_path):
+def test_a_closed_generator_leaves_an_intact_model(corpus, tmp_path):
     records = run_training(
         make_config(), tmp_path, train_files=[corpus / "train.conll"], dev_files=[corpus / "dev.conll"]
     )
@@ -202,7 +202,7 @@ def test_a_run_that_is_stopped_leaves_a_whole_model(corpus, tmp_path):
     assert (tmp_path / "learning_curves.svg").exists()
 
 
-def test_an_earlier_model_is_replaced_but_not_by_a_run_that_cannot_begin(corpus, tmp_path):
+def test_an_earlier_model_is_replaced_but_not_by_a_run_that_cannot_start(corpus, tmp_path):
     config = make_config(**{"train.epochs": 2, "model.head": "softmax"})
     run(corpus, tmp_path, config)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -214,21 +214,21 @@ def test_an_earlier_model_is_replaced_but_not_by_a_run_that_cannot_begin(corpus,
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
 
 
-def test_an_output_that_is_a_file_is_refused_before_anything_is_read(tmp_path):
+def test_an_output_that_is_a_file_is_an_error_before_the_corpus_is_read(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="this is a file"):
         run(tmp_path / "nowhere", tmp_path / "file" / "below")
 
 
 @pytest.mark.parametrize("name", ["README.md", "config.json", "metrics.jsonl"])
-def test_files_of_something_else_are_not_overwritten(corpus, tmp_path, name):
+def test_files_that_belong_to_no_model_are_not_overwritten(corpus, tmp_path, name):
     (tmp_path / name).write_text('{"format": "other"}')
-    with pytest.raises(InputError, match=rf"holds a {name} that is no model's; name another --output"):
+    with pytest.raises(InputError, match=rf"has a {name} that belongs to no model. Name another --output"):
         run(corpus, tmp_path)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: '{"format": "other"}'}
 
 
-def test_an_earlier_model_stays_whole_until_the_first_epoch_is_done(corpus, tmp_path):
+def test_an_earlier_model_stays_intact_until_the_first_epoch_is_done(corpus, tmp_path):
     config = make_config(**{"train.epochs": 1})
     run(corpus, tmp_path, config)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -236,37 +236,37 @@ def test_an_earlier_model_stays_whole_until_the_first_epoch_is_done(corpus, tmp_
     while not isinstance(next(records), StepRecord):
         pass
     records.close()
-    before.pop(CHECKPOINT)  # which says that the folder's run is another one now
+    before.pop(CHECKPOINT)  # the checkpoint of the new run
     left = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != CHECKPOINT}
     assert left == before
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "learning_curves.svg"])
-def test_what_cannot_be_written_is_named(corpus, tmp_path, name, monkeypatch):
+def test_an_error_names_the_file_that_cannot_be_written(corpus, tmp_path, name, monkeypatch):
     replace = Path.replace
 
-    def refuse(path: Path, target: Path) -> Path:
+    def fail(path: Path, target: Path) -> Path:
         if target.name == name:
             raise OSError(28, "No space left on device")
         return replace(path, target)
 
-    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(InputError, match=rf"{name}: cannot be written \(.*\)\. Free space or name another"):
         run(corpus, tmp_path, make_config(**{"train.epochs": 1}))
 
 
-def test_the_legend_covers_no_curve(finished):
+def test_the_legend_does_not_overlap_the_curves(finished):
     picture = ElementTree.parse(finished[0] / "learning_curves.svg")
 
     def frame(name: str) -> list[float]:
-        """Heights of the corners of the first patch of a group, in the picture's units from the top."""
+        """Return the y coordinates of the corners of a group's first patch, from the top."""
         path = next(group for group in picture.iter() if group.get("id") == name).find(".//{*}path")
         return [float(y) for y in re.findall(r"[ML] \S+ (\S+)", path.get("d"))]
 
     assert min(frame("legend_1")) > max(*frame("axes_1"), *frame("axes_2"))
 
 
-def test_evaluate_names_what_is_missing(finished):
+def test_evaluate_names_missing_tags_and_unknown_tasks(finished):
     tagger = Tagger.load(finished[0])
     bare = [from_tokens(["Ada", "sang"]).with_tags({"pos": ["PROPN", "VERB"]})]
     assert set(evaluate(tagger, bare, tasks=["pos"])["tasks"]) == {"pos"}
@@ -278,7 +278,7 @@ def test_evaluate_names_what_is_missing(finished):
     assert choose_tasks(tagger, None) == ("pos", "ner")
 
 
-def test_evaluate_does_not_depend_on_the_taggers_scheme(corpus, finished):
+def test_evaluate_does_not_depend_on_the_scheme_of_the_tagger(corpus, finished):
     dev = list(read_sentences(corpus / "dev.conll", columns=COLUMNS, tasks=("pos", "ner")))
     plain, other = (evaluate(Tagger.load(finished[0], scheme=scheme), dev) for scheme in ("IOB2", "BIOES"))
     assert plain["tasks"] == other["tasks"]

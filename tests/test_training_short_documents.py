@@ -1,4 +1,4 @@
-"""Training on documents of one short sentence, where some parameters get no gradient in the first steps."""
+"""Training on documents of one short sentence: some parameters get no gradient in the first steps."""
 
 from itertools import product
 from pathlib import Path
@@ -32,7 +32,7 @@ def configure(**changes: object) -> Config:
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve documents of one sentence, two of which repeat a word, and one of a single token."""
+    """Write twelve documents of one sentence; two repeat a word, one has a single token."""
     documents = [f", O\nAda{n} B-PER\n, O\nOslo{n} B-LOC\n, O" for n in range(9)]
     documents += ["Mia B-PER\n, O\nMia B-PER", "Lima B-LOC\n, O\nLima B-LOC\n, O", "Bonn B-LOC"]
     path = tmp_path_factory.mktemp("short") / "train.conll"
@@ -64,7 +64,7 @@ def finish(config: Config, corpus: Path) -> tuple[EpochRecord, Progress, Prepara
     {"model__merge_mode": "sum", "model__layers": 2},
     {"train__lookahead": "random", "model__context": "sentence"},
 ], ids=str)  # fmt: skip
-def test_every_kind_of_training_ends_on_one_sentence_documents(corpus, optimizer, head, context, options):
+def test_every_configuration_trains_on_documents_of_one_sentence(corpus, optimizer, head, context, options):
     chosen = {"train__optimizer": optimizer, "model__head": head, "model__context": context} | options
     record, progress, _ = finish(configure(**chosen), corpus)
     assert record.epoch == 1
@@ -73,13 +73,13 @@ def test_every_kind_of_training_ends_on_one_sentence_documents(corpus, optimizer
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_every_order_of_the_documents_can_be_trained(corpus, seed):
+def test_every_order_of_the_documents_trains(corpus, seed):
     finish(configure(train__seed=seed), corpus)
 
 
 @pytest.mark.parametrize(("optimizer", "momentum"), list(product(["sgd", "adamw"], [0.0, 0.9])))
-def test_a_parameter_without_a_gradient_is_updated_as_with_a_gradient_of_zero(corpus, optimizer, momentum):
-    """The oracle is torch's plain update (not fused) of the same gradients, zeros where there is none."""
+def test_a_missing_gradient_counts_as_zero(corpus, optimizer, momentum):
+    """Compare with torch's unfused optimizer on the same gradients, with zeros for missing ones."""
     config = configure(train__optimizer=optimizer, train__momentum=momentum, train__weight_decay=0.01,
                        train__ema=0.0, train__clip=0)  # fmt: skip
     preparation = prepare(config, [corpus], [], None)
@@ -105,7 +105,7 @@ def test_a_parameter_without_a_gradient_is_updated_as_with_a_gradient_of_zero(co
     assert without_context >= 8
 
 
-def test_a_run_that_is_interrupted_at_every_step_ends_with_the_same_weights(corpus):
+def test_a_run_interrupted_at_every_step_ends_with_the_same_weights(corpus):
     config = configure()
     record, _, preparation = finish(config, corpus)
     resumed = Progress(preparation, config, Processes())

@@ -1,1 +1,1 @@
-"""Floor 3: the torch network, from batches to emissions and losses."""
+"""The torch network: from batches to emissions and losses (layer 3)."""

@@ -1,4 +1,4 @@
-"""What the other mentions of a word in its document show of it, as numbers for the encoder."""
+"""Document context: features of a word's other mentions in its document, for the encoder."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from tagger.features.vocab import CASINGS
 
 
 class DocumentContext(nn.Module):
-    """The mean of what a word's other mentions show: their neighbours, narrowed, and their casing.
+    """Averages the context features of a word's other mentions: projected neighbours and casing.
 
-    See ``features.mentions``, whose ``aggregate`` is the same in numpy.
+    ``features.mentions.aggregate`` computes the same in numpy.
 
     Args:
-        word_size: Width D of the neighbours' word vectors.
-        size: Width of what is made of the words before, and as much again for the words after.
+        word_size: Size D of the neighbours' word embeddings.
+        size: Size of the projection of the left neighbours, and of that of the right neighbours.
+
+    Attributes:
+        output_size: Size of the output vectors.
     """
 
     def __init__(self, word_size: int, size: int) -> None:
@@ -27,20 +30,20 @@ class DocumentContext(nn.Module):
         self.right = nn.Linear(word_size, size, bias=False)
 
     def forward(self, left: Tensor, right: Tensor, casing: Tensor, words: Tensor, own: Tensor) -> Tensor:
-        """Sum up what is known of N tokens from the M mentions of their G words.
+        """Compute the document context of N tokens from the M mentions of their G words.
 
         Args:
-            left: (M, D) vectors of the words before the mentions, zeros where there is none.
-            right: (M, D) the same of the words after them.
-            casing: (M,) casing ids, 0 at a sentence's beginning.
-            words: (M,) which of the G words each mention is of, in ascending order.
-            own: (N,) which mention each token is.
+            left: (M, D) vectors of the words before the mentions, zeros if there is none.
+            right: (M, D) vectors of the words after the mentions, zeros if there is none.
+            casing: (M,) casing ids, 0 at the beginning of a sentence.
+            words: (M,) index of each mention's word, from 0 to G - 1, in ascending order.
+            own: (N,) index of each token's own mention, which is excluded.
 
         Returns:
             (N, output_size).
         """
-        written = F.one_hot(casing, len(CASINGS)).to(left.dtype)
-        features = torch.cat([left, right, written], dim=-1)  # (M, 2D + casings)
+        one_hot = F.one_hot(casing, len(CASINGS)).to(left.dtype)  # (M, casings)
+        features = torch.cat([left, right, one_hot], dim=-1)  # (M, 2D + casings)
         counts = torch.bincount(words)  # (G,)
         sums = features.new_zeros(len(counts), features.shape[1]).index_add_(0, words, features)
         word = words[own]

@@ -1,4 +1,4 @@
-"""Dropout, with masks that are quick to draw."""
+"""Dropout with masks that are fast to draw."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from torch import Tensor
 
 
 def dropout(inputs: Tensor, share: float, training: bool) -> Tensor:
-    """Set a share of the values to zero and scale the others up (Srivastava et al. 2014, section 4).
+    """Set a share of the values to zero and scale up the others (Srivastava et al. 2014, section 4).
 
-    torch's own draws two random numbers of 32 bits for each value, and on a CPU takes six times as long; this
-    takes 16 bits for each, so the share is rounded to a multiple of 1 / 65536. torch's random state is used.
+    torch's own dropout draws two 32-bit random numbers per value, and is six times slower on a CPU. This
+    function draws 16 bits per value from torch's random state, so it rounds the share to a multiple of
+    1 / 65536.
 
     Args:
         inputs: Values of any shape.
-        share: Share to drop, at least 0 and below 1.
-        training: Nothing is dropped otherwise.
+        share: Share to drop, in [0, 1).
+        training: If False, return the inputs unchanged.
     """
     if not training or not share:
         return inputs
@@ -23,7 +24,7 @@ def dropout(inputs: Tensor, share: float, training: bool) -> Tensor:
 
 
 def draw_mask(like: Tensor, share: float) -> Tensor:
-    """Zeros, and numbers that make up for them, in the shape of a tensor and of its type."""
+    """Draw a dropout mask with the shape and type of a tensor: zeros, and 1 / (1 - share) elsewhere."""
     dropped = min(round(share * 65536), 65535)
     words = torch.empty(-(-like.numel() // 4), dtype=torch.int64, device=like.device)
     bits = words.random_(-(2**63), None).view(torch.int16)[: like.numel()]

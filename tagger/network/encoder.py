@@ -1,4 +1,4 @@
-"""The encoder: stacked LSTM layers that read forward, backward or both ways."""
+"""The encoder: stacked forward, backward or bidirectional LSTM layers."""
 
 from __future__ import annotations
 
@@ -13,60 +13,60 @@ from tagger.config import Direction, MergeMode
 from tagger.network.dropout import draw_mask, dropout
 
 
-class Chunks(NamedTuple):
-    """Where a backward direction begins anew, so that it does not see what comes later.
+class Blocks(NamedTuple):
+    """Blocks of steps at which the backward LSTM resets, which bounds its lookahead.
 
     Attributes:
-        size: Steps of a chunk: its first step sees ``size - 1`` steps ahead, its last one none.
-        first: Steps of the first chunk, from 1 to ``size``; the others follow.
+        size: Steps per block; the first step of a block sees ``size - 1`` steps ahead, the last step none.
+        first: Steps of the first block, from 1 to ``size``.
     """
 
     size: int
     first: int
 
 
-class _Exchange(torch.autograd.Function):
-    """Vectors (B, T, D) that change places in pairs, so that their gradient goes back the same way."""
+class _Swap(torch.autograd.Function):
+    """Swaps pairs of vectors of (B, T, D) inputs; the same swap computes the gradient."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, places: Tensor) -> Tensor:
-        ctx.save_for_backward(places)
-        return inputs.flatten(0, 1).index_select(0, places).view(inputs.shape)
+    def forward(ctx: Any, inputs: Tensor, indices: Tensor) -> Tensor:
+        ctx.save_for_backward(indices)
+        return inputs.flatten(0, 1).index_select(0, indices).view(inputs.shape)
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> Any:
-        (places,) = ctx.saved_tensors
-        return outer[0].flatten(0, 1).index_select(0, places).view(outer[0].shape), None
+        (indices,) = ctx.saved_tensors
+        return outer[0].flatten(0, 1).index_select(0, indices).view(outer[0].shape), None
 
 
 def reverse_ragged(inputs: Tensor, lengths: Tensor) -> Tensor:
-    """Reverse each sequence within its own length; padding stays behind it.
+    """Reverse each sequence within its own length; padding stays at the end.
 
     Args:
         inputs: (B, T, D).
         lengths: (B,) steps of each sequence.
 
     Returns:
-        (B, T, D). Doing it twice gives the input again.
+        (B, T, D). Reversing twice returns the input.
     """
-    return _exchange(inputs, _mirror(lengths, inputs.shape[1]))
+    return _swap(inputs, _mirror_indices(lengths, inputs.shape[1]))
 
 
-def _mirror(lengths: Tensor, width: int) -> Tensor:
-    """(B * T,) which step of B sequences, padded to ``width`` T, each one changes places with."""
+def _mirror_indices(lengths: Tensor, width: int) -> Tensor:
+    """Compute for each step of B sequences, padded to T = ``width``, the index to swap with: (B * T,)."""
     steps = torch.arange(width, device=lengths.device)  # (T,)
     mirrored = lengths[:, None] - 1 - steps  # (B, T)
-    begins = torch.arange(0, mirrored.numel(), max(width, 1), device=lengths.device)  # (B,)
-    return (torch.where(mirrored >= 0, mirrored, steps) + begins[:, None]).flatten()
+    offsets = torch.arange(0, mirrored.numel(), max(width, 1), device=lengths.device)  # (B,)
+    return (torch.where(mirrored >= 0, mirrored, steps) + offsets[:, None]).flatten()
 
 
-def _exchange(inputs: Tensor, places: Tensor) -> Tensor:
-    exchanged: Tensor = _Exchange.apply(inputs, places)  # type: ignore[no-untyped-call]
-    return exchanged
+def _swap(inputs: Tensor, indices: Tensor) -> Tensor:
+    swapped: Tensor = _Swap.apply(inputs, indices)  # type: ignore[no-untyped-call]
+    return swapped
 
 
 def merge(forward: Tensor, backward: Tensor, merge_mode: MergeMode) -> Tensor:
-    """Make one vector of the two directions: (..., H) each to (..., 2H) for concat, else (..., H)."""
+    """Merge the outputs of two directions: (..., H) each to (..., 2H) for concat, else to (..., H)."""
     if merge_mode == "concat":
         return torch.cat([forward, backward], dim=-1)
     if merge_mode == "mul":
@@ -78,18 +78,23 @@ def merge(forward: Tensor, backward: Tensor, merge_mode: MergeMode) -> Tensor:
 class Encoder(nn.Module):
     """Stacked LSTM layers (Hochreiter and Schmidhuber 1997; Graves and Schmidhuber 2005, section 2).
 
-    Each direction of each layer is a one-layer ``nn.LSTM`` of its own, since torch's stacked bidirectional
-    LSTM can only concatenate between layers. Sequences are padded at their end, so a forward LSTM never meets
-    padding before a token; the backward one reads the sequences reversed within their lengths.
+    Each direction of each layer is a separate one-layer ``nn.LSTM``, because torch's stacked bidirectional
+    LSTM always concatenates between layers. Sequences are padded at the end, so that the forward LSTM reads
+    no padding before a token; the backward LSTM reads each sequence reversed within its length.
 
     Args:
-        input_size: Width D of the input vectors.
+        input_size: Size D of the input vectors.
         hidden_size: Units H per direction.
-        layers: How many layers.
-        direction: Which way to read.
-        merge_mode: How the directions of a layer are merged (bidirectional only).
+        layers: Number of layers.
+        direction: Reading direction.
+        merge_mode: How to merge the directions of each layer (bidirectional only).
         layer_dropout: Dropout between layers; one mask for all steps of a sequence (Gal and Ghahramani 2016).
-        recurrent_dropout: Share of hidden-to-hidden weights dropped a batch (Merity et al. 2017, section 2).
+        recurrent_dropout: Dropout on the hidden-to-hidden weights, one mask per batch (Merity et al. 2017,
+            section 2).
+
+    Attributes:
+        output_size: Size of the output vectors.
+        directions: The directions of each layer.
     """
 
     def __init__(
@@ -129,23 +134,22 @@ class Encoder(nn.Module):
                     nn.init.xavier_uniform_(gate)
             else:
                 nn.init.zeros_(parameter)
-                if "bias_ih" in name:  # remember at first (Jozefowicz et al. 2015, section 5)
+                if "bias_ih" in name:  # forget gate bias of 1 (Jozefowicz et al. 2015, section 5)
                     nn.init.ones_(parameter.chunk(4)[1])
 
     def forward(
-        self, inputs: Tensor, lengths: Tensor, chunks: Chunks | None = None
+        self, inputs: Tensor, lengths: Tensor, blocks: Blocks | None = None
     ) -> tuple[Tensor, dict[Direction, Tensor]]:
-        """Read B sequences.
+        """Encode B sequences.
 
         Args:
             inputs: (B, T, D), padded at the end.
             lengths: (B,) steps of each sequence, at least 1.
-            chunks: What the backward direction of every layer reads at a time; all when not said.
+            blocks: Blocks for the backward direction of every layer; by default whole sequences.
 
         Returns:
-            The outputs (B, T, output_size), meaningless beyond the lengths, and for each direction the state
-            (B, H) of the last layer after the last step that it read; together they are a vector of the
-            sequence.
+            The outputs (B, T, output_size), undefined beyond the lengths, and for each direction the final
+            hidden state (B, H) of the last layer; together these represent the sequence.
         """
         final: dict[Direction, Tensor] = {}
         for number, layer in enumerate(self.layers):
@@ -153,7 +157,7 @@ class Encoder(nn.Module):
                 inputs = locked_dropout(inputs, self.layer_dropout, self.training)
             assert isinstance(layer, nn.ModuleDict)
             results = [
-                self._read(layer[f"{way}_lstm"], way, inputs, lengths, chunks) for way in self.directions
+                self._read(layer[f"{way}_lstm"], way, inputs, lengths, blocks) for way in self.directions
             ]
             inputs = (
                 results[0][0] if len(results) == 1 else merge(results[0][0], results[1][0], self.merge_mode)
@@ -162,23 +166,23 @@ class Encoder(nn.Module):
         return inputs, final
 
     def _read(
-        self, lstm: nn.Module, way: Direction, inputs: Tensor, lengths: Tensor, chunks: Chunks | None
+        self, lstm: nn.Module, way: Direction, inputs: Tensor, lengths: Tensor, blocks: Blocks | None
     ) -> tuple[Tensor, Tensor]:
         if way == "forward":
             outputs = self._run(lstm, inputs)
             last = (lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])
             return outputs, outputs.gather(1, last).squeeze(1)
         steps = inputs.shape[1]
-        if chunks:
-            inputs, lengths = cut_chunks(inputs, lengths, chunks)
-        places = _mirror(lengths, inputs.shape[1])
-        outputs = _exchange(self._run(lstm, _exchange(inputs, places)), places)
-        if chunks:
-            outputs = join_chunks(outputs, steps, chunks)
+        if blocks:
+            inputs, lengths = split_blocks(inputs, lengths, blocks)
+        indices = _mirror_indices(lengths, inputs.shape[1])
+        outputs = _swap(self._run(lstm, _swap(inputs, indices)), indices)
+        if blocks:
+            outputs = join_blocks(outputs, steps, blocks)
         return outputs, outputs[:, 0]
 
     def _run(self, lstm: nn.Module, inputs: Tensor) -> Tensor:
-        """(B, T, D) to (B, T, H), from the first step to the last."""
+        """Run an LSTM from the first step to the last: (B, T, D) to (B, T, H)."""
         outputs: Tensor
         if self.training and self.recurrent_dropout:
             weights = dict(lstm.named_parameters())
@@ -189,38 +193,38 @@ class Encoder(nn.Module):
         return outputs
 
 
-def cut_chunks(inputs: Tensor, lengths: Tensor, chunks: Chunks) -> tuple[Tensor, Tensor]:
-    """Make sequences of their own of the chunks of B sequences.
+def split_blocks(inputs: Tensor, lengths: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
+    """Split B sequences into blocks, each a sequence of its own.
 
     Args:
         inputs: (B, T, D).
         lengths: (B,) steps of each sequence.
-        chunks: Where to cut.
+        blocks: Size of the blocks and of the first one.
 
     Returns:
-        (B * N, size, D), the N chunks of a sequence one after another, and their lengths (B * N,). A first
-        chunk that is shorter than the others is filled up with zeros in front, which a backward LSTM reads
-        last; a chunk behind its sequence's end has length 0.
+        The N blocks of each sequence in order (B * N, size, D), and their lengths (B * N,). A short first
+        block is padded with zeros at its start, which the backward LSTM reads last; a block beyond the end
+        of its sequence has length 0.
     """
     _, steps, width = inputs.shape
-    before = chunks.size - chunks.first
-    after = -(before + steps) % chunks.size
+    before = blocks.size - blocks.first
+    after = -(before + steps) % blocks.size
     padded = F.pad(inputs, (0, 0, before, after))
-    begins = torch.arange(0, padded.shape[1], chunks.size, device=inputs.device)  # (N,)
-    inside = (lengths[:, None] + before - begins).clamp(0, chunks.size)  # (B, N)
-    return padded.reshape(-1, chunks.size, width), inside.reshape(-1)
+    starts = torch.arange(0, padded.shape[1], blocks.size, device=inputs.device)  # (N,)
+    block_lengths = (lengths[:, None] + before - starts).clamp(0, blocks.size)  # (B, N)
+    return padded.reshape(-1, blocks.size, width), block_lengths.reshape(-1)
 
 
-def join_chunks(outputs: Tensor, steps: int, chunks: Chunks) -> Tensor:
-    """Put together what was computed of chunks: (B * N, size, H) to (B, ``steps``, H)."""
-    before = chunks.size - chunks.first
-    count = -(-(before + steps) // chunks.size)
-    joined = outputs.reshape(len(outputs) // count, count * chunks.size, outputs.shape[2])
+def join_blocks(outputs: Tensor, steps: int, blocks: Blocks) -> Tensor:
+    """Join the outputs of blocks to sequences: (B * N, size, H) to (B, ``steps``, H)."""
+    before = blocks.size - blocks.first
+    count = -(-(before + steps) // blocks.size)
+    joined = outputs.reshape(len(outputs) // count, count * blocks.size, outputs.shape[2])
     return joined[:, before : before + steps]
 
 
 def locked_dropout(inputs: Tensor, share: float, training: bool) -> Tensor:
-    """Dropout with one mask for all steps of a sequence: (B, T, D) to (B, T, D)."""
+    """Apply dropout with one mask for all steps of a sequence: (B, T, D) to (B, T, D)."""
     if not training or not share:
         return inputs
     return inputs * draw_mask(inputs[:, :1], share)

@@ -1,4 +1,4 @@
-"""The whole network: word vectors, one encoder, a head for each task."""
+"""The complete network: word vectors, one encoder, and a head for each task."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from tagger.features.vectors import Vectors
 from tagger.features.vocab import CASINGS, PADDING, UNKNOWN, Vocabulary
 from tagger.network.document_context import DocumentContext
 from tagger.network.dropout import dropout
-from tagger.network.encoder import Chunks, Encoder
+from tagger.network.encoder import Blocks, Encoder
 from tagger.network.heads import Head
 from tagger.network.words import WordVectors
 
-# Of the sentences that are trained as if their documents held nothing else, where there is context dropout.
-ALONE = 0.15
+# Share of sentences trained without document context, if context dropout is on.
+NO_CONTEXT_SHARE = 0.15
 
 
 class TaggingModel(nn.Module):
-    """Emissions and losses for every task of a vocabulary.
+    """A BiLSTM-CRF (or softmax) tagger: computes emissions and losses of every task.
 
     Args:
-        config: The network's shape.
-        vocabulary: Sizes of the tables and the tasks.
-        vectors: Static vectors to begin with, or None.
+        config: Architecture of the network.
+        vocabulary: Words, characters and tasks; they determine the sizes of embeddings and heads.
+        vectors: Static word vectors that initialise the word embeddings, or None.
     """
 
     def __init__(self, config: ModelConfig, vocabulary: Vocabulary, vectors: Vectors | None = None) -> None:
@@ -64,23 +64,23 @@ class TaggingModel(nn.Module):
             recurrent_dropout=config.recurrent_dropout,
         )
         width = self.encoder.output_size
-        # A list, not a dict by name: a task may have any name, also one that nn.Module has itself ("type").
+        # A ModuleList: ModuleDict rejects task names that are attributes of nn.Module, such as "type".
         self.heads = nn.ModuleList(Head(width, len(task.tags), config.head) for task in self.tasks)
         if vectors:
-            self._fill(vocabulary, vectors)
+            self._initialise_words(vocabulary, vectors)
 
-    def _fill(self, vocabulary: Vocabulary, vectors: Vectors) -> None:
+    def _initialise_words(self, vocabulary: Vocabulary, vectors: Vectors) -> None:
         weight = self.words.trained.weight.detach()
-        for number, word in enumerate(vocabulary.words):
+        for word_id, word in enumerate(vocabulary.words):
             if word in vectors.trained:
-                weight[number] = torch.from_numpy(vectors.trained[word])
+                weight[word_id] = torch.from_numpy(vectors.trained[word])
 
-    def forward(self, batch: Batch, chunks: Chunks | None = None) -> dict[str, Tensor]:
-        """For each task the emissions (B, T, C) of a batch; meaningless beyond a sentence's end.
+    def forward(self, batch: Batch, blocks: Blocks | None = None) -> dict[str, Tensor]:
+        """Compute the emissions (B, T, C) of a batch by task; undefined beyond the end of a sentence.
 
         Args:
             batch: The sentences.
-            chunks: What the backward direction reads at a time; whole sentences when not said.
+            blocks: Blocks for the backward direction; by default whole sentences.
         """
         words = self._tensor(batch.words)
         if self.training and self.config.word_dropout:
@@ -91,85 +91,85 @@ class TaggingModel(nn.Module):
         inputs = F.embedding(self._tensor(batch.positions), vectors)  # (B, T, D)
         inputs = dropout(inputs, self.config.dropout, self.training)
         if self.context:
-            inputs = torch.cat([inputs, self._read_mentions(batch, self.context)], dim=-1)
-        encoded, _ = self.encoder(inputs, self._tensor(batch.lengths), chunks)
+            inputs = torch.cat([inputs, self._document_context(batch, self.context)], dim=-1)
+        encoded, _ = self.encoder(inputs, self._tensor(batch.lengths), blocks)
         encoded = dropout(encoded, self.config.dropout, self.training)
         return {task.name: head(encoded) for task, head in zip(self.tasks, self.heads, strict=True)}
 
-    def _read_mentions(self, batch: Batch, context: DocumentContext) -> Tensor:
-        """(B, T, …) what each token's other mentions show, zeros where there are none.
+    def _document_context(self, batch: Batch, context: DocumentContext) -> Tensor:
+        """Compute the context features of each token (B, T, output_size), zeros if a word does not repeat.
 
-        The neighbours' vectors are not trained by way of it: a batch would need as many again.
+        The neighbours' word vectors get no gradient from it: a step would have to update twice as many rows.
         """
         count, steps = batch.positions.shape
-        found = self.words.trained.weight.new_zeros(count * steps, context.output_size)
+        features = self.words.trained.weight.new_zeros(count * steps, context.output_size)
         mentions = batch.mentions
         if mentions is not None and len(mentions.tokens):
             left, right = (self._embed_neighbours(self._tensor(n)) for n in (mentions.left, mentions.right))
-            numbers = (mentions.casing, mentions.words, mentions.own)
-            shown = context(left, right, *map(self._tensor, numbers))  # (N, …)
+            ids = (mentions.casing, mentions.words, mentions.own)
+            of_mentions = context(left, right, *map(self._tensor, ids))  # (N, output_size)
             tokens = self._tensor(mentions.tokens)
             if self.training and self.config.context_dropout:
-                shown = dropout(shown, self.config.context_dropout, self.training)
-                is_kept = torch.rand(count, device=shown.device) >= ALONE
-                shown = shown * is_kept[tokens // steps, None]
-            found = found.index_copy(0, tokens, shown)
-        return found.view(count, steps, -1)
+                of_mentions = dropout(of_mentions, self.config.context_dropout, self.training)
+                is_kept = torch.rand(count, device=of_mentions.device) >= NO_CONTEXT_SHARE
+                of_mentions = of_mentions * is_kept[tokens // steps, None]
+            features = features.index_copy(0, tokens, of_mentions)
+        return features.view(count, steps, -1)
 
     @torch.no_grad()
     def _embed_neighbours(self, words: Tensor) -> Tensor:
-        """(M,) word ids, ``PADDING`` where there is no word, to (M, D)."""
+        """Embed word ids (M,), ``PADDING`` if there is no neighbour, as vectors (M, D)."""
         return self.words.embed(words) * (words != PADDING)[:, None]
 
     def loss(
-        self, batch: Batch, chunks: Chunks | None = None, costs: Mapping[str, Tensor] | None = None
+        self, batch: Batch, blocks: Blocks | None = None, costs: Mapping[str, Tensor] | None = None
     ) -> Tensor:
-        """Negative log-likelihood of the batch's tags, summed over tasks, averaged over sentences.
+        """Compute the negative log-likelihood of the tags, summed over tasks and averaged over sentences.
 
         Args:
             batch: The sentences and their tags.
-            chunks: As in ``forward``.
-            costs: For some tasks the costs of wrong tags (see ``Head.loss``).
+            blocks: As in ``forward``.
+            costs: Costs of wrong tags (C, C) by task, for any of the tasks (see ``Head.loss``).
         """
         mask = self._tensor(batch.mask)
-        emissions = self(batch, chunks)
+        emissions = self(batch, blocks)
         total = torch.zeros((), device=mask.device)
         for task, head in zip(self.tasks, self.heads, strict=True):
             assert isinstance(head, Head)
-            tags, own = self._tensor(batch.tags[task.name]), (costs or {}).get(task.name)
-            total = total + head.loss(emissions[task.name], tags, mask, own)
+            tags, task_costs = self._tensor(batch.tags[task.name]), (costs or {}).get(task.name)
+            total = total + head.loss(emissions[task.name], tags, mask, task_costs)
         return total
 
     @torch.inference_mode()
     def emissions(self, batch: Batch) -> dict[str, NDArray[np.float32]]:
-        """For each task the emissions (B, T, C) as numpy arrays; call in evaluation mode."""
+        """Compute the emissions (B, T, C) by task as numpy arrays; call in evaluation mode."""
         return {name: scores.cpu().numpy() for name, scores in self(batch).items()}
 
     def transitions(self) -> Mapping[str, Transitions]:
-        """For each task the scores of tag after tag, with what the scheme forbids at minus infinity."""
-        found = {}
+        """Return the transitions by task; those that the scheme forbids are minus infinity."""
+        by_task = {}
         for task, head in zip(self.tasks, self.heads, strict=True):
             assert isinstance(head, Head)
             transitions = Transitions(*(scores.cpu().numpy().copy() for scores in head.transitions()))
-            found[task.name] = (
+            by_task[task.name] = (
                 constrain(transitions, *task.allowed()) if self.config.constrain else transitions
             )
-        return found
+        return by_task
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
-        """An array of a batch, on the device where the weights are."""
+        """Convert an array of a batch to a tensor on the device of the weights."""
         return torch.from_numpy(array).to(self.words.trained.weight.device)
 
 
 def restore_model(
     config: ModelConfig, vocabulary: Vocabulary, vectors: Vectors | None, tensors: Mapping[str, NDArray[Any]]
 ) -> TaggingModel:
-    """A trained network in evaluation mode.
+    """Build a trained network in evaluation mode.
 
     Args:
-        config: The network's shape.
-        vocabulary: Sizes of the tables and the tasks.
-        vectors: Those that it was made with, or None; only the fixed ones play a part.
+        config: Architecture of the network.
+        vocabulary: Words, characters and tasks.
+        vectors: The word vectors that the network was built with, or None; only the frozen ones are used.
         tensors: The weights by the names of ``TaggingModel.state_dict``.
     """
     model = TaggingModel(config, vocabulary, vectors)

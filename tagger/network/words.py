@@ -1,4 +1,4 @@
-"""Vectors of words: word embedding, characters and casing, each a function of the word alone."""
+"""Word vectors: word embedding, character features and casing, all functions of the word alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tagger.network.encoder import Encoder
 
 
 def make_embedding(count: int, size: int) -> nn.Embedding:
-    """Vectors of ``count`` ids; each value has variance 1 / size, padding has zeros."""
+    """Build an embedding of ``count`` ids: values have variance 1 / size, padding has zeros."""
     embedding = nn.Embedding(count, size, padding_idx=PADDING)
     bound = math.sqrt(3.0 / size)
     nn.init.uniform_(embedding.weight[1:].detach(), -bound, bound)
@@ -24,44 +24,47 @@ def make_embedding(count: int, size: int) -> nn.Embedding:
 
 
 def embed_characters(alphabet: int, size: int) -> nn.Embedding:
-    """Vectors of characters; the unknown character, which train never shows, has zeros like padding."""
+    """Build a character embedding; the unknown character, which never occurs in train, has zeros."""
     embedding = make_embedding(alphabet, size)
     embedding.weight.detach()[UNKNOWN] = 0.0
     return embedding
 
 
-class _Highest(torch.autograd.Function):
-    """The maxima of rows that belong together: (N, D) rows and (U,) how many of them, at least 1, to (U, D).
+class _SegmentMax(torch.autograd.Function):
+    """Maximum over segments of rows: rows (N, D) and segment lengths (U,), at least 1, to (U, D).
 
-    Equal maxima, as in "....", share the gradient, as with ``amax``. The backward pass of torch 2.13's own
-    ``segment_reduce`` is wrong there: it divides positive gradients only.
+    Equal maxima, as in "....", share the gradient equally, as in ``amax``. The backward pass of
+    ``segment_reduce`` in torch 2.13 is wrong for them: it divides positive gradients only.
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, counts: Tensor) -> Tensor:
-        highest: Tensor = torch.segment_reduce(rows, "max", lengths=counts, unsafe=True)
-        ctx.save_for_backward(rows, counts, highest)
-        return highest
+    def forward(ctx: Any, rows: Tensor, lengths: Tensor) -> Tensor:
+        maxima: Tensor = torch.segment_reduce(rows, "max", lengths=lengths, unsafe=True)
+        ctx.save_for_backward(rows, lengths, maxima)
+        return maxima
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> Any:
-        rows, counts, highest = ctx.saved_tensors
-        owners = torch.repeat_interleave(counts, output_size=len(rows))  # (N,)
-        is_highest = (rows == highest.index_select(0, owners)).to(rows.dtype)
-        ties = torch.zeros_like(highest).index_add_(0, owners, is_highest)
-        return is_highest.mul_((outer[0] / ties).index_select(0, owners)), None
+        rows, lengths, maxima = ctx.saved_tensors
+        segments = torch.repeat_interleave(lengths, output_size=len(rows))  # (N,)
+        is_maximum = (rows == maxima.index_select(0, segments)).to(rows.dtype)
+        ties = torch.zeros_like(maxima).index_add_(0, segments, is_maximum)
+        return is_maximum.mul_((outer[0] / ties).index_select(0, segments)), None
 
 
 class CharacterCnn(nn.Module):
-    """Convolution over a word's characters, then the maximum over places (Ma and Hovy 2016, section 2.1).
+    """Convolution over a word's characters with max pooling over positions (Ma and Hovy 2016, section 2.1).
 
-    With several widths at once a filter can be of an ending as well as of a stem (Kim 2014, section 2).
+    Filters of several widths can capture suffixes as well as stems (Kim 2014, section 2).
 
     Args:
         alphabet: Number of character ids.
-        size: Width of character vectors.
-        filters: Number of filters of each width; the output has as many for every width.
-        widths: Characters under one filter.
+        size: Size of character embeddings.
+        filters: Number of filters per width.
+        widths: Filter widths in characters.
+
+    Attributes:
+        output_size: Number of filters of all widths.
     """
 
     def __init__(self, alphabet: int, size: int, filters: int, widths: Sequence[int]) -> None:
@@ -69,44 +72,47 @@ class CharacterCnn(nn.Module):
         self.output_size = filters * len(widths)
         self.widths = tuple(widths)
         self.embedding = embed_characters(alphabet, size)
-        # Weights of a filter are those of nn.Conv1d, flattened.
+        # The weights equal those of nn.Conv1d, flattened.
         self.filters = nn.ModuleList(nn.Linear(size * width, filters) for width in widths)
 
     def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:
-        """(U, L) character ids and (U,) lengths to (U, output_size)."""
+        """Compute the features (U, output_size) of character ids (U, L) with lengths (U,)."""
         is_inside = torch.arange(characters.shape[1], device=lengths.device) < lengths[:, None]
-        found = []
+        features = []
         for width, filters in zip(self.widths, self.filters, strict=True):
             assert isinstance(filters, nn.Linear)
             left = (width - 1) // 2
             windows = F.pad(characters, (left, width - 1 - left)).unfold(1, width, 1)[is_inside]
-            found.append(self._convolve(windows, lengths, filters))
-        return torch.cat(found, dim=-1)
+            features.append(self._convolve(windows, lengths, filters))
+        return torch.cat(features, dim=-1)
 
     def _convolve(self, windows: Tensor, lengths: Tensor, filters: nn.Linear) -> Tensor:
-        """(N, width) windows, one for each character of U words, to (U, filters).
+        """Apply the filters of one width to windows (N, width), one per character of U words: (U, filters).
 
-        What a filter makes of a character at a place of its window depends on these alone, so it is computed
-        once for each character and place; a window is a sum of such rows.
+        A filter's product with a character at an offset of the window depends on these two only, so it is
+        computed once per distinct character and offset; the score of a window is a sum of such products.
         """
         count, width = filters.out_features, windows.shape[1]
-        used, rows = torch.unique(windows, return_inverse=True)
-        places = torch.arange(width, device=lengths.device)
+        distinct, rows = torch.unique(windows, return_inverse=True)
+        offsets = torch.arange(width, device=lengths.device)
         weights = filters.weight.view(count, -1, width)  # (filters, size, width)
         weights = weights.permute(2, 0, 1).flatten(0, 1)  # (width * filters, size)
-        table = F.linear(self.embedding(used), weights).view(-1, count)
-        scores = F.embedding_bag(rows * width + places, table, mode="sum")  # (N, filters)
-        highest: Tensor = _Highest.apply(scores, lengths)  # type: ignore[no-untyped-call]
-        return highest + filters.bias
+        table = F.linear(self.embedding(distinct), weights).view(-1, count)  # (distinct * width, filters)
+        scores = F.embedding_bag(rows * width + offsets, table, mode="sum")  # (N, filters)
+        maxima: Tensor = _SegmentMax.apply(scores, lengths)  # type: ignore[no-untyped-call]
+        return maxima + filters.bias
 
 
 class CharacterLstm(nn.Module):
-    """A bidirectional LSTM over a word's characters, its two final states (Lample et al. 2016, section 4.1).
+    """Final states of a bidirectional LSTM over a word's characters (Lample et al. 2016, section 4.1).
 
     Args:
         alphabet: Number of character ids.
-        size: Width of character vectors.
-        hidden_size: Units per direction; the output is twice as wide.
+        size: Size of character embeddings.
+        hidden_size: Units H per direction.
+
+    Attributes:
+        output_size: 2H.
     """
 
     def __init__(self, alphabet: int, size: int, hidden_size: int) -> None:
@@ -116,25 +122,28 @@ class CharacterLstm(nn.Module):
         self.encoder = Encoder(size, hidden_size)
 
     def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:
-        """(U, L) character ids and (U,) lengths to (U, 2 * hidden_size)."""
+        """Compute the features (U, output_size) of character ids (U, L) with lengths (U,)."""
         _, final = self.encoder(self.embedding(characters), lengths)
         return torch.cat([final["forward"], final["backward"]], dim=-1)
 
 
 class WordVectors(nn.Module):
-    """One vector for each distinct word: word embedding + characters + casing, concatenated.
+    """Vectors of distinct words: word embedding, character features and casing embedding, concatenated.
 
     Args:
-        words: Number of trained word ids; higher ids are rows of ``fixed``.
-        word_size: Width of a word embedding.
-        fixed: (N, word_size) float16 vectors of words that train lacks; never trained.
+        words: Number of trainable word ids; higher ids are rows of ``fixed``.
+        word_size: Size of word embeddings.
+        fixed: (N, word_size) float16 frozen vectors of words that train lacks.
         alphabet: Number of character ids.
-        characters: Which network reads the characters.
-        character_size: Width of character vectors.
-        character_hidden: Filters of the CNN of each width, or units per direction of the LSTM.
-        character_width: Characters under one filter of the CNN, for each width.
+        characters: Network for the character features.
+        character_size: Size of character embeddings.
+        character_hidden: CNN filters per width, or LSTM units per direction.
+        character_width: Widths of the CNN filters in characters.
         casings: Number of casing ids.
-        casing_size: Width of the casing vector, 0 for none.
+        casing_size: Size of the casing embedding, 0 for none.
+
+    Attributes:
+        output_size: Size of the concatenated vectors.
     """
 
     def __init__(
@@ -165,7 +174,7 @@ class WordVectors(nn.Module):
             self.output_size += self.characters.output_size
 
     def forward(self, words: Tensor, casing: Tensor, characters: Tensor, word_lengths: Tensor) -> Tensor:
-        """Vectors of U words.
+        """Compute the vectors of U words.
 
         Args:
             words: (U,) word ids.
@@ -176,20 +185,20 @@ class WordVectors(nn.Module):
         Returns:
             (U, output_size).
         """
-        parts = [self.embed(words)]
+        features = [self.embed(words)]
         if self.characters is not None:
-            parts.append(self.characters(characters, word_lengths))
+            features.append(self.characters(characters, word_lengths))
         if self.casing is not None:
-            parts.append(self.casing(casing))
-        return torch.cat(parts, dim=-1)
+            features.append(self.casing(casing))
+        return torch.cat(features, dim=-1)
 
     def embed(self, words: Tensor) -> Tensor:
-        """Word embeddings alone: (U,) word ids to (U, word_size)."""
-        known = self.trained.num_embeddings
-        if int(words.max()) < known:
-            trained: Tensor = self.trained(words)
-            return trained
+        """Look up word embeddings, trainable or frozen: word ids (U,) to (U, word_size)."""
+        trainable_count = self.trained.num_embeddings
+        if int(words.max()) < trainable_count:
+            trainable: Tensor = self.trained(words)
+            return trainable
         assert isinstance(self.fixed, Tensor)
-        is_fixed = words >= known
-        rows = self.fixed[(words - known).clamp(min=0)].to(self.trained.weight.dtype)
-        return torch.where(is_fixed[:, None], rows, self.trained(words.masked_fill(is_fixed, 0)))
+        is_frozen = words >= trainable_count
+        frozen = self.fixed[(words - trainable_count).clamp(min=0)].to(self.trained.weight.dtype)
+        return torch.where(is_frozen[:, None], frozen, self.trained(words.masked_fill(is_frozen, 0)))

@@ -1,1 +1,1 @@
-"""Floor 4: finding the weights."""
+"""Training: encoded splits, the training loop, runs and checkpoints (layer 4)."""

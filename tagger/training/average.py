@@ -1,4 +1,4 @@
-"""An exponential moving average of a model's weights."""
+"""Exponential moving average of a model's weights."""
 
 from __future__ import annotations
 
@@ -9,40 +9,44 @@ from torch import Tensor
 
 
 class WeightAverage:
-    """Keeps average = decay * average + (1 - decay) * weights (Tarvainen and Valpola 2017, section 2).
+    """Tracks average = decay * average + (1 - decay) * weights (Tarvainen and Valpola 2017, section 2).
 
-    torch's ``AveragedModel`` does the same but also copies every buffer a step, and the fixed word vectors
-    are a buffer of tens of megabytes. Early on the decay is lower, (1 + n) / (10 + n), so that the first
-    weights are soon forgotten.
+    torch's ``AveragedModel`` computes the same, but also copies every buffer in each step; the frozen word
+    vectors are a buffer of tens of megabytes. The decay of update n is at most (1 + n) / (10 + n), so that
+    the initial weights lose their influence quickly.
 
     Args:
-        parameters: The weights that are followed.
-        decay: Share of the average that is kept a step.
-        elsewhere: Weights whose average is kept up to date elsewhere, and that average.
+        parameters: The weights to average.
+        decay: Maximum decay per update.
+        external: Pairs of weights and their average that another object updates; ``swap`` includes them.
+
+    Attributes:
+        updates: Number of updates so far.
+        weights: The averages, one for each parameter and of its shape.
     """
 
     def __init__(
-        self, parameters: Iterable[Tensor], decay: float, elsewhere: Iterable[tuple[Tensor, Tensor]] = ()
+        self, parameters: Iterable[Tensor], decay: float, external: Iterable[tuple[Tensor, Tensor]] = ()
     ) -> None:
-        self._highest_decay = decay
+        self._max_decay = decay
         self.updates = 0
-        self._followed = [parameter.detach() for parameter in parameters]
-        self.weights: list[Tensor] = [weight.clone() for weight in self._followed]
-        self._elsewhere = [(weight.detach(), average) for weight, average in elsewhere]
+        self._parameters = [parameter.detach() for parameter in parameters]
+        self.weights: list[Tensor] = [weight.clone() for weight in self._parameters]
+        self._external = [(weight.detach(), average) for weight, average in external]
 
     @property
     def decay(self) -> float:
-        """Share of the average that the latest update kept."""
-        return min(self._highest_decay, (1 + self.updates) / (10 + self.updates))
+        """Decay of the latest update."""
+        return min(self._max_decay, (1 + self.updates) / (10 + self.updates))
 
     def update(self) -> None:
-        """Take the present weights in."""
+        """Update the average with the current weights."""
         self.updates += 1
-        torch._foreach_lerp_(self.weights, self._followed, 1.0 - self.decay)
+        torch._foreach_lerp_(self.weights, self._parameters, 1.0 - self.decay)
 
     def swap(self) -> None:
-        """Exchange weights and average in place; calling it again puts them back."""
-        for weight, average in [*zip(self._followed, self.weights, strict=True), *self._elsewhere]:
-            kept = weight.clone()
+        """Swap weights and average in place; a second call restores them."""
+        for weight, average in [*zip(self._parameters, self.weights, strict=True), *self._external]:
+            copy = weight.clone()
             weight.copy_(average)
-            average.copy_(kept)
+            average.copy_(copy)

@@ -1,4 +1,4 @@
-"""The model card: what a model was made of, what it scores, how it is used."""
+"""The model card: data, scores, usage and settings of a model."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ Row = tuple[str, str, str, str, str]
 
 
 def score_rows(scores: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Row]]:
-    """The scores of one task as a table.
+    """Format the scores of one task as a table.
 
     Args:
-        scores: What ``evaluation.tasks.score_task`` returns.
+        scores: Scores from ``evaluation.tasks.score_task``.
 
     Returns:
-        The heads of the columns, and the rows: all, each label, the strict reading, seen and unseen words.
+        The column headers, and the rows: overall, by label, strict mode, seen and unseen words.
     """
     if "f1" not in scores:
-        parts = {"all tokens": scores, "seen in train": scores["seen"], "unseen in train": scores["unseen"]}
+        subsets = {"all tokens": scores, "seen in train": scores["seen"], "unseen in train": scores["unseen"]}
         rows = [
-            (name, "", "", _number(part["accuracy"], part["support"]), str(part["support"]))
-            for name, part in parts.items()
+            (name, "", "", _number(subset["accuracy"], subset["support"]), str(subset["support"]))
+            for name, subset in subsets.items()
         ]
-        rows += [_row(label, part) for label, part in scores["by_label"].items()]
+        rows += [_row(label, label_scores) for label, label_scores in scores["by_label"].items()]
         return ("tags", "precision", "recall", "accuracy / F1", "gold"), rows
     strict = scores["strict"]
     rows = [_row("all (conlleval mode)", scores)]
-    rows += [_row(label, part) for label, part in scores["by_label"].items()]
+    rows += [_row(label, label_scores) for label, label_scores in scores["by_label"].items()]
     rows.append(_row(f"all (strict mode, {strict['scheme']})", {**strict, "support": scores["support"]}))
     rows.append(_row("words seen in train", scores["seen"]))
     rows.append(_row("with an unseen word", scores["unseen"]))
@@ -41,7 +41,7 @@ def score_rows(scores: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Row]]:
 
 
 def task_labels(vocabulary: Vocabulary) -> dict[str, list[str]]:
-    """For each task its labels: the types of its spans, or its tags."""
+    """Return the labels of each task: the types of its spans, or its tags."""
     return {
         task.name: sorted({split_tag(tag)[1] for tag in task.tags if tag != "O"})
         if task.scheme
@@ -57,14 +57,14 @@ def write_card(
     metrics: Mapping[str, Any],
     temperatures: Mapping[str, float] | None = None,
 ) -> str:
-    """The model card as Markdown.
+    """Format the model card as Markdown.
 
     Args:
         config: The options of the run.
         vocabulary: Words and tasks.
         tokenizer: Settings of the tokenizer.
-        metrics: What ``metrics.json`` holds (see ``training.run``).
-        temperatures: For each task what its scores are divided by, where that is fitted.
+        metrics: The values of ``metrics.json`` (see ``training.folder``).
+        temperatures: Fitted temperature of each task; None if not calibrated.
     """
     lines = ["# A sequence labelling model", "", _summary(config, vocabulary), ""]
     lines += ["## Data", "", *_data(metrics["data"]), ""]
@@ -74,7 +74,7 @@ def write_card(
     lines += ["## Settings", "", "| option | value |", "|---|---|"]
     for section, values in config.model_dump(mode="json").items():
         lines += [f"| {section}.{key} | {cell(value)} |" for key, value in values.items()]
-    lines += ["", "## Tokenizer", "", "Learnt from the train part, used for raw text.", ""]
+    lines += ["", "## Tokenizer", "", "Learned from the train split; used for raw text.", ""]
     lines += ["| setting | value |", "|---|---|"]
     lines += [f"| {key} | {cell(value)} |" for key, value in tokenizer.items()]
     return "\n".join(lines) + "\n"
@@ -92,34 +92,35 @@ def _summary(config: Config, vocabulary: Vocabulary) -> str:
 
 
 def _data(data: Mapping[str, Any]) -> Iterator[str]:
-    yield from ("| part | file | sentences | tokens |", "|---|---|---|---|")
+    yield from ("| split | file | sentences | tokens |", "|---|---|---|---|")
     for name in ("train", "dev"):
-        part = data[name]
-        if part:
-            yield f"| {name} | {cell(part['file'])} | {part['sentences']:,} | {part['tokens']:,} |"
+        split = data[name]
+        if split:
+            yield f"| {name} | {cell(split['file'])} | {split['sentences']:,} | {split['tokens']:,} |"
     for name in ("train", "dev"):
         for task, count in (data[name] or {"repairs": {}})["repairs"].items():
             if count:
                 yield ""
-                yield f"In {name} {count:,} {cell(task)} tags were illegal and read as conlleval reads them."
+                yield f"In {name} {count:,} {cell(task)} tags were illegal and repaired as conlleval does."
     for task, count in (data["dev"] or {"unseen_tags": {}})["unseen_tags"].items():
         if count:
             yield ""
-            yield f"In dev {count:,} {cell(task)} tags are unknown to train and scored as wrong."
+            yield f"In dev {count:,} {cell(task)} tags do not occur in train and count as wrong."
     vectors = data["vectors"]
     if vectors:
         yield ""
         yield (
-            f"Word vectors: {cell(vectors['file'])}, {vectors['size']} wide; {vectors['found']:,} of "
-            f"{vectors['words']:,} words of train are in it, {vectors['kept']:,} more were kept for tagging."
+            f"Word vectors: {cell(vectors['file'])}, {vectors['size']} dimensions. They cover "
+            f"{vectors['found']:,} of {vectors['words']:,} words of train; the model has {vectors['kept']:,} "
+            "more for tagging."
         )
 
 
 def _scores(metrics: Mapping[str, Any]) -> Iterator[str]:
     if not metrics["dev"]:
-        yield f"There was no dev part: these are the weights of epoch {metrics['epoch']}, unscored."
+        yield f"Trained without a dev split, for {metrics['epoch']} epochs; there are no scores."
         return
-    yield f"On dev, after epoch {metrics['epoch']} of at most {metrics['epochs']}, the best one."
+    yield f"Scores on dev after epoch {metrics['epoch']} of at most {metrics['epochs']}, the best epoch."
     for task, scores in metrics["dev"].items():
         head, rows = score_rows(scores)
         yield from ("", f"### {cell(task)}", "", f"| {' | '.join(head)} |", "|---|---:|---:|---:|---:|")
@@ -144,17 +145,17 @@ def _usage(vocabulary: Vocabulary) -> Iterator[str]:
     yield from ("```", "", "On the command line: `tagger tag this/folder text.txt`.")
 
 
-def _row(name: str, part: Mapping[str, Any]) -> Row:
-    precision, recall, f1 = (_number(part[key], part["support"]) for key in ("precision", "recall", "f1"))
-    return name, precision, recall, f1, str(part["support"])
+def _row(name: str, scores: Mapping[str, Any]) -> Row:
+    precision, recall, f1 = (_number(scores[key], scores["support"]) for key in ("precision", "recall", "f1"))
+    return name, precision, recall, f1, str(scores["support"])
 
 
 def _number(score: float, support: int) -> str:
-    """A score, or a dash where there was nothing to find and nothing was found right."""
+    """Format a score; a dash if there are no gold spans or tags."""
     return f"{score:.4f}" if support else "-"
 
 
 def cell(value: object) -> str:
-    """A value as text that cannot break out of a Markdown table."""
+    """Escape a value for a cell of a Markdown table."""
     line = printable(" ".join(str(value).splitlines()))
     return line.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -1,4 +1,4 @@
-"""The file from which a run that was broken off goes on: how far it is, and of which run it is."""
+"""The checkpoint of a training run: its training state, and a description of the options and data."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from tagger.training.schema import SavedState, SavedTraining, require_consecutiv
 CHECKPOINT = "checkpoint.safetensors"
 FORMAT = "tagger checkpoint 2"
 RESTART = "Train again with --restart."
-# Options that say how a run is watched, not what comes out of it.
+# Options that do not change the trained weights.
 _WITHOUT_EFFECT = ("checkpoint_minutes", "tensorboard")
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A run at one moment.
+    """The saved state of a run.
 
     Attributes:
-        run: What decides the run's outcome (see ``describe_run``).
-        epochs: A line of ``metrics.jsonl`` for each epoch that is done.
-        snapshot: Where to go on; None at the beginning, when there is nothing to keep.
-        is_finished: Whether the run is over.
+        run: Everything that determines the run's result (see ``describe_run``).
+        epochs: The lines of ``metrics.jsonl``, one for each finished epoch.
+        snapshot: The training state to resume from; None before the first step.
+        is_finished: True if the run is over.
     """
 
     run: Mapping[str, Any]
@@ -46,18 +46,18 @@ class Checkpoint:
 
 
 def describe_run(config: Config, preparation: Preparation, processes: int) -> dict[str, str]:
-    """All that decides what comes out of a run, by names that a user knows.
+    """Describe everything that determines the result of a run, by user-facing names.
 
     Args:
         config: All options.
-        preparation: The data; their content counts, not the files' names.
-        processes: How many train together.
+        preparation: The data; file names are ignored, only the content counts.
+        processes: Number of training processes.
     """
     return describe_options(config) | describe_data(preparation) | {"the number of processes": str(processes)}
 
 
 def describe_options(config: Config) -> dict[str, str]:
-    """All options that have an effect on what comes out of a run."""
+    """Describe all options that affect the trained weights, as JSON text by dotted name."""
     return {
         f"{section}.{key}": json.dumps(value, ensure_ascii=False)
         for section, values in config.model_dump(mode="json").items()
@@ -67,34 +67,35 @@ def describe_options(config: Config) -> dict[str, str]:
 
 
 def describe_data(preparation: Preparation, test: Part | None = None) -> dict[str, str]:
-    """Digests of the content of all parts and of the vectors; the files' names do not count.
+    """Compute digests of the content of all splits and the vectors; file names are ignored.
 
     Args:
-        preparation: Train, dev and vectors.
-        test: One more part, if there is one.
+        preparation: Train split, dev split and vectors.
+        test: The test split, if any.
     """
+    # The keys are part of the checkpoint format.
     described = {
-        "the train part": _part_digest(preparation.train),
-        "the dev part": _part_digest(preparation.dev) if preparation.dev else "none",
+        "the train part": _split_digest(preparation.train),
+        "the dev part": _split_digest(preparation.dev) if preparation.dev else "none",
         "the vectors": _vectors_digest(preparation.vectors) if preparation.vectors else "none",
     }
-    return described | ({"the test part": _part_digest(test)} if test else {})
+    return described | ({"the test part": _split_digest(test)} if test else {})
 
 
 def differences(run: Mapping[str, str], earlier: Mapping[str, str]) -> list[str]:
-    """What two runs do not have in common, a phrase each: ``train.epochs is 30, was 20``."""
+    """List the differences between two runs as phrases: ``train.epochs is 30, was 20``."""
     return [
-        f"{name} is {run.get(name, 'not there')}, was {earlier.get(name, 'not there')}"
+        f"{name} is {run.get(name, 'missing')}, was {earlier.get(name, 'missing')}"
         for name in {**run, **earlier}
         if run.get(name) != earlier.get(name)
     ]
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write the folder's checkpoint; wherever that breaks off, the earlier one stays as it is.
+    """Write the folder's checkpoint atomically; if writing fails, the earlier one stays unchanged.
 
     Raises:
-        InputError: It cannot be written.
+        InputError: The checkpoint cannot be written.
     """
     snapshot = checkpoint.snapshot
     state = {
@@ -111,21 +112,26 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
 def load_checkpoint(
     folder: Path, *, kind: type[SavedState] = SavedTraining, remedy: str = RESTART
 ) -> Checkpoint | None:
-    """Read and validate the folder's checkpoint, if there is one.
+    """Read and validate the folder's checkpoint.
 
     Args:
-        folder: Where it is.
-        kind: Model of its JSON values.
-        remedy: What a user can do about a damaged one: the end of the error message.
+        folder: The folder of the run.
+        kind: Pydantic model of the checkpoint's JSON values.
+        remedy: End of the error message for a damaged checkpoint: what to do.
+
+    Returns:
+        The checkpoint, or None if the folder has none.
 
     Raises:
-        InputError: The file is damaged or not of this program.
+        InputError: The file is damaged or is not a checkpoint of this version.
     """
     path = folder / CHECKPOINT
     if not path.exists():
         return None
-    with _naming(path, remedy):
-        open_input(path, is_stored=True).close()  # a pipe or device has no end
+    with _checkpoint_errors(path, remedy):
+        open_input(
+            path, is_stored=True
+        ).close()  # rejects pipes and devices, which safe_open would read forever
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             require_equal("format", metadata.get("format"), FORMAT)
@@ -138,24 +144,25 @@ def load_checkpoint(
 
 
 def restore_progress(progress: Progress, snapshot: Snapshot, folder: Path, *, remedy: str = RESTART) -> None:
-    """Resume from a checkpoint of the same data and options.
+    """Restore the training state of a checkpoint of the same data and options.
 
     Args:
-        progress: A new one of these data and options.
-        snapshot: That of the folder's checkpoint.
-        folder: Where the checkpoint is.
+        progress: A new training state, built for these data and options.
+        snapshot: The snapshot of the folder's checkpoint.
+        folder: The folder of the run.
         remedy: As in ``load_checkpoint``.
 
     Raises:
-        InputError: The checkpoint is damaged: a tensor is missing, has another shape or type, or holds NaN.
+        InputError: The checkpoint is damaged: a tensor is missing, has a wrong shape or type, or contains NaN
+            or infinity.
     """
-    with _naming(folder / CHECKPOINT, remedy):
+    with _checkpoint_errors(folder / CHECKPOINT, remedy):
         progress.restore(snapshot)
 
 
 @contextmanager
-def _naming(path: Path, remedy: str) -> Iterator[None]:
-    """Name the file and the remedy where reading a checkpoint fails."""
+def _checkpoint_errors(path: Path, remedy: str) -> Iterator[None]:
+    """Convert errors from reading a checkpoint to an ``InputError`` with the file and the remedy."""
     try:
         yield
     except (OSError, ValueError, RuntimeError, RecursionError, SafetensorError) as error:
@@ -164,10 +171,10 @@ def _naming(path: Path, remedy: str) -> Iterator[None]:
 
 
 def _require_consistent(state: Mapping[str, Any]) -> None:
-    """Check values against each other.
+    """Check that the values of a checkpoint are consistent.
 
     Raises:
-        ValueError: Two of them contradict each other.
+        ValueError: Two values contradict each other.
     """
     epochs, progress = state["epochs"], state["progress"]
     require_consecutive(epochs)
@@ -184,13 +191,13 @@ def _require_consistent(state: Mapping[str, Any]) -> None:
         require_equal("epochs without progress", epochs, [])
 
 
-def _part_digest(part: Part) -> str:
-    """Sentences and digest of a part's words and of the tags that are learnt or scored."""
+def _split_digest(split: Part) -> str:
+    """Return the number of sentences of a split, and a digest of its tokens and of the tasks' tags."""
     digest = _digest(
-        json.dumps([sentence.tokens, [sentence.tags[task] for task in part.schemes]]).encode()
-        for sentence in part.sentences
+        json.dumps([sentence.tokens, [sentence.tags[task] for task in split.schemes]]).encode()
+        for sentence in split.sentences
     )
-    return f"{len(part.sentences):,} sentences ({digest})"
+    return f"{len(split.sentences):,} sentences ({digest})"
 
 
 def _vectors_digest(vectors: Vectors) -> str:

@@ -17,25 +17,25 @@ from tagger.training.preparation import Part
 
 
 def make_costs(tasks: Sequence[Task], train: Part, config: TrainConfig) -> dict[str, Tensor]:
-    """Compute for each task the costs (C, C) of tags, from gold -> other, that ``Head.loss`` adds.
+    """Compute the costs of wrong tags that ``Head.loss`` adds, (C, C) by task, gold -> other.
 
-    A weight w of a label costs log w wherever a token of the label gets another tag: in the loss the odds of
-    all wrong tags are multiplied by w (Menon et al. 2021 for single decisions; here for tags in sequences, by
-    the softmax-margin of Gimpel and Smith 2010, section 3). ``balanced`` weights are
+    A label's weight w adds the cost log w to every other tag of the label's tokens: the loss multiplies the
+    odds of all wrong tags by w (Menon et al. 2021 for single decisions; here for tag sequences, by the
+    softmax-margin of Gimpel and Smith 2010, section 3). ``balanced`` weights are
     tokens / (labels * tokens of the label). A positive recall bias is the cost of O for a token of a span,
-    as in recall-oriented training (Mohit et al. 2012); a negative one is that of a tag of another label than
-    the gold one, other than O.
+    as in recall-oriented training (Mohit et al. 2012). A negative bias is the cost of a wrong label other
+    than O.
 
     Args:
         tasks: The tasks and their tags.
-        train: The train split, encoded.
-        config: Holds the weights and the bias.
+        train: The encoded train split.
+        config: Class weights and recall bias.
 
     Returns:
-        Costs by task; empty if no option asks for any.
+        Costs by task; empty if neither option is set.
 
     Raises:
-        InputError: A label with a weight is of no task, or a recall bias is given without a task with spans.
+        InputError: No task has a weighted label, or a recall bias is set but no task has spans.
     """
     if not config.class_weights and not config.recall_bias:
         return {}
@@ -49,7 +49,7 @@ def make_costs(tasks: Sequence[Task], train: Part, config: TrainConfig) -> dict[
             )
     if config.recall_bias and all(task.scheme is None for task in tasks):
         raise InputError("train.recall_bias needs a task with spans (got none). Remove it.")
-    found = {}
+    costs_by_task = {}
     for task in tasks:
         own, counts = labels[task.name], np.concatenate([*train.tags[task.name]])
         weights = _weights(config.class_weights, own, np.bincount(counts, minlength=len(own)))
@@ -59,8 +59,8 @@ def make_costs(tasks: Sequence[Task], train: Part, config: TrainConfig) -> dict[
             is_same = torch.tensor([[label == other for other in own] for label in own])
             is_missed, is_spurious = ~is_outside[:, None] & is_outside, ~is_same & ~is_outside
             costs[is_missed if config.recall_bias > 0 else is_spurious] += abs(config.recall_bias)
-        found[task.name] = costs.fill_diagonal_(0.0)
-    return found
+        costs_by_task[task.name] = costs.fill_diagonal_(0.0)
+    return costs_by_task
 
 
 def _label(task: Task, tag: str) -> str:
@@ -70,7 +70,7 @@ def _label(task: Task, tag: str) -> str:
 def _weights(
     weights: Mapping[str, float] | str, labels: Sequence[str], counts: np.ndarray
 ) -> dict[str, float]:
-    """Weight of each label; ``counts`` are those of the tags, (C,)."""
+    """Compute the weight of each label; ``counts`` (C,) has the tokens of each tag."""
     if not isinstance(weights, str):
         return {label: weights.get(label, 1.0) for label in labels}
     totals = dict.fromkeys(labels, 0)

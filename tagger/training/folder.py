@@ -1,4 +1,4 @@
-"""What a run keeps in its folder: the model, a line an epoch, the checkpoint, the learning curves."""
+"""The model folder of a run: model, metrics per epoch, checkpoint and learning curves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tagger.training.card import CURVES, write_card
 from tagger.training.checkpoint import Checkpoint, save_checkpoint
 from tagger.training.curves import draw_curves
 from tagger.training.loop import EpochRecord
-from tagger.training.preparation import Part, Preparation, warn_of_vectors
+from tagger.training.preparation import Part, Preparation, coverage_warning
 from tagger.training.progress import Progress, make_bundle
 from tagger.training.temperatures import fit_temperatures
 
@@ -26,17 +26,18 @@ METRICS = "metrics.jsonl"
 
 
 class ModelFolder:
-    """The folder of one run; each of its files is replaced by one rename, so that none is ever half written.
+    """The folder of one run; a rename replaces each file atomically, so no file is ever partially written.
 
     Args:
         path: The folder.
         config: The options of the run.
-        preparation: The data.
-        data: The data as ``describe_data`` describes them.
-        run: The run as ``checkpoint.describe_run`` describes it.
-        epochs: What earlier calls made of the run.
+        preparation: The encoded data.
+        data: Facts about the data, from ``describe_data``.
+        run: Description of the run, from ``checkpoint.describe_run``.
+        epochs: Epochs that earlier calls trained.
 
     Attributes:
+        path: The folder.
         epochs: The epochs so far, without their weights.
     """
 
@@ -55,7 +56,7 @@ class ModelFolder:
         self._preparation = preparation
         self._data = data
         self._run = run
-        self._drawn = 0  # epochs in the picture
+        self._drawn_epochs = 0  # epochs in the saved plot
 
     @property
     def seconds(self) -> float:
@@ -63,7 +64,7 @@ class ModelFolder:
         return sum(record.seconds for record in self.epochs)
 
     def begin(self) -> None:
-        """Drop from the folder what an interrupted run wrote after its last checkpoint.
+        """Discard metrics that an interrupted run wrote after its last checkpoint.
 
         Raises:
             InputError: The folder cannot be written.
@@ -72,32 +73,32 @@ class ModelFolder:
             self._write_metrics()
 
     def keep(self, record: EpochRecord) -> None:
-        """Add an epoch, and its model if it is the best so far.
+        """Save the metrics of an epoch, and its model if it is the best so far.
 
         Raises:
-            InputError: The folder cannot be written; an earlier model stays whole.
+            InputError: The folder cannot be written; an earlier model stays intact.
         """
         if record.weights is not None:
             save_bundle(self._make_bundle(record, record.weights), self.path)
-        # Added now, so that no picture is drawn of a model that could not be written; without its weights,
-        # which are not held any longer than needed.
+        # Append after saving, so that no plot shows a model that could not be saved. Drop the weights to free
+        # memory.
         self.epochs.append(replace(record, weights=None))
         self._write_metrics()
 
     def calibrate(self) -> None:
-        """Fit the temperatures of the model that is kept, and save it with them; nothing without dev.
+        """Fit the temperatures of the saved model and save it again; does nothing without a dev split.
 
-        Done once, when no better epoch is to come: it reads all of dev. The weights alone decide what comes
-        out, so that a run that was broken off ends with the same.
+        Called once, after the last epoch, because it needs a pass over dev. The result depends on the weights
+        only, so that a resumed run ends with the same temperatures.
 
         Raises:
-            InputError: The folder cannot be written; the model stays whole, without temperatures.
+            InputError: The folder cannot be written; the model stays intact, without temperatures.
         """
         preparation = self._preparation
-        if preparation.dev is None or not self.epochs:  # without an epoch the folder's model is another run's
+        if preparation.dev is None or not self.epochs:  # before the first epoch the model is of another run
             return
         bundle = load_bundle(self.path)
-        # The best epoch may be one that was trained before the run got more epochs.
+        # A resumed run may have more epochs than the config that was saved with the best model.
         metrics = {**bundle.metrics, "epochs": self._config.train.epochs}
         bundle = replace(bundle, config=self._config, metrics=metrics)
         shape, vocabulary = bundle.config.model, bundle.vocabulary
@@ -107,26 +108,29 @@ class ModelFolder:
         save_bundle(replace(bundle, temperatures=temperatures, card=card), self.path)
 
     def save(self, progress: Progress | None) -> None:
-        """Write a checkpoint of the run's beginning (None) or of its progress; all processes have to call it.
+        """Write a checkpoint; all processes must call this if there is training progress.
+
+        Args:
+            progress: The training state, or None to mark the beginning of the run.
 
         Raises:
-            InputError: The folder cannot be written; the earlier checkpoint stays whole.
+            InputError: The folder cannot be written; the earlier checkpoint stays intact.
         """
         is_finished = progress is not None and progress.is_finished
-        snapshot = progress.capture() if progress else None  # also at the end: a later call may add epochs
+        snapshot = progress.capture() if progress else None  # also if finished: a later call may add epochs
         epochs = [epoch_values(record) for record in self.epochs]
         if progress is None or progress.processes.is_main:
             save_checkpoint(Checkpoint(self._run, epochs, snapshot, is_finished), self.path)
 
     def draw(self) -> None:
-        """Draw the learning curves, if there are any and they are not drawn yet.
+        """Draw the learning curves if there are new epochs.
 
         Raises:
-            InputError: The picture cannot be written.
+            InputError: The file cannot be written.
         """
-        if len(self.epochs) > self._drawn:
+        if len(self.epochs) > self._drawn_epochs:
             draw_curves(self.epochs, self.path / CURVES)
-            self._drawn = len(self.epochs)
+            self._drawn_epochs = len(self.epochs)
 
     def _write_metrics(self) -> None:
         lines = (json.dumps(epoch_values(record), ensure_ascii=False) + "\n" for record in self.epochs)
@@ -148,19 +152,22 @@ class ModelFolder:
 
 
 def require_usable(output: Path) -> None:
-    """Refuse a folder that is none, that cannot be written or made, or that holds files of something else.
+    """Check that a run can write its model to a folder.
 
     Raises:
-        InputError: It is one of these.
+        InputError: The path is a file, the folder cannot be created or written, or it has files that would be
+            overwritten and do not belong to a model.
     """
     nearest = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not nearest.is_dir():
-        raise InputError(f"{nearest}: this is a file; name a folder with --output.")
+        raise InputError(f"{nearest}: this is a file. Name a folder with --output.")
     with writing(output), temporary_folder(nearest, "saving"):
-        pass  # only this tells: permissions do not show file systems that take no folders
+        pass  # try it: permission bits do not reveal a read-only file system
     present = [name for name in (*FILES, METRICS, CURVES) if (output / name).exists()]
     if present and not holds_bundle(output):
-        raise InputError(f"{output}: holds a {present[0]} that is no model's; name another --output.")
+        raise InputError(
+            f"{output}: the folder has a {present[0]} that belongs to no model. Name another --output."
+        )
 
 
 def describe_data(
@@ -169,12 +176,17 @@ def describe_data(
     dev_files: Sequence[Path],
     vectors_file: Path | None,
 ) -> dict[str, Any]:
-    """What was read, as JSON values: of each part the file's name, sentences, tokens, schemes and repairs."""
-    vectors, words = preparation.vectors, len(preparation.vocabulary.words) - 2  # without padding and unknown
-    warning = warn_of_vectors(Path(vectors_file.name), vectors, words) if vectors and vectors_file else None
+    """Describe the data as JSON values.
+
+    Returns:
+        For train and dev the file name and counts of sentences, tokens, repairs and unseen tags; for the
+        vectors file its name, size and coverage of train.
+    """
+    vectors, words = preparation.vectors, len(preparation.vocabulary.words) - 2  # without padding and UNK
+    warning = coverage_warning(Path(vectors_file.name), vectors, words) if vectors and vectors_file else None
     return {
-        "train": _describe_part(preparation.train, train_files),
-        "dev": _describe_part(preparation.dev, dev_files) if preparation.dev else None,
+        "train": _describe_split(preparation.train, train_files),
+        "dev": _describe_split(preparation.dev, dev_files) if preparation.dev else None,
         "vectors": {
             "file": vectors_file.name,
             "size": vectors.size,
@@ -190,7 +202,7 @@ def describe_data(
 
 
 def epoch_values(record: EpochRecord) -> dict[str, Any]:
-    """What a line of ``metrics.jsonl`` holds: the record without its weights."""
+    """Convert a record to the values of a line of ``metrics.jsonl``: everything but the weights."""
     return {
         "epoch": record.epoch,
         "loss": record.loss,
@@ -203,12 +215,12 @@ def epoch_values(record: EpochRecord) -> dict[str, Any]:
     }
 
 
-def _describe_part(part: Part, paths: Sequence[Path]) -> dict[str, Any]:
+def _describe_split(split: Part, paths: Sequence[Path]) -> dict[str, Any]:
     return {
         "file": name_files(paths),
-        "sentences": len(part.sentences),
-        "tokens": sum(part.lengths),
-        "schemes": dict(part.schemes),
-        "repairs": dict(part.repairs),
-        "unseen_tags": dict(part.unseen_tags),
+        "sentences": len(split.sentences),
+        "tokens": sum(split.lengths),
+        "schemes": dict(split.schemes),
+        "repairs": dict(split.repairs),
+        "unseen_tags": dict(split.unseen_tags),
     }

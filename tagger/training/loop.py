@@ -1,4 +1,4 @@
-"""The training loop: a generator that yields what happened, while the caller prints and saves."""
+"""The training loop: a generator of records; the caller prints and saves them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tagger.evaluation.scores import TagSequences
 from tagger.evaluation.tasks import main_score, score_task
 from tagger.features.batching import Batch, group_by_length, shuffled_batches
 from tagger.features.vocab import UNKNOWN
-from tagger.network.encoder import Chunks
+from tagger.network.encoder import Blocks
 from tagger.network.model import TaggingModel
 from tagger.text.casing import RECASINGS
 from tagger.text.schemes import convert_tags
@@ -29,7 +29,7 @@ from tagger.training.processes import Processes
 from tagger.training.progress import Progress
 
 DEV_BATCH_TOKENS = 4096
-# Of `train.lookahead = "random"`: next words that a batch's sentences see at most; None for all of them.
+# Lookaheads in words that `train.lookahead = "random"` samples from; None for the whole sentence.
 LOOKAHEADS = (0, 1, 2, 4, 8, None)
 
 
@@ -39,10 +39,10 @@ class StepRecord:
 
     Attributes:
         epoch: Number of the epoch, from 1.
-        step: Updates made in this epoch.
-        steps: Updates that this epoch has.
-        loss: Mean loss a sentence over this epoch so far.
-        tokens_per_second: Tokens trained on, a second of this epoch.
+        step: Steps done in this epoch.
+        steps: Total steps of this epoch.
+        loss: Mean loss per sentence over this epoch so far.
+        tokens_per_second: Training tokens per second over this epoch so far.
     """
 
     epoch: int
@@ -54,18 +54,18 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One pass over the train part, or several where it is small.
+    """One epoch: a pass over the train split, or several passes if it is small.
 
     Attributes:
         epoch: Number of the epoch, from 1.
-        loss: Mean loss a sentence.
-        learning_rate: Step size at the end of the epoch.
-        seconds: Training time, without scoring dev.
-        tokens_per_second: Tokens trained on, a second.
-        dev: For each task its scores on dev (see ``evaluation.scores``); empty without dev.
-        score: Mean over tasks of the dev F1 or accuracy, None without dev.
-        is_best: Whether no earlier epoch had this score; without dev every epoch is the best so far.
-        weights: The model's state if this epoch is the best so far, else None.
+        loss: Mean loss per sentence.
+        learning_rate: Learning rate of the last step.
+        seconds: Training time, without evaluation on dev.
+        tokens_per_second: Training tokens per second.
+        dev: Scores on dev by task (see ``evaluation.scores``); empty without a dev split.
+        score: Mean over tasks of the dev F1 or accuracy; None without a dev split.
+        is_best: True if the score is higher than in all earlier epochs; always True without a dev split.
+        weights: The model's state dict if this epoch is the best so far, else None.
     """
 
     epoch: int
@@ -82,22 +82,22 @@ class EpochRecord:
 def train(
     preparation: Preparation, config: Config, progress: Progress | None = None
 ) -> Iterator[StepRecord | EpochRecord]:
-    """Train a model; data, config and seed alone decide what comes out, however often the run is broken off.
+    """Train a model; the result depends on data, config and seed only, however often the run is interrupted.
 
-    torch's random numbers and its number of threads are the run's own while it works, and the caller's again
-    while it is suspended at a record. At every record ``progress`` is what a later run may go on from.
+    The run uses its own torch random state and number of threads, and restores the caller's whenever it
+    yields. At every record ``progress`` holds the complete state to resume from.
 
     Args:
         preparation: The data.
-        config: The model and how to train it.
-        progress: Where to go on, made for the same data and config; from the beginning when not said.
+        config: Options of the model and its training.
+        progress: Training state to resume from, built for the same data and config; by default a new one.
 
     Yields:
         A record after every step and after every epoch.
 
     Raises:
-        InputError: The loss left the numbers, as it does when steps are too large; another of the processes
-            that train together is gone.
+        InputError: The loss is NaN or infinite, usually because the learning rate is too high; or another
+            training process ended.
     """
     progress = progress or Progress(preparation, config, Processes())
     records = _train(preparation, config.train, progress)
@@ -118,37 +118,37 @@ def _train(
 
 
 def _train_epoch(preparation: Preparation, config: TrainConfig, progress: Progress) -> Iterator[StepRecord]:
-    """Make the steps of the running epoch that are still to be made."""
-    generator, part = progress.generator, preparation.train
-    if progress.step:  # the order of an epoch that was broken off, drawn once more
+    """Train the remaining steps of the current epoch."""
+    generator, split = progress.generator, preparation.train
+    if progress.step:  # resume an interrupted epoch: draw the same batches again
         ordering = np.random.default_rng()
         ordering.bit_generator.state = progress.order_state
     else:
         progress.order_state = generator.bit_generator.state
         ordering = generator
-    # Train's words have the lower ids, those of the vectors file alone come behind them.
+    # Words of train have the lower ids; words that only the vectors file has come after them.
     singletons = np.zeros(len(preparation.vocabulary.words), np.bool_)
     singletons[list(preparation.unvectored_singletons)] = True
-    batches = draw_batches(part.lengths, config, ordering)
+    batches = draw_batches(split.lengths, config, ordering)
     progress.model.train()
-    begun, before = time.perf_counter(), progress.seconds
-    for places in batches[progress.step :]:
-        casings = draw_casings(len(places), config.recased, generator) if config.recased else None
-        batch = part.batch(places, casings)
-        _forget_singletons(batch, singletons, config.singleton_unknown, generator)
+    started_at, seconds_before = time.perf_counter(), progress.seconds
+    for indices in batches[progress.step :]:
+        casings = draw_casings(len(indices), config.recased, generator) if config.recased else None
+        batch = split.batch(indices, casings)
+        _mask_singletons(batch, singletons, config.singleton_unknown, generator)
         rate = learning_rate(config, progress.epoch, progress.step + 1, len(batches))
-        chunks = draw_chunks(generator) if config.lookahead == "random" else None
-        loss = _make_step(progress, batch, rate, config.clip, chunks)
+        blocks = draw_blocks(generator) if config.lookahead == "random" else None
+        loss = _train_step(progress, batch, rate, config.clip, blocks)
         if not math.isfinite(loss):
             raise InputError(
-                f"The loss is no number any more in epoch {progress.epoch}, step {progress.step + 1}; lower "
-                f"train.learning_rate ({config.learning_rate}) or clip gradients with train.clip."
+                f"The loss is NaN or infinite in epoch {progress.epoch}, step {progress.step + 1}. Lower "
+                f"train.learning_rate (got {config.learning_rate}) or clip gradients with train.clip."
             )
         progress.step += 1
-        progress.loss_sum += loss * len(places)
-        progress.sentences += len(places)
+        progress.loss_sum += loss * len(indices)
+        progress.sentences += len(indices)
         progress.tokens += int(batch.lengths.sum())
-        progress.seconds = before + time.perf_counter() - begun
+        progress.seconds = seconds_before + time.perf_counter() - started_at
         yield StepRecord(
             progress.epoch,
             progress.step,
@@ -158,22 +158,22 @@ def _train_epoch(preparation: Preparation, config: TrainConfig, progress: Progre
         )
 
 
-def _make_step(progress: Progress, batch: Batch, rate: float, clip: float, chunks: Chunks | None) -> float:
-    """Update the weights, unless the mean loss of the batch's sentences is no number; return that loss."""
+def _train_step(progress: Progress, batch: Batch, rate: float, clip: float, blocks: Blocks | None) -> float:
+    """Update the weights unless the loss is NaN or infinite; return the mean loss per sentence."""
     model, optimizer, processes = progress.model, progress.optimizer, progress.processes
     rows, parameters = progress.rows, progress.parameters
     for parameter in parameters:
         parameter.grad = None
     if rows:
-        rows.look_up(np.append(batch.words, UNKNOWN))  # the unknown word may stand in for any
+        rows.gather(np.append(batch.words, UNKNOWN))  # word dropout may replace any word by UNK
     loss = 0.0
     own = processes.share(range(len(batch.lengths)))
     if own:
-        # What the batch's mean owes to this process's sentences; the sum over all processes is the mean.
-        share = model.loss(batch if processes.count == 1 else batch.select(own), chunks, progress.costs)
-        share = share * (len(own) / len(batch.lengths))
-        torch.autograd.backward(share)
-        loss = share.item()
+        # Weight this process's mean by its share of sentences, so that the sum over processes is the mean.
+        own_loss = model.loss(batch if processes.count == 1 else batch.select(own), blocks, progress.costs)
+        own_loss = own_loss * (len(own) / len(batch.lengths))
+        torch.autograd.backward(own_loss)
+        loss = own_loss.item()
     if rows:
         rows.collect_gradient()
         parameters = [*parameters, rows.batch]
@@ -193,10 +193,10 @@ def _make_step(progress: Progress, batch: Batch, rate: float, clip: float, chunk
 
 
 def _end_epoch(preparation: Preparation, config: TrainConfig, progress: Progress) -> EpochRecord:
-    """Score the weights and go on to the next epoch."""
+    """Evaluate the weights on dev and advance to the next epoch."""
     model, average = progress.model, progress.average
     if progress.rows:
-        progress.rows.settle()
+        progress.rows.flush()
     if average:
         average.swap()
     dev = score_part(model, preparation.dev, progress.processes) if preparation.dev else {}
@@ -223,23 +223,23 @@ def _end_epoch(preparation: Preparation, config: TrainConfig, progress: Progress
 
 
 def is_over(config: TrainConfig, progress: Progress) -> bool:
-    """True if all epochs are done, or dev has not become better for ``train.patience`` of them."""
-    has_no_patience = 0 < config.patience <= progress.epochs_without_gain
-    return has_no_patience or progress.epoch > config.epochs
+    """Return True if all epochs are done, or the dev score did not improve for ``train.patience`` epochs."""
+    is_out_of_patience = 0 < config.patience <= progress.epochs_without_gain
+    return is_out_of_patience or progress.epoch > config.epochs
 
 
 def draw_batches(
     lengths: Sequence[int], config: TrainConfig, generator: np.random.Generator
 ) -> list[list[int]]:
-    """Batches of one epoch: all sentences, and once more until there are ``config.min_steps`` batches.
+    """Draw the batches of one epoch; repeat passes over all sentences up to ``config.min_steps`` batches.
 
     Args:
         lengths: Tokens of each sentence.
-        config: Holds the size of a batch and the least number of steps.
-        generator: Draws the order of each pass.
+        config: Batch size and minimum number of steps.
+        generator: Random generator for the order of each pass.
 
     Returns:
-        The places of each batch's sentences; every place comes equally often.
+        The sentence indices of each batch; every index occurs equally often.
     """
     batches = shuffled_batches(lengths, config.batch_size, config.batch_tokens, generator)
     while 0 < len(batches) < config.min_steps:
@@ -248,13 +248,13 @@ def draw_batches(
 
 
 def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> float:
-    """Step size of one update.
+    """Compute the learning rate of one step.
 
     Args:
-        config: Holds the highest rate, the schedule and the warm-up.
+        config: Peak learning rate, schedule and warm-up.
         epoch: Number of the epoch, from 1.
         step: Number of the step in its epoch, from 1.
-        steps: Steps in this epoch.
+        steps: Total steps of the epoch.
     """
     done = (epoch - 1) * steps + step
     rate = config.learning_rate
@@ -268,75 +268,78 @@ def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> flo
 
 
 def cosine_cycle(config: TrainConfig, epoch: int) -> tuple[int, int]:
-    """Epochs done before and after the cosine cycle of an epoch (Loshchilov and Hutter 2017, section 3).
+    """Find the cosine cycle that contains an epoch (Loshchilov and Hutter 2017, section 3).
 
     Args:
-        config: Holds the number of epochs and the warm restarts.
+        config: Number of epochs and warm restarts.
         epoch: Number of the epoch, from 1.
+
+    Returns:
+        The number of epochs done before the cycle, and the number done after it.
     """
     begin = max((end for end in config.warm_restarts if end < epoch), default=0)
     return begin, min((end for end in config.warm_restarts if end >= epoch), default=config.epochs)
 
 
-def draw_chunks(generator: np.random.Generator) -> Chunks | None:
-    """Draw what the backward direction sees of one batch; None for whole sentences.
+def draw_blocks(generator: np.random.Generator) -> Blocks | None:
+    """Sample the lookahead of the backward direction for one batch; None for whole sentences.
 
-    With a lookahead of k words the sentences are cut into chunks of k + 1 words, at a random place: the words
-    of a chunk see k, k - 1, …, 0 of the next ones, just as those of a window do whose first word's tag is
-    due (see ``runtime.stream``), at the cost of a single pass.
+    A lookahead of k words splits sentences into blocks of k + 1 words, from a random offset. The words of a
+    block see k, k - 1, …, 0 of the next words, exactly as in the window of a streaming tagger that must emit
+    the tag of its first word (see ``runtime.stream``). A single pass over the batch suffices.
     """
     lookahead = LOOKAHEADS[generator.integers(len(LOOKAHEADS))]
-    return None if lookahead is None else Chunks(lookahead + 1, int(generator.integers(lookahead + 1)) + 1)
+    return None if lookahead is None else Blocks(lookahead + 1, int(generator.integers(lookahead + 1)) + 1)
 
 
 def draw_casings(count: int, share: float, generator: np.random.Generator) -> list[int]:
-    """For each of so many sentences the place of a casing in ``RECASINGS``, or -1 for its own.
+    """Sample a casing for each sentence: its index in ``RECASINGS``, or -1 for the original casing.
 
     Args:
-        count: How many sentences.
-        share: How many of them are shown in another casing, in [0, 1); casings are equally likely.
-        generator: Random numbers.
+        count: Number of sentences.
+        share: Expected share of recased sentences, in [0, 1); all casings are equally likely.
+        generator: Random generator.
     """
-    drawn = generator.integers(len(RECASINGS), size=count)
+    sampled = generator.integers(len(RECASINGS), size=count)
     is_recased = generator.random(count) < share
-    return [int(casing) if is_other else -1 for casing, is_other in zip(drawn, is_recased, strict=True)]
+    return [int(casing) if is_other else -1 for casing, is_other in zip(sampled, is_recased, strict=True)]
 
 
-def predict_part(model: TaggingModel, part: Part, processes: Processes) -> dict[str, list[list[str]]]:
-    """For each task the tags of every sentence of a part, in the part's order, IOB2 where they mark spans.
+def predict_part(model: TaggingModel, split: Part, processes: Processes) -> dict[str, list[list[str]]]:
+    """Predict the tags of a split: by task, in the split's order; span tasks are in IOB2.
 
     Each process tags its share of the batches.
     """
     model.eval()
     transitions = model.transitions()
-    batches = list(group_by_length(part.lengths, 256, DEV_BATCH_TOKENS))
-    found: list[tuple[int, str, list[str]]] = []
-    for places in processes.share(batches):
-        batch = part.batch(places)
+    batches = list(group_by_length(split.lengths, 256, DEV_BATCH_TOKENS))
+    own: list[tuple[int, str, list[str]]] = []
+    for indices in processes.share(batches):
+        batch = split.batch(indices)
         emissions = model.emissions(batch)
         for task in model.tasks:
-            ids = viterbi(emissions[task.name], batch.lengths, transitions[task.name])
-            for place, row, length in zip(places, ids, batch.lengths, strict=True):
-                tags = [task.tags[number] for number in row[:length]]
-                own = convert_tags(tags, task.scheme, "IOB2") if task.scheme else tags
-                found.append((place, task.name, own))
-    predicted: dict[str, list[list[str]]] = {task.name: [[]] * len(part.rows) for task in model.tasks}
-    for place, name, tags in processes.gather(found):
-        predicted[name][place] = tags
+            tag_ids = viterbi(emissions[task.name], batch.lengths, transitions[task.name])
+            for index, row, length in zip(indices, tag_ids, batch.lengths, strict=True):
+                tags = [task.tags[tag_id] for tag_id in row[:length]]
+                tags = convert_tags(tags, task.scheme, "IOB2") if task.scheme else tags
+                own.append((index, task.name, tags))
+    predicted: dict[str, list[list[str]]] = {task.name: [[]] * len(split.rows) for task in model.tasks}
+    for index, name, tags in processes.gather(own):
+        predicted[name][index] = tags
     return predicted
 
 
-def score_part(model: TaggingModel, part: Part, processes: Processes) -> dict[str, dict[str, Any]]:
-    """Scores of every task on a part (see ``evaluation.tasks.score_task``)."""
-    return score_predicted(part, predict_part(model, part, processes))
+def score_part(model: TaggingModel, split: Part, processes: Processes) -> dict[str, dict[str, Any]]:
+    """Evaluate a model on a split; return the scores of every task (see ``evaluation.tasks.score_task``)."""
+    return score_predicted(split, predict_part(model, split, processes))
 
 
-def score_predicted(part: Part, predicted: Mapping[str, TagSequences]) -> dict[str, dict[str, Any]]:
-    """Scores of every task that was predicted, as ``predict_part`` returns it, on a part."""
-    seen = part.table.vocabulary.mark_seen(part.sentences)
+def score_predicted(split: Part, predicted: Mapping[str, TagSequences]) -> dict[str, dict[str, Any]]:
+    """Score the tags that ``predict_part`` returns for a split, for every task."""
+    seen = split.table.vocabulary.mark_seen(split.sentences)
     return {
         name: score_task(
-            [sentence.tags[name] for sentence in part.sentences], tags, scheme=part.schemes[name], seen=seen
+            [sentence.tags[name] for sentence in split.sentences], tags, scheme=split.schemes[name], seen=seen
         )
         for name, tags in predicted.items()
     }
@@ -351,9 +354,9 @@ def _copy_weights(model: TaggingModel) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def _forget_singletons(
+def _mask_singletons(
     batch: Batch, singletons: NDArray[np.bool_], share: float, generator: np.random.Generator
 ) -> None:
-    """Replace some of the words that train holds once by the unknown word, so that its vector is learnt."""
-    places = np.flatnonzero(singletons[batch.words])
-    batch.words[places[generator.random(len(places)) < share]] = UNKNOWN
+    """Replace a share of the words that train has once by UNK, to train the vector of UNK."""
+    indices = np.flatnonzero(singletons[batch.words])
+    batch.words[indices[generator.random(len(indices)) < share]] = UNKNOWN

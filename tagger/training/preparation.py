@@ -1,4 +1,4 @@
-"""From corpus files to what the training loop needs: vocabulary, vectors, tokenizer, encoded sentences."""
+"""Prepare corpus files for training: vocabulary, vectors, tokenizer and encoded splits."""
 
 from __future__ import annotations
 
@@ -22,27 +22,28 @@ from tagger.text.casing import RECASINGS, recase
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer, learn_convention
 
-FEWEST_FOUND = 0.01  # of train's distinct words; a vectors file with fewer can hardly be the right one
+MIN_COVERAGE = (
+    0.01  # share of train's distinct words with a vector; below it the vectors file is likely wrong
+)
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the corpus, encoded.
+    """One encoded split of the corpus.
 
     Attributes:
-        sentences: The sentences as they were read.
-        rows: For each sentence the rows of its tokens in ``table``.
-        tags: For each task the tag ids of each sentence; empty for a part that is only scored.
-        schemes: For each task the scheme of the file's own tags, None for tags that mark no spans.
+        sentences: The sentences in file order.
+        rows: Ids of each sentence's tokens in ``table``, (T,) each.
+        tags: Tag ids of each sentence by task, (T,) each; empty if the split is only evaluated.
+        schemes: Tag scheme of the files by task; None for tasks without spans.
         table: The distinct words.
-        repairs: For each span task how many tags were illegal in the file's scheme (read as conlleval
-            reads them).
-        unseen_tags: For each task how many tags have a label (or are a tag) that train lacks; empty for
-            the train part.
-        mentions: Where the documents' words stand once more in them; None where sentences stand alone.
-        recased: For each of ``RECASINGS`` the rows of each sentence's tokens in that casing;
-            empty unless the part is learnt from with ``train.recased``.
-        summary: As in ``Preparation``, of a part that ``read_part`` read.
+        repairs: Number of illegal tags in the file's scheme by span task, repaired as conlleval does.
+        unseen_tags: Number of tags by task whose label (or the tag itself) train lacks; empty for the train
+            split.
+        mentions: Index of repeated words in each document; None without document context.
+        recased: For each of ``RECASINGS`` the ids of each sentence's tokens in that casing; empty unless this
+            is the train split and ``train.recased`` is set.
+        summary: As in ``Preparation``, of a split that ``read_part`` read.
         notes: The same.
     """
 
@@ -63,41 +64,44 @@ class Part:
         """Tokens of each sentence."""
         return [len(rows) for rows in self.rows]
 
-    def batch(self, places: Sequence[int], casings: Sequence[int] | None = None) -> Batch:
-        """The batch of the sentences at these places, with tags where the part has them.
+    def batch(self, indices: Sequence[int], casings: Sequence[int] | None = None) -> Batch:
+        """Build a batch of sentences, with tags if the split has them.
 
         Args:
-            places: Which sentences.
-            casings: For each of them its place in ``RECASINGS``, or -1 for its own casing; that of all when
-                not said.
+            indices: Indices of the sentences.
+            casings: For each sentence an index into ``RECASINGS``, or -1 for the original casing; by default
+                all original.
         """
-        tags = {task: [values[place] for place in places] for task, values in self.tags.items()}
-        chosen = casings or [-1] * len(places)
+        tags = {task: [values[index] for index in indices] for task, values in self.tags.items()}
+        casings = casings or [-1] * len(indices)
         rows = [
-            self.rows[place] if casing < 0 else self.recased[casing][place]
-            for place, casing in zip(places, chosen, strict=True)
+            self.rows[index] if casing < 0 else self.recased[casing][index]
+            for index, casing in zip(indices, casings, strict=True)
         ]
         batch = self.table.batch(rows, tags)
         if self.mentions is None:
             return batch
-        # Behind the documents as they are stand those in other casings.
-        shown = [place + (casing + 1) * len(self.rows) for place, casing in zip(places, chosen, strict=True)]
-        return replace(batch, mentions=self.mentions.batch(shown))
+        # The index has all original sentences first, then all sentences in each other casing.
+        versions = [
+            index + (casing + 1) * len(self.rows) for index, casing in zip(indices, casings, strict=True)
+        ]
+        return replace(batch, mentions=self.mentions.batch(versions))
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """All that comes before the first step.
+    """Everything that training needs from the files.
 
     Attributes:
-        vocabulary: Built from train only; holds the words of the vectors file, too.
+        vocabulary: Vocabulary of train, plus the words of the vectors file.
         unvectored_singletons: Ids of words that occur once in train and have no vector.
-        vectors: Static vectors, or None.
-        tokenizer: The train part's convention.
-        train: The part to learn from.
-        dev: The part to choose by, or None.
-        notes: What was changed or left out while reading, a line each (see ``corpus.reading.Reading.note``).
-        summary: A line for each corpus file: its format, columns, schemes and labels.
+        vectors: Static word vectors, or None.
+        tokenizer: Tokenizer that follows the convention of train.
+        train: The train split.
+        dev: The dev split, which selects the best epoch, or None.
+        notes: Warnings: what the readers changed or skipped, one line each (see
+            ``corpus.reading.Reading.note``).
+        summary: One line per corpus file: its format, columns, schemes and labels.
     """
 
     vocabulary: Vocabulary
@@ -111,16 +115,16 @@ class Preparation:
 
 
 def prepare(config: Config, train: Sequence[Path], dev: Sequence[Path], vectors: Path | None) -> Preparation:
-    """Read the files and build everything from them.
+    """Read the files, build vocabulary and tokenizer, and encode the splits.
 
     Args:
         config: All options.
-        train: The corpus files to learn from.
-        dev: The corpus files to choose by; none at all for no dev part.
-        vectors: Static word vectors, or None.
+        train: Corpus files of the train split.
+        dev: Corpus files of the dev split; empty for none.
+        vectors: File of static word vectors, or None.
 
     Raises:
-        InputError: A file cannot be read or does not hold what the config asks for.
+        InputError: A file cannot be read or lacks what the config requests.
     """
     notes: list[str] = []
     reading = _make_reading(config, notes)
@@ -134,60 +138,62 @@ def prepare(config: Config, train: Sequence[Path], dev: Sequence[Path], vectors:
         fold_digits=config.model.fold_digits,
     )
     tokenizer = _choose_tokenizer(config, sentences)
-    # Before the vectors, whose reading takes a while.
+    # Load dev before the vectors, which take longer to read: errors in dev show early.
     dev_split = _load(config, dev, reading, vocabulary.tasks) if dev else None
-    found = None
+    static = None
     if vectors:
         words = vocabulary.word_ids
-        found = read_vectors(vectors, words, limit=config.model.vectors_limit, normalise=vocabulary.normalise)
-        if warning := warn_of_vectors(vectors, found, len(words)):
+        static = read_vectors(
+            vectors, words, limit=config.model.vectors_limit, normalise=vocabulary.normalise
+        )
+        if warning := coverage_warning(vectors, static, len(words)):
             notes.append(warning)
-        vocabulary = vocabulary.with_fixed_words(found.fixed_words)
+        vocabulary = vocabulary.with_fixed_words(static.fixed_words)
         singletons = frozenset(
-            number for number in singletons if vocabulary.words[number] not in found.trained
+            word_id for word_id in singletons if vocabulary.words[word_id] not in static.trained
         )
     table = WordTable(vocabulary)
-    part = _encode(split, table, config, with_tags=True)
-    dev_part = _encode_scored(config, dev_split, table) if dev_split else None
+    encoded = _encode(split, table, config, with_tags=True)
+    encoded_dev = _encode_scored(config, dev_split, table) if dev_split else None
     return Preparation(
         vocabulary=vocabulary,
         unvectored_singletons=singletons,
-        vectors=found,
+        vectors=static,
         tokenizer=tokenizer,
-        train=_with_recased(part) if config.train.recased else part,
-        dev=dev_part,
+        train=_with_recased(encoded) if config.train.recased else encoded,
+        dev=encoded_dev,
         notes=notes,
         summary=(*split.summary, *(dev_split.summary if dev_split else ())),
     )
 
 
-def warn_of_vectors(path: Path, vectors: Vectors, words: int) -> str | None:
-    """Return a warning if a vectors file has next to none of train's distinct words.
+def coverage_warning(path: Path, vectors: Vectors, words: int) -> str | None:
+    """Return a warning if a vectors file covers almost none of train's distinct words, else None.
 
     Args:
         path: The vectors file.
-        vectors: What was read of it.
-        words: Distinct words of train.
+        vectors: Its vectors.
+        words: Number of distinct words in train.
     """
-    found = len(vectors.trained)
-    if found and found >= FEWEST_FOUND * words:
+    covered = len(vectors.trained)
+    if covered and covered >= MIN_COVERAGE * words:
         return None
     return (
-        f"{path}: WARNING: only {found:,} of train's {words:,} distinct words have a vector (got "
-        f"{found / max(1, words):.1%}). Check the file's language, casing and format, or leave --vectors out."
+        f"{path}: WARNING: only {covered:,} of train's {words:,} distinct words have a vector (got "
+        f"{covered / max(1, words):.1%}). Check the file's language, casing and format, or omit --vectors."
     )
 
 
 def read_part(config: Config, paths: Sequence[Path], preparation: Preparation) -> Part:
-    """Read one more part that is only scored, as dev is.
+    """Read and encode another split for evaluation, such as test.
 
     Args:
-        config: What the preparation was made with.
-        paths: The corpus files.
-        preparation: Knows the words and the tags of train; the words of the part are added to its table.
+        config: The options of the preparation.
+        paths: Corpus files of the split.
+        preparation: Supplies words and tags of train; its word table gains the words of the split.
 
     Raises:
-        InputError: The file cannot be read or does not hold what the config asks for.
+        InputError: A file cannot be read or lacks what the config requests.
     """
     notes: list[str] = []
     split = _load(config, paths, _make_reading(config, notes), preparation.vocabulary.tasks)
@@ -196,17 +202,18 @@ def read_part(config: Config, paths: Sequence[Path], preparation: Preparation) -
 
 
 def _make_reading(config: Config, notes: list[str]) -> Reading:
-    """How the files are read; running text is cut by the tokenizer's defaults and the config's wishes."""
-    known = Tokenizer().settings()
-    wished = config.data.tokenizer
-    for name, value in wished.items():
-        if name not in known or type(value) is not type(known[name]):
-            options = ", ".join(f"{key} = {json.dumps(setting)}" for key, setting in known.items())
+    """Build the reading options; the tokenizer for running text has the options of ``data.tokenizer``."""
+    defaults = Tokenizer().settings()
+    overrides = config.data.tokenizer
+    for name, value in overrides.items():
+        if name not in defaults or type(value) is not type(defaults[name]):
+            options = ", ".join(f"{key} = {json.dumps(setting)}" for key, setting in defaults.items())
             raise InputError(
-                f"data.tokenizer: {name} = {value!r} is none of its options; they are {options}."
+                f"data.tokenizer: {name} is not an option or has a wrong type (got {value!r}). The options "
+                f"are {options}."
             )
     return Reading(
-        tokenize=Tokenizer(**wished).tokenize,  # type: ignore[arg-type]
+        tokenize=Tokenizer(**overrides).tokenize,  # type: ignore[arg-type]
         on_misaligned=config.data.on_misaligned,
         offsets=config.data.offsets,
         label_names=config.data.label_names,
@@ -225,7 +232,7 @@ def _encode_scored(config: Config, split: Split, table: WordTable) -> Part:
 
 
 def _load(config: Config, paths: Sequence[Path], reading: Reading, tasks: Sequence[Task] = ()) -> Split:
-    """Load a split; spans, or tags, have to be there. Tasks are those of train once they are known."""
+    """Load a split and check that every task has tags, or spans; ``tasks`` are train's, once known."""
     data = config.data
     split = load_split(
         paths,
@@ -248,7 +255,7 @@ def _load(config: Config, paths: Sequence[Path], reading: Reading, tasks: Sequen
 
 
 def _check_unseen(config: Config, sentences: Sequence[Sentence], tasks: Sequence[Task]) -> dict[str, int]:
-    """Count dev's tags that train lacks, or refuse them."""
+    """Count tags that train lacks, by task; raise an error if ``data.unseen_tags`` is error."""
     counts = {}
     for task in tasks:
         has_spans = task.scheme is not None
@@ -276,7 +283,7 @@ def _encode(split: Split, table: WordTable, config: Config, *, with_tags: bool) 
     return Part(sentences, rows, tags, schemes, table, split.repairs, {}, mentions)
 
 
-def _with_recased(part: Part) -> Part:
-    """A part whose sentences can also be shown in another casing."""
-    recased = [[part.table.rows(recase(one, casing)) for one in part.sentences] for casing in RECASINGS]
-    return replace(part, recased=recased)
+def _with_recased(split: Part) -> Part:
+    """Add the encoded sentences in every other casing, for case augmentation."""
+    recased = [[split.table.rows(recase(one, casing)) for one in split.sentences] for casing in RECASINGS]
+    return replace(split, recased=recased)

@@ -1,8 +1,8 @@
-"""The processes that train one model together, as ``torchrun`` or ``accelerate launch`` start them.
+"""Data-parallel training in the processes that ``torchrun`` or ``accelerate launch`` start.
 
-Each takes its share of every batch, gradients are added up, and all make the same step; usually there is one.
-The model is not wrapped, as ``DistributedDataParallel`` does: so a process may have nothing to do for a batch
-that is smaller than the number of processes.
+Each process computes the gradients of its share of every batch; their sum updates the weights of all. Usually
+there is a single process. The model is not wrapped in ``DistributedDataParallel``, so that a process may be
+idle if a batch has fewer sentences than there are processes.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from tagger.storage import make_own_folder, writing
 
 
 class Processes:
-    """What one process knows of all, and how they agree.
+    """The group of training processes, and the collective operations among them.
 
     Args:
         tensorboard: Folder for TensorBoard's event files, or None.
 
     Raises:
-        InputError: TensorBoard is asked for and not installed.
+        InputError: A TensorBoard folder is given but TensorBoard is not installed.
     """
 
     def __init__(self, tensorboard: Path | None = None) -> None:
         if tensorboard and importlib.util.find_spec("tensorboard") is None:
             raise InputError(
-                "train.tensorboard needs the package tensorboard; install the extra `tensorboard`."
+                "train.tensorboard needs the package tensorboard. Install the extra `tensorboard`."
             )
         self._events = tensorboard
         self._accelerator = Accelerator(
-            # accelerate joins processes without a GPU only where it is told that they have none.
+            # Without a GPU, accelerate forms a process group only if cpu=True.
             cpu=not (is_alone() or torch.cuda.is_available()),
             log_with="tensorboard" if tensorboard else None,
             project_dir=tensorboard,
@@ -49,29 +49,29 @@ class Processes:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of processes."""
         return int(self._accelerator.num_processes)
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the one that writes files and speaks to the user."""
+        """True for rank 0, the only process that writes files and prints."""
         return bool(self._accelerator.is_main_process)
 
     @property
     def device(self) -> torch.device:
-        """Where this process's model belongs."""
+        """Device of this process's model."""
         device: torch.device = self._accelerator.device
         return device
 
     def share(self, items: Sequence[Any]) -> Sequence[Any]:
-        """This process's part of a list; the parts of all make up the list."""
+        """Return this process's share of a list; the shares of all processes make up the list."""
         return items[self._accelerator.process_index :: self.count]
 
     def sum_gradients(self, parameters: Sequence[Tensor], loss: float) -> float:
-        """Replace each gradient by the sum over all processes; return the sum of their losses.
+        """Replace each gradient with its sum over all processes; return the sum of the losses.
 
-        A missing gradient counts as zero: a batch may not use a parameter, for instance the context's if it
-        repeats no word. Fused SGD fails unless all parameters get their first gradient in the same step.
+        A missing gradient counts as zero: a batch may not use a parameter, for instance the document context
+        if no word repeats. Fused SGD fails unless all parameters get their first gradient in the same step.
         """
         own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         if self.count == 1:
@@ -85,22 +85,22 @@ class Processes:
             parameter.grad = gradient.view_as(parameter)
         return float(total[-1])
 
-    def agree(self, *wishes: bool) -> list[bool]:
-        """For each wish whether any process has it; all processes have to call this at the same step."""
+    def agree(self, *flags: bool) -> list[bool]:
+        """Combine each flag over all processes with a logical or; all must call this at the same step."""
         if self.count == 1:
-            return list(wishes)
-        return [count > 0 for count in self._sum(torch.tensor(wishes, dtype=torch.float32)).tolist()]
+            return list(flags)
+        return [count > 0 for count in self._sum(torch.tensor(flags, dtype=torch.float32)).tolist()]
 
     def gather(self, values: list[Any]) -> list[Any]:
-        """The values of all processes in their order."""
+        """Concatenate the lists of all processes in rank order."""
         if self.count == 1:
             return values
-        with self._watching():
+        with self._connection_errors():
             gathered: list[Any] = gather_object(values)
         return gathered
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Give values to TensorBoard, if it was asked for; the first call makes its folder.
+        """Log values to TensorBoard if it is enabled; the first call creates its folder.
 
         Raises:
             InputError: The event files cannot be written.
@@ -114,7 +114,7 @@ class Processes:
             self._accelerator.log(dict(values), step=step)
 
     def close(self) -> None:
-        """Write out what TensorBoard still holds, and part from the other processes.
+        """Flush TensorBoard's event files and leave the process group.
 
         Raises:
             InputError: The event files cannot be written.
@@ -124,29 +124,29 @@ class Processes:
                 self._accelerator.end_training()
 
     def _sum(self, values: Tensor) -> Tensor:
-        with self._watching():
+        with self._connection_errors():
             total: Tensor = self._accelerator.reduce(values.to(self.device), "sum")
         return total
 
     @contextmanager
-    def _watching(self) -> Iterator[None]:
-        """Say in one sentence that another process is gone, of which gloo and nccl tell by a RuntimeError."""
+    def _connection_errors(self) -> Iterator[None]:
+        """Convert gloo's and nccl's RuntimeError after another process ended to an ``InputError``."""
         try:
             yield
         except RuntimeError as error:
-            # gloo adds where in its code that was before, and advice after, the reason.
+            # gloo puts its source location before the reason, and advice after it.
             reason = re.sub(r"^\[[^]]*\] ", "", str(error).splitlines()[0]).partition(". ")[0]
             raise InputError(
-                f"Process {self._accelerator.process_index} of {self.count} lost the others ({reason}); see "
-                f"why one ended, and go on from the last checkpoint with --resume."
+                f"Process {self._accelerator.process_index} of {self.count} lost contact with the others "
+                f"({reason}). Check why a process ended, then resume from the last checkpoint with --resume."
             ) from None
 
 
 def is_alone() -> bool:
-    """Whether this process was started to train by itself, told before any have joined."""
+    """Return True if the launcher started a single process; needs no process group."""
     return os.environ.get("WORLD_SIZE", "1") == "1"
 
 
 def is_main_process() -> bool:
-    """Whether this process is the only one or the first, told before they have joined."""
+    """Return True for rank 0 and for a single process; needs no process group."""
     return os.environ.get("RANK", "0") == "0"

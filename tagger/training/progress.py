@@ -1,4 +1,4 @@
-"""All that changes while a model is trained, so that a run can be broken off and gone on with."""
+"""Mutable training state: everything a checkpoint must save to resume a run."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _COUNTERS = (
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The progress of a run at one moment.
+    """A copy of the training state.
 
     Attributes:
-        tensors: Weights, their average, the optimizer's memory, and torch's random numbers of each process.
-        values: All else, as JSON values.
+        tensors: Weights, their moving average, the optimizer state, and torch's random state of each process.
+        values: All other state, as JSON values.
     """
 
     tensors: Mapping[str, Tensor]
@@ -48,33 +48,33 @@ class Snapshot:
 
 
 class Progress:
-    """The model, what trains it, and how far it is; the caller's random numbers of torch are left alone.
+    """The model, its optimizer and the training counters; the caller's torch random state is not changed.
 
     Args:
         preparation: The data.
-        config: The model and how to train it.
-        processes: Those that train it together.
+        config: Options of the model and its training.
+        processes: The training processes.
 
     Attributes:
         model: The network.
-        costs: Of wrong tags in the loss, by task (see ``costs.make_costs``).
-        rows: The update of the word vectors where it is not the optimizer's; between the ends of two epochs
-            those that no batch needed lag behind.
+        costs: Costs of wrong tags in the loss, by task (see ``costs.make_costs``).
+        rows: Lazy update of the word embeddings, or None if the optimizer updates them; rows that no batch
+            needs are out of date until the end of the epoch.
         parameters: The weights that the optimizer updates.
-        optimizer: The update rule.
-        average: The moving average of the weights, if there is one.
-        generator: Orders the sentences and chooses the words that are forgotten.
-        order_state: The generator's state when the running epoch began.
-        random_state: torch's random numbers (of the processor; a GPU's are not kept).
-        epoch: The running epoch, from 1.
-        step: Updates made in it.
-        loss_sum: Summed losses of its sentences so far.
+        optimizer: The optimizer.
+        average: The moving average of the weights, or None.
+        generator: Random generator for batches, casings, lookaheads and the words replaced by UNK.
+        order_state: The generator's state at the beginning of the current epoch.
+        random_state: torch's random state on the CPU (GPU states are not saved).
+        epoch: The current epoch, from 1.
+        step: Steps done in the current epoch.
+        loss_sum: Sum of the losses of its sentences so far.
         sentences: Its sentences so far.
         tokens: Its tokens so far.
         seconds: Its training time so far.
         best: The best dev score so far.
-        epochs_without_gain: Epochs since then.
-        is_finished: Whether training is over.
+        epochs_without_gain: Epochs since the best dev score.
+        is_finished: True if training is over.
     """
 
     def __init__(self, preparation: Preparation, config: Config, processes: Processes) -> None:
@@ -82,7 +82,7 @@ class Progress:
         self._threads = config.train.threads
         callers_state = torch.get_rng_state()
         self.model = build_model(preparation, config).to(processes.device)
-        if processes.count > 1:  # each has dropout of its own
+        if processes.count > 1:  # each process draws its own dropout masks
             torch.manual_seed(config.train.seed + sum(processes.share(range(processes.count))))
         self.random_state = torch.get_rng_state()
         torch.set_rng_state(callers_state)
@@ -91,11 +91,11 @@ class Progress:
         self.rows = make_rows(self.model, config.train)
         self.optimizer = make_optimizer(self.model, config.train)
         self.parameters: list[Tensor] = [p for group in self.optimizer.param_groups for p in group["params"]]
-        elsewhere = []
+        external = []
         if self.rows and self.rows.average is not None:
-            elsewhere = [(self.model.words.trained.weight, self.rows.average)]
+            external = [(self.model.words.trained.weight, self.rows.average)]
         ema = config.train.ema
-        self.average = WeightAverage(self.parameters, ema, elsewhere) if ema else None
+        self.average = WeightAverage(self.parameters, ema, external) if ema else None
         self.generator = np.random.default_rng(config.train.seed)
         self.order_state = self.generator.bit_generator.state
         self.best = -math.inf
@@ -105,14 +105,14 @@ class Progress:
         self.begin_epoch()
 
     def begin_epoch(self) -> None:
-        """Go to the first step of the next epoch."""
+        """Advance to the first step of the next epoch."""
         self.epoch += 1
         self.step = self.sentences = self.tokens = 0
         self.loss_sum = self.seconds = 0.0
 
     @contextmanager
     def own_torch(self) -> Iterator[None]:
-        """Within, torch's random numbers and its number of threads are the run's; then the caller's again."""
+        """Use the run's torch random state and number of threads; restore the caller's on exit."""
         callers_state, callers_threads = torch.get_rng_state(), torch.get_num_threads()
         torch.set_num_threads(self._threads)
         torch.set_rng_state(self.random_state)
@@ -124,7 +124,7 @@ class Progress:
             torch.set_num_threads(callers_threads)
 
     def capture(self) -> Snapshot:
-        """What ``restore`` needs; all processes have to call it at the same step."""
+        """Copy the state that ``restore`` needs; all processes must call this at the same step."""
         tensors: dict[str, Tensor] = {
             f"model.{name}": parameter for name, parameter in self.model.named_parameters()
         }
@@ -132,10 +132,10 @@ class Progress:
         values["best"] = None if math.isinf(self.best) else self.best
         values["generator"] = self.generator.bit_generator.state
         values["order"] = self.order_state
-        memory = self.optimizer.state_dict()["state"]
-        for number, slots in memory.items():
-            kept = {slot: tensor for slot, tensor in slots.items() if tensor is not None}
-            tensors |= {f"optimizer.{number}.{slot}": tensor for slot, tensor in kept.items()}
+        optimizer_state = self.optimizer.state_dict()["state"]
+        for number, slots in optimizer_state.items():
+            present = {slot: tensor for slot, tensor in slots.items() if tensor is not None}
+            tensors |= {f"optimizer.{number}.{slot}": tensor for slot, tensor in present.items()}
         if self.rows:
             tensors |= {f"rows.{name}": tensor for name, tensor in self.rows.state().items()}
         if self.average:
@@ -146,10 +146,10 @@ class Progress:
         return Snapshot({name: tensor.detach().cpu() for name, tensor in tensors.items()}, values)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to where a run of the same data and config was; all processes have to call it.
+        """Restore the state of a run of the same data and config; all processes must call this.
 
         Args:
-            snapshot: Its ``values`` are those of ``schema.SavedProgress``.
+            snapshot: The saved state; its ``values`` follow ``schema.SavedProgress``.
 
         Raises:
             ValueError, RuntimeError: A tensor is missing, has another shape or type, or holds wrong values.
@@ -158,11 +158,11 @@ class Progress:
         self._require_matching(tensors)
         for name, parameter in self.model.named_parameters():
             parameter.detach().copy_(tensors[f"model.{name}"])
-        memory = {
+        optimizer_state = {
             number: {slot: tensors[f"optimizer.{number}.{slot}"] for slot in self._slots()}
             for number in range(len(self.parameters))
         }
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": memory})
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": optimizer_state})
         if self.rows:
             own = {name: t for name, t in tensors.items() if name.startswith("rows.")}
             self.rows.load_state({name.removeprefix("rows."): t for name, t in own.items()})
@@ -173,7 +173,7 @@ class Progress:
                 weight.copy_(tensors[f"average.{number}"])
             self.average.updates = values["average_updates"]
         names = self.processes.share([f"random.{n}" for n in range(self.processes.count)])
-        torch.Generator().set_state(tensors[names[0]])  # raises RuntimeError if it is no state
+        torch.Generator().set_state(tensors[names[0]])  # raises RuntimeError if it is not a valid state
         self.random_state = tensors[names[0]]
         self.generator.bit_generator.state = values["generator"]
         self.order_state = values["order"]
@@ -182,35 +182,35 @@ class Progress:
         self.best = -math.inf if values["best"] is None else values["best"]
 
     def _slots(self) -> tuple[str, ...]:
-        """Names of what the optimizer keeps for each parameter."""
+        """Return the names of the optimizer's state tensors for each parameter."""
         if isinstance(self.optimizer, torch.optim.AdamW):
             return "step", "exp_avg", "exp_avg_sq"
         return ("momentum_buffer",) if self.optimizer.defaults["momentum"] else ()
 
     def _require_matching(self, tensors: Mapping[str, Tensor]) -> None:
-        """Check names, shapes, types and finiteness of a snapshot's tensors.
+        """Check that a snapshot's tensors have the expected names, shapes and types, and finite values.
 
         Raises:
-            ValueError: A tensor is wrong.
+            ValueError: A tensor is missing, unexpected or has a wrong shape, type or value.
         """
         expected = {name: (t.dtype, list(t.shape)) for name, t in self.capture().tensors.items()}
         for number, parameter in enumerate(self.parameters):
             for slot in self._slots():
                 shape = [] if slot == "step" else list(parameter.shape)
                 expected[f"optimizer.{number}.{slot}"] = (torch.float32, shape)
-        if "rows.course" in expected and "rows.course" in tensors:  # it grows with the steps
+        if "rows.course" in expected and "rows.course" in tensors:  # its length depends on the step
             shape = [4, max(1, min(SPAN, *tensors["rows.course"].shape[-1:]))]
             expected["rows.course"] = (torch.float64, shape)
         for name in {**expected, **tensors}:
             tensor = tensors.get(name)
-            found = None if tensor is None else (tensor.dtype, list(tensor.shape))
-            require_equal(f"tensor {name}", found, expected.get(name))
+            actual = None if tensor is None else (tensor.dtype, list(tensor.shape))
+            require_equal(f"tensor {name}", actual, expected.get(name))
             if tensor is not None and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                raise ValueError(f"tensor {name} holds NaN or infinity")
+                raise ValueError(f"tensor {name} contains NaN or infinity")
 
 
 def build_model(preparation: Preparation, config: Config) -> TaggingModel:
-    """The network with its first weights, which depend on the seed alone; torch's random numbers go on."""
+    """Build the network with initial weights that depend on the seed only; reseeds torch."""
     torch.manual_seed(config.train.seed)
     return TaggingModel(config.model, preparation.vocabulary, preparation.vectors)
 
@@ -223,7 +223,7 @@ def make_bundle(
     metrics: Mapping[str, Any] | None = None,
     card: str = "",
 ) -> Bundle:
-    """The model that was trained on these data, with weights of ``TaggingModel.state_dict``."""
+    """Bundle the trained weights, as in ``TaggingModel.state_dict``, with vocabulary and config."""
     return Bundle(
         config=config,
         vocabulary=preparation.vocabulary,
@@ -235,7 +235,7 @@ def make_bundle(
 
 
 def make_rows(model: TaggingModel, config: TrainConfig) -> LazyRows | None:
-    """The lazy update of the word vectors; None where every row changes at every step in a way of its own."""
+    """Build the lazy update of the word embeddings; None if the optimizer must update every row each step."""
     if config.optimizer != "sgd" or config.weight_decay:
         return None
     model.words.trained.sparse = True
@@ -243,13 +243,13 @@ def make_rows(model: TaggingModel, config: TrainConfig) -> LazyRows | None:
 
 
 def make_optimizer(model: TaggingModel, config: TrainConfig) -> torch.optim.Optimizer:
-    """The update rule over all weights but those that ``make_rows`` took over.
+    """Build the optimizer for all weights except those that ``make_rows`` updates.
 
-    Biases and vectors of words are not decayed by adamw.
+    adamw applies no weight decay to biases and embeddings.
     """
     tables = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
-    elsewhere = {id(table.weight) for table in tables if table.sparse}
-    parameters = [parameter for parameter in model.parameters() if id(parameter) not in elsewhere]
+    lazy = {id(table.weight) for table in tables if table.sparse}
+    parameters = [parameter for parameter in model.parameters() if id(parameter) not in lazy]
     if config.optimizer == "sgd":
         return torch.optim.SGD(
             parameters,

@@ -1,4 +1,4 @@
-"""One whole training run: files in, a model folder out."""
+"""A complete training run: reads corpus files and writes a model folder."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ from tagger.training.preparation import Preparation, prepare
 from tagger.training.processes import Processes
 from tagger.training.progress import Progress
 
-TENSORBOARD = "tensorboard"  # the folder of its event files in the model's folder
-LENGTH = ("train.epochs", "train.warm_restarts")  # options that may change when a run goes on
+TENSORBOARD = "tensorboard"  # subfolder of the model folder for TensorBoard's event files
+LENGTH_OPTIONS = ("train.epochs", "train.warm_restarts")  # options that may change when a run is resumed
 STEPS_BETWEEN_EVENTS = 20
-SECONDS_BETWEEN_PICTURES = 30.0  # of training; a picture takes a part of a second
+SECONDS_BETWEEN_PLOTS = 30.0  # of training; drawing a plot takes less than a second
 
 
 @dataclass(frozen=True)
 class DataRecord:
-    """What was read, and where the run begins, before the first step.
+    """The data and the starting point of the run, before the first step.
 
     Attributes:
-        data: Files, sentences, tokens, schemes, repairs and unseen tags of each part, and how many words have
-            vectors; as ``metrics.json`` keeps it.
-        preparation: The data themselves.
-        earlier: Epochs that an earlier call made, of a run that is gone on with; without their weights.
-        step: Steps that it made in the epoch after them.
-        is_finished: Whether it made all there are to make.
-        processes: How many train together.
+        data: Files, sentences, tokens, schemes, repairs and unseen tags of each split, and the number of
+            words with vectors, as in ``metrics.json``.
+        preparation: The encoded data.
+        earlier: Epochs of the run that is resumed, without weights; empty for a new run.
+        step: Steps already done in the next epoch.
+        is_finished: True if no training is left to do.
+        processes: Number of training processes.
     """
 
     data: Mapping[str, Any]
@@ -60,11 +60,11 @@ class DataRecord:
 
 @dataclass(frozen=True)
 class StopRecord:
-    """The run was asked to stop, and has saved a checkpoint to go on from.
+    """The run stopped on request and saved a checkpoint to resume from.
 
     Attributes:
-        epoch: The epoch that it stopped in, from 1.
-        step: Steps that were made in this epoch; 0 right after the epoch before.
+        epoch: The epoch in which the run stopped, from 1.
+        step: Steps done in this epoch; 0 right after the end of the previous one.
     """
 
     epoch: int
@@ -84,36 +84,36 @@ def run_training(
     resume: bool | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Generator[Record, None, None]:
-    """Train a model and keep its best epoch in a folder.
+    """Train a model and save its best epoch to a folder.
 
-    After every epoch the folder holds a whole model (the best so far; without dev the latest), a line more in
-    ``metrics.jsonl`` and a checkpoint; more checkpoints come every ``train.checkpoint_minutes``. So a run may
-    be broken off at any time, and goes on as if it never was: its weights come out the same to the last bit.
-    At the end, and when it is asked to stop, the temperatures of the kept model are fitted to dev.
-    The learning curves are drawn at the end, also when the generator is closed or interrupted, and now and
-    then before. An earlier model in the folder is replaced.
+    After every epoch the run saves the best model so far (without a dev split the latest one), a line of
+    ``metrics.jsonl`` and a checkpoint; it saves further checkpoints every ``train.checkpoint_minutes``. A run
+    can be interrupted at any time: a resumed run ends with the same weights, bit for bit. At the end, and
+    when it stops on request, the run fits the temperatures of the saved model on dev. It draws the learning
+    curves at the end, also if the generator is closed or interrupted, and from time to time before. The run
+    replaces an earlier model in the folder.
 
     Args:
         config: All options.
-        output: The folder; made if it is not there.
-        train_files: The corpus files to learn from.
-        dev_files: The corpus files to choose the best epoch by; none at all for no dev.
+        output: The model folder; created if it does not exist.
+        train_files: Corpus files of the train split.
+        dev_files: Corpus files of the dev split, which selects the best epoch; empty for none.
         vectors_file: Static word vectors, or None.
-        resume: True goes on with the folder's unfinished run, if there is one; False begins anew; None begins
-            anew, but refuses to lose an unfinished run.
-        is_stopped: Asked after every step; once it says yes the run saves a checkpoint and ends.
+        resume: True resumes the folder's unfinished run, if any; False starts a new run; None starts a new
+            run, but raises an error if the folder has an unfinished one.
+        is_stopped: Called after every step; if it returns True, the run saves a checkpoint and ends.
 
     Yields:
-        First what was read, then a record after each step and each epoch (already saved), last a
-        ``StopRecord`` if the run was asked to stop.
+        A ``DataRecord``, then a record after each step and each epoch (already saved), and finally a
+        ``StopRecord`` if the run stopped on request.
 
     Raises:
-        InputError: A file cannot be used, the folder cannot be written, another run is writing to it, the run
-            to go on with is another one, or another of the processes that train together is gone.
+        InputError: A file is invalid, the folder cannot be written, another process writes to it, the run to
+            resume has other options or data, or another training process ended.
     """
     processes = Processes(output / TENSORBOARD if config.train.tensorboard else None)
     if processes.is_main:
-        # Looked at before the long part, so that a wrong path does not show after the first epoch only.
+        # Check the path first: otherwise a wrong one would fail only after the first epoch.
         require_usable(output)
     with claim_folder(output) if processes.is_main else nullcontext():
         yield from _run_training(
@@ -131,9 +131,9 @@ def _run_training(
     resume: bool | None,
     is_stopped: Callable[[], bool],
 ) -> Generator[Record, None, None]:
-    """Train a model into a folder that no other process writes to."""
+    """Train a model and write it to a claimed folder, to which no other process writes."""
     earlier = _find_checkpoint(output, resume)
-    processes.agree(False)  # before the first of them writes what the others have read
+    processes.agree(False)  # barrier: every process has read the checkpoint before rank 0 overwrites it
     preparation = prepare(config, train_files, dev_files, vectors_file)
     data = describe_data(preparation, train_files, dev_files, vectors_file)
     description = describe_run(config, preparation, processes.count)
@@ -143,7 +143,7 @@ def _run_training(
     epochs = [EpochRecord(**values, weights=None) for values in earlier.epochs] if earlier else []
     if earlier and earlier.snapshot:
         restore_progress(progress, earlier.snapshot, output)
-        progress.is_finished = is_over(config.train, progress)  # there may be more epochs to do now
+        progress.is_finished = is_over(config.train, progress)  # train.epochs may be higher than before
     elif earlier:
         progress.is_finished = earlier.is_finished
     yield DataRecord(
@@ -166,58 +166,58 @@ def _train(
     progress: Progress,
     is_stopped: Callable[[], bool],
 ) -> Generator[Record, None, None]:
-    """Train, and keep in the folder what is to be kept."""
+    """Train the model and save models, metrics, checkpoints and curves to the folder."""
     processes = progress.processes
     if processes.is_main:
         folder.begin()
         if progress.epoch == 1 and not progress.step:
-            # From here on the folder's run is this one, even if it ends before its first checkpoint.
+            # Mark the folder as belonging to this run, in case it ends before its first checkpoint.
             folder.save(None)
             events_folder = folder.path / TENSORBOARD
             for events in () if events_folder.is_symlink() else events_folder.glob("events.out.tfevents.*"):
-                events.unlink()  # of an earlier run, whose curves would mix with this one's
+                events.unlink()  # TensorBoard would mix the curves of an earlier run with these
     interval = 60 * config.train.checkpoint_minutes or math.inf
-    saved, drawn = time.monotonic(), folder.seconds
-    with _ending(folder, processes):
+    saved_at, drawn_at = time.monotonic(), folder.seconds
+    with _closing(folder, processes):
         for record in train(preparation, config, progress):
             if isinstance(record, EpochRecord) and processes.is_main:
-                drawn = _keep(folder, record, progress, drawn)
-            is_due = time.monotonic() - saved >= interval
+                drawn_at = _save_epoch(folder, record, progress, drawn_at)
+            is_due = time.monotonic() - saved_at >= interval
             is_stopping, is_due = processes.agree(is_stopped(), is_due)
             if is_stopping or is_due or isinstance(record, EpochRecord):
                 folder.save(progress)
-                saved = time.monotonic()
+                saved_at = time.monotonic()
             _log(record, processes)
             yield record
             if is_stopping and not progress.is_finished:
-                if processes.is_main:  # the model may be of use as it is
+                if processes.is_main:  # the user may want to use the unfinished model
                     _calibrate(folder, progress)
                 yield StopRecord(progress.epoch, progress.step)
                 break
-        processes.agree(False)  # nobody leaves while another still has something to say
+        processes.agree(False)  # barrier: no process ends while another still communicates
 
 
-def _keep(folder: ModelFolder, record: EpochRecord, progress: Progress, drawn: float) -> float:
-    """Keep an epoch, and draw now and then; return the training time when that was done last."""
+def _save_epoch(folder: ModelFolder, record: EpochRecord, progress: Progress, drawn_at: float) -> float:
+    """Save an epoch and draw the curves if they are due; return the training time of the latest drawing."""
     folder.keep(record)
-    if progress.is_finished:  # before the checkpoint that says so
+    if progress.is_finished:  # calibrate before the checkpoint marks the run as finished
         _calibrate(folder, progress)
-    if progress.is_finished or folder.seconds - drawn >= SECONDS_BETWEEN_PICTURES:
+    if progress.is_finished or folder.seconds - drawn_at >= SECONDS_BETWEEN_PLOTS:
         folder.draw()
         return folder.seconds
-    return drawn
+    return drawn_at
 
 
 def _calibrate(folder: ModelFolder, progress: Progress) -> None:
     state = progress.random_state
-    with progress.own_torch():  # a network is built anew, which draws random numbers
+    with progress.own_torch():  # building a network draws random numbers
         folder.calibrate()
-    progress.random_state = state  # as if it were not calibrated: the run may get more epochs
+    progress.random_state = state  # undo those draws: the run may be resumed with more epochs
 
 
 @contextmanager
-def _ending(folder: ModelFolder, processes: Processes) -> Iterator[None]:
-    """At the end, however it comes, part from the other processes and draw; what went wrong first is told."""
+def _closing(folder: ModelFolder, processes: Processes) -> Iterator[None]:
+    """On exit, close the process group and draw the curves; the first error takes precedence."""
     problem: InputError | None = None
     try:
         yield
@@ -232,7 +232,7 @@ def _ending(folder: ModelFolder, processes: Processes) -> Iterator[None]:
 
 
 def _log(record: StepRecord | EpochRecord, processes: Processes) -> None:
-    """Give a record to TensorBoard."""
+    """Log a record to TensorBoard."""
     if isinstance(record, EpochRecord):
         scores = {
             f"dev/{task}/{key}": values[key]
@@ -248,77 +248,80 @@ def _log(record: StepRecord | EpochRecord, processes: Processes) -> None:
 
 
 def _find_checkpoint(output: Path, resume: bool | None) -> Checkpoint | None:
-    """The checkpoint to go on from, if there is one.
+    """Return the checkpoint to resume from, if any.
 
     Raises:
-        InputError: The folder holds an unfinished run and nothing was said of it, or a model and no
-            checkpoint to resume.
+        InputError: ``resume`` is None and the folder has an unfinished run, or ``resume`` is True and the
+            folder has a model but no checkpoint.
     """
     if resume is False:
         return None
     checkpoint = load_checkpoint(output)
     if resume and checkpoint is None and holds_bundle(output):
         raise InputError(
-            f"{output}: holds a model, but no checkpoint to go on from; leave --resume out to train it anew."
+            f"{output}: the folder has a model but no checkpoint to resume from. Omit --resume to train a "
+            "new model."
         )
     if resume is None and checkpoint and not checkpoint.is_finished:
         done = len(checkpoint.epochs)
         raise InputError(
-            f"{output}: holds an unfinished run, {done} epoch{'s' * (done != 1)} done; go on with it with "
-            f"--resume, or begin anew with --restart."
+            f"{output}: the folder has an unfinished run ({done} epoch{'s' * (done != 1)} done). Resume it "
+            "with --resume, or replace it with --restart."
         )
     return checkpoint if resume else None
 
 
 def _require_same(run: Mapping[str, str], earlier: Checkpoint, config: TrainConfig, output: Path) -> None:
-    """Refuse to go on with another run; with more epochs it is the same if those done would not change.
+    """Check that a run can be resumed with these options and data.
+
+    Another number of epochs is allowed if the epochs already done would be the same.
 
     Raises:
-        InputError: It is another run.
+        InputError: Other options or data differ, or the epochs already done would differ.
     """
-    found = differences(run, earlier.run)
-    if not found:
+    problems = differences(run, earlier.run)
+    if not problems:
         return
     kind = "finished" if earlier.is_finished else "unfinished"
-    if not differences({**run, **{name: earlier.run.get(name, "") for name in LENGTH}}, earlier.run):
+    if not differences({**run, **{name: earlier.run.get(name, "") for name in LENGTH_OPTIONS}}, earlier.run):
         problem = _find_length_problem(earlier, config, output)
         if not problem:
             return
-        found.append(problem)
+        problems.append(problem)
     raise InputError(
-        f"{output}: the {kind} run there is another one: {'; '.join(found)}; give the same settings "
-        f"and files, or begin anew with --restart."
+        f"{output}: cannot resume the {kind} run in this folder: {'; '.join(problems)}. Use the same "
+        "settings and files, or replace the run with --restart."
     )
 
 
 def _find_length_problem(earlier: Checkpoint, config: TrainConfig, output: Path) -> str:
-    """Say why a run that differs in its number of epochs alone cannot go on; empty if it can."""
+    """Return why a run cannot be resumed with another number of epochs; empty if it can."""
     before, done = _earlier_schedule(earlier, config, output), len(earlier.epochs)
     begun = done + bool(earlier.snapshot and earlier.snapshot.values["step"])
     if begun > config.epochs:
-        return f"it has trained {begun} epochs already"
+        return f"it has already trained {begun} epochs"
     if earlier.is_finished and earlier.snapshot is None:
-        return "it was trained by a version that kept nothing to go on from"
+        return "an earlier version of tagger trained it and saved no state to resume from"
     cycles = [[cosine_cycle(one, epoch) for epoch in range(1, begun + 1)] for one in (before, config)]
     if config.schedule != "cosine" or cycles[0] == cycles[1]:
         return ""
-    problem = f"its learning rates fell along a cosine over {before.epochs} epochs, which cannot be prolonged"
+    problem = f"its cosine schedule over {before.epochs} epochs cannot be extended"
     if not earlier.is_finished:
         return problem
     restarts = ",".join(map(str, (*before.warm_restarts, before.epochs)))
-    return f"{problem}, but --set train.warm_restarts={restarts} adds a new cosine over the further epochs"
+    return f"{problem}, but --set train.warm_restarts={restarts} adds a cosine cycle over the new epochs"
 
 
 def _earlier_schedule(earlier: Checkpoint, config: TrainConfig, output: Path) -> TrainConfig:
-    """The options of an earlier run that differs in its length alone.
+    """Return the training options of an earlier run that differs in its length only.
 
     Raises:
-        InputError: The checkpoint's options are no options.
+        InputError: The checkpoint has invalid options.
     """
     try:
-        values = {name.partition(".")[2]: json.loads(earlier.run[name]) for name in LENGTH}
+        values = {name.partition(".")[2]: json.loads(earlier.run[name]) for name in LENGTH_OPTIONS}
         return TrainConfig.model_validate(config.model_dump() | values)
     except (KeyError, ValueError):
         raise InputError(
-            f"{output / CHECKPOINT}: the checkpoint is damaged (its options are none). {RESTART}"
+            f"{output / CHECKPOINT}: the checkpoint is damaged (its options are invalid). {RESTART}"
         ) from None

@@ -1,4 +1,4 @@
-"""Pydantic models of what a run writes for later calls: checkpoints, epochs and scores."""
+"""Pydantic models of the JSON values that a run saves: checkpoints, epochs and scores."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Amount = Annotated[float, Field(ge=0.0)]  # seconds, tokens per second
 
 
 class Saved(BaseModel):
-    """Base of all models: values have their own types, numbers are finite, unknown keys are errors."""
+    """Base class of all models: strict types, finite numbers only, no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class SavedScore(Saved):
-    """Scores of some spans or of one tag."""
+    """Scores of spans or of one tag."""
 
     precision: Share
     recall: Share
@@ -29,7 +29,7 @@ class SavedScore(Saved):
 
 
 class SavedStrict(Saved):
-    """Scores of spans by the rules of their scheme."""
+    """Span scores in seqeval's strict mode, under a tag scheme."""
 
     precision: Share
     recall: Share
@@ -48,7 +48,7 @@ class SavedSpanScores(SavedScore):
 
 
 class SavedAccuracy(Saved):
-    """Accuracy over some tokens."""
+    """Accuracy over tokens."""
 
     accuracy: Share
     support: Count
@@ -66,7 +66,7 @@ TaskScores = SavedSpanScores | SavedTagScores
 
 
 class SavedPoint(Saved):
-    """One epoch in the learning curve of a comparison's run."""
+    """One epoch of a learning curve of ``tagger compare``."""
 
     epoch: Count
     loss: float
@@ -84,7 +84,7 @@ class SavedEpoch(SavedPoint):
 
 
 class SavedStream(Saved):
-    """The two numbers of numpy's PCG64."""
+    """State and increment of numpy's PCG64 bit generator."""
 
     state: int = Field(ge=0, lt=2**128)
     inc: int = Field(ge=0, lt=2**128)
@@ -100,7 +100,7 @@ class SavedGenerator(Saved):
 
 
 class SavedProgress(Saved):
-    """All of ``Progress`` but its tensors."""
+    """The values of ``Progress`` other than tensors."""
 
     epoch: Count = Field(ge=1)
     step: Count
@@ -117,7 +117,7 @@ class SavedProgress(Saved):
 
 
 class SavedState(Saved):
-    """A checkpoint but its tensors; ``epochs`` is declared by the two kinds below."""
+    """The values of a checkpoint other than tensors; the subclasses declare ``epochs``."""
 
     run: dict[str, str]
     is_finished: bool
@@ -125,46 +125,46 @@ class SavedState(Saved):
 
 
 class SavedTraining(SavedState):
-    """State of a run of ``tagger train``."""
+    """Checkpoint values of ``tagger train``."""
 
     epochs: list[SavedEpoch]
 
 
 class SavedCurve(SavedState):
-    """State of a run of ``tagger compare``."""
+    """Checkpoint values of ``tagger compare``."""
 
     epochs: list[SavedPoint]
 
 
 def validate(model: type[Saved], values: object) -> None:
-    """Check JSON values against a model.
+    """Validate JSON values against a model.
 
     Raises:
-        ValueError: They do not match; the message is one printable line that names the first wrong value.
+        ValueError: A value is invalid; the message is one printable line that names the first such value.
     """
     try:
         model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the content"
-        raise ValueError(_one_line(f"{place}: {first['msg']} (got {_short(first['input'])})")) from None
+        key = ".".join(map(str, first["loc"])) or "the content"
+        raise ValueError(_one_line(f"{key}: {first['msg']} (got {_short(first['input'])})")) from None
 
 
-def require_equal(what: str, value: object, expected: object) -> None:
-    """Check a value that other values decide.
+def require_equal(name: str, value: object, expected: object) -> None:
+    """Check that a value equals the one that other values determine.
 
     Raises:
-        ValueError: It is another one; the message is one printable line.
+        ValueError: The values differ; the message is one printable line.
     """
     if value != expected:
-        raise ValueError(_one_line(f"{what} must be {_short(expected)} (got {_short(value)})"))
+        raise ValueError(_one_line(f"{name} must be {_short(expected)} (got {_short(value)})"))
 
 
 def require_consecutive(epochs: Iterable[Mapping[str, Any]]) -> None:
-    """Check that epochs are numbered from 1.
+    """Check that epochs are numbered consecutively from 1.
 
     Raises:
-        ValueError: They are not.
+        ValueError: An epoch has a wrong number; the message is one printable line.
     """
     for number, epoch in enumerate(epochs, start=1):
         require_equal(f"epochs.{number - 1}.epoch", epoch["epoch"], number)
@@ -176,5 +176,5 @@ def _short(value: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Escape what is not printable ASCII: keys of a damaged file may hold line breaks."""
+    """Escape all but printable ASCII, because keys of a damaged file may contain line breaks."""
     return text.encode("unicode_escape").decode()

@@ -1,4 +1,4 @@
-"""The update of a table of vectors of which a step needs few rows."""
+"""Lazy SGD for an embedding table: a step updates only the rows of its batch."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Steps after which all rows are brought up to date: each step goes through what is kept of those before it.
+# Steps between two flushes of all rows. The cost of a step grows with the number of steps since the last one.
 SPAN = 4096
 
 
 class LazyRows:
-    """SGD with momentum over a table, and the table's moving average, at the cost of a batch's rows.
+    """SGD with momentum and a moving average of a table, at the cost of the batch's rows only.
 
-    The gradient of a row is zero unless the batch has its word. What a row goes through meanwhile is linear
-    in its velocity v, weight w and average a, and the same for all rows: after some steps v has become
-    ``kept`` v, w has become w - ``moved`` v, and a has become ``held`` a + (1 - ``held``) w - ``lagged`` v.
-    So these four numbers are kept for each earlier step, and a row makes up for all steps that it missed when
-    a batch needs it. What comes out is, up to rounding, that of ``torch.optim.SGD`` and ``WeightAverage``.
+    The gradient of a row is zero unless the batch contains its word. Updates with a zero gradient are linear
+    in the row's velocity v, weight w and average a, with the same coefficients for all rows: some steps turn
+    v into ``kept`` v, w into w - ``moved`` v, and a into ``held`` a + (1 - ``held``) w - ``lagged`` v. The
+    class stores these four coefficients for each earlier step, and applies all missed steps to a row at once
+    when a batch gathers it. Up to rounding, the result equals ``torch.optim.SGD`` and ``WeightAverage``.
 
     Args:
-        weight: (V, D) the table, a leaf whose gradient is sparse.
-        momentum: Share of the velocity that is kept a step.
-        is_averaged: Whether there is a moving average.
+        weight: (V, D) the table, a leaf tensor with a sparse gradient.
+        momentum: Momentum factor.
+        is_averaged: True to keep a moving average.
 
     Attributes:
-        batch: (R, D) the weights of the present batch's rows; its ``grad`` is what a step follows.
-        average: (V, D) the moving average, or None. Like the weights it lags behind until ``settle``.
+        batch: (R, D) weights of the current batch's rows; ``step`` uses its ``grad``.
+        average: (V, D) moving average, or None. Like the weights, it is out of date until ``flush``.
     """
 
     def __init__(self, weight: Tensor, momentum: float, *, is_averaged: bool) -> None:
@@ -42,27 +42,27 @@ class LazyRows:
 
     def _begin_span(self) -> None:
         self._steps = 0
-        self._seen = np.zeros(len(self._weight), np.int64)  # (V,) the step that each row is up to date with
-        self._course = np.zeros((4, SPAN + 1))  # kept, moved, held and lagged since each step
-        self._course[:, 0] = (1.0, 0.0, 1.0, 0.0)
+        self._last_step = np.zeros(len(self._weight), np.int64)  # (V,) step of each row's latest update
+        self._coefficients = np.zeros((4, SPAN + 1))  # kept, moved, held and lagged since each step
+        self._coefficients[:, 0] = (1.0, 0.0, 1.0, 0.0)
 
-    def look_up(self, rows: NDArray[np.int64]) -> None:
-        """Bring a batch's rows up to date, before its loss is computed; a row may come more than once."""
-        self._numbers = np.unique(rows)
-        self._rows = torch.from_numpy(self._numbers).to(self._weight.device)
-        self.batch, self._batch_velocity, self._batch_average = self._catch_up(self._numbers, self._rows)
+    def gather(self, row_ids: NDArray[np.int64]) -> None:
+        """Bring a batch's rows up to date; call this before computing its loss. Ids may repeat."""
+        self._row_ids = np.unique(row_ids)
+        self._rows = torch.from_numpy(self._row_ids).to(self._weight.device)
+        self.batch, self._batch_velocity, self._batch_average = self._catch_up(self._row_ids, self._rows)
         self._weight.index_copy_(0, self._rows, self.batch)
         self._leaf.grad = None
 
     def _catch_up(
-        self, numbers: NDArray[np.int64], rows: Tensor
+        self, row_ids: NDArray[np.int64], rows: Tensor
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Weight, velocity and average of some rows as they are now, (R, D) each."""
+        """Return the current weight, velocity and average of some rows, (R, D) each."""
         weight = self._weight.index_select(0, rows)
         velocity = None if self._velocity is None else self._velocity.index_select(0, rows)
         average = None if self.average is None else self.average.index_select(0, rows)
-        course = self._course[:, self._seen[numbers], None]  # (4, R, 1)
-        kept, moved, held, lagged = torch.from_numpy(course).to(weight)
+        coefficients = self._coefficients[:, self._last_step[row_ids], None]  # (4, R, 1)
+        kept, moved, held, lagged = torch.from_numpy(coefficients).to(weight)
         if average is not None:
             average = torch.lerp(weight, average, held)
             if velocity is not None:
@@ -73,7 +73,7 @@ class LazyRows:
         return weight, velocity, average
 
     def collect_gradient(self) -> None:
-        """Move the gradient that the table got to the batch's rows."""
+        """Move the table's sparse gradient to the batch's rows."""
         if self._leaf.grad is None:
             return
         gradient = self._leaf.grad.coalesce()
@@ -82,11 +82,11 @@ class LazyRows:
         self._leaf.grad = None
 
     def step(self, rate: float, decay: float) -> None:
-        """Update the batch's rows by their gradient.
+        """Update the batch's rows with their gradient.
 
         Args:
-            rate: Step size.
-            decay: Share of the average that is kept; plays no part without one.
+            rate: Learning rate.
+            decay: Decay of the moving average; ignored without one.
         """
         weight, velocity, average = self.batch, self._batch_velocity, self._batch_average
         change = weight.grad
@@ -98,27 +98,27 @@ class LazyRows:
         self._weight.index_copy_(0, self._rows, weight)
         if average is not None and self.average is not None:
             self.average.index_copy_(0, self._rows, average.lerp_(weight, 1.0 - decay))
-        self._extend_course(rate, decay)
-        self._seen[self._numbers] = self._steps
+        self._update_coefficients(rate, decay)
+        self._last_step[self._row_ids] = self._steps
         if self._steps == SPAN:
-            self.settle()
+            self.flush()
 
-    def _extend_course(self, rate: float, decay: float) -> None:
-        kept, moved, held, lagged = self._course[:, : self._steps + 1]
+    def _update_coefficients(self, rate: float, decay: float) -> None:
+        kept, moved, held, lagged = self._coefficients[:, : self._steps + 1]
         kept *= self._momentum
         moved += rate * kept
         held *= decay
         lagged *= decay
         lagged += (1.0 - decay) * moved
         self._steps += 1
-        self._course[:, self._steps] = (1.0, 0.0, 1.0, 0.0)
+        self._coefficients[:, self._steps] = (1.0, 0.0, 1.0, 0.0)
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Bring all rows up to date."""
         if self._velocity is not None or self.average is not None:
-            numbers = np.flatnonzero(self._seen < self._steps)
-            rows = torch.from_numpy(numbers).to(self._weight.device)
-            weight, velocity, average = self._catch_up(numbers, rows)
+            row_ids = np.flatnonzero(self._last_step < self._steps)
+            rows = torch.from_numpy(row_ids).to(self._weight.device)
+            weight, velocity, average = self._catch_up(row_ids, rows)
             self._weight[rows] = weight
             if velocity is not None and self._velocity is not None:
                 self._velocity[rows] = velocity
@@ -127,25 +127,25 @@ class LazyRows:
         self._begin_span()
 
     def state(self) -> dict[str, Tensor]:
-        """All but the weights, as ``load_state`` takes it: rows lag behind in it as they do here."""
-        course = self._course[:, : self._steps + 1]
-        tensors = {"seen": torch.from_numpy(self._seen), "course": torch.from_numpy(course)}
+        """Return all state except the weights, for ``load_state``; rows may be out of date in it."""
+        coefficients = self._coefficients[:, : self._steps + 1]
+        tensors = {"seen": torch.from_numpy(self._last_step), "course": torch.from_numpy(coefficients)}
         tables = {"velocity": self._velocity, "average": self.average}
         return tensors | {name: table for name, table in tables.items() if table is not None}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go back to where ``state`` was taken; the weights have to be those of then.
+        """Restore the state that ``state`` returned; the table must already have the weights of that time.
 
         Raises:
-            ValueError: A row would be ahead of the steps, or before them.
+            ValueError: The step of a row is negative, or later than the last step.
         """
-        seen, steps = state["seen"], state["course"].shape[1] - 1
-        if len(seen) and not 0 <= int(seen.min()) <= int(seen.max()) <= steps:
+        last_step, steps = state["seen"], state["course"].shape[1] - 1
+        if len(last_step) and not 0 <= int(last_step.min()) <= int(last_step.max()) <= steps:
             raise ValueError(f"rows.seen must be from 0 to {steps}")
         if self._velocity is not None:
             self._velocity.copy_(state["velocity"])
         if self.average is not None:
             self.average.copy_(state["average"])
         self._steps = steps
-        self._course[:, : steps + 1] = state["course"].numpy()
-        self._seen[:] = seen.numpy()
+        self._coefficients[:, : steps + 1] = state["course"].numpy()
+        self._last_step[:] = last_step.numpy()

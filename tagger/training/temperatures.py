@@ -1,4 +1,4 @@
-"""Temperatures fitted to a part: they make a trained model's probabilities mean what they say."""
+"""Temperature scaling of a trained model on a split, to calibrate its probabilities."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from tagger.training.preparation import Part
 BATCH_SENTENCES = 256
 
 
-def fit_temperatures(model: TaggingModel, part: Part) -> dict[str, float]:
-    """For each task the temperature that fits a part best (see ``decoding.temperature.fit_temperature``).
+def fit_temperatures(model: TaggingModel, split: Part) -> dict[str, float]:
+    """Fit one temperature per task on a split (see ``decoding.temperature.fit_temperature``).
 
     Args:
         model: The trained network.
-        part: Sentences with gold tags that it was not trained on; some may be unknown to it.
+        split: Labelled sentences outside the train split; they may contain tags that the model does not know.
     """
     model.eval()
     gold = {
         task.name: [
-            np.array(task.encode(sentence.tags[task.name], part.schemes[task.name]), np.int64)
-            for sentence in part.sentences
+            np.array(task.encode(sentence.tags[task.name], split.schemes[task.name]), np.int64)
+            for sentence in split.sentences
         ]
         for task in model.tasks
     }
-    labelled = replace(part, tags=gold)
+    labelled = replace(split, tags=gold)
 
-    def scored() -> Iterator[dict[str, GoldBatch]]:
-        for places in group_by_length(part.lengths, BATCH_SENTENCES, DEV_BATCH_TOKENS):
-            batch = labelled.batch(places)
+    def gold_batches() -> Iterator[dict[str, GoldBatch]]:
+        for indices in group_by_length(split.lengths, BATCH_SENTENCES, DEV_BATCH_TOKENS):
+            batch = labelled.batch(indices)
             yield {
                 name: GoldBatch(emissions, batch.lengths, batch.tags[name])
                 for name, emissions in model.emissions(batch).items()
             }
 
-    return temperature.fit_temperatures(scored(), model.transitions())
+    return temperature.fit_temperatures(gold_batches(), model.transitions())
