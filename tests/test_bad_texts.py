@@ -164,7 +164,7 @@ def test_sentences_that_start_with_docstart_are_rejected_in_conll(model, workers
     tokens = [line.split(" ")[0] for line in output.splitlines()]
     assert tokens == ["Ada", "sings", "", "Otto", "sings", ""]
     assert "the line '-DOCSTART- " in error
-    assert error.rstrip().endswith("leave the sentence out or write another format.")
+    assert error.rstrip().endswith("Leave the sentence out or write another format.")
 
 
 @pytest.mark.parametrize("text", ["\ud800", "Ada \udfff met\udcff Otto", "\udc80\ud83d", "\ud83d\ude00 Ada"])

@@ -176,4 +176,4 @@ def test_the_two_fold_calibration_script(model, corpus, tmp_path):
     assert load_bundle(model).temperatures == pytest.approx(fitted, rel=5e-3)  # by torch, in training
     whole = subprocess.run(list(map(str, words[:-2])), capture_output=True, text=True, check=False)
     assert whole.returncode == 2
-    assert "cannot be halved by documents" in whole.stderr
+    assert "cannot split into halves by documents" in whole.stderr

@@ -28,9 +28,16 @@ def finished(corpus: Path, folder: Path) -> tuple[Path, str]:
     return folder / "compare", output
 
 
+def after_the_files(output: str) -> list[str]:
+    """Return the lines after those that say how the training and the dev file were read."""
+    lines = output.splitlines()
+    assert all("columns token, pos, ner; scheme IOB2" in line for line in lines[:2])
+    return lines[2:]
+
+
 def test_output_has_a_line_per_run_a_table_and_the_conclusion(finished):
     folder, output = finished
-    lines = output.splitlines()
+    lines = after_the_files(output)
     assert [line.split("  ")[0] for line in lines[:4]] == ["1/4", "2/4", "3/4", "4/4"]
     assert lines[0].startswith("1/4  forward, softmax, seed 1: ")
     assert any("seed 1" in line and "seed 2" in line and "mean" in line for line in lines)
@@ -61,7 +68,7 @@ def test_finished_runs_are_reused(corpus, finished):
     before = {path: path.stat().st_mtime_ns for path in (folder / "runs").iterdir()}
     code, again, _ = run(*arguments(corpus, folder), terminal=True)
     assert code == 0
-    assert again.startswith("4 of 4 runs already finished")
+    assert after_the_files(again)[0].startswith("4 of 4 runs already finished")
     assert {path: path.stat().st_mtime_ns for path in (folder / "runs").iterdir()} == before
     assert output.splitlines()[-1] == again.splitlines()[-1]
 
@@ -88,7 +95,7 @@ def test_an_interrupted_comparison_is_resumed(corpus, finished, tmp_path, monkey
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["forward-softmax-1.json"]
     code, output, error = run(*arguments(corpus, tmp_path))
     assert (code, error) == (0, "")
-    assert output.startswith("1 of 4 runs already finished")
+    assert after_the_files(output)[0].startswith("1 of 4 runs already finished")
     assert dev_scores(tmp_path) == dev_scores(finished[0])
 
 

@@ -171,7 +171,7 @@ def test_border_inside_a_sentence_ends_it_with_a_warning(write):
 
 
 def test_a_file_without_blank_lines_is_noted(write):
-    message = "there is no blank line between tokens, so that all 201 are one sentence."
+    message = "no blank line divides the tokens, so all 201 form one sentence."
     for count, expected in ((200, []), (201, [message])):
         notes = []
         path = write("so O\n" * count)

@@ -176,7 +176,7 @@ def test_comparisons_take_several_files_too(tmp_path):
     assert code == 0
     for file in (first, second, marked):
         assert f"{file}: conll; columns token, pos, ner; scheme IOB2; spans LOC, PER\n" in output
-    assert f"{marked}:2: a byte order mark at the start of the line is left out." in error
+    assert f"{marked}:2: dropped a byte order mark at the start of the line." in error
     files = json.loads((tmp_path / "c" / "results.json").read_text())["settings"]["files"]
     assert files["train"]["file"] == "news.conll, other.conll"
     assert files["train"]["sentences"] == 5

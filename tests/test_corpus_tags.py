@@ -69,7 +69,7 @@ def test_tags_of_spans_that_are_numbers_are_refused(task):
 def test_spans_in_brackets_and_labels_next_to_another_o_are_refused():
     with pytest.raises(InputError, match=r"^f\.txt: the tags of 'ner' are spans in brackets"):
         find_scheme([with_ner("*", "(PER)", "(LOC*", "*)")], "ner")
-    with pytest.raises(InputError, match=r"^f\.txt:8: no scheme has the tag 'o'; it would be 'O'"):
+    with pytest.raises(InputError, match=r"^f\.txt:8: the tag 'o' belongs to no scheme; it would be 'O'"):
         find_scheme([with_ner("PER", "o", "LOC")], "ner")
 
 

@@ -112,7 +112,7 @@ def test_sparse_files_have_limits_too(corpus, model, tmp_path, monkeypatch):
         read_vectors(tmp_path / "holes", {"a"}, limit=1)
     with (tmp_path / "holes").open("r+b") as file:
         file.write(b"9 2\n\xff\xff")
-    with pytest.raises(InputError, match=r"holes: vector 1 of 9 has no end of its word"):
+    with pytest.raises(InputError, match=r"holes: vector 1 of 9 has no space after its word"):
         read_vectors(tmp_path / "holes", {"a"}, limit=1)
     message = refusal(
         "train", tmp_path / "holes", "--train", corpus / "train.conll", "--output", tmp_path / "m"

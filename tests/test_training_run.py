@@ -270,7 +270,7 @@ def test_evaluate_names_missing_tags_and_unknown_tasks(finished):
     tagger = Tagger.load(finished[0])
     bare = [from_tokens(["Ada", "sang"]).with_tags({"pos": ["PROPN", "VERB"]})]
     assert set(evaluate(tagger, bare, tasks=["pos"])["tasks"]) == {"pos"}
-    with pytest.raises(InputError, match=r"sentence 1: .*'ner'.*: pos\."):
+    with pytest.raises(InputError, match=r"sentence 1: .*'ner'.*the columns pos\)\."):
         evaluate(tagger, bare)
     with pytest.raises(InputError, match=r"no task 'chunk'\. Its tasks are pos, ner"):
         choose_tasks(tagger, ["chunk"])
