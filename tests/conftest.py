@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from bundles import make_bundle
 from command_line import train_joint_model, train_pos_model, write_corpus
 from hypothesis import settings
+
+from tagger.bundle import save_bundle
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -85,3 +88,11 @@ def browser() -> Iterator[Any]:
         )
         yield running
         running.close()
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """Return a model folder for the test to damage, with two tasks and two frozen vectors."""
+    folder = tmp_path / "model"
+    save_bundle(make_bundle()[1], folder)
+    return folder

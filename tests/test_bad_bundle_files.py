@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bundles import JSON_FILES, edit, is_same, load_error, make_bundle
 from command_line import options, refusal, run
-from test_bad_bundles import JSON_FILES, bundle, edit, is_same, load_error
-from test_runtime import make_bundle
 
 from tagger.bundle import FILES, holds_bundle, load_bundle, save_bundle
 from tagger.errors import InputError
-
-__all__ = ["bundle"]
 
 
 @pytest.mark.parametrize("name", [*JSON_FILES, "model.safetensors", "README.md"])

@@ -3,67 +3,18 @@
 import json
 import re
 import struct
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from bundles import JSON_FILES, edit, edit_tensors, is_same, load_error
 from command_line import refusal, run
-from safetensors import safe_open
-from safetensors.numpy import save_file
-from test_runtime import make_bundle
 
 from tagger import Tagger
-from tagger.bundle import Bundle, load_bundle, save_bundle
+from tagger.bundle import load_bundle
 from tagger.errors import InputError
 
-JSON_FILES = ("config.json", "vocab.json", "metrics.json")
 NESTED = b'{"a":' * 100_000
-
-
-@pytest.fixture
-def bundle(tmp_path) -> Path:
-    """Return a model folder for the test to damage, with two tasks and two frozen vectors."""
-    folder = tmp_path / "model"
-    save_bundle(make_bundle()[1], folder)
-    return folder
-
-
-def edit(path: Path, change: Callable[[Any], object]) -> None:
-    """Edit the values of a JSON file in place."""
-    values = json.loads(path.read_text())
-    change(values)
-    path.write_text(json.dumps(values))
-
-
-def edit_tensors(folder: Path, change: Callable[[dict[str, np.ndarray]], object]) -> None:
-    path = folder / "model.safetensors"
-    with safe_open(path, framework="np") as file:
-        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in list(file.keys())}
-    change(tensors)
-    save_file({name: np.ascontiguousarray(one) for name, one in tensors.items()}, path, metadata=metadata)
-
-
-def load_error(folder: Path) -> str:
-    """Return the error for a folder, which must be the same in all commands and the library."""
-    with pytest.raises(InputError) as caught:
-        Tagger.load(folder)
-    message = refusal("tag", folder, stdin=b"Mira met Tom.")
-    assert message == str(caught.value)
-    assert refusal("info", folder) == message
-    assert message.startswith(str(folder))
-    assert re.search(r"(\. [A-Z]|; )[^;]+\.$", message), "the message does not say what to do"
-    return message.replace(f"{folder}/", "").replace(str(folder), "")
-
-
-def is_same(found: Bundle, expected: Bundle) -> bool:
-    return (
-        (found.config, found.vocabulary, found.tokenizer, found.metrics)
-        == (expected.config, expected.vocabulary, expected.tokenizer, expected.metrics)
-        and found.tensors.keys() == expected.tensors.keys()
-        and all(np.array_equal(found.tensors[name], one) for name, one in expected.tensors.items())
-    )
 
 
 # Cut off

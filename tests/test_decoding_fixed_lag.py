@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from test_decoding import path_score, random_case
+from score_cases import path_score, random_case
 
 from tagger.decoding.fixed_lag import decode_window
 from tagger.decoding.viterbi import Transitions, viterbi

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_decoding import MINUS_INFINITY, all_scores, random_case, sentences_of
+from score_cases import MINUS_INFINITY, all_scores, random_case, sentences_of
 
 from tagger.decoding.marginals import forward_backward
 from tagger.decoding.temperature import (

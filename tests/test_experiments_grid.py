@@ -1,7 +1,7 @@
 """The grid of a comparison: its variants and their matched sizes."""
 
 import pytest
-from test_runtime import make_bundle
+from bundles import make_bundle
 
 from tagger.config import Config
 from tagger.errors import InputError

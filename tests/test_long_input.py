@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bundles import make_bundle
 from command_line import rows, run
-from test_runtime import make_bundle
 
 from tagger import Tagger
 from tagger.cli import input as input_module

@@ -1,6 +1,5 @@
 """Compare the numpy engine with torch, and the Tagger with brute force."""
 
-import itertools
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -8,63 +7,18 @@ from functools import partial
 
 import numpy as np
 import pytest
-import torch
+from bundles import every_legal_path, make_bundle, random_sentences
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger import Tagger
 from tagger.bundle import Bundle, load_bundle, save_bundle
-from tagger.config import Config
 from tagger.errors import InputError
 from tagger.features.batching import WordTable
-from tagger.features.vectors import Vectors
-from tagger.features.vocab import Vocabulary, build_vocabulary
-from tagger.network.model import TaggingModel
 from tagger.runtime.cache import WordCache, row_bytes
 from tagger.runtime.engine import Engine
 from tagger.text.schemes import violations
 from tagger.text.sentence import from_tokens
-
-CORPUS = [
-    ("Mira/PER met/O Tom/PER in/O New/LOC Ayr/LOC ./O", "N V N P N N X"),
-    ("Ayr/ORG lost/O 2-0/O ./O", "N V N X"),
-    ("Rain/O fell/O on/O Mira/PER Lang/PER and/O her/O dog/O ./O", "N V P N N C D N X"),
-]
-
-
-def corpus_sentences():
-    for text, pos in CORPUS:
-        pairs = [item.rsplit("/", 1) for item in text.split()]
-        ner = [label if label == "O" else f"I-{label}" for _, label in pairs]
-        yield from_tokens([token for token, _ in pairs]).with_tags({"ner": ner, "pos": pos.split()})
-
-
-def make_bundle(seed: int = 0, **model: object) -> tuple[TaggingModel, Bundle]:
-    """Return a model with random weights, large enough to predict all tags, and its bundle."""
-    settings = {"hidden_size": 5, "word_size": 4, "character_size": 3, "character_hidden": 4} | model
-    config = Config.model_validate({"model": settings, "data": {"tasks": ["ner", "pos"]}})
-    vocabulary, _ = build_vocabulary(
-        list(corpus_sentences()),
-        {"ner": "IO", "pos": None},
-        scheme=config.model.scheme,
-        lowercase=True,
-        fold_digits=False,
-    )
-    vocabulary = vocabulary.with_fixed_words(["glasgow", "river"])
-    fixed = np.random.default_rng(seed).normal(size=(2, 4)).astype(np.float16)
-    vectors = Vectors({"rain": np.ones(4, np.float32)}, ("glasgow", "river"), fixed, 4, 0)
-    torch.manual_seed(seed)
-    network = TaggingModel(config.model, vocabulary, vectors).eval()
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.8)
-    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    return network, Bundle(config, vocabulary, {}, tensors, {}, "")
-
-
-def random_sentences(vocabulary: Vocabulary, seed: int = 0, count: int = 12) -> list[list[str]]:
-    generator = np.random.default_rng(seed)
-    words = [*vocabulary.words[2:], "Glasgow", "river", "unseen-WORD", "3", "Ärger", "x" * 90]
-    return [list(generator.choice(words, size=generator.integers(1, 9))) for _ in range(count)]
 
 
 @pytest.mark.parametrize("characters", ["cnn", "lstm", "none"])
@@ -160,20 +114,6 @@ def test_a_vocabulary_that_does_not_match_the_tensors_is_an_error(changed):
     ):
         with pytest.raises(InputError, match="must have shape"):
             Engine(replace(bundle, vocabulary=vocabulary))
-
-
-def every_legal_path(task, length, transitions, emissions):
-    """Enumerate all legal tag sequences with their probabilities."""
-    paths, scores = [], []
-    for path in itertools.product(range(len(task.tags)), repeat=length):
-        score = transitions.start[path[0]] + transitions.end[path[-1]]
-        score += sum(emissions[step, tag] for step, tag in enumerate(path))
-        score += sum(transitions.scores[a, b] for a, b in itertools.pairwise(path))
-        if np.isfinite(score):
-            paths.append(path)
-            scores.append(score)
-    weights = np.exp(np.array(scores, np.float64) - max(scores))
-    return paths, weights / weights.sum()
 
 
 @pytest.mark.parametrize("scheme", ["BIOES", "IOB2"])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_runtime import make_bundle
+from bundles import make_bundle
 
 from tagger import InputError, Sentence, Span, StreamingTagger, Tagger
 from tagger.text.sentence import from_tokens

@@ -5,7 +5,7 @@ from itertools import count, islice
 
 import numpy as np
 import pytest
-from test_runtime import make_bundle
+from bundles import make_bundle
 
 from tagger import Tagger
 from tagger.features.batching import WordTable

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bundles import make_bundle, random_sentences
 from hypothesis import given
 from hypothesis import strategies as st
-from test_runtime import make_bundle, random_sentences
 
 from tagger import Tagger
 from tagger.decoding.viterbi import viterbi

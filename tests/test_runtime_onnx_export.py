@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bundles import make_bundle, random_sentences
 from command_line import refusal, run
-from test_runtime import make_bundle, random_sentences
 
 from tagger.bundle import save_bundle
 from tagger.features.batching import WordTable

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_runtime import make_bundle, random_sentences
+from bundles import make_bundle, random_sentences
 
 from tagger import StreamingTagger, Tagger
 from tagger.bundle import save_bundle

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_runtime import every_legal_path, make_bundle, random_sentences
+from bundles import every_legal_path, make_bundle, random_sentences
 
 from tagger import Tagger
 from tagger.decoding.viterbi import Transitions

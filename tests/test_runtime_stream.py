@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bundles import make_bundle, random_sentences
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_runtime import make_bundle, random_sentences
 
 from tagger import StreamingTagger, Tagger
 from tagger.bundle import save_bundle

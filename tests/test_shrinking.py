@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bundles import edit, edit_tensors, make_bundle, random_sentences
 from command_line import refusal, run
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.numpy import load_file
-from test_bad_bundles import edit, edit_tensors
-from test_runtime import make_bundle, random_sentences
 
 from tagger import InputError, Tagger
 from tagger.bundle import MAPPED, SCALES, Bundle, load_bundle, save_bundle

@@ -1,0 +1,118 @@
+"""Models with random weights, and folders of them for a test to damage."""
+
+import itertools
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from command_line import refusal
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from tagger import Tagger
+from tagger.bundle import Bundle
+from tagger.config import Config
+from tagger.errors import InputError
+from tagger.features.vectors import Vectors
+from tagger.features.vocab import Vocabulary, build_vocabulary
+from tagger.network.model import TaggingModel
+from tagger.text.sentence import from_tokens
+
+CORPUS = [
+    ("Mira/PER met/O Tom/PER in/O New/LOC Ayr/LOC ./O", "N V N P N N X"),
+    ("Ayr/ORG lost/O 2-0/O ./O", "N V N X"),
+    ("Rain/O fell/O on/O Mira/PER Lang/PER and/O her/O dog/O ./O", "N V P N N C D N X"),
+]
+
+
+def corpus_sentences():
+    for text, pos in CORPUS:
+        pairs = [item.rsplit("/", 1) for item in text.split()]
+        ner = [label if label == "O" else f"I-{label}" for _, label in pairs]
+        yield from_tokens([token for token, _ in pairs]).with_tags({"ner": ner, "pos": pos.split()})
+
+
+def make_bundle(seed: int = 0, **model: object) -> tuple[TaggingModel, Bundle]:
+    """Return a model with random weights, large enough to predict all tags, and its bundle."""
+    settings = {"hidden_size": 5, "word_size": 4, "character_size": 3, "character_hidden": 4} | model
+    config = Config.model_validate({"model": settings, "data": {"tasks": ["ner", "pos"]}})
+    vocabulary, _ = build_vocabulary(
+        list(corpus_sentences()),
+        {"ner": "IO", "pos": None},
+        scheme=config.model.scheme,
+        lowercase=True,
+        fold_digits=False,
+    )
+    vocabulary = vocabulary.with_fixed_words(["glasgow", "river"])
+    fixed = np.random.default_rng(seed).normal(size=(2, 4)).astype(np.float16)
+    vectors = Vectors({"rain": np.ones(4, np.float32)}, ("glasgow", "river"), fixed, 4, 0)
+    torch.manual_seed(seed)
+    network = TaggingModel(config.model, vocabulary, vectors).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.8)
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    return network, Bundle(config, vocabulary, {}, tensors, {}, "")
+
+
+def random_sentences(vocabulary: Vocabulary, seed: int = 0, count: int = 12) -> list[list[str]]:
+    generator = np.random.default_rng(seed)
+    words = [*vocabulary.words[2:], "Glasgow", "river", "unseen-WORD", "3", "Ärger", "x" * 90]
+    return [list(generator.choice(words, size=generator.integers(1, 9))) for _ in range(count)]
+
+
+def every_legal_path(task, length, transitions, emissions):
+    """Enumerate all legal tag sequences with their probabilities."""
+    paths, scores = [], []
+    for path in itertools.product(range(len(task.tags)), repeat=length):
+        score = transitions.start[path[0]] + transitions.end[path[-1]]
+        score += sum(emissions[step, tag] for step, tag in enumerate(path))
+        score += sum(transitions.scores[a, b] for a, b in itertools.pairwise(path))
+        if np.isfinite(score):
+            paths.append(path)
+            scores.append(score)
+    weights = np.exp(np.array(scores, np.float64) - max(scores))
+    return paths, weights / weights.sum()
+
+
+JSON_FILES = ("config.json", "vocab.json", "metrics.json")
+
+
+def edit(path: Path, change: Callable[[Any], object]) -> None:
+    """Edit the values of a JSON file in place."""
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+def edit_tensors(folder: Path, change: Callable[[dict[str, np.ndarray]], object]) -> None:
+    path = folder / "model.safetensors"
+    with safe_open(path, framework="np") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in list(file.keys())}
+    change(tensors)
+    save_file({name: np.ascontiguousarray(one) for name, one in tensors.items()}, path, metadata=metadata)
+
+
+def load_error(folder: Path) -> str:
+    """Return the error for a folder, which must be the same in all commands and the library."""
+    with pytest.raises(InputError) as caught:
+        Tagger.load(folder)
+    message = refusal("tag", folder, stdin=b"Mira met Tom.")
+    assert message == str(caught.value)
+    assert refusal("info", folder) == message
+    assert message.startswith(str(folder))
+    assert re.search(r"(\. [A-Z]|; )[^;]+\.$", message), "the message does not say what to do"
+    return message.replace(f"{folder}/", "").replace(str(folder), "")
+
+
+def is_same(found: Bundle, expected: Bundle) -> bool:
+    return (
+        (found.config, found.vocabulary, found.tokenizer, found.metrics)
+        == (expected.config, expected.vocabulary, expected.tokenizer, expected.metrics)
+        and found.tensors.keys() == expected.tensors.keys()
+        and all(np.array_equal(found.tensors[name], one) for name, one in expected.tensors.items())
+    )
