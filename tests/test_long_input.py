@@ -116,13 +116,16 @@ TEXTS = {
 @linux
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_document_of_any_shape_is_tagged_in_bounded_memory(pos_model, tmp_path, name):
-    """What is held are a few windows of 65,536 tokens in all, of less than 1,000 bytes each."""
+    """What is held are a few windows of 65,536 tokens in all, of less than 1,250 bytes each.
+
+    "no end" grew by 53 to 61 MB on an idle machine, and by 67 MB on a busy one.
+    """
     text, tokens = TEXTS[name]
     (tmp_path / "in.txt").write_text(text)
     files = (tmp_path / "in.txt", "--output", tmp_path / "out.jsonl", "--scores")
     options = () if name == "no end" else ("--n-best", "2")
     _, grown = probe('assert main(["tag", model, *arguments]) == 0', pos_model, *files, *options)
-    assert grown < 65_536 * 1000
+    assert grown < 65_536 * 1250
     found = rows((tmp_path / "out.jsonl").read_text())
     places = [(token["start"], token["end"]) for row in found for token in row["tokens"]]
     assert tokens in (None, len(places))
