@@ -95,7 +95,8 @@ def check(model: Path, text: str, folder: Path, *options: str) -> None:
     output = {}
     for name in NAMES:
         code, output[name], error = run("tag", model, "--format", name, *options, stdin=given)
-        assert (code, error) == (0, ""), name
+        notes = [line for line in error.splitlines() if "dropped a byte order mark" not in line]
+        assert (code, notes) == (0, []), name
     records = rows(output["jsonl"])
     for row in records:
         for token in row["tokens"]:
@@ -152,6 +153,21 @@ UNUSUAL = st.sampled_from(
 @given(text=st.lists(UNUSUAL | st.characters(exclude_categories=["Cs"]), max_size=30).map("".join))
 def test_every_format_supports_any_text(model, folder, text):
     check(model, text.replace("[", "("), folder)
+
+
+@pytest.mark.parametrize("more", [(), ("--workers", 2), ("--stream",)], ids=str)
+def test_borders_and_byte_order_marks_among_ready_tokens(model, capfd, more):
+    """Joined files: each but the first begins with a mark, and documents with a border."""
+    text = "Ada sings\n\n\ufeff-DOCSTART- -X- O\n\n\ufeffMia sees O -X-\n\n-DOCSTART-\n\nOtto sings\n"
+    options = ("tag", model, "--pretokenized", "--format", "conll", *more)
+    code, output, error = run(*options, stdin=text.encode())
+    tokens = [line.split(" ")[0] for line in output.splitlines() if not line.startswith("-DOCSTART-")]
+    assert code == 0
+    assert " ".join(filter(None, tokens)) == "Ada sings Mia sees O -X- Otto sings"
+    error += capfd.readouterr().err  # of the workers
+    assert error.count("dropped a byte order mark before '-DOCSTART-") == 1
+    assert error.count("dropped a byte order mark before 'Mia") == 1
+    assert len(error.splitlines()) == 2
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tagger import StreamingTagger, Tagger
 from tagger.cli.input import STDIN, read_lines
-from tagger.cli.stream_output import LOOKAHEAD, Word, cut_words, read_words
+from tagger.cli.stream_output import LOOKAHEAD, Word, cut_words, drop_borders, read_words
 from tagger.corpus.files import read_sentences
 from tagger.text.tokenizer import Tokenizer
 
@@ -184,6 +184,15 @@ def test_tokens_do_not_depend_on_pieces_and_lose_no_text(parts, data):
 def test_a_word_is_complete_when_white_space_follows():
     words = read_words(iter(["Ad", "a", " ", "met", "\n", "\n", "x"]), SPACE)
     assert list(words) == [Word("Ada", 0), Word("met", 4), None, Word("x", 9, is_last=True)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+def test_borders_among_ready_tokens_end_sentences_however_the_text_arrives(size):
+    text = "Ada\n-DOCSTART- -X- O\nO -DOCSTART- O\n\ufeffMia\n-DOCSTART-"
+    words = drop_borders(read_words((text[i : i + size] for i in range(0, len(text), size)), SPACE))
+    found = [[(word.text, word.start) for word in sentence] for sentence in sentences_of(words)]
+    start = text.index("Mia")
+    assert found == [[("Ada", 0)], [("O", 21), ("-DOCSTART-", 23), ("O", 34), ("Mia", start)]]
 
 
 def test_a_very_long_word_is_split():

@@ -15,7 +15,9 @@ from typing import Annotated, BinaryIO, cast, get_args
 
 import typer
 
+from tagger.cli.output import print_message
 from tagger.corpus.conll import BORDER
+from tagger.corpus.lines import BOM
 from tagger.corpus.reading import Offsets
 from tagger.errors import InputError
 from tagger.storage import open_input
@@ -27,8 +29,9 @@ STDIN = Path("-")
 PIECE_BYTES = 65_536  # most bytes of a line per read
 LONGEST_LINE = 100_000  # most tokens of a pretokenized sentence; memory grows with the longest one
 LONGEST_TEXT_LINE = 1 << 27  # most characters of a pretokenized line
+BORDER_FILLERS = ("-X-", "-", "O", "_")  # other columns of a document border
+_BORDER_LINE = re.compile(rf"{BORDER}(?:[ \t]+(?:{'|'.join(BORDER_FILLERS)}))*\s*")
 # ASCII white space only: a token may contain a no-break space.
-_BORDER_LINE = re.compile(rf"{BORDER}(?:[ \t]+(?:-X-|[-O_]))*\s*")
 _TOKEN = re.compile(r"[^ \t\n\r\f\v]+")
 
 OffsetsOption = Annotated[
@@ -84,8 +87,8 @@ def read_lines(path: Path, *, is_live: bool = False) -> Iterator[str]:
 def read_tokens(lines: Iterable[str], *, start: int = 0) -> Iterator[Sentence]:
     """Yield pretokenized sentences, one per line; skip lines without tokens.
 
-    A line of ``-DOCSTART-`` and fillers, as in CoNLL files, starts a document. A line of more than
-    ``LONGEST_LINE`` tokens is split into sentences of that length.
+    A line of ``-DOCSTART-`` and fillers, as in CoNLL files, starts a document. A byte order mark at the start
+    of a line is dropped. A line of more than ``LONGEST_LINE`` tokens is split into sentences of that length.
 
     Args:
         lines: The lines, or pieces of them.
@@ -93,12 +96,13 @@ def read_tokens(lines: Iterable[str], *, start: int = 0) -> Iterator[Sentence]:
     """
     position, starts_document = start, False
     for line in _whole_lines(lines):
-        if line.startswith(BORDER) and _BORDER_LINE.fullmatch(line):
+        first = len(BOM) if line.startswith(BOM) else 0
+        if first and position:
+            note_byte_order_mark(line[first:])
+        if line.startswith(BORDER, first) and _BORDER_LINE.fullmatch(line, first):
             position += len(line)
             starts_document = True
             continue
-        # A byte order mark before the first token is not part of it.
-        first = 1 if position == 0 and line.startswith("\ufeff") else 0
         token_offsets = map(re.Match.span, _TOKEN.finditer(line, first))
         while offsets := list(islice(token_offsets, LONGEST_LINE)):
             begin, stop = offsets[0][0], offsets[-1][1]
@@ -111,6 +115,11 @@ def read_tokens(lines: Iterable[str], *, start: int = 0) -> Iterator[Sentence]:
             )
             starts_document = False
         position += len(line)
+
+
+def note_byte_order_mark(text: str) -> None:
+    """Print that the mark before this text was dropped; joined files have such marks."""
+    print_message(f"dropped a byte order mark before {text.strip()[:40]!r}.")
 
 
 def _reader(file: BinaryIO, is_live: bool) -> Read:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
 from tagger.cli.formats import BOM, column_separator
-from tagger.cli.input import before_errors
+from tagger.cli.input import BORDER_FILLERS, before_errors, note_byte_order_mark
 from tagger.cli.output import open_output
 from tagger.cli.sources import Source
-from tagger.corpus.conll import token_line
+from tagger.corpus.conll import BORDER, token_line
 from tagger.corpus.jsonl import json_line
 from tagger.errors import InputError
 from tagger.runtime.stream import StreamingTagger
@@ -38,11 +38,13 @@ class Word:
         text: Its characters.
         start: Character offset of its start in the text.
         is_last: True if the text ends with it.
+        starts_line: True if it is the first word of a line.
     """
 
     text: str
     start: int
     is_last: bool = False
+    starts_line: bool = field(default=False, compare=False)
 
     @property
     def end(self) -> int:
@@ -83,7 +85,7 @@ def write_stream(
         before_errors(source.lines(is_live=True), errors),
         _ASCII_SPACE if is_pretokenized else _SPACE,
     )
-    tokens = words if is_pretokenized else cut_words(words, tagger.tokenizer)
+    tokens = drop_borders(words) if is_pretokenized else cut_words(words, tagger.tokenizer)
     streaming = StreamingTagger(tagger, lookahead=lookahead)
     with open_output(output, is_growing=True) as file:
         write = STYLES[style]
@@ -110,7 +112,8 @@ def read_words(pieces: Iterable[str], space: re.Pattern[str]) -> Iterator[Word |
         Each word, once white space or the end of the text follows; None if an empty line or a paragraph
         separator ends a sentence.
     """
-    pending, position, line_ends = "", 0, 0  # text to yield, its character offset, and line ends before it
+    pending, position = "", 0  # text to yield, and its character offset
+    line_ends, starts_line = 0, True  # since the last word
     for piece in pieces:
         pending += piece
         if position == 0 and pending.startswith(BOM):  # not part of the first word
@@ -118,8 +121,9 @@ def read_words(pieces: Iterable[str], space: re.Pattern[str]) -> Iterator[Word |
         begin = 0
         for gap in space.finditer(pending):
             if gap.start() > begin:
-                yield Word(pending[begin : gap.start()], position + begin)
-                line_ends = 0
+                yield Word(pending[begin : gap.start()], position + begin, starts_line=starts_line)
+                line_ends, starts_line = 0, False
+            starts_line = starts_line or "\n" in gap[0]
             is_open = line_ends < 2
             line_ends += gap[0].count("\n") + 2 * gap[0].count(_PARAGRAPH_END)
             if is_open and line_ends >= 2:
@@ -127,10 +131,27 @@ def read_words(pieces: Iterable[str], space: re.Pattern[str]) -> Iterator[Word |
             begin = gap.end()
         pending, position = pending[begin:], position + begin
         if len(pending) > LONGEST_WORD:
-            yield Word(pending, position)
-            pending, position, line_ends = "", position + len(pending), 0
+            yield Word(pending, position, starts_line=starts_line)
+            pending, position = "", position + len(pending)
+            line_ends, starts_line = 0, False
     if pending:
-        yield Word(pending, position, is_last=True)
+        yield Word(pending, position, is_last=True, starts_line=starts_line)
+
+
+def drop_borders(words: Iterable[Word | None]) -> Iterator[Word | None]:
+    """End a sentence at each ``-DOCSTART-`` line; drop its fillers, and byte order marks at line starts."""
+    is_border = False
+    for word in words:
+        if word is not None and word.starts_line and word.text.startswith(BOM):
+            note_byte_order_mark(word.text[1:])
+            word = replace(word, text=word.text[1:], start=word.start + 1)
+        if word is not None and word.starts_line:
+            is_border = word.text == BORDER
+            if is_border:
+                yield None
+                continue
+        if word is None or (word.text and not (is_border and word.text in BORDER_FILLERS)):
+            yield word
 
 
 def cut_words(words: Iterable[Word | None], tokenize: TextTokenizer) -> Iterator[Word | None]:
