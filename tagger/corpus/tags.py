@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tagger.errors import InputError
+from tagger.errors import InputError, escape_line
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import (
     Mode,
@@ -115,9 +115,8 @@ def judge_tags(
         first = next(tag for tag in values if tag[0] == "(")
         problem = f"the tags of {task!r} are spans in brackets (got {first!r}). Write B-, I- and O instead."
     if problem:
-        problem += (
-            f" Correct the tags of {task!r}, or pass --scheme {task}={PLAIN} to read one tag per token."
-        )
+        option = f"--scheme {escape_line(task)}={PLAIN}"
+        problem += f" Correct the tags of {task!r}, or pass {option} to read one tag per token."
     return TagReading(detected, problem=problem)
 
 
