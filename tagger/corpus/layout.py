@@ -189,8 +189,9 @@ def _find_merged(blocks: Rows, names: Sequence[str]) -> str | None:
     """Return why a column before the tokens says that lines without a blank line between are sentences."""
     for place in range(names.index(TOKEN)):
         column = [[row[place] for row in block] for block in blocks]
-        if names[place] == SKIPPED and _names_sentences(column) and not _is_constant(column):
-            first, last = next((min(values), max(values)) for values in column if len(set(values)) > 1)
+        merged = next((values for values in column if len(set(values)) > 1), None)
+        if names[place] == SKIPPED and merged and _names_sentences(column) and not _is_constant(column):
+            first, last = min(merged), max(merged)
             return (
                 f"column {place + 1} names the sentences, but no blank line divides them (got {first!r} and "
                 f"{last!r} in one). Put a blank line between sentences, or write a header, as "
