@@ -36,9 +36,9 @@ Row = dict[str, object]
 def main() -> None:
     options = parse()
     fix_threads(options.threads)
-    if options.library_only:
+    if options.library_only:  # a process started by ``measure_process``
         return tag_new_texts(options)
-    if options.sentence_only:  # the separate process started by ``measure_sentence``
+    if options.sentence_only:
         return tag_one_sentence(options)
     show_machine()
     rows = [measure_stream(options), measure_library(options), measure_sentence(options)]
@@ -149,26 +149,19 @@ def thin(samples: list[tuple[int, int]], most: int = 200) -> list[tuple[int, int
 
 def measure_sentence(options: argparse.Namespace) -> Row:
     """Measure peak memory and the memory after loading (``loaded_mb``) in a separate process."""
-    command = [sys.executable, *sys.argv, "--sentence-only"]
-    loaded, peak, seconds = map(float, subprocess.check_output(command, text=True).split())
-    return {
-        "name": f"one sentence of {options.words:,} words",
-        "maximum_mb": peak,
-        "loaded_mb": loaded,
-        "seconds": seconds,
-    }
+    return measure_process(f"one sentence of {options.words:,} words", "--sentence-only")
 
 
 def measure_library(options: argparse.Namespace) -> Row:
     """Measure the peak memory of a process that tags new texts, a hundredth of the stream in total."""
-    command = [sys.executable, *sys.argv, "--library-only"]
+    return measure_process(f"texts of {options.characters:,} characters, all words new", "--library-only")
+
+
+def measure_process(name: str, option: str) -> Row:
+    """Run this script with one more option in a process that prints what it loaded, its peak and its time."""
+    command = [sys.executable, *sys.argv, option]
     loaded, peak, seconds = map(float, subprocess.check_output(command, text=True).split())
-    return {
-        "name": f"texts of {options.characters:,} characters, all words new",
-        "maximum_mb": peak,
-        "loaded_mb": loaded,
-        "seconds": seconds,
-    }
+    return {"name": name, "maximum_mb": peak, "loaded_mb": loaded, "seconds": seconds}
 
 
 def tag_new_texts(options: argparse.Namespace) -> None:

@@ -18,7 +18,6 @@ from tagger.text.sentence import Sentence, Span
 
 Tag = Callable[[Iterable[str]], Iterator[Sentence]]
 Mark = Callable[[str, str], str]
-BOM = "\ufeff"
 SCORE_DIGITS = 6
 
 

@@ -10,12 +10,13 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from tagger.cli.formats import BOM, column_separator
+from tagger.cli.formats import column_separator
 from tagger.cli.input import BORDER_FILLERS, before_errors, note_byte_order_mark
 from tagger.cli.output import open_output
 from tagger.cli.sources import Source
 from tagger.corpus.conll import BORDER, token_line
 from tagger.corpus.jsonl import json_line
+from tagger.corpus.lines import BOM
 from tagger.errors import InputError
 from tagger.runtime.stream import StreamingTagger
 from tagger.runtime.tagger import Tagger, TextTokenizer
@@ -142,10 +143,10 @@ def drop_borders(words: Iterable[Word | None]) -> Iterator[Word | None]:
     """End a sentence at each ``-DOCSTART-`` line; drop its fillers, and byte order marks at line starts."""
     is_border = False
     for word in words:
-        if word is not None and word.starts_line and word.text.startswith(BOM):
-            note_byte_order_mark(word.text[1:])
-            word = replace(word, text=word.text[1:], start=word.start + 1)
         if word is not None and word.starts_line:
+            if word.text.startswith(BOM):
+                note_byte_order_mark(word.text[1:])
+                word = replace(word, text=word.text[1:], start=word.start + 1)
             is_border = word.text == BORDER
             if is_border:
                 yield None

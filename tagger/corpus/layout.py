@@ -190,7 +190,7 @@ def _find_merged(blocks: Rows, names: Sequence[str]) -> str | None:
     for place in range(names.index(TOKEN)):
         column = [[row[place] for row in block] for block in blocks]
         merged = next((values for values in column if len(set(values)) > 1), None)
-        if names[place] == SKIPPED and merged and _names_sentences(column) and not _is_constant(column):
+        if names[place] == SKIPPED and merged and _names_sentences(column):
             first, last = min(merged), max(merged)
             return (
                 f"column {place + 1} names the sentences, but no blank line divides them (got {first!r} and "

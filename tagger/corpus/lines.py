@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,7 +13,6 @@ from tagger.errors import Refuse, refuse
 from tagger.storage import limited_lines, open_input
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_BOM = b"\xef\xbb\xbf"
 BOM = "\ufeff"
 LONGEST_LINE = 1 << 27  # bytes; Label Studio writes a whole corpus on one line
 
@@ -52,8 +52,8 @@ def numbered_lines(
             )
             return
         line = raw
-        if raw.startswith(_BOM):
-            line = raw.removeprefix(_BOM)
+        if raw.startswith(codecs.BOM_UTF8):
+            line = raw.removeprefix(codecs.BOM_UTF8)
             if number > 1:
                 note(f"{path}:{number}: dropped a byte order mark at the start of the line.")
         try:

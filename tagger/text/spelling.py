@@ -67,7 +67,7 @@ def are_bare_labels(counts: Mapping[str, int]) -> bool:
 
 
 def find_outside(counts: Mapping[str, int]) -> str | None:
-    """Return what stands for ``O`` next to labels without a prefix, as ``o`` or ``OTHER``; None for nothing.
+    """Return the tag that means ``O`` next to labels without a prefix, as ``o`` or ``OTHER``, or None.
 
     Lower-case words are labels only where most tokens are outside.
 
