@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tagger.cli.formats import View, column_separator, jsonl_line
 from tagger.cli.output import open_output, print_message
+from tagger.corpus.columns import PARTS_OF_SPEECH
 from tagger.corpus.conll import BORDER, write_conll
 from tagger.corpus.conllu import write_conllu
 from tagger.corpus.conllu_columns import FIELDS, plus_columns
@@ -21,8 +22,6 @@ from tagger.corpus.tags import line_of
 from tagger.errors import InputError
 from tagger.features.vocab import Task
 from tagger.text.sentence import Sentence
-
-_PARTS_OF_SPEECH = ("pos", "upos", "xpos")
 
 TagSentences = Callable[[Iterable[Sentence]], Iterator[Sentence]]
 
@@ -128,7 +127,7 @@ def _conll_pieces(
                 "Separate them with tabs, or pass --format jsonl."
             )
         separator = required
-    filler = ["-X-" if name in _PARTS_OF_SPEECH else "O" for name in view.tasks]
+    filler = ["-X-" if name in PARTS_OF_SPEECH else "O" for name in view.tasks]
     lines = numbered_lines(detected.path)
     for sentence in tagged:
         predicted = [_column(sentence, name) for name in view.tasks]

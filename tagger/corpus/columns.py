@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from tagger.errors import InputError
 
 TOKEN = "token"
+PARTS_OF_SPEECH = ("pos", "upos", "xpos")  # usual names of such columns
+_OF_SPANS = re.compile(r"(?:ner|chunk)\d*")
 _SKIPPED = ("_", "-")
 _EXAMPLE = "Write for instance token,pos,chunk,ner or token=0,ner=-1"
 
@@ -118,3 +120,8 @@ def _number(index: str, spec: str) -> int:
         return int(index)
     except ValueError:
         raise InputError(f"The columns {spec!r} have a non-integer index {index!r}. {_EXAMPLE}.") from None
+
+
+def names_spans(name: str) -> bool:
+    """Return True if columns of spans usually have this name: ``ner`` or ``chunk``, perhaps with a number."""
+    return _OF_SPANS.fullmatch(name) is not None

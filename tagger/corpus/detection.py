@@ -164,12 +164,12 @@ def _detect(
     if name not in _OF_LINES or not Path(path).is_file():  # a pipe can be read only once
         return Detected(path, name, usual if columns is None and name == "conll" else columns)
     blocks = list(islice(_blocks(path), HEAD_SENTENCES))
+    named = plus_columns(_first_line(path))
     if format is None:
-        name = "conllu" if plus_columns(_first_line(path)) else _format_of(blocks, name)
+        name = "conllu" if named else _format_of(blocks, name)
     if name not in _OF_LINES:
         return Detected(path, name, columns)
     if name == "conllu":
-        named = plus_columns(_first_line(path))
         tags = ALL_TAGS if named is None else [one for one in named if one not in ("id", "form", "upos")]
         return Detected(path, name, columns, tasks=(*tags, *_span_attributes(blocks)))
     layout = find_layout(blocks)

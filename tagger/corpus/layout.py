@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
-from tagger.corpus.columns import TOKEN, parse_columns
+from tagger.corpus.columns import PARTS_OF_SPEECH, TOKEN, names_spans, parse_columns
 from tagger.corpus.conll import split_fields
 from tagger.text.scheme_detection import detect_scheme
 from tagger.text.schemes import is_span_tag, split_tag
@@ -28,8 +28,6 @@ _PHRASES = frozenset(
         *("NC", "VC", "PC", "ADVC", "ADJC", "CONJC", "INTC"),
     )
 )
-_SPANS = ("ner", "chunk")
-_PARTS_OF_SPEECH = ("pos", "upos", "xpos")
 _JOINING = "/|_,;:\\"  # between a token and its tag
 _NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?")
 _SPACES = re.compile(r"[ \t]+")
@@ -73,8 +71,8 @@ class Layout:
             if task in names:
                 continue
             free = [index for index, name in enumerate(names) if name not in (TOKEN, SKIPPED, *tasks)]
-            if task in _SPANS or task in _PARTS_OF_SPEECH:
-                free = [place for place in free if _is_of_spans(names[place]) is (task in _SPANS)]
+            if task in ("ner", "chunk", *PARTS_OF_SPEECH):
+                free = [place for place in free if names_spans(names[place]) is names_spans(task)]
                 free = [place for place in free if place not in self.numbers]
             if len(free) == 1:
                 names[free[0]] = task
@@ -274,7 +272,3 @@ def _kind(column: Sequence[Sequence[str]]) -> str | None:
         labels = Counter({split_tag(tag)[1]: count for tag, count in counts.items() if tag != "O"})
     phrases = sum(count for label, count in labels.items() if label in _PHRASES)
     return "chunk" if 2 * phrases > labels.total() else "ner"
-
-
-def _is_of_spans(name: str) -> bool:
-    return re.fullmatch(r"(?:ner|chunk)\d*", name) is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.reading import Reading
-from tagger.corpus.tags import TagReading, count_repairs, find_scheme, judge_tags
+from tagger.corpus.tags import TagReading, count_repairs, find_scheme, judge_tags, path_of
 from tagger.errors import InputError, escape_line
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import Mode, convert_tags, split_tag
@@ -159,7 +159,7 @@ def name_files(paths: Sequence[str | Path]) -> str:
 def untagged(split: Split) -> dict[str, str]:
     """Return an error message for each task without any tags (all ``_``)."""
     n_tokens = sum(map(len, split.sentences))
-    path = split.sentences[0].source.rpartition(":")[0] if split.sentences else "The corpus"
+    path = path_of(split.sentences)
     return {
         task: f"{path}: no token has a tag of {task!r} (got only {UNSPECIFIED}). Give a file with tags, or "
         "leave the task out."
@@ -250,10 +250,9 @@ def _rewrite(file: Split, task: str) -> None:
     """Convert the tags of a file to IOB2."""
     scheme = file.schemes[task]
     if scheme is None:
-        path = file.sentences[0].source.rpartition(":")[0]
         raise InputError(
-            f"{path}: the column {task!r} holds one tag per token, but other files of the split mark spans "
-            "in it. Give files of one kind."
+            f"{path_of(file.sentences)}: the column {task!r} holds one tag per token, but other files of the "
+            "split mark spans in it. Give files of one kind."
         )
     file.sentences[:] = [
         replace(one, tags={**one.tags, task: tuple(convert_tags(one.tags[task], scheme, "IOB2"))})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tagger.corpus.columns import PARTS_OF_SPEECH, names_spans
 from tagger.errors import InputError, escape_line
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import (
@@ -33,8 +33,6 @@ BARE, PLAIN = "bare", "none"
 """Choices in addition to schemes: spans as labels without prefix, and one tag per token."""
 
 _ALL_TASKS = ""
-_SPANS = re.compile(r"(?:ner|chunk)\d*")
-_PARTS_OF_SPEECH = ("pos", "upos", "xpos")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ def judge_tags(
         is_only: True if a scheme that is requested without a task can only refer to this column.
     """
     counts = evidence.tags
-    is_named = task in _PARTS_OF_SPEECH and task not in requested
+    is_named = task in PARTS_OF_SPEECH and task not in requested
     respelling = None if is_named else find_respelling(counts)
     if not is_named and not respelling and (outside := find_outside(counts)):
         respelling = (outside, "O")
@@ -109,9 +107,9 @@ def judge_tags(
         return TagReading(target)
     problem = _find_problem(counts, detected, respelling)
     values = counts.keys() - {UNSPECIFIED}
-    if _SPANS.fullmatch(task) and values and all(tag.isascii() and tag.isdigit() for tag in values):
+    if names_spans(task) and values and all(tag.isascii() and tag.isdigit() for tag in values):
         problem = f"the tags of {task!r} are numbers, without their names (got {min(values)!r})."
-    elif _SPANS.fullmatch(task) and are_brackets(values):
+    elif names_spans(task) and are_brackets(values):
         first = next(tag for tag in values if tag[0] == "(")
         problem = f"the tags of {task!r} are spans in brackets (got {first!r}). Write B-, I- and O instead."
     if problem:
@@ -164,7 +162,7 @@ def find_scheme(
             reading = TagReading(None)
     if reading.problem:
         location = _find_tag(sentences, task, lambda tag: respell(tag) is not None)
-        raise InputError(f"{line_of(*location) if location else _path(sentences)}: {reading.problem}")
+        raise InputError(f"{line_of(*location) if location else path_of(sentences)}: {reading.problem}")
     if reading.scheme is None:
         _refuse_unknown_prefixes(sentences, task)
         if has_spans:
@@ -200,8 +198,8 @@ def require_spans(sentences: Sequence[Sentence], task: str) -> None:
     """
     if all(tag == "O" for sentence in sentences for tag in sentence.tags[task]):
         raise InputError(
-            f"{_path(sentences)}: the column {task!r} has no spans (got only O). Name the right column with "
-            "--columns, or give a file with spans."
+            f"{path_of(sentences)}: the column {task!r} has no spans (got only O). Name the right column "
+            "with --columns, or give a file with spans."
         )
 
 
@@ -272,8 +270,10 @@ def _label(tag: str, has_spans: bool) -> str:
     return split_tag(tag)[1] if has_spans else tag
 
 
-def _path(sentences: Sequence[Sentence]) -> str:
-    return sentences[0].source.rpartition(":")[0] or "The corpus"
+def path_of(sentences: Sequence[Sentence]) -> str:
+    """Return the path of the file that the sentences come from, or "The corpus" if it is unknown."""
+    path = sentences[0].source.rpartition(":")[0] if sentences else ""
+    return path or "The corpus"
 
 
 def _refuse_unknown_prefixes(sentences: Sequence[Sentence], task: str) -> None:
