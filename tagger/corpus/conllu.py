@@ -20,7 +20,7 @@ from tagger.corpus.conllu_columns import (
     plus_columns,
 )
 from tagger.corpus.lines import numbered_lines
-from tagger.errors import Counted, InputError, Refuse, escape_line, refuse
+from tagger.errors import Counted, InputError, Refuse, refuse
 from tagger.text.sentence import Offset, Sentence
 
 _NEW_DOCUMENT = re.compile(r"# *newdoc(?: |$)")
@@ -180,7 +180,7 @@ def _refuse_absent(layout: TokenLines, absent: set[str], refuse: Refuse) -> None
     for task in sorted(absent):
         refuse(
             f"{layout.path}: CoNLL-U has no column {task!r}, and no token has it in MISC "
-            f"({escape_line(task)}=…); the tags of CoNLL-U are {', '.join(layout.indices)}."
+            f"({task}=…); the tags of CoNLL-U are {', '.join(layout.indices)}."
         )
 
 

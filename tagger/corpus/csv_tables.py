@@ -18,7 +18,7 @@ from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import SPAN_LISTS, Records
 from tagger.corpus.token_records import PLAIN_TAGS, candidates, name_tags, names_tags, task_of
 from tagger.corpus.values import listed
-from tagger.errors import Counted, InputError, escape_line
+from tagger.errors import Counted, InputError
 from tagger.text.sentence import Sentence, from_tokens
 
 _DELIMITERS = (",", ";", "\t")
@@ -332,7 +332,7 @@ def _tag_columns(path: str | Path, header: Header, reading: Reading) -> dict[str
         if index is None and task not in reading.tasks and named[task] is None:
             continue  # a column of other files
         if index is None:
-            example = f"{TOKEN}={listed([header.names[header.tokens or 0]])},{escape_line(task)}=COLUMN"
+            example = f"{TOKEN}={listed([header.names[header.tokens or 0]])},{task}=COLUMN"
             raise InputError(
                 f"{path}: no column has the tags of {task}; the columns are "
                 f"{listed(header.names)}. Name it, as in --columns {example}."

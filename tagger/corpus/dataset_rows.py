@@ -11,7 +11,7 @@ from tagger.corpus.columns import TOKEN, parse_features
 from tagger.corpus.reading import Reading
 from tagger.corpus.records import GOLD_KEYS, SPAN_LISTS
 from tagger.corpus.token_records import NO_NAMES, PLAIN_TAGS, candidates, name_of, names_tags, task_of
-from tagger.errors import InputError, escape_line
+from tagger.errors import InputError
 from tagger.text.sentence import Sentence, from_tokens
 
 TAGS_SUFFIX = "_tags"
@@ -183,7 +183,7 @@ def _check(
         lists = ", ".join(known for known, kind in features.items() if _is_tags(kind) or _is_numbers(kind))
         raise InputError(
             f"{name}: there is no feature {feature or task!r} with the tags of {task}; the list features "
-            f"are: {lists}. Name it, as in {escape_line(task)}=FEATURE."
+            f"are: {lists}. Name it, as in {task}=FEATURE."
         )
     if _is_numbers(features[feature]):
         if not label_names:

@@ -18,7 +18,7 @@ from tagger.corpus.layout import SKIPPED, Layout, find_layout, find_mismatch
 from tagger.corpus.lines import numbered_lines
 from tagger.corpus.offsets import require_offsets
 from tagger.corpus.reading import Offsets, Reading
-from tagger.errors import InputError, escape_line
+from tagger.errors import InputError
 from tagger.text.schemes import is_span_tag
 from tagger.text.sentence import Sentence
 
@@ -91,7 +91,7 @@ class Detected:
         names = (self.columns or TOKEN).split(",")
         tags = [name for name in names if name not in (TOKEN, SKIPPED)]
         example = [TOKEN, *[SKIPPED] * (len(names) - 1 - len(self.missing)), *self.missing]
-        hint = f"Pass --task {escape_line(tags[0])}, or name" if len(tags) == 1 else "Name"
+        hint = f"Pass --task {tags[0]}, or name" if len(tags) == 1 else "Name"
         raise InputError(
             f"{self.path}: no column could be assigned to {' and '.join(map(repr, self.missing))} (got "
             f"{', '.join(names)}). {hint} the columns in the file's order, for instance --columns "
@@ -109,7 +109,7 @@ class Detected:
         if path.exists() and not path.is_file() and not path.is_dir():  # a pipe can be read only once
             return None
         if self.format == "conllu" and task not in ("upos", *self.tasks):
-            return f"{self.path}: no token has {task!r} in MISC ({escape_line(task)}=…)."
+            return f"{self.path}: no token has {task!r} in MISC ({task}=…)."
         try:
             if task in self.missing:
                 self.refuse_missing()

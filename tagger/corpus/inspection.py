@@ -14,7 +14,7 @@ from tagger.corpus.files import FORMATS
 from tagger.corpus.loading import bare_note, describe_tags, summarise, unspecified_note
 from tagger.corpus.reading import Offsets, Reading
 from tagger.corpus.tags import TagReading, describe_foreign, judge_tags, line_of, parse_schemes
-from tagger.errors import InputError
+from tagger.errors import InputError, escape_line
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import (
     belongs_to,
@@ -253,7 +253,7 @@ def _examine(facts: FileFacts, report: Callable[[str], object]) -> Iterator[Sent
 
     def flush() -> None:
         for message in sorted(pending, key=_line_number):
-            report(message)
+            report(escape_line(message))
         facts.problems += len(pending)
         pending.clear()
 

@@ -234,7 +234,7 @@ def bare_note(detected: Detected, task: str) -> str:
     """Say that labels without prefix are read as spans, and which option reads them otherwise."""
     return escape_line(
         f"{detected.path}: the tags of {task!r} are labels without prefix; a run of one label is read as one "
-        f"span. Pass --scheme {escape_line(task)}=none to read one tag per token."
+        f"span. Pass --scheme {task}=none to read one tag per token."
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tagger.corpus.columns import PARTS_OF_SPEECH, names_spans
-from tagger.errors import InputError, escape_line
+from tagger.errors import InputError
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import (
     Mode,
@@ -113,7 +113,7 @@ def judge_tags(
         first = next(tag for tag in values if tag[0] == "(")
         problem = f"the tags of {task!r} are spans in brackets (got {first!r}). Write B-, I- and O instead."
     if problem:
-        option = f"--scheme {escape_line(task)}={PLAIN}"
+        option = f"--scheme {task}={PLAIN}"
         problem += f" Correct the tags of {task!r}, or pass {option} to read one tag per token."
     return TagReading(detected, problem=problem)
 
