@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -21,22 +21,21 @@ BORDER = b"\n%%%\n"  # separates text and annotations of a brat input
 
 def jsonl(data: bytes, folder: Path) -> None:
     """Read JSON lines or arrays: records of tagger, of annotation tools, and tokens with tags."""
-    path = folder / "input.jsonl"
-    path.write_bytes(data)
-    for sentences in readings("jsonl", path):
-        output = folder / "output.jsonl"
-        write("jsonl", sentences, output)
-        assert without_source(read("jsonl", output)) == without_source(sentences)
+    check_round_trip("jsonl", data, folder, without_source)
 
 
 def csv(data: bytes, folder: Path) -> None:
     """Read tables of tokens, or of texts with spans."""
-    path = folder / "input.csv"
+    check_round_trip("csv", data, folder, contents)
+
+
+def check_round_trip(name: str, data: bytes, folder: Path, view: Callable[[list[Sentence]], object]) -> None:
+    """Read data in a format, and again what is written of it; both must be the same in the given view."""
+    path, output = folder / f"input.{name}", folder / f"output.{name}"
     path.write_bytes(data)
-    for sentences in readings("csv", path):
-        output = folder / "output.csv"
-        write("csv", sentences, output)
-        assert contents(read("csv", output)) == contents(sentences)
+    for sentences in readings(name, path):
+        write(name, sentences, output)
+        assert view(read(name, output)) == view(sentences)
 
 
 def labelstudio(data: bytes, folder: Path) -> None:

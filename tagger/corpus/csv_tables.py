@@ -19,7 +19,7 @@ from tagger.corpus.records import SPAN_LISTS, Records
 from tagger.corpus.token_records import PLAIN_TAGS, candidates, name_tags, names_tags, task_of
 from tagger.corpus.values import listed
 from tagger.errors import Counted, InputError
-from tagger.text.sentence import Sentence, from_tokens
+from tagger.text.sentence import UNSPECIFIED, Sentence, from_tokens
 
 _DELIMITERS = (",", ";", "\t")
 _TOKEN_NAMES = ("token", "tokens", "word", "words", "form")
@@ -27,7 +27,6 @@ _SENTENCE_NAMES = ("sentence", "sentence #", "sentence_id", "sentence_idx", "sen
 _DOCUMENT_NAMES = ("document", "document_id", "doc_id", "doc")
 _INDEX_NAMES = ("", "unnamed: 0", "index", "id", "token_id", "word_id")
 _TEXT = "text"
-_ABSENT = "_"  # tag of a task that the sentence has no tags for
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +158,7 @@ def write_table(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -
     document = 0
     for number, sentence in enumerate(sentences, 1):
         document += sentence.starts_document or number == 1
-        tags = [sentence.tags.get(task, (_ABSENT,) * len(sentence)) for task in writing.tasks]
+        tags = [sentence.tags.get(task, (UNSPECIFIED,) * len(sentence)) for task in writing.tasks]
         text = sentence.text if has_other_spaces(sentence) and _fits_row(sentence) else ""
         for row in zip(sentence.tokens, *tags, strict=True):
             table.writerow([document, number, *row, text])

@@ -153,7 +153,8 @@ def _results(values: Mapping[str, object], export: Export, where: str, note: Not
     if len(chosen) > 1:
         which = "ground truth" if truths else "first"
         id_of_selected = f", number {selected['id']}," if isinstance(selected.get("id"), int) else ""
-        by = f" by {_annotator(selected)}" if _annotator(selected) else ""
+        annotator = _annotator(selected)
+        by = f" by {annotator}" if annotator else ""
         note(
             f"{where}: the {which} of {len(chosen)} annotations{id_of_selected}{by} is read, the others are "
             "skipped."
