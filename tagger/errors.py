@@ -16,12 +16,9 @@ _TERMINAL_CONTROLS = re.compile(r"(?!\r\n)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 class InputError(ValueError):
     """Invalid user input: a file, option or value.
 
-    The message states where the problem is (``file:line`` if available), what is wrong and what to do. It may
-    quote a file, so its control characters are escaped. The command line prints it and exits with code 2.
+    The message states where the problem is (``file:line`` if available), what is wrong and what to do. The
+    command line escapes its control characters, prints it and exits with code 2.
     """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(escape_line(message))
 
 
 Refuse = Callable[[str], object]
