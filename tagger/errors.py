@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from functools import partial
+from typing import Literal, NoReturn
 
 # Characters that move the cursor or end a line (Cc, Zl, Zp), change the text direction (UAX 9),
 # or are not allowed in XML (Cs, U+FFFE, U+FFFF).
@@ -13,12 +14,87 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udf
 _TERMINAL_CONTROLS = re.compile(r"(?!\r\n)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+Code = Literal[
+    "argument.type",  # an argument of a Python function has a wrong type
+    "argument.value",  # an argument of a Python function is out of bounds or contradicts another one
+    "bundle.damaged",  # a file of a model folder cannot be used
+    "bundle.missing",  # no model has this name or path
+    "bundle.output",  # a model folder cannot be written
+    "bundle.version",  # a model folder was written by a newer version
+    "corpus.columns",  # columns or features cannot be assigned, or a line has another number of columns
+    "corpus.empty",  # a file or split has no sentences, or no tags of a task
+    "corpus.encoding",  # bytes or characters are not valid UTF-8
+    "corpus.format",  # the format is unknown, or the file is in another format
+    "corpus.labels",  # labels are missing, unknown to the model or not in train
+    "corpus.offsets",  # offsets and text do not match
+    "corpus.output",  # sentences cannot be written in this format
+    "corpus.record",  # a record or line is malformed
+    "corpus.scheme",  # tags do not follow a tag scheme
+    "corpus.task",  # a file or model does not have the requested task
+    "file.kind",  # a path is a folder, link or device instead of a regular file, or the reverse
+    "file.missing",  # there is no such file
+    "file.unreadable",  # a file cannot be read
+    "file.unwritable",  # a file or folder cannot be written
+    "input.size",  # a text, sentence or request is too large
+    "option.conflict",  # two options exclude each other, or one requires another
+    "option.type",  # an option has a value of the wrong type
+    "option.unknown",  # there is no such option or choice
+    "option.value",  # an option has a value out of bounds
+    "package.missing",  # an optional package is not installed
+    "run.damaged",  # a checkpoint or result file of a run cannot be used
+    "run.exists",  # a run, a result or another process is already in the folder
+    "run.failed",  # a run or worker process ended early
+    "run.mismatch",  # a run cannot be resumed with other data or options
+    "vectors.format",  # a file of word vectors is malformed
+]
+
+
 class InputError(ValueError):
     """Invalid user input: a file, option or value.
 
-    The message states where the problem is (``file:line`` if available), what is wrong and what to do. The
-    command line escapes its control characters, prints it and exits with code 2.
+    The text of the error states where the problem is, what is wrong and what to do. The command line escapes
+    its control characters, prints it and exits with code 2.
+
+    Args:
+        message: What is wrong and what to do.
+        code: The kind of the error. Stable, unlike the message.
+        where: The location, which the text of the error begins with: ``file``, ``file:line`` or an argument.
+        option: The option to correct, for instance ``--columns`` or ``train.epochs``.
     """
+
+    def __init__(
+        self, message: str, *, code: Code = "argument.value", where: object = "", option: str = ""
+    ) -> None:
+        super().__init__(f"{where}: {message}" if str(where) else message)
+        self.message = message
+        self.code = code
+        self.where = str(where)
+        self.option = option
+
+    @property
+    def line(self) -> int | None:
+        """The line number at the end of ``where``, from 1, or None."""
+        number = self.where.rpartition(":")[2]
+        return int(number) if number.isdecimal() and ":" in self.where else None
+
+    @property
+    def file(self) -> str:
+        """``where`` without the line number."""
+        return self.where if self.line is None else self.where.rpartition(":")[0]
+
+    def __reduce__(self) -> tuple[partial[InputError], tuple[str]]:
+        """Return what pickle needs to rebuild the error, in another process."""
+        rebuild = partial(InputError, code=self.code, where=self.where, option=self.option)
+        return rebuild, (self.message,)
+
+
+OnError = Callable[[InputError], object]
+"""Error handler of the corpus readers. If it returns instead of raising, the reader continues."""
+
+
+def raise_error(error: InputError) -> NoReturn:
+    """Raise an error; the readers' default error handler."""
+    raise error
 
 
 Refuse = Callable[[str], object]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from command_line import refusal
+from command_line import run_error
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -101,9 +101,9 @@ def load_error(folder: Path) -> str:
     """Return the error for a folder, which must be the same in all commands and the library."""
     with pytest.raises(InputError) as caught:
         Tagger.load(folder)
-    message = refusal("tag", folder, stdin=b"Mira met Tom.")
+    message = run_error("tag", folder, stdin=b"Mira met Tom.")
     assert message == str(caught.value)
-    assert refusal("info", folder) == message
+    assert run_error("info", folder) == message
     assert message.startswith(str(folder))
     assert re.search(r"(\. [A-Z]|; )[^;]+\.$", message), "the message does not say what to do"
     return message.replace(f"{folder}/", "").replace(str(folder), "")

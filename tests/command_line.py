@@ -7,7 +7,9 @@ from itertools import product
 from pathlib import Path
 from unittest.mock import patch
 
+from tagger.cli.app import app
 from tagger.cli.main import main
+from tagger.errors import InputError, escape_line
 
 SMALL = {
     "model.hidden_size": 8,
@@ -56,7 +58,7 @@ def run(
     return code, out.getvalue().decode("utf-8"), err.getvalue()
 
 
-def refusal(*arguments: object, stdin: bytes = b"") -> str:
+def run_error(*arguments: object, stdin: bytes = b"") -> str:
     """Return the error message of a command, which must print only this line and exit with code 2."""
     code, output, error = run(*arguments, stdin=stdin)
     assert (code, output) == (2, ""), error
@@ -65,6 +67,24 @@ def refusal(*arguments: object, stdin: bytes = b"") -> str:
     assert error.count("\n") == 1
     assert error[:-1].isprintable()
     return error[len("tagger: ") : -1]
+
+
+def input_error(*arguments: object, stdin: bytes = b"") -> InputError:
+    """Return the InputError of a command, whose text must be the only line that the command prints."""
+    raised = []
+
+    def watch(**options: object) -> object:
+        try:
+            return app(**options)
+        except InputError as error:
+            raised.append(error)
+            raise
+
+    with patch("tagger.cli.app.app", watch):
+        message = run_error(*arguments, stdin=stdin)
+    (error,) = raised
+    assert message == escape_line(str(error))
+    return error
 
 
 def rows(output: str) -> list[dict]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from bundles import JSON_FILES, edit, is_same, load_error, make_bundle
-from command_line import options, refusal, run
+from command_line import options, run, run_error
 
 from tagger.bundle import FILES, holds_bundle, load_bundle, save_bundle
 from tagger.errors import InputError
@@ -80,7 +80,7 @@ def test_a_link_in_place_of_a_committed_save_moves_nothing(tmp_path, bundle, tar
     (model / ".complete").symlink_to(target)
     before = snapshot(project)
     for words in HOSTILE:
-        message = refusal(*words.format(model=model).split())
+        message = run_error(*words.format(model=model).split())
         assert message.startswith(f"{model}/.complete: must be a folder (got a link or file). Delete it")
     with pytest.raises(InputError, match="must be a folder"):
         save_bundle(make_bundle()[1], model)
@@ -88,7 +88,7 @@ def test_a_link_in_place_of_a_committed_save_moves_nothing(tmp_path, bundle, tar
     assert snapshot(project) == before
     (model / ".complete").unlink()
     (model / ".complete").write_text("")
-    assert "must be a folder" in refusal("info", model)
+    assert "must be a folder" in run_error("info", model)
 
 
 def test_a_save_writes_and_deletes_nothing_through_links(tmp_path, bundle):
@@ -144,7 +144,7 @@ def test_train_and_compare_do_not_change_the_targets_of_links_in_a_hostile_folde
         "--output",
         folder,
     )
-    assert refusal(*compare).startswith(f"{folder}/runs: must be a folder (got a link). Delete the link")
+    assert run_error(*compare).startswith(f"{folder}/runs: must be a folder (got a link). Delete the link")
     assert snapshot(outside) == before
 
 
@@ -208,7 +208,7 @@ def test_metrics_that_cannot_be_printed_or_saved_are_an_error(bundle, value):
     (bundle / "metrics.json").write_text(text)
     message = load_error(bundle)
     assert message.startswith("metrics.json: ")
-    assert refusal("shrink", bundle, bundle.parent / "small").endswith(message.removeprefix("metrics.json"))
+    assert run_error("shrink", bundle, bundle.parent / "small").endswith(message.removeprefix("metrics.json"))
 
 
 def test_metrics_of_any_type_are_printed_or_an_error_and_can_be_shrunk(bundle):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bundles import JSON_FILES, edit, edit_tensors, is_same, load_error
-from command_line import refusal, run
+from command_line import run, run_error
 
 from tagger import Tagger
 from tagger.bundle import load_bundle
@@ -77,7 +77,7 @@ def test_repeated_keys_and_non_finite_numbers_are_errors(bundle, name):
 
 def test_an_output_folder_with_invalid_json_is_an_error(corpus, tmp_path):
     (tmp_path / "config.json").write_bytes(NESTED)
-    message = refusal("train", "--train", corpus / "train.conll", "--output", tmp_path)
+    message = run_error("train", "--train", corpus / "train.conll", "--output", tmp_path)
     assert (
         message
         == f"{tmp_path}: the folder has a config.json that belongs to no model. Name another --output."
@@ -210,7 +210,9 @@ def test_metrics_of_another_kind_do_not_stop_tagging_and_are_named_by_info(bundl
     for metrics in ({"data": 5}, {"data": {"train": 5}}, {"dev": {"ner": {}}}, {"dev": {"ner": {"f1": "x"}}}):
         (bundle / "metrics.json").write_text(json.dumps(metrics))
         assert run("tag", bundle, stdin=b"Mira met Tom.")[0] == 0
-        assert refusal("info", bundle).startswith(f"{bundle}/metrics.json: contains no training facts. Copy")
+        assert run_error("info", bundle).startswith(
+            f"{bundle}/metrics.json: contains no training facts. Copy"
+        )
         assert run("info", bundle, "--json")[0] == 0
 
 
@@ -255,7 +257,7 @@ def test_a_frozen_vector_that_is_not_finite_is_an_error_when_its_word_is_used(bu
     assert tagger.tag("Mira met Tom.")
     with pytest.raises(InputError, match=r"words\.fixed contains a value that is not finite"):
         tagger.tag("Glasgow")
-    assert "words.fixed contains a value" in refusal("tag", bundle, stdin=b"Mira met Tom in Glasgow.")
+    assert "words.fixed contains a value" in run_error("tag", bundle, stdin=b"Mira met Tom in Glasgow.")
 
 
 def test_missing_and_extra_tensors_are_named(bundle):

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from command_line import OPTIONS, refusal, rows, run, train
+from command_line import OPTIONS, rows, run, run_error, train
 
 from tagger.cli.main import main
 
@@ -40,11 +40,13 @@ def test_tagging_supports_files_of_any_name(corpus, model, tmp_path, name):
         assert [row["document"] for row in records] == [shown, "standard input"]
         for format in ("html", "text", "conll"):
             assert run("tag", model, path, "-", "--format", format, *output, stdin=b"Oslo.")[::2] == (0, "")
-    message = refusal("tag", model, f"{path}.missing")
+    message = run_error("tag", model, f"{path}.missing")
     # The message identifies the file, even if its name has unprintable characters.
     escaped = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
     assert message.startswith(f"{tmp_path}/{escaped}.missing: ")
-    assert refusal("info", f"{path}.missing").endswith("Pass the folder that `tagger train --output` wrote.")
+    assert run_error("info", f"{path}.missing").endswith(
+        "Pass the folder that `tagger train --output` wrote."
+    )
 
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)
@@ -62,22 +64,24 @@ def test_training_supports_files_of_any_name(corpus, tmp_path, name):
 
 def test_wrong_kinds_of_files_are_rejected(corpus, model, tmp_path):
     text = corpus / "dev.conll"
-    assert refusal("tag", "-m", text, "--input", "text", text).startswith(
+    assert run_error("tag", "-m", text, "--input", "text", text).startswith(
         f"{text}/config.json: cannot be read (Not a directory). Pass"
     )
-    assert refusal("info", "/dev/null").startswith("/dev/null/config.json: cannot be read (Not a directory)")
-    assert refusal("tag", model, corpus) == f"{corpus}: this is a folder. Name a file in it."
-    assert refusal("evaluate", model, corpus).startswith(f"{corpus}: this is a folder. Name a file in it")
-    assert refusal("evaluate", model, "/dev/null").startswith("/dev/null: the file has no sentences. Give")
-    assert refusal("tag", model, "--output", corpus, stdin=b"Ada").startswith(
+    assert run_error("info", "/dev/null").startswith(
+        "/dev/null/config.json: cannot be read (Not a directory)"
+    )
+    assert run_error("tag", model, corpus) == f"{corpus}: this is a folder. Name a file in it."
+    assert run_error("evaluate", model, corpus).startswith(f"{corpus}: this is a folder. Name a file in it")
+    assert run_error("evaluate", model, "/dev/null").startswith("/dev/null: the file has no sentences. Give")
+    assert run_error("tag", model, "--output", corpus, stdin=b"Ada").startswith(
         f"{corpus}: must be a file (got a folder)."
     )
     (tmp_path / "loop").symlink_to("loop")
-    assert refusal("tag", model, tmp_path / "loop").startswith(f"{tmp_path}/loop: there is no such file.")
-    assert refusal("tag", "-m", tmp_path / "loop", "--input", "text", text).startswith(
+    assert run_error("tag", model, tmp_path / "loop").startswith(f"{tmp_path}/loop: there is no such file.")
+    assert run_error("tag", "-m", tmp_path / "loop", "--input", "text", text).startswith(
         f"{tmp_path}/loop/config.json: cannot be read ("
     )
-    assert refusal("tag", tmp_path / "loop", text).startswith(f"{tmp_path}/loop: there is no such file.")
+    assert run_error("tag", tmp_path / "loop", text).startswith(f"{tmp_path}/loop: there is no such file.")
     assert run("tag", model, "--output", tmp_path / "loop", stdin=b"Ada") == (0, "", "")
     assert (tmp_path / "loop").read_text() == run("tag", model, stdin=b"Ada")[1]
     assert [path.name for path in tmp_path.iterdir()] == ["loop"]
@@ -98,14 +102,14 @@ def test_permission_errors_name_the_file(corpus, model, tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text(SENTENCE)
     secret.chmod(0)
-    assert "cannot be read (Permission denied)" in refusal("tag", model, secret)
-    assert "cannot be read (Permission denied)" in refusal("evaluate", model, secret)
+    assert "cannot be read (Permission denied)" in run_error("tag", model, secret)
+    assert "cannot be read (Permission denied)" in run_error("evaluate", model, secret)
     tmp_path.chmod(0o500)
-    assert "cannot be written (Permission denied)" in refusal(
+    assert "cannot be written (Permission denied)" in run_error(
         "tag", model, "--output", tmp_path / "out", stdin=b"Ada"
     )
     words = ("--train", corpus / "train.conll", "--output", tmp_path / "model")
-    assert "cannot be written (Permission denied)" in refusal("train", *words)
+    assert "cannot be written (Permission denied)" in run_error("train", *words)
     tmp_path.chmod(0o700)
 
 
@@ -239,4 +243,4 @@ def test_a_command_runs_in_any_thread(tmp_path, capsys):
     ],
 )
 def test_repeated_options_are_rejected_unless_they_are_lists(arguments, option):
-    assert refusal(*arguments.split()) == f"{option} is given twice. Give it once."
+    assert run_error(*arguments.split()) == f"{option} is given twice. Give it once."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import SMALL, refusal, run, train
+from command_line import SMALL, run, run_error, train
 
 GOOD = "Ada B-PER\nsang O\n\nOslo B-LOC\nsleeps O\n"
 RUBBISH = random.Random(1).randbytes(5000)
@@ -27,7 +27,7 @@ def refused(tmp_path):
         before = sorted(tmp_path.iterdir())
         others = [setting for setting in SMALL if not any(f"{setting}=" in str(one) for one in arguments)]
         small = [word for key in others for word in ("--set", f"{key}={SMALL[key]}")]
-        message = refusal("train", *small, *given, "--output", tmp_path / "model", *arguments)
+        message = run_error("train", *small, *given, "--output", tmp_path / "model", *arguments)
         assert sorted(tmp_path.iterdir()) == before
         advice = r"; |\. [A-Z]|does not fit|for instance"
         assert re.search(advice, message), "nothing says what to do"
@@ -70,7 +70,7 @@ def test_unusable_corpora_are_reported_with_their_line(refused, model, tmp_path,
     assert refused(dev=content).startswith(message.format(file="dev.txt"))
     gold = tmp_path / "gold.txt"
     gold.write_bytes(content if isinstance(content, bytes) else content.encode())
-    found = refusal("evaluate", model, gold, "--task", "ner", "--columns", "token=0,ner=-1")
+    found = run_error("evaluate", model, gold, "--task", "ner", "--columns", "token=0,ner=-1")
     # The columns are given here, so a file of one column has a tag.
     if "only one column" not in message:
         assert found.startswith(message.format(file=gold))
@@ -89,7 +89,7 @@ def test_missing_files_and_folders_are_reported(corpus, tmp_path, option):
     for wrong, message in (("missing", "there is no such file"), ("", "this is a folder. Name a file")):
         given = {**files, option: tmp_path / wrong}
         words = [word for name, path in given.items() for word in (f"--{name}", path)]
-        found = refusal("train", *words, "--columns", "token,pos,ner", "--output", tmp_path / "model")
+        found = run_error("train", *words, "--columns", "token,pos,ner", "--output", tmp_path / "model")
         assert found.startswith(f"{tmp_path / wrong}: {message}")
     assert list(tmp_path.iterdir()) == []
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from command_line import OPTIONS, refusal, run
+from command_line import OPTIONS, run, run_error
 
 from tagger.corpus.detection import detect
 from tagger.corpus.reading import Reading
@@ -28,7 +28,7 @@ def test_offsets_are_read_and_written_in_the_requested_unit(write_file):
 @pytest.mark.parametrize("format", ["jsonl", "conll", "conllu", "csv", "datasets"])
 def test_formats_without_offsets_reject_other_units(write_file, tmp_path, format):
     path = write_file(json.dumps(RECORD), "a.jsonl")
-    message = refusal("convert", path, tmp_path / "out", "--to", format, "--offsets-out", "utf16")
+    message = run_error("convert", path, tmp_path / "out", "--to", format, "--offsets-out", "utf16")
     assert message.startswith(f"The format {format} has no offsets in UTF-16 code units")
     assert not (tmp_path / "out").exists()
 
@@ -36,16 +36,16 @@ def test_formats_without_offsets_reject_other_units(write_file, tmp_path, format
 def test_an_unknown_unit_is_rejected(write_file, model):
     path = write_file(json.dumps(RECORD), "a.jsonl")
     for arguments in (("convert", path, "-", "--to", "doccano"), ("check", path), ("evaluate", model, path)):
-        message = refusal(*arguments, "--offsets", "utf-16")
+        message = run_error(*arguments, "--offsets", "utf-16")
         assert message == (
             "The unit of offsets must be one of auto, characters, utf16, bytes (got 'utf-16')."
         )
-        assert "must be different and not empty" in refusal(*arguments, "--label-names", "O,O")
+        assert "must be different and not empty" in run_error(*arguments, "--label-names", "O,O")
 
 
 def test_numeric_tags_need_names(write_file):
     path = write_file(ROWS, "a.json")
-    assert "has integer tags without names" in refusal("convert", path, "-", "--to", "conll")
+    assert "has integer tags without names" in run_error("convert", path, "-", "--to", "conll")
     code, output, _ = run("check", path)
     assert (code, "--label-names" in output) == (1, True)
     names = ("--label-names", "O,B-PER")
@@ -58,7 +58,7 @@ def test_numeric_tags_are_trained_and_evaluated_by_name(write_file, tmp_path):
     path = write_file(ROWS * 4, "a.jsonl")
     out = tmp_path / "m"
     common = ("--train", path, *OPTIONS, "--epochs", "1", "--output", out)
-    assert "has integer tags" in refusal("train", *common)
+    assert "has integer tags" in run_error("train", *common)
     assert run("train", *common, "--set", "data.label_names=O,B-PER")[0] == 0
     code, output, _ = run("evaluate", out, path)
     assert code == 0

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from command_line import refusal, rows, run
+from command_line import rows, run, run_error
 
 from tagger import Tagger
 from tagger.bundle import load_bundle, save_bundle
@@ -78,15 +78,15 @@ def test_invalid_probabilities_are_rejected_before_the_model_is_loaded(tmp_path,
     message = (
         f"--min-score must be from 0 to 1 (got {float(value):g}). Use a probability; 0 leaves nothing out."
     )
-    assert refusal("tag", tmp_path / "none", "--min-score", value) == message
-    assert refusal("evaluate", tmp_path / "none", corpus / "dev.conll", "--min-score", value) == message
+    assert run_error("tag", tmp_path / "none", "--min-score", value) == message
+    assert run_error("evaluate", tmp_path / "none", corpus / "dev.conll", "--min-score", value) == message
 
 
 def test_streams_do_not_support_min_score(model):
-    message = refusal("tag", model, "--stream", "--min-score", "0.5")
+    message = run_error("tag", model, "--stream", "--min-score", "0.5")
     assert message.startswith("--stream writes the first tag of a span before its score is known.")
     assert run("tag", model, "--stream", "--min-score", "0", stdin=b"Ada sang.")[0] == 0
-    assert "--min-score must be a number or LABEL=NUMBER (got 'most')." in refusal(
+    assert "--min-score must be a number or LABEL=NUMBER (got 'most')." in run_error(
         "tag", model, "--min-score", "most"
     )
 
@@ -156,11 +156,15 @@ def test_the_reliability_plot_is_written(calibrated, corpus, tmp_path):
 
 def test_invalid_plots_are_rejected_before_the_work(corpus, tmp_path, monkeypatch):
     words = ("evaluate", tmp_path / "none", corpus / "dev.conll")
-    assert "must end in .svg or .png" in refusal(*words, "--reliability", tmp_path / "a.gif")
+    assert "must end in .svg or .png" in run_error(*words, "--reliability", tmp_path / "a.gif")
     picture = tmp_path / "a.svg"
-    assert "two outputs have the same path" in refusal(*words, "--reliability", picture, "--picture", picture)
+    assert "two outputs have the same path" in run_error(
+        *words, "--reliability", picture, "--picture", picture
+    )
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert "evaluate --reliability` needs the package matplotlib" in refusal(*words, "--reliability", picture)
+    assert "evaluate --reliability` needs the package matplotlib" in run_error(
+        *words, "--reliability", picture
+    )
 
 
 def test_the_two_fold_calibration_script(model, corpus, tmp_path):

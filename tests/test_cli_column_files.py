@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from command_line import refusal, rows, run
+from command_line import rows, run, run_error
 
 from tagger import Tagger
 from tagger.corpus.files import read_sentences
@@ -128,7 +128,7 @@ def test_jsonl_has_the_tokens_of_the_file(model, path):
 def test_column_files_are_not_tagged_as_running_text(model, path, tmp_path, name, separator):
     named = tmp_path / name
     named.write_text(path.read_text())
-    message = refusal("tag", model, named)
+    message = run_error("tag", model, named)
     assert message.startswith(f"{named}: this is a column file with one token per line. Pass --input conll")
     code, output, error = run("tag", model, "--input", "text", named)
     assert (code, error) == (0, "")
@@ -136,7 +136,7 @@ def test_column_files_are_not_tagged_as_running_text(model, path, tmp_path, name
 
 
 def test_column_files_are_not_tagged_as_pretokenized_lines(model, path, tmp_path):
-    assert "Pass --input conll" in refusal("tag", model, path, "--pretokenized")
+    assert "Pass --input conll" in run_error("tag", model, path, "--pretokenized")
     ready = tmp_path / "ready.conll"
     ready.write_text("Ada met Otto .\nMia sang\nIn Oslo\n")
     assert len(rows(run("tag", model, ready, "--pretokenized")[1])) == 3
@@ -161,7 +161,7 @@ def test_borders_do_not_hide_columns(model, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("-DOCSTART-\n\nAda B-PER\nsang O\n\n-DOCSTART-\n\nOslo B-LOC\n")
     for more in ([], ["--pretokenized"]):
-        assert "Pass --input conll" in refusal("tag", model, path, *more)
+        assert "Pass --input conll" in run_error("tag", model, path, *more)
 
 
 def test_tables_with_a_header_are_neither_running_text_nor_columns(model, tmp_path):
@@ -169,16 +169,16 @@ def test_tables_with_a_header_are_neither_running_text_nor_columns(model, tmp_pa
     table, tabs = tmp_path / "a.csv", tmp_path / "a.tsv"
     table.write_text(content.replace("\t", ","))
     tabs.write_text(content)
-    assert "this is a file of records. Convert it first" in refusal("tag", model, table)
+    assert "this is a file of records. Convert it first" in run_error("tag", model, table)
     for path in (table, tabs):
-        message = refusal("tag", model, "--input", "conll", path)
+        message = run_error("tag", model, "--input", "conll", path)
         assert message.startswith(f"{path}:1: this is a table with a header")
 
 
 def test_record_files_are_not_tagged_as_running_text(model, tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"tokens": ["Ada"], "tags": ["B-PER"]}\n')
-    assert "this is a file of records. Convert it first" in refusal("tag", model, path)
+    assert "this is a file of records. Convert it first" in run_error("tag", model, path)
     assert run("tag", model, "--input", "text", path)[0] == 0
 
 
@@ -199,15 +199,15 @@ def test_record_files_are_not_tagged_as_running_text(model, tmp_path):
     ],
 )
 def test_incompatible_options_are_rejected(model, path, words, message):
-    assert message in refusal("tag", model, path, *words)
+    assert message in run_error("tag", model, path, *words)
 
 
 def test_input_option_needs_a_regular_file(model, tmp_path):
-    assert "needs a regular file" in refusal("tag", model, "-", "--input", "conll", stdin=b"Ada B-PER\n")
-    assert "needs a file (got a text)" in refusal("tag", "-m", model, "Ada sang", "--input", "conll")
+    assert "needs a regular file" in run_error("tag", model, "-", "--input", "conll", stdin=b"Ada B-PER\n")
+    assert "needs a file (got a text)" in run_error("tag", "-m", model, "Ada sang", "--input", "conll")
     wrong = tmp_path / "wrong.conll"
     wrong.write_text("Ada B-PER\nsang\n")
-    assert f"{wrong}:2: expected 2 columns" in refusal(
+    assert f"{wrong}:2: expected 2 columns" in run_error(
         "tag", model, wrong, "--input", "conll", "--output", tmp_path / "o"
     )
     assert not (tmp_path / "o").exists()

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from command_line import options, refusal, run
+from command_line import options, run, run_error
 
 from tagger.experiments import run_training
 from tagger.training.loop import train
@@ -59,7 +59,7 @@ def test_the_default_scheme_is_iob2(corpus, finished, tmp_path):
     assert results["settings"]["config"]["model"]["scheme"] == "IOB2"
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('[model]\nscheme = "BIOES"\n')
-    error = refusal(*arguments(corpus, finished[0]), recipe)
+    error = run_error(*arguments(corpus, finished[0]), recipe)
     assert 'model.scheme is "BIOES", was "IOB2"' in error
 
 
@@ -134,10 +134,10 @@ def test_an_interrupted_comparison_is_resumed(corpus, finished, tmp_path, monkey
     ],
 )
 def test_invalid_comparisons_are_rejected_before_training(corpus, tmp_path, more, message):
-    assert message in refusal(*arguments(corpus, tmp_path, *more))
+    assert message in run_error(*arguments(corpus, tmp_path, *more))
     assert not list(tmp_path.rglob("*.json"))
 
 
 def test_an_output_that_is_a_file_is_rejected(corpus, tmp_path):
     (tmp_path / "taken").write_text("")
-    assert "taken" in refusal(*arguments(corpus, tmp_path / "taken"))
+    assert "taken" in run_error(*arguments(corpus, tmp_path / "taken"))

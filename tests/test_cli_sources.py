@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from command_line import refusal, rows, run
+from command_line import rows, run, run_error
 
 from tagger import included
 from tagger.cli.input import STDIN
@@ -60,7 +60,7 @@ def test_files_standard_input_and_texts():
     "word", ["lettr.txt", "nws/letter", "news/lettr", "news/two words", "/two words", "./Oslo", "Oslo/"]
 )
 def test_missing_paths_are_not_tagged_as_text(word):
-    assert refusal("tag", "-m", "en", word) == f"{word}: there is no such file. Check the path."
+    assert run_error("tag", "-m", "en", word) == f"{word}: there is no such file. Check the path."
 
 
 def test_command_line_text_is_tagged_like_piped_text(model):
@@ -82,17 +82,19 @@ def test_a_single_word_is_tagged_with_a_warning():
     assert (code, rows(output)[0]["text"]) == (0, "Oslo")
     assert error == "tagger: there is no file or model named 'Oslo'; tagging it as text\n"
     assert run("tag", "-m", "en", "Oslo") == (0, output, "")
-    assert refusal("tag", "en", "Oslo") == "Oslo: there is no such file. Check the path."
+    assert run_error("tag", "en", "Oslo") == "Oslo: there is no such file. Check the path."
 
 
 def test_several_or_unquoted_texts_are_rejected():
-    assert refusal("tag", "nws", "letter.txt").startswith(
+    assert run_error("tag", "nws", "letter.txt").startswith(
         "nws: there is no such model or file (packaged models: en). Check the name, or put a text in quotes."
     )
-    assert refusal("tag", "Ada", "met", "Otto").endswith("Check the name, or put a text in quotes.")
-    assert refusal("tag", "-m", "en", "Ada", "met").startswith("Ada: there is no such file, and a text must")
-    assert "a text must be the only input" in refusal("tag", "-m", "en", "letter.txt", TEXT)
+    assert run_error("tag", "Ada", "met", "Otto").endswith("Check the name, or put a text in quotes.")
+    assert run_error("tag", "-m", "en", "Ada", "met").startswith(
+        "Ada: there is no such file, and a text must"
+    )
+    assert "a text must be the only input" in run_error("tag", "-m", "en", "letter.txt", TEXT)
 
 
 def test_text_that_is_not_utf8_is_rejected():
-    assert "the text is not UTF-8" in refusal("tag", "Ada met \udcff.")
+    assert "the text is not UTF-8" in run_error("tag", "Ada met \udcff.")

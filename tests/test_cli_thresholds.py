@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from command_line import refusal, rows, run
+from command_line import rows, run, run_error
 
 from tagger import Tagger
 from tagger.corpus.files import read_sentences
@@ -84,15 +84,15 @@ def test_evaluate_scores_the_remaining_spans(model, thresholds, corpus, tmp_path
 )
 def test_invalid_thresholds_are_rejected(model, corpus, values, message):
     options = [word for value in values for word in ("--min-score", value)]
-    assert refusal("tag", model, *options) == message
-    assert refusal("evaluate", model, corpus / "dev.conll", *options) == message
+    assert run_error("tag", model, *options) == message
+    assert run_error("evaluate", model, corpus / "dev.conll", *options) == message
 
 
 def test_a_model_without_spans_has_no_labels(pos_model):
     message = "--min-score: the model has no label 'PER'. None of its tasks has spans."
-    assert refusal("tag", pos_model, "--min-score", "PER=0.5") == message
+    assert run_error("tag", pos_model, "--min-score", "PER=0.5") == message
     message = "--candidates needs a task with spans (got pos). Leave the option out."
-    assert refusal("tag", pos_model, "--candidates", "0.5") == message
+    assert run_error("tag", pos_model, "--candidates", "0.5") == message
 
 
 @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
@@ -138,4 +138,4 @@ def test_jsonl_candidates_agree_with_the_api(model, workers):
     ],
 )
 def test_invalid_candidate_options_are_rejected(model, options, message):
-    assert refusal("tag", model, "--candidates", *options).startswith(message)
+    assert run_error("tag", model, "--candidates", *options).startswith(message)

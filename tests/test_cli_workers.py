@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from command_line import refusal, rows, run
+from command_line import rows, run, run_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -155,11 +155,11 @@ def test_every_character_is_tagged_once(text):
 
 
 def test_incompatible_options_are_rejected(model):
-    assert "--workers must be at least 1 (got 0)." in refusal("tag", model, "--workers", 0)
-    assert "--workers needs --format jsonl or conll (got html)." in refusal(
+    assert "--workers must be at least 1 (got 0)." in run_error("tag", model, "--workers", 0)
+    assert "--workers needs --format jsonl or conll (got html)." in run_error(
         "tag", model, "--workers", 2, "--format", "html"
     )
-    message = refusal("tag", model, "--workers", 2, "--stream", "--format", "conll")
+    message = run_error("tag", model, "--workers", 2, "--stream", "--format", "conll")
     assert "Leave --workers out" in message
 
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from command_line import options, refusal, run
+from command_line import options, run, run_error
 
 from tagger.bundle import load_bundle
 from tagger.corpus.detection import detect
@@ -53,11 +53,11 @@ def tiny(path, output, *more):
 def test_a_misspelled_tag_is_an_error_in_every_command(tmp_path, model, spell):
     path = write(tmp_path, lines(spell=spell))
     wrong, right = next((spell(tag), tag) for tag in ("B-PER", "I-PER", "O") if spell(tag) != tag)
-    message = refusal("train", "--train", path, *TINY, "--output", tmp_path / "m")
+    message = run_error("train", "--train", path, *TINY, "--output", tmp_path / "m")
     assert message.startswith(f"{path}:")
     assert f"the tag {wrong!r} belongs to no scheme; it would be {right!r}" in message
-    assert repr(right) in refusal("evaluate", model, path, "--task", "ner")
-    assert repr(right) in refusal("convert", path, tmp_path / "out.conllu")
+    assert repr(right) in run_error("evaluate", model, path, "--task", "ner")
+    assert repr(right) in run_error("convert", path, tmp_path / "out.conllu")
     code, output, _ = run("check", path)
     assert (code, "belongs to no scheme" in output) == (1, True)
     code, output, _ = run("check", path, "--scheme", "IOB2")
@@ -223,7 +223,7 @@ def test_evaluate_scores_the_tasks_of_the_file_and_names_the_others(tmp_path, mo
     result = json.loads(output)
     assert (code, list(result["tasks"])) == (0, ["ner"])
     assert result["read"][-1] == "news.conll: no gold tags for the model's task 'pos'; it is not evaluated"
-    assert "no column could be assigned to 'pos'" in refusal("evaluate", model, path, "--task", "pos")
+    assert "no column could be assigned to 'pos'" in run_error("evaluate", model, path, "--task", "pos")
     conllu = write(tmp_path, CONLLU.format("VERB"), "a.conllu")
     assert list(json.loads(run("evaluate", model, conllu, "--json")[1])["tasks"]) == ["pos"]
     tasks, lacking = find_tasks([conllu, path], ["pos", "ner"], FileOptions(), Reading())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from command_line import refusal, run
+from command_line import run, run_error
 from safetensors import safe_open
 from safetensors.torch import save
 
@@ -200,7 +200,7 @@ def test_the_command_names_a_damaged_checkpoint(corpus, stopped, tmp_path, numbe
     DAMAGES[number](path)
     files = ["--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", tmp_path]
     options = settings(train__optimizer=config.train.optimizer)
-    message = refusal("train", *files, *options, "--resume")
+    message = run_error("train", *files, *options, "--resume")
     assert message.startswith(f"{path}: the checkpoint is damaged (")
     assert message.endswith("). Train again with --restart.")
 
@@ -271,7 +271,7 @@ def test_the_command_names_a_damaged_run(finished):
             "[" * 9999,
         ):
             path.write_text(damage)
-            message = refusal(*command)
+            message = run_error(*command)
             assert message.startswith(f"{path}: the run is damaged (")
             assert message.endswith("). Delete the file to train this run again.")
     finally:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import refusal, rows, run
+from command_line import rows, run, run_error
 
 from tagger import InputError, Tagger, included
 from tagger.included import find_model, included_models
@@ -121,7 +121,7 @@ def test_every_command_accepts_a_name(package_folder, model, corpus, tmp_path):
     assert "toy" in (tmp_path / "e.html").read_text() or model.name in (tmp_path / "e.html").read_text()
     for command in (("info",), ("evaluate",), ("export",), ("tag", "-m")):
         more = {"evaluate": [corpus / "dev.conll"], "export": [tmp_path / "x.onnx"]}.get(command[0], [])
-        assert "ne: there is no such folder or included model (the included models are" in refusal(
+        assert "ne: there is no such folder or included model (the included models are" in run_error(
             *command, "ne", *more
         )
 
@@ -130,7 +130,7 @@ def test_a_missing_default_model_is_not_looked_up_in_the_working_directory(packa
     (package_folder / "en").unlink()
     shutil.copytree(model, "en")
     expected = "en: the package does not include the default model. Pass --model."
-    assert refusal("tag", TEXT) == expected
+    assert run_error("tag", TEXT) == expected
     assert run("tag", "-m", "en", TEXT)[0] == 0
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from bundles import make_bundle, random_sentences
-from command_line import refusal, run
+from command_line import run, run_error
 
 from tagger.bundle import save_bundle
 from tagger.features.batching import WordTable
@@ -83,7 +83,7 @@ def test_the_command(tmp_path):
     assert (code, output) == (0, "")
     assert "emissions differ from torch by at most" in error
     assert (tmp_path / "a.onnx").stat().st_size > 1000
-    assert "must end in .onnx" in refusal("export", folder, tmp_path / "a.txt")
-    assert "cannot be written" in refusal("export", folder, tmp_path / "none" / "a.onnx")
+    assert "must end in .onnx" in run_error("export", folder, tmp_path / "a.txt")
+    assert "cannot be written" in run_error("export", folder, tmp_path / "none" / "a.onnx")
     (tmp_path / "b.onnx").mkdir()
-    assert "this is a folder" in refusal("export", folder, tmp_path / "b.onnx")
+    assert "this is a folder" in run_error("export", folder, tmp_path / "b.onnx")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundles import edit, edit_tensors, make_bundle, random_sentences
-from command_line import refusal, run
+from command_line import run, run_error
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -112,7 +112,7 @@ def shrunk(tmp_path) -> Path:
 def test_a_program_rejects_unknown_format_versions(shrunk):
     assert json.loads((shrunk / "config.json").read_text())["format_version"] == 3
     edit(shrunk / "config.json", lambda values: values.update(format_version=4))
-    assert "the format version must be at most 3 (got 4). Install" in refusal("info", shrunk)
+    assert "the format version must be at most 3 (got 4). Install" in run_error("info", shrunk)
     edit(shrunk / "config.json", lambda values: values.update(format_version=1))
     with pytest.raises(InputError, match=r"tensor .* must have (type|shape) .* \(got"):
         Tagger.load(shrunk)
@@ -140,7 +140,7 @@ def test_errors_name_the_damaged_tensor(shrunk, name, change, message):
             tensors[name] = one
 
     edit_tensors(shrunk, edited)
-    assert message in refusal("tag", shrunk, stdin=b"Rain fell.")
+    assert message in run_error("tag", shrunk, stdin=b"Rain fell.")
 
 
 def test_a_too_large_scale_is_an_error_when_its_word_is_used(shrunk):
@@ -166,9 +166,11 @@ def test_the_command_writes_a_smaller_working_model(model, corpus, tmp_path):
 
 
 def test_errors_of_the_command(model, tmp_path):
-    assert "must be one of f32, f16, int8" in refusal("shrink", model, tmp_path / "m", "--precision", "f8")
-    assert "is the model itself" in refusal("shrink", model, model)
-    assert "there is no such folder or included model" in refusal("shrink", tmp_path / "none", tmp_path / "m")
+    assert "must be one of f32, f16, int8" in run_error("shrink", model, tmp_path / "m", "--precision", "f8")
+    assert "is the model itself" in run_error("shrink", model, model)
+    assert "there is no such folder or included model" in run_error(
+        "shrink", tmp_path / "none", tmp_path / "m"
+    )
     (tmp_path / "config.json").write_text("{}")
-    assert "contains a config.json that belongs to no model" in refusal("shrink", model, tmp_path)
-    assert "--words" in refusal("shrink", model, tmp_path / "m", "--words", "-1")
+    assert "contains a config.json that belongs to no model" in run_error("shrink", model, tmp_path)
+    assert "--words" in run_error("shrink", model, tmp_path / "m", "--words", "-1")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from command_line import OPTIONS, refusal, run
+from command_line import OPTIONS, run, run_error
 
 from tagger.config import load_config
 from tagger.corpus.files import FORMATS, read_sentences
@@ -61,7 +61,7 @@ def test_devices_and_sockets_are_errors_in_every_command(corpus, model, tmp_path
         ("check", device),
         ("convert", device, tmp_path / "out.conll"),
     ):
-        message = refusal(*words)
+        message = run_error(*words)
         assert message.startswith(f"{device}: "), words
         assert message.endswith("."), words
 
@@ -114,10 +114,10 @@ def test_sparse_files_have_limits_too(corpus, model, tmp_path, monkeypatch):
         file.write(b"9 2\n\xff\xff")
     with pytest.raises(InputError, match=r"holes: vector 1 of 9 has no space after its word"):
         read_vectors(tmp_path / "holes", {"a"}, limit=1)
-    message = refusal(
+    message = run_error(
         "train", tmp_path / "holes", "--train", corpus / "train.conll", "--output", tmp_path / "m"
     )
     assert message.startswith(f"{tmp_path}/holes: the config cannot be read (more than 1,048,576 bytes)")
     monkeypatch.setattr("tagger.cli.input.LONGEST_TEXT_LINE", 100_000)
-    message = refusal("tag", "-m", model, "--pretokenized", stdin=b"x" * 200_000)
+    message = run_error("tag", "-m", model, "--pretokenized", stdin=b"x" * 200_000)
     assert message == "line 1 of the text must have at most 100,000 characters. Write one sentence per line."

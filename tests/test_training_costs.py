@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from command_line import refusal, write_corpus
+from command_line import run_error, write_corpus
 
 from tagger.config import load_config
 from tagger.errors import InputError
@@ -182,7 +182,7 @@ def test_unknown_labels_and_a_bias_without_spans_are_errors(corpus):
 )
 def test_invalid_weights_are_an_error(tmp_path, value):
     words = ("--train", tmp_path / "t", "--output", tmp_path / "m", "--set", f"train.class_weights={value}")
-    assert refusal("train", *words).startswith("settings: train.class_weights")
+    assert run_error("train", *words).startswith("settings: train.class_weights")
 
 
 def test_weights_may_be_a_table_and_in_any_order(write_file):

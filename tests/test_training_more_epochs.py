@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import refusal, run
+from command_line import run, run_error
 
 from tagger.bundle import load_bundle
 from tagger.config import Config, load_config
@@ -157,7 +157,9 @@ def test_the_cosine_schedule_restarts_after_each_warm_restart():
 def test_invalid_warm_restarts_are_an_error(tmp_path, restarts, schedule):
     settings = [f"train.warm_restarts={restarts}", f"train.schedule={schedule}"]
     words = [word for setting in settings for word in ("--set", setting)]
-    message = refusal("train", "--train", tmp_path / "t", "--output", tmp_path / "m", "--epochs", "9", *words)
+    message = run_error(
+        "train", "--train", tmp_path / "t", "--output", tmp_path / "m", "--epochs", "9", *words
+    )
     assert message.startswith("settings: train.warm_restarts must be ascending epochs before the last one")
 
 
@@ -168,7 +170,7 @@ def test_the_command_adds_epochs(corpus, tmp_path):
     words += ["--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--columns", "token,pos,ner"]
     command = ["train", *words, "--output", tmp_path / "m", "--epochs"]
     assert run(*command, "1")[0] == 0
-    offer = re.search(r"--set (train\.warm_restarts=\S+)", refusal(*command, "3", "--resume"))
+    offer = re.search(r"--set (train\.warm_restarts=\S+)", run_error(*command, "3", "--resume"))
     code, output, error = run(*command, "3", "--resume", "--set", offer[1])
     assert (code, error) == (0, "")
     assert "resumed   after 1 epochs" in output

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command_line import options, refusal, run
+from command_line import options, run, run_error
 
 from tagger.bundle import FILES, load_bundle
 from tagger.config import Config, load_config
@@ -217,7 +217,7 @@ def test_a_second_run_in_a_folder_is_an_error_while_the_first_one_runs(corpus, t
     first = train(corpus, tmp_path / "m", configure())
     next(first)
     for output in (tmp_path / "m", link):
-        message = refusal(*command(corpus, output, *more))
+        message = run_error(*command(corpus, output, *more))
         assert message == (
             f"{output}: another process is writing to this folder. Wait until it ends, or name another "
             "folder with --output."
@@ -232,7 +232,7 @@ def test_a_folder_is_released_when_its_process_is_killed(corpus, whole, tmp_path
         for line in process.stdout:
             if line.startswith("epoch "):
                 break
-        assert "another process" in refusal(*command(corpus, tmp_path, "--restart"))
+        assert "another process" in run_error(*command(corpus, tmp_path, "--restart"))
         process.kill()
     assert run(*command(corpus, tmp_path, "--restart"))[0] == 0
     assert (tmp_path / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()

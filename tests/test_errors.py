@@ -1,0 +1,28 @@
+"""``InputError``: location, code and pickling."""
+
+import copy
+import pickle
+
+import pytest
+
+from tagger.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("where", "file", "line"),
+    [("", "", None), ("a.conll", "a.conll", None), ("a.conll:12", "a.conll", 12), ("c:a:b", "c:a:b", None)],
+)
+def test_the_location_begins_the_text_and_has_a_file_and_a_line(where, file, line):
+    error = InputError("the line is empty. Fill it.", code="corpus.record", where=where)
+    assert str(error) == (f"{where}: " if where else "") + "the line is empty. Fill it."
+    assert (error.file, error.line) == (file, line)
+
+
+@pytest.mark.parametrize(
+    "transfer", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))]
+)
+def test_copies_keep_every_attribute(transfer):
+    error = InputError("wrong. Correct it.", code="option.value", where="x.toml:3", option="train.epochs")
+    copied = transfer(error)
+    assert str(copied) == str(error)
+    assert vars(copied) == vars(error)
