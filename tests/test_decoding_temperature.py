@@ -16,7 +16,7 @@ from tagger.decoding.temperature import (
     GoldBatch,
     fit_temperature,
     golden_section,
-    temper,
+    scale_by_temperature,
 )
 from tagger.decoding.viterbi import Transitions
 
@@ -120,7 +120,7 @@ def test_golden_section_finds_a_minimum_within_its_tolerance(position, steepness
 
 def test_scaled_posteriors_equal_posteriors_of_divided_scores():
     emissions, lengths, transitions = random_case(2, forbid=0.2, tags=3)
-    posterior = forward_backward(emissions / np.float32(2.5), lengths, temper(transitions, 2.5))
+    posterior = forward_backward(emissions / np.float32(2.5), lengths, scale_by_temperature(transitions, 2.5))
     for row, sentence in sentences_of(emissions, lengths):
         paths, scores = all_scores(sentence, transitions)
         weights = np.exp((scores - scores.max()) / 2.5)

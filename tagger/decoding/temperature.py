@@ -32,7 +32,7 @@ class GoldBatch(NamedTuple):
     gold: IntArray
 
 
-def temper(transitions: Transitions, temperature: float) -> Transitions:
+def scale_by_temperature(transitions: Transitions, temperature: float) -> Transitions:
     """Return the transitions scaled by the temperature; forbidden transitions stay forbidden."""
     divisor = np.float32(temperature)
     return Transitions(transitions.scores / divisor, transitions.start / divisor, transitions.end / divisor)
@@ -74,7 +74,7 @@ def fit_temperature(batches: Iterable[GoldBatch], transitions: Transitions) -> f
 
     def negative_log_likelihood(log_temperature: float) -> float:
         temperature = math.exp(log_temperature)
-        scaled = temper(transitions, temperature)
+        scaled = scale_by_temperature(transitions, temperature)
         loss = -total / temperature
         for emissions, lengths in held:
             posterior = forward_backward(emissions / np.float32(temperature), lengths, scaled)

@@ -13,7 +13,7 @@ from tagger.decoding.crf import Posterior, forward_backward
 from tagger.decoding.nbest import nbest
 from tagger.decoding.span_scores import span_probabilities
 from tagger.decoding.spans import FoundSpans, SpanReader
-from tagger.decoding.temperature import temper
+from tagger.decoding.temperature import scale_by_temperature
 from tagger.decoding.viterbi import Transitions, viterbi_flat
 from tagger.features.batching import group_by_length
 from tagger.features.vocab import Task
@@ -108,7 +108,9 @@ class Annotator:
         self.task = task
         self._transitions = transitions
         self._temperature = temperature
-        self._scaled_transitions = transitions if temperature == 1 else temper(transitions, temperature)
+        self._scaled_transitions = (
+            transitions if temperature == 1 else scale_by_temperature(transitions, temperature)
+        )
         self._scheme = scheme
         self._reader = SpanReader(task.tags, scheme) if task.scheme else None
         self._names = np.array(task.tags, object)
