@@ -136,7 +136,9 @@ class CrfHead(Head):
         is_given = tags >= 0
         if not bool(is_given.all()):
             # Both losses contain the same path score, so their difference is that of the log-partitions.
-            is_wrong = is_given[:, :, None] & (path[:, :, None] != torch.arange(emissions.shape[2]))
+            is_wrong = is_given[:, :, None] & (
+                path[:, :, None] != torch.arange(emissions.shape[2], device=path.device)
+            )
             loss = loss - self._path_loss(emissions.masked_fill(is_wrong, _FORBIDDEN), path, mask)
         return loss
 

@@ -133,9 +133,11 @@ class Progress:
         """Replace the weights of the model by their moving average, if there is one, until the end."""
         if self.average:
             self.average.swap()
-        yield
-        if self.average:
-            self.average.swap()
+        try:
+            yield
+        finally:
+            if self.average:
+                self.average.swap()
 
     @contextmanager
     def own_torch(self) -> Iterator[None]:
