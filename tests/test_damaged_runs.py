@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from command_line import run, run_error
+from command_line import input_error, run, run_error
 from safetensors import safe_open
 from safetensors.torch import save
 
@@ -203,9 +203,9 @@ def test_the_command_names_a_damaged_checkpoint(corpus, stopped, tmp_path, numbe
     DAMAGES[number](path)
     files = ["--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", tmp_path]
     options = settings(train__optimizer=config.train.optimizer)
-    message = run_error("train", *files, *options, "--resume")
-    assert message.startswith(f"{path}: the checkpoint is damaged (")
-    assert message.endswith("). Train again with --restart.")
+    error = input_error("train", *files, *options, "--resume")
+    assert (error.code, error.where) == ("run.damaged", str(path))
+    assert error.message.endswith("). Train again with --restart.")
 
 
 @pytest.fixture(scope="module", params=["ner", "pos"])

@@ -188,8 +188,11 @@ def test_the_tokenizer_is_learned_unless_an_option_is_set(tmp_path):
     assert tokenizer.words("Rome-based") == ["Rome-based"]
     assert tokenizer.longest == 7
     for wrong in ({"split_hyphen": True}, {"split_hyphens": 3}):
-        with pytest.raises(InputError, match=r"data\.tokenizer: split_hyphen"):
+        with pytest.raises(InputError) as error:
             prepare(configure(data__tokenizer=wrong), [path], [], None)
+        assert error.value.option == error.value.where == "data.tokenizer"
+        assert error.value.code == ("option.unknown" if "split_hyphen" in wrong else "option.type")
+        assert next(iter(wrong)) in error.value.message
 
 
 def test_the_schedule_reaches_the_optimizer(corpus):
@@ -260,8 +263,9 @@ def test_predictions_follow_the_order_of_the_split(corpus):
 
 
 def test_a_loss_that_is_nan_or_infinite_ends_the_run(corpus):
-    with pytest.raises(InputError, match=r"NaN or infinite in epoch \d+, step \d+\. Lower"):
+    with pytest.raises(InputError, match=r"epoch \d+, step \d+") as error:
         run(configure(train__optimizer="sgd", train__learning_rate=1e30, train__clip=0.0), corpus)
+    assert (error.value.code, error.value.option) == ("run.failed", "train.learning_rate")
 
 
 def test_schedules():

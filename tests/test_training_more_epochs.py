@@ -116,7 +116,8 @@ def test_an_error_says_why_a_run_cannot_be_resumed(corpus, tmp_path):
     def problem(output: Path, config: Config) -> str:
         with pytest.raises(InputError) as error:
             train(corpus, output, config, resume=True)
-        return str(error.value)
+        assert (error.value.code, error.value.where) == ("run.mismatch", str(output))
+        return error.value.message
 
     finished, stopped = tmp_path / "finished", tmp_path / "stopped"
     train(corpus, finished, configure(train__epochs=2))

@@ -216,15 +216,19 @@ def test_an_earlier_model_is_replaced_but_not_by_a_run_that_cannot_start(corpus,
 
 def test_an_output_that_is_a_file_is_an_error_before_the_corpus_is_read(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="this is a file"):
+    with pytest.raises(InputError) as error:
         run(tmp_path / "nowhere", tmp_path / "file" / "below")
+    assert (error.value.code, error.value.file) == ("file.kind", str(tmp_path / "file"))
+    assert error.value.option == "--output"
 
 
 @pytest.mark.parametrize("name", ["README.md", "config.json", "metrics.jsonl"])
 def test_files_that_belong_to_no_model_are_not_overwritten(corpus, tmp_path, name):
     (tmp_path / name).write_text('{"format": "other"}')
-    with pytest.raises(InputError, match=rf"has a {name} that belongs to no model. Name another --output"):
+    with pytest.raises(InputError, match=name) as error:
         run(corpus, tmp_path)
+    assert (error.value.code, error.value.where) == ("run.exists", str(tmp_path))
+    assert error.value.option == "--output"
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: '{"format": "other"}'}
 
 

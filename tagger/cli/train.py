@@ -167,7 +167,7 @@ def read_folder(output: str) -> Path:
         InputError: The option is empty, which as a path would mean the current folder.
     """
     if not output:
-        raise InputError("--output must not be empty. Name a folder.")
+        raise InputError("--output must not be empty. Name a folder.", code="option.value", option="--output")
     return Path(output)
 
 
@@ -181,5 +181,7 @@ def read_changes(flags: Mapping[str, Any], settings: Sequence[str] | None) -> di
     parsed = list(map(parse_setting, settings or ()))
     for index, (key, _) in enumerate(parsed):
         if key in dict(parsed[:index]):
-            raise InputError(f"--set {key} is given twice. Give it once.")
+            raise InputError(
+                f"--set {key} is given twice. Give it once.", code="option.conflict", option="--set"
+            )
     return changes | dict(parsed)

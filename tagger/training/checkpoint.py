@@ -167,7 +167,9 @@ def _checkpoint_errors(path: Path, remedy: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, RuntimeError, RecursionError, SafetensorError) as error:
         reason = " ".join(str(error).split()).encode("unicode_escape").decode()
-        raise InputError(f"{path}: the checkpoint is damaged ({reason}). {remedy}") from None
+        raise InputError(
+            f"the checkpoint is damaged ({reason}). {remedy}", code="run.damaged", where=path
+        ) from None
 
 
 def _require_consistent(state: Mapping[str, Any]) -> None:

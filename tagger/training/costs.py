@@ -44,11 +44,18 @@ def make_costs(tasks: Sequence[Task], train: EncodedSplit, config: TrainConfig) 
     if not isinstance(config.class_weights, str):
         for label in config.class_weights.keys() - known:
             raise InputError(
-                f"train.class_weights: no task has the label {label!r} (the labels are "
-                f"{', '.join(sorted(known))}). Correct or remove it."
+                f"no task has the label {label!r} (the labels are {', '.join(sorted(known))}). Correct or "
+                "remove it.",
+                code="option.value",
+                where="train.class_weights",
+                option="train.class_weights",
             )
     if config.recall_bias and all(task.scheme is None for task in tasks):
-        raise InputError("train.recall_bias needs a task with spans (got none). Remove it.")
+        raise InputError(
+            "train.recall_bias needs a task with spans (got none). Remove it.",
+            code="option.conflict",
+            option="train.recall_bias",
+        )
     costs_by_task = {}
     for task in tasks:
         own, counts = labels[task.name], np.concatenate([*train.tags[task.name]])

@@ -209,8 +209,10 @@ def _make_reading(config: Config, notes: list[str]) -> Reading:
         if name not in defaults or type(value) is not type(defaults[name]):
             options = ", ".join(f"{key} = {json.dumps(setting)}" for key, setting in defaults.items())
             raise InputError(
-                f"data.tokenizer: {name} is not an option or has a wrong type (got {value!r}). The options "
-                f"are {options}."
+                f"{name} is not an option or has a wrong type (got {value!r}). The options are {options}.",
+                code="option.type" if name in defaults else "option.unknown",
+                where="data.tokenizer",
+                option="data.tokenizer",
             )
     return Reading(
         tokenize=Tokenizer(**overrides).tokenize,  # type: ignore[arg-type]
@@ -247,7 +249,7 @@ def _load(config: Config, paths: Sequence[Path], reading: Reading, tasks: Sequen
         has_spans={task.name: task.scheme is not None for task in tasks},
     )
     for problem in untagged(split).values():
-        raise InputError(problem)
+        raise InputError(problem, code="corpus.empty")
     for task, scheme in split.schemes.items():
         if scheme:
             require_spans(split.sentences, task)

@@ -37,7 +37,9 @@ class Processes:
     def __init__(self, tensorboard: Path | None = None) -> None:
         if tensorboard and importlib.util.find_spec("tensorboard") is None:
             raise InputError(
-                "train.tensorboard needs the package tensorboard. Install the extra `tensorboard`."
+                "train.tensorboard needs the package tensorboard. Install the extra `tensorboard`.",
+                code="package.missing",
+                option="train.tensorboard",
             )
         self._events = tensorboard
         self._accelerator = Accelerator(
@@ -138,7 +140,9 @@ class Processes:
             reason = re.sub(r"^\[[^]]*\] ", "", str(error).splitlines()[0]).partition(". ")[0]
             raise InputError(
                 f"Process {self._accelerator.process_index} of {self.count} lost contact with the others "
-                f"({reason}). Check why a process ended, then resume from the last checkpoint with --resume."
+                f"({reason}). Check why a process ended, then resume from the last checkpoint with --resume.",
+                code="run.failed",
+                option="--resume",
             ) from None
 
 

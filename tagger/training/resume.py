@@ -27,14 +27,19 @@ def find_checkpoint(output: Path, resume: bool | None) -> Checkpoint | None:
     checkpoint = load_checkpoint(output)
     if resume and checkpoint is None and holds_bundle(output):
         raise InputError(
-            f"{output}: the folder has a model but no checkpoint to resume from. Omit --resume to train a "
-            "new model."
+            "the folder has a model but no checkpoint to resume from. Omit --resume to train a new model.",
+            code="run.exists",
+            where=output,
+            option="--resume",
         )
     if resume is None and checkpoint and not checkpoint.is_finished:
         done = len(checkpoint.epochs)
         raise InputError(
-            f"{output}: the folder has an unfinished run ({done} epoch{'s' * (done != 1)} done). Resume it "
-            "with --resume, or replace it with --restart."
+            f"the folder has an unfinished run ({done} epoch{'s' * (done != 1)} done). Resume it with "
+            "--resume, or replace it with --restart.",
+            code="run.exists",
+            where=output,
+            option="--resume",
         )
     return checkpoint if resume else None
 
@@ -57,8 +62,11 @@ def require_same(run: Mapping[str, str], earlier: Checkpoint, config: TrainConfi
             return
         problems.append(problem)
     raise InputError(
-        f"{output}: cannot resume the {kind} run in this folder: {'; '.join(problems)}. Use the same "
-        "settings and files, or replace the run with --restart."
+        f"cannot resume the {kind} run in this folder: {'; '.join(problems)}. Use the same settings and "
+        "files, or replace the run with --restart.",
+        code="run.mismatch",
+        where=output,
+        option="--restart",
     )
 
 
@@ -91,5 +99,7 @@ def _earlier_schedule(earlier: Checkpoint, config: TrainConfig, output: Path) ->
         return TrainConfig.model_validate(config.model_dump() | values)
     except (KeyError, ValueError):
         raise InputError(
-            f"{output / CHECKPOINT}: the checkpoint is damaged (its options are invalid). {RESTART}"
+            f"the checkpoint is damaged (its options are invalid). {RESTART}",
+            code="run.damaged",
+            where=output / CHECKPOINT,
         ) from None

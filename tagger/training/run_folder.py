@@ -166,13 +166,21 @@ def require_usable(output: Path) -> None:
     """
     nearest = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not nearest.is_dir():
-        raise InputError(f"{nearest}: this is a file. Name a folder with --output.")
+        raise InputError(
+            "this is a file. Name a folder with --output.",
+            code="file.kind",
+            where=nearest,
+            option="--output",
+        )
     with writing(output), temporary_folder(nearest, "saving"):
         pass  # try it: permission bits do not reveal a read-only file system
     present = [name for name in (*FILES, METRICS, CURVES) if (output / name).exists()]
     if present and not holds_bundle(output):
         raise InputError(
-            f"{output}: the folder has a {present[0]} that belongs to no model. Name another --output."
+            f"the folder has a {present[0]} that belongs to no model. Name another --output.",
+            code="run.exists",
+            where=output,
+            option="--output",
         )
 
 
