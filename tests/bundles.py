@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from tagger import Tagger
 from tagger.bundle import Bundle
 from tagger.config import Config
-from tagger.errors import InputError
+from tagger.errors import InputError, escape_line
 from tagger.features.vectors import Vectors
 from tagger.features.vocab import Vocabulary, build_vocabulary
 from tagger.network.model import TaggingModel
@@ -97,16 +97,45 @@ def edit_tensors(folder: Path, change: Callable[[dict[str, np.ndarray]], object]
     save_file({name: np.ascontiguousarray(one) for name, one in tensors.items()}, path, metadata=metadata)
 
 
-def load_error(folder: Path) -> str:
+def convert_to_version(folder: Path, version: int) -> None:
+    """Convert a saved model to an earlier format: 1 and 2 for full-size models, 3 for shrunk ones."""
+
+    def convert_config(values: Any) -> None:
+        assert values.pop("is_shrunk") == (version == 3)
+        values["format_version"] = version
+        if version == 1:
+            assert values["model"].pop("context") == "sentence"
+            del values["temperatures"]
+
+    def convert_tensors(tensors: dict[str, np.ndarray]) -> None:
+        for kind in ("weight", "bias") if version == 1 else ():
+            name = f"words.characters.filters.{kind}"
+            tensors[name] = tensors.pop(name.replace("filters", "filters.0"))
+
+    edit(folder / "config.json", convert_config)
+    edit_tensors(folder, convert_tensors)
+    if version == 1:
+        edit(folder / "vocab.json", lambda values: values.pop("frequent"))
+
+
+def load_error(folder: Path) -> InputError:
     """Return the error for a folder, which must be the same in all commands and the library."""
     with pytest.raises(InputError) as caught:
         Tagger.load(folder)
-    message = run_error("tag", folder, stdin=b"Mira met Tom.")
-    assert message == str(caught.value)
-    assert run_error("info", folder) == message
+    for words in (("tag", folder), ("info", folder)):
+        assert run_error(*words, stdin=b"Mira met Tom.") == escape_line(str(caught.value))
+    message = str(caught.value)
     assert message.startswith(str(folder))
+    assert message.isprintable()
     assert re.search(r"(\. [A-Z]|; )[^;]+\.$", message), "the message does not say what to do"
-    return message.replace(f"{folder}/", "").replace(str(folder), "")
+    return caught.value
+
+
+def damaged_file(folder: Path) -> str:
+    """Return the name of the file that the error for a damaged folder names."""
+    error = load_error(folder)
+    assert error.code == "bundle.damaged"
+    return str(Path(error.file).relative_to(folder))
 
 
 def is_same(found: Bundle, expected: Bundle) -> bool:

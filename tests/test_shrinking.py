@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundles import edit, edit_tensors, make_bundle, random_sentences
-from command_line import run, run_error
+from command_line import input_error, run, run_error
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -90,7 +90,7 @@ def test_a_shrunk_model_can_be_saved_and_shrunk_again(tmp_path):
     assert smaller.tensors[TRAINED] == pytest.approx(first.tensors[TRAINED], rel=1e-3, abs=1e-6)
     back = stored(shrink_bundle(first, precision="f32"), tmp_path / "back")
     assert not back.is_shrunk
-    assert json.loads((tmp_path / "back" / "config.json").read_text())["format_version"] == 2
+    assert not json.loads((tmp_path / "back" / "config.json").read_text())["is_shrunk"]
 
 
 def test_values_beyond_a_type_are_clipped(tmp_path):
@@ -109,11 +109,8 @@ def shrunk(tmp_path) -> Path:
     return tmp_path / "m"
 
 
-def test_a_program_rejects_unknown_format_versions(shrunk):
-    assert json.loads((shrunk / "config.json").read_text())["format_version"] == 3
-    edit(shrunk / "config.json", lambda values: values.update(format_version=4))
-    assert "the format version must be at most 3 (got 4). Install" in run_error("info", shrunk)
-    edit(shrunk / "config.json", lambda values: values.update(format_version=1))
+def test_a_model_with_a_wrong_mark_is_an_error(shrunk):
+    edit(shrunk / "config.json", lambda values: values.update(is_shrunk=False))
     with pytest.raises(InputError, match=r"tensor .* must have (type|shape) .* \(got"):
         Tagger.load(shrunk)
 
@@ -168,9 +165,8 @@ def test_the_command_writes_a_smaller_working_model(model, corpus, tmp_path):
 def test_errors_of_the_command(model, tmp_path):
     assert "must be one of f32, f16, int8" in run_error("shrink", model, tmp_path / "m", "--precision", "f8")
     assert "is the model itself" in run_error("shrink", model, model)
-    assert "there is no such folder or included model" in run_error(
-        "shrink", tmp_path / "none", tmp_path / "m"
-    )
+    error = input_error("shrink", tmp_path / "none", tmp_path / "m")
+    assert (error.code, error.file) == ("bundle.missing", str(tmp_path / "none"))
     (tmp_path / "config.json").write_text("{}")
     assert "contains a config.json that belongs to no model" in run_error("shrink", model, tmp_path)
     assert "--words" in run_error("shrink", model, tmp_path / "m", "--words", "-1")
