@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from tagger.config import Config
+from tagger.config import RENAMED, Config
 from tagger.decoding.temperature import HIGHEST, LOWEST
 from tagger.errors import InputError
 from tagger.text.tokenizer import Tokenizer
@@ -90,8 +90,11 @@ def _add_shrunk_models(files: Files) -> None:
 
 
 def _rename_options(files: Files) -> None:
-    """Version 4 is for all models and has an entry for shrunk ones."""
+    """Version 4 is for all models and has an entry for shrunk ones; some options have other names."""
     files[CONFIG].setdefault("is_shrunk", True)
+    for old, new in RENAMED.items():
+        (section, old_key), new_key = old.split("."), new.partition(".")[2]
+        _rename(files[CONFIG].get(section), old_key, new_key)
 
 
 MIGRATIONS: dict[int, Callable[[Files], None]] = {

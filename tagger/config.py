@@ -24,6 +24,7 @@ Characters = Literal["cnn", "lstm", "none"]
 Context = Literal["sentence", "document"]
 LookaheadTraining = Literal["full", "random"]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+RENAMED = {"train.recased": "train.case_augmentation"}  # options of earlier versions
 
 
 def _names(value: Any) -> Any:
@@ -210,7 +211,7 @@ class TrainConfig(Section):
         description="span tasks: positive favours recall, negative precision (cost-augmented loss, Gimpel "
         "and Smith 2010)",
     )
-    recased: Probability = Field(
+    case_augmentation: Probability = Field(
         0.0,
         description="case augmentation: share of sentences converted to lower, upper or title case, sampled "
         "in each pass",
@@ -378,9 +379,12 @@ def _require_known(dotted: str, origin: str) -> None:
     if dotted in known:
         return
     by_key = {name.partition(".")[2]: name for name in known}
-    nearest = difflib.get_close_matches(dotted, known, n=1) or [
-        by_key[key] for key in difflib.get_close_matches(dotted.rpartition(".")[2], by_key, n=1)
-    ]
+    nearest = (
+        [RENAMED[dotted]]
+        if dotted in RENAMED
+        else difflib.get_close_matches(dotted, known, n=1)
+        or [by_key[key] for key in difflib.get_close_matches(dotted.rpartition(".")[2], by_key, n=1)]
+    )
     hint = f"did you mean {nearest[0]}?" if nearest else f"the options are {', '.join(known)}."
     raise InputError(
         f"there is no option {dotted!r}; {hint}", code="option.unknown", where=origin, option=dotted

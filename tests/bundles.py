@@ -103,6 +103,7 @@ def convert_to_version(folder: Path, version: int) -> None:
     def convert_config(values: Any) -> None:
         assert values.pop("is_shrunk") == (version == 3)
         values["format_version"] = version
+        values["train"]["recased"] = values["train"].pop("case_augmentation")
         if version == 1:
             assert values["model"].pop("context") == "sentence"
             del values["temperatures"]

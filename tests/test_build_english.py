@@ -61,7 +61,7 @@ def test_sentences_are_joined_by_their_ids(corpora, capsys):
 
 
 def test_a_model_is_built_with_its_card(corpora, monkeypatch, capfd):
-    options = ["model.hidden_size=4", "train.epochs=2", "train.recased=0.5"]
+    options = ["model.hidden_size=4", "train.epochs=2", "train.case_augmentation=0.5"]
     command = [
         "build_english.py",
         str(corpora),

@@ -23,6 +23,7 @@ def test_settings_override_the_file_and_the_file_overrides_the_defaults(tmp_path
         ("qqq.xyzzy", "the options are"),
         ("modle.head", "did you mean model.head"),
         ("epochs", "did you mean train.epochs"),
+        ("train.recased", "did you mean train.case_augmentation"),
     ],
 )
 def test_an_unknown_key_suggests_the_nearest_option(tmp_path, key, hint):

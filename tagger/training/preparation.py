@@ -42,7 +42,7 @@ class Part:
             split.
         mentions: Index of repeated words in each document; None without document context.
         recased: For each of ``RECASINGS`` the ids of each sentence's tokens in that casing; empty unless this
-            is the train split and ``train.recased`` is set.
+            is the train split and ``train.case_augmentation`` is set.
         summary: As in ``Preparation``, of a split that ``read_part`` read.
         notes: The same.
     """
@@ -160,7 +160,7 @@ def prepare(config: Config, train: Sequence[Path], dev: Sequence[Path], vectors:
         unvectored_singletons=singletons,
         vectors=static,
         tokenizer=tokenizer,
-        train=_with_recased(encoded) if config.train.recased else encoded,
+        train=_with_recased(encoded) if config.train.case_augmentation else encoded,
         dev=encoded_dev,
         notes=notes,
         summary=(*split.summary, *(dev_split.summary if dev_split else ())),
@@ -278,7 +278,7 @@ def _encode(split: Split, table: WordTable, config: Config, *, with_tags: bool) 
     rows = [table.rows(sentence.tokens) for sentence in sentences]
     mentions = None
     if config.model.has_mentions:
-        recasings = RECASINGS if with_tags and config.train.recased else ()
+        recasings = RECASINGS if with_tags and config.train.case_augmentation else ()
         mentions = index_mentions(sentences, table.vocabulary, recasings)
     return Part(sentences, rows, tags, schemes, table, split.repairs, {}, mentions)
 
