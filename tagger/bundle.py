@@ -20,7 +20,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tagger.bundle_files import LARGEST_FILE, damaged, parse_object, read_stored, require_stored
-from tagger.bundle_schema import CONFIG, FORMAT, FORMAT_VERSION, METRICS, TENSORS, VOCABULARY, Header, migrate
+from tagger.bundle_schema import (
+    CONFIG,
+    EARLIER_FROZEN,
+    FORMAT,
+    FORMAT_VERSION,
+    FROZEN,
+    METRICS,
+    TENSORS,
+    VOCABULARY,
+    Header,
+    migrate,
+)
 from tagger.config import Config
 from tagger.errors import InputError
 from tagger.features.vocab import Vocabulary, restore_vocabulary
@@ -28,7 +39,7 @@ from tagger.storage import write_synced, writing
 from tagger.validation import first_problem
 
 T = TypeVar("T")
-MAPPED = "words.fixed"  # the frozen word vectors: a large tensor, of which few rows are read
+MAPPED = FROZEN  # the frozen word vectors: a large tensor, of which few rows are read
 SCALES = ".scales"  # suffix of an int8 tensor's name for its row scales
 # Limits of vocab.json per tensor row: words have 10 bytes on average, and rarely a comma.
 MOST_BYTES_A_ROW = 256
@@ -56,7 +67,7 @@ class Bundle:
         temperatures: For each task, the divisor of its scores that calibrates probabilities (see
             ``decoding.temperature``), by default 1.
         is_shrunk: True if tensors can be stored in half precision and word vectors as int8. Loaded tensors
-            are float32 all the same, except the frozen word vectors (see ``fixed_vectors``).
+            are float32 all the same, except the frozen word vectors (see ``frozen_vectors``).
     """
 
     config: Config
@@ -289,7 +300,7 @@ def _load_tensors(folder: Path) -> tuple[dict[str, NDArray[Any]], str | None]:
         with safe_open(path, framework="np") as file:
             tensors = {
                 name: _map(path, name, _MAPPED_TYPES[file.get_slice(name).get_dtype()])
-                if name == MAPPED and file.get_slice(name).get_dtype() in _MAPPED_TYPES
+                if name in (MAPPED, EARLIER_FROZEN) and file.get_slice(name).get_dtype() in _MAPPED_TYPES
                 else file.get_tensor(name)
                 for name in file.keys()  # noqa: SIM118, not a dict
             }
@@ -339,7 +350,7 @@ def _widen(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {name: tensor for name, tensor in widened.items() if name not in used}
 
 
-def fixed_vectors(tensors: Mapping[str, NDArray[Any]], rows: Any = slice(None)) -> NDArray[np.float16]:
+def frozen_vectors(tensors: Mapping[str, NDArray[Any]], rows: Any = slice(None)) -> NDArray[np.float16]:
     """Return frozen word vectors in half precision, also if they are stored as int8.
 
     A shrunk model thus gives the same results as a model that stores these values in half precision.

@@ -15,6 +15,7 @@ from tagger.text.tokenizer import Tokenizer
 FORMAT: Literal["tagger"] = "tagger"
 FORMAT_VERSION = 4
 CONFIG, VOCABULARY, METRICS, TENSORS = "config.json", "vocab.json", "metrics.json", "model.safetensors"
+FROZEN, EARLIER_FROZEN = "words.frozen", "words.fixed"  # tensor of the frozen vectors, up to version 3
 
 Files = dict[str, dict[str, Any]]
 """The values of each file by its name; for ``model.safetensors`` the tensors."""
@@ -89,18 +90,28 @@ def _add_shrunk_models(files: Files) -> None:
     files[CONFIG].setdefault("is_shrunk", False)
 
 
-def _rename_options(files: Files) -> None:
-    """Version 4 is for all models and has an entry for shrunk ones; some options have other names."""
+def _rename_entries(files: Files) -> None:
+    """Version 4 is for all models and has an entry for shrunk ones; entries and tensors have other names."""
     files[CONFIG].setdefault("is_shrunk", True)
     for old, new in RENAMED.items():
         (section, old_key), new_key = old.split("."), new.partition(".")[2]
         _rename(files[CONFIG].get(section), old_key, new_key)
+    _rename(files[VOCABULARY], "fixed_words", "frozen_words")
+    _rename(files[VOCABULARY], "frequent", "n_frequent")
+    _rename(files[METRICS].get("shrunk"), "fixed_words", "frozen_words")
+    data = files[METRICS].get("data")
+    vectors = data.get("vectors") if isinstance(data, dict) else None
+    _rename(vectors, "found", "covered")
+    _rename(vectors, "kept", "frozen")
+    for suffix in ("", ".scales"):
+        _rename(files[TENSORS], f"{EARLIER_FROZEN}{suffix}", f"{FROZEN}{suffix}")
+        _rename(files[TENSORS], f"words.trained.weight{suffix}", f"words.trainable.weight{suffix}")
 
 
 MIGRATIONS: dict[int, Callable[[Files], None]] = {
     1: _add_document_context,
     2: _add_shrunk_models,
-    3: _rename_options,
+    3: _rename_entries,
 }
 """Migrations to the next format version; they edit values that have not been validated yet."""
 

@@ -48,9 +48,9 @@ def make_bundle(seed: int = 0, **model: object) -> tuple[TaggingModel, Bundle]:
         lowercase=True,
         fold_digits=False,
     )
-    vocabulary = vocabulary.with_fixed_words(["glasgow", "river"])
-    fixed = np.random.default_rng(seed).normal(size=(2, 4)).astype(np.float16)
-    vectors = Vectors({"rain": np.ones(4, np.float32)}, ("glasgow", "river"), fixed, 4, 0)
+    vocabulary = vocabulary.with_frozen_words(["glasgow", "river"])
+    frozen = np.random.default_rng(seed).normal(size=(2, 4)).astype(np.float16)
+    vectors = Vectors({"rain": np.ones(4, np.float32)}, ("glasgow", "river"), frozen, 4, 0)
     torch.manual_seed(seed)
     network = TaggingModel(config.model, vocabulary, vectors).eval()
     for parameter in network.parameters():
@@ -108,15 +108,27 @@ def convert_to_version(folder: Path, version: int) -> None:
             assert values["model"].pop("context") == "sentence"
             del values["temperatures"]
 
+    def convert_vocabulary(values: Any) -> None:
+        values["fixed_words"] = values.pop("frozen_words")
+        values["frequent"] = values.pop("n_frequent")
+        if version == 1:
+            del values["frequent"]
+
+    def convert_metrics(values: Any) -> None:
+        vectors = values["data"]["vectors"]
+        vectors["found"], vectors["kept"] = vectors.pop("covered"), vectors.pop("frozen")
+        if version == 3:
+            values["shrunk"]["fixed_words"] = values["shrunk"].pop("frozen_words")
+
     def convert_tensors(tensors: dict[str, np.ndarray]) -> None:
-        for kind in ("weight", "bias") if version == 1 else ():
-            name = f"words.characters.filters.{kind}"
-            tensors[name] = tensors.pop(name.replace("filters", "filters.0"))
+        for name in list(tensors):
+            earlier = name.replace("words.frozen", "words.fixed").replace("words.trainable", "words.trained")
+            tensors[earlier.replace("filters.0", "filters") if version == 1 else earlier] = tensors.pop(name)
 
     edit(folder / "config.json", convert_config)
+    edit(folder / "vocab.json", convert_vocabulary)
+    edit(folder / "metrics.json", convert_metrics)
     edit_tensors(folder, convert_tensors)
-    if version == 1:
-        edit(folder / "vocab.json", lambda values: values.pop("frequent"))
 
 
 def load_error(folder: Path) -> InputError:

@@ -127,15 +127,15 @@ CONFIG: list[Case] = [
 VOCABULARY: list[Case] = [
     (("words",), "abc", "words must be a list (got 'abc')"),
     (("words", 5), None, "words.5 must be a valid string (got None)"),
-    (("words", 5), "tom", "words and fixed_words must contain 'tom' only once"),
+    (("words", 5), "tom", "words and frozen_words must contain 'tom' only once"),
     (("words", 0), "tom", "words must begin with <padding> and <unknown>"),
-    (("fixed_words", 0), "tom", "words and fixed_words must contain 'tom' only once"),
-    (("words",), ["<padding>", "<unknown>"], "frequent must be at most the number of words"),
+    (("frozen_words", 0), "tom", "words and frozen_words must contain 'tom' only once"),
+    (("words",), ["<padding>", "<unknown>"], "n_frequent must be at most the number of words"),
     (("characters", 3), "xy", "characters must be single characters"),
     (("characters", 3), "o", "characters must contain 'o' only once"),
     (("lowercase",), "no", "lowercase must be a valid boolean (got 'no')"),
     (("fold_digits",), 1, "fold_digits must be a valid boolean (got 1)"),
-    (("frequent",), "1", "frequent must be a valid integer (got '1')"),
+    (("n_frequent",), "1", "n_frequent must be a valid integer (got '1')"),
     (("path",), "/etc/passwd", "path is unknown (got '/etc/passwd')"),
     (("tasks",), [], "tasks must have at least 1 item"),
     (("tasks",), "ner", "tasks must be a list (got 'ner')"),
@@ -166,7 +166,7 @@ UNMATCHED: list[tuple[str, *Case]] = [
         "encoder.layers.0.forward_lstm.weight_ih_l0 must have shape",
     ),
     ("config.json", ("model", "layers"), 2, "weight_ih_l0 must have shape (20, 10) (got none)"),
-    ("vocab.json", ("fixed_words",), [], "words.fixed must have shape (0, 4) (got (2, 4))"),
+    ("vocab.json", ("frozen_words",), [], "words.frozen must have shape (0, 4) (got (2, 4))"),
     ("vocab.json", ("tasks", 1, "tags"), ["N"], "heads.1.projection.weight must have shape"),
 ]
 HEADER_CODES = {"format": "bundle.missing", "format_version": "bundle.version", "identity": "bundle.damaged"}
@@ -227,7 +227,7 @@ TENSORS = [
     ("double", lambda one: one.astype(np.float64), r"must have type float\d\d \(got float64\)"),
     ("integers", lambda one: one.astype(np.int32), r"must have type float\d\d \(got int32\)"),
 ]  # fmt: skip
-NAMES = ("words.trained.weight", "words.fixed", "encoder.layers.0.backward_lstm.weight_hh_l0")
+NAMES = ("words.trainable.weight", "words.frozen", "encoder.layers.0.backward_lstm.weight_hh_l0")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ NAMES = ("words.trained.weight", "words.fixed", "encoder.layers.0.backward_lstm.
         pytest.param(name, change, message, id=f"{name}-{what}")
         for name in NAMES
         for what, change, message in TENSORS
-        if name != "words.fixed" or "not finite" not in message  # see the test after this one
+        if name != "words.frozen" or "not finite" not in message  # see the test after this one
     ],
 )
 def test_an_invalid_tensor_is_named(bundle, tensor, change, message):
@@ -245,24 +245,24 @@ def test_an_invalid_tensor_is_named(bundle, tensor, change, message):
     assert found.startswith(": the model's tensor ")
     assert re.search(message, found)
     # The size of words is that of this tensor, so the error can name another tensor.
-    assert tensor in found or (tensor == "words.trained.weight" and message == "must have shape")
+    assert tensor in found or (tensor == "words.trainable.weight" and message == "must have shape")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_frozen_vector_that_is_not_finite_is_an_error_when_its_word_is_used(bundle, value):
-    edit_tensors(bundle, lambda tensors: tensors.update({"words.fixed": np.full((2, 4), value, np.float16)}))
+    edit_tensors(bundle, lambda tensors: tensors.update({"words.frozen": np.full((2, 4), value, np.float16)}))
     tagger = Tagger.load(bundle)
     assert tagger.tag("Mira met Tom.")
-    with pytest.raises(InputError, match=r"words\.fixed contains a value that is not finite"):
+    with pytest.raises(InputError, match=r"words\.frozen contains a value that is not finite"):
         tagger.tag("Glasgow")
-    assert "words.fixed contains a value" in run_error("tag", bundle, stdin=b"Mira met Tom in Glasgow.")
+    assert "words.frozen contains a value" in run_error("tag", bundle, stdin=b"Mira met Tom in Glasgow.")
 
 
 def test_missing_and_extra_tensors_are_named(bundle):
     edit_tensors(bundle, lambda tensors: tensors.update(extra=np.zeros(3, np.float32)))
     assert "tensor extra must have shape none (got (3,))" in str(load_error(bundle))
-    edit_tensors(bundle, lambda tensors: (tensors.pop("extra"), tensors.pop("words.fixed")))
-    assert "tensor words.fixed must have shape (2, 4) (got none)" in str(load_error(bundle))
+    edit_tensors(bundle, lambda tensors: (tensors.pop("extra"), tensors.pop("words.frozen")))
+    assert "tensor words.frozen must have shape (2, 4) (got none)" in str(load_error(bundle))
 
 
 def test_names_with_line_ends_are_escaped_in_errors(bundle):
@@ -297,7 +297,7 @@ def test_a_wrong_header_is_an_error(bundle, change):
     content = path.read_bytes()
     size = struct.unpack("<Q", content[:8])[0]
     header = json.loads(content[8 : 8 + size])
-    HEADERS[change](header, "words.trained.weight")
+    HEADERS[change](header, "words.trainable.weight")
     changed = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(changed)) + changed + content[8 + size :])
     assert damaged_file(bundle) == "model.safetensors"

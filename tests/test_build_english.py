@@ -75,8 +75,8 @@ def test_a_model_is_built_with_its_card(corpora, monkeypatch, capfd):
     assert "NER F1 on dev: train " in capfd.readouterr().out
     bundle = load_bundle(corpora / "en")
     assert bundle.is_shrunk
-    assert bundle.vocabulary.fixed_words == ("bonn", "lima")
-    assert bundle.metrics["shrunk"] == {"fixed_words": 2, "precision": "int8"}
+    assert bundle.vocabulary.frozen_words == ("bonn", "lima")
+    assert bundle.metrics["shrunk"] == {"frozen_words": 2, "precision": "int8"}
     assert set(bundle.metrics["dev"]) == {"pos", "ner"}
     silver = list(read_sentences(corpora / "work" / "train_wikigold.conllu", tasks=("pos", "ner")))[-1]
     assert silver.tags["ner"] == ("B-LOC", "O", "O")

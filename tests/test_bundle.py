@@ -25,11 +25,11 @@ def make_bundle(value: float = 1.0) -> Bundle:
         tasks=(Task("ner", ("O", "B-product-car", "I-product-car"), "IOB2"), Task("pos", ("NOUN",), None)),
         lowercase=True,
         fold_digits=False,
-        fixed_words=("york",),
+        frozen_words=("york",),
     )
     tensors = {
         "matrix": np.full((2, 3), value, np.float32),
-        "fixed": np.array([[0.5, 1.5]], np.float16),
+        "frozen": np.array([[0.5, 1.5]], np.float16),
         "transposed": np.arange(6, dtype=np.float32).reshape(2, 3).T,
     }
     config = Config.model_validate({"model": {"hidden_size": 7}, "data": {"tasks": ["ner", "pos"]}})
@@ -70,9 +70,9 @@ def test_models_of_earlier_formats_are_loaded_and_saved_in_the_current_one(tmp_p
     assert list(MIGRATIONS) == list(range(1, FORMAT_VERSION))
     network: dict[str, object] = {"context": "sentence", "character_width": (3,)} if version == 1 else {}
     _, bundle = bundles.make_bundle(**network)
-    bundle = replace(bundle, metrics={"data": {"vectors": {"file": "v.txt"}}})
+    bundle = replace(bundle, metrics={"data": {"vectors": {"covered": 1, "frozen": 2}}})
     if version == 1:
-        bundle = replace(bundle, vocabulary=replace(bundle.vocabulary, frequent=0))
+        bundle = replace(bundle, vocabulary=replace(bundle.vocabulary, n_frequent=0))
     if version == 3:
         bundle = shrink_bundle(bundle, precision="int8")
     save_bundle(bundle, tmp_path)

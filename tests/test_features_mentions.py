@@ -17,7 +17,7 @@ VOCABULARY = Vocabulary(
     tasks=(),
     lowercase=True,
     fold_digits=False,
-    frequent=len(FREQUENT),
+    n_frequent=len(FREQUENT),
 )
 tokens = st.sampled_from([*FREQUENT, "The", *RARE])
 documents = st.lists(st.lists(st.lists(tokens, max_size=6), min_size=1, max_size=4), min_size=1, max_size=3)

@@ -39,12 +39,12 @@ def test_quantised_rows_are_within_half_a_scale(values):
 @pytest.mark.parametrize("words", [None, 0, 1, 2, 9])
 def test_kept_vectors_and_stored_types(tmp_path, precision, words):
     _, bundle = make_bundle()
-    bundle = replace(bundle, metrics={"data": {"vectors": {"file": "v.txt", "kept": 2}, "dev": None}})
+    bundle = replace(bundle, metrics={"data": {"vectors": {"file": "v.txt", "frozen": 2}, "dev": None}})
     kept = 2 if words is None else min(words, 2)
     found = stored(shrink_bundle(bundle, words=words, precision=precision), tmp_path)
-    assert found.vocabulary.fixed_words == bundle.vocabulary.fixed_words[:kept]
-    assert found.metrics["shrunk"] == {"fixed_words": kept, "precision": precision}
-    assert found.metrics["data"] == {"vectors": {"file": "v.txt", "kept": kept}, "dev": None}
+    assert found.vocabulary.frozen_words == bundle.vocabulary.frozen_words[:kept]
+    assert found.metrics["shrunk"] == {"frozen_words": kept, "precision": precision}
+    assert found.metrics["data"] == {"vectors": {"file": "v.txt", "frozen": kept}, "dev": None}
     assert found.is_shrunk == (precision != "f32")
     types = {name: tensor.dtype for name, tensor in load_file(tmp_path / "model.safetensors").items()}
     for name in bundle.tensors:
@@ -118,15 +118,15 @@ def test_a_model_with_a_wrong_mark_is_an_error(shrunk):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        (MAPPED + SCALES, lambda one: None, "words.fixed must have type float16 (got int8)"),
-        (MAPPED + SCALES, lambda one: one[:1], "words.fixed.scales must have shape (2,) (got (1,))"),
-        (MAPPED + SCALES, lambda one: one * np.nan, "words.fixed.scales contains a value that is not finite"),
+        (MAPPED + SCALES, lambda one: None, "words.frozen must have type float16 (got int8)"),
+        (MAPPED + SCALES, lambda one: one[:1], "words.frozen.scales must have shape (2,) (got (1,))"),
+        (MAPPED + SCALES, lambda one: one * np.nan, "frozen.scales contains a value that is not finite"),
         (MAPPED + SCALES, lambda one: one.astype(np.float64), "scales must have type float32 (got float64)"),
-        (MAPPED, lambda one: one.astype(np.float16), "words.fixed must have type int8 (got float16)"),
-        (MAPPED, lambda one: one[:1], "words.fixed must have shape (2, 4) (got (1, 4))"),
-        (TRAINED + SCALES, lambda one: one[:1], "words.trained.weight"),
-        (TRAINED + SCALES, lambda one: None, "words.trained.weight must have type float32 (got int8)"),
-        (TRAINED + SCALES, lambda one: one * np.inf, "trained.weight contains a value that is not finite"),
+        (MAPPED, lambda one: one.astype(np.float16), "words.frozen must have type int8 (got float16)"),
+        (MAPPED, lambda one: one[:1], "words.frozen must have shape (2, 4) (got (1, 4))"),
+        (TRAINED + SCALES, lambda one: one[:1], "words.trainable.weight"),
+        (TRAINED + SCALES, lambda one: None, "words.trainable.weight must have type float32 (got int8)"),
+        (TRAINED + SCALES, lambda one: one * np.inf, "trainable.weight contains a value that is not finite"),
         ("heads.0.projection.bias", lambda one: one.astype(np.int8), "must have type float32 (got int8)"),
     ],
 )  # fmt: skip
@@ -143,7 +143,7 @@ def test_errors_name_the_damaged_tensor(shrunk, name, change, message):
 def test_a_too_large_scale_is_an_error_when_its_word_is_used(shrunk):
     edit_tensors(shrunk, lambda tensors: tensors.update({MAPPED + SCALES: np.full(2, 1e20, np.float32)}))
     assert Tagger.load(shrunk).tag("Rain fell.")
-    with pytest.raises(InputError, match=r"words\.fixed contains a value"):
+    with pytest.raises(InputError, match=r"words\.frozen contains a value"):
         Tagger.load(shrunk).tag("Glasgow")
 
 

@@ -84,7 +84,7 @@ def test_pipes_are_read_if_one_pass_is_enough(corpus, model, tmp_path):
         assert run("tag", "-m", model, path) == run("tag", "-m", model, stdin=b"Ada met Otto.")
     for content in (b"ada 1 2\notto 3 4\n", gzip.compress(b"ada 1 2\notto 3 4\n")):
         with piped(content) as path:
-            assert read_vectors(Path(path), {"ada"}, limit=9).fixed_words == ("otto",)
+            assert read_vectors(Path(path), {"ada"}, limit=9).frozen_words == ("otto",)
     with piped(b"[train]\nepochs = 7\n") as path:
         assert load_config(Path(path), {}).train.epochs == 7
 

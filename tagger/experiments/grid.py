@@ -78,7 +78,7 @@ def count_parameters(model: ModelConfig, vocabulary: Vocabulary, word_size: int)
     """
     counts = dict.fromkeys(("encoder", "heads", "words"), 0)
     for name, shape in tensor_shapes(model, vocabulary, word_size).items():
-        if name == "words.fixed":
+        if name == "words.frozen":
             continue
         counts[name.partition(".")[0]] += math.prod(shape)
     return {**counts, "all": sum(counts.values())}

@@ -32,17 +32,17 @@ class Vectors:
     """Vectors of the requested words.
 
     Attributes:
-        trained: Trainable vectors, each of shape (D,), by normalised word of the training set.
-        fixed_words: N further words with frozen vectors, in the order of the file (usually by frequency).
-        fixed: (N, D) float16 frozen vectors of ``fixed_words``; larger values are clipped to the type's
+        trainable: Trainable vectors, each of shape (D,), by normalised word of the training set.
+        frozen_words: N further words with frozen vectors, in the order of the file (usually by frequency).
+        frozen: (N, D) float16 frozen vectors of ``frozen_words``; larger values are clipped to the type's
             range.
         size: D.
         duplicates: Number of skipped rows that repeat a kept word.
     """
 
-    trained: dict[str, NDArray[np.float32]]
-    fixed_words: tuple[str, ...]
-    fixed: NDArray[np.float16]
+    trainable: dict[str, NDArray[np.float32]]
+    frozen_words: tuple[str, ...]
+    frozen: NDArray[np.float16]
     size: int
     duplicates: int
 
@@ -70,11 +70,11 @@ def read_vectors(
         selection.keep(word, values)
     if selection.is_empty:
         raise InputError(f"{path}: the vectors file is empty. Pass a GloVe, word2vec or fastText file.")
-    fixed = list(selection.fixed.values())
+    frozen = list(selection.frozen.values())
     return Vectors(
-        trained=selection.trained | _copy_lowercase(selection, words),
-        fixed_words=tuple(selection.fixed),
-        fixed=np.stack(fixed) if fixed else np.zeros((0, selection.size), np.float16),
+        trainable=selection.trainable | _copy_lowercase(selection, words),
+        frozen_words=tuple(selection.frozen),
+        frozen=np.stack(frozen) if frozen else np.zeros((0, selection.size), np.float16),
         size=selection.size,
         duplicates=selection.duplicates,
     )
@@ -85,10 +85,10 @@ def _copy_lowercase(selection: _Selection, words: Iterable[str]) -> dict[str, ND
     copies = {}
     for word in words:
         lower = word.lower()
-        if word not in selection.trained and lower in selection.trained:
-            copies[word] = selection.trained[lower]
-        elif word not in selection.trained and lower in selection.fixed:
-            copies[word] = selection.fixed[lower].astype(np.float32)
+        if word not in selection.trainable and lower in selection.trainable:
+            copies[word] = selection.trainable[lower]
+        elif word not in selection.trainable and lower in selection.frozen:
+            copies[word] = selection.frozen[lower].astype(np.float32)
     return copies
 
 
@@ -103,8 +103,8 @@ class _Selection:
         self.kept: set[str] = set()
         self.duplicates = 0
         self.size = 0
-        self.trained: dict[str, NDArray[np.float32]] = {}
-        self.fixed: dict[str, NDArray[np.float16]] = {}
+        self.trainable: dict[str, NDArray[np.float32]] = {}
+        self.frozen: dict[str, NDArray[np.float16]] = {}
 
     def is_required(self, word: str) -> bool:
         """True if this row's values are required; called for every row of the file."""
@@ -120,13 +120,13 @@ class _Selection:
         elif self._has_capacity(form):  # a row of the same block may have reached the limit
             self.kept.add(word)
             if form in self.words:
-                if form == word or form not in self.trained:
-                    self.trained[form] = values
-            elif form == word or form not in self.fixed:
-                self.fixed[form] = np.clip(values, -_LARGEST, _LARGEST).astype(np.float16)
+                if form == word or form not in self.trainable:
+                    self.trainable[form] = values
+            elif form == word or form not in self.frozen:
+                self.frozen[form] = np.clip(values, -_LARGEST, _LARGEST).astype(np.float16)
 
     def _has_capacity(self, form: str) -> bool:
-        return form in self.words or form in self.fixed or len(self.fixed) < self.limit
+        return form in self.words or form in self.frozen or len(self.frozen) < self.limit
 
 
 def _rows(path: Path, is_required: Callable[[str], bool]) -> Rows:

@@ -57,13 +57,13 @@ def _require_scheme(task: Task) -> Task:
 
 def _require_consistent(vocabulary: Vocabulary) -> Vocabulary:
     try:
-        _require_unique((*vocabulary.words[len(SPECIAL) :], *vocabulary.fixed_words))
+        _require_unique((*vocabulary.words[len(SPECIAL) :], *vocabulary.frozen_words))
     except ValueError as error:
-        raise ValueError(f"words and fixed_words {error}") from None
+        raise ValueError(f"words and frozen_words {error}") from None
     if len({task.name for task in vocabulary.tasks}) < len(vocabulary.tasks):
         raise ValueError("tasks must have different names")
-    if vocabulary.frequent > len(vocabulary.words):
-        raise ValueError("frequent must be at most the number of words")
+    if vocabulary.n_frequent > len(vocabulary.words):
+        raise ValueError("n_frequent must be at most the number of words")
     return vocabulary
 
 
@@ -116,13 +116,13 @@ class Vocabulary:
 
     Attributes:
         words: Normalised words of the training set (see ``normalise``), after the two special words.
-        fixed_words: Words of the vectors file that are not in the training set.
+        frozen_words: Words of the vectors file that are not in the training set.
         characters: Characters of the training set, after the two special ones.
         tasks: The tagging tasks.
         lowercase: True if words are lowercased.
         fold_digits: True if every digit is replaced by ``0``.
-        frequent: Number of the most frequent words that make up half of the training set; ``words`` is sorted
-            by frequency.
+        n_frequent: Number of the most frequent words that make up half of the training set; ``words`` is
+            sorted by frequency.
     """
 
     words: Annotated[tuple[str, ...], AfterValidator(_require_special)]
@@ -132,8 +132,8 @@ class Vocabulary:
     tasks: Annotated[tuple[Annotated[Task, AfterValidator(_require_scheme)], ...], Field(min_length=1)]
     lowercase: StrictBool
     fold_digits: StrictBool
-    fixed_words: tuple[str, ...] = field(default=(), repr=False)
-    frequent: Annotated[StrictInt, Field(ge=0)] = 0
+    frozen_words: tuple[str, ...] = field(default=(), repr=False)
+    n_frequent: Annotated[StrictInt, Field(ge=0)] = 0
 
     __pydantic_config__ = _FORBID_UNKNOWN
 
@@ -144,7 +144,7 @@ class Vocabulary:
     @cached_property
     def word_ids(self) -> Mapping[str, int]:
         """Mapping from words to ids, without the two special words."""
-        ids = {word: number for number, word in enumerate(self.fixed_words, start=len(self.words))}
+        ids = {word: number for number, word in enumerate(self.frozen_words, start=len(self.words))}
         ids.update((word, number) for number, word in enumerate(self.words) if number > UNKNOWN)
         return MappingProxyType(ids)
 
@@ -156,7 +156,7 @@ class Vocabulary:
     @cached_property
     def frequent_forms(self) -> frozenset[str]:
         """The most frequent words of the training set in lower case, excluded from document context."""
-        return frozenset(word.lower() for word in self.words[len(SPECIAL) : len(SPECIAL) + self.frequent])
+        return frozenset(word.lower() for word in self.words[len(SPECIAL) : len(SPECIAL) + self.n_frequent])
 
     def normalise(self, token: str) -> str:
         """Return the form of a token for the lookup in the vocabulary."""
@@ -188,9 +188,9 @@ class Vocabulary:
         ids = self.character_ids
         return [ids.get(character, UNKNOWN) for character in token]
 
-    def with_fixed_words(self, words: Sequence[str]) -> Vocabulary:
+    def with_frozen_words(self, words: Sequence[str]) -> Vocabulary:
         """Return a copy with these words of a vectors file as frozen words."""
-        return replace(self, fixed_words=tuple(words))
+        return replace(self, frozen_words=tuple(words))
 
 
 def restore_vocabulary(values: Mapping[str, Any]) -> Vocabulary:
@@ -253,7 +253,7 @@ def build_vocabulary(
         tasks=tuple(_collect_task(sentences, name, source, scheme) for name, source in schemes.items()),
         lowercase=lowercase,
         fold_digits=fold_digits,
-        frequent=_count_frequent([count for _, count in counts.most_common()]),
+        n_frequent=_count_frequent([count for _, count in counts.most_common()]),
     )
     singletons = frozenset(
         number for number, word in enumerate(vocabulary.words) if number > UNKNOWN and counts[word] == 1

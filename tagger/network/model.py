@@ -40,11 +40,11 @@ class TaggingModel(nn.Module):
         self.config = config
         self.tasks = vocabulary.tasks
         size = vectors.size if vectors else config.word_size
-        fixed = vectors.fixed if vectors else np.zeros((0, size), np.float16)
+        frozen = vectors.frozen if vectors else np.zeros((0, size), np.float16)
         self.words = WordVectors(
             words=len(vocabulary.words),
             word_size=size,
-            fixed=torch.from_numpy(fixed),
+            frozen=torch.from_numpy(frozen),
             alphabet=len(vocabulary.characters),
             characters=config.characters,
             character_size=config.character_size,
@@ -70,10 +70,10 @@ class TaggingModel(nn.Module):
             self._initialise_words(vocabulary, vectors)
 
     def _initialise_words(self, vocabulary: Vocabulary, vectors: Vectors) -> None:
-        weight = self.words.trained.weight.detach()
+        weight = self.words.trainable.weight.detach()
         for word_id, word in enumerate(vocabulary.words):
-            if word in vectors.trained:
-                weight[word_id] = torch.from_numpy(vectors.trained[word])
+            if word in vectors.trainable:
+                weight[word_id] = torch.from_numpy(vectors.trainable[word])
 
     def forward(self, batch: Batch, blocks: Blocks | None = None) -> dict[str, Tensor]:
         """Compute the emissions (B, T, C) of a batch by task; undefined beyond the end of a sentence.
@@ -102,7 +102,7 @@ class TaggingModel(nn.Module):
         The neighbours' word vectors get no gradient from it: a step would have to update twice as many rows.
         """
         count, steps = batch.positions.shape
-        features = self.words.trained.weight.new_zeros(count * steps, context.output_size)
+        features = self.words.trainable.weight.new_zeros(count * steps, context.output_size)
         mentions = batch.mentions
         if mentions is not None and len(mentions.tokens):
             left, right = (self._embed_neighbours(self._tensor(n)) for n in (mentions.left, mentions.right))
@@ -158,7 +158,7 @@ class TaggingModel(nn.Module):
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         """Convert an array of a batch to a tensor on the device of the weights."""
-        return torch.from_numpy(array).to(self.words.trained.weight.device)
+        return torch.from_numpy(array).to(self.words.trainable.weight.device)
 
 
 def restore_model(

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.bundle import MAPPED, Bundle, fixed_vectors, forget_pages
+from tagger.bundle import MAPPED, Bundle, forget_pages, frozen_vectors
 from tagger.decoding.viterbi import Transitions, constrain
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints
@@ -277,14 +277,14 @@ class Engine:
         Raises:
             InputError: The frozen vector of a word is not finite.
         """
-        trainable = self._tensors["words.trained.weight"]
+        trainable = self._tensors["words.trainable.weight"]
         vectors = np.empty((len(words), trainable.shape[1]), np.float32)
         is_frozen = words >= len(trainable)
         vectors[~is_frozen] = trainable[words[~is_frozen]]
-        vectors[is_frozen] = fixed_vectors(self._tensors, words[is_frozen] - len(trainable))
+        vectors[is_frozen] = frozen_vectors(self._tensors, words[is_frozen] - len(trainable))
         forget_pages(self._tensors[MAPPED])
         if not is_moderate(vectors):
-            raise not_moderate("words.fixed")
+            raise not_moderate("words.frozen")
         return vectors
 
     @cached_property

@@ -148,9 +148,9 @@ def prepare(config: Config, train: Sequence[Path], dev: Sequence[Path], vectors:
         )
         if warning := coverage_warning(vectors, static, len(words)):
             notes.append(warning)
-        vocabulary = vocabulary.with_fixed_words(static.fixed_words)
+        vocabulary = vocabulary.with_frozen_words(static.frozen_words)
         singletons = frozenset(
-            word_id for word_id in singletons if vocabulary.words[word_id] not in static.trained
+            word_id for word_id in singletons if vocabulary.words[word_id] not in static.trainable
         )
     table = WordTable(vocabulary)
     encoded = _encode(split, table, config, with_tags=True)
@@ -175,7 +175,7 @@ def coverage_warning(path: Path, vectors: Vectors, words: int) -> str | None:
         vectors: Its vectors.
         words: Number of distinct words in train.
     """
-    covered = len(vectors.trained)
+    covered = len(vectors.trainable)
     if covered and covered >= MIN_COVERAGE * words:
         return None
     return (
