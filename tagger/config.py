@@ -139,8 +139,8 @@ class ModelConfig(Section):
     casing_size: int = Field(8, ge=0, le=10_000, description="size of the casing embedding; 0 = no casing")
     context: Context = Field(
         "document",
-        description="document: add features of a word's other mentions in the document (bidirectional models "
-        "only); sentence: use each sentence alone",
+        description="document: add features of a word's other occurrences in the document (bidirectional "
+        "models only); sentence: use each sentence alone",
     )
     context_size: int = Field(
         32, ge=1, le=10_000, description="size of the document context's left and right projections, each"
@@ -158,10 +158,10 @@ class ModelConfig(Section):
     constrain: bool = Field(True, description="decode only tag sequences that the scheme allows")
 
     @property
-    def has_mentions(self) -> bool:
+    def has_document_context(self) -> bool:
         """True if the model uses document context.
 
-        Off for one-way models: later mentions would leak the right context.
+        Off for one-way models: later occurrences would leak the right context.
         """
         return self.context == "document" and self.direction == "bidirectional"
 
@@ -290,7 +290,7 @@ def _require_coherent(config: Config, origin: str) -> None:
         InputError: Two options contradict each other.
     """
     train = config.train
-    if train.lookahead == "random" and config.model.has_mentions:
+    if train.lookahead == "random" and config.model.has_document_context:
         raise InputError(
             "train.lookahead must be full if model.context is document (got random). Set model.context = "
             "sentence: later sentences are unknown with bounded lookahead.",

@@ -57,7 +57,7 @@ def configure(variant: Variant, config: Config, *, hidden_size: int, seed: int) 
         "head": variant.head,
         "constrain": config.model.constrain and variant.head == "crf",
         "hidden_size": hidden_size,
-        "context": "sentence",  # document context would leak the right context: it includes later mentions
+        "context": "sentence",  # document context would leak the right context: it includes later occurrences
     }
     train = {"seed": seed, "lookahead": variant.lookahead}
     return config.model_copy(

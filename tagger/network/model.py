@@ -53,7 +53,7 @@ class TaggingModel(nn.Module):
             casings=len(CASINGS),
             casing_size=config.casing_size,
         )
-        self.context = DocumentContext(size, config.context_size) if config.has_mentions else None
+        self.context = DocumentContext(size, config.context_size) if config.has_document_context else None
         self.encoder = Encoder(
             self.words.output_size + (self.context.output_size if self.context else 0),
             config.hidden_size,
@@ -103,17 +103,19 @@ class TaggingModel(nn.Module):
         """
         count, steps = batch.positions.shape
         features = self.words.trainable.weight.new_zeros(count * steps, context.output_size)
-        mentions = batch.mentions
-        if mentions is not None and len(mentions.tokens):
-            left, right = (self._embed_neighbours(self._tensor(n)) for n in (mentions.left, mentions.right))
-            ids = (mentions.casing, mentions.words, mentions.own)
-            of_mentions = context(left, right, *map(self._tensor, ids))  # (N, output_size)
-            tokens = self._tensor(mentions.tokens)
+        occurrences = batch.context
+        if occurrences is not None and len(occurrences.tokens):
+            left, right = (
+                self._embed_neighbours(self._tensor(n)) for n in (occurrences.left, occurrences.right)
+            )
+            ids = (occurrences.casing, occurrences.words, occurrences.own)
+            context_features = context(left, right, *map(self._tensor, ids))  # (N, output_size)
+            tokens = self._tensor(occurrences.tokens)
             if self.training and self.config.context_dropout:
-                of_mentions = dropout(of_mentions, self.config.context_dropout, self.training)
-                is_kept = torch.rand(count, device=of_mentions.device) >= NO_CONTEXT_SHARE
-                of_mentions = of_mentions * is_kept[tokens // steps, None]
-            features = features.index_copy(0, tokens, of_mentions)
+                context_features = dropout(context_features, self.config.context_dropout, self.training)
+                is_kept = torch.rand(count, device=context_features.device) >= NO_CONTEXT_SHARE
+                context_features = context_features * is_kept[tokens // steps, None]
+            features = features.index_copy(0, tokens, context_features)
         return features.view(count, steps, -1)
 
     @torch.no_grad()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tagger.bundle import MAPPED, SCALES, Bundle
 from tagger.config import ModelConfig
 from tagger.errors import InputError
-from tagger.features.mentions import context_width
+from tagger.features.context_index import context_width
 from tagger.features.vocab import CASINGS, Vocabulary
 
 Floats = NDArray[np.float32]
@@ -46,7 +46,7 @@ def tensor_shapes(config: ModelConfig, vocabulary: Vocabulary, word_size: int) -
     elif config.characters == "lstm":
         shapes |= _lstm_shapes(CHARACTER_LSTM, BOTH, size, hidden)
         width += 2 * hidden
-    if config.has_mentions:
+    if config.has_document_context:
         shapes |= {f"context.{side}.weight": (config.context_size, word_size) for side in ("left", "right")}
         width += context_width(config.context_size)
     directions = directions_of(config)
