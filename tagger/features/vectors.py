@@ -69,7 +69,7 @@ def read_vectors(
     for word, values in _rows(path, selection.is_required):
         selection.keep(word, values)
     if selection.is_empty:
-        raise InputError(f"{path}: the vectors file is empty. Pass a GloVe, word2vec or fastText file.")
+        raise _malformed("the vectors file is empty. Pass a GloVe, word2vec or fastText file.", path)
     frozen = list(selection.frozen.values())
     return Vectors(
         trainable=selection.trainable | _copy_lowercase(selection, words),
@@ -137,7 +137,9 @@ def _rows(path: Path, is_required: Callable[[str], bool]) -> Rows:
                 path, cast(BinaryIO, gzip.GzipFile(fileobj=file) if is_packed else file), is_required
             )
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: the vectors cannot be read ({error}). Check the path.") from None
+        raise InputError(
+            f"the vectors cannot be read ({error}). Check the path.", code="file.unreadable", where=path
+        ) from None
 
 
 def _parse(path: Path, file: BinaryIO, is_required: Callable[[str], bool]) -> Rows:
@@ -146,8 +148,8 @@ def _parse(path: Path, file: BinaryIO, is_required: Callable[[str], bool]) -> Ro
     header = first.split()
     if len(header) == 2 and all(part.isdigit() for part in header):
         if max(map(len, header)) > 18 or not 0 < int(header[1]) <= _MAX_SIZE:
-            raise InputError(
-                f"{path}:1: the first line gives a count or size that no vectors file has. Download it again."
+            raise _malformed(
+                "the first line gives a count or size that no vectors file has. Download it again.", path, 1
             )
         count, size = int(header[0]), int(header[1])
         second = file.readline(_MAX_ROW_BYTES)
@@ -164,8 +166,8 @@ def _parse(path: Path, file: BinaryIO, is_required: Callable[[str], bool]) -> Ro
         # A row of float32 values has at least this length and is almost never printable.
         start = second + file.read(4 * size) + file.readline(_MAX_ROW_BYTES)
         if _is_printable(start):
-            raise InputError(
-                f"{path}:2: expected a word and {size} values, as the first line says. Download it again."
+            raise _malformed(
+                f"expected a word and {size} values, as the first line says. Download it again.", path, 2
             )
         yield from _parse_binary(path, file, start, count, size, is_required)
         return
@@ -188,7 +190,7 @@ def _width(first: bytes) -> int:
 def _lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
     for line in limited_lines(file, most=_MAX_ROW_BYTES):
         if len(line) > _MAX_ROW_BYTES:
-            raise InputError(f"{path}: a line has more than {_MAX_ROW_BYTES:,} bytes. Pass a vectors file.")
+            raise _malformed(f"a line has more than {_MAX_ROW_BYTES:,} bytes. Pass a vectors file.", path)
         yield line
 
 
@@ -199,9 +201,7 @@ def _check_count(path: Path, lines: Iterable[bytes], count: int) -> Iterator[byt
         rows += not line.isspace()
         yield line
     if rows != count:
-        raise InputError(
-            f"{path}: the first line says {count} vectors, but {rows} follow. Download it again."
-        )
+        raise _malformed(f"the first line says {count} vectors, but {rows} follow. Download it again.", path)
 
 
 def _is_printable(start: bytes) -> bool:
@@ -227,7 +227,12 @@ def _parse_text(
 ) -> Rows:
     if size < 1:
         if next(lines, None) is not None:
-            raise _no_values(path, line_number)
+            raise _malformed(
+                "expected a word and its values, separated by spaces. Pass a GloVe, word2vec or fastText "
+                "file.",
+                path,
+                line_number,
+            )
         return
     while block := list(islice(lines, 4096)):
         words, values, numbers = [], [], []
@@ -248,11 +253,8 @@ def _parse_text(
         line_number += len(block)
 
 
-def _no_values(path: Path, number: int) -> InputError:
-    return InputError(
-        f"{path}:{number}: expected a word and its values, separated by spaces. Pass a GloVe, word2vec or "
-        "fastText file."
-    )
+def _malformed(message: str, path: Path, line: int | None = None) -> InputError:
+    return InputError(message, code="vectors.format", where=f"{path}:{line}" if line else path)
 
 
 def _split_from_right(path: Path, number: int, row: bytes, size: int) -> list[bytes]:
@@ -262,9 +264,11 @@ def _split_from_right(path: Path, number: int, row: bytes, size: int) -> list[by
         return []
     word, values = parts[: len(parts) - size], parts[max(0, len(parts) - size) :]
     if not word or any(map(holds_number, word[1:])) or not all(map(_is_number, values)) or b"\t" in word:
-        raise InputError(
-            f"{path}:{number}: expected a word and {size} values, got {len(parts) - 1} values. All vectors "
-            f"of a file must have the same size."
+        raise _malformed(
+            f"expected a word and {size} values, got {len(parts) - 1} values. All vectors of a file must "
+            "have the same size.",
+            path,
+            number,
         )
     return [b" ".join(word), b" ".join(values)]
 
@@ -282,9 +286,10 @@ def _to_floats(path: Path, values: list[bytes], numbers: list[int], size: int) -
     except ValueError:
         bad = np.array([not all(map(_is_number, row.split(b" "))) for row in values])
     if bad.any():
-        raise InputError(
-            f"{path}:{numbers[int(bad.argmax())]}: a value of the vector is not a finite number. Correct "
-            "that row or remove it."
+        raise _malformed(
+            "a value of the vector is not a finite number. Correct that row or remove it.",
+            path,
+            numbers[int(bad.argmax())],
         )
     return matrix
 
@@ -304,12 +309,10 @@ def _parse_binary(
         while (space := buffer.find(b" ", begin)) < 0 or len(buffer) < space + 1 + width:
             more = file.read(1 << 20)
             if not more:
-                raise InputError(
-                    f"{path}: the file ends within vector {number} of {count}. Download it again."
-                )
+                raise _malformed(f"the file ends within vector {number} of {count}. Download it again.", path)
             if len(buffer) - begin > _MAX_ROW_BYTES + width:
-                raise InputError(
-                    f"{path}: vector {number} of {count} has no space after its word. Download it again."
+                raise _malformed(
+                    f"vector {number} of {count} has no space after its word. Download it again.", path
                 )
             buffer, begin = buffer[begin:] + more, 0
         word = buffer[begin:space].lstrip(b"\n").decode("utf-8", errors="replace")
@@ -317,7 +320,7 @@ def _parse_binary(
         if is_required(word):
             values = np.frombuffer(buffer, dtype="<f4", count=size, offset=space + 1).astype(np.float32)
             if not np.isfinite(values).all():
-                raise InputError(
-                    f"{path}: vector {number} ({word!r}) has a value that is not finite. Download it again."
+                raise _malformed(
+                    f"vector {number} ({word!r}) has a value that is not finite. Download it again.", path
                 )
             yield word, values
