@@ -108,7 +108,7 @@ def try_steps(whole: Path, work: Path, dev: Sequence[Sentence], words: int) -> I
             save_bundle(smaller, folder)
             size = sum((folder / file).stat().st_size for file in FILES)
             scores = score(Tagger.load(folder), dev)
-            yield Step(len(smaller.vocabulary.fixed_words), precision, size, scores), smaller
+            yield Step(len(smaller.vocabulary.frozen_words), precision, size, scores), smaller
 
 
 def show(steps: Iterable[Step]) -> None:

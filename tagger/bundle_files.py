@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -84,12 +85,17 @@ def parse_object(path: Path, content: bytes, *, most_digits: int = 0) -> dict[st
 
 def damaged(path: Path, reason: str) -> InputError:
     """Return the error for a file with invalid content."""
-    return InputError(f"{path}: {reason}. The file is damaged: copy or train the model again.")
+    return InputError(
+        f"{reason}. The file is damaged: copy or train the model again.", code="bundle.damaged", where=path
+    )
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
+    is_folder = os.path.isdir(path.parent)  # noqa: PTH112, Path.is_dir raises for too long names
     return InputError(
-        f"{path}: cannot be read ({error.strerror}). Pass the folder that `tagger train --output` wrote."
+        f"cannot be read ({error.strerror}). Pass the folder that `tagger train --output` wrote.",
+        code="bundle.damaged" if is_folder else "bundle.missing",
+        where=path,
     )
 
 

@@ -21,6 +21,7 @@ Code = Literal[
     "bundle.missing",  # no model has this name or path
     "bundle.output",  # a model folder cannot be written
     "bundle.version",  # a model folder was written by a newer version
+    "config.format",  # a TOML file is malformed
     "corpus.columns",  # columns or features cannot be assigned, or a line has another number of columns
     "corpus.empty",  # a file or split has no sentences, or no tags of a task
     "corpus.encoding",  # bytes or characters are not valid UTF-8

@@ -13,10 +13,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tagger"
 # package; no chain of imports leads back. ``serving`` and ``integrations`` have a place, but no module yet.
 LAYERS = (
     {"errors"},
-    {"storage", "signals"},
+    {"storage", "signals", "validation"},
     {"text", "config"},
     {"corpus", "features", "decoding", "evaluation"},
-    {"network", "bundle_files", "bundle", "shrinking", "included"},
+    {"network", "bundle_files", "bundle_schema", "bundle", "shrinking", "included"},
     {"training", "runtime"},
     {"reports"},
     {"experiments"},
@@ -28,7 +28,14 @@ ONLY_HOME = {
     "torchcrf": ("network/heads.py",),
     "accelerate": ("training/",),
     "safetensors": ("bundle.py", "training/checkpoint.py"),
-    "pydantic": ("config.py", "bundle.py", "training/schema.py"),
+    "pydantic": (
+        "config.py",
+        "validation.py",
+        "bundle.py",
+        "bundle_schema.py",
+        "features/vocab.py",
+        "training/schema.py",
+    ),
     "seqeval": ("evaluation/",),
     "scipy": ("evaluation/significance.py",),
     "datasets": ("corpus/hub.py",),

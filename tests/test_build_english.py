@@ -61,7 +61,7 @@ def test_sentences_are_joined_by_their_ids(made_corpora, capsys):
 
 
 def test_a_model_is_built_with_its_card(made_corpora, monkeypatch, capfd):
-    options = ["model.hidden_size=4", "train.epochs=2", "train.recased=0.5"]
+    options = ["model.hidden_size=4", "train.epochs=2", "train.case_augmentation=0.5"]
     command = [
         "build_english.py",
         str(made_corpora),
@@ -75,8 +75,8 @@ def test_a_model_is_built_with_its_card(made_corpora, monkeypatch, capfd):
     assert "NER F1 on dev: train " in capfd.readouterr().out
     bundle = load_bundle(made_corpora / "en")
     assert bundle.is_shrunk
-    assert bundle.vocabulary.fixed_words == ("bonn", "lima")
-    assert bundle.metrics["shrunk"] == {"fixed_words": 2, "precision": "int8"}
+    assert bundle.vocabulary.frozen_words == ("bonn", "lima")
+    assert bundle.metrics["shrunk"] == {"frozen_words": 2, "precision": "int8"}
     assert set(bundle.metrics["dev"]) == {"pos", "ner"}
     silver = list(read_sentences(made_corpora / "work" / "train_wikigold.conllu", tasks=("pos", "ner")))[-1]
     assert silver.tags["ner"] == ("B-LOC", "O", "O")

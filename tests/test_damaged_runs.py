@@ -186,7 +186,7 @@ DAMAGES: list[Callable[[Path], object]] = [
     lambda path: replace_value(path, ("progress", "epoch"), 7),
     lambda path: replace_value(path, ("progress", "generator", "state", "state"), -1),
     lambda path: path.write_bytes(path.read_bytes()[:-100]),
-    lambda path: path.write_bytes(save({}, {"format": "tagger checkpoint 2", "state": "[" * 100_000})),
+    lambda path: path.write_bytes(save({}, {"format": "tagger checkpoint 3", "state": "[" * 100_000})),
     lambda path: (path.unlink(), path.mkdir()),
     lambda path: (path.unlink(), os.mkfifo(path)),
 ]

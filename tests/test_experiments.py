@@ -114,7 +114,7 @@ def test_equal_seeds_start_from_equal_word_and_character_features(corpus, tmp_pa
     for own in words.values():
         for name in (name for name in own[0] if name.startswith("words.")):
             assert all(torch.equal(own[0][name], other[name]) for other in own)
-    trained = "words.trained.weight"
+    trained = "words.trainable.weight"
     assert not torch.equal(words[1][0][trained], words[2][0][trained])
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tagger import Tagger
 from tagger.decoding.viterbi import viterbi
 from tagger.features.batching import WordTable
-from tagger.features.mentions import MentionIndex
+from tagger.features.context_index import ContextIndex
 from tagger.runtime.engine import Engine
 from tagger.text.documents import STRETCH_CHARACTERS, STRETCH_TOKENS, cut_stretches
 from tagger.text.sentence import from_tokens
@@ -20,8 +20,8 @@ from tagger.text.sentence import from_tokens
 def batch_of(bundle, sentences, documents):
     table = WordTable(bundle.vocabulary)
     batch = table.batch([table.rows(tokens) for tokens in sentences])
-    mentions = MentionIndex(documents, bundle.vocabulary).batch(range(len(sentences)))
-    return replace(batch, mentions=mentions)
+    occurrences = ContextIndex(documents, bundle.vocabulary).batch(range(len(sentences)))
+    return replace(batch, context=occurrences)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -30,10 +30,10 @@ def test_the_engine_equals_torch_in_documents(layers, merge_mode):
     network, bundle = make_bundle(layers=layers, merge_mode=merge_mode)
     sentences = random_sentences(bundle.vocabulary)
     batch = batch_of(bundle, sentences, [sentences[:5], sentences[5:]])
-    assert len(batch.mentions.tokens) > 20
+    assert len(batch.context.tokens) > 20
     engine = Engine(bundle)
     expected, found = network.emissions(batch), engine(batch)
-    alone = engine(replace(batch, mentions=None))
+    alone = engine(replace(batch, context=None))
     for task in ("ner", "pos"):
         np.testing.assert_allclose(found[task][batch.mask], expected[task][batch.mask], atol=1e-4)
     assert np.abs(alone["ner"] - found["ner"]).max() > 0.1

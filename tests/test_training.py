@@ -111,9 +111,9 @@ def test_vectors_initialise_the_word_embeddings(corpus, tmp_path):
     preparation = prepare(config, [corpus], [], vectors)
     model = build_model(preparation, config)
     number = preparation.vocabulary.word_id("da")
-    assert model.words.trained.weight[number].tolist() == [1, 2, 3]
+    assert model.words.trainable.weight[number].tolist() == [1, 2, 3]
     assert preparation.vocabulary.word_id("ZZZ") == len(preparation.vocabulary.words)
-    assert model.words.fixed.tolist() == [[4, 5, 6]]
+    assert model.words.frozen.tolist() == [[4, 5, 6]]
     lonely = tmp_path / "lonely.conll"
     lonely.write_text("da D O\nko N B-THING\n")
     prepared = prepare(config, [lonely], [], vectors)
@@ -249,9 +249,9 @@ def test_singletons_train_the_vector_of_unk(tmp_path):
     path.write_text("da D O\nko N B-THING\n\nda D O\nmo N B-THING\n")
     config = configure(train__epochs=4, train__singleton_unknown=0.9, train__batch_size=1)
     preparation = prepare(config, [path], [], None)
-    before = build_model(preparation, config).words.trained.weight[UNKNOWN].detach()
+    before = build_model(preparation, config).words.trainable.weight[UNKNOWN].detach()
     *_, last = train(preparation, config)
-    assert not torch.equal(last.weights["words.trained.weight"][UNKNOWN], before)
+    assert not torch.equal(last.weights["words.trainable.weight"][UNKNOWN], before)
     kept = prepare(configure(train__singleton_unknown=0.0), [path], [], None)
     assert len(kept.unvectored_singletons) == 2  # ko and mo, but not da
 

@@ -38,7 +38,7 @@ CHANGES = {
     "train.schedule": "cosine",
     "train.ema": 0.9,
     "train.patience": 2,
-    "train.recased": 0.3,
+    "train.case_augmentation": 0.3,
     "train.lookahead": "random",
 }
 
@@ -187,7 +187,7 @@ def test_a_checkpoint_loads_as_saved_or_raises_an_error(tmp_path):
         with pytest.raises(InputError, match=r"checkpoint\.safetensors.*--restart"):
             load_checkpoint(tmp_path)
     (tmp_path / CHECKPOINT).write_bytes(content.replace(FORMAT.encode(), b"tagger checkpoint 9"))
-    with pytest.raises(InputError, match=r"format must be .*tagger checkpoint 2"):
+    with pytest.raises(InputError, match=r"format must be .*tagger checkpoint 3"):
         load_checkpoint(tmp_path)
 
 

@@ -134,7 +134,7 @@ def test_vectors_repairs_and_unseen_tags_are_reported(corpus, tmp_path):
         token.lower() for s in read_sentences(corpus / "train.conll", columns=COLUMNS) for token in s.tokens
     }
     assert data["vectors"] == {
-        "file": "v.txt", "size": 3, "words": len(words), "found": 2, "kept": 1, "duplicates": 1
+        "file": "v.txt", "size": 3, "words": len(words), "covered": 2, "frozen": 1, "duplicates": 1
     }  # fmt: skip
     card = (tmp_path / "m" / "README.md").read_text()
     assert "In dev 1 ner tags were illegal" in card

@@ -116,11 +116,11 @@ def make_bundle(network: dict[str, object]) -> dict[str, bytes]:
         ),
         lowercase=config.model.lowercase,
         fold_digits=config.model.fold_digits,
-        fixed_words=("oslo",),
+        frozen_words=("oslo",),
     )
     generator = np.random.default_rng(1)
     tensors = {
-        name: generator.normal(size=shape).astype(np.float16 if name == "words.fixed" else np.float32)
+        name: generator.normal(size=shape).astype(np.float16 if name == "words.frozen" else np.float32)
         for name, shape in tensor_shapes(config.model, vocabulary, 2).items()
     }
     parts = (config, vocabulary, Tokenizer().settings(), tensors, {"score": 0.5}, "# A model\n")

@@ -93,16 +93,16 @@ def vectors(data: bytes, folder: Path) -> None:
         if table is None:
             continue
         assert table.size >= 1
-        assert table.fixed.shape == (len(table.fixed_words), table.size)
-        assert len(set(table.fixed_words)) == len(table.fixed_words) <= limit
-        assert not WORDS & set(table.fixed_words)
-        assert table.trained.keys() <= WORDS
-        rows = list(table.trained.values())
+        assert table.frozen.shape == (len(table.frozen_words), table.size)
+        assert len(set(table.frozen_words)) == len(table.frozen_words) <= limit
+        assert not WORDS & set(table.frozen_words)
+        assert table.trainable.keys() <= WORDS
+        rows = list(table.trainable.values())
         assert all(row.shape == (table.size,) and np.isfinite(row).all() for row in rows)
-        assert np.isfinite(table.fixed).all()
+        assert np.isfinite(table.frozen).all()
         content = unpacked(data)
-        for word, row in table.trained.items():
-            borrowed = [r for w, r in zip(table.fixed_words, table.fixed, strict=True) if w == word.lower()]
+        for word, row in table.trainable.items():
+            borrowed = [r for w, r in zip(table.frozen_words, table.frozen, strict=True) if w == word.lower()]
             assert has_vector(content, row) or any(np.array_equal(row, other) for other in borrowed), word
 
 

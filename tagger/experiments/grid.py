@@ -57,7 +57,7 @@ def configure(variant: Variant, config: Config, *, hidden_size: int, seed: int) 
         "head": variant.head,
         "constrain": config.model.constrain and variant.head == "crf",
         "hidden_size": hidden_size,
-        "context": "sentence",  # document context would leak the right context: it includes later mentions
+        "context": "sentence",  # document context would leak the right context: it includes later occurrences
     }
     train = {"seed": seed, "lookahead": variant.lookahead}
     return config.model_copy(
@@ -78,7 +78,7 @@ def count_parameters(model: ModelConfig, vocabulary: Vocabulary, word_size: int)
     """
     counts = dict.fromkeys(("encoder", "heads", "words"), 0)
     for name, shape in tensor_shapes(model, vocabulary, word_size).items():
-        if name == "words.fixed":
+        if name == "words.frozen":
             continue
         counts[name.partition(".")[0]] += math.prod(shape)
     return {**counts, "all": sum(counts.values())}

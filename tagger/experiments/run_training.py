@@ -158,7 +158,7 @@ def _score(job: Job, material: Material, progress: Progress, curve: Sequence[Map
         variant=job.variant,
         seed=job.seed,
         hidden_size=job.hidden_size,
-        parameters=count_parameters(model.config, vocabulary, model.words.trained.embedding_dim),
+        parameters=count_parameters(model.config, vocabulary, model.words.trainable.embedding_dim),
         scores={
             name: score_predicted(split, {task: predictions[name]})[task]
             for name, split in material.scored_splits.items()

@@ -22,7 +22,7 @@ from tagger.evaluation.calibration import (
     score_thresholds,
 )
 from tagger.features.batching import WordTable, group_by_length
-from tagger.features.mentions import index_mentions
+from tagger.features.context_index import index_context
 from tagger.runtime.model_evaluation import gold_schemes
 from tagger.runtime.tagger import BATCH_TOKENS, Tagger
 from tagger.text.schemes import tags_to_spans
@@ -133,7 +133,7 @@ def fit_temperatures(
     known = {task.name: task for task in tagger.tasks}
     table = WordTable(tagger.bundle.vocabulary)
     has_context = tagger.engine.context is not None
-    mentions = index_mentions(gold, table.vocabulary) if has_context else None
+    context_index = index_context(gold, table.vocabulary) if has_context else None
 
     def gold_batches() -> Iterator[dict[str, GoldBatch]]:
         for indices in group_by_length(list(map(len, gold)), BATCH_SENTENCES, BATCH_TOKENS):
@@ -143,8 +143,8 @@ def fit_temperatures(
                 for name, scheme in schemes.items()
             }
             batch = table.batch([table.rows(one.tokens) for one in chosen], tags)
-            if mentions:
-                batch = replace(batch, mentions=mentions.batch(indices))
+            if context_index:
+                batch = replace(batch, context=context_index.batch(indices))
             emissions = tagger.engine(batch)
             yield {name: GoldBatch(emissions[name], batch.lengths, batch.tags[name]) for name in schemes}
 

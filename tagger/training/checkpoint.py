@@ -22,7 +22,7 @@ from tagger.training.progress import Progress, Snapshot
 from tagger.training.schema import SavedState, SavedTraining, require_consecutive, require_equal, validate
 
 CHECKPOINT = "checkpoint.safetensors"
-FORMAT = "tagger checkpoint 2"
+FORMAT = "tagger checkpoint 3"
 RESTART = "Train again with --restart."
 # Options that do not change the trained weights.
 _WITHOUT_EFFECT = ("checkpoint_minutes", "tensorboard")
@@ -202,12 +202,12 @@ def _split_digest(split: Part) -> str:
 
 def _vectors_digest(vectors: Vectors) -> str:
     def content() -> Iterator[bytes]:
-        for word, values in vectors.trained.items():
+        for word, values in vectors.trainable.items():
             yield word.encode(errors="surrogatepass") + values.tobytes()
-        yield json.dumps(vectors.fixed_words).encode()
-        yield vectors.fixed.tobytes()
+        yield json.dumps(vectors.frozen_words).encode()
+        yield vectors.frozen.tobytes()
 
-    words = len(vectors.trained) + len(vectors.fixed_words)
+    words = len(vectors.trainable) + len(vectors.frozen_words)
     return f"{words:,} words ({_digest(content())})"
 
 

@@ -133,7 +133,11 @@ def _train_epoch(preparation: Preparation, config: TrainConfig, progress: Progre
     progress.model.train()
     started_at, seconds_before = time.perf_counter(), progress.seconds
     for indices in batches[progress.step :]:
-        casings = draw_casings(len(indices), config.recased, generator) if config.recased else None
+        casings = (
+            draw_casings(len(indices), config.case_augmentation, generator)
+            if config.case_augmentation
+            else None
+        )
         batch = split.batch(indices, casings)
         _mask_singletons(batch, singletons, config.singleton_unknown, generator)
         rate = learning_rate(config, progress.epoch, progress.step + 1, len(batches))

@@ -93,7 +93,7 @@ class Progress:
         self.parameters: list[Tensor] = [p for group in self.optimizer.param_groups for p in group["params"]]
         external = []
         if self.rows and self.rows.average is not None:
-            external = [(self.model.words.trained.weight, self.rows.average)]
+            external = [(self.model.words.trainable.weight, self.rows.average)]
         ema = config.train.ema
         self.average = WeightAverage(self.parameters, ema, external) if ema else None
         self.generator = np.random.default_rng(config.train.seed)
@@ -238,8 +238,8 @@ def make_rows(model: TaggingModel, config: TrainConfig) -> LazyRows | None:
     """Build the lazy update of the word embeddings; None if the optimizer must update every row each step."""
     if config.optimizer != "sgd" or config.weight_decay:
         return None
-    model.words.trained.sparse = True
-    return LazyRows(model.words.trained.weight, config.momentum, is_averaged=bool(config.ema))
+    model.words.trainable.sparse = True
+    return LazyRows(model.words.trainable.weight, config.momentum, is_averaged=bool(config.ema))
 
 
 def make_optimizer(model: TaggingModel, config: TrainConfig) -> torch.optim.Optimizer:
