@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import pytest
 from command_line import run
-from error_analysis import make_analysis
+from error_analysis import make_evaluation
 
 from tagger import Tagger
 from tagger.cli.console import mistake_lines
 from tagger.corpus.files import FORMATS, read_sentences
 from tagger.errors import printable
 from tagger.evaluation.confusion import count_confusion, match_task
-from tagger.runtime.model_evaluation import analyse, evaluate
+from tagger.evaluation.tasks import SPAN_METRICS, TAG_METRICS, SpanTaskScores, TagTaskScores, score_task
+from tagger.runtime.model_evaluation import evaluate
+from tagger.training.schema import SavedSpanScores, SavedTagScores
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +40,39 @@ def test_scores_do_not_depend_on_the_file_format(model, corpus, tmp_path, to):
     assert scores[0] == scores[1]
 
 
-def test_analyse_agrees_with_evaluate(model, corpus_with_errors):
+def test_evaluation_has_scores_outcomes_and_confusion(model, corpus_with_errors):
     tagger = Tagger.load(model)
     sentences = list(read_sentences(corpus_with_errors, columns="token,pos,ner"))
-    analysis = analyse(tagger, sentences)
-    expected = evaluate(tagger, sentences)
-    assert analysis.result["tasks"] == expected["tasks"]
-    assert list(analysis.result) == list(expected)
+    evaluation = evaluate(tagger, sentences)
     tagged = list(tagger.tag_sentences(sentences))
+    seen = tagger.bundle.vocabulary.mark_seen(sentences)
     for name, scheme in (("pos", None), ("ner", "IOB2")):
         sides = [[sentence.tags[name] for sentence in side] for side in (sentences, tagged)]
         outcomes = match_task(*sides, scheme=scheme)
-        assert analysis.tasks[name].outcomes == outcomes
-        assert analysis.tasks[name].confusion == count_confusion(
+        assert evaluation.tasks[name].outcomes == outcomes
+        assert evaluation.tasks[name].confusion == count_confusion(
             (one for own in outcomes for one in own), has_spans=scheme is not None
         )
+        assert evaluation.scores[name] == score_task(*sides, scheme=scheme, seen=seen)
+
+
+def test_a_metric_in_the_table_is_in_json_and_may_be_saved(model, corpus_with_errors, monkeypatch):
+    before = json.loads(run("evaluate", model, corpus_with_errors, "--json")[1])["tasks"]
+    for table in (SPAN_METRICS, TAG_METRICS):
+        monkeypatch.setitem(table, "n_sentences", lambda tags: len(tags.gold))
+    after = json.loads(run("evaluate", model, corpus_with_errors, "--json")[1])["tasks"]
+    count = len(list(read_sentences(corpus_with_errors, columns="token,pos,ner")))
+    assert after == {name: {**scores, "n_sentences": count} for name, scores in before.items()}
+    assert SavedTagScores.model_validate(after["pos"])
+    assert SavedSpanScores.model_validate(after["ner"])
+
+
+@pytest.mark.parametrize(
+    ("table", "declared", "saved"),
+    [(SPAN_METRICS, SpanTaskScores, SavedSpanScores), (TAG_METRICS, TagTaskScores, SavedTagScores)],
+)
+def test_every_declared_score_has_a_metric(table, declared, saved):
+    assert declared.__annotations__.keys() | saved.model_fields.keys() <= table.keys()
 
 
 def test_json_has_the_confusion_and_every_error(model, corpus_with_errors):
@@ -194,8 +214,8 @@ def test_running_text_is_tokenized_by_the_model(model, tmp_path, monkeypatch, ch
 def test_wide_characters_fit_the_console():
     words = ["東京"] * 30
     gold, predicted = [["O"] * 30], [["O"] * 15 + ["B-LOC"] + ["O"] * 14]
-    analysis = make_analysis([words], {"ner": (gold, predicted, "IOB2")}, source="長い名前.conll")
-    lines = list(mistake_lines("ner", analysis.tasks["ner"], analysis.sentences, 80))
+    evaluation = make_evaluation([words], {"ner": (gold, predicted, "IOB2")}, source="長い名前.conll")
+    lines = list(mistake_lines("ner", evaluation.tasks["ner"], evaluation.sentences, 80))
     assert 70 < max(line.cell_len for line in lines) <= 80
     assert "[東京]" in lines[-1].plain
     assert lines[-1].plain.endswith("…")

@@ -13,7 +13,7 @@ from tagger.evaluation.calibration import THRESHOLDS
 from tagger.features.batching import WordTable
 from tagger.runtime.engine import Engine
 from tagger.runtime.model_calibration import fit_temperatures, measure_calibration
-from tagger.runtime.model_evaluation import analyse, evaluate
+from tagger.runtime.model_evaluation import evaluate
 from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import from_tokens
 
@@ -168,18 +168,16 @@ def test_calibration_agrees_with_evaluate():
     tagger = Tagger(replace(bundle, temperatures=TEMPERATURES))
     gold = labelled(tagger)
     measured = measure_calibration(tagger, gold)
-    scores = evaluate(tagger, gold)["tasks"]
+    scores = evaluate(tagger, gold).scores
     ner, pos = measured["ner"], measured["pos"]
     assert (ner.has_spans, pos.has_spans) == (True, False)
     assert ner.gold == scores["ner"]["support"]
     assert pos.is_right.mean() == pytest.approx(scores["pos"]["accuracy"])
     for row in ner.against():
-        expected = evaluate(tagger, gold, min_score=row["min_score"])["tasks"]["ner"]
+        expected = evaluate(tagger, gold, min_score=row["min_score"]).scores["ner"]
         for key in ("precision", "recall", "f1"):
             assert row[key] == pytest.approx(expected[key])
-    assert (
-        analyse(tagger, gold, min_score=0.9).result["tasks"] == evaluate(tagger, gold, min_score=0.9)["tasks"]
-    )
+    assert evaluate(tagger, gold, min_score=0.9, has_calibration=True).calibrations.keys() == measured.keys()
     plain = measure_calibration(tagger.with_temperatures({}), gold)
     for name, one in measured.items():
         assert np.array_equal(one.before, plain[name].before)

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from tagger.evaluation.confusion import NO_SPAN, SPAN_KINDS, TAG_KINDS, Kind, Outcome
 from tagger.evaluation.mistakes import Mistake, group_mistakes, words_around
+from tagger.evaluation.tasks import TaskScores
 from tagger.reports.marks import SIDES, mark_side
 from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head, read_sheet
-from tagger.runtime.model_evaluation import Analysis, TaskAnalysis
+from tagger.runtime.model_evaluation import Evaluation, TaskEvaluation
 from tagger.storage import replace_file
 from tagger.text.sentence import Sentence
 
@@ -33,15 +33,13 @@ class _Task:
     Attributes:
         index: The index of the task, for anchors.
         name: The task's name.
-        analysis: The model's errors.
-        scores: The task's scores.
+        result: The task's results.
         numbers: The id of each label in filters; None is the label of "no span".
     """
 
     index: int
     name: str
-    analysis: TaskAnalysis
-    scores: Mapping[str, Any]
+    result: TaskEvaluation
     numbers: Mapping[str | None, int]
 
     def anchor(self, sentence: int) -> str:
@@ -51,11 +49,11 @@ class _Task:
         return f"{self.numbers[labels[0]]}.{self.numbers[labels[1]]}"
 
 
-def write_errors(analysis: Analysis, path: Path, *, model: str, file: str) -> None:
+def write_errors(evaluation: Evaluation, path: Path, *, model: str, file: str) -> None:
     """Write the page.
 
     Args:
-        analysis: The model's scores and errors on the file.
+        evaluation: The model's results on the file.
         path: The output file; an earlier file is replaced atomically.
         model: The model's name, for the title.
         file: The corpus file's name, for the title.
@@ -64,20 +62,20 @@ def write_errors(analysis: Analysis, path: Path, *, model: str, file: str) -> No
         InputError: The page cannot be written.
     """
     with replace_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as page:
-        page.writelines(errors_page(analysis, model=model, file=file))
+        page.writelines(errors_page(evaluation, model=model, file=file))
 
 
-def errors_page(analysis: Analysis, *, model: str, file: str) -> Iterator[str]:
+def errors_page(evaluation: Evaluation, *, model: str, file: str) -> Iterator[str]:
     """Yield the page in pieces; see ``write_errors``."""
     package = files("tagger.reports")
     style, script = (
         package.joinpath(name).read_text(encoding="utf-8") for name in ("errors.css", "errors.js")
     )
-    tasks = list(_number_tasks(analysis))
+    tasks = list(_number_tasks(evaluation))
     hues = {
         task.name: label_hues(label for label in task.numbers if label is not None)
         for task in tasks
-        if task.analysis.has_spans
+        if task.result.has_spans
     }
     rules = hue_rules(hue for own in hues.values() for hue in own.values())
     # Even text that is not escaped by mistake can neither run scripts nor load anything.
@@ -89,11 +87,11 @@ def errors_page(analysis: Analysis, *, model: str, file: str) -> Iterator[str]:
     )
     yield (
         f"<h1>Errors of <bdi>{escape(model)}</bdi> on <bdi>{escape(file)}</bdi></h1>\n"
-        f'<p class="quiet">{analysis.result["sentences"]:,} sentences, '
-        f"{analysis.result['tokens']:,} tokens</p>\n"
+        f'<p class="quiet">{len(evaluation.sentences):,} sentences, '
+        f"{evaluation.n_tokens:,} tokens</p>\n"
     )
     for task in tasks:
-        yield from _summary(task, analysis.sentences)
+        yield from _summary(task, evaluation.sentences)
     yield '<h2 id="sentences">Sentences with errors</h2>\n'
     yield from _filters(tasks)
     yield (
@@ -101,33 +99,33 @@ def errors_page(analysis: Analysis, *, model: str, file: str) -> Iterator[str]:
         "<u>underlined</u>. Gold tags are those of the file, predicted tags those of the model.</p>\n"
     )
     for task in tasks:
-        yield from _articles(task, analysis, hues.get(task.name, {}))
+        yield from _articles(task, evaluation, hues.get(task.name, {}))
     yield f"<script>{script}</script>\n{PAGE_END}"
 
 
-def _number_tasks(analysis: Analysis) -> Iterator[_Task]:
+def _number_tasks(evaluation: Evaluation) -> Iterator[_Task]:
     count = 0
-    for index, (name, task) in enumerate(analysis.tasks.items()):
+    for index, (name, task) in enumerate(evaluation.tasks.items()):
         labels = [*task.confusion["by_label"], *[None] * task.has_spans]
         numbers = {label: number for number, label in enumerate(labels, start=count)}
         count += len(labels)
-        yield _Task(index, name, task, analysis.result["tasks"][name], numbers)
+        yield _Task(index, name, task, numbers)
 
 
 def _summary(task: _Task, sentences: Sequence[Sentence]) -> Iterator[str]:
     """Yield the scores, tables and most frequent errors of one task."""
     yield f'<section>\n<h2><bdi>{escape(task.name)}</bdi></h2>\n<dl class="scores">\n'
-    for name, value in _headline(task.scores):
+    for name, value in _headline(task.result.scores):
         yield f"<div><dt>{name}</dt><dd>{value}</dd></div>\n"
     yield "</dl>\n"
-    if task.analysis.has_spans:
+    if task.result.has_spans:
         yield "<h3>Borders and types</h3>\n"
         yield from _borders_table(task)
     yield "<h3>Confusion matrix: gold (rows), predicted (columns)</h3>\n"
     yield from _matrix_table(task)
-    if task.analysis.has_spans:
+    if task.result.has_spans:
         yield '<p class="quiet">The diagonal includes spans with the correct type and wrong borders.</p>\n'
-    groups = group_mistakes(task.analysis.mistakes)[:FREQUENT]
+    groups = group_mistakes(task.result.mistakes)[:FREQUENT]
     if groups:
         yield '<h3>Most frequent errors</h3>\n<ol class="frequent">\n'
         for group in groups:
@@ -136,15 +134,16 @@ def _summary(task: _Task, sentences: Sequence[Sentence]) -> Iterator[str]:
     yield "</section>\n"
 
 
-def _headline(scores: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if "f1" not in scores:
+def _headline(scores: TaskScores) -> Iterator[tuple[str, str]]:
+    if "accuracy" in scores:
         yield "accuracy", f"{scores['accuracy']:.4f}"
-        for group in ("seen", "unseen"):
-            yield f"on words {group} in train", f"{scores[group]['accuracy']:.4f}"
+        yield "on words seen in train", f"{scores['seen']['accuracy']:.4f}"
+        yield "on words unseen in train", f"{scores['unseen']['accuracy']:.4f}"
         yield "tokens", f"{scores['support']:,}"
         return
-    for key, name in (("f1", "F1 (conlleval mode)"), ("precision", "precision"), ("recall", "recall")):
-        yield name, f"{scores[key]:.4f}"
+    yield "F1 (conlleval mode)", f"{scores['f1']:.4f}"
+    yield "precision", f"{scores['precision']:.4f}"
+    yield "recall", f"{scores['recall']:.4f}"
     yield f"F1, strict mode ({escape(scores['strict']['scheme'])})", f"{scores['strict']['f1']:.4f}"
     yield "F1, all words seen in train", f"{scores['seen']['f1']:.4f}"
     yield "F1, with an unseen word", f"{scores['unseen']['f1']:.4f}"
@@ -160,7 +159,7 @@ def _borders_table(task: _Task) -> Iterator[str]:
         + '<th scope="col">correct type</th><th scope="col">wrong type</th>' * 2
         + "</tr></thead>\n<tbody>\n"
     )
-    confusion = task.analysis.confusion
+    confusion = task.result.confusion
     for label, counts in confusion["by_label"].items():
         yield _counts_row(label, counts)
     yield _counts_row("all", confusion["kinds"], kind=' class="total"')
@@ -174,7 +173,7 @@ def _counts_row(name: str, counts: Mapping[Kind, int], *, kind: str = "") -> str
 
 def _matrix_table(task: _Task) -> Iterator[str]:
     """Yield the confusion matrix as a table; shades are shares of a row, and numbers link to the errors."""
-    confusion = task.analysis.confusion
+    confusion = task.result.confusion
     names, labels = confusion["names"], list(task.numbers)
     size = "matrix many" if len(names) > MANY else "matrix"
     yield _scroll_box(f"Confusion matrix of {task.name}")
@@ -222,7 +221,7 @@ def _frequent_item(task: _Task, group: Sequence[Mistake], sentences: Sequence[Se
 
 def _filters(tasks: Sequence[_Task]) -> Iterator[str]:
     """Yield the form with the filters, which is hidden until its script runs."""
-    counts = Counter(mistake.outcome.kind for task in tasks for mistake in task.analysis.mistakes)
+    counts = Counter(mistake.outcome.kind for task in tasks for mistake in task.result.mistakes)
     yield '<form id="filters" hidden>\n<fieldset><legend>Kind</legend>\n'
     for number, kind in enumerate(KINDS):
         if counts[kind]:
@@ -251,10 +250,10 @@ def _filters(tasks: Sequence[_Task]) -> Iterator[str]:
     yield '<p><output id="shown" aria-live="polite"></output></p>\n</form>\n'
 
 
-def _articles(task: _Task, analysis: Analysis, hues: Mapping[str, int]) -> Iterator[str]:
+def _articles(task: _Task, evaluation: Evaluation, hues: Mapping[str, int]) -> Iterator[str]:
     """Yield the sentences with errors in one task, gold next to predicted."""
     for number, (sentence, outcomes) in enumerate(
-        zip(analysis.sentences, task.analysis.outcomes, strict=True)
+        zip(evaluation.sentences, task.result.outcomes, strict=True)
     ):
         wrong = [outcome for outcome in outcomes if outcome.kind != "right"]
         if not wrong:
@@ -266,11 +265,11 @@ def _articles(task: _Task, analysis: Analysis, hues: Mapping[str, int]) -> Itera
         yield (
             f'<article id="{task.anchor(number)}" data-task="{task.index}" data-sentence="{number}" '
             f'data-text="{escape(sentence.text)}">\n'
-            f"<header><code>{_source(analysis.sentences, number)}</code> "
+            f"<header><code>{_source(evaluation.sentences, number)}</code> "
             f'<small>{escape(task.name)}</small>\n<ul>{chips}</ul></header>\n<div class="sides">\n'
         )
         for side in SIDES:
-            words = "".join(mark_side(sentence, outcomes, side, seen=analysis.seen[number], hues=hues))
+            words = "".join(mark_side(sentence, outcomes, side, seen=evaluation.seen[number], hues=hues))
             yield f'<div><h3>{side}</h3><p class="{side}" lang="" dir="auto">{words}</p></div>\n'
         yield "</div>\n</article>\n"
 
