@@ -5,8 +5,8 @@ from comparisons import make_comparison
 from large_findings import make_large
 from pages import watch_page
 
+from tagger.experiments.findings import summarise
 from tagger.experiments.report import write_report
-from tagger.experiments.summary import summarise
 
 COMPARISONS = {
     "spans": lambda: (made := make_comparison(), summarise(made)),

@@ -7,13 +7,13 @@ from tagger.config import Config
 from tagger.errors import InputError
 from tagger.experiments.grid import (
     MATCHES,
+    Variant,
     build_grid,
     configure,
     count_parameters,
     match_hidden_sizes,
     require_comparable,
 )
-from tagger.experiments.results import Variant
 from tagger.network.encoder import Encoder
 from tagger.network.model import TaggingModel
 

@@ -105,13 +105,17 @@ def evaluate_command(
     from tagger.cli.console import require_extra
 
     require_extra("evaluate", "seqeval")
+    if errors:
+        require_extra("evaluate --errors", "jinja2")
     for option, path in (("--picture", picture), ("--reliability", reliability)):
         _require_picture(option, path)
     _check_outputs(files, [path for path in (errors, picture, reliability) if path])
     thresholds = parse_min_score(min_score)
     if on_misaligned not in ON_MISALIGNED:
         raise InputError(
-            f"--on-misaligned must be one of {', '.join(ON_MISALIGNED)} (got {on_misaligned!r})."
+            f"--on-misaligned must be one of {', '.join(ON_MISALIGNED)} (got {on_misaligned!r}).",
+            code="option.unknown",
+            option="--on-misaligned",
         )
     tagger = Tagger.load(model, precision=precision)
     resolved_min_score = resolve_min_score(thresholds, tagger.labels)
@@ -185,20 +189,33 @@ def _require_picture(option: str, path: Path | None) -> None:
     if path:
         require_extra(f"evaluate {option}", "matplotlib")
         if path.suffix.lower() not in PICTURE_SUFFIXES:
-            raise InputError(f"{path}: the name must end in {' or '.join(PICTURE_SUFFIXES)}. Rename it.")
+            raise InputError(
+                f"the name must end in {' or '.join(PICTURE_SUFFIXES)}. Rename it.",
+                code="option.value",
+                where=path,
+                option=option,
+            )
 
 
 def _check_outputs(files: Sequence[Path], outputs: Sequence[Path]) -> None:
     """Check the output paths before the work begins."""
     for path in outputs:
         if path.is_dir():
-            raise InputError(f"{path}: this is a folder. Name a file in it.")
+            raise InputError("this is a folder. Name a file in it.", code="file.kind", where=path)
         if not path.resolve().parent.is_dir():
-            raise InputError(f"{path}: its folder does not exist. Create it, or name another file.")
+            raise InputError(
+                "its folder does not exist. Create it, or name another file.",
+                code="file.unwritable",
+                where=path,
+            )
         if any(_is_same(path, file) for file in files):
-            raise InputError(f"{path}: this would overwrite a corpus file. Name another file.")
+            raise InputError(
+                "this would overwrite a corpus file. Name another file.", code="option.conflict", where=path
+            )
     if len({path.resolve() for path in outputs}) < len(outputs):
-        raise InputError(f"{outputs[0]}: two outputs have the same path. Name different files.")
+        raise InputError(
+            "two outputs have the same path. Name different files.", code="option.conflict", where=outputs[0]
+        )
 
 
 def _is_same(path: Path, other: Path) -> bool:

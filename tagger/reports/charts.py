@@ -2,6 +2,9 @@
 
 Horizontal lengths are percentages and vertical lengths are pixels, so that a chart fills the width of its
 container without scaling the text. Colours are classes of ``charts.css``.
+
+matplotlib's SVG was worse to read on a page 390 pixels wide: its text shrank to 7 or 8 pixels (here 12.5) and
+labels took 40 % of the width. In dark mode its black axes and labels were invisible.
 """
 
 from __future__ import annotations
