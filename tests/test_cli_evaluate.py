@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from command_line import run
+from command_line import input_error, run
 from error_analysis import make_evaluation
 
 from tagger import Tagger
@@ -147,28 +147,33 @@ def test_page_and_plots_are_written(model, corpus_with_errors, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "fragment"),
     [
-        ("--errors {file}", "would overwrite a corpus file"),
-        ("--errors {folder}/link.conll", "would overwrite a corpus file"),
-        ("--picture {folder}", "the name must end in .svg or .png"),
-        ("--errors {folder}", "this is a folder"),
-        ("--errors {folder}/no/x.html", "its folder does not exist"),
-        ("--picture {folder}/x.gif", "the name must end in .svg or .png"),
-        ("--errors {folder}/x.svg --picture {folder}/x.svg", "two outputs have the same path"),
-        ("--on-misaligned guess", "--on-misaligned must be one of error, expand, trim, skip"),
+        ("--errors {file}", "option.conflict", "overwrite"),
+        ("--errors {folder}/link.conll", "option.conflict", "overwrite"),
+        ("--picture {folder}", "option.value", ".svg or .png"),
+        ("--errors {folder}", "file.kind", ""),
+        ("--errors {folder}/no/x.html", "file.unwritable", ""),
+        ("--picture {folder}/x.gif", "option.value", ".svg or .png"),
+        ("--errors {folder}/x.svg --picture {folder}/x.svg", "option.conflict", "two outputs"),
+        ("--on-misaligned guess", "option.unknown", "error, expand, trim, skip (got 'guess')"),
     ],
 )
-def test_invalid_outputs_are_rejected_before_the_work(corpus_with_errors, tmp_path, arguments, message):
+def test_invalid_outputs_are_rejected_before_the_work(
+    corpus_with_errors, tmp_path, arguments, code, fragment
+):
     before = corpus_with_errors.read_bytes()
     (tmp_path / "link.conll").symlink_to(corpus_with_errors)
     words = [word.format(file=corpus_with_errors, folder=tmp_path) for word in arguments.split()]
     # The model does not exist: the error comes before it is loaded.
-    code, output, error = run("evaluate", tmp_path / "none", corpus_with_errors, *words)
-    assert (code, output) == (2, "")
-    assert error.startswith("tagger: ")
-    assert error.count("\n") == 1
-    assert message in error
+    error = input_error("evaluate", tmp_path / "none", corpus_with_errors, *words)
+    assert error.code == code
+    assert fragment in error.message
+    if code == "option.unknown":
+        assert (error.file, error.option) == ("", "--on-misaligned")
+    else:
+        assert error.file == words[1]
+    assert error.option in ("", words[0])
     assert corpus_with_errors.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["link.conll"]
 

@@ -195,7 +195,9 @@ def test_one_task_can_be_measured_and_unknown_tasks_are_an_error():
     bare = [from_tokens(["Mira", "met"]).with_tags({"pos": ["N", "V"]})]
     assert measure_calibration(tagger, bare, tasks=["pos"]).keys() == {"pos"}
     assert fit_temperatures(tagger, bare, tasks=["pos"]).keys() == {"pos"}
-    with pytest.raises(InputError, match="tags of the task 'ner' are missing"):
+    with pytest.raises(InputError, match=r"'ner'.* the columns pos") as error:
         measure_calibration(tagger, bare)
+    assert (error.value.code, error.value.where) == ("corpus.columns", "sentence 1")
+    assert error.value.option == "--columns"
     with pytest.raises(InputError, match="no task 'chunk'"):
         fit_temperatures(tagger, bare, tasks=["chunk"])

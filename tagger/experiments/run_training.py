@@ -193,9 +193,10 @@ def train_run(job: Job, data: ComparisonData) -> Generator[EpochDone | RunDone, 
     try:
         yield from _train_run(job, data)
     except InputError as error:
-        if error.where:
+        if job.name in error.where:
             raise
-        raise InputError(error.message, code=error.code, where=job.name, option=error.option) from None
+        where = f"{job.name}: {error.where}" if error.where else job.name
+        raise InputError(error.message, code=error.code, where=where, option=error.option) from None
 
 
 def remove_checkpoint(job: Job, data: ComparisonData) -> None:
