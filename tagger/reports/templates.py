@@ -39,6 +39,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["count"] = "{:,}".format
+    environment.filters["px"] = "{:.1f}".format
     return environment
 
 
