@@ -96,5 +96,5 @@ def test_links_point_to_the_sections(page):
 
 def test_the_page_makes_no_requests_and_logs_nothing(page):
     assert set(page.requests) == {page.address}
-    assert page.complaints == []
+    assert page.problems == []
     assert page.locator("script").count() == 0

@@ -4,17 +4,26 @@ import inspect
 import json
 import re
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from comparisons import TEXTS, UNSEEN, make_comparison
 from large_findings import NASTY, make_large
 from pages import Page
 
+from tagger.config import HeadKind, MergeMode
 from tagger.errors import InputError
 from tagger.evaluation.significance import estimate, randomisation_test
+from tagger.experiments.contrasts import GroupKind
 from tagger.experiments.findings import Findings, summarise
+from tagger.experiments.grid import Match
 from tagger.experiments.report import MAX_EXAMPLES, make_sections, write_report
+from tagger.experiments.report_charts import STYLES
+from tagger.experiments.report_tables import GROUP_TITLES
 from tagger.experiments.report_text import (
+    HEADS,
+    MATCH_TEXTS,
+    MEASURES,
     TEST_NOTE,
     describe_backward_gain,
     describe_crf,
@@ -24,6 +33,7 @@ from tagger.experiments.report_text import (
     format_interval,
     format_p,
 )
+from tagger.experiments.results import Measure
 
 PAGES = ("results.json", "report.md", "report.html")
 
@@ -209,6 +219,20 @@ def test_lookahead_texts_name_the_smallest_sufficient_lookahead(made):
 )
 def test_gains_have_signs(gain, text):
     assert format_gain(gain) == text
+
+
+@pytest.mark.parametrize(
+    ("table", "choices"),
+    [
+        (HEADS, HeadKind),
+        (MEASURES, Measure),
+        (MATCH_TEXTS, Match),
+        (GROUP_TITLES, GroupKind),
+        ({name: STYLES[name] for name in STYLES if name in get_args(MergeMode)}, MergeMode),
+    ],
+)
+def test_every_choice_has_an_entry(table, choices):
+    assert table.keys() == set(get_args(choices))
 
 
 def test_small_p_values_are_bounded():

@@ -33,7 +33,7 @@ def address(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(browser, address):
-    """Return an open page that records ``complaints`` of its console and its ``requests``."""
+    """Return an open page that records ``problems`` of its console and its ``requests``."""
     return watch_page(browser, address, viewport={"width": 1280, "height": 900})
 
 
@@ -193,4 +193,4 @@ def test_without_scripts_everything_is_visible(browser, address):
 
 def test_the_page_makes_no_requests_and_logs_nothing(page, address):
     assert {url.partition("#")[0] for url in page.requests} == {address}
-    assert page.complaints == []
+    assert page.problems == []

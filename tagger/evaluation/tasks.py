@@ -45,7 +45,7 @@ TaskScores = SpanTaskScores | TagTaskScores
 
 @dataclass(frozen=True)
 class TaskTags:
-    """Gold and predicted tags of one task: what a metric is computed from.
+    """Gold and predicted tags of one task, the input of a metric.
 
     Attributes:
         gold: For each sentence its gold tags. In a task without spans, only tokens with a gold tag.

@@ -31,7 +31,7 @@ LOOKAHEAD_NOTE = (
     "backward direction then reads only these k words. The backward gain is the score of the bidirectional "
     "model on whole sentences minus the score of the forward model."
 )
-_MATCH_TEXTS = {
+MATCH_TEXTS = {
     "hidden": (
         "All encoders have {size:,} LSTM units per direction (--match hidden), so a bidirectional encoder "
         "has twice as many units as a unidirectional one."
@@ -104,7 +104,7 @@ def describe_setup(comparison: Comparison, findings: Findings) -> str:
         f"{_count(options['train']['epochs'], 'epoch')} and scored after the last epoch on {splits}; no "
         "epoch is selected by its score. All runs share their data and schedule; runs with the same seed "
         "start from the same word and character features. "
-        + _MATCH_TEXTS[comparison.match].format(size=size, double=2 * size)
+        + MATCH_TEXTS[comparison.match].format(size=size, double=2 * size)
     )
 
 

@@ -176,7 +176,7 @@ def _require_gold(sentences: Iterable[Sentence], task: str) -> None:
             raise InputError(
                 f"tags of the task {task!r} are missing (got the columns {columns}). Name the column of each "
                 "task.",
-                code="corpus.columns",
+                code="corpus.task",
                 where=sentence.source or f"sentence {number}",
                 option="--columns",
             )
