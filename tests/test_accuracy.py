@@ -47,7 +47,7 @@ def test_each_task_has_the_score_of_the_saved_model(made_corpora, tmp_path, monk
     runs = json.loads(kept.read_text())
     assert [(one["task"], one["seed"], one["epochs"]) for one in runs] == [("pos", 1, 4), ("xpos", 1, 4)]
     dev = read_sentences(made_corpora / "ud_ewt" / "en_ewt-ud-dev.conllu", tasks=("pos", "xpos"))
-    scores = evaluate(Tagger.load(tmp_path / "m" / "ud_ewt-recipe-1"), dev)["tasks"]
+    scores = evaluate(Tagger.load(tmp_path / "m" / "ud_ewt-recipe-1"), dev).scores
     for one in runs:
         assert one["best"] == pytest.approx(scores[one["task"]]["accuracy"])
     assert "xpos" in capfd.readouterr().out

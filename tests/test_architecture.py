@@ -41,6 +41,8 @@ ONLY_HOME = {
     "datasets": ("corpus/hub.py",),
     "pyarrow": ("corpus/hub.py",),
     "matplotlib": ("training/curves.py", "reports/matrix.py", "reports/reliability.py"),
+    "jinja2": ("reports/templates.py",),
+    "markupsafe": ("reports/templates.py",),
     "onnxruntime": ("runtime/recurrence.py",),
     "onnx": ("runtime/onnx_export.py",),
     "typer": ("cli/",),
@@ -138,5 +140,6 @@ def test_importing_tagger_loads_nothing_heavy():
         "datasets",
         "pyarrow",
         "matplotlib",
+        "jinja2",
         "torchcrf",
     }

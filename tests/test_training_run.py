@@ -72,7 +72,7 @@ def test_the_folder_has_the_model_of_the_best_epoch(corpus, finished):
     for name, tensor in best.weights.items():
         assert torch.equal(torch.from_numpy(bundle.tensors[name].copy()), tensor)
     dev = list(read_sentences(corpus / "dev.conll", columns=COLUMNS, tasks=("pos", "ner")))
-    assert evaluate(Tagger.load(output), dev)["tasks"] == bundle.metrics["dev"]
+    assert evaluate(Tagger.load(output), dev).scores == bundle.metrics["dev"]
 
 
 def test_metrics_have_one_line_per_epoch(finished):
@@ -269,7 +269,7 @@ def test_the_legend_does_not_overlap_the_curves(finished):
 def test_evaluate_names_missing_tags_and_unknown_tasks(finished):
     tagger = Tagger.load(finished[0])
     bare = [from_tokens(["Ada", "sang"]).with_tags({"pos": ["PROPN", "VERB"]})]
-    assert set(evaluate(tagger, bare, tasks=["pos"])["tasks"]) == {"pos"}
+    assert set(evaluate(tagger, bare, tasks=["pos"]).scores) == {"pos"}
     with pytest.raises(InputError, match=r"sentence 1: .*'ner'.*the columns pos\)\."):
         evaluate(tagger, bare)
     with pytest.raises(InputError, match=r"no task 'chunk'\. Its tasks are pos, ner"):
@@ -281,4 +281,4 @@ def test_evaluate_names_missing_tags_and_unknown_tasks(finished):
 def test_evaluate_does_not_depend_on_the_scheme_of_the_tagger(corpus, finished):
     dev = list(read_sentences(corpus / "dev.conll", columns=COLUMNS, tasks=("pos", "ner")))
     plain, other = (evaluate(Tagger.load(finished[0], scheme=scheme), dev) for scheme in ("IOB2", "BIOES"))
-    assert plain["tasks"] == other["tasks"]
+    assert plain.scores == other.scores
