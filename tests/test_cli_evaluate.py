@@ -178,12 +178,17 @@ def test_invalid_outputs_are_rejected_before_the_work(
     assert [path.name for path in tmp_path.iterdir()] == ["link.conll"]
 
 
-def test_plots_need_matplotlib(model, corpus_with_errors, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    code, output, error = run("evaluate", model, corpus_with_errors, "--picture", tmp_path / "a.svg")
-    assert (code, output) == (2, "")
-    assert "needs the package matplotlib. Install the extra `train`" in error
-    assert run("evaluate", model, corpus_with_errors, "--errors", tmp_path / "a.html")[0] == 0
+@pytest.mark.parametrize(
+    ("package", "option", "other"),
+    [("matplotlib", "--picture", "--errors"), ("jinja2", "--errors", "--picture")],
+)
+def test_plots_need_matplotlib_and_pages_jinja2(
+    model, corpus_with_errors, tmp_path, monkeypatch, package, option, other
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    error = input_error("evaluate", model, corpus_with_errors, option, tmp_path / "a.svg")
+    assert f"evaluate {option}` needs the package {package}" in error.message
+    assert run("evaluate", model, corpus_with_errors, other, tmp_path / "b.svg")[0] == 0
 
 
 def test_a_full_disk_is_reported_in_one_line(model, corpus_with_errors, tmp_path):
