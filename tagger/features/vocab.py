@@ -11,7 +11,7 @@ from itertools import accumulate
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictInt, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, FailFast, Field, StrictBool, StrictInt, TypeAdapter
 
 from tagger.text.schemes import allowed_transitions, convert_tags
 from tagger.text.sentence import UNSPECIFIED, Sentence
@@ -23,6 +23,7 @@ CASINGS = ("padding", "other", "number", "has_digit", "lower", "upper", "title",
 LONGEST_WORD = 64  # in characters; a longer token keeps the first and the last half of that
 _DIGIT = re.compile(r"\d")
 _FORBID_UNKNOWN = ConfigDict(extra="forbid")
+_Strings = Annotated[tuple[str, ...], FailFast()]  # a damaged file can have many invalid items
 
 
 def _require_unique(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -78,7 +79,7 @@ class Task:
     """
 
     name: Annotated[str, Field(min_length=1)]
-    tags: Annotated[tuple[str, ...], AfterValidator(_require_unique)]
+    tags: Annotated[_Strings, AfterValidator(_require_unique)]
     scheme: str | None
 
     __pydantic_config__ = _FORBID_UNKNOWN
@@ -125,14 +126,16 @@ class Vocabulary:
             sorted by frequency.
     """
 
-    words: Annotated[tuple[str, ...], AfterValidator(_require_special)]
+    words: Annotated[_Strings, AfterValidator(_require_special)]
     characters: Annotated[
-        tuple[str, ...], AfterValidator(_require_special), AfterValidator(_require_single_characters)
+        _Strings, AfterValidator(_require_special), AfterValidator(_require_single_characters)
     ]
-    tasks: Annotated[tuple[Annotated[Task, AfterValidator(_require_scheme)], ...], Field(min_length=1)]
+    tasks: Annotated[
+        tuple[Annotated[Task, AfterValidator(_require_scheme)], ...], FailFast(), Field(min_length=1)
+    ]
     lowercase: StrictBool
     fold_digits: StrictBool
-    frozen_words: tuple[str, ...] = field(default=(), repr=False)
+    frozen_words: _Strings = field(default=(), repr=False)
     n_frequent: Annotated[StrictInt, Field(ge=0)] = 0
 
     __pydantic_config__ = _FORBID_UNKNOWN
