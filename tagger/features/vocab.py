@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from itertools import accumulate
@@ -210,21 +210,22 @@ def _adapter() -> TypeAdapter[Vocabulary]:
     return TypeAdapter(Annotated[Vocabulary, AfterValidator(_require_consistent)])
 
 
+CASING_TESTS: dict[str, Callable[[str], object]] = {
+    "lower": str.islower,
+    "number": str.isnumeric,
+    "has_digit": _DIGIT.search,
+    "upper": lambda token: len(token) > 1 and token.isupper(),
+    "title": lambda token: token.istitle() or token.isupper(),
+    "mixed": lambda token: any(map(str.isupper, token)),
+    "other": lambda token: True,
+}
+"""The test of each casing; a token has the first one whose test is true."""
+_CASING_TESTS = [(CASINGS.index(name), test) for name, test in CASING_TESTS.items()]
+
+
 def casing_id(token: str) -> int:
     """Return the index of a token's casing in ``CASINGS``."""
-    if token.islower():
-        name = "lower"
-    elif token.isnumeric():
-        name = "number"
-    elif _DIGIT.search(token):
-        name = "has_digit"
-    elif token.isupper():
-        name = "upper" if len(token) > 1 else "title"
-    elif token.istitle():
-        name = "title"
-    else:
-        name = "mixed" if any(c.isupper() for c in token) else "other"
-    return CASINGS.index(name)
+    return next(number for number, test in _CASING_TESTS if test(token))
 
 
 def build_vocabulary(
