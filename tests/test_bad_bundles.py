@@ -23,7 +23,7 @@ Case = tuple[tuple[str | int, ...], object, str]  # keys of a value, its replace
 
 
 @pytest.mark.parametrize("name", [*JSON_FILES, "model.safetensors"])
-def test_a_file_cut_anywhere_is_refused(bundle, name):
+def test_a_file_cut_anywhere_is_an_error(bundle, name):
     (bundle / "metrics.json").write_text(json.dumps({"epoch": 3, "dev": {"ner": {"f1": 0.5}}}))
     path = bundle / name
     expected, content = load_bundle(bundle), path.read_bytes()
@@ -241,11 +241,11 @@ NAMES = ("words.trainable.weight", "words.frozen", "encoder.layers.0.backward_ls
 )
 def test_an_invalid_tensor_is_named(bundle, tensor, change, message):
     edit_tensors(bundle, lambda tensors: tensors.update({tensor: change(tensors[tensor])}))
-    found = str(load_error(bundle)).removeprefix(str(bundle))
-    assert found.startswith(": the model's tensor ")
-    assert re.search(message, found)
+    error = str(load_error(bundle)).removeprefix(str(bundle))
+    assert error.startswith(": the model's tensor ")
+    assert re.search(message, error)
     # The size of words is that of this tensor, so the error can name another tensor.
-    assert tensor in found or (tensor == "words.trainable.weight" and message == "must have shape")
+    assert tensor in error or (tensor == "words.trainable.weight" and message == "must have shape")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
