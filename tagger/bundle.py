@@ -44,6 +44,8 @@ SCALES = ".scales"  # suffix of an int8 tensor's name for its row scales
 # Limits of vocab.json per tensor row: words have 10 bytes on average, and rarely a comma.
 MOST_BYTES_A_ROW = 256
 MOST_COMMAS_A_ROW, MORE_COMMAS = 4, 1 << 18
+# Limit of config.json and vocab.json, because pydantic collects an error for each invalid value.
+MOST_KEYS = 10_000
 # Limits of metrics.json, which can have any values, so that it can be written again and printed.
 MOST_DIGITS, MOST_DEPTH = 18, 40
 # In the order in which a save moves them to their final names: config.json last.
@@ -263,7 +265,7 @@ def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]
 
 def _load_json(folder: Path, name: str) -> dict[str, Any]:
     path = _find(folder, name)
-    return parse_object(path, read_stored(path))
+    return parse_object(path, read_stored(path), most_keys=MOST_KEYS)
 
 
 def _load_vocabulary(folder: Path, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
@@ -276,7 +278,7 @@ def _load_vocabulary(folder: Path, tensors: Mapping[str, NDArray[Any]]) -> dict[
     content = read_stored(path, most=LARGEST_FILE + MOST_BYTES_A_ROW * rows)
     if content.count(b",") > MORE_COMMAS + MOST_COMMAS_A_ROW * rows:
         raise damaged(path, f"the file has many more entries than the {rows:,} rows of all tensors")
-    return parse_object(path, content)
+    return parse_object(path, content, most_keys=MOST_KEYS)
 
 
 def _load_metrics(folder: Path) -> dict[str, Any]:

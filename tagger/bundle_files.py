@@ -43,13 +43,14 @@ def require_stored(path: Path) -> None:
         raise _unreadable(path, error) from None
 
 
-def parse_object(path: Path, content: bytes, *, most_digits: int = 0) -> dict[str, Any]:
+def parse_object(path: Path, content: bytes, *, most_digits: int = 0, most_keys: int = 0) -> dict[str, Any]:
     """Parse a JSON object with unique keys and finite numbers.
 
     Args:
         path: The path of the file, for errors.
         content: The JSON text.
         most_digits: Maximum digits of an integer; 0 for no limit.
+        most_keys: Maximum keys of an object; 0 for no limit.
 
     Raises:
         InputError: The content is not such an object.
@@ -66,10 +67,15 @@ def parse_object(path: Path, content: bytes, *, most_digits: int = 0) -> dict[st
             raise damaged(path, f"the number {_short(text)} is too large")
         return value
 
+    def read_object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        if most_keys and len(pairs) > most_keys:
+            raise damaged(path, f"an object must have at most {most_keys:,} keys (got {len(pairs):,})")
+        return _unique_keys(pairs)
+
     try:
         values = json.loads(
             content,
-            object_pairs_hook=_unique_keys,
+            object_pairs_hook=read_object,
             parse_constant=_reject_constant,
             parse_float=read_float,
             parse_int=read_int,

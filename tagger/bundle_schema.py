@@ -25,7 +25,7 @@ def _require_tokenizer(settings: dict[str, Any]) -> dict[str, Any]:
     known = Tokenizer().settings()
     for name, value in settings.items():
         if type(value) is not type(known.get(name)):
-            raise ValueError(f"must be settings of the tokenizer, without {name} = {value!r}")
+            raise ValueError(f"must be settings of the tokenizer, without {name!r}: {value!r}")
     try:
         Tokenizer(**settings)
     except InputError as error:
@@ -65,9 +65,7 @@ class Header(Config):
     def _require_known_tasks(self) -> Header:
         for task in self.temperatures:
             if task not in self.data.tasks:
-                raise ValueError(
-                    f"temperatures must be those of the tasks {', '.join(self.data.tasks)} (got {task!r})"
-                )
+                raise ValueError(f"temperatures must be those of the tasks {self.data.tasks} (got {task!r})")
         return self
 
 

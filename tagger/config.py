@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 
 from tagger.errors import InputError
 from tagger.storage import read_input
@@ -62,6 +62,12 @@ def _number(text: str) -> float | str:
         return text
 
 
+# The validation of a list stops at its first invalid item: a damaged file can have many.
+Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], FailFast(), BeforeValidator(_names)]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=15)], ...], FailFast(), BeforeValidator(_numbers)]
+Epochs = Annotated[tuple[Annotated[int, Field(ge=1)], ...], FailFast(), BeforeValidator(_numbers)]
+
+
 class Section(BaseModel):
     """Base class of all sections: rejects unknown keys, is immutable, allows finite numbers only."""
 
@@ -71,10 +77,9 @@ class Section(BaseModel):
 class DataConfig(Section):
     """How the corpus files are read."""
 
-    tasks: Annotated[
-        tuple[Annotated[str, Field(min_length=1)], ...],
-        BeforeValidator(_names),
-    ] = Field(("ner",), min_length=1, description='columns to learn, one head each; a list or "pos,ner"')
+    tasks: Names = Field(
+        ("ner",), min_length=1, description='columns to learn, one head each; a list or "pos,ner"'
+    )
     columns: str | None = Field(None, description='names of the file\'s columns, e.g. "token,pos,ner"')
     format: str | None = Field(None, description="conll or conllu; by default, by the file's suffix")
     scheme: str | None = Field(
@@ -93,7 +98,7 @@ class DataConfig(Section):
     offsets: Literal["auto", "characters", "utf16", "bytes"] = Field(
         "auto", description="unit of the spans' offsets; auto detects it from the spans' texts"
     )
-    label_names: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)] = Field(
+    label_names: Names = Field(
         (), description='names of tags that the files give as ids, from id 0; a list or "O,B-PER"'
     )
     broken_tags: Literal["repair", "strict"] = Field(
@@ -129,12 +134,10 @@ class ModelConfig(Section):
     character_hidden: int = Field(
         50, ge=1, le=10_000, description="CNN filters per width, or LSTM units per direction"
     )
-    character_width: Annotated[tuple[Annotated[int, Field(ge=1, le=15)], ...], BeforeValidator(_numbers)] = (
-        Field(
-            (2, 3, 4),
-            min_length=1,
-            description='widths of the CNN filters in characters; a number, a list or "2,3,4"',
-        )
+    character_width: Widths = Field(
+        (2, 3, 4),
+        min_length=1,
+        description='widths of the CNN filters in characters; a number, a list or "2,3,4"',
     )
     casing_size: int = Field(8, ge=0, le=10_000, description="size of the casing embedding; 0 = no casing")
     context: Context = Field(
@@ -180,7 +183,7 @@ class TrainConfig(Section):
     schedule: Literal["inverse_time", "cosine", "constant"] = Field(
         "cosine", description="learning rate schedule"
     )
-    warm_restarts: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers)] = Field(
+    warm_restarts: Epochs = Field(
         (),
         description="cosine schedule: epochs after which the learning rate restarts at its peak; a list or "
         '"20,60" (Loshchilov and Hutter 2017)',

@@ -7,6 +7,8 @@ import reprlib
 
 from pydantic import ValidationError
 
+from tagger.errors import escape_line
+
 # Clauses for the types of errors whose own message names Python classes or pydantic's terms.
 _CLAUSES = {
     "missing": "is missing",
@@ -17,6 +19,7 @@ _CLAUSES = {
     "dict_type": "must contain named values",
     "tuple_type": "must be a list",
     "int_parsing_size": "must be a valid integer",
+    "string_unicode": "must be valid Unicode",
 }
 
 
@@ -32,9 +35,11 @@ def first_problem(error: ValidationError, *, depth: int | None = None) -> tuple[
     keys = errors[0]["loc"][:depth]
     # Of a value with several types, the error of the type that the value came closest to.
     closest = max((one for one in errors if one["loc"][:depth] == keys), key=lambda one: len(one["loc"]))
-    name = repr(".".join(map(str, keys)))[1:-1]  # an unknown key may contain line breaks
+    name = ".".join(map(str, keys))
     message = re.sub(r"^\w+ should ", "must ", closest["msg"].removeprefix("Value error, "))
     clause = _CLAUSES.get(closest["type"], message.partition(" after validation")[0])
     shows_value = keys and closest["type"] != "missing"
     got = f" (got {reprlib.repr(closest['input'])})" if shows_value else ""
-    return name, f"{name} {clause}{got}".lstrip()
+    # An error about the whole content is either our own, with a subject, or one of pydantic.
+    subject = name or ("" if closest["type"] == "value_error" else "the content")
+    return name, escape_line(f"{subject} {clause}{got}".lstrip())

@@ -151,10 +151,10 @@ def damaged_file(folder: Path) -> str:
     return str(Path(error.file).relative_to(folder))
 
 
-def is_same(found: Bundle, expected: Bundle) -> bool:
+def is_same(actual: Bundle, expected: Bundle) -> bool:
     return (
-        (found.config, found.vocabulary, found.tokenizer, found.metrics)
+        (actual.config, actual.vocabulary, actual.tokenizer, actual.metrics)
         == (expected.config, expected.vocabulary, expected.tokenizer, expected.metrics)
-        and found.tensors.keys() == expected.tensors.keys()
-        and all(np.array_equal(found.tensors[name], one) for name, one in expected.tensors.items())
+        and actual.tensors.keys() == expected.tensors.keys()
+        and all(np.array_equal(actual.tensors[name], one) for name, one in expected.tensors.items())
     )

@@ -187,6 +187,29 @@ def test_too_large_files_are_an_error_before_parsing(bundle):
         assert "more than 16,777,216 bytes" in str(load_error(folder))
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("vocab.json", "words", [None] * 200_000),
+        ("vocab.json", "tasks", [{}] * 200_000),
+        ("vocab.json", "tasks", [{f"k{number}": 1 for number in range(100_000)}]),
+        ("config.json", "data", {"tasks": [1.5] * 1_000_000}),
+        ("config.json", "temperatures", {f"k{number}": None for number in range(500_000)}),
+    ],
+    ids=["words", "tasks", "keys", "options", "temperatures"],
+)
+def test_many_invalid_values_are_an_error_in_bounded_memory(bundle, name, key, value):
+    edit(bundle / name, lambda values: values.update({key: value}))
+    size = (bundle / name).stat().st_size
+    tracemalloc.start()
+    with pytest.raises(InputError) as caught:
+        load_bundle(bundle)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (caught.value.code, caught.value.file) == ("bundle.damaged", str(bundle / name))
+    assert peak < 50 * size
+
+
 SCORES = {"f1": 0.5, "precision": 0.5, "recall": 0.5, "support": 3}
 METRICS = {
     "epoch": 1,

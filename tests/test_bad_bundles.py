@@ -23,7 +23,7 @@ Case = tuple[tuple[str | int, ...], object, str]  # keys of a value, its replace
 
 
 @pytest.mark.parametrize("name", [*JSON_FILES, "model.safetensors"])
-def test_a_file_cut_anywhere_is_refused(bundle, name):
+def test_a_file_cut_anywhere_is_an_error(bundle, name):
     (bundle / "metrics.json").write_text(json.dumps({"epoch": 3, "dev": {"ner": {"f1": 0.5}}}))
     path = bundle / name
     expected, content = load_bundle(bundle), path.read_bytes()
@@ -99,12 +99,16 @@ HEADER: list[Case] = [
     (("identity",), None, "different models"),
 ]
 CONFIG: list[Case] = [
-    (("tokenizer",), {"path": "/etc/passwd"}, "tokenizer must be settings of the tokenizer, without path"),
+    (("tokenizer",), {"path": "/etc/passwd"}, "tokenizer must be settings of the tokenizer, without 'path'"),
     (("tokenizer",), {"longest": 0}, "tokenizer must be settings of the tokenizer: "),
-    (("tokenizer",), {"longest": "many"}, "tokenizer must be settings of the tokenizer, without longest"),
+    (("tokenizer",), {"longest": "many"}, "tokenizer must be settings of the tokenizer, without 'longest'"),
     (("temperatures",), [], "temperatures must contain named values (got [])"),
     (("temperatures",), None, "temperatures must contain named values (got None)"),
-    (("temperatures",), {"chunk": 1.5}, "temperatures must be those of the tasks ner, pos (got 'chunk')"),
+    (
+        ("temperatures",),
+        {"chunk": 1.5},
+        "must be those of the tasks ('ner', 'pos') (got 'chunk')",
+    ),
     (("temperatures",), {"ner": 0}, "temperatures.ner must be greater than or equal to 0.1 (got 0)"),
     (("temperatures",), {"ner": -1.5}, "temperatures.ner must be greater than or equal to 0.1 (got -1.5)"),
     (("temperatures",), {"ner": 1e300}, "temperatures.ner must be less than or equal to 10 (got 1e+300)"),
@@ -122,6 +126,15 @@ CONFIG: list[Case] = [
     (("model", "vocabulary_file"), "../../x", "model.vocabulary_file is unknown (got '../../x')"),
     (("model",), [], "model must contain named values (got [])"),
     (("weights",), "/etc/passwd", "weights is unknown (got '/etc/passwd')"),
+    (("x\ud800",), 1, "the content must be valid Unicode"),
+    (("model", "x\ud800"), 1, "model must be valid Unicode"),
+    (
+        ("temperatures",),
+        {"x\ud800": 1},
+        "must be those of the tasks ('ner', 'pos') (got 'x\\ud800')",
+    ),
+    (("temperatures",), {"a\nb": 1}, "must be those of the tasks ('ner', 'pos') (got 'a\\nb')"),
+    (("tokenizer",), {"x\ud800": 1}, "tokenizer must be settings of the tokenizer, without 'x\\ud800': 1"),
     (("train", "seed"), -1, "train.seed must be greater than or equal to 0 (got -1)"),
 ]
 VOCABULARY: list[Case] = [
@@ -241,11 +254,11 @@ NAMES = ("words.trainable.weight", "words.frozen", "encoder.layers.0.backward_ls
 )
 def test_an_invalid_tensor_is_named(bundle, tensor, change, message):
     edit_tensors(bundle, lambda tensors: tensors.update({tensor: change(tensors[tensor])}))
-    found = str(load_error(bundle)).removeprefix(str(bundle))
-    assert found.startswith(": the model's tensor ")
-    assert re.search(message, found)
+    error = str(load_error(bundle)).removeprefix(str(bundle))
+    assert error.startswith(": the model's tensor ")
+    assert re.search(message, error)
     # The size of words is that of this tensor, so the error can name another tensor.
-    assert tensor in found or (tensor == "words.trainable.weight" and message == "must have shape")
+    assert tensor in error or (tensor == "words.trainable.weight" and message == "must have shape")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -40,19 +40,19 @@ def make_bundle(value: float = 1.0) -> Bundle:
 def test_save_and_load_round_trip(tmp_path):
     bundle = make_bundle()
     save_bundle(bundle, tmp_path / "new" / "model")
-    found = load_bundle(tmp_path / "new" / "model")
-    assert (found.config, found.vocabulary, found.tokenizer) == (
+    loaded = load_bundle(tmp_path / "new" / "model")
+    assert (loaded.config, loaded.vocabulary, loaded.tokenizer) == (
         bundle.config,
         bundle.vocabulary,
         bundle.tokenizer,
     )
-    assert (found.metrics, found.card) == (bundle.metrics, bundle.card)
-    assert found.temperatures == bundle.temperatures == {"ner": 1.75}
-    assert (found.temperature("ner"), found.temperature("pos")) == (1.75, 1)
-    assert found.tensors.keys() == bundle.tensors.keys()
+    assert (loaded.metrics, loaded.card) == (bundle.metrics, bundle.card)
+    assert loaded.temperatures == bundle.temperatures == {"ner": 1.75}
+    assert (loaded.temperature("ner"), loaded.temperature("pos")) == (1.75, 1)
+    assert loaded.tensors.keys() == bundle.tensors.keys()
     for name, tensor in bundle.tensors.items():
-        assert found.tensors[name].dtype == tensor.dtype
-        assert np.array_equal(found.tensors[name], tensor)
+        assert loaded.tensors[name].dtype == tensor.dtype
+        assert np.array_equal(loaded.tensors[name], tensor)
     assert sorted(p.name for p in (tmp_path / "new" / "model").iterdir()) == sorted(FILES)
 
 

@@ -15,6 +15,7 @@ from tagger.errors import InputError
 from tagger.features.batching import WordTable, group_by_length, shuffled_batches
 from tagger.features.vectors import read_vectors
 from tagger.features.vocab import (
+    CASING_TESTS,
     CASINGS,
     LONGEST_WORD,
     UNKNOWN,
@@ -83,6 +84,9 @@ def test_vocabulary_survives_json():
         ("house", "lower"),
         ("EU", "upper"),
         ("I", "title"),
+        ("A.", "upper"),
+        ("a1", "lower"),
+        ("½", "number"),
         ("Leeds", "title"),
         ("McDonald", "mixed"),
         ("1996", "number"),
@@ -94,6 +98,11 @@ def test_vocabulary_survives_json():
 )
 def test_casing(token, name):
     assert CASINGS[casing_id(token)] == name
+
+
+def test_every_casing_has_a_test():
+    assert {*CASING_TESTS, "padding"} == set(CASINGS)
+    assert list(CASING_TESTS)[-1] == "other"
 
 
 def test_long_words_keep_their_beginning_and_end():

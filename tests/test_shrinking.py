@@ -41,18 +41,18 @@ def test_kept_vectors_and_stored_types(tmp_path, precision, words):
     _, bundle = make_bundle()
     bundle = replace(bundle, metrics={"data": {"vectors": {"file": "v.txt", "frozen": 2}, "dev": None}})
     kept = 2 if words is None else min(words, 2)
-    found = stored(shrink_bundle(bundle, words=words, precision=precision), tmp_path)
-    assert found.vocabulary.frozen_words == bundle.vocabulary.frozen_words[:kept]
-    assert found.metrics["shrunk"] == {"frozen_words": kept, "precision": precision}
-    assert found.metrics["data"] == {"vectors": {"file": "v.txt", "frozen": kept}, "dev": None}
-    assert found.is_shrunk == (precision != "f32")
+    loaded = stored(shrink_bundle(bundle, words=words, precision=precision), tmp_path)
+    assert loaded.vocabulary.frozen_words == bundle.vocabulary.frozen_words[:kept]
+    assert loaded.metrics["shrunk"] == {"frozen_words": kept, "precision": precision}
+    assert loaded.metrics["data"] == {"vectors": {"file": "v.txt", "frozen": kept}, "dev": None}
+    assert loaded.is_shrunk == (precision != "f32")
     types = {name: tensor.dtype for name, tensor in load_file(tmp_path / "model.safetensors").items()}
     for name in bundle.tensors:
         is_small = precision == "int8" and name in WORD_TABLES
         expected = np.int8 if is_small else np.float32 if precision == "f32" else np.float16
         assert types[name] == (np.float16 if precision == "f32" and name == MAPPED else expected)
     for name, tensor in bundle.tensors.items():
-        restored = restore_bundle(found).tensors[name]
+        restored = restore_bundle(loaded).tensors[name]
         original = tensor[:kept] if name == MAPPED else tensor
         assert (restored.dtype, restored.shape) == (tensor.dtype, original.shape)
         coarse = precision == "int8" and name in WORD_TABLES
@@ -66,12 +66,12 @@ def test_kept_vectors_and_stored_types(tmp_path, precision, words):
 def test_the_engine_gives_the_results_of_the_restored_model(tmp_path, precision, characters):
     for seed in range(3):
         _, bundle = make_bundle(seed, characters=characters)
-        found = stored(shrink_bundle(bundle, words=2, precision=precision), tmp_path / str(seed))
-        plain = stored(restore_bundle(found), tmp_path / f"plain{seed}")
+        loaded = stored(shrink_bundle(bundle, words=2, precision=precision), tmp_path / str(seed))
+        plain = stored(restore_bundle(loaded), tmp_path / f"plain{seed}")
         assert plain.tensors[MAPPED].dtype == np.float16
         sentences = random_sentences(bundle.vocabulary, seed, count=40)
         assert {"Glasgow", "river"} <= {token for tokens in sentences for token in tokens}
-        one, other = Tagger(found, threads=1), Tagger(plain, threads=1)
+        one, other = Tagger(loaded, threads=1), Tagger(plain, threads=1)
         assert one.tag_tokens(sentences, scores=True) == other.tag_tokens(sentences, scores=True)
         for tokens in sentences[:5]:
             pairs = [StreamingTagger(tagger, lookahead=1) for tagger in (one, other)]
@@ -97,9 +97,9 @@ def test_values_beyond_a_type_are_clipped(tmp_path):
     _, bundle = make_bundle()
     bundle = replace(bundle, tensors={**bundle.tensors, TRAINED: bundle.tensors[TRAINED] * 1e6})
     for precision in ("f16", "int8"):
-        found = stored(shrink_bundle(bundle, precision=precision), tmp_path / precision)
-        assert np.isfinite(found.tensors[TRAINED]).all()
-        assert Tagger(found).tag_tokens([["rain"]])
+        loaded = stored(shrink_bundle(bundle, precision=precision), tmp_path / precision)
+        assert np.isfinite(loaded.tensors[TRAINED]).all()
+        assert Tagger(loaded).tag_tokens([["rain"]])
 
 
 @pytest.fixture

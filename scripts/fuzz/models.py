@@ -183,6 +183,7 @@ def nothing_outside(folder: Path) -> Iterator[None]:
     bundles()  # triggers late imports
     for encoding in ("utf-8-sig", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "utf-32-be", "utf-32-le"):
         codecs.lookup(encoding)  # JSON files can use these encodings
+    codecs.lookup("unicode_escape")  # used in errors
     _install_hook()
     watched.append(folder.resolve())
     try:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from itertools import accumulate
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictInt, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, FailFast, Field, StrictBool, StrictInt, TypeAdapter
 
 from tagger.text.schemes import allowed_transitions, convert_tags
 from tagger.text.sentence import UNSPECIFIED, Sentence
@@ -23,6 +23,7 @@ CASINGS = ("padding", "other", "number", "has_digit", "lower", "upper", "title",
 LONGEST_WORD = 64  # in characters; a longer token keeps the first and the last half of that
 _DIGIT = re.compile(r"\d")
 _FORBID_UNKNOWN = ConfigDict(extra="forbid")
+_Strings = Annotated[tuple[str, ...], FailFast()]  # a damaged file can have many invalid items
 
 
 def _require_unique(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -78,7 +79,7 @@ class Task:
     """
 
     name: Annotated[str, Field(min_length=1)]
-    tags: Annotated[tuple[str, ...], AfterValidator(_require_unique)]
+    tags: Annotated[_Strings, AfterValidator(_require_unique)]
     scheme: str | None
 
     __pydantic_config__ = _FORBID_UNKNOWN
@@ -125,14 +126,16 @@ class Vocabulary:
             sorted by frequency.
     """
 
-    words: Annotated[tuple[str, ...], AfterValidator(_require_special)]
+    words: Annotated[_Strings, AfterValidator(_require_special)]
     characters: Annotated[
-        tuple[str, ...], AfterValidator(_require_special), AfterValidator(_require_single_characters)
+        _Strings, AfterValidator(_require_special), AfterValidator(_require_single_characters)
     ]
-    tasks: Annotated[tuple[Annotated[Task, AfterValidator(_require_scheme)], ...], Field(min_length=1)]
+    tasks: Annotated[
+        tuple[Annotated[Task, AfterValidator(_require_scheme)], ...], FailFast(), Field(min_length=1)
+    ]
     lowercase: StrictBool
     fold_digits: StrictBool
-    frozen_words: tuple[str, ...] = field(default=(), repr=False)
+    frozen_words: _Strings = field(default=(), repr=False)
     n_frequent: Annotated[StrictInt, Field(ge=0)] = 0
 
     __pydantic_config__ = _FORBID_UNKNOWN
@@ -207,21 +210,22 @@ def _adapter() -> TypeAdapter[Vocabulary]:
     return TypeAdapter(Annotated[Vocabulary, AfterValidator(_require_consistent)])
 
 
+CASING_TESTS: dict[str, Callable[[str], object]] = {
+    "lower": str.islower,
+    "number": str.isnumeric,
+    "has_digit": _DIGIT.search,
+    "upper": lambda token: len(token) > 1 and token.isupper(),
+    "title": lambda token: token.istitle() or token.isupper(),
+    "mixed": lambda token: any(map(str.isupper, token)),
+    "other": lambda token: True,
+}
+"""The test of each casing; a token has the first one whose test is true."""
+_CASING_TESTS = [(CASINGS.index(name), test) for name, test in CASING_TESTS.items()]
+
+
 def casing_id(token: str) -> int:
     """Return the index of a token's casing in ``CASINGS``."""
-    if token.islower():
-        name = "lower"
-    elif token.isnumeric():
-        name = "number"
-    elif _DIGIT.search(token):
-        name = "has_digit"
-    elif token.isupper():
-        name = "upper" if len(token) > 1 else "title"
-    elif token.istitle():
-        name = "title"
-    else:
-        name = "mixed" if any(c.isupper() for c in token) else "other"
-    return CASINGS.index(name)
+    return next(number for number, test in _CASING_TESTS if test(token))
 
 
 def build_vocabulary(
