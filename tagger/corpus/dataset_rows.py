@@ -62,17 +62,19 @@ class Layout:
             InputError: If a value is missing, or the number of tags differs from the number of tokens.
         """
         assert self.tokens is not None
-        tokens = _strings(row[self.tokens], f"{where}: a {TOKEN}")
+        tokens = _strings(row[self.tokens], f"a {TOKEN}", where)
         tags = {}
         for task, feature in self.tags.items():
             values = row[feature]
             if task in self.labels and values is not None:
-                values = [_label(value, self.labels[task], f"{where}: {feature}") for value in values]
-            tags[task] = _strings(values, f"{where}: a tag of {feature}")
+                values = [_label(value, self.labels[task], feature, where) for value in values]
+            tags[task] = _strings(values, f"a tag of {feature}", where)
             if len(tags[task]) != len(tokens):
                 raise InputError(
-                    f"{where}: {feature} must have one tag per token (got {len(tags[task])} tags for "
-                    f"{len(tokens)} tokens). Correct the row, or name the tag features, as in ner=ner_tags."
+                    f"{feature} must have one tag per token (got {len(tags[task])} tags for "
+                    f"{len(tokens)} tokens). Correct the row, or name the tag features, as in ner=ner_tags.",
+                    code="corpus.record",
+                    where=where,
                 )
         sentence = replace(_with_offsets(tokens, row, where), tags=tags, source=where)
         return replace(
@@ -99,8 +101,10 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
         spans = [feature for feature in SPAN_LISTS if feature in features]
         if not spans:
             raise InputError(
-                f"{name}: the rows have running text, but no tokens and no spans. Give a dataset with a "
-                "feature of tokens."
+                "the rows have running text, but no tokens and no spans. Give a dataset with a "
+                "feature of tokens.",
+                code="corpus.columns",
+                where=name,
             )
         extras = ("text", *spans, *(feature for feature in GOLD_KEYS if feature in features))
         left_out = [feature for feature in features if feature not in extras]
@@ -108,8 +112,11 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
     if tokens not in lists or _names(features[tokens]):
         known = ", ".join(lists) or "none"
         raise InputError(
-            f"{name}: there is no feature {tokens or _TOKEN_FEATURES[0]!r} with the tokens as a list of "
-            f"strings; the list features are: {known}. Name it, as in token=words."
+            f"there is no feature {tokens or _TOKEN_FEATURES[0]!r} with the tokens as a list of "
+            f"strings; the list features are: {known}. Name it, as in token=words.",
+            code="corpus.columns",
+            where=name,
+            option="--columns",
         )
     lists.remove(tokens)
     tags = {task: feature or _first(candidates(task), features) for task, feature in named_features.items()}
@@ -159,9 +166,10 @@ def to_row(sentence: Sentence, tasks: Iterable[str]) -> dict[str, Any]:
     }
     for task in tasks:
         if task not in sentence.tags:
-            where = f"{sentence.source}: " if sentence.source else ""
             raise InputError(
-                f"{where}the sentence has no tags for {task}. Leave it out, or leave out the task."
+                f"the sentence has no tags for {task}. Leave it out, or leave out the task.",
+                code="corpus.task",
+                where=sentence.source,
             )
         row[task + TAGS_SUFFIX] = sentence.tags[task]
     start = sentence.text_start
@@ -182,17 +190,28 @@ def _check(
     if feature is None or feature not in features:
         lists = ", ".join(known for known, kind in features.items() if _is_tags(kind) or _is_numbers(kind))
         raise InputError(
-            f"{name}: there is no feature {feature or task!r} with the tags of {task}; the list features "
-            f"are: {lists}. Name it, as in {task}=FEATURE."
+            f"there is no feature {feature or task!r} with the tags of {task}; the list features "
+            f"are: {lists}. Name it, as in {task}=FEATURE.",
+            code="corpus.task",
+            where=name,
+            option="--columns",
         )
     if _is_numbers(features[feature]):
         if not label_names:
-            raise InputError(f"{name}: the feature {feature!r} {NO_NAMES}")
+            raise InputError(
+                f"the feature {feature!r} {NO_NAMES}",
+                code="corpus.labels",
+                where=name,
+                option="--label-names",
+            )
         return feature
     if not _is_tags(features[feature]):
         raise InputError(
-            f"{name}: the feature {feature!r} must be a list of strings or ClassLabel (got "
-            f"{features[feature]}). Name another feature for the tags."
+            f"the feature {feature!r} must be a list of strings or ClassLabel (got "
+            f"{features[feature]}). Name another feature for the tags.",
+            code="corpus.columns",
+            where=name,
+            option="--columns",
         )
     return feature
 
@@ -230,13 +249,15 @@ def _names(kind: Any) -> Sequence[str] | None:
     return getattr(kind.feature, "names", None)
 
 
-def _label(number: int | None, names: Sequence[str], where: str) -> str | None:
-    return None if number is None else name_of(number, names, where)
+def _label(number: int | None, names: Sequence[str], feature: str, where: str) -> str | None:
+    return None if number is None else name_of(number, names, feature, where)
 
 
-def _strings(values: Sequence[str | None] | None, what: str) -> tuple[str, ...]:
+def _strings(values: Sequence[str | None] | None, name: str, where: str) -> tuple[str, ...]:
     if values is None or not all(values):
-        raise InputError(f"{what} is missing or empty. Fill it in or leave the row out.")
+        raise InputError(
+            f"{name} is missing or empty. Fill it in or leave the row out.", code="corpus.record", where=where
+        )
     return tuple(value for value in values if value)
 
 
@@ -249,7 +270,11 @@ def _with_offsets(tokens: tuple[str, ...], row: Mapping[str, Any], where: str) -
     if offsets is None:
         return sentence
     if len(offsets) != len(tokens) or not all(_is_range(pair, len(text)) for pair in offsets):
-        raise InputError(f"{where}: the token_offsets do not match the tokens and text. Correct the row.")
+        raise InputError(
+            "the token_offsets do not match the tokens and text. Correct the row.",
+            code="corpus.offsets",
+            where=where,
+        )
     start = row.get("text_start") or 0
     return Sentence(tokens, tuple((first + start, end + start) for first, end in offsets), text, start)
 

@@ -20,8 +20,11 @@ def flat_task(reading: Reading, where: str | Path) -> str:
     """
     if len(reading.tasks) > 1:
         raise InputError(
-            f"{where}: the spans do not name their task, but several tasks are requested (got "
-            f"{', '.join(reading.tasks)}). Request one task."
+            "the spans do not name their task, but several tasks are requested (got "
+            f"{', '.join(reading.tasks)}). Request one task.",
+            code="corpus.task",
+            where=where,
+            option="--task",
         )
     return reading.tasks[0] if reading.tasks else "ner"
 
@@ -48,7 +51,11 @@ def read_tokens(
         InputError: If a value is missing or invalid.
     """
     if text_start < 0:
-        raise InputError(f"{where}: start must be at least 0 (got {text_start}). Give the text's position.")
+        raise InputError(
+            f"start must be at least 0 (got {text_start}). Give the text's position.",
+            code="corpus.offsets",
+            where=where,
+        )
     count = len(raw)
     extra_lines = tuple(
         _extra_line(line, count, where)
@@ -120,14 +127,19 @@ def _tokens(
         is_in_order = start_before <= start < end and end_before <= end <= text_start + len(text)
         if not form or not is_in_order or (is_exact and start < end_before):
             raise InputError(
-                f"{where}: the token {form!r} [{start}, {end}) is empty, exceeds the text or does not follow "
-                "the previous token. Give the tokens in order, with offsets in the document."
+                f"the token {form!r} [{start}, {end}) is empty, exceeds the text or does not follow "
+                "the previous token. Give the tokens in order, with offsets in the document.",
+                code="corpus.offsets",
+                where=where,
             )
         covered = text[start - text_start : end - text_start]
         if is_exact and form != covered:
             raise InputError(
-                f"{where}: the token [{start}, {end}) should cover {form!r} (got {covered!r}). Correct the "
-                "offsets in the document, or set their unit with --offsets."
+                f"the token [{start}, {end}) should cover {form!r} (got {covered!r}). Correct the "
+                "offsets in the document, or set their unit with --offsets.",
+                code="corpus.offsets",
+                where=where,
+                option="--offsets",
             )
         start_before, end_before = start, end
         tokens.append((form, (start, end)))
@@ -137,12 +149,18 @@ def _tokens(
 def _extra_line(value: object, count: int, where: str) -> tuple[int, str]:
     pair = sequence(value, "extra line", where)
     if len(pair) != 2:
-        raise InputError(f"{where}: an extra line must be [index, line] (got {value!r:.60}). Correct it.")
+        raise InputError(
+            f"an extra line must be [index, line] (got {value!r:.60}). Correct it.",
+            code="corpus.record",
+            where=where,
+        )
     index = integer(pair[0], "index of an extra line", where)
     if not 0 <= index <= count:
         raise InputError(
-            f"{where}: the index of an extra line must be from 0 to {count} (got {value!r:.60}). Give the "
-            "index of the token that follows the line."
+            f"the index of an extra line must be from 0 to {count} (got {value!r:.60}). Give the "
+            "index of the token that follows the line.",
+            code="corpus.record",
+            where=where,
         )
     return index, string(pair[1], "extra line", where)
 
