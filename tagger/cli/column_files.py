@@ -11,7 +11,7 @@ from pathlib import Path
 from tagger.cli.formats import View, column_separator, jsonl_line
 from tagger.cli.output import open_output, print_message
 from tagger.corpus.columns import PARTS_OF_SPEECH
-from tagger.corpus.conll import BORDER, write_conll
+from tagger.corpus.conll import DOCUMENT_START, write_conll
 from tagger.corpus.conllu import write_conllu
 from tagger.corpus.conllu_columns import FIELDS, plus_columns
 from tagger.corpus.detection import Detected, detect
@@ -150,7 +150,7 @@ def _column(sentence: Sentence, task: str) -> Sequence[str]:
 
 
 def _with_cells(line: str, cells: Sequence[str] | None, filler: Sequence[str], separator: str) -> str:
-    if cells is None and (line[:1] == "#" or BORDER not in line.split()):
+    if cells is None and (line[:1] == "#" or DOCUMENT_START not in line.split()):
         return f"{line}\n"
     return separator.join([line.rstrip(" \t"), *(filler if cells is None else cells)]) + "\n"
 

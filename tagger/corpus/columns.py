@@ -161,6 +161,6 @@ def _number(index: str, spec: str) -> int:
         ) from None
 
 
-def names_spans(name: str) -> bool:
+def is_span_column(name: str) -> bool:
     """Return True if columns of spans usually have this name: ``ner`` or ``chunk``, perhaps with a number."""
     return _OF_SPANS.fullmatch(name) is not None

@@ -15,8 +15,8 @@ from tagger.corpus.lines import BOM, numbered_lines
 from tagger.errors import Counted, InputError, OnError, Warn, ignore, raise_error
 from tagger.text.sentence import Sentence
 
-BORDER = "-DOCSTART-"
-_BORDER_LINE = re.compile(rf"{BORDER}(?:[ \t]|$)")
+DOCUMENT_START = "-DOCSTART-"
+_DOCUMENT_START_LINE = re.compile(rf"{DOCUMENT_START}(?:[ \t]|$)")
 _NEW_DOCUMENT = re.compile(r"# +newdoc(?: |$)|#begin document\b")
 # Comments even if they have as many fields as a line of data: "# sent_id = 7", "# newpar".
 _KNOWN_COMMENT = re.compile(
@@ -29,9 +29,9 @@ _LONG_SENTENCE = 200  # tokens; a file of one that is longer may lack blank line
 Line = tuple[int, str]
 
 
-def is_border(line: str) -> bool:
-    """True if a line is a border between documents."""
-    return line.startswith(BORDER) and _BORDER_LINE.match(line) is not None
+def is_document_start(line: str) -> bool:
+    """Return True if a line marks the start of a document."""
+    return line.startswith(DOCUMENT_START) and _DOCUMENT_START_LINE.match(line) is not None
 
 
 def read_conll(
@@ -48,7 +48,7 @@ def read_conll(
     of blanks do. All lines have as many columns as the first. The file is UTF-8, with or without byte order
     mark or gzip, with Unix or Windows line ends. A line of white space ends a sentence.
 
-    Two kinds of lines are not tokens. ``-DOCSTART-``, as the first field or the token, is a document border,
+    Two kinds of lines are not tokens. ``-DOCSTART-``, as the first field or the token, starts a document,
     even without a blank line before it; a comment ``# newdoc`` or ``#begin document`` before a sentence's
     first token also starts a document, and so does the file. A line that begins with ``#`` is a comment if
     its number of fields or its separator (a tab in a file of blanks) differs from the lines of data, or if it
@@ -66,8 +66,8 @@ def read_conll(
         tasks: The required columns. An empty sequence reads tokens only.
         on_error: Receives each error. If it returns, the line becomes one of the sentence's
             ``extra_lines`` and reading continues; it stops if the columns cannot be determined.
-        warn: Receives a warning about borders inside a sentence, byte order marks at the starts of lines, and
-            ``# text`` comments that do not match the tokens.
+        warn: Receives a warning about document starts inside a sentence, byte order marks at the starts of
+            lines, and ``# text`` comments that do not match the tokens.
 
     Yields:
         Sentences with ``tags`` by column name.
@@ -103,20 +103,20 @@ def write_conll(
 
     Raises:
         InputError: If a token or tag cannot be written: it is empty, contains the separator or a line break,
-            or is a sentence's first token and would be read as a border or comment.
+            or is a sentence's first token and would be read as a document start or comment.
     """
     is_tabbed = separator == "\t" and len(columns) > 0  # a file without a tab is read as one of blanks
     filler = ["-X-" if name in PARTS_OF_SPEECH else "O" for name in columns]
     for sentence in sentences:
         comments = [_safe_comment(comment, len(columns) + 1, is_tabbed) for comment in sentence.comments]
         if sentence.starts_document and not any(map(_NEW_DOCUMENT.match, comments)):
-            file.write(separator.join([BORDER, *filler]) + "\n\n")
+            file.write(separator.join([DOCUMENT_START, *filler]) + "\n\n")
         file.writelines(f"{comment}\n" for comment in comments)
         if has_texts and has_other_spaces(sentence) and text_comment(sentence.comments) is None:
             file.write(f"# text = {sentence.text}\n" if fits_comment(sentence) else "")
         absent = ("_",) * len(sentence)
         rows = list(zip(sentence.tokens, *(sentence.tags.get(name, absent) for name in columns), strict=True))
-        # In plain lines only the first can be misread, as a border or comment.
+        # In plain lines only the first can be misread, as a document start or comment.
         checked = 1 if _are_plain(rows, separator) else len(rows)
         for index, row in enumerate(rows[:checked]):
             file.write(token_line(row, separator, is_first=index == 0, source=sentence.source))
@@ -220,7 +220,7 @@ def _read_head(lines: Iterator[Line]) -> list[Line]:
     head = []
     for number, line in lines:
         head.append((number, line))
-        if line and not line.isspace() and line[0] != "#" and not is_border(line):
+        if line and not line.isspace() and line[0] != "#" and not is_document_start(line):
             break
     return head
 
@@ -234,7 +234,7 @@ def _find_layout(
     and the names determine the layout. Returns None if they are not sufficient.
     """
     number, line = head[-1] if head else (0, "")
-    if not line or line.isspace() or line[0] == "#" or is_border(line):  # the file has no other lines
+    if not line or line.isspace() or line[0] == "#" or is_document_start(line):  # the file has no other lines
         last = next((line for _, line in reversed(head) if line and not line.isspace()), "")
         is_tabbed = "\t" in last  # earlier comments may contain tabs
         return _Layout(path, columns.count or 0, is_tabbed, columns.indices, on_error, warn)
@@ -279,14 +279,14 @@ def _blocks(lines: Iterable[Line], layout: _Layout) -> Iterator[_Block]:
     for number, line in lines:
         fields = None
         is_blank = not line or line.isspace()
-        ends_document = is_border(line)
+        ends_document = is_document_start(line)
         if not ends_document and not is_blank:
             if not rows and not dropped and _is_comment(line, layout.count, layout.is_tabbed):
                 comments.append(line)
                 starts_document = starts_document or _NEW_DOCUMENT.match(line) is not None
                 continue
             fields = layout.split(number, line)
-            ends_document = fields is not None and fields[layout.indices[TOKEN]] == BORDER
+            ends_document = fields is not None and fields[layout.indices[TOKEN]] == DOCUMENT_START
         if ends_document or is_blank:
             if rows:
                 yield _Block(first, rows, tuple(comments), starts_document, tuple(dropped))
@@ -294,7 +294,8 @@ def _blocks(lines: Iterable[Line], layout: _Layout) -> Iterator[_Block]:
             if rows or dropped:
                 if ends_document:
                     layout.warn(
-                        f"{layout.path}:{number}: {BORDER} inside a sentence ends it and the document."
+                        f"{layout.path}:{number}: {DOCUMENT_START} inside a sentence ends it and the "
+                        "document."
                     )
                 rows, comments, dropped = [], [], []
             starts_document = starts_document or ends_document
@@ -362,7 +363,7 @@ def _are_plain(rows: Sequence[Sequence[str]], separator: str) -> bool:
         and not any(mark in text for mark in (separator * 2, f"\n{separator}", f"{separator}\n", "\r"))
         and (" " if separator == "\t" else "\t") not in text
         and not any("".join(row).isspace() for row in rows)
-        and BORDER not in text
+        and DOCUMENT_START not in text
         and BOM not in text
     )
 
@@ -382,7 +383,7 @@ def token_line(row: Sequence[str], separator: str = " ", *, is_first: bool, sour
     line = separator.join(row)
     is_tabbed = separator == "\t" and len(row) > 1
     is_valid = split_fields(line, is_tabbed) == list(row) and all(row) and not re.search("[\r\n]", line)
-    if is_border(line) or (is_first and _is_comment(line, len(row), is_tabbed)):
+    if is_document_start(line) or (is_first and _is_comment(line, len(row), is_tabbed)):
         is_valid = False
     if not is_valid or line.isspace():
         raise InputError(

@@ -15,7 +15,7 @@ from tagger.corpus.files import FORMATS, Content
 from tagger.corpus.loading import bare_warning, describe_tags, summarise
 from tagger.corpus.offsets import NAMES
 from tagger.corpus.reading import Offsets, OffsetUnit, OnMisaligned, Reading, Unit, Writing
-from tagger.corpus.tags import TagReading, judge_tags
+from tagger.corpus.tags import TagReading, find_tag_reading
 from tagger.errors import InputError, Warn, ignore
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import normalise_scheme, spans_to_tags, tags_to_spans, violations
@@ -123,7 +123,9 @@ def survey(
     known = tuple(tasks or [task for task in evidence if task in filled] or evidence)
     read = [task for task in known if task in evidence]
     readings = {
-        task: judge_tags(evidence[task], task, schemes or {}, is_only=len(read) == 1, option=_SCHEME_OPTION)
+        task: find_tag_reading(
+            evidence[task], task, schemes or {}, is_only=len(read) == 1, option=_SCHEME_OPTION
+        )
         for task in read
     }
     for reading_of_task in readings.values():

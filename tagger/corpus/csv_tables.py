@@ -17,8 +17,8 @@ from tagger.corpus.lines import numbered_lines
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import SPAN_LISTS, Records
 from tagger.corpus.table_header import TEXT, Header, find_header, split_cells
-from tagger.corpus.token_records import PLAIN_TAGS, candidates, name_tags, names_tags, task_of
-from tagger.corpus.values import listed
+from tagger.corpus.token_records import PLAIN_TAGS, is_tag_name, name_tags, possible_tag_names, task_of
+from tagger.corpus.values import join_names
 from tagger.errors import Counted, InputError
 from tagger.text.sentence import UNSPECIFIED, Sentence, from_tokens
 
@@ -119,7 +119,7 @@ def _row(line: str, header: Header, where: str) -> list[str]:
         return [""] * len(header.names)
     if len(cells) != len(header.names):
         raise InputError(
-            f"expected {len(header.names)} columns as in the header ({listed(header.names)}), got "
+            f"expected {len(header.names)} columns as in the header ({join_names(header.names)}), got "
             f"{len(cells)}. Correct the row.",
             code="corpus.columns",
             where=where,
@@ -189,14 +189,14 @@ class _Block:
             if not cells[index].strip():
                 self._reading.on_error(
                     InputError(
-                        f"the column {listed([name])} is empty. Write O or _ for no tag.",
+                        f"the column {join_names([name])} is empty. Write O or _ for no tag.",
                         code="corpus.record",
                         where=where,
                     )
                 )
                 return
         token = cells[self._header.tokens]
-        if _is_list(token) and any(_is_list(cells[place]) for place in self._tags.values()):
+        if _is_list(token) and any(_is_list(cells[index]) for index in self._tags.values()):
             self._reading.on_error(
                 InputError(
                     f"a row holds lists of tokens and tags (got {token!r:.60}). Give a token a row, or "
@@ -233,9 +233,9 @@ class _Block:
     def _named(self, rows: Sequence[Sequence[str]], index: int) -> tuple[str, ...]:
         """Return the tags of a column, with integers replaced by their names if the user gave names."""
         values, name = [row[index] for row in rows], self._header.names[index]
-        if not self._reading.tasks and not names_tags(name.strip().lower()):
+        if not self._reading.tasks and not is_tag_name(name.strip().lower()):
             return tuple(values)
-        return name_tags(values, len(values), self._reading.label_names, listed([name]), self._where)
+        return name_tags(values, len(values), self._reading.label_names, join_names([name]), self._where)
 
 
 def _is_list(cell: str) -> bool:
@@ -255,17 +255,17 @@ def _tag_columns(path: str | Path, header: Header, reading: Reading) -> dict[str
     tasks = dict.fromkeys([*reading.tasks, *named])
     result: dict[str, int] = {}
     for task in tasks:
-        names = [named[task] or task] if task in named else candidates(task)
+        names = [named[task] or task] if task in named else possible_tag_names(task)
         index = next((known[name.lower()] for name in names if name.lower() in known), None)
         may_be_plain = index is None and (task == "ner" or len(reading.tasks or named) == 1)
         index = plain if may_be_plain else index
         if index is None and task not in reading.tasks and named[task] is None:
             continue  # a column of other files
         if index is None:
-            example = f"{TOKEN}={listed([header.names[header.tokens or 0]])},{task}=COLUMN"
+            example = f"{TOKEN}={join_names([header.names[header.tokens or 0]])},{task}=COLUMN"
             raise InputError(
                 f"no column has the tags of {task}; the columns are "
-                f"{listed(header.names)}. Name it, as in --columns {example}.",
+                f"{join_names(header.names)}. Name it, as in --columns {example}.",
                 code="corpus.task",
                 where=path,
                 option="--columns",
@@ -328,7 +328,9 @@ def _texts(
         yield from records.read({TEXT: cells[header.text], SPAN_LISTS[0]: spans}, where)
     others = [name for index, name in enumerate(header.names) if index not in (header.text, header.spans)]
     if others:
-        reading.warn(f"{path}: the columns {listed(others)} were ignored; sentences have no field for them.")
+        reading.warn(
+            f"{path}: the columns {join_names(others)} were ignored; sentences have no field for them."
+        )
     records.finish()
 
 

@@ -10,7 +10,14 @@ from tagger.corpus.alignment import locate
 from tagger.corpus.columns import TOKEN, parse_features
 from tagger.corpus.reading import Reading
 from tagger.corpus.records import GOLD_KEYS, SPAN_LISTS
-from tagger.corpus.token_records import NO_NAMES, PLAIN_TAGS, candidates, name_of, names_tags, task_of
+from tagger.corpus.token_records import (
+    NO_NAMES,
+    PLAIN_TAGS,
+    is_tag_name,
+    name_of,
+    possible_tag_names,
+    task_of,
+)
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence, from_tokens
 
@@ -39,7 +46,7 @@ class Layout:
         labels: The tag names of each task with integer tags.
         document: The feature that changes between documents, or None.
         extras: The features of ``EXTRAS`` that the dataset has.
-        left_out: Ignored features, if the user did not select features.
+        ignored: Ignored features, if the user did not select features.
     """
 
     tokens: str | None
@@ -47,7 +54,7 @@ class Layout:
     labels: Mapping[str, Sequence[str]]
     document: str | None
     extras: Sequence[str]
-    left_out: Sequence[str] = ()
+    ignored: Sequence[str] = ()
 
     @property
     def features(self) -> list[str]:
@@ -107,8 +114,8 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
                 where=name,
             )
         extras = ("text", *spans, *(feature for feature in GOLD_KEYS if feature in features))
-        left_out = [feature for feature in features if feature not in extras]
-        return Layout(None, {}, {}, None, extras, left_out)
+        ignored = [feature for feature in features if feature not in extras]
+        return Layout(None, {}, {}, None, extras, ignored)
     if tokens not in lists or _names(features[tokens]):
         known = ", ".join(lists) or "none"
         raise InputError(
@@ -119,13 +126,16 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
             option="--columns",
         )
     lists.remove(tokens)
-    tags = {task: feature or _first(candidates(task), features) for task, feature in named_features.items()}
-    tags |= {task: _first(candidates(task), features) for task in reading.tasks if task not in tags}
+    tags = {
+        task: feature or _first(possible_tag_names(task), features)
+        for task, feature in named_features.items()
+    }
+    tags |= {task: _first(possible_tag_names(task), features) for task in reading.tasks if task not in tags}
     for task in [task for task, feature in tags.items() if feature is None and len(tags) == 1]:
         tags[task] = _first(PLAIN_TAGS, features)
     if not tags:
         numbered = [
-            feature for feature, kind in features.items() if _is_numbers(kind) and names_tags(feature)
+            feature for feature, kind in features.items() if _is_numbers(kind) and is_tag_name(feature)
         ]
         shorter = {
             feature: task_of(feature) for feature in [*lists, *numbered] if feature != "conll_comments"
@@ -143,14 +153,14 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
         labels={
             task: names
             for task, feature in checked.items()
-            if (names := _names(features[feature]) or _given_names(features[feature], reading))
+            if (names := _names(features[feature]) or _requested_names(features[feature], reading))
         },
         document=_first(_DOCUMENT_FEATURES, features),
         extras=[name for name, kind in EXTRAS.items() if name in features and _kind(features[name]) == kind],
     )
     selected = set(lists) if reading.tasks or reading.columns else set()  # other tags are ignored on purpose
-    left_out = [feature for feature in features if feature not in {*layout.features, *selected}]
-    return replace(layout, left_out=left_out)
+    ignored = [feature for feature in features if feature not in {*layout.features, *selected}]
+    return replace(layout, ignored=ignored)
 
 
 def to_row(sentence: Sentence, tasks: Iterable[str]) -> dict[str, Any]:
@@ -241,7 +251,7 @@ def _is_numbers(kind: Any) -> bool:
     return not hasattr(of, "names") and str(getattr(of, "dtype", "")).lstrip("u").startswith("int")
 
 
-def _given_names(kind: Any, reading: Reading) -> Sequence[str] | None:
+def _requested_names(kind: Any, reading: Reading) -> Sequence[str] | None:
     return reading.label_names if _is_numbers(kind) else None
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from tagger.corpus.columns import TOKEN, parse_columns
-from tagger.corpus.conll import is_border, split_fields
+from tagger.corpus.conll import is_document_start, split_fields
 from tagger.corpus.conllu import misc_attributes
 from tagger.corpus.conllu_columns import ALL_TAGS, FIELDS, plus_columns
 from tagger.corpus.files import FORMATS, by_content, find_format
@@ -201,7 +201,7 @@ def _detect(
 
 
 def _find_header(blocks: Sequence[Sequence[str]], is_tabbed: bool) -> str | None:
-    """Return that the first line names the columns, as a clause and what to do; None if it holds a token."""
+    """Return that the first line is a header, and what to do. None if it holds a token."""
     fields = split_fields(blocks[0][0], is_tabbed) if blocks else []
     header = find_header("\t".join(fields)) if len(fields) > 1 else None
     if header is None or not header.is_certain or header.tokens is None:
@@ -221,10 +221,10 @@ def _first_line(path: str | Path) -> str:
 
 
 def _blocks(path: str | Path) -> Iterator[list[str]]:
-    """Yield blocks of consecutive lines, without leading comments and document borders."""
+    """Yield blocks of consecutive lines, without leading comments and ``-DOCSTART-`` lines."""
     block: list[str] = []
     for _, line in numbered_lines(path, on_error=ignore):
-        if not line or line.isspace() or is_border(line):
+        if not line or line.isspace() or is_document_start(line):
             if block:
                 yield block
             block = []

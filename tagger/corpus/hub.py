@@ -17,7 +17,7 @@ from tagger.corpus.dataset_packages import import_packages, quiet
 from tagger.corpus.dataset_rows import EXTRAS, TAGS_SUFFIX, Layout, find_layout, to_row
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import Records
-from tagger.corpus.values import listed
+from tagger.corpus.values import join_names
 from tagger.errors import Counted, InputError
 from tagger.text.sentence import Sentence
 
@@ -284,10 +284,10 @@ def _rows(dataset: Any, name: str, reading: Reading) -> Iterator[tuple[Layout, M
             kinds = import_packages().datasets.Features
             features = dataset.features or kinds.from_arrow_schema(table.schema)
             layout = find_layout(features, name, reading)
-            if layout.left_out:
-                left_out = listed(layout.left_out)
+            if layout.ignored:
+                ignored = join_names(layout.ignored)
                 reading.warn(
-                    f"{name}: the features {left_out} were ignored; sentences have no field for them."
+                    f"{name}: the features {ignored} were ignored; sentences have no field for them."
                 )
         for row in table.select(layout.features).to_pylist():
             yield layout, row

@@ -14,8 +14,8 @@ from tagger.corpus.loading import bare_warning, describe_tags, summarise, unspec
 from tagger.corpus.reading import Offsets, Reading
 from tagger.corpus.tags import (
     TagReading,
+    find_tag_reading,
     foreign_tag_error,
-    judge_tags,
     line_of,
     parse_schemes,
     unknown_prefix_error,
@@ -222,7 +222,7 @@ def _survey(detected: Detected, indexes: dict[str, SpanIndex], requested: Mappin
             _index_spans(sentence, task, indexes)
     parts = []
     for task, tag_evidence in evidence.items():
-        how = judge_tags(tag_evidence, task, requested, is_only=len(evidence) == 1)
+        how = find_tag_reading(tag_evidence, task, requested, is_only=len(evidence) == 1)
         facts.readings[task], facts.schemes[task] = how, how.scheme
         facts.counts[task] = Counter()
         parts.append(describe_tags(task, tag_evidence.tags, how.scheme, how, is_only=len(evidence) == 1))

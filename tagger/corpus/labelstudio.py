@@ -27,15 +27,15 @@ from tagger.corpus.regions import (
     TEXT,
     Export,
     Region,
+    annotations_under,
     in_text,
     is_cancelled,
     is_region_list,
     is_repeated,
-    listed_under,
     read_regions,
 )
 from tagger.corpus.tokens import flat_task
-from tagger.corpus.values import listed, mapping, string
+from tagger.corpus.values import join_names, mapping, string
 from tagger.errors import InputError, Warn, ignore
 from tagger.text.sentence import Sentence
 
@@ -92,14 +92,15 @@ def read_labelstudio(path: str | Path, reading: Reading) -> Iterator[Sentence]:
             reading.warn(f"{where}: text {number}: {NO_TOKEN}")
         is_empty = is_empty and not sentences
         yield from sentences
-    if export.predicted and not export.is_annotated:
+    if export.n_predicted and not export.is_annotated:
         reading.warn(
-            f"{path}: no text is annotated; the first predictions of {export.predicted:,} texts are read "
+            f"{path}: no text is annotated; the first predictions of {export.n_predicted:,} texts are read "
             "as gold."
         )
-    if export.left_out:
+    if export.ignored:
         reading.warn(
-            f"{path}: the data keys {listed(export.left_out)} were ignored; sentences have no field for them."
+            f"{path}: the data keys {join_names(export.ignored)} were ignored; sentences have no field for "
+            "them."
         )
     if is_empty:
         reading.on_error(
@@ -176,9 +177,9 @@ def _survey(path: str | Path, content: str, reading: Reading) -> Export:
     for where, value in json_elements(path, content, ignore):
         with suppress(InputError):
             values = mapping(value, "text", where)
-            annotations = listed_under(values, ANNOTATIONS, where)
+            annotations = annotations_under(values, ANNOTATIONS, where)
             export.is_annotated |= any(not is_cancelled(one) for one in annotations)
-            export.predicted += not annotations and bool(listed_under(values, PREDICTIONS, where))
+            export.n_predicted += not annotations and bool(annotations_under(values, PREDICTIONS, where))
             regions = read_regions(values, export, where, ignore) or ()
             names.update(region.name for region in regions)
             data = mapping(values.get("data", values), "data", where)
@@ -201,7 +202,7 @@ def _tasks_by_name(path: str | Path, names: set[str], reading: Reading) -> dict[
             reading.on_error(
                 InputError(
                     f"there are no spans of the task {task!r}; the file has spans of "
-                    f"{listed(sorted(names))}. Request one of these.",
+                    f"{join_names(sorted(names))}. Request one of these.",
                     code="corpus.task",
                     where=path,
                     option="--task",
@@ -228,14 +229,14 @@ def _read_text(value: object, export: Export, where: str, warn: Warn) -> tuple[s
         if len(texts) != 1 or "data" not in values:
             raise InputError(
                 f"the data must have one string or a key {TEXT!r} (got {len(texts)} strings; "
-                f"the keys are {listed(data)}). Rename the key to read to {TEXT!r}.",
+                f"the keys are {join_names(data)}). Rename the key to read to {TEXT!r}.",
                 code="corpus.record",
                 where=where,
             )
         key = texts[0]
     text = string(data[key], key, where)
     others = (name for name in data if name != key and name not in BOOKKEEPING)
-    export.left_out.update(
+    export.ignored.update(
         dict.fromkeys(name for name in others if data[name] and not is_region_list(data[name]))
     )
     regions = read_regions(values, export, where, warn)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.reading import Reading
-from tagger.corpus.tags import TagReading, count_repairs, find_scheme, judge_tags, path_of
+from tagger.corpus.tags import TagReading, count_repairs, find_scheme, find_tag_reading, path_of
 from tagger.errors import InputError, escape_line
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import Mode, convert_tags, split_tag
@@ -192,7 +192,7 @@ def _load(
             evidence.add(sentence.tags[task])
         how = TagReading(None)
         if has_spans.get(task) is not False:
-            how = judge_tags(evidence, task, options.schemes, is_only=len(tasks) == 1)
+            how = find_tag_reading(evidence, task, options.schemes, is_only=len(tasks) == 1)
         if how.is_bare:
             reading.warn(bare_warning(detected, task))
             sentences = [how.apply(sentence, task) for sentence in sentences]

@@ -13,8 +13,8 @@ from tagger.corpus.offsets import OffsetUnits, Ruler, is_same_text
 from tagger.corpus.placement import TextSpan, attach_spans, place_spans, span_range
 from tagger.corpus.reading import Reading
 from tagger.corpus.token_records import TokenRecords, is_token_record
-from tagger.corpus.tokens import flat_task, of_tasks, raw_tokens, read_tokens
-from tagger.corpus.values import integer, label, listed, mapping, probability, sequence, string
+from tagger.corpus.tokens import flat_task, raw_tokens, read_tokens, values_by_task
+from tagger.corpus.values import integer, join_names, label, mapping, probability, sequence, string
 from tagger.errors import InputError
 from tagger.text.schemes import split_tag
 from tagger.text.sentence import Sentence, Span
@@ -92,7 +92,7 @@ class Records:
         self._tokens.finish()
         if self._others:
             self._reading.warn(
-                f"{self._path}: the record keys {listed(self._others)} were ignored; sentences have no "
+                f"{self._path}: the record keys {join_names(self._others)} were ignored; sentences have no "
                 "field for them."
             )
 
@@ -333,7 +333,7 @@ def _text_name(values: Mapping[str, object]) -> str:
     """Return the name of the text in messages. Without a text, the name lists the record's keys."""
     if not values or "text" in values or "data" in values:
         return "text"
-    return f"text and no tokens (the keys are {listed(values)})"
+    return f"text and no tokens (the keys are {join_names(values)})"
 
 
 def _spans(values: Mapping[str, object], reading: Reading, where: str) -> dict[str, list[TextSpan]]:
@@ -341,7 +341,7 @@ def _spans(values: Mapping[str, object], reading: Reading, where: str) -> dict[s
     if values.get("relations"):
         reading.warn(f"{where}: the relations were skipped; sentences have no field for them.")
     if isinstance(values.get("spans"), Mapping):
-        lists = of_tasks(values, "spans", reading, where)
+        lists = values_by_task(values, "spans", reading, where)
     else:
         names = [name for name in SPAN_LISTS if name in values]
         if len(names) > 1:

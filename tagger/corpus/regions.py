@@ -52,15 +52,15 @@ class Export:
         tasks: For each requested control tag the task of its spans.
         key: The data key of the text.
         is_annotated: True if at least one text has an annotation that is not cancelled.
-        predicted: Number of texts with predictions but without annotations.
-        left_out: Ignored keys of the data, in order.
+        n_predicted: Number of texts with predictions but without annotations.
+        ignored: Ignored keys of the data, in order.
     """
 
     tasks: dict[str, str] = field(default_factory=dict)
     key: str = TEXT
     is_annotated: bool = False
-    predicted: int = 0
-    left_out: dict[str, None] = field(default_factory=dict)
+    n_predicted: int = 0
+    ignored: dict[str, None] = field(default_factory=dict)
 
 
 def read_regions(values: Mapping[str, object], export: Export, where: str, warn: Warn) -> list[Region] | None:
@@ -115,7 +115,9 @@ def is_cancelled(annotation: Mapping[str, object]) -> bool:
     return bool(annotation.get("was_cancelled") or annotation.get("skipped"))
 
 
-def listed_under(values: Mapping[str, object], names: Sequence[str], where: str) -> list[dict[str, object]]:
+def annotations_under(
+    values: Mapping[str, object], names: Sequence[str], where: str
+) -> list[dict[str, object]]:
     """Return the annotations or predictions under any of these names.
 
     Raises:
@@ -131,7 +133,7 @@ def listed_under(values: Mapping[str, object], names: Sequence[str], where: str)
 
 def _results(values: Mapping[str, object], export: Export, where: str, warn: Warn) -> Sequence[object] | None:
     """Return the results of the selected annotation or prediction. None if no annotation is gold."""
-    annotations = listed_under(values, ANNOTATIONS, where)
+    annotations = annotations_under(values, ANNOTATIONS, where)
     chosen = [one for one in annotations if not is_cancelled(one)]
     if annotations and not chosen:
         warn(f"{where}: the text was skipped because its annotators cancelled it.")
@@ -142,7 +144,7 @@ def _results(values: Mapping[str, object], export: Export, where: str, warn: War
         warn(f"{where}: the text was skipped because it has no annotations{detail}.")
         return None
     if not chosen:
-        chosen = listed_under(values, PREDICTIONS, where)
+        chosen = annotations_under(values, PREDICTIONS, where)
         if not chosen:
             detail = " (its drafts are not gold)" if values.get("drafts") else ""
             warn(f"{where}: the text has no annotations{detail}; it is read as text without spans.")

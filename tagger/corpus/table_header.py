@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tagger.corpus.columns import TOKEN, parse_features
 from tagger.corpus.records import SPAN_LISTS
-from tagger.corpus.token_records import names_tags
+from tagger.corpus.token_records import is_tag_name
 
 _DELIMITERS = (",", ";", "\t")
 _TOKEN_NAMES = ("token", "tokens", "word", "words", "form")
@@ -45,7 +45,7 @@ class Header:
         """True if a column in addition to the tokens has a known name."""
         known = {*_SENTENCE_NAMES, *_DOCUMENT_NAMES}
         others = [name.strip().lower() for index, name in enumerate(self.names) if index != self.tokens]
-        return any(name in known or names_tags(name) for name in others)
+        return any(name in known or is_tag_name(name) for name in others)
 
     @property
     def tags(self) -> dict[str, int]:

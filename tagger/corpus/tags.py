@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tagger.corpus.columns import PARTS_OF_SPEECH, names_spans
+from tagger.corpus.columns import PARTS_OF_SPEECH, is_span_column
 from tagger.errors import InputError, escape_line
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import (
@@ -42,7 +42,7 @@ class TagReading:
     Attributes:
         scheme: The scheme of their spans. None for one tag per token.
         is_bare: True if the tags are labels without prefix, so that a run of one label is a span.
-        problem: Why they cannot be read, as a clause and what to do, or None.
+        problem: Why they cannot be read, and what to do. None if they can.
     """
 
     scheme: str | None
@@ -80,7 +80,7 @@ def parse_schemes(spec: str | None) -> dict[str, str]:
     return schemes
 
 
-def judge_tags(
+def find_tag_reading(
     evidence: SchemeEvidence,
     task: str,
     requested: Mapping[str, str],
@@ -115,9 +115,9 @@ def judge_tags(
         return TagReading(target)
     problem = _find_problem(counts, detected, respelling)
     values = counts.keys() - {UNSPECIFIED}
-    if names_spans(task) and values and all(tag.isascii() and tag.isdigit() for tag in values):
+    if is_span_column(task) and values and all(tag.isascii() and tag.isdigit() for tag in values):
         problem = f"the tags of {task!r} are numbers, without their names (got {min(values)!r})."
-    elif names_spans(task) and are_brackets(values):
+    elif is_span_column(task) and are_brackets(values):
         first = next(tag for tag in values if tag[0] == "(")
         problem = f"the tags of {task!r} are spans in brackets (got {first!r}). Write B-, I- and O instead."
     if problem:
@@ -165,7 +165,7 @@ def find_scheme(
         evidence = SchemeEvidence()
         for sentence in sentences:
             evidence.add(sentence.tags[task])
-        reading = judge_tags(evidence, task, {})
+        reading = find_tag_reading(evidence, task, {})
         if reading.is_bare:  # only file readers may add prefixes, because they report it
             reading = TagReading(None)
     if reading.problem:

@@ -10,7 +10,7 @@ from tagger.corpus.alignment import locate
 from tagger.corpus.placement import TextSpan, attach_spans
 from tagger.corpus.reading import Reading
 from tagger.corpus.tokens import flat_task
-from tagger.corpus.values import boolean, each, integer, label, listed, sequence, string
+from tagger.corpus.values import boolean, each, integer, join_names, label, sequence, string
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence, from_tokens
 
@@ -32,12 +32,12 @@ _TOKEN_SPANS = ("spans", "entities", "ents")
 _OWN_DOCUMENT = "starts_document"
 
 
-def candidates(task: str) -> list[str]:
+def possible_tag_names(task: str) -> list[str]:
     """Return the possible names of the tags of a task."""
     return [task, *(task + suffix for suffix in TAG_SUFFIXES)]
 
 
-def names_tags(name: str) -> bool:
+def is_tag_name(name: str) -> bool:
     """Return True if the name of a list or column indicates tags."""
     return name in (*PLAIN_TAGS, "ner", "pos", "chunk") or task_of(name) != name
 
@@ -203,7 +203,7 @@ class TokenRecords:
         def is_tags(key: str) -> bool:
             tags = values[key]
             assert isinstance(tags, Sequence)
-            return names_tags(key) or (len(tags) == count and isinstance(tags[0], str))
+            return is_tag_name(key) or (len(tags) == count and isinstance(tags[0], str))
 
         if not tasks:
             keys = {task_of(key): key for key in lists if key not in PLAIN_TAGS and is_tags(key)}
@@ -219,12 +219,12 @@ class TokenRecords:
             return keys
         keys = {}
         for task in tasks:
-            key = next((name for name in candidates(task) if name in lists), None)
+            key = next((name for name in possible_tag_names(task) if name in lists), None)
             key = plain if key is None and (task == "ner" or len(tasks) == 1) else key
             if key is None:
                 raise InputError(
                     f"the record has tokens but no tags for the task {task!r} (its lists are "
-                    f"{listed(lists)}). Name the tags {task}_tags, or request another task.",
+                    f"{join_names(lists)}). Name the tags {task}_tags, or request another task.",
                     code="corpus.task",
                     where=where,
                 )

@@ -70,7 +70,7 @@ def read_tokens(
         text_start=text_start,
         tags={
             task: each(tags, len(tokens), string, f"tag of {task}", where)
-            for task, tags in of_tasks(values, "tags", reading, where).items()
+            for task, tags in values_by_task(values, "tags", reading, where).items()
         },
         starts_document=boolean(
             values.get("starts_document", text_start == 0), "value of starts_document", where
@@ -84,13 +84,13 @@ def read_tokens(
         text_before=string(values.get("text_before", ""), "text_before", where),
         tag_scores={
             task: each(scores, len(tokens), probability, f"score of {task}", where)
-            for task, scores in of_tasks(values, "scores", reading, where).items()
+            for task, scores in values_by_task(values, "scores", reading, where).items()
         },
         alternatives={
             task: tuple(
                 _alternative(one, len(tokens), where) for one in sequence(its, "list of alternatives", where)
             )
-            for task, its in of_tasks(values, "n_best", reading, where).items()
+            for task, its in values_by_task(values, "n_best", reading, where).items()
         },
     )
 
@@ -173,7 +173,9 @@ def _alternative(value: object, count: int, where: str) -> Alternative:
     )
 
 
-def of_tasks(values: Mapping[str, object], name: str, reading: Reading, where: str) -> dict[str, object]:
+def values_by_task(
+    values: Mapping[str, object], name: str, reading: Reading, where: str
+) -> dict[str, object]:
     """Return the values under a name for each requested task."""
     by_task = mapping(values.get(name, {}), f"value of {name}", where)
     return {task: value for task, value in by_task.items() if not reading.tasks or task in reading.tasks}

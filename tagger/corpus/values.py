@@ -14,7 +14,7 @@ _ROUNDING = 1e-3  # tolerance at 0 and 1 for probabilities in single precision
 T = TypeVar("T")
 
 
-def listed(names: Iterable[str], most: int = 10) -> str:
+def join_names(names: Iterable[str], most: int = 10) -> str:
     """Join the first names of a file for a message, with unprintable characters escaped."""
     shown = [name if name.isprintable() else ascii(name) for name in names]
     return ", ".join(shown[:most] + ["…"] * (len(shown) > most)) or "none"
