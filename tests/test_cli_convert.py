@@ -85,11 +85,11 @@ def test_losses_are_reported(news, tmp_path):
     assert (
         tmp_path / "a.running"
     ).read_text() == "Ada Bo sings [(0, 1, 'PER'), (1, 2, 'PER')]\nOslo [(0, 1, 'LOC')]\n"
-    losses = "tags of pos (4), comments (1), token borders (4), sentence borders (2)"
+    losses = "tags of pos (4), comments (1), token boundaries (4), sentence boundaries (2)"
     assert error.splitlines()[-1] == f"tagger: running cannot hold: {losses}"
     error = run("convert", news, tmp_path / "a.running", "--unit", "sentence")[2]
-    assert "document borders (1)" in error
-    assert "sentence borders" not in error
+    assert "document boundaries (1)" in error
+    assert "sentence boundaries" not in error
     error = input_error("convert", news, tmp_path / "b.running", "--task", "pos")
     check(error, "corpus.output", file=news, mentions="running")
     assert not (tmp_path / "b.running").exists()
@@ -99,10 +99,10 @@ def test_redundant_information_is_not_reported_as_lost(write_file, tmp_path):
     rows = "1\tAda\tAda\tPROPN\t_\t_\t_\t_\t_\tner=B-PER\n2\tsang\t_\tVERB\t_\t_\t_\t_\t_\tner=O\n"
     path = write_file("# sent_id = 1\n# text = Ada  sang\n" + rows, "f.conllu")
     error = run("convert", path, tmp_path / "a.jsonl", "--to", "doccano")[2]
-    lost = "tags of pos (2), tags of lemma (1), tags of misc (2), comments (1), token borders (2)"
-    assert f"doccano cannot hold: {lost}, sentence borders (1)\n" in error
+    lost = "tags of pos (2), tags of lemma (1), tags of misc (2), comments (1), token boundaries (2)"
+    assert f"doccano cannot hold: {lost}, sentence boundaries (1)\n" in error
     error = run("convert", path, tmp_path / "a.jsonl", "--to", "doccano", "--task", "ner")[2]
-    assert "doccano cannot hold: comments (1), token borders (2), sentence borders (1)\n" in error
+    assert "doccano cannot hold: comments (1), token boundaries (2), sentence boundaries (1)\n" in error
     _, output, error = run("convert", path, "-", "--to", "conll")
     assert "columns token,pos,lemma,misc,ner" in error
     assert output.splitlines()[-2] == "sang VERB _ ner=O O"
@@ -120,7 +120,7 @@ def test_losses_of_column_formats(write_file):
 
 def test_adjacent_spans_merge_in_io(news):
     _, output, error = run("convert", news, "-", "--to", "conll", "--scheme", "IO")
-    assert "borders of touching spans (1)" in error
+    assert "boundaries of adjacent spans (1)" in error
     assert "Bo NNP I-PER" in output
 
 

@@ -253,9 +253,9 @@ class Conversion:
             *(("tags", f"tags of {task}", len(tags) - tags.count(UNSPECIFIED)) for task, tags in other_tags),
             ("comments", "comments", len(comments)),
             ("extra lines", "lines without a token", len(sentence.extra_lines)),
-            ("tokens", "token borders", len(sentence)),
-            ("sentences", "sentence borders", 1),
-            ("documents", "document borders", sentence.starts_document),
+            ("tokens", "token boundaries", len(sentence)),
+            ("sentences", "sentence boundaries", 1),
+            ("documents", "document boundaries", sentence.starts_document),
             ("span scores", "probabilities of spans", span_scores),
             ("tag scores", "probabilities of tags", sum(map(len, sentence.tag_scores.values()))),
             ("alternatives", "alternatives", sum(map(len, sentence.alternatives.values()))),
@@ -268,7 +268,7 @@ class Conversion:
             lost["texts with other white space than single spaces"] += self._loses_text(sentence)
             lost["white space between sentences"] += sentence.text_before not in _PLAIN_SPACES
         if self._scheme == "IO":
-            lost["borders of touching spans"] += sum(map(_touching, sentence.spans.values()))
+            lost["boundaries of adjacent spans"] += sum(map(_count_adjacent, sentence.spans.values()))
 
     def _loses_text(self, sentence: Sentence) -> bool:
         """Return True if a format with token lines does not preserve the sentence's text."""
@@ -279,6 +279,6 @@ class Conversion:
         return text_comment(sentence.comments) not in (None, sentence.text) or not fits_comment(sentence)
 
 
-def _touching(spans: Sequence[Span]) -> int:
+def _count_adjacent(spans: Sequence[Span]) -> int:
     ordered = sorted(spans, key=lambda span: span.start)
     return sum(one.end == other.start and one.label == other.label for one, other in pairwise(ordered))
