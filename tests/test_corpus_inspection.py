@@ -159,7 +159,7 @@ def test_sentences_shared_by_several_files(write_file):
     assert [facts.repeated for facts in report.files] == [1, 1]
     (shared,) = report.shared
     assert (shared.file, shared.other, shared.sentences, shared.share) == (str(dev), str(train), 3, 0.75)
-    assert shared.places == [
+    assert shared.locations == [
         (f"{dev}:2", f"{train}:1"),
         (f"{dev}:6", f"{train}:3"),
         (f"{dev}:9", f"{train}:1"),
@@ -182,7 +182,7 @@ def test_inconsistently_labelled_texts(write_file):
         inspect_files([str(path)], print).inconsistent["ner"], key=lambda one: len(one.text)
     )
     assert (new_york.text, new_york.counts) == ("New York", {"LOC": 1, "ORG": 1, "O": 1})
-    assert new_york.places == {"LOC": [f"{path}:1"], "ORG": [f"{path}:4"], "O": [f"{path}:10"]}
+    assert new_york.locations == {"LOC": [f"{path}:1"], "ORG": [f"{path}:4"], "O": [f"{path}:10"]}
     assert (york.text, york.counts) == ("York", {"LOC": 1, "O": 1})
 
 

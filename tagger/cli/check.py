@@ -129,13 +129,13 @@ def report_values(inspection: Inspection, problems: Sequence[InputError]) -> dic
                 "other": one.other,
                 "sentences": one.sentences,
                 "share": one.share,
-                "places": [list(pair) for pair in one.places],
+                "places": [list(pair) for pair in one.locations],
             }
             for one in inspection.shared
         ],
         "in_one_file_only": inspection.only_in,
         "inconsistent": {
-            task: [{"text": one.text, "counts": one.counts, "places": one.places} for one in texts]
+            task: [{"text": one.text, "counts": one.counts, "places": one.locations} for one in texts]
             for task, texts in inspection.inconsistent.items()
         },
     }
@@ -202,7 +202,7 @@ def _findings(inspection: Inspection) -> Iterator[str]:
     """Yield lines on shared sentences, labels in one file only, and inconsistent labels."""
     for one in inspection.shared:
         yield f"\n{one.sentences:,} sentences of {one.file} ({one.share:.1%}) also occur in {one.other}, e.g."
-        yield from (f"  {position} = {other}" for position, other in one.places)
+        yield from (f"  {position} = {other}" for position, other in one.locations)
     for task, files in inspection.only_in.items():
         yield f"\n{task}: in one file only"
         by_file: dict[str, list[str]] = {}
@@ -215,8 +215,8 @@ def _findings(inspection: Inspection) -> Iterator[str]:
         rest = f"; showing the {SHOWN} most frequent" if len(texts) > SHOWN else ""
         yield f"\n{task}: {len(texts):,} texts have inconsistent labels{rest}"
         for text in texts[:SHOWN]:
-            yield f"  {text.text}: {_label_counts(text.counts, text.places)}"
+            yield f"  {text.text}: {_label_counts(text.counts, text.locations)}"
 
 
-def _label_counts(counts: Mapping[str, int], places: Mapping[str, Sequence[str]]) -> str:
-    return ", ".join(f"{label} {count:,} ({places[label][0]})" for label, count in counts.items())
+def _label_counts(counts: Mapping[str, int], locations: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{label} {count:,} ({locations[label][0]})" for label, count in counts.items())

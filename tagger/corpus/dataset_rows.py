@@ -274,9 +274,9 @@ def _strings(values: Sequence[str | None] | None, name: str, where: str) -> tupl
 def _with_offsets(tokens: tuple[str, ...], row: Mapping[str, Any], where: str) -> Sentence:
     """Build a sentence with the row's text and offsets, if it has them."""
     sentence = from_tokens(tokens)
-    text, given = row.get("text"), row.get("token_offsets")
+    text, stored = row.get("text"), row.get("token_offsets")
     text = sentence.text if text is None else text
-    offsets = locate(tokens, text) if given is None else given
+    offsets = locate(tokens, text) if stored is None else stored
     if offsets is None:
         return sentence
     if len(offsets) != len(tokens) or not all(_is_range(pair, len(text)) for pair in offsets):

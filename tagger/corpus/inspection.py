@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
-from tagger.corpus.consistency import PLACES_SHOWN, UNTAGGED, Inconsistent, SpanIndex
+from tagger.corpus.consistency import MAX_LOCATIONS, UNTAGGED, Inconsistent, SpanIndex
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.files import FORMATS
 from tagger.corpus.loading import bare_warning, describe_tags, summarise, unspecified_warning
@@ -76,14 +76,14 @@ class Shared:
         other: The earlier file.
         sentences: Number of shared sentences of the later file.
         share: Their proportion of its sentences, in [0, 1].
-        places: The first few locations, each as ``file:line`` in the later and in the earlier file.
+        locations: The first few locations, each as ``file:line`` in the later and in the earlier file.
     """
 
     file: str
     other: str
     sentences: int = 0
     share: float = 0.0
-    places: list[tuple[str, str]] = field(default_factory=list)
+    locations: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +194,8 @@ class _Repetitions:
         for (_, known), (_, pair) in zip(earlier, self._pairs[first:], strict=True):
             if digest in known:
                 pair.sentences += 1
-                if len(pair.places) < PLACES_SHOWN:
-                    pair.places.append((location, known[digest]))
+                if len(pair.locations) < MAX_LOCATIONS:
+                    pair.locations.append((location, known[digest]))
 
     def shared(self) -> list[Shared]:
         """Return the pairs of files with common sentences."""

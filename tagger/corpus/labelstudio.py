@@ -214,9 +214,9 @@ def _tasks_by_name(path: str | Path, names: set[str], reading: Reading) -> dict[
 
 def _fitting_keys(data: Mapping[str, object], regions: Sequence[Mapping[str, object]]) -> list[str]:
     """Return the keys of the strings that contain the texts of all regions."""
-    given = [" ".join(text.split()) for one in regions if isinstance(text := one.get("text"), str)]
-    texts = {key: " ".join(one.split()) for key, one in data.items() if isinstance(one, str)}
-    return [key for key, text in texts.items() if given and all(one in text for one in given)]
+    declared = [" ".join(text.split()) for one in regions if isinstance(text := one.get("text"), str)]
+    texts = {key: " ".join(value.split()) for key, value in data.items() if isinstance(value, str)}
+    return [key for key, text in texts.items() if declared and all(part in text for part in declared)]
 
 
 def _read_text(value: object, export: Export, where: str, warn: Warn) -> tuple[str, list[Region] | None]:

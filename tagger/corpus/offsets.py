@@ -159,9 +159,9 @@ class OffsetUnits:
         self._shown.add(unit)
 
 
-def is_same_text(given: str, actual: str) -> bool:
+def is_same_text(declared: str, actual: str) -> bool:
     r"""Return True if two texts differ at most in white space, which browsers change, and escaped ``\n``."""
-    return given == actual or given.replace("\\n", " ").split() == actual.replace("\\n", " ").split()
+    return declared == actual or declared.replace("\\n", " ").split() == actual.replace("\\n", " ").split()
 
 
 def _covers(text: str, spans: Sequence[TextSpan], unit: OffsetUnit, text_start: int) -> bool:

@@ -116,8 +116,8 @@ class Records:
                 reading.warn(f"{where}: the record has no list of spans; it is read as text without spans.")
             sentences = place_spans(text, spans, reading, where)
         else:
-            given = [sentence] if len(sentence) else []
-            sentences = attach_spans(given, text, spans, reading, text_start=start)
+            unaligned = [sentence] if len(sentence) else []
+            sentences = attach_spans(unaligned, text, spans, reading, text_start=start)
         if not sentences:
             reading.warn(f"{where}: {NO_TOKEN}")
         tags = {} if sentence is None else sentence.tags
@@ -134,8 +134,8 @@ class Records:
         is_exact: bool,
     ) -> tuple[dict[str, list[TextSpan]], Sequence[TextSpan] | None]:
         """Convert the offsets of spans and tokens to characters. Invalid spans are reported one by one."""
-        given = [span for task_spans in spans.values() for span in task_spans]
-        evidence = [*given, *(tokens or ())] if is_exact else given
+        evidence = [span for task_spans in spans.values() for span in task_spans]
+        evidence += tokens or () if is_exact else ()
         ruler = Ruler(text, self._units.choose(text, evidence, where, text_start=start), start)
         result: dict[str, list[TextSpan]] = {}
         for task, task_spans in spans.items():

@@ -158,8 +158,8 @@ class TokenRecords:
         """
         is_gliner = _GLINER_TOKENS in values
         key = _GLINER_TOKENS if is_gliner else next(name for name in _TOKEN_KEYS if name in values)
-        given = sequence(values[key], "list of tokens", where)
-        tokens = each(given, len(given), _token, "token", where)
+        raw_tokens = sequence(values[key], "list of tokens", where)
+        tokens = each(raw_tokens, len(raw_tokens), _token, "token", where)
         used = {key, "text", _OWN_DOCUMENT, *DOCUMENT_KEYS}
         sentence = replace(self._place(tokens, values, where), source=where)
         if is_gliner:
