@@ -204,7 +204,7 @@ def test_running_text_is_tokenized_by_the_model(model, tmp_path, monkeypatch, ch
     def read(path, reading):
         assert reading.on_misaligned == choice
         for number in (1, 2):
-            reading.note(f"{path}:{number}: a span did not fit")
+            reading.warn(f"{path}:{number}: a span did not fit")
         for sentence in reading.tokenize("Ada met Otto."):
             yield sentence.with_tags(dict.fromkeys(reading.tasks, ["O"] * len(sentence)))
 

@@ -96,9 +96,9 @@ def test_a_too_long_line_is_an_error_and_not_read_completely(tmp_path, monkeypat
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
     with pytest.raises(InputError, match=rf"{name}:2: the line has more than 1,000 bytes\. Give a text file"):
         list(numbered_lines(tmp_path / name))
-    problems: list[str] = []
-    assert [number for number, _ in numbered_lines(tmp_path / name, refuse=problems.append)] == [1]
-    assert len(problems) == 1
+    errors: list[InputError] = []
+    assert [number for number, _ in numbered_lines(tmp_path / name, on_error=errors.append)] == [1]
+    assert len(errors) == 1
     with pytest.raises(InputError, match="more than 1,000 bytes"):
         list(read_sentences(tmp_path / name))
     (tmp_path / name).write_bytes(b"x" * 999 + b"\n" + b"y" * 1000)

@@ -17,6 +17,7 @@ from tagger.corpus.conll import read_conll, write_conll
 from tagger.corpus.conllu import read_conllu, write_conllu
 from tagger.corpus.inspection import inspect_files
 from tagger.corpus.loading import load_split
+from tagger.errors import InputError
 from tagger.features.vectors import read_vectors
 from tagger.text.schemes import belongs_to
 from tagger.text.sentence import Sentence
@@ -70,9 +71,11 @@ def loading(data: bytes, folder: Path) -> None:
     path = folder / f"split{choices.pick(SUFFIXES)}"
     tasks = choices.pick(TASKS)
     path.write_bytes(data[2:])
-    problems: list[str] = []
+    problems: list[InputError] = []
     (facts,) = inspect_files([str(path)], problems.append).files
-    assert all(len(message.splitlines()) == 1 for message in (*problems, *facts.notes, facts.summary))
+    assert all(
+        len(message.splitlines()) == 1 for message in (*map(str, problems), *facts.notes, facts.summary)
+    )
     split = attempt(load_split, [path], tasks)
     if split is None:
         return

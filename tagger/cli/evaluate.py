@@ -164,16 +164,16 @@ def _read(
     model_tasks = choose_tasks(tagger, requested)
     tasks, missing = find_tasks(files, model_tasks, options, reading)
     if missing and (requested or not tasks):
-        raise InputError(next(iter(missing.values())))
+        raise next(iter(missing.values()))
     notes = Notes()
     has_spans = {task.name: task.scheme is not None for task in tagger.tasks}
     split = load_split(
-        files, tasks, options=options, reading=replace(reading, note=notes), has_spans=has_spans
+        files, tasks, options=options, reading=replace(reading, warn=notes), has_spans=has_spans
     )
     without_tags = untagged(split)
     tasks = [task for task in tasks if task not in without_tags]
     if without_tags and (requested or not tasks):
-        raise InputError(next(iter(without_tags.values())))
+        raise next(iter(without_tags.values()))
     notes.close()
     skipped = [
         f"{name_files(files)}: no gold tags for the model's task {task!r}; it is not evaluated"

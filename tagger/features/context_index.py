@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tagger.features.vocab import CASINGS, PADDING, Vocabulary, casing_id
 from tagger.text.casing import recase
-from tagger.text.documents import cut_stretches
+from tagger.text.documents import cut_document_windows
 from tagger.text.sentence import Sentence
 
 Floats = NDArray[np.float32]
@@ -187,11 +187,11 @@ def index_context(
     """Index the documents of some sentences, followed by copies of these documents in other casings.
 
     Args:
-        sentences: The sentences of the documents in order (see ``text.documents.cut_stretches``).
+        sentences: The sentences of the documents in order (see ``text.documents.cut_document_windows``).
         vocabulary: Source of the word ids and of the frequent words.
         recasings: Casings from ``text.casing.RECASINGS``.
     """
-    windows = list(cut_stretches(sentences))
+    windows = list(cut_document_windows(sentences))
     documents = [[one.tokens for one in window] for window in windows]
     for casing in recasings:
         documents += [[recase(one, casing) for one in window] for window in windows]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tagger.features.context_index import Occurrences, find_occurrences
 from tagger.features.vocab import Vocabulary
 from tagger.runtime.cache import CachedWords, WordCache
-from tagger.text.documents import cut_stretches
+from tagger.text.documents import cut_document_windows
 from tagger.text.sentence import Sentence
 
 Ints = NDArray[np.int64]
@@ -63,7 +63,9 @@ def make_windows(
             tokens = list(chain.from_iterable(one.tokens for one in window))
             yield _make(window, tokens, cache, None)
         return
-    for document_windows in _cut(cut_stretches(sentences), most_items, most_tokens // 2, cache.most_words):
+    for document_windows in _cut(
+        cut_document_windows(sentences), most_items, most_tokens // 2, cache.most_words
+    ):
         documents = [list(chain.from_iterable(one.tokens for one in each)) for each in document_windows]
         sentences_of_all = list(chain.from_iterable(document_windows))
         tokens = list(chain.from_iterable(documents))

@@ -12,7 +12,7 @@ import numpy as np
 from tagger.config import Config
 from tagger.corpus.loading import FileOptions, Split, load_split, untagged
 from tagger.corpus.reading import Reading
-from tagger.corpus.tags import count_unseen, parse_schemes, refuse_unseen, require_spans
+from tagger.corpus.tags import count_unseen, parse_schemes, reject_unseen, require_spans
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints, WordTable
 from tagger.features.context_index import ContextIndex, index_context
@@ -100,7 +100,7 @@ class Preparation:
         train: The train split.
         dev: The dev split, which selects the best epoch, or None.
         notes: Warnings: what the readers changed or skipped, one line each (see
-            ``corpus.reading.Reading.note``).
+            ``corpus.reading.Reading.warn``).
         summary: One line per corpus file: its format, columns, schemes and labels.
     """
 
@@ -217,7 +217,7 @@ def _make_reading(config: Config, notes: list[str]) -> Reading:
         on_misaligned=config.data.on_misaligned,
         offsets=config.data.offsets,
         label_names=config.data.label_names,
-        note=notes.append,
+        warn=notes.append,
     )
 
 
@@ -246,8 +246,8 @@ def _load(config: Config, paths: Sequence[Path], reading: Reading, tasks: Sequen
         reading=reading,
         has_spans={task.name: task.scheme is not None for task in tasks},
     )
-    for problem in untagged(split).values():
-        raise InputError(problem)
+    for error in untagged(split).values():
+        raise error
     for task, scheme in split.schemes.items():
         if scheme:
             require_spans(split.sentences, task)
@@ -261,7 +261,7 @@ def _check_unseen(config: Config, sentences: Sequence[Sentence], tasks: Sequence
         has_spans = task.scheme is not None
         unseen = count_unseen(sentences, task.name, task.tags, has_spans=has_spans)
         if config.data.unseen_tags == "error":
-            refuse_unseen(sentences, task.name, unseen, has_spans=has_spans)
+            reject_unseen(sentences, task.name, unseen, has_spans=has_spans)
         counts[task.name] = sum(unseen.values())
     return counts
 
