@@ -18,7 +18,7 @@ from tagger.experiments.run_files import load_run
 from tagger.experiments.run_training import remove_checkpoint
 from tagger.experiments.run_workers import Event, train_runs
 from tagger.storage import claim_folder, make_own_folder, writing
-from tagger.training.preparation import Part
+from tagger.training.preparation import EncodedSplit
 from tagger.training.processes import is_alone
 
 
@@ -121,7 +121,7 @@ def _file(request: Request, split: str) -> str:
     )
 
 
-def _gold(split: Part, file: str) -> GoldSplit:
+def _gold(split: EncodedSplit, file: str) -> GoldSplit:
     (scheme,) = split.schemes.values()
     return GoldSplit(file, split.sentences, scheme, split.table.vocabulary.mark_seen(split.sentences))
 

@@ -12,8 +12,8 @@ from tagger.config import Config
 from tagger.errors import InputError
 from tagger.experiments.grid import configure, match_hidden_sizes
 from tagger.experiments.results import Match, Variant, lookahead_name
-from tagger.training.checkpoint import describe_data, describe_options
-from tagger.training.preparation import Part, Preparation, prepare, read_part
+from tagger.training.checkpoint import data_digests, describe_options
+from tagger.training.preparation import EncodedSplit, Preparation, prepare, read_split
 from tagger.training.progress import build_model
 
 RUNS = "runs"  # subfolder of the output folder with one file per run
@@ -81,7 +81,7 @@ class Material:
 
     request: Request
     preparation: Preparation
-    test: Part | None
+    test: EncodedSplit | None
     digests: Mapping[str, str]
 
     @property
@@ -90,7 +90,7 @@ class Material:
         return self.request.output / RUNS
 
     @property
-    def scored_splits(self) -> dict[str, Part]:
+    def scored_splits(self) -> dict[str, EncodedSplit]:
         """The scored splits, by name."""
         splits = {"dev": self.preparation.dev, "test": self.test}
         return {name: split for name, split in splits.items() if split}
@@ -138,8 +138,8 @@ def gather_material(request: Request) -> Material:
     """
     config = request.config
     preparation = prepare(config, request.train_files, request.dev_files, request.vectors_file)
-    test = read_part(config, request.test_files, preparation) if request.test_files else None
-    return Material(request, preparation, test, describe_data(preparation, test))
+    test = read_split(config, request.test_files, preparation) if request.test_files else None
+    return Material(request, preparation, test, data_digests(preparation, test))
 
 
 def require_local_features(material: Material) -> None:
