@@ -7,8 +7,7 @@ import pytest
 import torch
 from torchcrf import CRF
 
-from tagger.network.crf import scaled_crf_loss
-from tagger.network.heads import HEADS, CrfHead
+from tagger.network.heads import HEADS, CrfHead, scaled_crf_loss
 
 Case = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 

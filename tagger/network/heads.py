@@ -2,15 +2,65 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchcrf import CRF
 
 from tagger.config import HeadKind
-from tagger.network.crf import scaled_crf_loss
+from tagger.decoding.crf import Gradient, loss_gradient
+from tagger.decoding.viterbi import Transitions
 
 _FORBIDDEN = -1e4  # score of a tag that contradicts the gold tag; its exp() is 0 in both precisions
+
+
+class _CrfLoss(torch.autograd.Function):
+    """Autograd function for a loss with a precomputed gradient, without a graph over time steps."""
+
+    @staticmethod
+    def forward(ctx: Any, loss: float, gradient: Gradient, *scores: Tensor) -> Tensor:
+        ctx.gradient = [
+            torch.from_numpy(values).to(score) for values, score in zip(gradient, scores, strict=True)
+        ]
+        return scores[0].new_tensor(loss)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> Any:
+        return (None, None, *(values * outer[0] for values in ctx.gradient))
+
+
+def scaled_crf_loss(
+    emissions: Tensor, start: Tensor, end: Tensor, transitions: Tensor, tags: Tensor, lengths: Tensor
+) -> Tensor | None:
+    """Compute the negative log-likelihood of a batch's tag sequences with ``decoding.crf`` on the CPU.
+
+    Args:
+        emissions: (B, T, C).
+        start: (C,) start transitions.
+        end: (C,) end transitions.
+        transitions: (C, C) transitions, from -> to.
+        tags: (B, T) tag ids.
+        lengths: (B,) tokens of each sentence, at least 1.
+
+    Returns:
+        A scalar, the sum over sentences; None if it needs log space (see ``loss_gradient``).
+
+    Raises:
+        ValueError: A sentence has no tokens.
+    """
+    if not bool(lengths.all()):
+        raise ValueError("lengths must be at least 1 (got an empty sentence). Remove empty sentences.")
+    scores = (emissions, start, end, transitions)
+    arrays = [score.detach().cpu().numpy() for score in scores]
+    result = loss_gradient(
+        arrays[0], tags.cpu().numpy(), lengths.cpu().numpy(), Transitions(arrays[3], arrays[1], arrays[2])
+    )
+    if result is None:
+        return None
+    loss: Tensor = _CrfLoss.apply(*result, *scores)  # type: ignore[no-untyped-call]
+    return loss
 
 
 class Head(nn.Module):
