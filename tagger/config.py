@@ -22,6 +22,8 @@ MergeMode = Literal["concat", "sum", "mul", "ave"]
 HeadKind = Literal["crf", "softmax"]
 Characters = Literal["cnn", "lstm", "none"]
 Context = Literal["sentence", "document"]
+OptimizerKind = Literal["sgd", "adamw"]
+ScheduleKind = Literal["inverse_time", "cosine", "constant"]
 LookaheadTraining = Literal["full", "random"]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 RENAMED = {"train.recased": "train.case_augmentation"}  # options of earlier versions
@@ -176,13 +178,11 @@ class TrainConfig(Section):
     seed: int = Field(
         1, ge=0, lt=2**32, description="random seed of initial weights, batch order and dropout"
     )
-    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="optimizer")
+    optimizer: OptimizerKind = Field("sgd", description="optimizer")
     learning_rate: float = Field(0.025, gt=0.0, description="peak learning rate")
     momentum: Probability = Field(0.9, description="momentum of SGD")
     weight_decay: float = Field(0.0, ge=0.0, description="weight decay: decoupled for adamw, L2 for sgd")
-    schedule: Literal["inverse_time", "cosine", "constant"] = Field(
-        "cosine", description="learning rate schedule"
-    )
+    schedule: ScheduleKind = Field("cosine", description="learning rate schedule")
     warm_restarts: Epochs = Field(
         (),
         description="cosine schedule: epochs after which the learning rate restarts at its peak; a list or "

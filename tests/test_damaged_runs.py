@@ -155,8 +155,11 @@ def test_each_damaged_tensor_of_a_checkpoint(corpus, stopped, tmp_path):
     progress, path, cases = Progress(preparation, config, Processes()), tmp_path / CHECKPOINT, 0
     others = [{**tensors, "model.other": torch.ones(1)}, {**tensors, "x\n": torch.ones(1)}]
     others += [{**tensors, "random.0": torch.ones_like(tensors["random.0"])}]
-    if "rows.seen" in tensors:
-        others += [{**tensors, "rows.seen": torch.full_like(tensors["rows.seen"], n)} for n in (-1, 10**9)]
+    if "optimizer.rows.last_step" in tensors:
+        others += [
+            {**tensors, "optimizer.rows.last_step": torch.full_like(tensors["optimizer.rows.last_step"], n)}
+            for n in (-1, 10**9)
+        ]
     for name, tensor in tensors.items():
         for changed in changes_of(tensor):
             rest = {key: value for key, value in tensors.items() if key != name}

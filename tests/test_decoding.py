@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from score_cases import MINUS_INFINITY, all_scores, path_score, random_case, sentences_of
 
-from tagger.decoding.marginals import Posterior, forward_backward, span_probabilities
+from tagger.decoding.crf import Posterior, forward_backward
+from tagger.decoding.span_scores import span_probabilities
 from tagger.decoding.viterbi import Transitions, constrain, viterbi
 
 
@@ -277,10 +278,10 @@ def test_blocks_of_sentences_do_not_change_the_result(monkeypatch):
     emissions, lengths, transitions = random_case(2, sentences=80, steps=7, tags=5)
     tags = viterbi(emissions, lengths, transitions)
     posteriors = [forward_backward(emissions * scale, lengths, transitions) for scale in (1, 1000)]
-    monkeypatch.setattr("tagger.decoding.marginals._BLOCK_SIZE", 3)
+    monkeypatch.setattr("tagger.decoding.crf._BLOCK_SIZE", 3)
     for budget in (25 * 32, 1):
         monkeypatch.setattr("tagger.decoding.viterbi._STEP_BUDGET", budget)
-        monkeypatch.setattr("tagger.decoding.marginals._STEP_BUDGET", budget)
+        monkeypatch.setattr("tagger.decoding.crf._STEP_BUDGET", budget)
         assert viterbi(emissions, lengths, transitions).tolist() == tags.tolist()
         for scale, posterior in zip((1, 1000), posteriors, strict=True):
             again = forward_backward(emissions * scale, lengths, transitions)

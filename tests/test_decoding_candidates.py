@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tagger.decoding.candidates import SpanMarginals
-from tagger.decoding.marginals import forward_backward
+from tagger.decoding.crf import forward_backward
 from tagger.decoding.spans import FoundSpans, SpanReader
 from tagger.decoding.viterbi import Transitions, constrain
 from tagger.text.schemes import allowed_transitions, tags_to_spans

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from score_cases import MINUS_INFINITY, all_scores, path_score, random_case, sentences_of
 
-from tagger.decoding.marginals import forward_backward
+from tagger.decoding.crf import forward_backward
 from tagger.decoding.nbest import nbest
 from tagger.decoding.viterbi import Transitions, constrain, viterbi
 

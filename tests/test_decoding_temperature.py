@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from score_cases import MINUS_INFINITY, all_scores, random_case, sentences_of
 
-from tagger.decoding.marginals import forward_backward
+from tagger.decoding.crf import forward_backward
 from tagger.decoding.temperature import (
     HIGHEST,
     LOWEST,

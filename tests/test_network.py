@@ -11,7 +11,7 @@ from tagger.config import ModelConfig
 from tagger.features.batching import WordTable
 from tagger.features.vocab import Task, Vocabulary
 from tagger.network.encoder import Blocks, Encoder, locked_dropout, merge, reverse_ragged
-from tagger.network.heads import Head
+from tagger.network.heads import CrfHead, SoftmaxHead
 from tagger.network.model import TaggingModel
 from tagger.network.words import CharacterCnn
 
@@ -189,7 +189,7 @@ def test_the_character_cnn_equals_a_convolution_with_max_pooling():
 
 def test_head_losses_equal_their_definitions():
     torch.manual_seed(0)
-    softmax, crf = Head(6, 3, "softmax"), Head(6, 3, "crf")
+    softmax, crf = SoftmaxHead(6, 3), CrfHead(6, 3)
     encoded, lengths = random_inputs(), LENGTHS
     mask = torch.arange(7) < lengths[:, None]
     tags = torch.randint(3, (4, 7), generator=torch.Generator().manual_seed(1)) * mask

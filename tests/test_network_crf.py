@@ -7,8 +7,7 @@ import pytest
 import torch
 from torchcrf import CRF
 
-from tagger.network.crf import scaled_crf_loss
-from tagger.network.heads import Head
+from tagger.network.heads import HEADS, CrfHead, scaled_crf_loss
 
 Case = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -104,7 +103,7 @@ def test_the_gradient_equals_finite_differences():
 def test_the_head_falls_back_to_log_space_on_underflow(spoil):
     """The scaled pass returns None if it may lose terms; the head then uses log space."""
     emissions, gold, lengths = make_case(4, tags=3)
-    head = Head(1, 3, "crf")
+    head = CrfHead(1, 3)
     spoil(emissions, head.crf)
     transitions = (head.crf.start_transitions, head.crf.end_transitions, head.crf.transitions)
     assert scaled_crf_loss(emissions, *transitions, gold, lengths) is None
@@ -146,7 +145,7 @@ def test_the_loss_marginalises_over_tokens_without_a_gold_tag(kind, has_costs, s
     mask = torch.arange(emissions.shape[1]) < lengths[:, None]
     gold = gold * mask  # batches pad tags with 0
     torch.manual_seed(seed)
-    head = Head(5, count, kind).double()
+    head = HEADS[kind](5, count).double()
     emissions = emissions.double().requires_grad_()
     costs = torch.rand(count, count, generator=generator).double().fill_diagonal_(0) if has_costs else None
     move, start, end = head.transitions()

@@ -13,19 +13,14 @@ from tagger.config import Config, TrainConfig, load_config
 from tagger.errors import InputError
 from tagger.features.vocab import UNKNOWN
 from tagger.training.average import WeightAverage
-from tagger.training.loop import (
-    LOOKAHEADS,
-    EpochRecord,
-    StepRecord,
-    draw_batches,
-    draw_blocks,
-    learning_rate,
-    predict_part,
-    train,
-)
+from tagger.training.loop import EpochRecord, StepRecord, train
+from tagger.training.optimizers import make_optimizer
+from tagger.training.prediction import predict_split
 from tagger.training.preparation import Preparation, prepare
 from tagger.training.processes import Processes
-from tagger.training.progress import build_model, make_optimizer
+from tagger.training.progress import build_model
+from tagger.training.sampling import LOOKAHEADS, draw_batches, draw_blocks
+from tagger.training.schedules import learning_rate
 
 TINY = {
     "model.hidden_size": 12,
@@ -259,7 +254,7 @@ def test_singletons_train_the_vector_of_unk(tmp_path):
 def test_predictions_follow_the_order_of_the_split(corpus):
     config = configure()
     preparation = prepare(config, [corpus], [corpus], None)
-    predicted = predict_part(build_model(preparation, config), preparation.dev, Processes())
+    predicted = predict_split(build_model(preparation, config), preparation.dev, Processes())
     for tags in predicted.values():
         assert [len(sequence) for sequence in tags] == preparation.dev.lengths
 

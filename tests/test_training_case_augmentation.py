@@ -8,8 +8,9 @@ import pytest
 
 from tagger.config import Config, load_config
 from tagger.text.casing import RECASINGS, recase
-from tagger.training.loop import EpochRecord, draw_casings, train
+from tagger.training.loop import EpochRecord, train
 from tagger.training.preparation import Preparation, prepare
+from tagger.training.sampling import draw_casings
 
 SMALL = {
     "data.columns": "token,ner",

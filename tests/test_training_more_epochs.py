@@ -11,8 +11,9 @@ from command_line import run, run_error
 from tagger.bundle import load_bundle
 from tagger.config import Config, load_config
 from tagger.errors import InputError
-from tagger.training.loop import EpochRecord, cosine_cycle, learning_rate
+from tagger.training.loop import EpochRecord
 from tagger.training.run import StopRecord, run_training
+from tagger.training.schedules import cosine_cycle, learning_rate
 
 WEIGHTS = "model.safetensors"
 SIZES = {

@@ -17,7 +17,8 @@ from tagger.bundle import FILES, load_bundle
 from tagger.config import Config, load_config
 from tagger.errors import InputError
 from tagger.training.checkpoint import CHECKPOINT, FORMAT, Checkpoint, load_checkpoint, save_checkpoint
-from tagger.training.loop import EpochRecord, StepRecord, score_part
+from tagger.training.loop import EpochRecord, StepRecord
+from tagger.training.prediction import score_split
 from tagger.training.run import DataRecord, StopRecord, run_training
 
 COLUMNS = ("--columns", "token,pos,ner", "--task", "pos,ner")
@@ -131,8 +132,8 @@ def test_an_error_lists_changed_settings_and_corpora(corpus, tmp_path):
     message = str(error.value)
     assert "train.learning_rate is 0.2, was 0.1" in message
     assert "model.layers is 2, was 1" in message
-    assert re.search(r"the train part is 37 sentences \(\w+\), was 36 sentences \(\w+\)", message)
-    assert "dev part" not in message
+    assert re.search(r"the train split is 37 sentences \(\w+\), was 36 sentences \(\w+\)", message)
+    assert "dev split" not in message
     assert "--restart" in message
     assert (tmp_path / "m" / CHECKPOINT).read_bytes() == before
     # Options without an effect on the weights may change.
@@ -267,10 +268,10 @@ def test_a_signal_stops_after_the_step_and_says_how_to_resume(corpus, whole, tmp
 def test_a_signal_during_evaluation_on_dev_stops_after_the_epoch(corpus, whole, tmp_path, monkeypatch):
     def interrupted(*arguments: object) -> object:
         os.kill(os.getpid(), signal.SIGINT)
-        return score_part(*arguments)
+        return score_split(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tagger.training.loop.score_part", interrupted)
+        patch.setattr("tagger.training.loop.score_split", interrupted)
         code, output, error = run(*command(corpus, tmp_path))
     assert (code, error) == (130, "")
     assert output.splitlines()[-1].startswith(
@@ -323,7 +324,7 @@ def test_a_run_can_be_resumed_if_its_first_model_was_not_written(corpus, tmp_pat
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr("tagger.training.folder.save_bundle", interrupt)
+        patch.setattr("tagger.training.run_folder.save_bundle", interrupt)
         with pytest.raises(type(error)):
             list(train(corpus, tmp_path / "m", configure()))
     assert [path.name for path in (tmp_path / "m").iterdir()] == [CHECKPOINT]
@@ -338,8 +339,8 @@ def test_the_first_error_takes_precedence(corpus, tmp_path, monkeypatch):
 
         return write
 
-    monkeypatch.setattr("tagger.training.folder.write_whole", fail("metrics"))
-    monkeypatch.setattr("tagger.training.folder.draw_curves", fail("curves"))
+    monkeypatch.setattr("tagger.training.run_folder.write_whole", fail("metrics"))
+    monkeypatch.setattr("tagger.training.run_folder.draw_curves", fail("curves"))
     with pytest.raises(InputError, match="metrics"):
         list(train(corpus, tmp_path, configure()))
     assert load_bundle(tmp_path).metrics["epoch"] == 1

@@ -19,9 +19,9 @@ from tagger.runtime.model_evaluation import evaluate
 from tagger.runtime.tagger import choose_tasks
 from tagger.text.sentence import from_tokens
 from tagger.training.checkpoint import CHECKPOINT
-from tagger.training.folder import epoch_values
 from tagger.training.loop import EpochRecord, StepRecord
 from tagger.training.run import DataRecord, StopRecord, run_training
+from tagger.training.run_folder import epoch_values
 
 COLUMNS = "token,pos,ner"
 

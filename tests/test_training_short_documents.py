@@ -9,6 +9,7 @@ from command_line import run
 
 from tagger.config import Config, load_config
 from tagger.training.loop import EpochRecord, train
+from tagger.training.optimizers import dense_parameters, parameters_of
 from tagger.training.preparation import Preparation, prepare
 from tagger.training.processes import Processes
 from tagger.training.progress import Progress
@@ -68,7 +69,7 @@ def test_every_configuration_trains_on_documents_of_one_sentence(corpus, optimiz
     chosen = {"train__optimizer": optimizer, "model__head": head, "model__context": context} | options
     record, progress, _ = finish(configure(**chosen), corpus)
     assert record.epoch == 1
-    assert all(parameter.grad is not None for parameter in progress.parameters)
+    assert all(parameter.grad is not None for parameter in dense_parameters(progress.optimizer))
     assert all(bool(weight.isfinite().all()) for weight in record.weights.values())
 
 
@@ -84,7 +85,8 @@ def test_a_missing_gradient_counts_as_zero(corpus, optimizer, momentum):
                        train__ema=0.0, train__clip=0)  # fmt: skip
     preparation = prepare(config, [corpus], [], None)
     progress = Progress(preparation, config, Processes())
-    copies = [parameter.detach().clone() for parameter in progress.parameters]
+    parameters = parameters_of(progress.optimizer)
+    copies = [parameter.detach().clone() for parameter in parameters]
     groups, left = [], iter(copies)
     for group in progress.optimizer.param_groups:
         own = {key: value for key, value in group.items() if key != "fused"}
@@ -97,10 +99,10 @@ def test_a_missing_gradient_counts_as_zero(corpus, optimizer, momentum):
         without_context += not any(p.grad.any() for p in progress.model.context.parameters())
         for group, own in zip(plain.param_groups, progress.optimizer.param_groups, strict=True):
             group["lr"] = own["lr"]
-        for copy, parameter in zip(copies, progress.parameters, strict=True):
+        for copy, parameter in zip(copies, parameters, strict=True):
             copy.grad = parameter.grad.clone()
         plain.step()
-        for copy, parameter in zip(copies, progress.parameters, strict=True):
+        for copy, parameter in zip(copies, parameters, strict=True):
             torch.testing.assert_close(parameter.detach(), copy, rtol=1e-4, atol=1e-6)
     assert without_context >= 8
 

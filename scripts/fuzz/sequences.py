@@ -12,7 +12,8 @@ from inputs import Choices, as_text, attempt
 from numpy.typing import NDArray
 from seqeval.metrics.sequence_labeling import get_entities
 
-from tagger.decoding.marginals import forward_backward, span_probabilities
+from tagger.decoding.crf import forward_backward
+from tagger.decoding.span_scores import span_probabilities
 from tagger.decoding.viterbi import Transitions, viterbi
 from tagger.text.scheme_detection import detect_scheme
 from tagger.text.schemes import (

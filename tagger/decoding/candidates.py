@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tagger.decoding.marginals import Posterior, log_sum
+from tagger.decoding.crf import Posterior, log_sum
 from tagger.decoding.spans import FoundSpans, SpanReader
 
 BoolArray = NDArray[np.bool_]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tagger.decoding.crf import path_scores
 from tagger.decoding.viterbi import FloatArray, IntArray, Transitions, check_shapes, sentences_at, viterbi
 
 DoubleArray = NDArray[np.float64]
@@ -179,12 +180,6 @@ def _rescore(
         rows = np.flatnonzero(counts > rank)
         if not len(rows):
             break
-        paths, ends = tags[rows, rank], sizes[rows] - 1
-        steps = np.arange(paths.shape[1])
-        added = emissions[rows[:, None], steps, paths].astype(np.float64)
-        added[:, 1:] += transitions.scores[paths[:, :-1], paths[:, 1:]]
-        total = np.where(steps <= ends[:, None], added, 0.0).sum(axis=1)
-        scores[rows, rank] = (
-            total + transitions.start[paths[:, 0]] + transitions.end[paths[np.arange(len(rows)), ends]]
-        )
+        paths = tags[rows, rank].astype(np.int64)
+        scores[rows, rank] = path_scores(emissions[rows], paths, sizes[rows], transitions)
     return scores

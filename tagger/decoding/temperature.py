@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.decoding.marginals import forward_backward
+from tagger.decoding.crf import forward_backward, path_scores
 from tagger.decoding.viterbi import FloatArray, IntArray, Transitions, viterbi
 
 LOWEST, HIGHEST = 0.1, 10.0
@@ -137,14 +137,6 @@ def _gold_scores(batch: GoldBatch, transitions: Transitions) -> NDArray[np.float
     rows = np.flatnonzero(is_known)
     if not len(rows):
         return scores
-    inside = is_token[rows]
-    tags = np.where(inside, batch.gold[rows], 0)
-    emitted = np.take_along_axis(batch.emissions[rows], tags[:, :, None], axis=2)[:, :, 0]
-    moved = transitions.scores[tags[:, :-1], tags[:, 1:]]
-    scores[rows] = (
-        np.where(inside, emitted, 0.0).sum(axis=1, dtype=np.float64)
-        + np.where(inside[:, 1:], moved, 0.0).sum(axis=1, dtype=np.float64)
-        + transitions.start[tags[:, 0]]
-        + transitions.end[tags[np.arange(len(rows)), batch.lengths[rows] - 1]]
-    )
+    tags = np.where(is_token[rows], batch.gold[rows], 0)
+    scores[rows] = path_scores(batch.emissions[rows], tags, batch.lengths[rows], transitions)
     return scores

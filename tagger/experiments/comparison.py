@@ -23,7 +23,7 @@ from tagger.experiments.grid import (
 from tagger.experiments.results import Comparison, GoldSplit, Measure, Run, load_run
 from tagger.experiments.run_training import Event, remove_checkpoint, train_runs
 from tagger.storage import claim_folder, make_own_folder, writing
-from tagger.training.preparation import Part
+from tagger.training.preparation import EncodedSplit
 from tagger.training.processes import is_alone
 
 
@@ -132,7 +132,7 @@ def _file(request: Request, split: str) -> str:
     )
 
 
-def _gold(split: Part, file: str) -> GoldSplit:
+def _gold(split: EncodedSplit, file: str) -> GoldSplit:
     (scheme,) = split.schemes.values()
     return GoldSplit(file, split.sentences, scheme, split.table.vocabulary.mark_seen(split.sentences))
 
@@ -146,7 +146,7 @@ def _describe_settings(data: ComparisonData) -> dict[str, Any]:
             "file": _file(request, name),
             "sentences": len(split.sentences),
             "tokens": sum(split.lengths),
-            "content": data.digests[f"the {name} part"],
+            "content": data.digests[f"the {name} split"],
         }
         for name, split in splits.items()
     }

@@ -16,8 +16,8 @@ from tagger.config import Config, Direction, HeadKind, LookaheadTraining, MergeM
 from tagger.errors import InputError
 from tagger.features.vocab import Vocabulary
 from tagger.runtime.weights import tensor_shapes
-from tagger.training.checkpoint import describe_data, describe_options
-from tagger.training.preparation import Part, Preparation, prepare, read_part
+from tagger.training.checkpoint import data_digests, describe_options
+from tagger.training.preparation import EncodedSplit, Preparation, prepare, read_split
 from tagger.training.progress import build_model
 
 Match = Literal["hidden", "width", "parameters"]
@@ -265,7 +265,7 @@ class ComparisonData:
 
     request: Request
     preparation: Preparation
-    test: Part | None
+    test: EncodedSplit | None
     digests: Mapping[str, str]
 
     @property
@@ -274,7 +274,7 @@ class ComparisonData:
         return self.request.output / RUNS
 
     @property
-    def scored_splits(self) -> dict[str, Part]:
+    def scored_splits(self) -> dict[str, EncodedSplit]:
         """The scored splits, by name."""
         splits = {"dev": self.preparation.dev, "test": self.test}
         return {name: split for name, split in splits.items() if split}
@@ -322,8 +322,8 @@ def load_data(request: Request) -> ComparisonData:
     """
     config = request.config
     preparation = prepare(config, request.train_files, request.dev_files, request.vectors_file)
-    test = read_part(config, request.test_files, preparation) if request.test_files else None
-    return ComparisonData(request, preparation, test, describe_data(preparation, test))
+    test = read_split(config, request.test_files, preparation) if request.test_files else None
+    return ComparisonData(request, preparation, test, data_digests(preparation, test))
 
 
 def require_local_features(data: ComparisonData) -> None:

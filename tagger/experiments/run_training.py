@@ -38,8 +38,9 @@ from tagger.training.checkpoint import (
     restore_progress,
     save_checkpoint,
 )
-from tagger.training.loop import EpochRecord, predict_part, score_predicted, train
-from tagger.training.preparation import Part
+from tagger.training.loop import EpochRecord, train
+from tagger.training.prediction import predict_split, score_predicted
+from tagger.training.preparation import EncodedSplit
 from tagger.training.processes import Processes
 from tagger.training.progress import Progress, make_bundle
 from tagger.training.schema import SavedCurve
@@ -266,7 +267,7 @@ def _score(job: Job, data: ComparisonData, progress: Progress, curve: Sequence[M
     for name, split in data.scored_splits.items():
         start = time.perf_counter()
         with progress.own_torch():
-            predictions[name] = predict_part(model, split, progress.processes)[task]
+            predictions[name] = predict_split(model, split, progress.processes)[task]
         seconds[name] = time.perf_counter() - start
     dev = data.scored_splits["dev"]
     return Run(
@@ -316,7 +317,7 @@ def _score_lookaheads(
     return results
 
 
-def _time_word(tagger: Tagger, split: Part, lookahead: int) -> float:
+def _time_word(tagger: Tagger, split: EncodedSplit, lookahead: int) -> float:
     """Measure the median microseconds per word when words arrive one at a time."""
     seconds: list[float] = []
     stream = StreamingTagger(tagger, lookahead=lookahead)

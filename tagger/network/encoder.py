@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -65,14 +66,17 @@ def _swap(inputs: Tensor, indices: Tensor) -> Tensor:
     return swapped
 
 
+MERGES: dict[MergeMode, Callable[[Tensor, Tensor], Tensor]] = {
+    "concat": lambda forward, backward: torch.cat([forward, backward], dim=-1),
+    "sum": torch.add,
+    "mul": torch.mul,
+    "ave": lambda forward, backward: (forward + backward) / 2,
+}
+
+
 def merge(forward: Tensor, backward: Tensor, merge_mode: MergeMode) -> Tensor:
     """Merge the outputs of two directions: (..., H) each to (..., 2H) for concat, else to (..., H)."""
-    if merge_mode == "concat":
-        return torch.cat([forward, backward], dim=-1)
-    if merge_mode == "mul":
-        return forward * backward
-    total = forward + backward
-    return total if merge_mode == "sum" else total / 2
+    return MERGES[merge_mode](forward, backward)
 
 
 class Encoder(nn.Module):

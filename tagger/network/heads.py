@@ -2,33 +2,78 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchcrf import CRF
 
 from tagger.config import HeadKind
-from tagger.network.crf import scaled_crf_loss
+from tagger.decoding.crf import Gradient, loss_gradient
+from tagger.decoding.viterbi import Transitions
 
 _FORBIDDEN = -1e4  # score of a tag that contradicts the gold tag; its exp() is 0 in both precisions
 
 
-class Head(nn.Module):
-    """Emissions and loss of one task.
+class _CrfLoss(torch.autograd.Function):
+    """Autograd function for a loss with a precomputed gradient, without a graph over time steps."""
 
-    ``softmax`` scores each token alone; ``crf`` scores whole tag sequences with a linear-chain conditional
-    random field (Lafferty et al. 2001; on an LSTM: Lample et al. 2016, section 2.2).
+    @staticmethod
+    def forward(ctx: Any, loss: float, gradient: Gradient, *scores: Tensor) -> Tensor:
+        ctx.gradient = [
+            torch.from_numpy(values).to(score) for values, score in zip(gradient, scores, strict=True)
+        ]
+        return scores[0].new_tensor(loss)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> Any:
+        return (None, None, *(values * outer[0] for values in ctx.gradient))
+
+
+def scaled_crf_loss(
+    emissions: Tensor, start: Tensor, end: Tensor, transitions: Tensor, tags: Tensor, lengths: Tensor
+) -> Tensor | None:
+    """Compute the negative log-likelihood of a batch's tag sequences with ``decoding.crf`` on the CPU.
+
+    Args:
+        emissions: (B, T, C).
+        start: (C,) start transitions.
+        end: (C,) end transitions.
+        transitions: (C, C) transitions, from -> to.
+        tags: (B, T) tag ids.
+        lengths: (B,) tokens of each sentence, at least 1.
+
+    Returns:
+        A scalar, the sum over sentences; None if it needs log space (see ``loss_gradient``).
+
+    Raises:
+        ValueError: A sentence has no tokens.
+    """
+    if not bool(lengths.all()):
+        raise ValueError("lengths must be at least 1 (got an empty sentence). Remove empty sentences.")
+    scores = (emissions, start, end, transitions)
+    arrays = [score.detach().cpu().numpy() for score in scores]
+    result = loss_gradient(
+        arrays[0], tags.cpu().numpy(), lengths.cpu().numpy(), Transitions(arrays[3], arrays[1], arrays[2])
+    )
+    if result is None:
+        return None
+    loss: Tensor = _CrfLoss.apply(*result, *scores)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class Head(nn.Module):
+    """Emissions and loss of one task; a subclass defines the loss.
 
     Args:
         input_size: Size D of the encoder's outputs.
         tags: Number of tags C.
-        kind: ``softmax`` or ``crf``.
     """
 
-    def __init__(self, input_size: int, tags: int, kind: HeadKind) -> None:
+    def __init__(self, input_size: int, tags: int) -> None:
         super().__init__()
         self.projection = nn.Linear(input_size, tags)
-        self.crf = CRF(tags, batch_first=True) if kind == "crf" else None
 
     def forward(self, encoded: Tensor) -> Tensor:
         """Compute emissions (B, T, C) from encoder outputs (B, T, D)."""
@@ -42,44 +87,72 @@ class Head(nn.Module):
         score + cost over all tag sequences, minus the score of the gold sequence. The cost of a sequence is
         the sum over its tokens, so the head adds costs to the emissions.
 
-        Tokens without a gold tag do not contribute to the softmax head's loss. The CRF head marginalises over
-        their tags: the log-sum-exp over all sequences that agree with the gold tags replaces the gold score
-        (Tsuboi et al. 2008, section 3).
-
         Args:
             emissions: (B, T, C).
             tags: (B, T) tag ids, -1 for tokens without a gold tag.
             mask: (B, T) bool, True for tokens, False for padding.
             costs: (C, C) costs, gold -> other, with a zero diagonal; or None.
         """
-        is_given = tags >= 0
-        is_partial = not bool(is_given.all())
         if costs is not None:
-            emissions = emissions + costs[tags.clamp(min=0)] * is_given[:, :, None]
-        if self.crf is None:
-            return F.cross_entropy(emissions[mask], tags[mask], ignore_index=-1, reduction="sum") / len(tags)
+            emissions = emissions + costs[tags.clamp(min=0)] * (tags >= 0)[:, :, None]
+        return self._sum_loss(emissions, tags, mask) / len(tags)
+
+    def _sum_loss(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
+        """Compute the loss summed over sentences."""
+        raise NotImplementedError
+
+    def transitions(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return transitions (C, C) from -> to, start transitions (C,) and end transitions (C,)."""
+        tags = self.projection.out_features
+        return torch.zeros(tags, tags), torch.zeros(tags), torch.zeros(tags)
+
+
+class SoftmaxHead(Head):
+    """Scores each token alone. Tokens without a gold tag do not contribute to the loss."""
+
+    def _sum_loss(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
+        return F.cross_entropy(emissions[mask], tags[mask], ignore_index=-1, reduction="sum")
+
+
+class CrfHead(Head):
+    """Scores whole tag sequences with a linear-chain conditional random field.
+
+    The CRF is that of Lafferty et al. 2001; on an LSTM: Lample et al. 2016, section 2.2. The loss
+    marginalises over the tags of tokens without a gold tag: the log-sum-exp over all sequences that agree
+    with the gold tags replaces the gold score (Tsuboi et al. 2008, section 3).
+
+    Args:
+        input_size: Size D of the encoder's outputs.
+        tags: Number of tags C.
+    """
+
+    def __init__(self, input_size: int, tags: int) -> None:
+        super().__init__(input_size, tags)
+        self.crf = CRF(tags, batch_first=True)
+
+    def _sum_loss(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         path = tags.clamp(min=0)
         loss = self._path_loss(emissions, path, mask)
-        if is_partial:
+        is_given = tags >= 0
+        if not bool(is_given.all()):
             # Both losses contain the same path score, so their difference is that of the log-partitions.
             is_wrong = is_given[:, :, None] & (path[:, :, None] != torch.arange(emissions.shape[2]))
             loss = loss - self._path_loss(emissions.masked_fill(is_wrong, _FORBIDDEN), path, mask)
-        return loss / len(tags)
+        return loss
 
     def _path_loss(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """Compute the CRF's negative log-likelihood of full tag sequences, summed over sentences."""
-        assert self.crf is not None
         parameters = (self.crf.start_transitions, self.crf.end_transitions, self.crf.transitions)
         loss = scaled_crf_loss(emissions, *parameters, tags, mask.sum(dim=1))
         return -self.crf(emissions, tags, mask=mask, reduction="sum") if loss is None else loss
 
     def transitions(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return transitions (C, C) from -> to, start transitions (C,) and end transitions (C,)."""
-        if self.crf is None:
-            tags = self.projection.out_features
-            return torch.zeros(tags, tags), torch.zeros(tags), torch.zeros(tags)
         return (
             self.crf.transitions.detach(),
             self.crf.start_transitions.detach(),
             self.crf.end_transitions.detach(),
         )
+
+
+HEADS: dict[HeadKind, type[Head]] = {"crf": CrfHead, "softmax": SoftmaxHead}

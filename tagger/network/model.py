@@ -19,7 +19,7 @@ from tagger.features.vocab import CASINGS, PADDING, UNKNOWN, Vocabulary
 from tagger.network.document_context import DocumentContext
 from tagger.network.dropout import dropout
 from tagger.network.encoder import Blocks, Encoder
-from tagger.network.heads import Head
+from tagger.network.heads import HEADS, Head
 from tagger.network.words import WordVectors
 
 # Share of sentences trained without document context, if context dropout is on.
@@ -65,7 +65,7 @@ class TaggingModel(nn.Module):
         )
         width = self.encoder.output_size
         # A ModuleList: ModuleDict rejects task names that are attributes of nn.Module, such as "type".
-        self.heads = nn.ModuleList(Head(width, len(task.tags), config.head) for task in self.tasks)
+        self.heads = nn.ModuleList(HEADS[config.head](width, len(task.tags)) for task in self.tasks)
         if vectors:
             self._initialise_words(vocabulary, vectors)
 

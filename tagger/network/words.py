@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -127,6 +127,15 @@ class CharacterLstm(nn.Module):
         return torch.cat([final["forward"], final["backward"]], dim=-1)
 
 
+CharacterNetwork = CharacterCnn | CharacterLstm
+# Constructors of the networks over characters; arguments as in ``CharacterCnn``.
+CHARACTERS: dict[Characters, Callable[[int, int, int, Sequence[int]], CharacterNetwork] | None] = {
+    "cnn": CharacterCnn,
+    "lstm": lambda alphabet, size, hidden_size, widths: CharacterLstm(alphabet, size, hidden_size),
+    "none": None,
+}
+
+
 class WordVectors(nn.Module):
     """Vectors of distinct words: word embedding, character features and casing embedding, concatenated.
 
@@ -165,12 +174,9 @@ class WordVectors(nn.Module):
         self.register_buffer("frozen", frozen)
         self.output_size = word_size + casing_size
         self.casing = nn.Embedding(casings, casing_size) if casing_size else None
-        self.characters: CharacterCnn | CharacterLstm | None = None
-        if characters == "cnn":
-            self.characters = CharacterCnn(alphabet, character_size, character_hidden, character_width)
-        elif characters == "lstm":
-            self.characters = CharacterLstm(alphabet, character_size, character_hidden)
-        if self.characters is not None:
+        self.characters: CharacterNetwork | None = None
+        if make_characters := CHARACTERS[characters]:
+            self.characters = make_characters(alphabet, character_size, character_hidden, character_width)
             self.output_size += self.characters.output_size
 
     def forward(self, words: Tensor, casing: Tensor, characters: Tensor, word_lengths: Tensor) -> Tensor:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.decoding.candidates import SpanMarginals
-from tagger.decoding.marginals import Posterior, forward_backward, span_probabilities
+from tagger.decoding.crf import Posterior, forward_backward
 from tagger.decoding.nbest import nbest
+from tagger.decoding.span_scores import span_probabilities
 from tagger.decoding.spans import FoundSpans, SpanReader
 from tagger.decoding.temperature import temper
 from tagger.decoding.viterbi import Transitions, viterbi_flat

@@ -18,31 +18,32 @@ class WeightAverage:
     Args:
         parameters: The weights to average.
         decay: Maximum decay per update.
-        external: Pairs of weights and their average that another object updates; ``swap`` includes them.
 
     Attributes:
         updates: Number of updates so far.
         weights: The averages, one for each parameter and of its shape.
     """
 
-    def __init__(
-        self, parameters: Iterable[Tensor], decay: float, external: Iterable[tuple[Tensor, Tensor]] = ()
-    ) -> None:
+    def __init__(self, parameters: Iterable[Tensor], decay: float) -> None:
         self._max_decay = decay
         self.updates = 0
         self._parameters = [parameter.detach() for parameter in parameters]
         self.weights: list[Tensor] = [weight.clone() for weight in self._parameters]
-        self._external = [(weight.detach(), average) for weight, average in external]
+        self._external: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, weight: Tensor, average: Tensor) -> None:
+        """Include in ``swap`` a weight whose average another object updates."""
+        self._external.append((weight.detach(), average))
 
     @property
-    def decay(self) -> float:
-        """Decay of the latest update."""
-        return min(self._max_decay, (1 + self.updates) / (10 + self.updates))
+    def next_decay(self) -> float:
+        """Decay of the next update."""
+        return min(self._max_decay, (2 + self.updates) / (11 + self.updates))
 
     def update(self) -> None:
         """Update the average with the current weights."""
+        torch._foreach_lerp_(self.weights, self._parameters, 1.0 - self.next_decay)
         self.updates += 1
-        torch._foreach_lerp_(self.weights, self._parameters, 1.0 - self.decay)
 
     def swap(self) -> None:
         """Swap weights and average in place; a second call restores them."""

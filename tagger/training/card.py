@@ -63,7 +63,7 @@ def write_card(
         config: The options of the run.
         vocabulary: Words and tasks.
         tokenizer: Settings of the tokenizer.
-        metrics: The values of ``metrics.json`` (see ``training.folder``).
+        metrics: The values of ``metrics.json`` (see ``training.run_folder``).
         temperatures: Fitted temperature of each task; None if not calibrated.
     """
     lines = ["# A sequence labelling model", "", _summary(config, vocabulary), ""]
@@ -87,7 +87,7 @@ def _summary(config: Config, vocabulary: Vocabulary) -> str:
         f"{cell(name)} ({len(labels)} labels: {cell(', '.join(labels))})"
         for name, labels in task_labels(vocabulary).items()
     )
-    head = {"crf": "CRF", "softmax": "softmax"}[model.head]
+    head = "CRF" if model.head == "crf" else model.head
     return f"A {reading} LSTM with a {head} head, trained with `tagger`. Tasks: {tasks}."
 
 

@@ -17,7 +17,7 @@ from tagger.config import Config
 from tagger.errors import InputError
 from tagger.features.vectors import Vectors
 from tagger.storage import open_input, write_whole
-from tagger.training.preparation import Part, Preparation
+from tagger.training.preparation import EncodedSplit, Preparation
 from tagger.training.progress import Progress, Snapshot
 from tagger.training.schema import SavedState, SavedTraining, require_consecutive, require_equal, validate
 
@@ -53,7 +53,7 @@ def describe_run(config: Config, preparation: Preparation, processes: int) -> di
         preparation: The data; file names are ignored, only the content counts.
         processes: Number of training processes.
     """
-    return describe_options(config) | describe_data(preparation) | {"the number of processes": str(processes)}
+    return describe_options(config) | data_digests(preparation) | {"the number of processes": str(processes)}
 
 
 def describe_options(config: Config) -> dict[str, str]:
@@ -66,7 +66,7 @@ def describe_options(config: Config) -> dict[str, str]:
     }
 
 
-def describe_data(preparation: Preparation, test: Part | None = None) -> dict[str, str]:
+def data_digests(preparation: Preparation, test: EncodedSplit | None = None) -> dict[str, str]:
     """Compute digests of the content of all splits and the vectors; file names are ignored.
 
     Args:
@@ -75,11 +75,11 @@ def describe_data(preparation: Preparation, test: Part | None = None) -> dict[st
     """
     # The keys are part of the checkpoint format.
     described = {
-        "the train part": _split_digest(preparation.train),
-        "the dev part": _split_digest(preparation.dev) if preparation.dev else "none",
+        "the train split": _split_digest(preparation.train),
+        "the dev split": _split_digest(preparation.dev) if preparation.dev else "none",
         "the vectors": _vectors_digest(preparation.vectors) if preparation.vectors else "none",
     }
-    return described | ({"the test part": _split_digest(test)} if test else {})
+    return described | ({"the test split": _split_digest(test)} if test else {})
 
 
 def differences(run: Mapping[str, str], earlier: Mapping[str, str]) -> list[str]:
@@ -191,7 +191,7 @@ def _require_consistent(state: Mapping[str, Any]) -> None:
         require_equal("epochs without progress", epochs, [])
 
 
-def _split_digest(split: Part) -> str:
+def _split_digest(split: EncodedSplit) -> str:
     """Return the number of sentences of a split, and a digest of its tokens and of the tasks' tags."""
     digest = _digest(
         json.dumps([sentence.tokens, [sentence.tags[task] for task in split.schemes]]).encode()

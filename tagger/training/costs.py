@@ -13,10 +13,10 @@ from tagger.config import TrainConfig
 from tagger.errors import InputError
 from tagger.features.vocab import Task
 from tagger.text.schemes import split_tag
-from tagger.training.preparation import Part
+from tagger.training.preparation import EncodedSplit
 
 
-def make_costs(tasks: Sequence[Task], train: Part, config: TrainConfig) -> dict[str, Tensor]:
+def make_costs(tasks: Sequence[Task], train: EncodedSplit, config: TrainConfig) -> dict[str, Tensor]:
     """Compute the costs of wrong tags that ``Head.loss`` adds, (C, C) by task, gold -> other.
 
     A label's weight w adds the cost log w to every other tag of the label's tokens: the loss multiplies the

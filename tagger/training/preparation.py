@@ -28,7 +28,7 @@ MIN_COVERAGE = (
 
 
 @dataclass(frozen=True)
-class Part:
+class EncodedSplit:
     """One encoded split of the corpus.
 
     Attributes:
@@ -43,7 +43,7 @@ class Part:
         context_index: Index of repeated words in each document; None without document context.
         recased: For each of ``RECASINGS`` the ids of each sentence's tokens in that casing; empty unless this
             is the train split and ``train.case_augmentation`` is set.
-        summary: As in ``Preparation``, of a split that ``read_part`` read.
+        summary: As in ``Preparation``, of a split that ``read_split`` read.
         notes: The same.
     """
 
@@ -108,8 +108,8 @@ class Preparation:
     unvectored_singletons: frozenset[int]
     vectors: Vectors | None
     tokenizer: Tokenizer
-    train: Part
-    dev: Part | None
+    train: EncodedSplit
+    dev: EncodedSplit | None
     notes: Sequence[str] = ()
     summary: Sequence[str] = ()
 
@@ -184,7 +184,7 @@ def coverage_warning(path: Path, vectors: Vectors, words: int) -> str | None:
     )
 
 
-def read_part(config: Config, paths: Sequence[Path], preparation: Preparation) -> Part:
+def read_split(config: Config, paths: Sequence[Path], preparation: Preparation) -> EncodedSplit:
     """Read and encode another split for evaluation, such as test.
 
     Args:
@@ -197,8 +197,8 @@ def read_part(config: Config, paths: Sequence[Path], preparation: Preparation) -
     """
     notes: list[str] = []
     split = _load(config, paths, _make_reading(config, notes), preparation.vocabulary.tasks)
-    part = _encode_scored(config, split, preparation.train.table)
-    return replace(part, summary=split.summary, notes=notes)
+    encoded = _encode_scored(config, split, preparation.train.table)
+    return replace(encoded, summary=split.summary, notes=notes)
 
 
 def _make_reading(config: Config, notes: list[str]) -> Reading:
@@ -226,7 +226,7 @@ def _choose_tokenizer(config: Config, sentences: Sequence[Sentence]) -> Tokenize
     return Tokenizer(**settings)  # type: ignore[arg-type]
 
 
-def _encode_scored(config: Config, split: Split, table: WordTable) -> Part:
+def _encode_scored(config: Config, split: Split, table: WordTable) -> EncodedSplit:
     unseen_tags = _check_unseen(config, split.sentences, table.vocabulary.tasks)
     return replace(_encode(split, table, config, with_tags=False), unseen_tags=unseen_tags)
 
@@ -266,7 +266,7 @@ def _check_unseen(config: Config, sentences: Sequence[Sentence], tasks: Sequence
     return counts
 
 
-def _encode(split: Split, table: WordTable, config: Config, *, with_tags: bool) -> Part:
+def _encode(split: Split, table: WordTable, config: Config, *, with_tags: bool) -> EncodedSplit:
     sentences, schemes = split.sentences, split.schemes
     tags: dict[str, list[Ints]] = {}
     if with_tags:
@@ -280,10 +280,10 @@ def _encode(split: Split, table: WordTable, config: Config, *, with_tags: bool) 
     if config.model.has_document_context:
         recasings = RECASINGS if with_tags and config.train.case_augmentation else ()
         context_index = index_context(sentences, table.vocabulary, recasings)
-    return Part(sentences, rows, tags, schemes, table, split.repairs, {}, context_index)
+    return EncodedSplit(sentences, rows, tags, schemes, table, split.repairs, {}, context_index)
 
 
-def _with_recased(split: Part) -> Part:
+def _with_recased(split: EncodedSplit) -> EncodedSplit:
     """Add the encoded sentences in every other casing, for case augmentation."""
     recased = [[split.table.rows(recase(one, casing)) for one in split.sentences] for casing in RECASINGS]
     return replace(split, recased=recased)

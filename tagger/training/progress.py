@@ -13,15 +13,18 @@ import torch
 from torch import Tensor
 
 from tagger.bundle import Bundle
-from tagger.config import Config, TrainConfig
+from tagger.config import Config
+from tagger.features.batching import Batch
 from tagger.network.model import TaggingModel
 from tagger.training.average import WeightAverage
 from tagger.training.costs import make_costs
+from tagger.training.optimizers import dense_parameters, expected_state, make_optimizer
 from tagger.training.preparation import Preparation
 from tagger.training.processes import Processes
+from tagger.training.rowwise_sgd import RowwiseSGD
 from tagger.training.schema import require_equal
-from tagger.training.sparse_sgd import SPAN, LazyRows
 
+_OPTIMIZER = "optimizer."  # prefix of the optimizer's tensors in a snapshot
 _COUNTERS = (
     "epoch",
     "step",
@@ -58,10 +61,7 @@ class Progress:
     Attributes:
         model: The network.
         costs: Costs of wrong tags in the loss, by task (see ``costs.make_costs``).
-        rows: Lazy update of the word embeddings, or None if the optimizer updates them; rows that no batch
-            needs are out of date until the end of the epoch.
-        parameters: The weights that the optimizer updates.
-        optimizer: The optimizer.
+        optimizer: The optimizer; each step also updates the average.
         average: The moving average of the weights, or None.
         generator: Random generator for batches, casings, lookaheads and the words replaced by UNK.
         order_state: The generator's state at the beginning of the current epoch.
@@ -88,14 +88,8 @@ class Progress:
         torch.set_rng_state(callers_state)
         costs = make_costs(preparation.vocabulary.tasks, preparation.train, config.train)
         self.costs = {name: own.to(processes.device) for name, own in costs.items()}
-        self.rows = make_rows(self.model, config.train)
         self.optimizer = make_optimizer(self.model, config.train)
-        self.parameters: list[Tensor] = [p for group in self.optimizer.param_groups for p in group["params"]]
-        external = []
-        if self.rows and self.rows.average is not None:
-            external = [(self.model.words.trainable.weight, self.rows.average)]
-        ema = config.train.ema
-        self.average = WeightAverage(self.parameters, ema, external) if ema else None
+        self.average = self._average(config.train.ema) if config.train.ema else None
         self.generator = np.random.default_rng(config.train.seed)
         self.order_state = self.generator.bit_generator.state
         self.best = -math.inf
@@ -104,11 +98,44 @@ class Progress:
         self.epoch = 0
         self.begin_epoch()
 
+    def _average(self, decay: float) -> WeightAverage:
+        average = WeightAverage(dense_parameters(self.optimizer), decay)
+        if isinstance(self.optimizer, RowwiseSGD):
+            self.optimizer.average(average)
+        self.optimizer.register_step_post_hook(lambda *_: average.update())
+        return average
+
     def begin_epoch(self) -> None:
         """Advance to the first step of the next epoch."""
         self.epoch += 1
         self.step = self.sentences = self.tokens = 0
         self.loss_sum = self.seconds = 0.0
+
+    def count(self, batch: Batch, loss: float) -> None:
+        """Count a step and its mean loss per sentence."""
+        self.step += 1
+        self.loss_sum += loss * len(batch.lengths)
+        self.sentences += len(batch.lengths)
+        self.tokens += int(batch.lengths.sum())
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean loss per sentence of the current epoch so far."""
+        return self.loss_sum / self.sentences
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Training tokens per second of the current epoch so far."""
+        return self.tokens / max(self.seconds, 1e-9)
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Replace the weights of the model by their moving average, if there is one, until the end."""
+        if self.average:
+            self.average.swap()
+        yield
+        if self.average:
+            self.average.swap()
 
     @contextmanager
     def own_torch(self) -> Iterator[None]:
@@ -132,12 +159,9 @@ class Progress:
         values["best"] = None if math.isinf(self.best) else self.best
         values["generator"] = self.generator.bit_generator.state
         values["order"] = self.order_state
-        optimizer_state = self.optimizer.state_dict()["state"]
-        for number, slots in optimizer_state.items():
+        for number, slots in self.optimizer.state_dict()["state"].items():
             present = {slot: tensor for slot, tensor in slots.items() if tensor is not None}
-            tensors |= {f"optimizer.{number}.{slot}": tensor for slot, tensor in present.items()}
-        if self.rows:
-            tensors |= {f"rows.{name}": tensor for name, tensor in self.rows.state().items()}
+            tensors |= {f"{_OPTIMIZER}{number}.{slot}": tensor for slot, tensor in present.items()}
         if self.average:
             tensors |= {f"average.{n}": weight for n, weight in enumerate(self.average.weights)}
             values["average_updates"] = self.average.updates
@@ -158,14 +182,7 @@ class Progress:
         self._require_matching(tensors)
         for name, parameter in self.model.named_parameters():
             parameter.detach().copy_(tensors[f"model.{name}"])
-        optimizer_state = {
-            number: {slot: tensors[f"optimizer.{number}.{slot}"] for slot in self._slots()}
-            for number in range(len(self.parameters))
-        }
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": optimizer_state})
-        if self.rows:
-            own = {name: t for name, t in tensors.items() if name.startswith("rows.")}
-            self.rows.load_state({name.removeprefix("rows."): t for name, t in own.items()})
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": _optimizer_state(tensors)})
         if self.average:
             if values.get("average_updates") is None:
                 raise ValueError("average_updates is missing")
@@ -181,12 +198,6 @@ class Progress:
             setattr(self, name, values[name])
         self.best = -math.inf if values["best"] is None else values["best"]
 
-    def _slots(self) -> tuple[str, ...]:
-        """Return the names of the optimizer's state tensors for each parameter."""
-        if isinstance(self.optimizer, torch.optim.AdamW):
-            return "step", "exp_avg", "exp_avg_sq"
-        return ("momentum_buffer",) if self.optimizer.defaults["momentum"] else ()
-
     def _require_matching(self, tensors: Mapping[str, Tensor]) -> None:
         """Check that a snapshot's tensors have the expected names, shapes and types, and finite values.
 
@@ -194,19 +205,25 @@ class Progress:
             ValueError: A tensor is missing, unexpected or has a wrong shape, type or value.
         """
         expected = {name: (t.dtype, list(t.shape)) for name, t in self.capture().tensors.items()}
-        for number, parameter in enumerate(self.parameters):
-            for slot in self._slots():
-                shape = [] if slot == "step" else list(parameter.shape)
-                expected[f"optimizer.{number}.{slot}"] = (torch.float32, shape)
-        if "rows.course" in expected and "rows.course" in tensors:  # its length depends on the step
-            shape = [4, max(1, min(SPAN, *tensors["rows.course"].shape[-1:]))]
-            expected["rows.course"] = (torch.float64, shape)
+        optimizer_tensors = {name.removeprefix(_OPTIMIZER): tensor for name, tensor in tensors.items()}
+        for name, shape in expected_state(self.optimizer, optimizer_tensors).items():
+            expected[f"{_OPTIMIZER}{name}"] = shape
         for name in {**expected, **tensors}:
             tensor = tensors.get(name)
             actual = None if tensor is None else (tensor.dtype, list(tensor.shape))
             require_equal(f"tensor {name}", actual, expected.get(name))
             if tensor is not None and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
                 raise ValueError(f"tensor {name} contains NaN or infinity")
+
+
+def _optimizer_state(tensors: Mapping[str, Tensor]) -> dict[int | str, dict[str, Tensor]]:
+    """Return the optimizer's state by number of the parameter, from the tensors of a snapshot."""
+    state: dict[int | str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(_OPTIMIZER):
+            number, slot = name.removeprefix(_OPTIMIZER).split(".")
+            state.setdefault(int(number) if number.isdecimal() else number, {})[slot] = tensor
+    return state
 
 
 def build_model(preparation: Preparation, config: Config) -> TaggingModel:
@@ -232,40 +249,3 @@ def make_bundle(
         metrics=metrics or {},
         card=card,
     )
-
-
-def make_rows(model: TaggingModel, config: TrainConfig) -> LazyRows | None:
-    """Build the lazy update of the word embeddings; None if the optimizer must update every row each step."""
-    if config.optimizer != "sgd" or config.weight_decay:
-        return None
-    model.words.trainable.sparse = True
-    return LazyRows(model.words.trainable.weight, config.momentum, is_averaged=bool(config.ema))
-
-
-def make_optimizer(model: TaggingModel, config: TrainConfig) -> torch.optim.Optimizer:
-    """Build the optimizer for all weights except those that ``make_rows`` updates.
-
-    adamw applies no weight decay to biases and embeddings.
-    """
-    tables = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
-    lazy = {id(table.weight) for table in tables if table.sparse}
-    parameters = [parameter for parameter in model.parameters() if id(parameter) not in lazy]
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters,
-            lr=config.learning_rate,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-    embeddings = {id(table.weight) for table in tables}
-    decayed: list[Tensor] = []
-    plain: list[Tensor] = []
-    for parameter in parameters:
-        is_plain = parameter.dim() < 2 or id(parameter) in embeddings
-        (plain if is_plain else decayed).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)

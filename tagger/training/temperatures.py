@@ -11,13 +11,13 @@ from tagger.decoding import temperature
 from tagger.decoding.temperature import GoldBatch
 from tagger.features.batching import group_by_length
 from tagger.network.model import TaggingModel
-from tagger.training.loop import DEV_BATCH_TOKENS
-from tagger.training.preparation import Part
+from tagger.training.prediction import DEV_BATCH_TOKENS
+from tagger.training.preparation import EncodedSplit
 
 BATCH_SENTENCES = 256
 
 
-def fit_temperatures(model: TaggingModel, split: Part) -> dict[str, float]:
+def fit_on_split(model: TaggingModel, split: EncodedSplit) -> dict[str, float]:
     """Fit one temperature per task on a split (see ``decoding.temperature.fit_temperature``).
 
     Args:

@@ -18,21 +18,22 @@ from tagger.training.card import CURVES, write_card
 from tagger.training.checkpoint import Checkpoint, save_checkpoint
 from tagger.training.curves import draw_curves
 from tagger.training.loop import EpochRecord
-from tagger.training.preparation import Part, Preparation, coverage_warning
+from tagger.training.preparation import EncodedSplit, Preparation, coverage_warning
 from tagger.training.progress import Progress, make_bundle
-from tagger.training.temperatures import fit_temperatures
+from tagger.training.temperatures import fit_on_split
 
 METRICS = "metrics.jsonl"
+SECONDS_BETWEEN_PLOTS = 30.0  # of training; drawing a plot takes less than a second
 
 
-class ModelFolder:
+class RunFolder:
     """The folder of one run; a rename replaces each file atomically, so no file is ever partially written.
 
     Args:
         path: The folder.
         config: The options of the run.
         preparation: The encoded data.
-        data: Facts about the data, from ``describe_data``.
+        data: Facts about the data, from ``summarise_data``.
         run: Description of the run, from ``checkpoint.describe_run``.
         epochs: Epochs that earlier calls trained.
 
@@ -57,6 +58,7 @@ class ModelFolder:
         self._data = data
         self._run = run
         self._drawn_epochs = 0  # epochs in the saved plot
+        self._drawn_seconds = self.seconds  # training time at the latest plot
 
     @property
     def seconds(self) -> float:
@@ -103,7 +105,7 @@ class ModelFolder:
         bundle = replace(bundle, config=self._config, metrics=metrics)
         shape, vocabulary = bundle.config.model, bundle.vocabulary
         model = restore_model(shape, vocabulary, preparation.vectors, bundle.tensors)
-        temperatures = fit_temperatures(model, preparation.dev)
+        temperatures = fit_on_split(model, preparation.dev)
         card = write_card(bundle.config, vocabulary, bundle.tokenizer, bundle.metrics, temperatures)
         save_bundle(replace(bundle, temperatures=temperatures, card=card), self.path)
 
@@ -122,15 +124,19 @@ class ModelFolder:
         if progress is None or progress.processes.is_main:
             save_checkpoint(Checkpoint(self._run, epochs, snapshot, is_finished), self.path)
 
-    def draw(self) -> None:
-        """Draw the learning curves if there are new epochs.
+    def draw(self, *, is_forced: bool) -> None:
+        """Draw the learning curves if there are new epochs and the latest plot is old.
+
+        Args:
+            is_forced: True to draw new epochs even if the latest plot is recent.
 
         Raises:
             InputError: The file cannot be written.
         """
-        if len(self.epochs) > self._drawn_epochs:
+        is_due = is_forced or self.seconds - self._drawn_seconds >= SECONDS_BETWEEN_PLOTS
+        if is_due and len(self.epochs) > self._drawn_epochs:
             draw_curves(self.epochs, self.path / CURVES)
-            self._drawn_epochs = len(self.epochs)
+            self._drawn_epochs, self._drawn_seconds = len(self.epochs), self.seconds
 
     def _write_metrics(self) -> None:
         lines = (json.dumps(epoch_values(record), ensure_ascii=False) + "\n" for record in self.epochs)
@@ -170,7 +176,7 @@ def require_usable(output: Path) -> None:
         )
 
 
-def describe_data(
+def summarise_data(
     preparation: Preparation,
     train_files: Sequence[Path],
     dev_files: Sequence[Path],
@@ -215,7 +221,7 @@ def epoch_values(record: EpochRecord) -> dict[str, Any]:
     }
 
 
-def _describe_split(split: Part, paths: Sequence[Path]) -> dict[str, Any]:
+def _describe_split(split: EncodedSplit, paths: Sequence[Path]) -> dict[str, Any]:
     return {
         "file": name_files(paths),
         "sentences": len(split.sentences),
