@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FUZZ_INSTALLED := $(VENV)/.installed-fuzz
 
-# What `make bench` reads and where it keeps what it trains; all can be given, as CORPORA=…
+# Inputs and outputs of `make bench`; override any of them on the command line, as in CORPORA=…
 BENCH_VENV ?= .venv-bench
 BENCH := $(BENCH_VENV)/bin/python
 BENCH_INSTALLED := $(BENCH_VENV)/.installed
@@ -15,12 +15,12 @@ VECTORS ?= $(CORPORA)/glove.6B.100d.txt
 TEXT ?= $(CORPORA)/raw_text/melville-moby_dick.txt
 THREADS ?= 2
 MEGABYTES ?= 1000
-CONLL = $(if $(CORPORA),,$(error Say where the corpora are: make bench CORPORA=… VECTORS=…))--train \
+CONLL = $(if $(CORPORA),,$(error CORPORA must be the folder of the corpora: make bench CORPORA=… VECTORS=…))--train \
 	$(CORPORA)/conll2003/eng.train --dev $(CORPORA)/conll2003/eng.testa
 UD := --train $(CORPORA)/ud_ewt/en_ewt-ud-train.conllu --dev $(CORPORA)/ud_ewt/en_ewt-ud-dev.conllu
 MODELS := $(BENCH_WORK)/model-100 $(BENCH_WORK)/model-200
 
-.PHONY: install quickstart test check fuzz bench format clean
+.PHONY: install quickstart test test-fast coverage check fuzz bench format clean
 
 install: $(INSTALLED)
 
@@ -35,12 +35,20 @@ quickstart: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
+# For every edit: less than a minute.
+test-fast: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m 'not slow and not browser and not corpora'
+
+# All tests; prints the lines and branches of each module that no test reaches.
+coverage: $(INSTALLED)
+	$(BIN)/python -m pytest --cov
+
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Two minutes of fuzzing over all targets; `python scripts/fuzz/run.py TARGET` fuzzes one for as long as you like.
+# Two minutes of fuzzing over all targets; `python scripts/fuzz/run.py TARGET` fuzzes one until it is interrupted.
 fuzz: $(FUZZ_INSTALLED)
 	$(BIN)/python scripts/fuzz/rounds.py
 
@@ -48,7 +56,7 @@ $(FUZZ_INSTALLED): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	touch $@
 
-# Speed, memory and size on this machine, beside other taggers; hours, most of them for training those and for memory.
+# Speed, memory and size of this and other taggers. Takes hours, mostly for training the others and for memory.
 bench: $(BENCH_INSTALLED) $(MODELS:=/model.safetensors)
 	$(BENCH) scripts/benchmarks/throughput.py $(MODELS:%=--model %) $(CONLL) --vectors $(VECTORS) \
 		--peers $(BENCH_WORK)/peers --text $(TEXT) --threads $(THREADS)

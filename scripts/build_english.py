@@ -95,7 +95,7 @@ def recased(sentences: Iterable[Sentence], casing: str) -> list[Sentence]:
 def score(tagger: Tagger, dev: Sequence[Sentence]) -> dict[str, dict[str, Any]]:
     """Evaluate on dev in its original and in every other casing, by task."""
     versions = {"unchanged": list(dev)} | {casing: recased(dev, casing) for casing in RECASINGS}
-    return {name: evaluate(tagger, sentences)["tasks"] for name, sentences in versions.items()}
+    return {name: evaluate(tagger, sentences).scores for name, sentences in versions.items()}
 
 
 def try_steps(whole: Path, work: Path, dev: Sequence[Sentence], words: int) -> Iterator[tuple[Step, Bundle]]:
@@ -108,7 +108,7 @@ def try_steps(whole: Path, work: Path, dev: Sequence[Sentence], words: int) -> I
             save_bundle(smaller, folder)
             size = sum((folder / file).stat().st_size for file in FILES)
             scores = score(Tagger.load(folder), dev)
-            yield Step(len(smaller.vocabulary.fixed_words), precision, size, scores), smaller
+            yield Step(len(smaller.vocabulary.frozen_words), precision, size, scores), smaller
 
 
 def show(steps: Iterable[Step]) -> None:
@@ -130,7 +130,7 @@ def build(arguments: argparse.Namespace, work: Path) -> None:
         merged = read_sentences(work / "train.conllu", tasks=TASKS)
         write(chain(merged, silver), work / "train_wikigold.conllu")
         candidates = [whole, train(work, "train_wikigold", arguments.vectors, arguments.set)]
-        scores = {path: evaluate(Tagger.load(path), dev)["tasks"]["ner"]["f1"] for path in candidates}
+        scores = {path: evaluate(Tagger.load(path), dev).scores["ner"]["f1"] for path in candidates}
         print("NER F1 on dev:", ", ".join(f"{path.name} {f1:.4f}" for path, f1 in scores.items()))
         whole = max(scores, key=scores.__getitem__)
     results = list(try_steps(whole, work, dev, arguments.words))

@@ -60,7 +60,7 @@ def write_english_card(bundle: Bundle, steps: Sequence[Step], *, with_wikigold: 
             for name, split in splits.items()
             if name in ("train", "dev")
         ),
-        recased=f"{config.train.recased:.0%}",
+        recased=f"{config.train.case_augmentation:.0%}",
         scores="\n".join(_scores(steps[-1])),
         steps="\n".join(_steps(steps)),
         settings="\n".join(settings),

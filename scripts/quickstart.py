@@ -45,7 +45,7 @@ def main() -> None:
         folder = arguments.output / direction
         train(direction, folder, arguments.epochs)
         sentences = read_sentences(ROOT / "data" / "test.conll", columns=COLUMNS, tasks=("pos", "ner"))
-        scores[direction] = evaluate(Tagger.load(folder), list(sentences))["tasks"]
+        scores[direction] = evaluate(Tagger.load(folder), list(sentences)).scores
 
     console.rule("what the backward pass adds")
     table = Table("score on data/test.conll", "forward", "bidirectional", "backward pass adds")

@@ -7,37 +7,49 @@ import mmap
 import os
 import shutil
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tagger.bundle_files import LARGEST_FILE, damaged, parse_object, read_stored, require_stored
-from tagger.config import Config, restore_config
-from tagger.decoding.temperature import HIGHEST, LOWEST
+from tagger.bundle_schema import (
+    CONFIG,
+    EARLIER_FROZEN,
+    FORMAT,
+    FORMAT_VERSION,
+    FROZEN,
+    METRICS,
+    TENSORS,
+    VOCABULARY,
+    Header,
+    migrate,
+)
+from tagger.config import Config
 from tagger.errors import InputError
-from tagger.features.vocab import Vocabulary
+from tagger.features.vocab import Vocabulary, restore_vocabulary
 from tagger.storage import write_synced, writing
-from tagger.text.tokenizer import Tokenizer
+from tagger.validation import first_problem
 
-FORMAT = "tagger"
-FORMAT_VERSION = 2
-SHRUNK_VERSION = 3  # version of shrunk models, see ``tagger.shrinking``
-MAPPED = "words.fixed"  # the frozen word vectors: a large tensor, of which few rows are read
+T = TypeVar("T")
+MAPPED = FROZEN  # the frozen word vectors: a large tensor, of which few rows are read
 SCALES = ".scales"  # suffix of an int8 tensor's name for its row scales
 # Limits of vocab.json per tensor row: words have 10 bytes on average, and rarely a comma.
 MOST_BYTES_A_ROW = 256
 MOST_COMMAS_A_ROW, MORE_COMMAS = 4, 1 << 18
+# Limit of config.json and vocab.json, because pydantic collects an error for each invalid value.
+MOST_KEYS = 10_000
 # Limits of metrics.json, which can have any values, so that it can be written again and printed.
 MOST_DIGITS, MOST_DEPTH = 18, 40
 # In the order in which a save moves them to their final names: config.json last.
-FILES = ("model.safetensors", "vocab.json", "metrics.json", "README.md", "config.json")
+FILES = (TENSORS, VOCABULARY, METRICS, "README.md", CONFIG)
 # A save writes its files to the first of these sub-folders; renaming it to the second commits the save.
 STAGED = ".saving"
 COMPLETE = ".complete"
@@ -56,9 +68,8 @@ class Bundle:
         card: The model card, as Markdown.
         temperatures: For each task, the divisor of its scores that calibrates probabilities (see
             ``decoding.temperature``), by default 1.
-        is_shrunk: True if tensors can be stored in half precision and word vectors as int8. Such a model has
-            its own format version, so that older programs reject it. Loaded tensors are float32 all the
-            same, except the frozen word vectors (see ``fixed_vectors``).
+        is_shrunk: True if tensors can be stored in half precision and word vectors as int8. Loaded tensors
+            are float32 all the same, except the frozen word vectors (see ``frozen_vectors``).
     """
 
     config: Config
@@ -82,29 +93,33 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         InputError: The folder cannot be written, or it has a sub-folder with the name of a file.
     """
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in bundle.tensors.items()}
-    vocabulary = bundle.vocabulary.to_json()
+    vocabulary = asdict(bundle.vocabulary)
     identity = _identify(tensors, vocabulary)
-    header = {
-        "format": FORMAT,
-        "format_version": SHRUNK_VERSION if bundle.is_shrunk else FORMAT_VERSION,
-        "identity": identity,
-        "tokenizer": dict(bundle.tokenizer),
-        "temperatures": dict(bundle.temperatures),
-        **bundle.config.model_dump(mode="json"),
-    }
+    header = Header(
+        **dict(bundle.config),
+        identity=identity,
+        tokenizer=dict(bundle.tokenizer),
+        temperatures=dict(bundle.temperatures),
+        is_shrunk=bundle.is_shrunk,
+    )
     contents = {
-        "model.safetensors": save(tensors, metadata={"identity": identity}),
-        "vocab.json": _dump({"identity": identity, **vocabulary}),
-        "metrics.json": _dump(bundle.metrics),
+        TENSORS: save(tensors, metadata={"identity": identity}),
+        VOCABULARY: _dump({"identity": identity, **vocabulary}),
+        METRICS: _dump(bundle.metrics),
         "README.md": bundle.card.encode(errors="backslashreplace"),
-        "config.json": _dump(header),
+        CONFIG: _dump(header.model_dump(mode="json")),
     }
     staged = folder / STAGED
     try:
         with writing(folder):
             for path in (folder / name for name in FILES):
                 if path.is_dir():
-                    raise InputError(f"{path}: must be a file (got a folder). Name another --output.")
+                    raise InputError(
+                        "must be a file (got a folder). Name another --output.",
+                        code="bundle.output",
+                        where=path,
+                        option="--output",
+                    )
             _require_real(folder / COMPLETE)
             _finish_save(folder)
             if staged.is_symlink():
@@ -131,41 +146,46 @@ def load_bundle(folder: Path) -> Bundle:
     """
     _require_real(folder / COMPLETE)
     with suppress(OSError):  # a read-only folder is read without changes
-        if folder.stat().st_uid == os.geteuid():
+        if not hasattr(os, "geteuid") or folder.stat().st_uid == os.geteuid():  # Windows has no user ids
             _finish_save(folder)
-    header, version = _load_header(folder)
-    identity = header.pop("identity", None)
-    tokenizer = header.pop("tokenizer", {})
-    _check_tokenizer(folder, tokenizer)
-    temperatures = header.pop("temperatures", {})  # older models lack it
-    tensors, weights_identity = _load_tensors(folder)
-    words = _load_vocabulary(folder, tensors)
-    identities = [identity, words.pop("identity", None)]
-    if identities != [weights_identity, weights_identity]:
-        raise InputError(f"{folder}: the files are of different models. Copy the whole folder again.")
-    if version == 1:  # a single filter width
-        for kind in ("weight", "bias"):
-            if (old := f"words.characters.filters.{kind}") in tensors:
-                tensors[f"words.characters.filters.0.{kind}"] = tensors.pop(old)
-    try:
-        vocabulary = Vocabulary.from_json(words)
-    except InputError as error:
-        raise damaged(_find(folder, "vocab.json"), str(error)) from None
-    is_shrunk = version == SHRUNK_VERSION
-    config = restore_config(header, str(_find(folder, "config.json")))
-    if {task.name for task in vocabulary.tasks} != set(config.data.tasks):
-        raise damaged(_find(folder, "vocab.json"), "the tasks must be those of config.json")
-    _check_temperatures(_find(folder, "config.json"), temperatures, config.data.tasks)
+    values = {CONFIG: _load_json(folder, CONFIG)}
+    version = _read_version(folder, values[CONFIG])
+    values[TENSORS], identity = _load_tensors(folder)
+    values[VOCABULARY] = _load_vocabulary(folder, values[TENSORS])
+    values[METRICS] = _load_metrics(folder)
+    identities = [values[CONFIG].get("identity"), values[VOCABULARY].pop("identity", None)]
+    if identities != [identity, identity]:
+        raise InputError(
+            "the files are of different models. Copy the whole folder again.",
+            code="bundle.damaged",
+            where=folder,
+        )
+    migrate(values, version)
+    header = _validate(Header.from_json, values[CONFIG], _find(folder, CONFIG), depth=2)
+    vocabulary = _validate(restore_vocabulary, values[VOCABULARY], _find(folder, VOCABULARY))
+    if {task.name for task in vocabulary.tasks} != set(header.data.tasks):
+        raise damaged(_find(folder, VOCABULARY), "the tasks must be those of config.json")
+    tensors = values[TENSORS]
     return Bundle(
-        config=config,
+        config=Config(data=header.data, model=header.model, train=header.train),
         vocabulary=vocabulary,
-        tokenizer=tokenizer,
-        tensors=_widen(tensors) if is_shrunk else tensors,
-        metrics=_load_metrics(folder),
+        tokenizer=header.tokenizer,
+        tensors=_widen(tensors) if header.is_shrunk else tensors,
+        metrics=values[METRICS],
         card=_load_card(folder),
-        temperatures=temperatures,
-        is_shrunk=is_shrunk,
+        temperatures=header.temperatures,
+        is_shrunk=header.is_shrunk,
     )
+
+
+def _validate(
+    validate: Callable[[dict[str, Any]], T], values: dict[str, Any], path: Path, *, depth: int | None = None
+) -> T:
+    """Call a validator of pydantic; raise ``InputError`` for the first problem."""
+    try:
+        return validate(values)
+    except ValidationError as error:
+        raise damaged(path, first_problem(error, depth=depth)[1]) from None
 
 
 def holds_bundle(folder: Path) -> bool:
@@ -174,27 +194,28 @@ def holds_bundle(folder: Path) -> bool:
     if complete.is_dir() and not complete.is_symlink():  # a committed save was interrupted
         return True
     try:
-        return _load_json(folder, "config.json").get("format") == FORMAT
+        return _load_json(folder, CONFIG).get("format") == FORMAT
     except InputError:
         return False
 
 
-def _load_header(folder: Path) -> tuple[dict[str, Any], int]:
-    """Return the entries of config.json without its format, and the format version."""
-    header = _load_json(folder, "config.json")
-    if header.pop("format", None) != FORMAT:
+def _read_version(folder: Path, header: Mapping[str, Any]) -> int:
+    """Return the format version of a header."""
+    if header.get("format") != FORMAT:
         raise InputError(
-            f"{folder}: config.json must be that of a tagger model. Pass a folder that `tagger train` wrote."
+            "config.json must be that of a tagger model. Pass a folder that `tagger train` wrote.",
+            code="bundle.missing",
+            where=folder,
         )
-    version = header.pop("format_version", None)
-    if type(version) is not int or not 1 <= version <= SHRUNK_VERSION:
+    version = header.get("format_version")
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise InputError(
-            f"{folder}: the format version must be at most {SHRUNK_VERSION} (got {version!r}). Install a "
-            f"matching version of tagger."
+            f"the format version must be at most {FORMAT_VERSION} (got {version!r}). Install a matching "
+            "version of tagger.",
+            code="bundle.version",
+            where=folder,
         )
-    if version == 1 and isinstance(header.get("model"), dict):
-        header["model"].setdefault("context", "sentence")  # version 1 had no document context
-    return header, version
+    return version
 
 
 def _finish_save(folder: Path) -> None:
@@ -216,8 +237,10 @@ def _require_real(complete: Path) -> None:
     with suppress(OSError):  # it does not exist, or the model cannot be read
         if not stat.S_ISDIR(complete.lstat().st_mode):
             raise InputError(
-                f"{complete}: must be a folder (got a link or file). Delete it, or copy the model again; "
-                "do not trust the source of this model."
+                "must be a folder (got a link or file). Delete it, or copy the model again; do not trust the "
+                "source of this model.",
+                code="bundle.damaged",
+                where=complete,
             )
 
 
@@ -227,33 +250,6 @@ def _find(folder: Path, name: str) -> Path:
     # Path.exists raises if access is denied.
     is_pending = os.path.exists(path) and not path.parent.is_symlink()  # noqa: PTH110
     return path if is_pending else folder / name
-
-
-def _check_tokenizer(folder: Path, settings: Any) -> None:
-    known = Tokenizer().settings()
-    try:
-        if not isinstance(settings, dict):
-            raise TypeError
-        for name in settings:
-            if type(settings[name]) is not type(known[name]):
-                raise TypeError
-        Tokenizer(**settings)
-    except (KeyError, TypeError, InputError):
-        raise InputError(
-            f"{folder}: config.json has invalid tokenizer settings (got {settings!r}). Copy or train the "
-            f"model again."
-        ) from None
-
-
-def _check_temperatures(path: Path, temperatures: Any, tasks: Sequence[str]) -> None:
-    if not isinstance(temperatures, dict):
-        raise damaged(path, f"temperatures must be an object of numbers by task (got {temperatures!r})")
-    for task, value in temperatures.items():
-        if task not in tasks:
-            raise damaged(path, f"temperatures.{task} must be one of the model's tasks")
-        # isinstance accepts bool as int; NaN compares as false.
-        if type(value) not in (int, float) or not LOWEST <= value <= HIGHEST:
-            raise damaged(path, f"temperatures.{task} must be from {LOWEST} to {HIGHEST} (got {value!r})")
 
 
 def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]) -> str:
@@ -269,7 +265,7 @@ def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]
 
 def _load_json(folder: Path, name: str) -> dict[str, Any]:
     path = _find(folder, name)
-    return parse_object(path, read_stored(path))
+    return parse_object(path, read_stored(path), most_keys=MOST_KEYS)
 
 
 def _load_vocabulary(folder: Path, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
@@ -277,16 +273,16 @@ def _load_vocabulary(folder: Path, tensors: Mapping[str, NDArray[Any]]) -> dict[
 
     Parsed JSON takes twenty times the memory of its text.
     """
-    path = _find(folder, "vocab.json")
+    path = _find(folder, VOCABULARY)
     rows = sum(len(tensor) for tensor in tensors.values() if tensor.ndim and tensor.size)
     content = read_stored(path, most=LARGEST_FILE + MOST_BYTES_A_ROW * rows)
     if content.count(b",") > MORE_COMMAS + MOST_COMMAS_A_ROW * rows:
         raise damaged(path, f"the file has many more entries than the {rows:,} rows of all tensors")
-    return parse_object(path, content)
+    return parse_object(path, content, most_keys=MOST_KEYS)
 
 
 def _load_metrics(folder: Path) -> dict[str, Any]:
-    path = _find(folder, "metrics.json")
+    path = _find(folder, METRICS)
     metrics = parse_object(path, read_stored(path), most_digits=MOST_DIGITS)
     if not _is_shallow(metrics, MOST_DEPTH):
         raise damaged(path, f"values must be nested at most {MOST_DEPTH} deep")
@@ -300,13 +296,13 @@ def _is_shallow(values: Any, depth: int) -> bool:
 
 def _load_tensors(folder: Path) -> tuple[dict[str, NDArray[Any]], str | None]:
     """Load the weights and the identity of their model."""
-    path = _find(folder, "model.safetensors")
+    path = _find(folder, TENSORS)
     require_stored(path)
     try:
         with safe_open(path, framework="np") as file:
             tensors = {
                 name: _map(path, name, _MAPPED_TYPES[file.get_slice(name).get_dtype()])
-                if name == MAPPED and file.get_slice(name).get_dtype() in _MAPPED_TYPES
+                if name in (MAPPED, EARLIER_FROZEN) and file.get_slice(name).get_dtype() in _MAPPED_TYPES
                 else file.get_tensor(name)
                 for name in file.keys()  # noqa: SIM118, not a dict
             }
@@ -356,7 +352,7 @@ def _widen(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {name: tensor for name, tensor in widened.items() if name not in used}
 
 
-def fixed_vectors(tensors: Mapping[str, NDArray[Any]], rows: Any = slice(None)) -> NDArray[np.float16]:
+def frozen_vectors(tensors: Mapping[str, NDArray[Any]], rows: Any = slice(None)) -> NDArray[np.float16]:
     """Return frozen word vectors in half precision, also if they are stored as int8.
 
     A shrunk model thus gives the same results as a model that stores these values in half precision.

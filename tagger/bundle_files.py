@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -42,13 +43,14 @@ def require_stored(path: Path) -> None:
         raise _unreadable(path, error) from None
 
 
-def parse_object(path: Path, content: bytes, *, most_digits: int = 0) -> dict[str, Any]:
+def parse_object(path: Path, content: bytes, *, most_digits: int = 0, most_keys: int = 0) -> dict[str, Any]:
     """Parse a JSON object with unique keys and finite numbers.
 
     Args:
         path: The path of the file, for errors.
         content: The JSON text.
         most_digits: Maximum digits of an integer; 0 for no limit.
+        most_keys: Maximum keys of an object; 0 for no limit.
 
     Raises:
         InputError: The content is not such an object.
@@ -65,10 +67,15 @@ def parse_object(path: Path, content: bytes, *, most_digits: int = 0) -> dict[st
             raise damaged(path, f"the number {_short(text)} is too large")
         return value
 
+    def read_object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        if most_keys and len(pairs) > most_keys:
+            raise damaged(path, f"an object must have at most {most_keys:,} keys (got {len(pairs):,})")
+        return _unique_keys(pairs)
+
     try:
         values = json.loads(
             content,
-            object_pairs_hook=_unique_keys,
+            object_pairs_hook=read_object,
             parse_constant=_reject_constant,
             parse_float=read_float,
             parse_int=read_int,
@@ -84,12 +91,17 @@ def parse_object(path: Path, content: bytes, *, most_digits: int = 0) -> dict[st
 
 def damaged(path: Path, reason: str) -> InputError:
     """Return the error for a file with invalid content."""
-    return InputError(f"{path}: {reason}. The file is damaged: copy or train the model again.")
+    return InputError(
+        f"{reason}. The file is damaged: copy or train the model again.", code="bundle.damaged", where=path
+    )
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
+    is_folder = os.path.isdir(path.parent)  # noqa: PTH112, Path.is_dir raises for too long names
     return InputError(
-        f"{path}: cannot be read ({error.strerror}). Pass the folder that `tagger train --output` wrote."
+        f"cannot be read ({error.strerror}). Pass the folder that `tagger train --output` wrote.",
+        code="bundle.damaged" if is_folder else "bundle.missing",
+        where=path,
     )
 
 

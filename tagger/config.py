@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import codecs
 import difflib
-import reprlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 
 from tagger.errors import InputError
 from tagger.storage import read_input
+from tagger.validation import first_problem
 
 LARGEST_FILE = 1 << 20  # bytes of a TOML file
 
@@ -26,6 +26,7 @@ OptimizerKind = Literal["sgd", "adamw"]
 ScheduleKind = Literal["inverse_time", "cosine", "constant"]
 LookaheadTraining = Literal["full", "random"]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+RENAMED = {"train.recased": "train.case_augmentation"}  # options of earlier versions
 
 
 def _names(value: Any) -> Any:
@@ -33,7 +34,7 @@ def _names(value: Any) -> Any:
     if isinstance(value, str):
         value = value.split(",")
     if isinstance(value, list | tuple) and len(set(map(str, value))) < len(value):
-        raise ValueError("give each name once")
+        raise ValueError("must contain each name once")
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -51,7 +52,7 @@ def _weights(value: Any) -> Any:
     if isinstance(value, str) and value != "balanced":
         pairs = [item.rpartition("=") for item in value.split(",")]
         if not all(equals and label for label, equals, _ in pairs) or len({p[0] for p in pairs}) < len(pairs):
-            raise ValueError("give each label once with its weight, as in PER=2,ORG=0.5, or balanced")
+            raise ValueError("must be balanced, or each label once with its weight, as in PER=2,ORG=0.5")
         value = {label: _number(weight) for label, _, weight in pairs}
     return dict(sorted(value.items(), key=str)) if isinstance(value, dict) else value
 
@@ -63,6 +64,12 @@ def _number(text: str) -> float | str:
         return text
 
 
+# The validation of a list stops at its first invalid item: a damaged file can have many.
+Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], FailFast(), BeforeValidator(_names)]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=15)], ...], FailFast(), BeforeValidator(_numbers)]
+Epochs = Annotated[tuple[Annotated[int, Field(ge=1)], ...], FailFast(), BeforeValidator(_numbers)]
+
+
 class Section(BaseModel):
     """Base class of all sections: rejects unknown keys, is immutable, allows finite numbers only."""
 
@@ -72,10 +79,9 @@ class Section(BaseModel):
 class DataConfig(Section):
     """How the corpus files are read."""
 
-    tasks: Annotated[
-        tuple[Annotated[str, Field(min_length=1)], ...],
-        BeforeValidator(_names),
-    ] = Field(("ner",), min_length=1, description='columns to learn, one head each; a list or "pos,ner"')
+    tasks: Names = Field(
+        ("ner",), min_length=1, description='columns to learn, one head each; a list or "pos,ner"'
+    )
     columns: str | None = Field(None, description='names of the file\'s columns, e.g. "token,pos,ner"')
     format: str | None = Field(None, description="conll or conllu; by default, by the file's suffix")
     scheme: str | None = Field(
@@ -94,7 +100,7 @@ class DataConfig(Section):
     offsets: Literal["auto", "characters", "utf16", "bytes"] = Field(
         "auto", description="unit of the spans' offsets; auto detects it from the spans' texts"
     )
-    label_names: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)] = Field(
+    label_names: Names = Field(
         (), description='names of tags that the files give as ids, from id 0; a list or "O,B-PER"'
     )
     broken_tags: Literal["repair", "strict"] = Field(
@@ -130,18 +136,16 @@ class ModelConfig(Section):
     character_hidden: int = Field(
         50, ge=1, le=10_000, description="CNN filters per width, or LSTM units per direction"
     )
-    character_width: Annotated[tuple[Annotated[int, Field(ge=1, le=15)], ...], BeforeValidator(_numbers)] = (
-        Field(
-            (2, 3, 4),
-            min_length=1,
-            description='widths of the CNN filters in characters; a number, a list or "2,3,4"',
-        )
+    character_width: Widths = Field(
+        (2, 3, 4),
+        min_length=1,
+        description='widths of the CNN filters in characters; a number, a list or "2,3,4"',
     )
     casing_size: int = Field(8, ge=0, le=10_000, description="size of the casing embedding; 0 = no casing")
     context: Context = Field(
         "document",
-        description="document: add features of a word's other mentions in the document (bidirectional models "
-        "only); sentence: use each sentence alone",
+        description="document: add features of a word's other occurrences in the document (bidirectional "
+        "models only); sentence: use each sentence alone",
     )
     context_size: int = Field(
         32, ge=1, le=10_000, description="size of the document context's left and right projections, each"
@@ -159,10 +163,10 @@ class ModelConfig(Section):
     constrain: bool = Field(True, description="decode only tag sequences that the scheme allows")
 
     @property
-    def has_mentions(self) -> bool:
+    def has_document_context(self) -> bool:
         """True if the model uses document context.
 
-        Off for one-way models: later mentions would leak the right context.
+        Off for one-way models: later occurrences would leak the right context.
         """
         return self.context == "document" and self.direction == "bidirectional"
 
@@ -179,7 +183,7 @@ class TrainConfig(Section):
     momentum: Probability = Field(0.9, description="momentum of SGD")
     weight_decay: float = Field(0.0, ge=0.0, description="weight decay: decoupled for adamw, L2 for sgd")
     schedule: ScheduleKind = Field("cosine", description="learning rate schedule")
-    warm_restarts: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers)] = Field(
+    warm_restarts: Epochs = Field(
         (),
         description="cosine schedule: epochs after which the learning rate restarts at its peak; a list or "
         '"20,60" (Loshchilov and Hutter 2017)',
@@ -210,7 +214,7 @@ class TrainConfig(Section):
         description="span tasks: positive favours recall, negative precision (cost-augmented loss, Gimpel "
         "and Smith 2010)",
     )
-    recased: Probability = Field(
+    case_augmentation: Probability = Field(
         0.0,
         description="case augmentation: share of sentences converted to lower, upper or title case, sampled "
         "in each pass",
@@ -271,9 +275,13 @@ def load_config(
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        option, problem = _first_problem(error)
-        origin = "settings" if option in changes else path
-        raise InputError(f"{origin}: {problem}. Correct or remove it.") from None
+        option, problem = first_problem(error, depth=2)
+        raise InputError(
+            f"{problem}. Correct or remove it.",
+            code="option.value",
+            where="settings" if option in changes or path is None else path,
+            option=option,
+        ) from None
     _require_coherent(config, str(path or "settings"))
     return config
 
@@ -285,55 +293,24 @@ def _require_coherent(config: Config, origin: str) -> None:
         InputError: Two options contradict each other.
     """
     train = config.train
-    if train.lookahead == "random" and config.model.has_mentions:
+    if train.lookahead == "random" and config.model.has_document_context:
         raise InputError(
-            f"{origin}: train.lookahead must be full if model.context is document (got random). Set "
-            "model.context = sentence: later sentences are unknown with bounded lookahead."
+            "train.lookahead must be full if model.context is document (got random). Set model.context = "
+            "sentence: later sentences are unknown with bounded lookahead.",
+            code="option.conflict",
+            where=origin,
+            option="train.lookahead",
         )
     ends = (0, *train.warm_restarts, train.epochs)
     if train.warm_restarts and (train.schedule != "cosine" or sorted(set(ends)) != list(ends)):
         raise InputError(
-            f"{origin}: train.warm_restarts must be ascending epochs before the last one, under the cosine "
-            f"schedule (got {', '.join(map(str, train.warm_restarts))} with {train.epochs} epochs and the "
-            f"schedule {train.schedule}). Correct or remove it."
+            f"train.warm_restarts must be ascending epochs before the last one, under the cosine schedule "
+            f"(got {', '.join(map(str, train.warm_restarts))} with {train.epochs} epochs and the schedule "
+            f"{train.schedule}). Correct or remove it.",
+            code="option.conflict",
+            where=origin,
+            option="train.warm_restarts",
         )
-
-
-def restore_config(values: Mapping[str, Any], origin: str) -> Config:
-    """Build the config of a saved model; values must have the exact type of their option.
-
-    Args:
-        values: JSON values by section.
-        origin: The file, for error messages.
-
-    Raises:
-        InputError: A key is unknown, or a value has a wrong type or is out of bounds.
-    """
-    try:
-        return Config.model_validate(values, strict=True)
-    except ValidationError as error:
-        problem = _first_problem(error)[1]
-        raise InputError(
-            f"{origin}: {problem}; the file is damaged, copy or train the model again."
-        ) from None
-
-
-def _first_problem(error: ValidationError) -> tuple[str, str]:
-    """Return the first invalid option, and a clause that says what is wrong with it."""
-    errors = error.errors()
-    first = errors[0]
-    option = repr(".".join(map(str, first["loc"][:2])))[1:-1]  # an unknown key may contain line breaks
-    # Of an option with several types, the error of the type that the value came closest to.
-    closest = max(
-        (one for one in errors if one["loc"][:2] == first["loc"][:2]), key=lambda one: len(one["loc"])
-    )
-    start, requirement, rest = closest["msg"].partition("Input should be ")
-    problem = (
-        f"must be {rest}"
-        if requirement and not start
-        else f"is invalid: {closest['msg'].removeprefix('Value error, ')}"
-    )
-    return option, f"{option} {problem} (got {reprlib.repr(first['input'])})"
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -344,7 +321,11 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise InputError(f"--set must be key=value, for instance model.hidden_size=100 (got {text!r}).")
+        raise InputError(
+            f"--set must be key=value, for instance model.hidden_size=100 (got {text!r}).",
+            code="option.value",
+            option="--set",
+        )
     try:
         parsed = tomllib.loads(f"value = {value}")
     except (ValueError, RecursionError):  # not TOML, or a number too long or nesting too deep for Python
@@ -363,18 +344,28 @@ def _read_toml(path: Path) -> dict[str, Any]:
         content = read_input(path, most=LARGEST_FILE).removeprefix(codecs.BOM_UTF8)
         return tomllib.loads(content.decode())
     except OSError as error:
-        raise InputError(f"{path}: the config cannot be read ({error.strerror}). Check the path.") from None
+        raise InputError(
+            f"the config cannot be read ({error.strerror}). Check the path.",
+            code="file.unreadable",
+            where=path,
+        ) from None
     except UnicodeDecodeError as error:
         before = content[: error.start].split(b"\n")
         raise InputError(
-            f"{path}:{len(before)}: byte {len(before[-1]) + 1} of the line (0x{content[error.start]:02x}) is "
-            "not UTF-8; convert the file to UTF-8, for instance with iconv."
+            f"byte {len(before[-1]) + 1} of the line (0x{content[error.start]:02x}) is not UTF-8; convert "
+            "the file to UTF-8, for instance with iconv.",
+            code="corpus.encoding",
+            where=f"{path}:{len(before)}",
         ) from None
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not a valid TOML file ({error}). Correct the line.") from None
+        raise InputError(
+            f"not a valid TOML file ({error}). Correct the line.", code="config.format", where=path
+        ) from None
     except (ValueError, RecursionError):  # Python limits the digits of a number and the nesting depth
         raise InputError(
-            f"{path}: a number is too long or a value is nested too deeply. Correct it."
+            "a number is too long or a value is nested too deeply. Correct it.",
+            code="config.format",
+            where=path,
         ) from None
 
 
@@ -391,8 +382,13 @@ def _require_known(dotted: str, origin: str) -> None:
     if dotted in known:
         return
     by_key = {name.partition(".")[2]: name for name in known}
-    nearest = difflib.get_close_matches(dotted, known, n=1) or [
-        by_key[key] for key in difflib.get_close_matches(dotted.rpartition(".")[2], by_key, n=1)
-    ]
+    nearest = (
+        [RENAMED[dotted]]
+        if dotted in RENAMED
+        else difflib.get_close_matches(dotted, known, n=1)
+        or [by_key[key] for key in difflib.get_close_matches(dotted.rpartition(".")[2], by_key, n=1)]
+    )
     hint = f"did you mean {nearest[0]}?" if nearest else f"the options are {', '.join(known)}."
-    raise InputError(f"{origin}: there is no option {dotted!r}; {hint}")
+    raise InputError(
+        f"there is no option {dotted!r}; {hint}", code="option.unknown", where=origin, option=dotted
+    )

@@ -11,6 +11,7 @@ from typing import Literal, NoReturn
 # Characters that move the cursor or end a line (Cc, Zl, Zp), change the text direction (UAX 9),
 # or are not allowed in XML (Cs, U+FFFE, U+FFFF).
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_LOCATION = re.compile(r"(.*?):([0-9]+)(?:: .*)?", re.DOTALL)
 _TERMINAL_CONTROLS = re.compile(r"(?!\r\n)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -21,6 +22,7 @@ Code = Literal[
     "bundle.missing",  # no model has this name or path
     "bundle.output",  # a model folder cannot be written
     "bundle.version",  # a model folder was written by a newer version
+    "config.format",  # a TOML file is malformed
     "corpus.columns",  # columns or features cannot be assigned, or a line has another number of columns
     "corpus.empty",  # a file or split has no sentences, or no tags of a task
     "corpus.encoding",  # bytes or characters are not valid UTF-8
@@ -58,7 +60,8 @@ class InputError(ValueError):
     Args:
         message: What is wrong and what to do.
         code: The kind of the error. Stable, unlike the message.
-        where: The location, which the text of the error begins with: ``file``, ``file:line`` or an argument.
+        where: The location, which the text of the error begins with: ``file``, ``file:line`` (perhaps with
+            a place in the line, ``file:line: text 2``) or an argument.
         option: The option to correct, for instance ``--columns`` or ``train.epochs``.
     """
 
@@ -73,14 +76,15 @@ class InputError(ValueError):
 
     @property
     def line(self) -> int | None:
-        """The line number at the end of ``where``, from 1, or None."""
-        number = self.where.rpartition(":")[2]
-        return int(number) if number.isdecimal() and ":" in self.where else None
+        """The line number in ``where``, from 1, or None."""
+        match = _LOCATION.fullmatch(self.where)
+        return int(match[2]) if match else None
 
     @property
     def file(self) -> str:
-        """``where`` without the line number."""
-        return self.where if self.line is None else self.where.rpartition(":")[0]
+        """``where`` without the line number and what follows it."""
+        match = _LOCATION.fullmatch(self.where)
+        return match[1] if match else self.where
 
     def __reduce__(self) -> tuple[partial[InputError], tuple[str]]:
         """Return what pickle needs to rebuild the error, in another process."""
@@ -92,36 +96,35 @@ OnError = Callable[[InputError], object]
 """Error handler of the corpus readers. If it returns instead of raising, the reader continues."""
 
 
+Warn = Callable[[str], object]
+"""Handler of the warnings of the corpus readers, each as ``file:line: message`` or ``file: message``."""
+
+
+def ignore(_: object) -> None:
+    """Ignore an error or a warning."""
+
+
 def raise_error(error: InputError) -> NoReturn:
     """Raise an error; the readers' default error handler."""
     raise error
 
 
-Refuse = Callable[[str], object]
-"""Error handler of the corpus readers. If it returns instead of raising, the reader continues."""
-
-
-def refuse(message: str) -> NoReturn:
-    """Raise InputError with this message; the readers' default error handler."""
-    raise InputError(message)
-
-
 @dataclass(slots=True)
 class Counted:
-    """Error handler that counts problems and passes them to another handler.
+    """Error handler that counts errors and passes them to another handler.
 
     Attributes:
-        refuse: The other error handler.
-        count: The number of problems so far.
+        on_error: The other error handler.
+        count: The number of errors so far.
     """
 
-    refuse: Refuse
+    on_error: OnError
     count: int = 0
 
-    def __call__(self, message: str) -> None:
-        """Count a problem and pass it on."""
+    def __call__(self, error: InputError) -> None:
+        """Count an error and pass it on."""
         self.count += 1
-        self.refuse(message)
+        self.on_error(error)
 
 
 def printable(text: str) -> str:

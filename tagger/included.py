@@ -46,8 +46,10 @@ def find_model(name: str | os.PathLike[str]) -> Path:
         return path
     known = f"the included models are {', '.join(included)}" if included else "no models are included"
     raise InputError(
-        f"{name}: there is no such folder or included model ({known}). Pass the folder that "
-        "`tagger train --output` wrote."
+        f"there is no such folder or included model ({known}). Pass the folder that `tagger train --output` "
+        "wrote.",
+        code="bundle.missing",
+        where=name,
     )
 
 
@@ -58,5 +60,10 @@ def default_model() -> Path:
         InputError: The package does not include it.
     """
     if DEFAULT not in included_models():
-        raise InputError(f"{DEFAULT}: the package does not include the default model. Pass --model.")
+        raise InputError(
+            "the package does not include the default model. Pass --model.",
+            code="bundle.missing",
+            where=DEFAULT,
+            option="--model",
+        )
     return included_folder() / DEFAULT

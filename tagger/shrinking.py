@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.bundle import MAPPED, SCALES, Bundle, fixed_vectors
+from tagger.bundle import MAPPED, SCALES, Bundle, frozen_vectors
 
 StoredPrecision = Literal["f32", "f16", "int8"]
-WORD_TABLES = ("words.trained.weight", MAPPED)
+WORD_TABLES = ("words.trainable.weight", MAPPED)
 _LARGEST = np.finfo(np.float16).max
 _MOST = 127  # largest int8 value; the range is symmetric
 
@@ -29,7 +29,7 @@ def shrink_bundle(bundle: Bundle, *, words: int | None = None, precision: Stored
             127), and other weights in half precision. Values beyond the range of a type are clipped.
     """
     plain = restore_bundle(bundle)
-    kept = plain.vocabulary.fixed_words[:words]
+    kept = plain.vocabulary.frozen_words[:words]
     tensors = {**plain.tensors, MAPPED: plain.tensors[MAPPED][: len(kept)]}
     if precision != "f32":
         tensors = {
@@ -41,7 +41,7 @@ def shrink_bundle(bundle: Bundle, *, words: int | None = None, precision: Stored
             tensors[name], tensors[name + SCALES] = quantise_rows(source)
     return replace(
         plain,
-        vocabulary=plain.vocabulary.with_fixed_words(kept),
+        vocabulary=plain.vocabulary.with_frozen_words(kept),
         tensors=tensors,
         metrics=_with_note(plain.metrics, len(kept), precision),
         is_shrunk=precision != "f32",
@@ -51,7 +51,7 @@ def shrink_bundle(bundle: Bundle, *, words: int | None = None, precision: Stored
 def restore_bundle(bundle: Bundle) -> Bundle:
     """Convert a loaded model to full-size types, with the same values."""
     tensors = {name: one for name, one in bundle.tensors.items() if name != MAPPED + SCALES}
-    return replace(bundle, tensors={**tensors, MAPPED: fixed_vectors(bundle.tensors)}, is_shrunk=False)
+    return replace(bundle, tensors={**tensors, MAPPED: frozen_vectors(bundle.tensors)}, is_shrunk=False)
 
 
 def quantise_rows(values: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -64,8 +64,8 @@ def quantise_rows(values: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.fl
 
 def _with_note(metrics: Mapping[str, Any], words: int, precision: str) -> dict[str, Any]:
     """Return a run's metrics with a note that the model was shrunk."""
-    noted = {**metrics, "shrunk": {"fixed_words": words, "precision": precision}}
+    noted = {**metrics, "shrunk": {"frozen_words": words, "precision": precision}}
     data = metrics.get("data")
     if isinstance(data, dict) and isinstance(data.get("vectors"), dict):
-        noted["data"] = {**data, "vectors": {**data["vectors"], "kept": words}}
+        noted["data"] = {**data, "vectors": {**data["vectors"], "frozen": words}}
     return noted

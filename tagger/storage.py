@@ -23,6 +23,10 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+# Windows lacks these flags of os.open; 0 has no effect.
+_NO_TERMINAL, _NO_WAIT, _NO_LINK, _CLOSE_ON_EXEC = (
+    getattr(os, name, 0) for name in ("O_NOCTTY", "O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC")
+)
 _STEM = 60  # maximum characters of an output's name in its temporary name, to respect the system's limit
 
 
@@ -37,7 +41,7 @@ def open_input(path: str | Path, *, is_stored: bool = False) -> BufferedReader:
     Raises:
         OSError: The file cannot be opened, or it is a folder, socket or device.
     """
-    extra_flags = os.O_NOCTTY | (os.O_NONBLOCK if is_stored else 0)
+    extra_flags = _NO_TERMINAL | (_NO_WAIT if is_stored else 0)
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | extra_flags))  # noqa: SIM115
     try:
         _require_readable(os.fstat(file.fileno()), file.isatty(), is_stored=is_stored)
@@ -96,8 +100,10 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}). Free space or name another path; an "
-            f"earlier file is unchanged."
+            f"cannot be written ({error.strerror or error}). Free space or name another path; an earlier "
+            "file is unchanged.",
+            code="file.unwritable",
+            where=path,
         ) from None
 
 
@@ -120,7 +126,9 @@ def replace_file(path: Path, *, follows_links: bool = True) -> Iterator[Path]:
     with writing(path):
         is_kept = target.is_file() and not target.is_symlink()
         if target.is_dir() and not target.is_symlink():
-            raise InputError(f"{path}: must be a file (got a folder). Name a file in it.")
+            raise InputError(
+                "must be a file (got a folder). Name a file in it.", code="file.kind", where=path
+            )
         if follows_links and target.exists() and not is_kept:
             yield path
             return
@@ -143,7 +151,9 @@ def new_folder(path: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     with writing(path):
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise InputError(f"{path}: must not exist, or be an empty folder. Name another folder.")
+            raise InputError(
+                "must not exist, or be an empty folder. Name another folder.", code="file.kind", where=path
+            )
         with temporary_folder(target.parent, target.name) as temporary:
             yield temporary
             temporary.replace(target)
@@ -178,7 +188,7 @@ def _temporary(parent: Path, name: str, *, is_folder: bool) -> Iterator[Path]:
                 path.mkdir()
             else:
                 # O_EXCL: an existing link of that name, possibly planted, is an error.
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOSE_ON_EXEC, 0o666))
             created = path
             handle = _lock(path)
         yield path
@@ -204,7 +214,7 @@ def _flock(handle: int) -> None:
 def _lock(path: Path) -> int | None:
     """Lock a new file or folder and return its handle; None if another process has just removed it."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | _NO_LINK | _CLOSE_ON_EXEC)
     except FileNotFoundError:
         return None
     with suppress(OSError):  # some file systems do not support locks
@@ -221,7 +231,7 @@ def _remove_abandoned(parent: Path, stem: str) -> None:
         for path in parent.iterdir():
             if re.fullmatch(rf"{re.escape(stem)}[0-9a-f]{{8}}\.new", path.name):
                 with suppress(OSError):  # locked by a running process, or locks are not supported
-                    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+                    handle = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT | _CLOSE_ON_EXEC)
                     try:
                         _flock(handle)
                         _remove(path)
@@ -243,7 +253,12 @@ def make_own_folder(path: Path) -> None:
         InputError: The path is a link, so that files would be written elsewhere.
     """
     if path.is_symlink():
-        raise InputError(f"{path}: must be a folder (got a link). Delete the link, or name another --output.")
+        raise InputError(
+            "must be a folder (got a link). Delete the link, or name another --output.",
+            code="file.kind",
+            where=path,
+            option="--output",
+        )
     path.mkdir(parents=True, exist_ok=True)
 
 
@@ -282,8 +297,11 @@ def _locked(folder: Path) -> Iterator[None]:
                 raise BlockingIOError
         except BlockingIOError:
             raise InputError(
-                f"{folder}: another process is writing to this folder. Wait until it ends, or name another "
-                f"folder with --output."
+                "another process is writing to this folder. Wait until it ends, or name another folder with "
+                "--output.",
+                code="run.exists",
+                where=folder,
+                option="--output",
             ) from None
         except OSError:
             pass

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from tagger import Tagger
 from tagger.bundle import Bundle
 from tagger.config import Config
-from tagger.errors import InputError
+from tagger.errors import InputError, escape_line
 from tagger.features.vectors import Vectors
 from tagger.features.vocab import Vocabulary, build_vocabulary
 from tagger.network.model import TaggingModel
@@ -48,9 +48,9 @@ def make_bundle(seed: int = 0, **model: object) -> tuple[TaggingModel, Bundle]:
         lowercase=True,
         fold_digits=False,
     )
-    vocabulary = vocabulary.with_fixed_words(["glasgow", "river"])
-    fixed = np.random.default_rng(seed).normal(size=(2, 4)).astype(np.float16)
-    vectors = Vectors({"rain": np.ones(4, np.float32)}, ("glasgow", "river"), fixed, 4, 0)
+    vocabulary = vocabulary.with_frozen_words(["glasgow", "river"])
+    frozen = np.random.default_rng(seed).normal(size=(2, 4)).astype(np.float16)
+    vectors = Vectors({"rain": np.ones(4, np.float32)}, ("glasgow", "river"), frozen, 4, 0)
     torch.manual_seed(seed)
     network = TaggingModel(config.model, vocabulary, vectors).eval()
     for parameter in network.parameters():
@@ -97,22 +97,64 @@ def edit_tensors(folder: Path, change: Callable[[dict[str, np.ndarray]], object]
     save_file({name: np.ascontiguousarray(one) for name, one in tensors.items()}, path, metadata=metadata)
 
 
-def load_error(folder: Path) -> str:
+def convert_to_version(folder: Path, version: int) -> None:
+    """Convert a saved model to an earlier format: 1 and 2 for full-size models, 3 for shrunk ones."""
+
+    def convert_config(values: Any) -> None:
+        assert values.pop("is_shrunk") == (version == 3)
+        values["format_version"] = version
+        values["train"]["recased"] = values["train"].pop("case_augmentation")
+        if version == 1:
+            assert values["model"].pop("context") == "sentence"
+            del values["temperatures"]
+
+    def convert_vocabulary(values: Any) -> None:
+        values["fixed_words"] = values.pop("frozen_words")
+        values["frequent"] = values.pop("n_frequent")
+        if version == 1:
+            del values["frequent"]
+
+    def convert_metrics(values: Any) -> None:
+        vectors = values["data"]["vectors"]
+        vectors["found"], vectors["kept"] = vectors.pop("covered"), vectors.pop("frozen")
+        if version == 3:
+            values["shrunk"]["fixed_words"] = values["shrunk"].pop("frozen_words")
+
+    def convert_tensors(tensors: dict[str, np.ndarray]) -> None:
+        for name in list(tensors):
+            earlier = name.replace("words.frozen", "words.fixed").replace("words.trainable", "words.trained")
+            tensors[earlier.replace("filters.0", "filters") if version == 1 else earlier] = tensors.pop(name)
+
+    edit(folder / "config.json", convert_config)
+    edit(folder / "vocab.json", convert_vocabulary)
+    edit(folder / "metrics.json", convert_metrics)
+    edit_tensors(folder, convert_tensors)
+
+
+def load_error(folder: Path) -> InputError:
     """Return the error for a folder, which must be the same in all commands and the library."""
     with pytest.raises(InputError) as caught:
         Tagger.load(folder)
-    message = run_error("tag", folder, stdin=b"Mira met Tom.")
-    assert message == str(caught.value)
-    assert run_error("info", folder) == message
+    for words in (("tag", folder), ("info", folder)):
+        assert run_error(*words, stdin=b"Mira met Tom.") == escape_line(str(caught.value))
+    message = str(caught.value)
     assert message.startswith(str(folder))
+    assert message.isprintable()
     assert re.search(r"(\. [A-Z]|; )[^;]+\.$", message), "the message does not say what to do"
-    return message.replace(f"{folder}/", "").replace(str(folder), "")
+    return caught.value
 
 
-def is_same(found: Bundle, expected: Bundle) -> bool:
+def damaged_file(folder: Path) -> str:
+    """Return the name of the file that the error for a damaged folder names."""
+    error = load_error(folder)
+    assert error.code == "bundle.damaged"
+    return str(Path(error.file).relative_to(folder))
+
+
+def is_same(actual: Bundle, expected: Bundle) -> bool:
     return (
-        (found.config, found.vocabulary, found.tokenizer, found.metrics)
+        (actual.config, actual.vocabulary, actual.tokenizer, actual.metrics)
         == (expected.config, expected.vocabulary, expected.tokenizer, expected.metrics)
-        and found.tensors.keys() == expected.tensors.keys()
-        and all(np.array_equal(found.tensors[name], one) for name, one in expected.tensors.items())
+        and actual.tensors.keys() == expected.tensors.keys()
+        and all(np.array_equal(actual.tensors[name], one) for name, one in expected.tensors.items())
     )

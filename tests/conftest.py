@@ -27,6 +27,13 @@ settings.load_profile("tagger")
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a browser or the real corpora, by their fixtures."""
+    for item in items:
+        for name in {"browser", "corpora"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(name)
+
+
 @pytest.fixture(scope="session")
 def corpora() -> Path:
     """Return the folder of real corpora; skip the test if it does not exist."""

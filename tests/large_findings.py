@@ -6,18 +6,8 @@ from dataclasses import replace
 from comparisons import make_comparison
 
 from tagger.evaluation.significance import estimate
-from tagger.experiments.findings import (
-    Confused,
-    Contrast,
-    Evidence,
-    Findings,
-    Gain,
-    LookaheadCurve,
-    LookaheadPoint,
-    Origin,
-    Row,
-    Tagging,
-)
+from tagger.experiments.contrasts import ConfusionChange, Contrast, Example, GroupGain, Prediction
+from tagger.experiments.findings import Findings, Gain, LookaheadCurve, LookaheadPoint, Row
 from tagger.experiments.grid import build_grid
 from tagger.experiments.results import Comparison
 
@@ -98,8 +88,8 @@ def _contrast(base, other, names, seeds, sentences, draw):
         base=base,
         other=other,
         seeds=seeds,
-        origins=[
-            Origin(
+        groups=[
+            GroupGain(
                 kind,
                 bucket,
                 draw.randrange(1, 6_000),
@@ -112,8 +102,8 @@ def _contrast(base, other, names, seeds, sentences, draw):
         ],
         gained=[_evidence(number, names, draw) for number in range(sentences)],
         lost=[_evidence(number, names, draw) for number in range(sentences // 3)],
-        vanished=[
-            Confused("wrong type", gold, predicted, 9 * draw.random(), 5 * draw.random())
+        confusions=[
+            ConfusionChange("wrong type", gold, predicted, 9 * draw.random(), 5 * draw.random())
             for gold, predicted in zip(names, [*names[1:], None], strict=True)
         ],
     )
@@ -125,7 +115,7 @@ def _evidence(number, names, draw):
     gold[:2] = [f"B-{draw.choice(names)}", "O"]
     gold[2] = wrong[2] = f"B-{draw.choice(names)}"
     wrong[:2] = [f"B-{(label := draw.choice(names))}", f"I-{label}"]
-    return Evidence(f"/a/folder/{NASTY[2]}.conll:{number}", tokens, gold, Tagging(wrong, 3))
+    return Example(f"/a/folder/{NASTY[2]}.conll:{number}", tokens, gold, Prediction(wrong, 3))
 
 
 def _curve(variant, seeds, draw):

@@ -40,12 +40,12 @@ class Page(HTMLParser):
 
 
 def watch_page(browser, address, **options):
-    """Open a page; what it complains about or fails to get, and what it asks for, is noted."""
+    """Open a page, and record its console messages, errors, requests and failed requests."""
     page = browser.new_page(**options)
-    page.complaints, page.requests = [], []
-    page.on("console", lambda message: page.complaints.append(message.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.problems, page.requests = [], []
+    page.on("console", lambda message: page.problems.append(message.text))
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
     page.on("request", lambda request: page.requests.append(request.url))
-    page.on("requestfailed", lambda request: page.complaints.append(request.url))
+    page.on("requestfailed", lambda request: page.problems.append(request.url))
     page.goto(address)
     return page

@@ -27,7 +27,7 @@ def write(path: Path, *texts: str) -> None:
 
 
 @pytest.fixture
-def corpora(tmp_path: Path) -> Path:
+def made_corpora(tmp_path: Path) -> Path:
     folder = tmp_path / "corpora" / "ud_ewt"
     folder.mkdir(parents=True)
     write(folder / "en_ewt-ud-train.conllu", "the cat ran", "the cats ran", "cats ran")
@@ -36,18 +36,18 @@ def corpora(tmp_path: Path) -> Path:
     return folder.parent
 
 
-def test_each_task_has_the_score_of_the_saved_model(corpora, tmp_path, monkeypatch, capfd):
+def test_each_task_has_the_score_of_the_saved_model(made_corpora, tmp_path, monkeypatch, capfd):
     settings = [f"{name}={json.dumps(value)}" for name, value in (SMALL | {"train.epochs": 4}).items()]
     monkeypatch.setitem(accuracy.TRIALS, "recipe", settings)
     kept = tmp_path / "kept.json"
-    words = [corpora, tmp_path / "vectors.txt", tmp_path / "m", "--keep", kept]
+    words = [made_corpora, tmp_path / "vectors.txt", tmp_path / "m", "--keep", kept]
     words += ["--only", "ud_ewt", "--seeds", 1]
     monkeypatch.setattr(sys, "argv", ["accuracy.py", *map(str, words)])
     accuracy.main()
     runs = json.loads(kept.read_text())
     assert [(one["task"], one["seed"], one["epochs"]) for one in runs] == [("pos", 1, 4), ("xpos", 1, 4)]
-    dev = read_sentences(corpora / "ud_ewt" / "en_ewt-ud-dev.conllu", tasks=("pos", "xpos"))
-    scores = evaluate(Tagger.load(tmp_path / "m" / "ud_ewt-recipe-1"), dev)["tasks"]
+    dev = read_sentences(made_corpora / "ud_ewt" / "en_ewt-ud-dev.conllu", tasks=("pos", "xpos"))
+    scores = evaluate(Tagger.load(tmp_path / "m" / "ud_ewt-recipe-1"), dev).scores
     for one in runs:
         assert one["best"] == pytest.approx(scores[one["task"]]["accuracy"])
     assert "xpos" in capfd.readouterr().out

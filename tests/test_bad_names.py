@@ -81,5 +81,5 @@ def test_text_on_a_terminal_keeps_lines_without_control_characters(hostile, tmp_
 def test_output_data_is_unchanged(hostile, tmp_path):
     model, text = hostile / f"m{ESCAPE}", f"Ada{ESCAPE}"
     assert ESCAPE in run("tag", "-m", model, "--format", "conll", f"{text} met", encoding="utf-8")[1]
-    shown = run("tag", "-m", model, "--format", "text", f"{text} met", encoding="utf-8")[1]
-    assert shown.replace("|PER]", "").startswith("[Ada\x1b")
+    output = run("tag", "-m", model, "--format", "text", f"{text} met", encoding="utf-8")[1]
+    assert output.replace("|PER]", "").startswith("[Ada\x1b")

@@ -17,7 +17,7 @@ SENTENCES = [
 
 
 @pytest.fixture
-def corpora(tmp_path) -> Path:
+def made_corpora(tmp_path) -> Path:
     """Both corpora and Wikigold; in Universal NER, sentence s1 has a different token and s9 is missing."""
     for split, path in NAMES.items():
         ud, uner = tmp_path / UD.format(split=split), tmp_path / path
@@ -46,39 +46,39 @@ def corpora(tmp_path) -> Path:
     return tmp_path
 
 
-def test_sentences_are_joined_by_their_ids(corpora, capsys):
-    merged = list(merge(corpora, "train"))
+def test_sentences_are_joined_by_their_ids(made_corpora, capsys):
+    merged = list(merge(made_corpora, "train"))
     assert [sentence.tokens[0] for sentence in merged] == ["Ada", "Mia", "Emil"]
     assert all(sentence.tags["pos"] == ("PROPN", "VERB", "PROPN", "PUNCT") for sentence in merged)
     assert all(sentence.tags["ner"] == ("B-PER", "O", "B-LOC", "O") for sentence in merged)
     assert "train: skipped 2 sentences whose tokens differ" in capsys.readouterr().out
-    write(merged, corpora / "x.conllu")
-    again = list(read_sentences(corpora / "x.conllu", tasks=("pos", "ner")))
+    write(merged, made_corpora / "x.conllu")
+    again = list(read_sentences(made_corpora / "x.conllu", tasks=("pos", "ner")))
     assert [(one.tokens, one.tags, one.text) for one in again] == [
         (one.tokens, one.tags, one.text) for one in merged
     ]
     assert recased(again, "upper")[0].tokens == ("ADA", "SAW", "OSLO", ".")
 
 
-def test_a_model_is_built_with_its_card(corpora, monkeypatch, capfd):
-    options = ["model.hidden_size=4", "train.epochs=2", "train.recased=0.5"]
+def test_a_model_is_built_with_its_card(made_corpora, monkeypatch, capfd):
+    options = ["model.hidden_size=4", "train.epochs=2", "train.case_augmentation=0.5"]
     command = [
         "build_english.py",
-        str(corpora),
-        str(corpora / "vectors.txt"),
+        str(made_corpora),
+        str(made_corpora / "vectors.txt"),
         "--output",
-        str(corpora / "en"),
+        str(made_corpora / "en"),
     ]
-    command += ["--words", "2", "--wikigold", "--work", str(corpora / "work")]
+    command += ["--words", "2", "--wikigold", "--work", str(made_corpora / "work")]
     monkeypatch.setattr(sys, "argv", [*command, *(word for one in options for word in ("--set", one))])
     main()
     assert "NER F1 on dev: train " in capfd.readouterr().out
-    bundle = load_bundle(corpora / "en")
+    bundle = load_bundle(made_corpora / "en")
     assert bundle.is_shrunk
-    assert bundle.vocabulary.fixed_words == ("bonn", "lima")
-    assert bundle.metrics["shrunk"] == {"fixed_words": 2, "precision": "int8"}
+    assert bundle.vocabulary.frozen_words == ("bonn", "lima")
+    assert bundle.metrics["shrunk"] == {"frozen_words": 2, "precision": "int8"}
     assert set(bundle.metrics["dev"]) == {"pos", "ner"}
-    silver = list(read_sentences(corpora / "work" / "train_wikigold.conllu", tasks=("pos", "ner")))[-1]
+    silver = list(read_sentences(made_corpora / "work" / "train_wikigold.conllu", tasks=("pos", "ner")))[-1]
     assert silver.tags["ner"] == ("B-LOC", "O", "O")
     for text in (
         "CC BY-SA 4.0",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from command_line import rows, run, run_error
+from command_line import input_error, rows, run, run_error
 
 from tagger import Tagger
 from tagger.bundle import load_bundle, save_bundle
@@ -156,11 +156,12 @@ def test_the_reliability_plot_is_written(calibrated, corpus, tmp_path):
 
 def test_invalid_plots_are_rejected_before_the_work(corpus, tmp_path, monkeypatch):
     words = ("evaluate", tmp_path / "none", corpus / "dev.conll")
-    assert "must end in .svg or .png" in run_error(*words, "--reliability", tmp_path / "a.gif")
+    error = input_error(*words, "--reliability", tmp_path / "a.gif")
+    assert (error.code, error.option) == ("option.value", "--reliability")
+    assert error.file == str(tmp_path / "a.gif")
     picture = tmp_path / "a.svg"
-    assert "two outputs have the same path" in run_error(
-        *words, "--reliability", picture, "--picture", picture
-    )
+    error = input_error(*words, "--reliability", picture, "--picture", picture)
+    assert (error.code, error.file) == ("option.conflict", str(picture))
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert "evaluate --reliability` needs the package matplotlib" in run_error(
         *words, "--reliability", picture

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from command_line import options, run, run_error
+from command_line import input_error, options, run, run_error
 
 from tagger.experiments import run_training
 from tagger.training.loop import train
@@ -59,8 +59,9 @@ def test_the_default_scheme_is_iob2(corpus, finished, tmp_path):
     assert results["settings"]["config"]["model"]["scheme"] == "IOB2"
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('[model]\nscheme = "BIOES"\n')
-    error = run_error(*arguments(corpus, finished[0]), recipe)
-    assert 'model.scheme is "BIOES", was "IOB2"' in error
+    error = input_error(*arguments(corpus, finished[0]), recipe)
+    assert error.code == "run.mismatch"
+    assert 'model.scheme is "BIOES", was "IOB2"' in error.message
 
 
 def test_finished_runs_are_reused(corpus, finished):
@@ -100,40 +101,57 @@ def test_an_interrupted_comparison_is_resumed(corpus, finished, tmp_path, monkey
 
 
 @pytest.mark.parametrize(
-    ("more", "message"),
+    ("more", "code", "option", "fragment"),
     [
         (
             ["--directions", "forward,up"],
-            "--directions must be any of forward, backward, bidirectional, separated by commas",
+            "option.unknown",
+            "--directions",
+            "forward, backward, bidirectional, separated by commas (got 'forward,up')",
         ),
         (
             ["--merge-modes", "max"],
-            "--merge-modes must be any of concat, sum, mul, ave, separated by commas (got 'max')",
+            "option.unknown",
+            "--merge-modes",
+            "concat, sum, mul, ave, separated by commas (got 'max')",
         ),
-        (["--heads", ","], "--heads must be any of crf, softmax, separated by commas (got ',')"),
+        (["--heads", ","], "option.value", "--heads", "crf, softmax, separated by commas (got ',')"),
         (
             ["--match", "hidden,width"],
-            "--match must be one of hidden, width, parameters (got 'hidden,width')",
+            "option.value",
+            "--match",
+            "hidden, width, parameters (got 'hidden,width')",
         ),
+        (["--lookahead", "1,-2"], "option.value", "--lookahead", "'full', separated by commas (got '1,-2')"),
+        (["--lookahead", ""], "option.value", "--lookahead", "(got '')"),
         (
-            ["--lookahead", "1,-2"],
-            "--lookahead must be numbers of words or 'full', separated by commas (got '1,-2')",
+            ["--task", "pos,ner", "--columns", "token,pos,ner"],
+            "option.value",
+            "data.tasks",
+            "(got 2: pos, ner)",
         ),
-        (["--lookahead", ""], "--lookahead must be numbers"),
-        (["--task", "pos,ner", "--columns", "token,pos,ner"], "must have exactly one task (got 2: pos, ner)"),
-        (["--set", "train.patience=2"], "train.patience must be 0"),
+        (["--set", "train.patience=2"], "option.value", "train.patience", "(got 2)"),
+        (["--set", "model.head=crf"], "option.conflict", "--heads", "--set model.head"),
+        (["--directions", "forward,backward", "--lookahead", "1"], "option.conflict", "--directions", ""),
+        (["--lookahead", "9" * 5000], "option.value", "--lookahead", "(got '999"),
+    ],
+)
+def test_invalid_comparisons_are_rejected_before_training(corpus, tmp_path, more, code, option, fragment):
+    error = input_error(*arguments(corpus, tmp_path, *more))
+    assert (error.code, error.option) == (code, option)
+    assert fragment in error.message
+    assert not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
         (["--set", "model.hiden_size=3"], "did you mean model.hidden_size"),
-        (
-            ["--set", "model.head=crf"],
-            "--set model.head would change all runs of the grid. Use --heads instead",
-        ),
-        (["--directions", "forward,backward", "--lookahead", "1"], "Add bidirectional to --directions"),
-        (["--lookahead", "9" * 5000], "--lookahead must be numbers"),
         (["--seeds", "0"], "Invalid value for '--seeds'"),
         (["--test", "nowhere.conll"], "nowhere.conll"),
     ],
 )
-def test_invalid_comparisons_are_rejected_before_training(corpus, tmp_path, more, message):
+def test_invalid_options_and_files_are_rejected_before_training(corpus, tmp_path, more, message):
     assert message in run_error(*arguments(corpus, tmp_path, *more))
     assert not list(tmp_path.rglob("*.json"))
 

@@ -9,9 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from command_line import run
+from command_line import input_error, run, run_error
 from hypothesis import given
 from hypothesis import strategies as st
+from input_errors import check
 
 from tagger.corpus.conll import read_conll, write_conll
 from tagger.corpus.conversion import Conversion, survey
@@ -84,24 +85,24 @@ def test_losses_are_reported(news, tmp_path):
     assert (
         tmp_path / "a.running"
     ).read_text() == "Ada Bo sings [(0, 1, 'PER'), (1, 2, 'PER')]\nOslo [(0, 1, 'LOC')]\n"
-    losses = "tags of pos (4), comments (1), token borders (4), sentence borders (2)"
+    losses = "tags of pos (4), comments (1), token boundaries (4), sentence boundaries (2)"
     assert error.splitlines()[-1] == f"tagger: running cannot hold: {losses}"
     error = run("convert", news, tmp_path / "a.running", "--unit", "sentence")[2]
-    assert "document borders (1)" in error
-    assert "sentence borders" not in error
-    code, _, error = run("convert", news, tmp_path / "b.running", "--task", "pos")
-    assert (code, error.count("\n"), (tmp_path / "b.running").exists()) == (2, 1, False)
-    assert "no task has spans" in error
+    assert "document boundaries (1)" in error
+    assert "sentence boundaries" not in error
+    error = input_error("convert", news, tmp_path / "b.running", "--task", "pos")
+    check(error, "corpus.output", file=news, mentions="running")
+    assert not (tmp_path / "b.running").exists()
 
 
 def test_redundant_information_is_not_reported_as_lost(write_file, tmp_path):
     rows = "1\tAda\tAda\tPROPN\t_\t_\t_\t_\t_\tner=B-PER\n2\tsang\t_\tVERB\t_\t_\t_\t_\t_\tner=O\n"
     path = write_file("# sent_id = 1\n# text = Ada  sang\n" + rows, "f.conllu")
     error = run("convert", path, tmp_path / "a.jsonl", "--to", "doccano")[2]
-    lost = "tags of pos (2), tags of lemma (1), tags of misc (2), comments (1), token borders (2)"
-    assert f"doccano cannot hold: {lost}, sentence borders (1)\n" in error
+    lost = "tags of pos (2), tags of lemma (1), tags of misc (2), comments (1), token boundaries (2)"
+    assert f"doccano cannot hold: {lost}, sentence boundaries (1)\n" in error
     error = run("convert", path, tmp_path / "a.jsonl", "--to", "doccano", "--task", "ner")[2]
-    assert "doccano cannot hold: comments (1), token borders (2), sentence borders (1)\n" in error
+    assert "doccano cannot hold: comments (1), token boundaries (2), sentence boundaries (1)\n" in error
     _, output, error = run("convert", path, "-", "--to", "conll")
     assert "columns token,pos,lemma,misc,ner" in error
     assert output.splitlines()[-2] == "sang VERB _ ner=O O"
@@ -119,7 +120,7 @@ def test_losses_of_column_formats(write_file):
 
 def test_adjacent_spans_merge_in_io(news):
     _, output, error = run("convert", news, "-", "--to", "conll", "--scheme", "IO")
-    assert "borders of touching spans (1)" in error
+    assert "boundaries of adjacent spans (1)" in error
     assert "Bo NNP I-PER" in output
 
 
@@ -152,39 +153,41 @@ def test_nothing_is_written_after_an_error(news, write_file, tmp_path):
     output = write_file("earlier", "out.conll")
     bad = write_file(NEWS + "a NNP\nb\n", "bad.conll")
     cases = [
-        ([bad, output], r"bad.conll:10: expected 3 columns"),
-        ([news, news], "IN and OUT are the same file"),
-        ([news, output, "--scheme", "IOB9"], "no tag scheme"),
-        ([news, output, "--to", "nothing"], "no format"),
-        ([news, output, "--unit", "page"], "--unit must be one of document, sentence (got 'page')"),
         (
-            [news, output, "--on-misaligned", "x"],
-            "--on-misaligned must be one of error,",
+            [bad, output],
+            "corpus.columns",
+            {"file": bad, "line": 10, "mentions": "(2 problems in all: `tagger"},
         ),
-        ([news, output, "--task", "chunk"], "have no 'chunk'"),
-        ([news, "-"], "Name the format with --to"),
-        (["-", output], "is read twice"),
-        ([tmp_path / "nowhere", output], "no such file"),
-        ([tmp_path, output], "this is a folder. Name a file in it"),
-        ([news, tmp_path], "must not exist, or be an empty folder"),
-        ([news, tmp_path / "no" / "folder"], "cannot be written"),
-        ([write_file("# A B\n", "x"), output], "has no sentences"),
-        ([write_file("a b c\nd\ne f\n", "y"), output], "no number of columns"),
+        ([news, news], "option.conflict", {"file": news}),
+        ([news, output, "--scheme", "IOB9"], "option.unknown", {"mentions": "'IOB9'"}),
+        ([news, output, "--to", "nothing"], "corpus.format", {"option": "--format", "mentions": "'nothing'"}),
+        ([news, output, "--unit", "page"], "option.unknown", {"option": "--unit", "mentions": "'page'"}),
+        ([news, output, "--on-misaligned", "x"], "option.unknown", {"option": "--on-misaligned"}),
+        ([news, output, "--task", "chunk"], "corpus.task", {"option": "--columns", "mentions": "'chunk'"}),
+        ([news, "-"], "option.conflict", {"option": "--to"}),
+        (["-", output], "file.kind", {"file": "-"}),
+        ([tmp_path / "nowhere", output], "file.missing", {"file": "nowhere"}),
+        ([tmp_path, output], "file.kind", {"file": tmp_path}),
+        ([write_file("# A B\n", "x"), output], "corpus.empty", {"file": "x"}),
+        ([write_file("a b c\nd\ne f\n", "y"), output], "corpus.format", {"file": "y"}),
+    ]
+    unwritable = [
+        (tmp_path, "must not exist, or be an empty folder"),
+        (tmp_path / "no" / "f", "cannot be written"),
     ]
     before = {path.name for path in tmp_path.iterdir()}
-    for words, message in cases:
-        code, text, error = run("convert", *words)
-        assert (code, text, error.count("\n")) == (2, "", 1), words
-        assert message in error
-    assert "(2 problems in all: `tagger check` lists them)" in run("convert", bad, output)[2]
+    for words, code, properties in cases:
+        check(input_error("convert", *words), code, **properties)
+    for path, message in unwritable:
+        assert message in run_error("convert", news, path)
     assert output.read_text() == "earlier"
     assert {path.name for path in tmp_path.iterdir()} == before
 
 
 def test_a_token_that_the_target_cannot_hold_leaves_no_file(write_file, tmp_path):
     row = "1\t-DOCSTART-\t_\tX\t_\t_\t_\t_\t_\t_\n"
-    code, _, error = run("convert", write_file(row, "f.conllu"), tmp_path / "out.conll")
-    assert (code, error.count("\n")) == (2, 1)
+    error = input_error("convert", write_file(row, "f.conllu"), tmp_path / "out.conll")
+    check(error, "corpus.output", file="f.conllu", line=1, mentions="-DOCSTART-")
     assert {path.name for path in tmp_path.iterdir()} == {"f.conllu"}
 
 
@@ -208,7 +211,8 @@ def test_folders_are_written_completely_or_not_at_all(news, tmp_path, monkeypatc
     ]:
         code, _, error = run("convert", news, tmp_path / name, "--to", "folder")
         assert (code, message in error) == (2, True)
-    assert "-: the format folder cannot be written there." in run("convert", news, "-", "--to", "folder")[2]
+    error = input_error("convert", news, "-", "--to", "folder")
+    check(error, "option.conflict", file="-", option="--to", mentions="folder")
     assert {path.name for path in tmp_path.iterdir()} == {"news.conll", "new", "empty", "fail"}
 
 

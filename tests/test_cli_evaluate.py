@@ -6,15 +6,17 @@ import sys
 from dataclasses import replace
 
 import pytest
-from command_line import run
-from error_analysis import make_analysis
+from command_line import input_error, run
+from error_analysis import make_evaluation
 
 from tagger import Tagger
 from tagger.cli.console import mistake_lines
 from tagger.corpus.files import FORMATS, read_sentences
 from tagger.errors import printable
 from tagger.evaluation.confusion import count_confusion, match_task
-from tagger.runtime.model_evaluation import analyse, evaluate
+from tagger.evaluation.tasks import SPAN_METRICS, TAG_METRICS, SpanTaskScores, TagTaskScores, score_task
+from tagger.runtime.model_evaluation import evaluate
+from tagger.training.schema import SavedSpanScores, SavedTagScores
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +40,39 @@ def test_scores_do_not_depend_on_the_file_format(model, corpus, tmp_path, to):
     assert scores[0] == scores[1]
 
 
-def test_analyse_agrees_with_evaluate(model, corpus_with_errors):
+def test_evaluation_has_scores_outcomes_and_confusion(model, corpus_with_errors):
     tagger = Tagger.load(model)
     sentences = list(read_sentences(corpus_with_errors, columns="token,pos,ner"))
-    analysis = analyse(tagger, sentences)
-    expected = evaluate(tagger, sentences)
-    assert analysis.result["tasks"] == expected["tasks"]
-    assert list(analysis.result) == list(expected)
+    evaluation = evaluate(tagger, sentences)
     tagged = list(tagger.tag_sentences(sentences))
+    seen = tagger.bundle.vocabulary.mark_seen(sentences)
     for name, scheme in (("pos", None), ("ner", "IOB2")):
         sides = [[sentence.tags[name] for sentence in side] for side in (sentences, tagged)]
         outcomes = match_task(*sides, scheme=scheme)
-        assert analysis.tasks[name].outcomes == outcomes
-        assert analysis.tasks[name].confusion == count_confusion(
+        assert evaluation.tasks[name].outcomes == outcomes
+        assert evaluation.tasks[name].confusion == count_confusion(
             (one for own in outcomes for one in own), has_spans=scheme is not None
         )
+        assert evaluation.scores[name] == score_task(*sides, scheme=scheme, seen=seen)
+
+
+def test_a_metric_in_the_table_is_in_json_and_may_be_saved(model, corpus_with_errors, monkeypatch):
+    before = json.loads(run("evaluate", model, corpus_with_errors, "--json")[1])["tasks"]
+    for table in (SPAN_METRICS, TAG_METRICS):
+        monkeypatch.setitem(table, "n_sentences", lambda tags: len(tags.gold))
+    after = json.loads(run("evaluate", model, corpus_with_errors, "--json")[1])["tasks"]
+    count = len(list(read_sentences(corpus_with_errors, columns="token,pos,ner")))
+    assert after == {name: {**scores, "n_sentences": count} for name, scores in before.items()}
+    assert SavedTagScores.model_validate(after["pos"])
+    assert SavedSpanScores.model_validate(after["ner"])
+
+
+@pytest.mark.parametrize(
+    ("table", "declared", "saved"),
+    [(SPAN_METRICS, SpanTaskScores, SavedSpanScores), (TAG_METRICS, TagTaskScores, SavedTagScores)],
+)
+def test_every_declared_score_has_a_metric(table, declared, saved):
+    assert declared.__annotations__.keys() | saved.model_fields.keys() <= table.keys()
 
 
 def test_json_has_the_confusion_and_every_error(model, corpus_with_errors):
@@ -127,38 +147,48 @@ def test_page_and_plots_are_written(model, corpus_with_errors, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "fragment"),
     [
-        ("--errors {file}", "would overwrite a corpus file"),
-        ("--errors {folder}/link.conll", "would overwrite a corpus file"),
-        ("--picture {folder}", "the name must end in .svg or .png"),
-        ("--errors {folder}", "this is a folder"),
-        ("--errors {folder}/no/x.html", "its folder does not exist"),
-        ("--picture {folder}/x.gif", "the name must end in .svg or .png"),
-        ("--errors {folder}/x.svg --picture {folder}/x.svg", "two outputs have the same path"),
-        ("--on-misaligned guess", "--on-misaligned must be one of error, expand, trim, skip"),
+        ("--errors {file}", "option.conflict", "overwrite"),
+        ("--errors {folder}/link.conll", "option.conflict", "overwrite"),
+        ("--picture {folder}", "option.value", ".svg or .png"),
+        ("--errors {folder}", "file.kind", ""),
+        ("--errors {folder}/no/x.html", "file.unwritable", ""),
+        ("--picture {folder}/x.gif", "option.value", ".svg or .png"),
+        ("--errors {folder}/x.svg --picture {folder}/x.svg", "option.conflict", "two outputs"),
+        ("--on-misaligned guess", "option.unknown", "error, expand, trim, skip (got 'guess')"),
     ],
 )
-def test_invalid_outputs_are_rejected_before_the_work(corpus_with_errors, tmp_path, arguments, message):
+def test_invalid_outputs_are_rejected_before_the_work(
+    corpus_with_errors, tmp_path, arguments, code, fragment
+):
     before = corpus_with_errors.read_bytes()
     (tmp_path / "link.conll").symlink_to(corpus_with_errors)
     words = [word.format(file=corpus_with_errors, folder=tmp_path) for word in arguments.split()]
     # The model does not exist: the error comes before it is loaded.
-    code, output, error = run("evaluate", tmp_path / "none", corpus_with_errors, *words)
-    assert (code, output) == (2, "")
-    assert error.startswith("tagger: ")
-    assert error.count("\n") == 1
-    assert message in error
+    error = input_error("evaluate", tmp_path / "none", corpus_with_errors, *words)
+    assert error.code == code
+    assert fragment in error.message
+    if code == "option.unknown":
+        assert (error.file, error.option) == ("", "--on-misaligned")
+    else:
+        assert error.file == words[1]
+    assert error.option in ("", words[0])
     assert corpus_with_errors.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["link.conll"]
 
 
-def test_plots_need_matplotlib(model, corpus_with_errors, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    code, output, error = run("evaluate", model, corpus_with_errors, "--picture", tmp_path / "a.svg")
-    assert (code, output) == (2, "")
-    assert "needs the package matplotlib. Install the extra `train`" in error
-    assert run("evaluate", model, corpus_with_errors, "--errors", tmp_path / "a.html")[0] == 0
+@pytest.mark.parametrize(
+    ("package", "option", "other"),
+    [("matplotlib", "--picture", "--errors"), ("jinja2", "--errors", "--picture")],
+)
+def test_plots_need_matplotlib_and_pages_jinja2(
+    model, corpus_with_errors, tmp_path, monkeypatch, package, option, other
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    error = input_error("evaluate", model, corpus_with_errors, option, tmp_path / "a.svg")
+    assert f"evaluate {option}` needs the package {package}" in error.message
+    assert run("evaluate", model, corpus_with_errors, other, tmp_path / "b.svg")[0] == 0
 
 
 def test_a_full_disk_is_reported_in_one_line(model, corpus_with_errors, tmp_path):
@@ -174,7 +204,7 @@ def test_running_text_is_tokenized_by_the_model(model, tmp_path, monkeypatch, ch
     def read(path, reading):
         assert reading.on_misaligned == choice
         for number in (1, 2):
-            reading.note(f"{path}:{number}: a span did not fit")
+            reading.warn(f"{path}:{number}: a span did not fit")
         for sentence in reading.tokenize("Ada met Otto."):
             yield sentence.with_tags(dict.fromkeys(reading.tasks, ["O"] * len(sentence)))
 
@@ -194,8 +224,8 @@ def test_running_text_is_tokenized_by_the_model(model, tmp_path, monkeypatch, ch
 def test_wide_characters_fit_the_console():
     words = ["東京"] * 30
     gold, predicted = [["O"] * 30], [["O"] * 15 + ["B-LOC"] + ["O"] * 14]
-    analysis = make_analysis([words], {"ner": (gold, predicted, "IOB2")}, source="長い名前.conll")
-    lines = list(mistake_lines("ner", analysis.tasks["ner"], analysis.sentences, 80))
+    evaluation = make_evaluation([words], {"ner": (gold, predicted, "IOB2")}, source="長い名前.conll")
+    lines = list(mistake_lines("ner", evaluation.tasks["ner"], evaluation.sentences, 80))
     assert 70 < max(line.cell_len for line in lines) <= 80
     assert "[東京]" in lines[-1].plain
     assert lines[-1].plain.endswith("…")

@@ -56,7 +56,7 @@ def test_evaluate_scores_the_remaining_spans(model, thresholds, corpus, tmp_path
     min_score = {"LOC": 0.2, "PER": thresholds["PER"]}
     assert json.loads(output)["min_score"] == min_score
     gold = list(read_sentences(corpus / "dev.conll", columns="token,pos,ner"))
-    assert json.loads(output)["tasks"] == evaluate(Tagger.load(model), gold, min_score=min_score)["tasks"]
+    assert json.loads(output)["tasks"] == evaluate(Tagger.load(model), gold, min_score=min_score).scores
     picture = tmp_path / "reliability.svg"
     assert run(*words, "--min-score", "PER=0.9", "--reliability", picture)[0] == 0
     assert picture.exists()

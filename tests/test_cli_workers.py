@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagger.cli import workers
-from tagger.text.documents import chunk_stretches, cut_chunks
+from tagger.text.documents import cut_blocks, window_sentences
 from tagger.text.tokenizer import Tokenizer
 
 TEXT = "Ada met Otto in Oslo. Then  Otto left\nfor Lima,\tand Ada stayed.\r\n\r\n  Mia saw the sea 🌊!\n"
@@ -96,7 +96,7 @@ def sentences_of(parts, tokenizer):
             continue
         end = part.start + part.own.stop
         shown = (one.shifted(part.start) for one in tokenizer.tokenize(part.text))
-        yield from (one for one in chunk_stretches(part, shown) if begin <= one.text_start < end)
+        yield from (one for one in window_sentences(part, shown) if begin <= one.text_start < end)
         begin = end
 
 
@@ -127,7 +127,7 @@ def scores_of(output):
 @given(st.lists(st.sampled_from(PIECES), max_size=80), st.integers(20, 200))
 def test_blocks_and_their_sentences_cover_the_document(pieces, size):
     text, tokenizer = "".join(pieces), Tokenizer()
-    parts = list(cut_chunks(pieces, tokenizer.tokenize, size=size, around=10_000))
+    parts = list(cut_blocks(pieces, tokenizer.tokenize, size=size, around=10_000))
     own = "".join(part.text[part.own] for part in parts if not isinstance(part, list))
     assert text.startswith(own)
     assert list(sentences_of(parts, tokenizer)) == tokenizer.tokenize(text)
@@ -146,7 +146,7 @@ def test_blocks_and_their_sentences_cover_the_document(pieces, size):
 def test_every_character_is_tagged_once(text):
     tokenizer = Tokenizer()
     lines = text.splitlines(keepends=True)
-    parts = list(cut_chunks(lines, tokenizer.tokenize, size=1000, around=500))
+    parts = list(cut_blocks(lines, tokenizer.tokenize, size=1000, around=500))
     assert len(parts) > 1 or len(lines) == 1
     sentences = list(sentences_of(parts, tokenizer))
     assert "".join(token for sentence in sentences for token in sentence.tokens) == "".join(text.split())

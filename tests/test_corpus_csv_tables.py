@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from input_errors import check, raises
 
 from tagger.corpus.csv_tables import read_table, write_table
 from tagger.corpus.detection import detect
 from tagger.corpus.files import find_format
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import read_record
-from tagger.errors import InputError
 from tagger.text.sentence import from_tokens
 
 EXPECTED = [(("Ana", "Silva", "left"), ("B-PER", "I-PER", "O")), (("Oslo",), ("B-LOC",))]
@@ -27,12 +27,12 @@ def read(write_file):
 
     def read(content, name="a.csv", **reading):
         path = write_file(content, name)
-        refused, warnings = [], []
-        reading = Reading(**reading, refuse=refused.append, note=warnings.append)
+        errors, warnings = [], []
+        reading = Reading(**reading, on_error=errors.append, warn=warnings.append)
         result = [(one.tokens, one.tags["ner"]) for one in read_table(path, reading)]
         return (
             result,
-            [one.removeprefix(f"{path}") for one in refused],
+            errors,
             [one.removeprefix(f"{path}") for one in warnings],
         )
 
@@ -77,11 +77,10 @@ def test_an_unnamed_tag_column_next_to_another_task_is_ner(write_file):
 def test_columns_are_named(read):
     content = "Wort,Klasse\nAna,B-PER\nSilva,I-PER\nleft,O\n\nOslo,B-LOC\n"
     assert read(content, columns="token=Wort,ner=Klasse") == (EXPECTED, [], [])
-    assert read(content, columns="token=Wort,ner=Art")[1] == [
-        ": no column has the tags of ner; the columns are Wort, Klasse. Name it, as in --columns "
-        "token=Wort,ner=COLUMN."
-    ]
-    assert "names no token column (got 'Wort,Klasse')" in read(content)[1][0]
+    (error,) = read(content, columns="token=Wort,ner=Art")[1]
+    check(error, "corpus.task", file="a.csv", option="--columns", mentions="token=Wort,ner=COLUMN")
+    (error,) = read(content)[1]
+    check(error, "corpus.columns", line=1, option="--columns", mentions="'Wort,Klasse'")
 
 
 def test_quoted_cells(read):
@@ -91,49 +90,59 @@ def test_quoted_cells(read):
 
 
 @pytest.mark.parametrize(
-    ("row", "message"),
+    ("row", "code", "value"),
     [
-        ('",O', ":2: a quotation mark is not closed. Write"),
-        ("a,O,x", ":2: expected 2 columns as in the header (token, ner), got 3"),
-        ("a", ":2: expected 2 columns as in the header (token, ner), got 1"),
-        ("a,", ":2: the column ner is empty"),
-        (",O", ":2: the column token is empty"),
-        ("\"['a', 'b']\",\"['O', 'O']\"", ":2: a row holds lists of tokens and tags"),
+        ('",O', "corpus.record", "quotation mark"),
+        ("a,O,x", "corpus.columns", "(token, ner), got 3"),
+        ("a", "corpus.columns", "(token, ner), got 1"),
+        ("a,", "corpus.record", "column ner"),
+        (",O", "corpus.record", "column token"),
+        ("\"['a', 'b']\",\"['O', 'O']\"", "corpus.format", "['a', 'b']"),
     ],
 )
-def test_an_invalid_row_is_reported_with_its_location(read, row, message):
-    result, refused, _ = read(f"token,ner\n{row}\nOslo,B-LOC\n")
+def test_an_invalid_row_is_reported_with_its_location(read, row, code, value):
+    result, errors, _ = read(f"token,ner\n{row}\nOslo,B-LOC\n")
     assert result == [(("Oslo",), ("B-LOC",))]
-    assert len(refused) == 1
-    assert refused[0].startswith(message)
+    (error,) = errors
+    check(error, code, file="a.csv", line=2, mentions=value)
 
 
 def test_a_table_without_sentence_boundaries_gives_a_warning(read):
-    result, refused, warnings = read("token,ner\na,O\nb,O\n")
-    assert (result, refused) == ([(("a", "b"), ("O", "O"))], [])
+    result, errors, warnings = read("token,ner\na,O\nb,O\n")
+    assert (result, errors) == ([(("a", "b"), ("O", "O"))], [])
     assert "all 2 rows are one sentence" in warnings[0]
     result, _, warnings = read("doc,token,ner\nx,a,O\ny,b,O\n")
     assert result == [(("a",), ("O",)), (("b",), ("O",))]
     assert "each document is one sentence" in warnings[0]
 
 
-@pytest.mark.parametrize("content", ["", "\n", "token,ner\n", "a b c\n", "x,y\n1,2\n"])
-def test_a_file_that_is_not_a_table_is_an_error(write_file, content):
-    with pytest.raises(InputError, match=r"a\.csv"):
+@pytest.mark.parametrize(
+    ("content", "code", "line", "option"),
+    [
+        ("", "corpus.columns", 1, "--columns"),
+        ("\n", "corpus.columns", 1, "--columns"),
+        ("token,ner\n", "corpus.empty", None, ""),
+        ("a b c\n", "corpus.columns", 1, "--columns"),
+        ("x,y\n1,2\n", "corpus.columns", 1, "--columns"),
+    ],
+)
+def test_a_file_that_is_not_a_table_is_an_error(write_file, content, code, line, option):
+    with raises(code, file="a.csv", line=line, option=option):
         list(read_table(write_file(content, "a.csv"), Reading()))
 
 
 def test_integer_tags(read):
     content = "token,ner\nAna,1\nSilva,2\nleft,0\n\nOslo,3\n"
     assert read(content, label_names=("O", "B-PER", "I-PER", "B-LOC"))[0] == EXPECTED
-    assert "integer tag 3, outside its 3 labels" in read(content, label_names=("O", "B-PER", "I-PER"))[1][0]
+    (error,) = read(content, label_names=("O", "B-PER", "I-PER"))[1]
+    check(error, "corpus.labels", line=6, mentions="tag 3, outside its 3 labels")
 
 
 def test_integer_tags_without_names_are_errors(read):
     for tasks in (("ner",), ()):
-        _, refused, _ = read("token,ner\nAna,1\n\nb,0\n", tasks=tasks)
-        assert len(refused) == 2
-        assert refused[0].startswith(":2: ner has integer tags without names")
+        _, errors, _ = read("token,ner\nAna,1\n\nb,0\n", tasks=tasks)
+        for error, line in zip(errors, (2, 4), strict=True):
+            check(error, "corpus.labels", line=line, option="--label-names", mentions="ner")
 
 
 def test_column_names_of_other_files_are_ignored(read):
@@ -166,28 +175,28 @@ def test_one_text_with_spans_per_row(read, cell):
     file = io.StringIO()
     rows = [["id", "text", "entities"], [7, "Ana\nleft Oslo", cell], [], [8, "No.", ""]]
     csv.writer(file, lineterminator="\n").writerows(rows)
-    result, refused, warnings = read(file.getvalue())
+    result, errors, warnings = read(file.getvalue())
     assert result == [
         (("Ana",), ("B-PER",)),
         (("left", "Oslo"), ("O", "B-LOC")),
         (("No", "."), ("O", "O")),
     ]
-    assert refused == []
+    assert errors == []
     assert warnings == [": the columns id were ignored; sentences have no field for them."]
 
 
 @pytest.mark.parametrize(
-    ("row", "message"),
+    ("row", "code", "value"),
     [
-        ("Ana,x", ":2: the spans 'x' are not a list"),
-        ('Ana,"[[0, 3]]"', ":2: a span must be [start, end, label] (got [0, 3])"),
-        ("Ana", ":2: expected 2 columns"),
-        ('Ana,"', ":2: the row cannot be read as CSV"),
+        ("Ana,x", "corpus.record", "'x'"),
+        ('Ana,"[[0, 3]]"', "corpus.record", "(got [0, 3])"),
+        ("Ana", "corpus.columns", "got 1"),
+        ('Ana,"', "corpus.record", "CSV"),
     ],
 )
-def test_an_invalid_text_is_reported_with_its_location(read, row, message):
-    _, refused, _ = read(f"text,spans\n{row}")
-    assert refused[0].startswith(message)
+def test_an_invalid_text_is_reported_with_its_location(read, row, code, value):
+    _, errors, _ = read(f"text,spans\n{row}")
+    check(errors[0], code, line=2, mentions=value)
 
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00"), min_size=1, max_size=5).filter(
@@ -219,8 +228,8 @@ def test_any_table_is_read_or_rejected_with_one_line(folder, content):
     path = folder / "any.csv"
     for header in ("token,ner\n", "token\tner\n", "text,spans\n", ""):
         path.write_text(header + content, encoding="utf-8", newline="")
-        refused, warnings = [], []
-        reading = Reading(tasks=(), refuse=refused.append, note=warnings.append)
+        errors, warnings = [], []
+        reading = Reading(tasks=(), on_error=errors.append, warn=warnings.append)
         result = list(read_table(path, reading))
-        assert result or refused
-        assert all(re.match(r".*any\.csv", one) and "\n" not in one for one in refused + warnings)
+        assert result or errors
+        assert all(re.match(r".*any\.csv", one) and "\n" not in one for one in [*map(str, errors), *warnings])

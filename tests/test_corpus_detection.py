@@ -1,12 +1,12 @@
 """Detection of formats by suffix and content, and of columns by their values."""
 
 import pytest
+from input_errors import check, raises
 
 from tagger.corpus import detection
 from tagger.corpus.detection import detect
 from tagger.corpus.files import FORMATS
 from tagger.corpus.reading import Reading
-from tagger.errors import InputError
 
 NEWS = "Ada NNP I-NP I-PER\nsings VBZ I-VP O\nin IN I-PP O\nOslo NNP I-NP I-LOC\n\n"
 
@@ -78,9 +78,9 @@ def test_requested_options_override_detection(write_file):
     assert detected.format == "conll"
     assert len(detected.columns.split(",")) == 10
     assert detect(write_file(NEWS, "b"), columns="token=0,x=-1").tasks == ("x",)
-    with pytest.raises(InputError, match="no format"):
+    with raises("corpus.format", option="--format", mentions="'nothing'"):
         detect(path, format="nothing")
-    with pytest.raises(InputError, match="have no token column"):
+    with raises("corpus.columns", option="--columns", mentions="'a,b' have no token column"):
         detect(write_file(NEWS, "b"), columns="a,b")
 
 
@@ -95,15 +95,18 @@ def test_json_is_detected_by_its_first_line(write_file, monkeypatch):
 
 def test_files_without_columns(write_file):
     prose = "Call me so\nSome years ago never mind\nhow\nlong precisely\n"
-    assert "from 1 to 5 columns, and no number of columns" in detect(write_file(prose, "a")).problem
-    problem = detect(write_file(NEWS, "b"), columns="token,ner").problem
-    assert "4 of the first 4 lines have 4 columns but 2 were named (token, ner)" in problem
+    path = write_file(prose, "a")
+    check(detect(path).problem, "corpus.format", file=path, mentions="from 1 to 5 columns")
+    path = write_file(NEWS, "b")
+    values = "4 of the first 4 lines have 4 columns but 2 were named (token, ner)"
+    problem = detect(path, columns="token,ner").problem
+    check(problem, "corpus.columns", file=path, option="--columns", mentions=values)
 
 
 @pytest.mark.parametrize("separator", [" ", "\t"])
 def test_a_header_is_no_token(write_file, separator):
     path = write_file("Word POS\nAda NNP\nsings VBZ\n".replace(" ", separator), "a.conll")
-    assert "the first line is a header (got 'Word POS'). Remove it" in detect(path).problem
+    check(detect(path).problem, "corpus.format", file=path, mentions="a header (got 'Word POS')")
     assert detect(write_file("Word NN\npos NN\n".replace(" ", separator), "b.conll")).problem is None
     assert detect(path, format="csv").problem is None
 
@@ -119,7 +122,7 @@ def test_numbers_are_no_parts_of_speech(write_file):
 def test_sentences_that_only_a_column_tells_apart(write_file, ids):
     lines = zip(ids.split(), ("Ada", "sings", "Oslo", "grows"), ("B-PER", "O", "B-LOC", "O"), strict=True)
     path = write_file("".join(f"{' '.join(line)}\n" for line in lines), "a.txt")
-    assert "column 1 names the sentences, but no blank line divides them" in detect(path).problem
+    check(detect(path).problem, "corpus.format", file=path, mentions="column 1 names the sentences")
     assert detect(path, columns="_,token,ner").problem is None
 
 
@@ -133,8 +136,9 @@ def test_sentences_that_only_a_column_tells_apart(write_file, ids):
     ],
 )
 def test_tags_that_are_joined_to_their_tokens(write_file, content):
-    field = content.split()[0]
-    assert f"each field joins a token and its tag (got {field!r})" in detect(write_file(content, "a")).problem
+    path = write_file(content, "a")
+    values = f"a token and its tag (got {content.split()[0]!r})"
+    check(detect(path).problem, "corpus.format", file=path, mentions=values)
 
 
 @pytest.mark.parametrize(

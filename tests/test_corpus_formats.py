@@ -122,9 +122,9 @@ VIEWS = {
 }
 """The value of each content of a file, independent of the other contents."""
 TOLD = {
-    "tokens": "token borders",
-    "sentences": "sentence borders",
-    "documents": "document borders",
+    "tokens": "token boundaries",
+    "sentences": "sentence boundaries",
+    "documents": "document boundaries",
     "tags": "tags of pos",
     "comments": "comments",
     "extra lines": "lines without a token",

@@ -7,15 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import datasets
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from input_errors import raises
 
 from tagger.corpus.conllu import read_conllu, write_conllu
 from tagger.corpus.files import FORMATS, read_sentences
 from tagger.corpus.hub import read_dataset, to_dataset, write_dataset
 from tagger.corpus.reading import Reading, Writing
-from tagger.errors import InputError
 from tagger.text.sentence import Sentence, from_tokens
 
 NAMES = ["O", "B-PER", "I-PER"]
@@ -43,9 +42,9 @@ def test_labels_are_sorted_with_o_first():
 
 
 def test_sentences_that_cannot_be_written():
-    with pytest.raises(InputError, match=r"^f:3: the sentence has no tags for ner"):
+    with raises("corpus.task", file="f", line=3, mentions="ner"):
         to_dataset([replace(from_tokens("ab"), source="f:3")], ["ner"])
-    with pytest.raises(InputError, match=r"^f:3: the character '\\ud800' is half of a surrogate pair"):
+    with raises("corpus.encoding", file="f", line=3, mentions=r"'\ud800'"):
         to_dataset([replace(from_tokens(["\ud800"]), source="f:3")], [])
 
 

@@ -6,18 +6,26 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from input_errors import check, raises
 
 from tagger.corpus.conll import read_conll
 from tagger.corpus.inspection import inspect_files
-from tagger.errors import InputError
 from tagger.text.schemes import spans_to_tags, tags_to_spans
 
 
-def problems_of(path, **options):
-    result = []
-    inspect_files([str(path)], result.append, **options)
-    assert all(problem.startswith(str(path)) for problem in result)
-    return [problem.removeprefix(str(path)).split(". ")[0] for problem in result]
+def errors_of(path, **options):
+    """Return the errors of a file, all of which must name it."""
+    errors = []
+    inspect_files([str(path)], errors.append, **options)
+    assert all(error.file == str(path) for error in errors)
+    return errors
+
+
+def check_all(errors, expected):
+    """Compare errors with their codes, lines and values that they mention."""
+    for error, (code, line, value) in zip(errors, expected, strict=True):
+        option = "--columns" if "were named" in value else ""
+        check(error, code, line=line, option=option, mentions=value)
 
 
 def token(number, form="w", misc="_"):
@@ -35,43 +43,38 @@ GOOD = "Ada B-PER\nsings O\n\n" * 5
         (
             GOOD + "a O\nb O x\nc\nd I-PER\n\ne B-PER\nf E-PER\n",
             [
-                ":17: expected 2 columns separated by spaces, like the first line of data, got 3",
-                ":18: expected 2 columns separated by spaces, like the first line of data, got 1",
-                f":19: token 1 ('d') {ILLEGAL} after 'O' and at its end (ner)",
-                ":22: the tag 'E-PER' of 'f' does not belong to IOB2, the scheme of the column 'ner'",
+                ("corpus.columns", 17, "got 3"),
+                ("corpus.columns", 18, "got 1"),
+                ("corpus.scheme", 19, f"token 1 ('d') {ILLEGAL} after 'O' and at its end (ner)"),
+                (
+                    "corpus.scheme",
+                    22,
+                    "'E-PER' of 'f' does not belong to IOB2",
+                ),
             ],
         ),
-        ("x y z\n" + GOOD, [":1: the line has 3 columns but 2 were named (token, ner)"]),
+        ("x y z\n" + GOOD, [("corpus.columns", 1, "3 columns but 2 were named (token, ner)")]),
         (
             (GOOD + "a O\nb").encode() + b"\xe9 O\nc\xff O\n\nd O\re O\n",
             [
-                ":17: byte 2 of the line (0xe9) is not UTF-8",
-                ":18: byte 2 of the line (0xff) is not UTF-8",
-                ":20: the line contains a carriage return",
+                ("corpus.encoding", 17, "byte 2 of the line (0xe9)"),
+                ("corpus.encoding", 18, "byte 2 of the line (0xff)"),
+                ("corpus.format", 20, "carriage return"),
             ],
         ),
         (
             (GOOD + "a O\n\tO\nb\t\nc O\n").replace(" ", "\t"),
-            [":17: the column token is empty", ":18: the column ner is empty"],
+            [("corpus.record", 17, "column token"), ("corpus.record", 18, "column ner")],
         ),
-        ("a O\rb O\r\rc O\r", [":1: the line contains a carriage return"]),
-        ("", [": the file has no sentences"]),
-        ("-DOCSTART- O\n\n# only = this\n", [": the file has no sentences"]),
-        (
-            gzip.compress(GOOD.encode() * 9)[:-9],
-            [
-                ": the gzip data are damaged (Compressed file ended before "
-                "the end-of-stream marker was reached)"
-            ],
-        ),
-        (
-            "a O\nb Q-X\nc O\n",
-            [":2: the tag 'Q-X' looks like a span tag, but no scheme has its prefix"],
-        ),
+        ("a O\rb O\r\rc O\r", [("corpus.format", 1, "carriage return")]),
+        ("", [("corpus.empty", None, "")]),
+        ("-DOCSTART- O\n\n# only = this\n", [("corpus.empty", None, "")]),
+        (gzip.compress(GOOD.encode() * 9)[:-9], [("file.unreadable", None, "gzip")]),
+        ("a O\nb Q-X\nc O\n", [("corpus.scheme", 2, "'Q-X' looks like a span tag")]),
     ],
 )
 def test_every_problem_of_a_column_file(write_file, content, expected):
-    assert problems_of(write_file(content, "f.conll")) == expected
+    check_all(errors_of(write_file(content, "f.conll")), expected)
 
 
 @pytest.mark.parametrize(
@@ -88,56 +91,57 @@ def test_every_problem_of_a_column_file(write_file, content, expected):
             + "\n"
             + token(1),
             [
-                ":2: expected token 2, got '3'",
-                ":4: expected 10 columns separated by tabs, got 1",
-                ":5: column 8 is empty",
+                ("corpus.record", 2, "expected token 2, got '3'"),
+                ("corpus.columns", 4, "10 columns separated by tabs, got 1"),
+                ("corpus.record", 5, "column 8"),
             ],
         ),
         (
             token("2-3") + token(1) + token("2-9") + token(2) + "\n" + token("x"),
             [
-                ":1: the multi-word token 2-3 does not begin with the next token, 1",
-                ":2: the multi-word token 'w' exceeds the sentence's 2 tokens",
-                ":6: expected token 1, got 'x'",
+                ("corpus.record", 1, "2-3 does not begin with the next token, 1"),
+                ("corpus.record", 2, "'w' exceeds the sentence's 2 tokens"),
+                ("corpus.record", 6, "expected token 1, got 'x'"),
             ],
         ),
         (
             token(1, misc="ner=B-PER") + token(2, misc="ner=I-LOC"),
-            [f":2: token 1 ('w') {ILLEGAL.replace('PER', 'LOC')} after 'B-PER' and at its end (ner)"],
+            [("corpus.scheme", 2, f"token 1 ('w') {ILLEGAL.replace('PER', 'LOC')} after 'B-PER'")],
         ),
-        ("# nothing\n", [": the file has no sentences"]),
-        ("1\ta\n\n" + token(1) + token(2), [":1: expected 10 columns separated by tabs, got 2"]),
+        ("# nothing\n", [("corpus.empty", None, "")]),
+        ("1\ta\n\n" + token(1) + token(2), [("corpus.columns", 1, "10 columns separated by tabs, got 2")]),
     ],
 )
 def test_every_problem_of_a_conllu_file(write_file, content, expected):
-    assert problems_of(write_file(content, "f.conllu")) == expected
+    check_all(errors_of(write_file(content, "f.conllu")), expected)
 
 
 def test_an_unreadable_file_counts_as_one_problem(write_file, tmp_path):
-    result = []
+    errors = []
     good = write_file(GOOD, "good.conll")
-    report = inspect_files([str(tmp_path / "nowhere"), str(tmp_path), str(good)], result.append)
-    assert len(result) == report.problems == 2
-    assert "no such file" in result[0]
-    assert "folder" in result[1]
+    report = inspect_files([str(tmp_path / "nowhere"), str(tmp_path), str(good)], errors.append)
+    assert report.problems == 2
+    missing, folder = errors
+    check(missing, "file.missing", file=tmp_path / "nowhere")
+    check(folder, "file.kind", file=tmp_path)
     assert report.files[2].sentences == 5
-    with pytest.raises(InputError, match="no tag scheme"):
-        inspect_files([str(good)], result.append, scheme="nothing")
+    with raises("option.unknown", mentions="'nothing'"):
+        inspect_files([str(good)], errors.append, scheme="nothing")
 
 
 def test_an_invalid_line_is_kept_with_its_sentence(write_file):
     result = []
-    (sentence,) = read_conll(write_file("a O\nb\nc O\n", "f"), refuse=result.append)
+    (sentence,) = read_conll(write_file("a O\nb\nc O\n", "f"), on_error=result.append)
     assert (sentence.tokens, sentence.extra_lines, len(result)) == (("a", "c"), ((1, "b"),), 1)
 
 
 def test_a_requested_scheme(write_file):
     path = write_file("Ada NNP I-PER\nsings VBZ O\n", "f")
-    assert problems_of(path) == []
-    (problem,) = problems_of(path, scheme="bio2")
-    assert problem.startswith(":1: token 0 ('Ada') has the tag 'I-PER', which IOB2 does not allow")
-    (problem,) = problems_of(path, columns="token,ner")
-    assert problem.startswith(": 2 of the first 2 lines have 3 columns but 2 were named")
+    assert errors_of(path) == []
+    (error,) = errors_of(path, scheme="bio2")
+    check(error, "corpus.scheme", line=1, mentions=f"token 0 ('Ada') {ILLEGAL}")
+    (error,) = errors_of(path, columns="token,ner")
+    check(error, "corpus.columns", option="--columns", mentions="2 of the first 2 lines have 3 columns but 2")
 
 
 def test_counts_of_a_file(write_file):
@@ -155,7 +159,7 @@ def test_sentences_shared_by_several_files(write_file):
     assert [facts.repeated for facts in report.files] == [1, 1]
     (shared,) = report.shared
     assert (shared.file, shared.other, shared.sentences, shared.share) == (str(dev), str(train), 3, 0.75)
-    assert shared.places == [
+    assert shared.locations == [
         (f"{dev}:2", f"{train}:1"),
         (f"{dev}:6", f"{train}:3"),
         (f"{dev}:9", f"{train}:1"),
@@ -178,7 +182,7 @@ def test_inconsistently_labelled_texts(write_file):
         inspect_files([str(path)], print).inconsistent["ner"], key=lambda one: len(one.text)
     )
     assert (new_york.text, new_york.counts) == ("New York", {"LOC": 1, "ORG": 1, "O": 1})
-    assert new_york.places == {"LOC": [f"{path}:1"], "ORG": [f"{path}:4"], "O": [f"{path}:10"]}
+    assert new_york.locations == {"LOC": [f"{path}:1"], "ORG": [f"{path}:4"], "O": [f"{path}:10"]}
     assert (york.text, york.counts) == ("York", {"LOC": 1, "O": 1})
 
 
@@ -211,10 +215,9 @@ def test_conversion_fixes_exactly_the_reported_tags(folder, tags):
     """Rewritten tags have no problems, and each problem has the line of its token."""
     path = folder / "g.conll"
     path.write_text("".join(f"w{place} {tag}\n" for place, tag in enumerate(tags)))
-    for problem in problems_of(path, columns="token,ner", scheme="BIOES"):
-        line = int(problem.split(":")[1])
-        assert f"'w{line - 1}'" in problem
-        assert repr(tags[line - 1]) in problem
+    for error in errors_of(path, columns="token,ner", scheme="BIOES"):
+        check(error, "corpus.scheme", line=error.line, mentions=f"'w{error.line - 1}'")
+        assert repr(tags[error.line - 1]) in str(error)
     mended = spans_to_tags(tags_to_spans(tags, "BIOES"), len(tags), "BIOES")
     path.write_text("".join(f"w {tag}\n" for tag in mended))
-    assert problems_of(path, columns="token,ner", scheme="BIOES") == []
+    assert errors_of(path, columns="token,ner", scheme="BIOES") == []

@@ -9,12 +9,12 @@ import pytest
 from annotated_texts import sentences
 from hypothesis import given
 from hypothesis import strategies as st
+from input_errors import check, raises
 
 from tagger.corpus.files import find_format
 from tagger.corpus.labelstudio import read_labelstudio, write_labelstudio
 from tagger.corpus.placement import documents
 from tagger.corpus.reading import Reading, Writing
-from tagger.errors import InputError
 from tagger.text.sentence import Span, from_tokens
 
 TEXT = "🌊 Ada sang.\nOtto left."
@@ -31,13 +31,16 @@ def annotated(*results, **more):
 
 @pytest.fixture
 def read(write_file):
-    """Write tasks as an export and read it. Return its spans by task, the errors and the notes."""
+    """Write tasks as an export and read it. Return its spans by task, the errors and the warnings."""
 
     def read(*values, **reading):
         path = write_file(json.dumps(values), "export.json")
-        refused, notes = [], []
+        errors, warnings = [], []
         found = list(
-            read_labelstudio(path, Reading(**{"refuse": refused.append, "note": notes.append} | reading))
+            read_labelstudio(
+                path,
+                Reading(**{"on_error": errors.append, "warn": warnings.append} | reading),
+            )
         )
         spans = {}
         for sentence in found:
@@ -49,8 +52,8 @@ def read(write_file):
                 spans.setdefault(task, []).extend(zip((s.label for s in its), words, strict=True))
         return (
             spans,
-            [one.removeprefix(f"{path}") for one in refused],
-            [one.removeprefix(f"{path}") for one in notes],
+            errors,
+            [one.removeprefix(f"{path}") for one in warnings],
         )
 
     return read
@@ -93,13 +96,13 @@ def test_the_first_annotation_that_is_not_cancelled_is_read(read):
     value = annotated(region(12, 16), was_cancelled=True)
     value["annotations"] += [{"result": [region(2, 5)]}, {"result": []}]
     value["predictions"] = [{"result": [region(12, 16)]}]
-    spans, refused, notes = read(value)
-    assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert notes == [":1: text 1: the first of 2 annotations is read, the others are skipped."]
+    spans, errors, warnings = read(value)
+    assert (spans, errors) == ({"ner": [("PER", "Ada")]}, [])
+    assert warnings == [":1: text 1: the first of 2 annotations is read, the others are skipped."]
 
 
 def test_cancelled_and_unannotated_texts_are_skipped(read):
-    spans, refused, notes = read(
+    spans, errors, warnings = read(
         annotated(region(2, 5), was_cancelled=True),
         {"data": {"text": TEXT}, "predictions": [3]},
         annotated(region(2, 5)),
@@ -111,8 +114,8 @@ def test_cancelled_and_unannotated_texts_are_skipped(read):
         },
         {"data": {"text": TEXT}, "completions": [{"skipped": True, "result": []}]},
     )
-    assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert notes == [
+    assert (spans, errors) == ({"ner": [("PER", "Ada")]}, [])
+    assert warnings == [
         ":1: text 1: the text was skipped because its annotators cancelled it.",
         ":1: text 2: the text was skipped because it has no annotations (its predictions are not gold).",
         ":1: text 4: the text was skipped because it has no annotations "
@@ -127,9 +130,9 @@ def test_predictions_of_unannotated_files_are_read_with_a_warning(read, more):
         {"data": {"text": TEXT}, "predictions": [{"result": [region(2, 5), region(12, 16, "X")]}]} | more,
         {"data": {"text": TEXT}} | more,
     ]
-    spans, refused, notes = read(*values)
-    assert (spans, refused) == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [])
-    assert notes == [
+    spans, errors, warnings = read(*values)
+    assert (spans, errors) == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [])
+    assert warnings == [
         ":1: text 2: the text has no annotations; it is read as text without spans.",
         ": no text is annotated; the first predictions of 1 texts are read as gold.",
     ]
@@ -140,9 +143,9 @@ def test_the_ground_truth_precedes_the_first_annotation(read):
     value["annotations"].append(
         {"id": 5, "result": [region(2, 5)], "ground_truth": True, "completed_by": {"email": "ada@x.org"}}
     )
-    spans, refused, notes = read(value)
-    assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert notes == [
+    spans, errors, warnings = read(value)
+    assert (spans, errors) == ({"ner": [("PER", "Ada")]}, [])
+    assert warnings == [
         ":1: text 1: the ground truth of 2 annotations, number 5, by 'ada@x.org' is read, the others "
         "are skipped."
     ]
@@ -150,14 +153,14 @@ def test_the_ground_truth_precedes_the_first_annotation(read):
 
 def test_a_text_of_several_annotators_in_a_json_min_export_is_read_once(read):
     value = {"id": 7, "text": TEXT, "label": [region(2, 5)["value"]], "annotator": 1}
-    spans, refused, notes = read(value, value | {"label": [], "annotator": 2}, value | {"id": 8})
-    assert (spans, refused) == ({"ner": 2 * [("PER", "Ada")]}, [])
-    assert notes == [":1: text 2: an earlier text has the same number 7; this annotation was skipped."]
+    spans, errors, warnings = read(value, value | {"label": [], "annotator": 2}, value | {"id": 8})
+    assert (spans, errors) == ({"ner": 2 * [("PER", "Ada")]}, [])
+    assert warnings == [":1: text 2: an earlier text has the same number 7; this annotation was skipped."]
 
 
 def test_drafts_are_reported(read):
-    notes = read({"data": {"text": TEXT}, "annotations": [], "drafts": [{"result": []}]})[2]
-    assert notes == [
+    warnings = read({"data": {"text": TEXT}, "annotations": [], "drafts": [{"result": []}]})[2]
+    assert warnings == [
         ":1: text 1: the text has no annotations (its drafts are not gold); it is read as text without spans."
     ]
 
@@ -185,39 +188,44 @@ def test_labels_of_hypertext(read):
         annotated(hypertext()),
         annotated(hypertext(**offsets)) | {"data": {"text": f"<p>{TEXT}</p>"}},
     ):
-        spans, refused, notes = read(value)
-        assert (spans, notes) == ({}, [])
-        assert "hypertextlabels" in refused[0]
-        assert "has no sentences" in refused[1]
+        spans, errors, warnings = read(value)
+        assert (spans, warnings) == ({}, [])
+        invalid, empty = errors
+        check(invalid, "corpus.offsets", line=1, mentions="hypertextlabels")
+        check(empty, "corpus.empty", file="export.json")
 
 
 def test_labels_of_hypertext_in_json_min(read):
     value = {"id": 1, "text": f"<b>{TEXT}", "label": [hypertext()["value"]]}
-    assert "hypertextlabels" in read(value)[1][0]
+    check(read(value)[1][0], "corpus.offsets", line=1, mentions="hypertextlabels")
 
 
 def test_offsets_in_utf16_are_detected_from_the_texts_of_spans(read):
     value = region(3, 6)["value"] | {"text": "Ada"}
-    spans, refused, notes = read(annotated(region(3, 6, value=value)))
-    assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert notes == [":1: text 1: the offsets are read as UTF-16 code units, as the texts of the spans show."]
-    assert read(annotated(region(3, 6, value=value)), offsets="characters")[1][0].startswith(
-        ":1: text 1: the span [3, 6) (PER) should cover 'Ada' (got 'da '"
-    )
+    spans, errors, warnings = read(annotated(region(3, 6, value=value)))
+    assert (spans, errors) == ({"ner": [("PER", "Ada")]}, [])
+    assert warnings == [
+        ":1: text 1: the offsets are read as UTF-16 code units, as the texts of the spans show."
+    ]
+    error = read(annotated(region(3, 6, value=value)), offsets="characters")[1][0]
+    values = "text 1: the span [3, 6) (PER) should cover 'Ada' (got 'da '"
+    check(error, "corpus.offsets", line=1, option="--offsets", mentions=values)
 
 
 def test_a_span_with_white_space_at_its_ends(read):
-    spans, refused, notes = read(annotated(region(1, 6), region(12, 16, "X")))
-    assert (spans, refused) == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [])
-    assert notes == [":1: text 1: the span [1, 6) ' Ada ' (PER) was trimmed of white space to [2, 5) 'Ada'."]
+    spans, errors, warnings = read(annotated(region(1, 6), region(12, 16, "X")))
+    assert (spans, errors) == ({"ner": [("PER", "Ada"), ("X", "Otto")]}, [])
+    assert warnings == [
+        ":1: text 1: the span [1, 6) ' Ada ' (PER) was trimmed of white space to [2, 5) 'Ada'."
+    ]
 
 
 def test_results_other_than_labelled_spans_are_reported(read):
     choice = {"type": "choices", "from_name": "mood", "value": {"choices": ["good"]}}
     relation = {"type": "relation", "from_id": "x", "to_id": "y"}
-    spans, refused, notes = read(annotated(choice, region(2, 5), relation))
-    assert (spans, refused) == ({"ner": [("PER", "Ada")]}, [])
-    assert notes == [
+    spans, errors, warnings = read(annotated(choice, region(2, 5), relation))
+    assert (spans, errors) == ({"ner": [("PER", "Ada")]}, [])
+    assert warnings == [
         f":1: text 1: a result of type {kind!r} was skipped; it is not a labelled span."
         for kind in ("choices", "relation")
     ]
@@ -227,69 +235,78 @@ def test_the_control_tag_is_the_task(read):
     both = annotated(region(2, 5), region(2, 10, "S", name="chunk")), annotated()
     assert read(*both, tasks=())[0] == {"ner": [("PER", "Ada")], "chunk": [("S", "Ada sang")]}
     assert read(*both, tasks=("chunk",))[0] == {"chunk": [("S", "Ada sang")]}
-    assert read(annotated(region(2, 10, "S", name="chunk"))) == (
-        {"ner": []},
-        [": there are no spans of the task 'ner'; the file has spans of chunk. Request one of these."],
-        [],
+    spans, (error,), warnings = read(annotated(region(2, 10, "S", name="chunk")))
+    assert (spans, warnings) == ({"ner": []}, [])
+    check(
+        error,
+        "corpus.task",
+        file="export.json",
+        option="--task",
+        mentions="'ner'; the file has spans of chunk",
     )
     assert read(*both, tasks=("chunk", "ner"))[0] == {"ner": [("PER", "Ada")], "chunk": [("S", "Ada sang")]}
-    with pytest.raises(InputError, match=r"several tasks are requested \(got x, y\)"):
+    with raises("corpus.task", option="--task", mentions="x, y"):
         read(annotated(region(2, 5)), tasks=("x", "y"))
     assert read(annotated(), tasks=("x", "y"))[0] == {"x": [], "y": []}
 
 
 @pytest.mark.parametrize(
-    ("value", "message"),
+    ("value", "code", "option", "mentioned"),
     [
-        (3, "the text must be an object, {…} (got 3)"),
-        ({"id": 3}, "the data must have one string or a key 'text' (got 0 strings; the keys are id)"),
-        (
-            {"data": {"a": "x", "b": "y"}, "annotations": []},
-            "the data must have one string or a key 'text' (got 2 strings",
-        ),
-        ({"data": {"text": 3}, "annotations": []}, "the text must be a string (got 3)"),
-        ({"data": {"text": "a\ud800"}, "annotations": []}, "half of a surrogate pair"),
-        ({"data": {"text": "a"}, "annotations": 3}, "the list of annotations must be a list (got 3)"),
-        (
-            annotated({"type": "labels", "from_name": "label"}),
-            "the value of a result must be an object, {…} (got None)",
-        ),
+        (3, "corpus.record", "", "the text must be an object, {…} (got 3)"),
+        ({"id": 3}, "corpus.record", "", "(got 0 strings; the keys are id)"),
+        ({"data": {"a": "x", "b": "y"}, "annotations": []}, "corpus.record", "", "(got 2 strings"),
+        ({"data": {"text": 3}, "annotations": []}, "corpus.record", "", "a string (got 3)"),
+        ({"data": {"text": "a\ud800"}, "annotations": []}, "corpus.encoding", "", r"(\ud800)"),
+        ({"data": {"text": "a"}, "annotations": 3}, "corpus.record", "", "list of annotations"),
+        (annotated({"type": "labels", "from_name": "label"}), "corpus.record", "", "value of a result"),
         (
             annotated({"type": "labels", "value": {"start": 2, "end": 5}}),
-            "the list of labels must be a list (got None)",
+            "corpus.record",
+            "",
+            "list of labels",
         ),
         (
             annotated({"type": "labels", "value": {"start": 2, "end": 5, "labels": []}}),
-            "white space at its ends (got None)",
+            "corpus.record",
+            "",
+            "the label must be a string without tabs, line breaks or white space at its ends (got None)",
         ),
         (
             annotated({"type": "labels", "value": {"start": "/p[1]", "end": 5, "labels": ["A"]}}),
-            "must be an integer (got '/p[1]')",
+            "corpus.record",
+            "",
+            "(got '/p[1]')",
         ),
-        (annotated(region(2, 5, "a\tperson")), "without tabs, line breaks"),
-        (annotated(region(2, 5, score=7)), "the score of a span must be from 0 to 1 or absent (got 7)"),
+        (annotated(region(2, 5, "a\tperson")), "corpus.record", "", r"(got 'a\tperson')"),
+        (annotated(region(2, 5, score=7)), "corpus.record", "", "score of a span must be from 0 to 1"),
         (
             annotated(region(2, 5, value=region(2, 5)["value"] | {"start": 3})),
-            "should cover 'Ada' (got 'da')",
+            "corpus.offsets",
+            "--offsets",
+            "'Ada' (got 'da')",
         ),
-        (annotated(region(3, 5)), "is not aligned with its tokens"),
+        (annotated(region(3, 5)), "corpus.offsets", "--on-misaligned", "[3, 5) 'da'"),
         (
             annotated(region(2, 5, value=region(2, 5)["value"] | {"labels": ["A", "B"]})),
+            "corpus.offsets",
+            "--on-misaligned",
             "overlaps the span [2, 5) 'Ada' (A)",
         ),
     ],
 )
-def test_an_invalid_text_is_reported_with_its_location(read, value, message):
-    spans, refused, _ = read(annotated(region(12, 16)), value)
-    assert len(refused) == 1
-    assert re.fullmatch(r":1: text 2: .*" + re.escape(message) + ".*", refused[0])
+def test_an_invalid_text_is_reported_with_its_location(read, value, code, option, mentioned):
+    spans, errors, _ = read(annotated(region(12, 16)), value)
+    (error,) = errors
+    check(error, code, file="export.json", line=1, option=option, mentions=mentioned)
+    assert error.where.endswith("export.json:1: text 2")
     assert ("PER", "Otto") in spans["ner"]
 
 
 def test_a_text_without_tokens_is_reported(read):
-    spans, refused, notes = read(annotated(region(12, 16)), {"data": {"text": " "}, "annotations": [{}]})
-    assert (spans, refused) == ({"ner": [("PER", "Otto")]}, [])
-    assert re.fullmatch(r":1: text 2: the text has no tokens and was skipped\.", notes[0])
+    spans, errors, warnings = read(annotated(region(12, 16)), {"data": {"text": " "}, "annotations": [{}]})
+    assert (spans, errors) == ({"ner": [("PER", "Otto")]}, [])
+    assert re.fullmatch(r":1: text 2: the text has no tokens and was skipped\.", warnings[0])
 
 
 def test_white_space_of_a_span_text_may_be_escaped(read):
@@ -298,22 +315,22 @@ def test_white_space_of_a_span_text_may_be_escaped(read):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "code", "line", "reason"),
     [
-        ("", ": the file does not begin with ["),
-        ('{"data": {"text": "a"}}', ": the file does not begin with ["),
-        ("[]", ": the file has no sentences"),
-        ('[{"data": {"text": " "}}]', ": the file has no sentences"),
-        ('[\n{"data": {"text": "a"}},\n{"data"', ":3: the value that begins here is not JSON"),
-        ('[\n{"data": {"text": "a"}}\n', ":2: no comma or ] follows"),
-        ('[{"data": {"text": "a"}} {}]', ":1: no comma or ] follows"),
-        ('[{"data": {"text": "a"}}] {}', ":1: there is text after the closing ]"),
-        ("[" * 200_000, ":1: the value that begins here is not JSON"),
+        ("", "corpus.format", None, "["),
+        ('{"data": {"text": "a"}}', "corpus.format", None, "["),
+        ("[]", "corpus.empty", None, ""),
+        ('[{"data": {"text": " "}}]', "corpus.empty", None, ""),
+        ('[\n{"data": {"text": "a"}},\n{"data"', "corpus.format", 3, "is not JSON"),
+        ('[\n{"data": {"text": "a"}}\n', "corpus.format", 2, "no comma or ]"),
+        ('[{"data": {"text": "a"}} {}]', "corpus.format", 1, "no comma or ]"),
+        ('[{"data": {"text": "a"}}] {}', "corpus.format", 1, "after the closing ]"),
+        ("[" * 200_000, "corpus.format", 1, "is not JSON"),
     ],
 )
-def test_a_file_that_is_not_an_export(write_file, content, message):
+def test_a_file_that_is_not_an_export(write_file, content, code, line, reason):
     path = write_file(content, "export.json")
-    with pytest.raises(InputError, match=re.escape(f"{path}{message}")):
+    with raises(code, file=path, line=line, mentions=reason):
         list(read_labelstudio(path, Reading()))
 
 
@@ -324,7 +341,7 @@ def test_locations_in_a_file_of_many_lines(write_file):
         f"{path}:{second}"
     ]
     assert find_format(path) == "labelstudio"
-    with pytest.raises(InputError, match="has no columns"):
+    with raises("corpus.columns", file=path, option="--columns"):
         list(read_labelstudio(path, Reading(columns="token")))
 
 
@@ -354,9 +371,9 @@ RESULT = st.fixed_dictionaries(
 def test_any_export_is_read_or_rejected_with_one_line(folder, values):
     path = folder / "any.json"
     path.write_text(json.dumps(values), encoding="utf-8")
-    refused = []
-    list(read_labelstudio(path, Reading(refuse=refused.append)))
-    assert all(one.startswith(f"{path}:") and "\n" not in one for one in refused)
+    errors = []
+    list(read_labelstudio(path, Reading(on_error=errors.append)))
+    assert all(one.file == str(path) and "\n" not in str(one) for one in errors)
 
 
 @given(sentences(tasks=("ner", "chunk")), st.sampled_from([("ner",), ("chunk",), ("ner", "chunk")]))
@@ -365,7 +382,7 @@ def test_predictions_preserve_texts_spans_and_scores(folder, found, tasks):
     file = io.StringIO()
     write_labelstudio(found, file, Writing(tasks=tasks))
     path.write_text(file.getvalue(), encoding="utf-8", newline="")
-    again = list(read_labelstudio(path, Reading(tasks=(), refuse=lambda _: None)))
+    again = list(read_labelstudio(path, Reading(tasks=(), on_error=lambda _: None)))
     # A task without spans does not appear in the file.
     marked = [task for task in tasks if any(sentence.spans[task] for sentence in found)]
 

@@ -4,7 +4,8 @@ import json
 from dataclasses import replace
 
 import pytest
-from command_line import options, run, run_error
+from command_line import input_error, options, run, run_error
+from input_errors import raises
 
 from tagger.bundle import load_bundle
 from tagger.corpus.detection import detect
@@ -12,7 +13,6 @@ from tagger.corpus.inspection import inspect_files
 from tagger.corpus.loading import FileOptions, find_tasks, load_split, untagged
 from tagger.corpus.reading import Reading
 from tagger.corpus.tags import parse_schemes
-from tagger.errors import InputError
 from tagger.text.schemes import tags_to_spans
 
 ROWS = ("Ana NNP B-PER", "Silva NNP I-PER", "flew VBD O", "to TO O", "Oslo NNP B-LOC", ". . O")
@@ -53,11 +53,14 @@ def tiny(path, output, *more):
 def test_a_misspelled_tag_is_an_error_in_every_command(tmp_path, model, spell):
     path = write(tmp_path, lines(spell=spell))
     wrong, right = next((spell(tag), tag) for tag in ("B-PER", "I-PER", "O") if spell(tag) != tag)
-    message = run_error("train", "--train", path, *TINY, "--output", tmp_path / "m")
-    assert message.startswith(f"{path}:")
-    assert f"the tag {wrong!r} belongs to no scheme; it would be {right!r}" in message
+    error = input_error("train", "--train", path, *TINY, "--output", tmp_path / "m")
+    assert (error.code, error.file, error.option) == ("corpus.scheme", str(path), "--scheme")
+    assert f"the tag {wrong!r} belongs to no scheme; it would be {right!r}" in str(error)
     assert repr(right) in run_error("evaluate", model, path, "--task", "ner")
-    assert repr(right) in run_error("convert", path, tmp_path / "out.conllu")
+    error = input_error("convert", path, tmp_path / "out.conllu")
+    assert (error.code, error.option) == ("corpus.scheme", "--from-scheme")
+    assert repr(right) in str(error)
+    assert "--from-scheme ner=none" in str(error)
     code, output, _ = run("check", path)
     assert (code, "belongs to no scheme" in output) == (1, True)
     code, output, _ = run("check", path, "--scheme", "IOB2")
@@ -88,7 +91,8 @@ def test_bare_labels_are_spans_and_every_command_reports_them(tmp_path, model):
 
 def test_a_mixture_of_bare_and_prefixed_labels_is_an_error(tmp_path):
     path = write(tmp_path, "Ana PER\nsat O\nBo PER\nin O\nOslo B-LOC\n")
-    with pytest.raises(InputError, match=r"some tags have a prefix \(got 'B-LOC'\), others have none"):
+    values = "a prefix (got 'B-LOC'), others have none (got 'PER')"
+    with raises("corpus.scheme", file=path, option="--scheme", mentions=values):
         load_split([path], ["ner"])
 
 
@@ -108,27 +112,29 @@ def test_columns_without_tokens_or_tags(tmp_path, is_last):
 
 
 @pytest.mark.parametrize(
-    ("content", "tasks", "message"),
+    ("content", "tasks", "code", "values"),
     [
         (
             "Ana NNP\nsat VBD\n",
             ["ner"],
-            "no column could be assigned to 'ner' (got token, pos). Pass --task pos,",
+            "corpus.task",
+            "'ner' (got token, pos). Pass --task pos,",
         ),
         (
             "Ana x y\nsat y x\n",
             ["pos"],
-            "no column could be assigned to 'pos' (got token, column2, column3).",
+            "corpus.task",
+            "'pos' (got token, column2, column3).",
         ),
-        ("Ana x B-A\nsat y O\n", ["mood"], "(got token, column2, ner). Name the columns in the file's order"),
-        ("Ana\tNN B-A\nBo\tNN B-A\nsat\tVB O\n", ["ner"], "separate columns by tabs and by spaces"),
-        ("\tAna NN B-A\n\tBo NN B-A\n\tsat VB O\n", ["ner"], "separate columns by tabs and by spaces"),
+        ("Ana x B-A\nsat y O\n", ["mood"], "corpus.task", "(got token, column2, ner)"),
+        ("Ana\tNN B-A\nBo\tNN B-A\nsat\tVB O\n", ["ner"], "corpus.format", "by tabs and by spaces"),
+        ("\tAna NN B-A\n\tBo NN B-A\n\tsat VB O\n", ["ner"], "corpus.format", "by tabs and by spaces"),
     ],
 )
-def test_ambiguous_columns_are_an_error_that_lists_them(tmp_path, content, tasks, message):
-    with pytest.raises(InputError) as error:
-        load_split([write(tmp_path, content)], tasks)
-    assert message in str(error.value)
+def test_ambiguous_columns_are_an_error_that_lists_them(tmp_path, content, tasks, code, values):
+    path = write(tmp_path, content)
+    with raises(code, file=path, option="--columns" if code == "corpus.task" else "", mentions=values):
+        load_split([path], tasks)
 
 
 def test_spaces_inside_tokens_do_not_separate_columns(tmp_path):
@@ -163,7 +169,7 @@ def test_files_of_one_split_may_differ_in_columns_and_scheme(tmp_path):
     assert (code, "train     news.conll, other.conll: 6 sentences, 36 tokens\n" in output) == (0, True)
     code, output, _ = run("evaluate", tmp_path / "m", first, second, "--json")
     assert json.loads(output)["sentences"] == 6
-    with pytest.raises(InputError, match="the split lists this file twice"):
+    with raises("option.value", file=first, mentions="twice"):
         load_split([first, first], ["ner"])
 
 
@@ -187,7 +193,7 @@ CONLLU = "# text = Dogs bark\n1\tDogs\t_\tNOUN\t_\t_\t0\t_\t_\t_\n2\tbark\t_\t{}
 
 def test_unspecified_tags_are_excluded_from_training_and_scores(tmp_path, model):
     path = write(tmp_path, CONLLU.format("_") + CONLLU.format("VERB"), "some.conllu")
-    split = load_split([path], ["pos"], reading=Reading(note=(notes := []).append))
+    split = load_split([path], ["pos"], reading=Reading(warn=(notes := []).append))
     assert split.unspecified == {"pos": 1}
     assert notes == [f"{path}: 1 of 4 tokens have no tag of 'pos' (_); loss and scores leave them out."]
     for head in ("crf", "softmax"):
@@ -223,7 +229,9 @@ def test_evaluate_scores_the_tasks_of_the_file_and_names_the_others(tmp_path, mo
     result = json.loads(output)
     assert (code, list(result["tasks"])) == (0, ["ner"])
     assert result["read"][-1] == "news.conll: no gold tags for the model's task 'pos'; it is not evaluated"
-    assert "no column could be assigned to 'pos'" in run_error("evaluate", model, path, "--task", "pos")
+    error = input_error("evaluate", model, path, "--task", "pos")
+    assert (error.code, error.option) == ("corpus.task", "--columns")
+    assert "'pos'" in str(error)
     conllu = write(tmp_path, CONLLU.format("VERB"), "a.conllu")
     assert list(json.loads(run("evaluate", model, conllu, "--json")[1])["tasks"]) == ["pos"]
     tasks, lacking = find_tasks([conllu, path], ["pos", "ner"], FileOptions(), Reading())
@@ -257,7 +265,7 @@ def test_conllu_plus_names_its_columns(tmp_path):
         assert sentence.tokens == ("Dogs", "bark")
         assert sentence.tags == {"parseme:mwe": ("*", "1:LVC"), "pos": ("NOUN", "VERB")}
     wrong = write(tmp_path, PLUS.replace("FORM", "WORD"), "b.conllup")
-    with pytest.raises(InputError, match="CoNLL-U Plus requires the columns ID, as the first, and FORM"):
+    with raises("corpus.columns", file=wrong, line=1, option="--format", mentions="WORD"):
         list(detect(wrong).read(Reading()))
 
 
@@ -273,7 +281,7 @@ def test_a_text_comment_that_does_not_match_the_tokens_gives_a_warning(tmp_path)
 
 def test_byte_order_marks_inside_a_file_are_dropped_with_a_warning(tmp_path):
     path = write(tmp_path, "\ufeff-DOCSTART- O\n\n" + lines() + "\ufeff-DOCSTART- O\n\n\ufeffAna NNP B-PER\n")
-    split = load_split([path], ["ner"], reading=Reading(note=(notes := []).append))
+    split = load_split([path], ["ner"], reading=Reading(warn=(notes := []).append))
     assert split.sentences[-1].tokens == ("Ana",)
     assert [sentence.starts_document for sentence in split.sentences] == [True, False, False, True]
     assert [note.rpartition(": ")[2] for note in notes] == [
@@ -286,10 +294,10 @@ def test_requested_schemes():
     assert parse_schemes("iob1") == {"": "IOB1"}
     assert parse_schemes("ner=BARE, pos=none") == {"ner": "bare", "pos": "none"}
     assert parse_schemes(None) == {}
-    with pytest.raises(InputError, match="no tag scheme 'XYZ'"):
+    with raises("option.unknown", mentions="'XYZ'"):
         parse_schemes("ner=XYZ")
     for twice in ("ner=IOB1,pos=none,ner=IOB2", "IOB1,IOB2"):
-        with pytest.raises(InputError, match="twice"):
+        with raises("option.value", option="--scheme", mentions="twice"):
             parse_schemes(twice)
 
 
@@ -307,5 +315,5 @@ def test_the_default_columns_resolve_ambiguous_files(tmp_path):
     options = FileOptions(usual="token,mood,tense")
     split = load_split([path], ["tense"], options=options)
     assert split.sentences[0].tags["tense"] == ("y", "x")
-    with pytest.raises(InputError, match="no column could be assigned"):
+    with raises("corpus.task", option="--columns", mentions="'tense'"):
         load_split([path], ["tense"], options=replace(options, usual="token,tense"))

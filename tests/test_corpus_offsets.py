@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from input_errors import check, raises
 
 from tagger.corpus.brat import read_brat, write_brat
 from tagger.corpus.files import FORMATS
@@ -13,7 +14,6 @@ from tagger.corpus.offsets import Ruler, measure
 from tagger.corpus.placement import TextSpan, documents
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import read_record
-from tagger.errors import InputError
 
 SIZE = {
     "characters": len,
@@ -32,17 +32,17 @@ def counted(text, spans, unit):
 
 def read(*records, **reading):
     """Read records as one file. Return the words of its spans, the errors and the warnings."""
-    refused, warnings = [], []
+    errors, warnings = [], []
     folder = reading.pop("folder")
     path = folder / "a.jsonl"
     path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
-    result = list(read_jsonl(path, Reading(**reading, refuse=refused.append, note=warnings.append)))
+    result = list(read_jsonl(path, Reading(**reading, on_error=errors.append, warn=warnings.append)))
     words = [
         one.text[span.start_char - one.text_start : span.end_char - one.text_start]
         for one in result
         for span in one.spans.get("ner", ())
     ]
-    return words, refused, [one.removeprefix(f"{path}") for one in warnings]
+    return words, errors, [one.removeprefix(f"{path}") for one in warnings]
 
 
 @given(TEXTS, st.integers(-2, 14), st.integers(-2, 14), st.sampled_from([*SIZE]))
@@ -57,7 +57,7 @@ def test_conversion_matches_the_codecs(text, start, end, unit):
         return place if place < 0 else len(text) + place - whole if place > whole else borders.get(place)
 
     if None in (expected(start), expected(end)):
-        with pytest.raises(InputError, match="begins or ends inside a character"):
+        with raises("corpus.offsets", line=1, option="--offsets", mentions="inside a character"):
             Ruler(text, unit).convert([span])
     else:
         (converted,) = Ruler(text, unit).convert([span])
@@ -76,15 +76,15 @@ def test_the_unit_is_detected_from_the_texts_of_spans(folder, unit):
         {"start": start, "end": end, "label": label, "text": MARKED[first:last]}
         for (start, end, label), (first, last, _) in zip(counted(MARKED, SPANS, unit), SPANS, strict=True)
     ]
-    words, refused, warnings = read({"text": MARKED, "spans": spans}, folder=folder)
-    assert (words, refused) == (["Ana Silva", "Oslo", "Bo"], [])
+    words, errors, warnings = read({"text": MARKED, "spans": spans}, folder=folder)
+    assert (words, errors) == (["Ana Silva", "Oslo", "Bo"], [])
     assert len(warnings) == (unit != "characters")
 
 
 def test_the_unit_is_detected_if_characters_would_cut_words(folder):
     record = {"text": MARKED, "label": counted(MARKED, SPANS, "utf16")}
-    words, refused, warnings = read(record, record, folder=folder)
-    assert (words, refused) == (2 * ["Ana Silva", "Oslo", "Bo"], [])
+    words, errors, warnings = read(record, record, folder=folder)
+    assert (words, errors) == (2 * ["Ana Silva", "Oslo", "Bo"], [])
     assert warnings == [
         ":1: the offsets are read as UTF-16 code units, because offsets in characters would leave the text "
         "or cut words."
@@ -95,8 +95,8 @@ CHINESE = {"text": "😀 我在成都见到王芳了", "label": [[5, 7, "LOC"], 
 
 
 def test_ambiguous_offsets_are_read_as_characters_with_one_warning(folder):
-    words, refused, warnings = read(CHINESE, CHINESE, folder=folder)
-    assert (words, refused) == (2 * ["都见", "芳了"], [])
+    words, errors, warnings = read(CHINESE, CHINESE, folder=folder)
+    assert (words, errors) == (2 * ["都见", "芳了"], [])
     assert len(warnings) == 1
     assert "could be UTF-16 code units. Set the unit with --offsets" in warnings[0]
     assert read(CHINESE, offsets="utf16", folder=folder) == (["成都", "王芳"], [], [])
@@ -106,10 +106,10 @@ def test_ambiguous_offsets_are_read_as_characters_with_one_warning(folder):
 def test_a_detected_unit_applies_to_later_texts_and_contradicts_earlier_ones(folder):
     telling = {"text": MARKED, "label": counted(MARKED, SPANS, "utf16")}
     assert read(telling, CHINESE, folder=folder)[0][3:] == ["成都", "王芳"]
-    _, refused, _ = read(CHINESE, telling, folder=folder)
-    assert len(refused) == 1
-    assert "those of" in refused[0]
-    assert "Pass --offsets utf16" in refused[0]
+    _, errors, _ = read(CHINESE, telling, folder=folder)
+    (error,) = errors
+    check(error, "corpus.offsets", line=2, option="--offsets", mentions="a.jsonl:1")
+    assert "--offsets utf16" in str(error)
 
 
 def test_the_unit_is_detected_from_tokens():
@@ -130,9 +130,9 @@ def test_the_unit_is_detected_from_tokens():
 
 def test_an_offset_inside_a_character_is_an_error(folder):
     record = {"text": MARKED, "label": [[1, 3, "X"]]}
-    _, refused, _ = read(record, offsets="utf16", folder=folder)
-    assert "begins or ends inside a character" in refused[0]
-    with pytest.raises(InputError, match="must be one of auto, characters, utf16, bytes"):
+    _, errors, _ = read(record, offsets="utf16", folder=folder)
+    check(errors[0], "corpus.offsets", line=1, option="--offsets", mentions="inside a character")
+    with raises("option.unknown", option="--offsets", mentions="auto, characters, utf16, bytes"):
         read_record(record, Reading(offsets="utf-16"), "f:1")
 
 

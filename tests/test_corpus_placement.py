@@ -1,6 +1,5 @@
 """Alignment of text spans with tokens, against a search over all characters; and documents."""
 
-import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -8,10 +7,10 @@ import pytest
 from annotated_texts import annotated_texts, sentences
 from hypothesis import given
 from hypothesis import strategies as st
+from input_errors import raises
 
 from tagger.corpus.placement import TextSpan, attach_spans, documents, place_spans
 from tagger.corpus.reading import Reading
-from tagger.errors import InputError
 from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import Span, from_tokens
 from tagger.text.tokenizer import Tokenizer
@@ -21,12 +20,12 @@ TOKENIZER = Tokenizer()
 
 def place(text, *spans, mode="error", **tasks):
     """Align spans (start, end, label). Return the sentences, the errors and the warnings."""
-    refused, warnings = [], []
-    reading = Reading(on_misaligned=mode, refuse=refused.append, note=warnings.append)
+    errors, warnings = [], []
+    reading = Reading(on_misaligned=mode, on_error=errors.append, warn=warnings.append)
     result = {
         task: [TextSpan(*span, where="f:1") for span in its] for task, its in {"ner": spans, **tasks}.items()
     }
-    return place_spans(text, result, reading, "f:1"), refused, warnings
+    return place_spans(text, result, reading, "f:1"), errors, warnings
 
 
 def characters(result, task="ner"):
@@ -63,7 +62,7 @@ def search(text, spans, mode):
 @given(annotated_texts(), st.sampled_from(["error", "expand", "trim", "skip"]))
 def test_alignment_matches_a_search_over_all_characters(annotated, mode):
     text, spans = annotated
-    result, refused, warnings = place(text, *((s.start, s.end, s.label) for s in spans), mode=mode)
+    result, errors, warnings = place(text, *((s.start, s.end, s.label) for s in spans), mode=mode)
     assert characters(result) == search(text, spans, mode)
     for sentence in result:
         assert list(sentence.spans["ner"]) == [
@@ -72,23 +71,25 @@ def test_alignment_matches_a_search_over_all_characters(annotated, mode):
             )
             for span in tags_to_spans(sentence.tags["ner"], "IOB2", mode="strict")
         ]
-    assert not ([one for one in warnings if "trimmed" not in one] if mode == "error" else refused)
+    assert not ([one for one in warnings if "trimmed" not in one] if mode == "error" else errors)
 
 
 @given(annotated_texts(), st.sampled_from(["error", "expand", "trim", "skip"]))
 def test_every_lost_span_is_reported(annotated, mode):
     text, spans = annotated
-    result, refused, warnings = place(text, *((s.start, s.end, s.label) for s in spans), mode=mode)
+    result, errors, warnings = place(text, *((s.start, s.end, s.label) for s in spans), mode=mode)
     kept = characters(result)
     for span in spans:
         as_given = (span.start, span.end, span.label)
         reports = [
-            one for one in refused + warnings if f"[{span.start}, {span.end}) " in one and span.label in one
+            one
+            for one in [*map(str, errors), *warnings]
+            if f"[{span.start}, {span.end}) " in one and span.label in one
         ]
         assert len(reports) + kept.count(as_given) >= spans.count(span)
     left_out = len(spans) - len(kept)
     changed = ("expanded", "trimmed")
-    assert sum(not any(word in one for word in changed) for one in refused + warnings) == left_out
+    assert len(errors) + sum(not any(word in one for word in changed) for one in warnings) == left_out
 
 
 @given(annotated_texts())
@@ -108,17 +109,17 @@ def test_every_token_is_kept_and_the_text_can_be_reassembled(annotated):
 def test_a_span_joins_the_sentences_that_it_crosses():
     text = " Ada sang. Otto left.  Mia stayed. The end."
     assert len(place(text)[0]) == 4
-    result, refused, warnings = place(text, (11, 34, "TALE"))
+    result, errors, warnings = place(text, (11, 34, "TALE"))
     assert [sentence.text for sentence in result] == ["Ada sang.", "Otto left.  Mia stayed.", "The end."]
     assert result[1].tags["ner"] == ("B-TALE",) + 5 * ("I-TALE",)
     assert [sentence.text_before for sentence in result] == [" ", " ", " "]
     assert {sentence.source for sentence in result} == {"f:1"}
-    assert (refused, warnings) == ([], [])
+    assert (errors, warnings) == ([], [])
 
 
 def test_tasks_are_aligned_independently():
-    result, refused, _ = place("Ada sang. Otto left.", (0, 3, "PER"), chunk=[(0, 8, "S"), (4, 14, "X")])
-    assert len(refused) == 1
+    result, errors, _ = place("Ada sang. Otto left.", (0, 3, "PER"), chunk=[(0, 8, "S"), (4, 14, "X")])
+    assert len(errors) == 1
     assert result[0].tags == {"ner": ("B-PER", "O", "O"), "chunk": ("B-S", "I-S", "O")}
     assert result[1].tags["ner"] == ("O", "O", "O")
 
@@ -137,18 +138,18 @@ def test_tasks_are_aligned_independently():
 )
 def test_a_misaligned_or_invalid_span(span, message):
     text = "Ada sang."
-    with pytest.raises(InputError, match=re.escape(message) + r"\. Correct it, or pass --on-misaligned"):
+    with raises("corpus.offsets", file="f", line=1, option="--on-misaligned", mentions=message):
         place_spans(text, {"ner": [TextSpan(*span, "PER", where="f:1")]}, Reading(), "f:1")
-    result, refused, warnings = place(text, (*span, "PER"), mode="skip")
-    assert (characters(result), refused, warnings) == ([], [], [message + "; it was skipped."])
+    result, errors, warnings = place(text, (*span, "PER"), mode="skip")
+    assert (characters(result), errors, warnings) == ([], [], [message + "; it was skipped."])
 
 
 @pytest.mark.parametrize("mode", ["error", "expand", "trim", "skip"])
 def test_white_space_at_the_ends_of_a_span_is_trimmed(mode):
     text = "A play (1994)  shows\u00a0Ana Silva\n as a queen."
-    result, refused, warnings = place(text, (20, 32, "PER"), (8, 12, "DATE"), (12, 15, "X"), mode=mode)
+    result, errors, warnings = place(text, (20, 32, "PER"), (8, 12, "DATE"), (12, 15, "X"), mode=mode)
     assert characters(result) == [(8, 12, "DATE"), (12, 13, "X"), (21, 30, "PER")]
-    assert refused == []
+    assert errors == []
     assert warnings == [
         "f:1: the span [20, 32) '\\xa0Ana Silva\\n ' (PER) was trimmed of white space to [21, 30) "
         "'Ana Silva'.",
@@ -157,8 +158,8 @@ def test_white_space_at_the_ends_of_a_span_is_trimmed(mode):
 
 
 def test_a_span_is_trimmed_to_the_whole_tokens_inside():
-    result, refused, warnings = place("Ada sang in Oslo.", (1, 11, "X"), (13, 15, "LOC"), mode="trim")
-    assert (characters(result), refused) == ([(4, 11, "X")], [])
+    result, errors, warnings = place("Ada sang in Oslo.", (1, 11, "X"), (13, 15, "LOC"), mode="trim")
+    assert (characters(result), errors) == ([(4, 11, "X")], [])
     assert warnings == [
         "f:1: the span [1, 11) 'da sang in' (X) was trimmed to the tokens [4, 11) 'sang in'.",
         "f:1: the span [13, 15) 'sl' (LOC) is not aligned with its tokens, [12, 16) 'Oslo'; it was skipped.",
@@ -168,9 +169,9 @@ def test_a_span_is_trimmed_to_the_whole_tokens_inside():
 def test_spans_that_overlap():
     text = "Ada sang in Oslo."
     spans = [(4, 11, "X"), (0, 3, "PER"), (0, 8, "S"), (0, 8, "S"), (12, 16, "LOC")]
-    result, refused, _ = place(text, *spans)
+    result, errors, _ = place(text, *spans)
     assert characters(result) == [(0, 8, "S"), (12, 16, "LOC")]
-    assert [one.partition(". ")[0] for one in refused] == [
+    assert [str(one).partition(". ")[0] for one in errors] == [
         "f:1: the span [0, 8) 'Ada sang' (S) is repeated",
         "f:1: the span [0, 3) 'Ada' (PER) overlaps the span [0, 8) 'Ada sang' (S)",
         "f:1: the span [4, 11) 'sang in' (X) overlaps the span [0, 8) 'Ada sang' (S)",
@@ -195,9 +196,9 @@ def test_given_tokens_keep_their_tags():
 
 def test_a_long_span_is_abbreviated_in_messages():
     text = "Ada " * 100
-    (message,) = place(text, (1, 300, "PER"))[1]
-    assert len(message) < 400
-    assert "…" in message
+    (error,) = place(text, (1, 300, "PER"))[1]
+    assert len(str(error)) < 400
+    assert "…" in str(error)
 
 
 # Documents
@@ -233,5 +234,5 @@ def test_a_document_that_begins_in_the_middle_of_a_text():
 
 
 def test_documents_require_spans():
-    with pytest.raises(InputError, match="there are no spans of the task 'pos'"):
+    with raises("corpus.output", mentions="'pos'"):
         list(documents([replace(from_tokens(["Ada"]), tags={"pos": ("N",)})], ["pos"]))

@@ -18,9 +18,8 @@ from tagger.cli.compare import DEFAULTS
 from tagger.config import Config, load_config
 from tagger.errors import InputError
 from tagger.experiments.comparison import compare
-from tagger.experiments.grid import build_grid
-from tagger.experiments.material import Request, gather_material
-from tagger.experiments.run_files import load_run
+from tagger.experiments.grid import Request, build_grid, load_data
+from tagger.experiments.results import load_run
 from tagger.training.checkpoint import CHECKPOINT, load_checkpoint, restore_progress
 from tagger.training.preparation import prepare
 from tagger.training.processes import Processes
@@ -232,15 +231,15 @@ def finished(corpus, request, tmp_path_factory) -> tuple[Request, Path]:
 def test_each_damaged_value_of_a_comparison_run(finished):
     comparison, path = finished
     content = path.read_bytes()
-    material = gather_material(comparison)
-    (job,) = material.jobs()
+    data = load_data(comparison)
+    (job,) = data.jobs()
     passed, count = [], 0
     try:
         for what, changed in damaged(json.loads(content)):
             count += 1
             path.write_text(json.dumps(changed))
             try:
-                load_run(job, material)
+                load_run(job, data)
             except InputError as error:
                 require_one_line(error, path)
                 continue

@@ -10,7 +10,14 @@ from tagger.errors import InputError
 
 @pytest.mark.parametrize(
     ("where", "file", "line"),
-    [("", "", None), ("a.conll", "a.conll", None), ("a.conll:12", "a.conll", 12), ("c:a:b", "c:a:b", None)],
+    [
+        ("", "", None),
+        ("a.conll", "a.conll", None),
+        ("a.conll:12", "a.conll", 12),
+        ("a.json:1: text 2", "a.json", 1),
+        ("me/data:train:3", "me/data:train", 3),
+        ("c:a:b", "c:a:b", None),
+    ],
 )
 def test_the_location_begins_the_text_and_has_a_file_and_a_line(where, file, line):
     error = InputError("the line is empty. Fill it.", code="corpus.record", where=where)

@@ -146,21 +146,25 @@ def test_an_empty_corpus_has_no_accuracy():
 
 @pytest.mark.parametrize("score", [score_spans, score_tags, lambda a, b: score_spans_by_vocabulary(a, a, b)])
 def test_mismatched_sequences_are_rejected(score):
-    with pytest.raises(InputError, match=r"Sentence 2 has 2 .* but 1 "):
+    with pytest.raises(InputError, match=r"Sentence 2 has 2 .* but 1 ") as error:
         score([["O"], ["O", "O"]], [["O"], ["O"]])
-    with pytest.raises(InputError, match=r"2 sentences with .* but 1 with "):
+    assert error.value.code == "argument.value"
+    with pytest.raises(InputError, match=r"2 sentences .* 1 ") as error:
         score([["O"], ["O"]], [["O"]])
+    assert error.value.code == "argument.value"
 
 
 def test_mismatched_marks_of_seen_words_are_rejected():
-    with pytest.raises(InputError, match="Sentence 1 has 1 tags but 0 marks of seen words"):
+    with pytest.raises(InputError, match="Sentence 1 has 1 tags but 0 marks") as error:
         score_tags_by_vocabulary([["X"]], [["X"]], [[]])
+    assert error.value.code == "argument.value"
 
 
 @pytest.mark.parametrize("foreign", ["NN", "E-PER", "B_PER", "O-PER", "-PER", ""])
 def test_tags_of_another_scheme_are_rejected(foreign):
-    with pytest.raises(InputError, match=f"Sentence 2 has the predicted tag '{foreign}', .* scheme IOB2"):
+    with pytest.raises(InputError, match=f"Sentence 2 .* predicted tag '{foreign}', .* IOB2") as error:
         score_spans([["O"], ["O", "O"]], [["O"], ["O", foreign]])
+    assert error.value.code == "corpus.scheme"
 
 
 def test_an_unknown_scheme_is_rejected():
@@ -172,8 +176,9 @@ def test_without_seqeval_the_error_names_the_extra(monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "seqeval"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "seqeval", None)
-    with pytest.raises(InputError, match="install the extra `train`"):
+    with pytest.raises(InputError, match="`train`") as error:
         score_spans(GOLD, PREDICTED)
+    assert error.value.code == "package.missing"
     assert score_tags(GOLD, PREDICTED)["support"] == 10
 
 

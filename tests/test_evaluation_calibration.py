@@ -27,11 +27,11 @@ def test_bins_by_hand():
     # Of ten bins: (0.8, 0.9] has 0.85 and 0.9, half right; (0.9, 1], (0.2, 0.3] and (0, 0.1] one each.
     expected = (2 * abs(0.875 - 0.5) + abs(0.95 - 1) + abs(0.3 - 1) + abs(0.1 - 0)) / 5
     assert expected_calibration_error(is_right, scores, bins=10) == pytest.approx(expected)
-    found = reliability(is_right, scores, bins=10)
-    assert [one["count"] for one in found] == [1, 0, 1, 0, 0, 0, 0, 0, 2, 1]
-    assert (found[8]["score"], found[8]["right"]) == (pytest.approx(0.875), 0.5)
-    assert (found[1]["score"], found[1]["right"]) == (None, None)
-    assert (found[0]["low"], found[-1]["high"]) == (0, 1)
+    result = reliability(is_right, scores, bins=10)
+    assert [one["count"] for one in result] == [1, 0, 1, 0, 0, 0, 0, 0, 2, 1]
+    assert (result[8]["score"], result[8]["right"]) == (pytest.approx(0.875), 0.5)
+    assert (result[1]["score"], result[1]["right"]) == (None, None)
+    assert (result[0]["low"], result[-1]["high"]) == (0, 1)
 
 
 def test_error_of_certain_predictions_is_zero_if_right_and_one_if_wrong():
@@ -44,10 +44,10 @@ def test_error_of_certain_predictions_is_zero_if_right_and_one_if_wrong():
 
 @given(JUDGED, st.integers(1, 20))
 def test_bins_match_the_definition(judged, bins):
-    found = reliability(*apart(judged), bins=bins)
-    assert sum(one["count"] for one in found) == len(judged)
+    result = reliability(*apart(judged), bins=bins)
+    assert sum(one["count"] for one in result) == len(judged)
     gaps = 0.0
-    for number, one in enumerate(found):
+    for number, one in enumerate(result):
         own = [
             (right, score)
             for right, score in judged

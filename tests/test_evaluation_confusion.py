@@ -107,9 +107,9 @@ def test_the_matching_is_the_best_of_all(sentence):
 def test_every_span_is_counted_once_and_right_agrees_with_the_scorer(corpus):
     gold, predicted = sides_of(corpus)
     outcomes = match_task(gold, predicted, scheme="IOB2")
-    for found, *tags in zip(outcomes, gold, predicted, strict=True):
+    for own_outcomes, *tags in zip(outcomes, gold, predicted, strict=True):
         for side, spans in enumerate(tags_to_spans(one, "IOB2") for one in tags):
-            own = [(one.gold, one.predicted)[side] for one in found]
+            own = [(one.gold, one.predicted)[side] for one in own_outcomes]
             assert sorted(filter(None, own), key=borders) == spans
     confusion = count_confusion(itertools.chain(*outcomes), has_spans=True)
     scores = score_spans(gold, predicted)
@@ -242,9 +242,9 @@ def test_mistakes_of_one_kind_and_text_are_grouped():
 @given(CORPUS)
 def test_every_mistake_is_in_one_group(corpus):
     outcomes = match_task(*sides_of(corpus), scheme="IOB2")
-    sentences = [from_tokens("ab"[number % 2] for number in range(len(found))) for found in corpus]
+    sentences = [from_tokens("ab"[number % 2] for number in range(len(own))) for own in corpus]
     mistakes = find_mistakes(sentences, outcomes)
-    assert len(mistakes) == sum(one.kind != "right" for found in outcomes for one in found)
+    assert len(mistakes) == sum(one.kind != "right" for own in outcomes for one in own)
     counts = Counter((one.outcome.kind, *one.outcome.labels, one.text) for one in mistakes)
     assert [len(group) for group in group_mistakes(mistakes)] == sorted(counts.values(), reverse=True)
 

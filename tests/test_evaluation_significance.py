@@ -25,26 +25,26 @@ P_VALUES = st.lists(st.integers(1, 256).map(lambda n: n / 256), max_size=9)
 @given(SCORES)
 def test_the_interval_of_a_difference_equals_the_paired_t_test(pairs):
     base, other = ([pair[side] for pair in pairs] for side in range(2))
-    found = estimate_difference(base, other)
-    assert found.values == pytest.approx([b - a for a, b in pairs])
-    assert found.mean == pytest.approx(np.mean(other) - np.mean(base))
-    assert found.deviation == pytest.approx(np.std(found.values, ddof=1))
-    if found.deviation > 1e-9:  # scipy warns about equal values
+    result = estimate_difference(base, other)
+    assert result.values == pytest.approx([b - a for a, b in pairs])
+    assert result.mean == pytest.approx(np.mean(other) - np.mean(base))
+    assert result.deviation == pytest.approx(np.std(result.values, ddof=1))
+    if result.deviation > 1e-9:  # scipy warns about equal values
         interval = stats.ttest_rel(other, base).confidence_interval(0.95)
-        assert (found.low, found.high) == pytest.approx(tuple(interval))
+        assert (result.low, result.high) == pytest.approx(tuple(interval))
 
 
 def test_wider_confidence_is_a_wider_interval():
     values = [0.8, 0.9, 0.85]
-    found = estimate(values, confidence=0.99)
-    assert (found.low, found.high) == pytest.approx(
+    result = estimate(values, confidence=0.99)
+    assert (result.low, result.high) == pytest.approx(
         tuple(stats.ttest_1samp(values, 0).confidence_interval(0.99))
     )
 
 
 def test_a_single_value_has_no_interval_and_no_value_is_an_error():
-    found = estimate_difference([0.5], [0.75])
-    assert (found.mean, found.deviation, found.low, found.high, found.values) == (
+    result = estimate_difference([0.5], [0.75])
+    assert (result.mean, result.deviation, result.low, result.high, result.values) == (
         0.25,
         None,
         None,
@@ -154,12 +154,12 @@ def test_extremes():
 def test_corrected_p_values_match_the_definition(p_values):
     order = sorted(p_values)
     corrected = correct_p_values(p_values)
-    for raw, found in zip(p_values, corrected, strict=True):
+    for raw, result in zip(p_values, corrected, strict=True):
         rank = order.index(raw) + 1
-        assert found == max(min(1.0, (len(order) - j) * order[j]) for j in range(rank))
-        assert raw <= found <= 1
+        assert result == max(min(1.0, (len(order) - j) * order[j]) for j in range(rank))
+        assert raw <= result <= 1
     assert sorted(corrected) == [
-        found for _, found in sorted(zip(p_values, corrected, strict=True))
+        result for _, result in sorted(zip(p_values, corrected, strict=True))
     ]  # the order stays
 
 
@@ -171,4 +171,4 @@ def test_corrected_p_values_reject_the_same_hypotheses_as_the_procedure(p_values
         if p_values[place] * (len(p_values) - step) > level:
             break
         rejected.add(place)
-    assert {place for place, found in enumerate(correct_p_values(p_values)) if found <= level} == rejected
+    assert {place for place, result in enumerate(correct_p_values(p_values)) if result <= level} == rejected

@@ -19,12 +19,17 @@ from command_line import SMALL
 
 from tagger.config import load_config
 from tagger.errors import InputError
-from tagger.experiments import run_workers
+from tagger.experiments import run_training
 from tagger.experiments.comparison import GridRecord, compare
-from tagger.experiments.grid import build_grid
-from tagger.experiments.material import Job, Material, Request, gather_material, require_local_features
-from tagger.experiments.results import Comparison
-from tagger.experiments.run_files import load_run
+from tagger.experiments.grid import (
+    ComparisonData,
+    Job,
+    Request,
+    build_grid,
+    load_data,
+    require_local_features,
+)
+from tagger.experiments.results import Comparison, load_run
 from tagger.experiments.run_training import EpochDone, RunDone
 from tagger.network.model import TaggingModel
 from tagger.training.progress import build_model
@@ -105,16 +110,16 @@ def test_equal_seeds_start_from_equal_word_and_character_features(corpus, tmp_pa
         variants=build_grid(("forward", "backward", "bidirectional"), ("concat", "sum"), ("softmax", "crf")),
         match="hidden",
     )
-    material = gather_material(request)
+    data = load_data(request)
     models = {
-        (job.variant, job.seed): build_model(material.preparation, material.configure(job)).state_dict()
-        for job in material.jobs()
+        (job.variant, job.seed): build_model(data.preparation, data.configure(job)).state_dict()
+        for job in data.jobs()
     }
     words = {seed: [weights for (_, its), weights in models.items() if its == seed] for seed in (1, 2)}
     for own in words.values():
         for name in (name for name in own[0] if name.startswith("words.")):
             assert all(torch.equal(own[0][name], other[name]) for other in own)
-    trained = "words.trained.weight"
+    trained = "words.trainable.weight"
     assert not torch.equal(words[1][0][trained], words[2][0][trained])
 
 
@@ -208,15 +213,16 @@ def test_two_calls_cannot_write_to_one_folder(corpus, tmp_path):
 
 def test_distributed_training_raises(corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(InputError, match=r"without torchrun .* --jobs"):
+    with pytest.raises(InputError) as error:
         next(compare(make_request(corpus, tmp_path)))
+    assert (error.value.code, error.value.option) == ("option.conflict", "--jobs")
 
 
 @contextmanager
 def worker_threads(request: Request, count: int) -> Iterator[list[Connection]]:
     """Start threads instead of worker processes, which take seconds to start."""
     pipes = [multiprocessing.Pipe() for _ in range(count)]
-    threads = [Thread(target=run_workers._work, args=(request, theirs)) for _, theirs in pipes]
+    threads = [Thread(target=run_training._work, args=(request, theirs)) for _, theirs in pipes]
     for thread in threads:
         thread.start()
     yield [ours for ours, _ in pipes]
@@ -228,30 +234,30 @@ def worker_threads(request: Request, count: int) -> Iterator[list[Connection]]:
 
 @pytest.mark.parametrize("count", [2, 3, 5, 9])
 def test_every_run_is_assigned_to_one_worker(monkeypatch, count):
-    def pretend(job: Job, material: object) -> Iterator[EpochDone | RunDone]:
+    def pretend(job: Job, data: object) -> Iterator[EpochDone | RunDone]:
         yield EpochDone(job.name, 1, 0.5)
         yield RunDone(job.name, 0.5)
 
-    monkeypatch.setattr(run_workers, "_workers", worker_threads)
-    monkeypatch.setattr(run_workers, "gather_material", lambda request: None)
-    monkeypatch.setattr(run_workers, "train_run", pretend)
+    monkeypatch.setattr(run_training, "_workers", worker_threads)
+    monkeypatch.setattr(run_training, "load_data", lambda request: None)
+    monkeypatch.setattr(run_training, "train_run", pretend)
     jobs = [Job(VARIANTS[0], seed, 1) for seed in range(6)]
-    events = list(run_workers.train_runs(jobs, SimpleNamespace(request=None), count))
+    events = list(run_training.train_runs(jobs, SimpleNamespace(request=None), count))
     for kind in (EpochDone, RunDone):
         assert sorted(one.name for one in events if isinstance(one, kind)) == [job.name for job in jobs]
 
 
-@pytest.mark.parametrize("error", [InputError("no space"), MemoryError("no memory")])
+@pytest.mark.parametrize("error", [InputError("no space", code="file.unwritable"), MemoryError("no memory")])
 def test_errors_of_a_worker_are_raised(monkeypatch, error):
-    def fail(job: Job, material: object) -> Iterator[EpochDone | RunDone]:
+    def fail(job: Job, data: object) -> Iterator[EpochDone | RunDone]:
         yield EpochDone(job.name, 1, 0.5)
         raise error
 
-    monkeypatch.setattr(run_workers, "_workers", worker_threads)
-    monkeypatch.setattr(run_workers, "gather_material", lambda request: None)
-    monkeypatch.setattr(run_workers, "train_run", fail)
+    monkeypatch.setattr(run_training, "_workers", worker_threads)
+    monkeypatch.setattr(run_training, "load_data", lambda request: None)
+    monkeypatch.setattr(run_training, "train_run", fail)
     with pytest.raises(type(error), match=str(error)):
-        list(run_workers.train_runs([Job(VARIANTS[0], 1, 1)] * 2, SimpleNamespace(request=None), 2))
+        list(run_training.train_runs([Job(VARIANTS[0], 1, 1)] * 2, SimpleNamespace(request=None), 2))
 
 
 def test_workers_survive_ctrl_c_and_their_end_is_reported(corpus, tmp_path, whole, monkeypatch):
@@ -265,7 +271,7 @@ def test_workers_survive_ctrl_c_and_their_end_is_reported(corpus, tmp_path, whol
         waits.append(len(connections))
         return wait(connections)
 
-    monkeypatch.setattr(run_workers, "wait", interrupt_and_wait)
+    monkeypatch.setattr(run_training, "wait", interrupt_and_wait)
     records = compare(request, processes=2)
     finished = 0
     while finished < 2:
@@ -273,8 +279,9 @@ def test_workers_survive_ctrl_c_and_their_end_is_reported(corpus, tmp_path, whol
     for child in multiprocessing.active_children():
         child.kill()
         child.join()
-    with pytest.raises(InputError, match=r"worker process was killed.*fewer --jobs.*finished runs are kept"):
+    with pytest.raises(InputError) as error:
         list(records)
+    assert (error.value.code, error.value.option) == ("run.failed", "--jobs")
     seen, comparison = finish(request)
     assert 2 <= len(seen[0].finished) < 4
     assert outcomes(comparison) == outcomes(whole[1])
@@ -283,8 +290,10 @@ def test_workers_survive_ctrl_c_and_their_end_is_reported(corpus, tmp_path, whol
 def test_runs_with_other_options_raise(corpus, tmp_path):
     finish(make_request(corpus, tmp_path, seeds=1, variants=VARIANTS[:1]))
     other = load_config(None, SMALL | {"train.epochs": 3, "data.columns": "token,pos,ner"})
-    with pytest.raises(InputError, match=r"forward-softmax-1\.json: .*train\.epochs is 3, was 2.* --output"):
+    with pytest.raises(InputError, match=r"train\.epochs is 3, was 2") as error:
         finish(make_request(corpus, tmp_path, seeds=1, config=other))
+    assert (error.value.code, error.value.option) == ("run.mismatch", "--output")
+    assert error.value.file == str(tmp_path / "runs" / "forward-softmax-1.json")
 
 
 @pytest.mark.parametrize(
@@ -300,19 +309,21 @@ def test_runs_with_other_options_raise(corpus, tmp_path):
 )
 def test_the_error_of_a_damaged_run_file_names_the_file(corpus, tmp_path, content):
     (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "forward-softmax-1.json").write_text(content)
-    with pytest.raises(InputError, match=r"forward-softmax-1\.json: .*damaged.*Delete the file"):
+    path = tmp_path / "runs" / "forward-softmax-1.json"
+    path.write_text(content)
+    with pytest.raises(InputError) as error:
         finish(make_request(corpus, tmp_path))
+    assert (error.value.code, error.value.file) == ("run.damaged", str(path))
 
 
 def test_a_run_file_restores_the_run(whole, corpus, folder):
     request = make_request(corpus, folder / "whole", test_files=[corpus / "train.conll"])
-    material = gather_material(request)
+    data = load_data(request)
     runs = {run.name: run for run in whole[1].runs}
-    for job in material.jobs():
-        run = load_run(job, material)
+    for job in data.jobs():
+        run = load_run(job, data)
         assert run == runs.pop(job.name)
-        saved = json.loads((material.folder / f"{job.name}.json").read_text())
+        saved = json.loads((data.folder / f"{job.name}.json").read_text())
         assert saved["run"] == json.loads(json.dumps(run.values()))
     assert not runs
 
@@ -331,12 +342,12 @@ def test_bidirectional_models_are_scored_with_bounded_lookahead(corpus, tmp_path
     assert full != random
 
 
-def material_of(corpus: Path, output: Path) -> Material:
-    return gather_material(make_request(corpus, output))
+def data_of(corpus: Path, output: Path) -> ComparisonData:
+    return load_data(make_request(corpus, output))
 
 
 def test_features_of_single_words_pass(corpus, tmp_path):
-    require_local_features(material_of(corpus, tmp_path))
+    require_local_features(data_of(corpus, tmp_path))
 
 
 def test_features_that_read_the_whole_sentence_raise(corpus, tmp_path, monkeypatch):
@@ -349,7 +360,8 @@ def test_features_that_read_the_whole_sentence_raise(corpus, tmp_path, monkeypat
             for name, one in forward(self, batch, chunks).items()
         }
 
-    material = material_of(corpus, tmp_path)
+    data = data_of(corpus, tmp_path)
     monkeypatch.setattr(TaggingModel, "forward", leak)
-    with pytest.raises(InputError, match="see the right context and the comparison would be invalid"):
-        require_local_features(material)
+    with pytest.raises(InputError) as error:
+        require_local_features(data)
+    assert error.value.code == "option.conflict"

@@ -5,8 +5,8 @@ from comparisons import make_comparison
 from large_findings import make_large
 from pages import watch_page
 
+from tagger.experiments.findings import summarise
 from tagger.experiments.report import write_report
-from tagger.experiments.summary import summarise
 
 COMPARISONS = {
     "spans": lambda: (made := make_comparison(), summarise(made)),
@@ -96,5 +96,5 @@ def test_links_point_to_the_sections(page):
 
 def test_the_page_makes_no_requests_and_logs_nothing(page):
     assert set(page.requests) == {page.address}
-    assert page.complaints == []
+    assert page.problems == []
     assert page.locator("script").count() == 0

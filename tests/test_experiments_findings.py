@@ -11,9 +11,10 @@ from comparisons import gold_tags, make_comparison, rescored
 from tagger.evaluation.breakdown import BORDERS, TYPES
 from tagger.evaluation.confusion import match_task
 from tagger.evaluation.significance import correct_p_values, estimate
-from tagger.experiments import evidence
-from tagger.experiments.results import Lookahead, Variant
-from tagger.experiments.summary import summarise
+from tagger.experiments import contrasts as contrasts_module
+from tagger.experiments.findings import summarise
+from tagger.experiments.grid import Variant
+from tagger.experiments.results import Lookahead
 from tagger.text.schemes import convert_tags
 
 FORWARD, BACKWARD, BOTH = (
@@ -59,7 +60,7 @@ def test_rows_hold_every_variant_with_its_scores_and_cost(comparison, findings):
 
 
 def test_gains_compare_the_bidirectional_variant_with_each_direction(comparison, findings):
-    assert [(gain.base.direction, gain.base.head, gain.part) for gain in findings.gains] == [
+    assert [(gain.base.direction, gain.base.head, gain.split) for gain in findings.gains] == [
         (direction, head, split)
         for head in ("softmax", "crf")
         for direction in ("forward", "backward")
@@ -68,7 +69,7 @@ def test_gains_compare_the_bidirectional_variant_with_each_direction(comparison,
     for gain in findings.gains:
         assert gain.other == Variant("bidirectional", "concat", gain.base.head)
         scores = [
-            [comparison.score(run, gain.part) for run in comparison.runs_of(variant)]
+            [comparison.score(run, gain.split) for run in comparison.runs_of(variant)]
             for variant in (gain.base, gain.other)
         ]
         assert gain.difference.values == pytest.approx(np.subtract(*reversed(scores)))
@@ -77,7 +78,7 @@ def test_gains_compare_the_bidirectional_variant_with_each_direction(comparison,
 
 def test_p_values_are_corrected_for_all_gains_of_a_split(findings):
     for split in ("dev", "test"):
-        gains = [gain for gain in findings.gains if gain.part == split]
+        gains = [gain for gain in findings.gains if gain.split == split]
         assert [gain.p_corrected for gain in gains] == correct_p_values([gain.p_value for gain in gains])
         assert any(gain.p_corrected > gain.p_value for gain in gains)
 
@@ -109,10 +110,10 @@ def test_origins_agree_with_the_scorer(comparison, findings):
         Variant("forward", None, head) for head in ("softmax", "crf")
     ]
     for contrast in findings.contrasts:
-        kinds = [origin.kind for origin in contrast.origins]
+        kinds = [origin.kind for origin in contrast.groups]
         expected = ["label", "novelty", "position", "length", *["span"] * has_spans]
         assert list(dict.fromkeys(kinds)) == expected
-        for origin in contrast.origins:
+        for origin in contrast.groups:
             assert origin.difference.mean == pytest.approx(origin.other.mean - origin.base.mean)
             for variant, scored in ((contrast.base, origin.base), (contrast.other, origin.other)):
                 dev = [run.scores["dev"] for run in comparison.runs_of(variant)]
@@ -126,14 +127,14 @@ def test_origins_agree_with_the_scorer(comparison, findings):
                     continue
                 assert scored.values == pytest.approx(expected_values)
         for kind in expected[:4]:
-            support = sum(origin.support for origin in contrast.origins if origin.kind == kind)
+            support = sum(origin.support for origin in contrast.groups if origin.kind == kind)
             assert support == comparison.runs[0].scores["dev"]["support"]
 
 
 def test_types_are_judged_on_correct_boundaries():
     comparison = make_comparison()
     contrast = summarise(comparison).contrasts[0]
-    borders, types = (origin for origin in contrast.origins if origin.kind == "span")
+    borders, types = (origin for origin in contrast.groups if origin.kind == "span")
     assert (borders.bucket, types.bucket) == (BORDERS, TYPES)
     split = comparison.gold["dev"]
     same_boundaries = []
@@ -146,7 +147,7 @@ def test_types_are_judged_on_correct_boundaries():
     assert types.support == round(fmean(same_boundaries)) < borders.support
 
 
-def brute_force_evidence(comparison, wrong, right):
+def brute_force_examples(comparison, wrong, right):
     """Return source and gold tags of each sentence that one variant always gets wrong and the other right."""
     split = comparison.gold["dev"]
     sentences = []
@@ -169,7 +170,7 @@ def test_evidence_agrees_with_brute_force(comparison, findings):
             (contrast.gained, sides),
             (contrast.lost, sides[::-1]),
         ):
-            expected = brute_force_evidence(comparison, wrong, right)
+            expected = brute_force_examples(comparison, wrong, right)
             assert [(one.source, tuple(one.gold)) for one in examples] == expected
             for one in examples:
                 assert len(one.tokens) == len(one.gold) == len(one.wrong.tags)
@@ -194,8 +195,8 @@ def test_swapping_the_models_swaps_gained_and_lost(comparison, findings):
         findings.contrasts, summarise(with_runs(comparison, change)).contrasts, strict=True
     ):
         assert (after.gained, after.lost) == (before.lost, before.gained)
-        assert {(one.kind, one.gold, one.predicted, one.base, one.other) for one in after.vanished} == {
-            (one.kind, one.gold, one.predicted, one.other, one.base) for one in before.vanished
+        assert {(one.kind, one.gold, one.predicted, one.base, one.other) for one in after.confusions} == {
+            (one.kind, one.gold, one.predicted, one.other, one.base) for one in before.confusions
         }
 
 
@@ -216,8 +217,8 @@ def test_illegal_tags_are_scored_and_shown_as_converted():
     assert [tuple(one.gold) for one in contrast.gained] == with_spans
     for one in contrast.gained:
         assert list(one.wrong.tags) == [tag if tag == "O" else f"{tag[0]}-X" for tag in one.gold]
-    assert {(one.kind, one.predicted) for one in contrast.vanished} == {("wrong type", "X")}
-    labels = [origin.bucket for origin in contrast.origins if origin.kind == "label"]
+    assert {(one.kind, one.predicted) for one in contrast.confusions} == {("wrong type", "X")}
+    labels = [origin.bucket for origin in contrast.groups if origin.kind == "label"]
     assert sorted(labels) == ["LOC", "MISC", "ORG", "PER"]
 
 
@@ -232,21 +233,21 @@ def test_counts_of_vanished_confusions_agree_with_the_matcher(comparison, findin
             ]
             counts.append(Counter((one.kind, *one.labels) for run in outcomes for own in run for one in own))
         change = {key: counts[0][key] - counts[1][key] for key in counts[0] | counts[1] if key[0] != "right"}
-        falls = [round(3 * (one.base - one.other)) for one in contrast.vanished]  # over all runs
+        falls = [round(3 * (one.base - one.other)) for one in contrast.confusions]  # over all runs
         assert falls == sorted(falls, reverse=True)
-        for one in contrast.vanished:
+        for one in contrast.confusions:
             key = (one.kind, one.gold, one.predicted)
             assert (one.base, one.other) == (counts[0][key] / 3, counts[1][key] / 3)
             del change[key]
-        assert len(falls) == evidence.VANISHED or not any(change.values())
+        assert len(falls) == contrasts_module.MAX_CONFUSIONS or not any(change.values())
 
 
 def test_only_the_largest_changes_are_reported(comparison, findings, monkeypatch):
-    monkeypatch.setattr(evidence, "VANISHED", 4)
+    monkeypatch.setattr(contrasts_module, "MAX_CONFUSIONS", 4)
     for contrast, shorter in zip(findings.contrasts, summarise(comparison).contrasts, strict=True):
-        sizes = sorted((abs(one.base - one.other) for one in contrast.vanished), reverse=True)
-        assert sorted((abs(one.base - one.other) for one in shorter.vanished), reverse=True) == sizes[:4]
-        assert [one for one in contrast.vanished if one in shorter.vanished] == shorter.vanished
+        sizes = sorted((abs(one.base - one.other) for one in contrast.confusions), reverse=True)
+        assert sorted((abs(one.base - one.other) for one in shorter.confusions), reverse=True) == sizes[:4]
+        assert [one for one in contrast.confusions if one in shorter.confusions] == shorter.confusions
 
 
 def find_curve(scores, variant=BOTH):
@@ -319,14 +320,14 @@ def test_only_common_seeds_are_compared():
     fewer = with_runs(comparison, lambda run: run if run.seed in seeds[run.variant.direction] else None)
     findings = summarise(fewer)
     assert [row.seeds for row in findings.rows] == [2, 1, 2, 2]
-    assert {(gain.base, gain.part) for gain in findings.gains} == {(FORWARD, "dev"), (FORWARD, "test")}
+    assert {(gain.base, gain.split) for gain in findings.gains} == {(FORWARD, "dev"), (FORWARD, "test")}
     (contrast,) = findings.contrasts
     assert contrast.seeds == 1
     second = [run for run in fewer.runs if run.seed == 2 and run.variant in (FORWARD, BOTH)]
     for gain in findings.gains:
-        before, after = (fewer.score(run, gain.part) for run in second)
+        before, after = (fewer.score(run, gain.split) for run in second)
         assert (gain.difference.mean, gain.difference.low) == (pytest.approx(after - before), None)
-    for origin in contrast.origins:
+    for origin in contrast.groups:
         assert len(origin.base.values) == len(origin.other.values) == 1
     # The share uses the second seed only: all three variants have no other seed in common.
     before, after = (fewer.score(run) for run in second)
@@ -367,7 +368,7 @@ def test_a_split_without_scores_of_some_runs():
 
     findings = summarise(with_runs(comparison, change))
     assert [list(row.scores) for row in findings.rows[:2]] == [["dev"], ["dev", "test"]]
-    assert [(gain.base, gain.part) for gain in findings.gains] == [
+    assert [(gain.base, gain.split) for gain in findings.gains] == [
         (FORWARD, "dev"),
         (BACKWARD, "dev"),
         (BACKWARD, "test"),

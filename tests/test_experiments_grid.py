@@ -7,13 +7,13 @@ from tagger.config import Config
 from tagger.errors import InputError
 from tagger.experiments.grid import (
     MATCHES,
+    Variant,
     build_grid,
     configure,
     count_parameters,
     match_hidden_sizes,
     require_comparable,
 )
-from tagger.experiments.results import Variant
 from tagger.network.encoder import Encoder
 from tagger.network.model import TaggingModel
 
@@ -96,16 +96,18 @@ def test_options_of_a_run_combine_common_options_and_its_variant():
 
 
 @pytest.mark.parametrize(
-    ("section", "values", "message"),
+    ("section", "values", "got"),
     [
-        ("train", {"patience": 3}, r"train\.patience must be 0, .*\(got 3\)\. Leave it at 0"),
-        ("data", {"tasks": ("pos", "ner")}, r"exactly one task \(got 2: pos, ner\)"),
+        ("train", {"patience": 3}, r"\(got 3\)"),
+        ("data", {"tasks": ("pos", "ner")}, r"\(got 2: pos, ner\)"),
     ],
 )
-def test_options_with_different_schedules_raise(section, values, message):
+def test_options_with_different_schedules_raise(section, values, got):
     changed = replace_section(section, values)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=got) as error:
         require_comparable(changed)
+    (name,) = values
+    assert (error.value.code, error.value.option) == ("option.value", f"{section}.{name}")
     require_comparable(CONFIG)
 
 

@@ -4,29 +4,36 @@ import inspect
 import json
 import re
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from comparisons import TEXTS, UNSEEN, make_comparison
 from large_findings import NASTY, make_large
 from pages import Page
 
+from tagger.config import HeadKind, MergeMode
 from tagger.errors import InputError
 from tagger.evaluation.significance import estimate, randomisation_test
-from tagger.experiments.findings import Findings
-from tagger.experiments.prose import (
-    TESTED,
-    answer,
+from tagger.experiments.contrasts import GroupKind
+from tagger.experiments.findings import Findings, summarise
+from tagger.experiments.grid import Match
+from tagger.experiments.report import MAX_EXAMPLES, make_sections, write_report
+from tagger.experiments.report_charts import STYLES
+from tagger.experiments.report_tables import GROUP_TITLES
+from tagger.experiments.report_text import (
+    HEADS,
+    MATCH_TEXTS,
+    MEASURES,
+    TEST_NOTE,
+    describe_backward_gain,
+    describe_crf,
+    describe_lookahead,
     describe_setup,
     format_gain,
     format_interval,
     format_p,
-    tell_lookahead,
-    why_crf,
 )
-from tagger.experiments.quotations import SHOWN
-from tagger.experiments.report import write_report
-from tagger.experiments.sections import make_sections
-from tagger.experiments.summary import summarise
+from tagger.experiments.results import Measure
 
 PAGES = ("results.json", "report.md", "report.html")
 
@@ -52,7 +59,7 @@ def test_results_hold_every_run_and_all_findings(made):
     ]
     assert [gain["p_corrected"] for gain in results["gains"]] == [gain.p_corrected for gain in findings.gains]
     assert [one["gained"] for one in results["contrasts"]] == [len(one.gained) for one in findings.contrasts]
-    assert len(results["contrasts"][0]["origins"]) == len(findings.contrasts[0].origins)
+    assert len(results["contrasts"][0]["origins"]) == len(findings.contrasts[0].groups)
     assert [curve["half"] for curve in results["lookahead"]] == [curve.half for curve in findings.lookahead]
 
 
@@ -67,22 +74,22 @@ def test_every_number_of_the_tables_is_on_the_page_and_in_markdown(made):
     for gain in findings.gains:
         sign = f"{100 * gain.difference.mean:+.2f}".replace("-", "−")
         assert sign in cells
-        assert f"| {gain.part} | {sign} |" in markdown
+        assert f"| {gain.split} | {sign} |" in markdown
     for contrast in findings.contrasts:
-        for origin in contrast.origins:
-            assert f"| {origin.bucket} | {origin.support:,} | {100 * origin.base.mean:.2f} |" in markdown
+        for group in contrast.groups:
+            assert f"| {group.bucket} | {group.support:,} | {100 * group.base.mean:.2f} |" in markdown
     assert f"{findings.rows[0].parameters['all']:,}" in cells
 
 
 def test_only_a_page_with_visible_words_quotes_sentences(made, tmp_path):
     comparison, findings, (results, markdown, page) = made
     _, _, hidden = report(comparison, findings, tmp_path, hide_words=True)
-    evidence = [one for contrast in findings.contrasts for one in (*contrast.gained, *contrast.lost)]
-    assert evidence
+    examples = [one for contrast in findings.contrasts for one in (*contrast.gained, *contrast.lost)]
+    assert examples
     shown = [one["text"] for one in Page(page).find("p", class_="gold")]
     labels = [text.split("<b>")[0] for text in shown]
-    assert len(shown) == len(evidence)
-    for one, text in zip(evidence, labels, strict=True):
+    assert len(shown) == len(examples)
+    for one, text in zip(examples, labels, strict=True):
         assert all(token in text for token in one.tokens)
         assert one.source in page
         assert one.source in hidden
@@ -125,7 +132,7 @@ def test_names_are_escaped_and_folders_are_omitted(tmp_path):
     assert "/a/folder" not in text
     summaries = [one["text"] for one in page.find("summary")]
     assert summaries[2].startswith("80 sentences")
-    assert summaries[2].endswith(f"The first {SHOWN} of them are shown.")
+    assert summaries[2].endswith(f"The first {MAX_EXAMPLES} of them are shown.")
     tables = [block.splitlines() for block in markdown.split("\n\n") if block.startswith("|")]
     assert len(tables) > 10
     for lines in tables:  # an unescaped bar would add a cell
@@ -137,13 +144,13 @@ def test_empty_sections_are_omitted(tmp_path):
     findings = summarise(one_way)
     sections = [section.anchor for section in make_sections(one_way, findings, hide_words=False)]
     assert sections == ["scores", "curves", "cost"]
-    assert "do not show" in answer(one_way, findings)
+    assert "do not show" in describe_backward_gain(one_way, findings)
     _, markdown, page = report(one_way, findings, tmp_path)
     assert "Merge" not in markdown + page
     assert "None" not in markdown + page
     one_mode = make_comparison(merge_modes=("sum",), heads=("softmax",), has_lookahead=False)
     sections = make_sections(one_mode, summarise(one_mode), hide_words=False)
-    assert [one.anchor for one in sections] == ["scores", "origins", "evidence", "curves", "cost"]
+    assert [one.anchor for one in sections] == ["scores", "groups", "examples", "curves", "cost"]
     empty = Findings((), (), (), ())
     assert make_sections(one_way, empty, hide_words=False)[0].anchor == "scores"
 
@@ -151,7 +158,7 @@ def test_empty_sections_are_omitted(tmp_path):
 def test_one_seed_has_no_interval(tmp_path):
     comparison = make_comparison(seeds=(1,), heads=("softmax",))
     findings = summarise(comparison)
-    assert "one seed, so no interval" in answer(comparison, findings)
+    assert "one seed, so no interval" in describe_backward_gain(comparison, findings)
     _, _, page = report(comparison, findings, tmp_path)
     assert 'class="whisker"' not in page
     assert "1 seed each" in describe_setup(comparison, findings)
@@ -159,17 +166,17 @@ def test_one_seed_has_no_interval(tmp_path):
 
 def test_the_answer_names_gain_interval_and_p(made):
     comparison, findings, (_, markdown, page) = made
-    text = answer(comparison, findings)
+    text = describe_backward_gain(comparison, findings)
     assert text in markdown
     assert Page(page).find("p", class_="answer")[0]["text"] == text
     for gain in findings.gains:
-        if gain.base.direction == "forward" and gain.part == "dev":
+        if gain.base.direction == "forward" and gain.split == "dev":
             assert f"{100 * gain.difference.mean:.2f} points" in text
             assert format_interval(gain.difference, is_gain=True) in text
             assert format_p(gain.p_corrected) in text
-            assert format_gain(gain.difference.mean) in why_crf(findings)
+            assert format_gain(gain.difference.mean) in describe_crf(findings)
     loss = replace(findings.gains[0], difference=estimate([-0.011, -0.013]), p_corrected=0.4)
-    negative = answer(comparison, replace(findings, gains=[loss]))
+    negative = describe_backward_gain(comparison, replace(findings, gains=[loss]))
     assert f"lowers {'F1' if comparison.measure == 'f1' else 'accuracy'} on dev by 1.20 points" in negative
     assert "so it may be due to chance" in negative
 
@@ -193,7 +200,7 @@ def test_lookahead_texts_name_the_smallest_sufficient_lookahead(made):
     _, findings, _ = made
     curve = findings.lookahead[0]
     whole = curve.points[-1]
-    lines = tell_lookahead(
+    lines = describe_lookahead(
         [
             replace(curve, half=1, most=4),
             replace(curve, half=0, most=None, points=[replace(whole, share=0.95)]),
@@ -214,6 +221,20 @@ def test_gains_have_signs(gain, text):
     assert format_gain(gain) == text
 
 
+@pytest.mark.parametrize(
+    ("table", "choices"),
+    [
+        (HEADS, HeadKind),
+        (MEASURES, Measure),
+        (MATCH_TEXTS, Match),
+        (GROUP_TITLES, GroupKind),
+        ({name: STYLES[name] for name in STYLES if name in get_args(MergeMode)}, MergeMode),
+    ],
+)
+def test_every_choice_has_an_entry(table, choices):
+    assert table.keys() == set(get_args(choices))
+
+
 def test_small_p_values_are_bounded():
     assert format_p(0.00005) == "< 0.0001"
     assert format_p(0.04321) == "0.0432"
@@ -221,7 +242,7 @@ def test_small_p_values_are_bounded():
 
 def test_the_report_states_the_actual_number_of_trials():
     trials = inspect.signature(randomisation_test).parameters["trials"].default
-    assert f"({trials:,} trials" in TESTED
+    assert f"({trials:,} trials" in TEST_NOTE
 
 
 def test_an_error_names_the_report_that_cannot_be_written(made, tmp_path):

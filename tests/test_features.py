@@ -3,6 +3,7 @@
 import gzip
 import json
 import struct
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ from tagger.errors import InputError
 from tagger.features.batching import WordTable, group_by_length, shuffled_batches
 from tagger.features.vectors import read_vectors
 from tagger.features.vocab import (
+    CASING_TESTS,
     CASINGS,
     LONGEST_WORD,
     UNKNOWN,
     Vocabulary,
     build_vocabulary,
     casing_id,
+    restore_vocabulary,
 )
 from tagger.text.sentence import Sentence, from_tokens
 
@@ -67,8 +70,8 @@ def test_tags_include_every_prefix_of_every_label():
 
 def test_vocabulary_survives_json():
     vocabulary, _ = small_vocabulary()
-    vocabulary = vocabulary.with_fixed_words(["york", "straße"])
-    again = Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json())))
+    vocabulary = vocabulary.with_frozen_words(["york", "straße"])
+    again = restore_vocabulary(json.loads(json.dumps(asdict(vocabulary))))
     assert again == vocabulary
     assert again.word_id("York") == len(vocabulary.words)
     assert not again.is_seen("York")
@@ -81,6 +84,9 @@ def test_vocabulary_survives_json():
         ("house", "lower"),
         ("EU", "upper"),
         ("I", "title"),
+        ("A.", "upper"),
+        ("a1", "lower"),
+        ("½", "number"),
         ("Leeds", "title"),
         ("McDonald", "mixed"),
         ("1996", "number"),
@@ -92,6 +98,11 @@ def test_vocabulary_survives_json():
 )
 def test_casing(token, name):
     assert CASINGS[casing_id(token)] == name
+
+
+def test_every_casing_has_a_test():
+    assert {*CASING_TESTS, "padding"} == set(CASINGS)
+    assert list(CASING_TESTS)[-1] == "other"
 
 
 def test_long_words_keep_their_beginning_and_end():
@@ -125,10 +136,10 @@ def test_every_format_gives_the_same_vectors(tmp_path, kind):
     else:
         write_text(path, header=kind == "fasttext", packed=kind.endswith("gz"))
     result = read_vectors(path, {"the", "missing"}, limit=10)
-    assert {word: row.tolist() for word, row in result.trained.items()} == {"the": WORDS["the"]}
+    assert {word: row.tolist() for word, row in result.trainable.items()} == {"the": WORDS["the"]}
     expected = [word for word in WORDS if word != "the" and (kind != "binary" or " " not in word)]
-    assert list(result.fixed_words) == expected
-    assert result.fixed.tolist() == [WORDS[word] for word in expected]
+    assert list(result.frozen_words) == expected
+    assert result.frozen.tolist() == [WORDS[word] for word in expected]
     assert result.size == 2
 
 
@@ -137,23 +148,23 @@ def test_a_large_binary_file_is_read_across_its_buffers(tmp_path):
     path = tmp_path / "large.bin"
     path.write_bytes(b"5000 100\n" + b"".join(b"w%d " % n + row.tobytes() for n, row in enumerate(matrix)))
     result = read_vectors(path, {f"w{n}" for n in range(5000)}, limit=0)
-    assert np.array_equal(np.stack([result.trained[f"w{n}"] for n in range(5000)]), matrix)
+    assert np.array_equal(np.stack([result.trainable[f"w{n}"] for n in range(5000)]), matrix)
 
 
 def test_a_binary_file_may_hold_line_ends_and_letters_in_its_values(tmp_path):
     path = tmp_path / "v.bin"
     path.write_bytes(b"2 2\nthe \nabc" + struct.pack("<f", 0.5) + b"of abcd" + struct.pack("<f", 2.0))
     result = read_vectors(path, {"the", "of"}, limit=0)
-    assert {word: row[1] for word, row in result.trained.items()} == {"the": 0.5, "of": 2.0}
+    assert {word: row[1] for word, row in result.trainable.items()} == {"the": 0.5, "of": 2.0}
 
 
 def test_one_form_of_a_word_wins_and_the_limit_applies(tmp_path):
     path = tmp_path / "v.txt"
     path.write_text("Apple 1 1\nAPPLE 2 2\napple 3 3\nPear 4 4\npear 5 5\nplum 6 6\nplum 7 7\nfig 8 8\n")
     result = read_vectors(path, {"apple"}, limit=2, normalise=str.lower)
-    assert result.trained["apple"].tolist() == [3, 3]
-    assert result.fixed_words == ("pear", "plum")
-    assert result.fixed.tolist() == [[5, 5], [6, 6]]
+    assert result.trainable["apple"].tolist() == [3, 3]
+    assert result.frozen_words == ("pear", "plum")
+    assert result.frozen.tolist() == [[5, 5], [6, 6]]
     assert result.duplicates == 1
 
 
@@ -161,8 +172,8 @@ def test_a_cased_word_takes_the_vector_of_its_lower_case_form(tmp_path):
     path = tmp_path / "v.txt"
     path.write_text("leeds 1 1\nbath 2 2\nBath 3 3\n")
     result = read_vectors(path, {"Leeds", "Bath", "York"}, limit=10)
-    assert {word: row.tolist() for word, row in result.trained.items()} == {"Leeds": [1, 1], "Bath": [3, 3]}
-    assert result.fixed_words == ("leeds", "bath")
+    assert {word: row.tolist() for word, row in result.trainable.items()} == {"Leeds": [1, 1], "Bath": [3, 3]}
+    assert result.frozen_words == ("leeds", "bath")
 
 
 def test_a_byte_order_mark_is_not_part_of_the_first_word(tmp_path):
@@ -170,26 +181,26 @@ def test_a_byte_order_mark_is_not_part_of_the_first_word(tmp_path):
     for content in ("the 1 1\nof 2 2\n", "2 2\nthe 1 1\nof 2 2\n"):
         path.write_text(content, encoding="utf-8-sig")
         result = read_vectors(path, {"the"}, limit=10)
-        assert result.trained["the"].tolist() == [1, 1]
-        assert result.fixed_words == ("of",)
+        assert result.trainable["the"].tolist() == [1, 1]
+        assert result.frozen_words == ("of",)
 
 
 def test_frozen_vectors_are_clipped_to_half_precision(tmp_path):
     path = tmp_path / "v.txt"
     path.write_text("the 1e5 -1e5\nof 1e5 -1e5\n")
     result = read_vectors(path, {"the"}, limit=1)
-    assert result.trained["the"].tolist() == [1e5, -1e5]
-    assert result.fixed.tolist() == [[65504, -65504]]
+    assert result.trainable["the"].tolist() == [1e5, -1e5]
+    assert result.frozen.tolist() == [[65504, -65504]]
 
 
 def test_only_repetitions_of_kept_words_are_counted(tmp_path):
     path = tmp_path / "v.txt"
     path.write_text("the 1 1\nof 2 2\nto 3 3\nto 4 4\nof 5 5\nthe 6 6\n")
     result = read_vectors(path, {"the"}, limit=1)
-    assert result.trained["the"].tolist() == [1, 1]
-    assert result.fixed.tolist() == [[2, 2]]
+    assert result.trainable["the"].tolist() == [1, 1]
+    assert result.frozen.tolist() == [[2, 2]]
     assert result.duplicates == 2
-    assert read_vectors(path, set(), limit=0).fixed_words == ()
+    assert read_vectors(path, set(), limit=0).frozen_words == ()
 
 
 LAYOUTS = {
@@ -222,7 +233,7 @@ def test_other_separators_are_read_or_no_number_is_lost(tmp_path, name, is_packe
     path.write_bytes(gzip.compress(content) if is_packed else content)
     result = read_vectors(path, {"ana", ",", "new york"}, limit=0)
     expected = {"new york": [0.5, -1], "ana": [2, 0.3], ",": [4, 5]}
-    assert {word: row.tolist() for word, row in result.trained.items()} == {
+    assert {word: row.tolist() for word, row in result.trainable.items()} == {
         word: pytest.approx(row) for word, row in expected.items()
     }
 
@@ -239,45 +250,52 @@ def test_a_layout_round_trips_or_is_rejected(tmp_path_factory, words, size, afte
     path = tmp_path_factory.mktemp("layout") / "v.txt"
     path.write_text("".join(rows))
     if (after, between) == (" ", "\t") and size > 1:  # the word would end at the first tab
-        with pytest.raises(InputError, match=r"v\.txt:1: it is not clear where the word ends"):
+        with pytest.raises(InputError, match="not clear where the word ends") as caught:
             read_vectors(path, set(words), limit=10)
+        assert (caught.value.code, caught.value.file, caught.value.line) == ("vectors.format", str(path), 1)
         return
-    result = {word: row.tolist() for word, row in read_vectors(path, set(words), limit=10).trained.items()}
+    result = {word: row.tolist() for word, row in read_vectors(path, set(words), limit=10).trainable.items()}
     assert result == dict(zip(words, values, strict=True))
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "line", "fragment"),
     [
-        ("", "empty"),
-        ("3 2\na 1 2\nb 1 2\n", r"v\.txt: the first line says 3 vectors, but 2 follow"),
-        ("1 2\na 1 2\nb 1 2\n", r"v\.txt: the first line says 1 vectors, but 2 follow"),
-        ("2 2\na 1\nb 1 2\n", r"v\.txt:2: expected a word and 2 values"),
-        ("2 3\né 1 x 2\nb 1 2 ñ\n", r"v\.txt:2: expected a word and 3 values"),
-        ("2 2\n", r"v\.txt:2: expected a word and 2 values"),
-        ("a 1 2\nb 1\n", r"v\.txt:2: expected a word and 2 values"),
-        ("a 1 2\nb 1 2 3\n", r"v\.txt:2: expected a word and 2 values"),
-        ("a 1 2\nb 1 nan\n", r"v\.txt:2: .*not a finite number"),
-        ("a 1 2\nb 1 x\n", r"v\.txt:2: .*not a finite number"),
-        ("a 1 2\nb 1 1_0\n", r"v\.txt:2: .*not a finite number"),
-        ("a 1 2\nb 1 \x1e42\n", r"v\.txt:2: .*not a finite number"),
-        ("word\n", r"v\.txt:1: expected a word and its values"),
+        ("", None, "empty"),
+        ("3 2\na 1 2\nb 1 2\n", None, "3 vectors, but 2 follow"),
+        ("1 2\na 1 2\nb 1 2\n", None, "1 vectors, but 2 follow"),
+        ("9 999999\na 1 2\n", 1, "count or size"),
+        ("2 2\na 1\nb 1 2\n", 2, "2 values, as the first line says"),
+        ("2 3\né 1 x 2\nb 1 2 ñ\n", 2, "3 values, as the first line says"),
+        ("2 2\n", 2, "2 values, as the first line says"),
+        ("a 1 2\nb 1\n", 2, "2 values, got 1 values"),
+        ("a 1 2\nb 1 2 3\n", 2, "2 values, got 3 values"),
+        ("a 1 2\nb 1 nan\n", 2, "not a finite number"),
+        ("a 1 2\nb 1 x\n", 2, "not a finite number"),
+        ("a 1 2\nb 1 1_0\n", 2, "not a finite number"),
+        ("a 1 2\nb 1 \x1e42\n", 2, "not a finite number"),
+        ("a,1.5,2\nb,1\n", 2, "separated as in the first row"),
+        ("word\n", 1, "a word and its values"),
     ],
 )
-def test_errors_name_the_malformed_row(tmp_path, content, message):
+def test_errors_name_the_malformed_row(tmp_path, content, line, fragment):
     path = tmp_path / "v.txt"
     path.write_text(content)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError) as caught:
         read_vectors(path, {"a"}, limit=10)
+    assert (caught.value.code, caught.value.file, caught.value.line) == ("vectors.format", str(path), line)
+    assert fragment in caught.value.message
 
 
 def test_missing_and_truncated_vectors_are_errors(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError) as caught:
         read_vectors(tmp_path / "none.txt", set(), limit=1)
+    assert (caught.value.code, caught.value.file) == ("file.unreadable", str(tmp_path / "none.txt"))
     path = write_binary(tmp_path / "cut.bin")
     path.write_bytes(path.read_bytes()[:-6])
-    with pytest.raises(InputError, match="ends within vector 3 of 3"):
+    with pytest.raises(InputError, match="ends within vector 3 of 3") as caught:
         read_vectors(path, {"the"}, limit=10)
+    assert (caught.value.code, caught.value.file) == ("vectors.format", str(path))
 
 
 TOKENS = st.lists(st.sampled_from(["the", "Leeds", "1996", "Bath", "a-b"]), min_size=1, max_size=6)

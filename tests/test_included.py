@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import rows, run, run_error
+from command_line import input_error, rows, run
 
 from tagger import InputError, Tagger, included
 from tagger.included import find_model, included_models
@@ -101,15 +101,13 @@ def test_the_default_model_is_never_in_the_working_directory(package_folder, pos
 
 @pytest.mark.parametrize("name", ["", "ne", "empty", "../en", "en/", "en\0", "x" * 5000, "runs/news"])
 def test_the_error_for_an_unknown_name_lists_the_included_models(package_folder, name, monkeypatch):
-    expected = (
-        "there is no such folder or included model (the included models are en, toy). Pass the folder that"
-    )
-    with pytest.raises(InputError) as error:
+    with pytest.raises(InputError, match=r"\(the included models are en, toy\)") as error:
         find_model(name)
-    assert str(error.value).startswith(f"{name}: {expected}")
+    assert (error.value.code, error.value.file) == ("bundle.missing", name)
     monkeypatch.setattr(included, "included_folder", lambda: package_folder / "none")
-    with pytest.raises(InputError, match=r"\(no models are included\)\. Pass"):
+    with pytest.raises(InputError, match=r"\(no models are included\)") as error:
         find_model(name)
+    assert (error.value.code, error.value.file) == ("bundle.missing", name)
 
 
 def test_every_command_accepts_a_name(package_folder, model, corpus, tmp_path):
@@ -121,16 +119,15 @@ def test_every_command_accepts_a_name(package_folder, model, corpus, tmp_path):
     assert "toy" in (tmp_path / "e.html").read_text() or model.name in (tmp_path / "e.html").read_text()
     for command in (("info",), ("evaluate",), ("export",), ("tag", "-m")):
         more = {"evaluate": [corpus / "dev.conll"], "export": [tmp_path / "x.onnx"]}.get(command[0], [])
-        assert "ne: there is no such folder or included model (the included models are" in run_error(
-            *command, "ne", *more
-        )
+        error = input_error(*command, "ne", *more)
+        assert (error.code, error.file) == ("bundle.missing", "ne")
 
 
 def test_a_missing_default_model_is_not_looked_up_in_the_working_directory(package_folder, model):
     (package_folder / "en").unlink()
     shutil.copytree(model, "en")
-    expected = "en: the package does not include the default model. Pass --model."
-    assert run_error("tag", TEXT) == expected
+    error = input_error("tag", TEXT)
+    assert (error.code, error.file, error.option) == ("bundle.missing", "en", "--model")
     assert run("tag", "-m", "en", TEXT)[0] == 0
 
 

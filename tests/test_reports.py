@@ -1,11 +1,11 @@
-"""Parse pages and pictures and compare them with their analysis; hostile words and labels."""
+"""Parse pages and pictures and compare them with the evaluation; hostile words and labels."""
 
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 
 import pytest
-from error_analysis import NER, POS, WORDS, make_analysis
+from error_analysis import NER, POS, WORDS, make_evaluation
 from hypothesis import given
 from hypothesis import strategies as st
 from pages import Page
@@ -18,8 +18,8 @@ from tagger.reports.matrix import draw_matrices, matrix_figure
 from tagger.reports.page import HUES, escape, label_hues, page_head
 
 
-def page_of(analysis, **names):
-    return Page("".join(errors_page(analysis, **{"model": "m", "file": "f", **names})))
+def page_of(evaluation, **names):
+    return Page("".join(errors_page(evaluation, **{"model": "m", "file": "f", **names})))
 
 
 def clean(text: str) -> str:
@@ -43,13 +43,13 @@ def test_the_head_has_language_and_title():
 
 
 def test_the_page_has_every_sentence_with_its_errors():
-    analysis = make_analysis(WORDS, {"ner": NER, "pos": POS})
-    page = page_of(analysis)
+    evaluation = make_evaluation(WORDS, {"ner": NER, "pos": POS})
+    page = page_of(evaluation)
     articles = {one["attributes"]["id"]: one for one in page.find("article")}
     assert set(articles) == {f"t{task}-s{number}" for task in (0, 1) for number in (1, 2, 3)}
     assert len(page.find("p", class_="gold")) == len(page.find("p", class_="predicted")) == len(articles)
     chips = [one["text"] for one in page.elements if "data-error" in one["attributes"]]
-    mistakes = [mistake for task in analysis.tasks.values() for mistake in task.mistakes]
+    mistakes = [mistake for task in evaluation.tasks.values() for mistake in task.mistakes]
     assert len(chips) == len(mistakes)
     for chip, mistake in zip(chips, mistakes, strict=True):
         assert mistake.outcome.kind in chip
@@ -62,11 +62,11 @@ def test_the_page_has_every_sentence_with_its_errors():
     assert wrong == ["NewA", "NewN", "LimaN", "LimaV", "sangV", "sangN"]
 
 
-def test_the_matrix_of_the_page_equals_that_of_the_analysis():
-    analysis = make_analysis(WORDS, {"ner": NER})
-    page = page_of(analysis)
+def test_the_matrix_of_the_page_equals_that_of_the_evaluation():
+    evaluation = make_evaluation(WORDS, {"ner": NER})
+    page = page_of(evaluation)
     table = page.find("table", class_="matrix")[0]
-    confusion = analysis.tasks["ner"].confusion
+    confusion = evaluation.tasks["ner"].confusion
     rows = [row for row in page.find("tr") if row in page.elements[page.elements.index(table) :]]
     start = page.elements.index(rows[1])
     cells = [one["text"] for one in page.elements[start:] if one["tag"] == "td"]
@@ -77,7 +77,7 @@ def test_the_matrix_of_the_page_equals_that_of_the_analysis():
 
 
 def test_anchors_exist_and_are_unique():
-    page = page_of(make_analysis(WORDS, {"ner": NER, "pos": POS}))
+    page = page_of(make_evaluation(WORDS, {"ner": NER, "pos": POS}))
     ids = Counter(one["attributes"]["id"] for one in page.elements if "id" in one["attributes"])
     assert set(ids.values()) == {1}
     links = [one["attributes"]["href"] for one in page.find("a")]
@@ -105,9 +105,9 @@ def test_words_labels_and_names_are_escaped(tmp_path, scheme):
     prefix = "B-" if scheme else ""
     gold = [[prefix + nasty for nasty in NASTY]]
     predicted = [[gold[0][-1], *gold[0][:-1]]]
-    analysis = make_analysis([NASTY], {"<i>": (gold, predicted, scheme)}, source="</code><script>x")
+    evaluation = make_evaluation([NASTY], {"<i>": (gold, predicted, scheme)}, source="</code><script>x")
     path = tmp_path / "page.html"
-    write_errors(analysis, path, model="</title><script>x", file="\"><img src='x'>")
+    write_errors(evaluation, path, model="</title><script>x", file="\"><img src='x'>")
     content = path.read_bytes().decode()
     page = Page(content)
     assert len(page.find("script")) == 1
@@ -122,7 +122,7 @@ def test_words_labels_and_names_are_escaped(tmp_path, scheme):
     assert words == [clean(word) for word in NASTY[1::2]] * 2
     options = {one["text"] for one in page.find("option")}
     assert {clean(nasty) for nasty in NASTY} <= options
-    draw_matrices({"$<i>\0": analysis.tasks["<i>"].confusion}, tmp_path / "a.svg")
+    draw_matrices({"$<i>\0": evaluation.tasks["<i>"].confusion}, tmp_path / "a.svg")
     ET.parse(tmp_path / "a.svg")
 
 
@@ -132,7 +132,7 @@ def test_words_far_from_errors_are_omitted():
     predicted = [*gold]
     predicted[500] = "B-X"
     gold[450:480] = predicted[450:480] = ["B-Y", *["I-Y"] * 29]
-    page = page_of(make_analysis([words], {"ner": ([gold], [predicted], "IOB2")}))
+    page = page_of(make_evaluation([words], {"ner": ([gold], [predicted], "IOB2")}))
     for side in ("gold", "predicted"):
         shown = re.findall(r"w\d+", page.find("p", class_=side)[0]["text"])
         assert shown == words[450 : 501 + AROUND]  # the neighbouring span is not cut
@@ -140,11 +140,11 @@ def test_words_far_from_errors_are_omitted():
 
 
 def test_a_page_without_errors():
-    page = page_of(make_analysis([["Ada"]], {"ner": ([["B-PER"]], [["B-PER"]], "IOB2")}))
+    page = page_of(make_evaluation([["Ada"]], {"ner": ([["B-PER"]], [["B-PER"]], "IOB2")}))
     assert not page.find("article")
     assert not page.find("ol")
     assert page.find("table", class_="matrix")
-    assert page_of(make_analysis([], {"ner": ([], [], "IOB2"), "pos": ([], [], None)})).find("h1")
+    assert page_of(make_evaluation([], {"ner": ([], [], "IOB2"), "pos": ([], [], None)})).find("h1")
 
 
 def test_colours_of_labels_are_stable():
@@ -156,7 +156,7 @@ def test_colours_of_labels_are_stable():
 
 def test_the_error_names_a_page_that_cannot_be_written(tmp_path):
     with pytest.raises(InputError, match=r"x\.html: cannot be written \(No such file or directory\)"):
-        write_errors(make_analysis(WORDS, {"ner": NER}), tmp_path / "no" / "x.html", model="m", file="f")
+        write_errors(make_evaluation(WORDS, {"ner": NER}), tmp_path / "no" / "x.html", model="m", file="f")
 
 
 # Pictures
@@ -209,9 +209,9 @@ def test_numbers_contrast_with_the_shades():
 
 @pytest.mark.parametrize(("name", "begin"), [("a.svg", b"<?xml"), ("a.PNG", b"\x89PNG")])
 def test_pictures_of_several_tasks(tmp_path, name, begin):
-    analysis = make_analysis(WORDS, {"ner": NER, "pos": POS})
-    empty = make_analysis([], {"pos": ([], [], None)}).tasks["pos"].confusion
-    confusions = {task: one.confusion for task, one in analysis.tasks.items()}
+    evaluation = make_evaluation(WORDS, {"ner": NER, "pos": POS})
+    empty = make_evaluation([], {"pos": ([], [], None)}).tasks["pos"].confusion
+    confusions = {task: one.confusion for task, one in evaluation.tasks.items()}
     draw_matrices(confusions | {"empty": empty}, tmp_path / name)
     assert (tmp_path / name).read_bytes().startswith(begin)
     assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from error_analysis import NER, POS, WORDS, make_analysis
+from error_analysis import NER, POS, WORDS, make_evaluation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import watch_page
@@ -11,7 +11,7 @@ from pages import watch_page
 from tagger.reports.error_page import KINDS, write_errors
 
 LONG = ["word" * 40, "a", "\u202eabc", "<script>x</script>", "ДОМ", "x" * 90]
-ANALYSIS = make_analysis(
+EVALUATION = make_evaluation(
     [*WORDS, LONG],
     {
         "ner": (
@@ -27,22 +27,22 @@ ANALYSIS = make_analysis(
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "errors.html"
-    write_errors(ANALYSIS, path, model="a model", file="test.conll")
+    write_errors(EVALUATION, path, model="a model", file="test.conll")
     return path.as_uri()
 
 
 @pytest.fixture(scope="module")
 def page(browser, address):
-    """Return an open page that records ``complaints`` of its console and its ``requests``."""
+    """Return an open page that records ``problems`` of its console and its ``requests``."""
     return watch_page(browser, address, viewport={"width": 1280, "height": 900})
 
 
 def expect(kinds=KINDS, task=None, gold=None, predicted=None, text=""):
     """Return the expected articles, errors, counts per kind, and sentences, computed in Python."""
     shown, counts = Counter(), Counter()
-    for name, analysis in ANALYSIS.tasks.items():
-        for mistake in analysis.mistakes:
-            words = ANALYSIS.sentences[mistake.sentence].text.lower()
+    for name, result in EVALUATION.tasks.items():
+        for mistake in result.mistakes:
+            words = EVALUATION.sentences[mistake.sentence].text.lower()
             labels = tuple((name, label) for label in mistake.outcome.labels)
             if (
                 (task is None or task == name)
@@ -88,13 +88,13 @@ def choose(page, name, option):
         page.select_option(f"select[name={name}]", value)
 
 
-USED = sorted({mistake.outcome.kind for task in ANALYSIS.tasks.values() for mistake in task.mistakes})
+USED = sorted({mistake.outcome.kind for task in EVALUATION.tasks.values() for mistake in task.mistakes})
 LABELS = st.sampled_from(
     [
         None,
         *{
             (name, label)
-            for name, task in ANALYSIS.tasks.items()
+            for name, task in EVALUATION.tasks.items()
             for label in (*task.confusion["by_label"], *[None] * task.has_spans)
         },
     ]
@@ -193,4 +193,4 @@ def test_without_scripts_everything_is_visible(browser, address):
 
 def test_the_page_makes_no_requests_and_logs_nothing(page, address):
     assert {url.partition("#")[0] for url in page.requests} == {address}
-    assert page.complaints == []
+    assert page.problems == []

@@ -61,10 +61,10 @@ def test_an_axis_contains_all_values_and_has_few_ticks(values):
     ],
 )
 def test_ticks_are_round(values, ticks):
-    found = fit_axis(values).ticks
-    assert found[0] == pytest.approx(ticks[0])
-    assert found[-1] == pytest.approx(ticks[-1])
-    assert set(ticks) <= {round(tick, 9) for tick in found}
+    result = fit_axis(values).ticks
+    assert result[0] == pytest.approx(ticks[0])
+    assert result[-1] == pytest.approx(ticks[-1])
+    assert set(ticks) <= {round(tick, 9) for tick in result}
 
 
 @given(st.dictionaries(st.text("abc", max_size=3), st.lists(NUMBERS, min_size=1, max_size=4), min_size=1))
@@ -120,13 +120,13 @@ def test_slopes_match_their_values_and_labels_do_not_overlap(pairs):
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=12), st.floats(1, 20))
 def test_spread_preserves_order_and_mean_and_ensures_the_gap(positions, gap):
     wide = (-10_000, 10_000)
-    found = spread(positions, gap, wide)
+    result = spread(positions, gap, wide)
     order = sorted(range(len(positions)), key=lambda index: positions[index])
-    moved = [found[index] for index in order]
+    moved = [result[index] for index in order]
     assert all(b - a >= gap - 1e-6 for a, b in pairwise(moved))
-    assert sum(found) == pytest.approx(sum(positions), abs=1e-6)
+    assert sum(result) == pytest.approx(sum(positions), abs=1e-6)
     if all(positions[b] - positions[a] >= gap for a, b in pairwise(order)):
-        assert found == pytest.approx(positions)
+        assert result == pytest.approx(positions)
 
 
 def test_spread_respects_the_limits():

@@ -67,11 +67,11 @@ def test_a_missing_tensor_or_a_wrong_shape_is_an_error():
     del tensors["heads.0.projection.weight"]
     with pytest.raises(InputError, match=r"heads\.0\.projection\.weight"):
         Engine(Bundle(bundle.config, bundle.vocabulary, {}, tensors, {}, ""))
-    tensors = {**bundle.tensors, "words.fixed": np.zeros((1, 4), np.float16)}
-    with pytest.raises(InputError, match=r"words\.fixed must have shape \(2, 4\) \(got \(1, 4\)\)\. Copy"):
+    tensors = {**bundle.tensors, "words.frozen": np.zeros((1, 4), np.float16)}
+    with pytest.raises(InputError, match=r"words\.frozen must have shape \(2, 4\) \(got \(1, 4\)\)\. Copy"):
         Engine(Bundle(bundle.config, bundle.vocabulary, {}, tensors, {}, ""))
-    tensors = {**bundle.tensors, "words.trained.weight": np.float32(1)}
-    with pytest.raises(InputError, match=r"words\.trained\.weight must have shape .* \(got \(\)\)"):
+    tensors = {**bundle.tensors, "words.trainable.weight": np.float32(1)}
+    with pytest.raises(InputError, match=r"words\.trainable\.weight must have shape .* \(got \(\)\)"):
         Engine(Bundle(bundle.config, bundle.vocabulary, {}, tensors, {}, ""))
 
 

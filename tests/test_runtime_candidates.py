@@ -138,7 +138,7 @@ def test_thresholds_per_label_equal_filtering(scheme):
         from_tokens(one.tokens, starts_document=True).with_tags(one.tags)
         for one in Tagger(bundle).tag_tokens(sentences[:-1])
     ]
-    scored = evaluate(tagger, gold, min_score={"PER": middle["PER"]})["tasks"]["ner"]
+    scored = evaluate(tagger, gold, min_score={"PER": middle["PER"]}).scores["ner"]
     assert scored["recall"] < 1.0 == scored["precision"]
 
 

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from tagger import Tagger
 from tagger.decoding.viterbi import viterbi
 from tagger.features.batching import WordTable
-from tagger.features.mentions import MentionIndex
+from tagger.features.context_index import ContextIndex
 from tagger.runtime.engine import Engine
-from tagger.text.documents import STRETCH_CHARACTERS, STRETCH_TOKENS, cut_stretches
+from tagger.text.documents import WINDOW_CHARACTERS, WINDOW_TOKENS, cut_document_windows
 from tagger.text.sentence import from_tokens
 
 
 def batch_of(bundle, sentences, documents):
     table = WordTable(bundle.vocabulary)
     batch = table.batch([table.rows(tokens) for tokens in sentences])
-    mentions = MentionIndex(documents, bundle.vocabulary).batch(range(len(sentences)))
-    return replace(batch, mentions=mentions)
+    occurrences = ContextIndex(documents, bundle.vocabulary).batch(range(len(sentences)))
+    return replace(batch, context=occurrences)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -30,10 +30,10 @@ def test_the_engine_equals_torch_in_documents(layers, merge_mode):
     network, bundle = make_bundle(layers=layers, merge_mode=merge_mode)
     sentences = random_sentences(bundle.vocabulary)
     batch = batch_of(bundle, sentences, [sentences[:5], sentences[5:]])
-    assert len(batch.mentions.tokens) > 20
+    assert len(batch.context.tokens) > 20
     engine = Engine(bundle)
     expected, found = network.emissions(batch), engine(batch)
-    alone = engine(replace(batch, mentions=None))
+    alone = engine(replace(batch, context=None))
     for task in ("ner", "pos"):
         np.testing.assert_allclose(found[task][batch.mask], expected[task][batch.mask], atol=1e-4)
     assert np.abs(alone["ner"] - found["ner"]).max() > 0.1
@@ -99,27 +99,27 @@ def test_a_model_without_document_context_ignores_documents():
 @given(
     st.lists(st.tuples(st.integers(0, 300), st.booleans(), st.integers(0, 3000)), max_size=30),
 )
-def test_stretches_are_whole_and_end_where_they_must(shapes):
+def test_document_windows_are_whole_and_end_where_they_must(shapes):
     sentences, start = [], 0
     for length, starts_document, gap in shapes:
         start = 0 if starts_document else start + gap
         made = from_tokens(["a"] * length, starts_document=starts_document)
         sentences.append(replace(made, text_start=start))
         start += 2 * length
-    stretches = list(cut_stretches(sentences))
-    assert [one for stretch in stretches for one in stretch] == sentences
-    for stretch in stretches:
-        assert not any(one.starts_document for one in stretch[1:])
-        assert len({one.text_start // STRETCH_CHARACTERS for one in stretch}) == 1
-        assert sum(map(len, stretch)) <= STRETCH_TOKENS
+    windows = list(cut_document_windows(sentences))
+    assert [one for window in windows for one in window] == sentences
+    for window in windows:
+        assert not any(one.starts_document for one in window[1:])
+        assert len({one.text_start // WINDOW_CHARACTERS for one in window}) == 1
+        assert sum(map(len, window)) <= WINDOW_TOKENS
 
 
-def test_stretches_that_came_before_an_error_are_given_out():
+def test_document_windows_before_an_error_are_yielded():
     def broken():
         yield from_tokens(["a"])
         raise ValueError("broken")
 
-    stretches = cut_stretches(broken())
-    assert len(next(stretches)) == 1
+    windows = cut_document_windows(broken())
+    assert len(next(windows)) == 1
     with pytest.raises(ValueError, match="broken"):
-        next(stretches)
+        next(windows)

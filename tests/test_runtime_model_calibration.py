@@ -13,7 +13,7 @@ from tagger.evaluation.calibration import THRESHOLDS
 from tagger.features.batching import WordTable
 from tagger.runtime.engine import Engine
 from tagger.runtime.model_calibration import fit_temperatures, measure_calibration
-from tagger.runtime.model_evaluation import analyse, evaluate
+from tagger.runtime.model_evaluation import evaluate
 from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import from_tokens
 
@@ -23,12 +23,12 @@ TEMPERATURES = {"ner": 2.5, "pos": 0.4}
 def labelled(tagger, *, seed=1, count=40):
     """Return random sentences; some of their gold tags differ from the predicted ones."""
     rng = np.random.default_rng(seed)
-    found = []
+    result = []
     for sentence in tagger.tag_tokens(random_sentences(tagger.bundle.vocabulary, seed, count)):
         pos = [tag if rng.random() < 0.8 else str(rng.choice(["N", "V"])) for tag in sentence.tags["pos"]]
         ner = [tag if rng.random() < 0.8 else "O" for tag in sentence.tags["ner"]]
-        found.append(from_tokens(sentence.tokens).with_tags({"ner": ner, "pos": pos}))
-    return found
+        result.append(from_tokens(sentence.tokens).with_tags({"ner": ner, "pos": pos}))
+    return result
 
 
 @pytest.mark.parametrize("head", ["crf", "softmax"])
@@ -38,8 +38,8 @@ def test_all_probabilities_are_scaled_by_the_temperature(head):
     engine, table = Engine(bundle), WordTable(bundle.vocabulary)
     sentences = [["Mira"], ["Ayr", "lost"], ["Tom", "met", "Glasgow"]]
     plain = Tagger(bundle).tag_tokens(sentences, n_best=4)
-    found = tagger.tag_tokens(sentences, n_best=4, scores=True)
-    for task, (index, sentence) in itertools.product(tagger.tasks, enumerate(found)):
+    result = tagger.tag_tokens(sentences, n_best=4, scores=True)
+    for task, (index, sentence) in itertools.product(tagger.tasks, enumerate(result)):
         emissions = engine(table.batch([table.rows(sentence.tokens)]))[task.name][0]
         paths, weights = every_legal_path(task, len(sentence), engine.transitions[task.name], emissions)
         weights **= 1 / TEMPERATURES[task.name]
@@ -89,8 +89,8 @@ def test_spans_below_the_threshold_are_dropped(model_scheme, scheme):
     scores = [span.score for sentence in full for span in sentence.spans["ner"]]
     middle = float(np.median(scores))
     for threshold in (0.0, middle, 1.0):
-        found = tagger.tag_tokens(sentences, scores=True, n_best=2, min_score=threshold)
-        for one, other in zip(found, full, strict=True):
+        result = tagger.tag_tokens(sentences, scores=True, n_best=2, min_score=threshold)
+        for one, other in zip(result, full, strict=True):
             kept = tuple(span for span in other.spans["ner"] if span.score >= threshold)
             assert one.spans["ner"] == kept
             expected = [(span.start, span.end, span.label) for span in kept]
@@ -100,8 +100,8 @@ def test_spans_below_the_threshold_are_dropped(model_scheme, scheme):
             assert one.tag_scores["pos"] == other.tag_scores["pos"]
             assert one.alternatives == other.alternatives
         plain = tagger.tag_tokens(sentences, min_score=threshold)
-        assert [one.spans for one in plain] == [one.spans for one in found]
-        assert [one.tags for one in plain] == [one.tags for one in found]
+        assert [one.spans for one in plain] == [one.spans for one in result]
+        assert [one.tags for one in plain] == [one.tags for one in result]
     dropped = [
         (one, other, t)
         for one, other in zip(tagger.tag_tokens(sentences, scores=True, min_score=middle), full, strict=True)
@@ -148,9 +148,9 @@ def test_a_fitted_temperature_minimises_the_loss():
     def loss(temperature: float) -> float:
         """Return the loss of pos tags in one-token sentences."""
         own = tagger.with_temperatures({"pos": temperature})
-        found = own.tag_sentences(ones, n_best=50)
+        result = own.tag_sentences(ones, n_best=50)
         total = 0.0
-        for sentence, truth in zip(found, ones, strict=True):
+        for sentence, truth in zip(result, ones, strict=True):
             total -= sum(
                 np.log(max(one.probability, 1e-300))
                 for one in sentence.alternatives["pos"]
@@ -168,18 +168,16 @@ def test_calibration_agrees_with_evaluate():
     tagger = Tagger(replace(bundle, temperatures=TEMPERATURES))
     gold = labelled(tagger)
     measured = measure_calibration(tagger, gold)
-    scores = evaluate(tagger, gold)["tasks"]
+    scores = evaluate(tagger, gold).scores
     ner, pos = measured["ner"], measured["pos"]
     assert (ner.has_spans, pos.has_spans) == (True, False)
     assert ner.gold == scores["ner"]["support"]
     assert pos.is_right.mean() == pytest.approx(scores["pos"]["accuracy"])
     for row in ner.against():
-        expected = evaluate(tagger, gold, min_score=row["min_score"])["tasks"]["ner"]
+        expected = evaluate(tagger, gold, min_score=row["min_score"]).scores["ner"]
         for key in ("precision", "recall", "f1"):
             assert row[key] == pytest.approx(expected[key])
-    assert (
-        analyse(tagger, gold, min_score=0.9).result["tasks"] == evaluate(tagger, gold, min_score=0.9)["tasks"]
-    )
+    assert evaluate(tagger, gold, min_score=0.9, has_calibration=True).calibrations.keys() == measured.keys()
     plain = measure_calibration(tagger.with_temperatures({}), gold)
     for name, one in measured.items():
         assert np.array_equal(one.before, plain[name].before)
@@ -197,7 +195,9 @@ def test_one_task_can_be_measured_and_unknown_tasks_are_an_error():
     bare = [from_tokens(["Mira", "met"]).with_tags({"pos": ["N", "V"]})]
     assert measure_calibration(tagger, bare, tasks=["pos"]).keys() == {"pos"}
     assert fit_temperatures(tagger, bare, tasks=["pos"]).keys() == {"pos"}
-    with pytest.raises(InputError, match="tags of the task 'ner' are missing"):
+    with pytest.raises(InputError, match=r"'ner'.* the columns pos") as error:
         measure_calibration(tagger, bare)
+    assert (error.value.code, error.value.where) == ("corpus.task", "sentence 1")
+    assert error.value.option == "--columns"
     with pytest.raises(InputError, match="no task 'chunk'"):
         fit_temperatures(tagger, bare, tasks=["chunk"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundles import edit, edit_tensors, make_bundle, random_sentences
-from command_line import run, run_error
+from command_line import input_error, run, run_error
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -39,20 +39,20 @@ def test_quantised_rows_are_within_half_a_scale(values):
 @pytest.mark.parametrize("words", [None, 0, 1, 2, 9])
 def test_kept_vectors_and_stored_types(tmp_path, precision, words):
     _, bundle = make_bundle()
-    bundle = replace(bundle, metrics={"data": {"vectors": {"file": "v.txt", "kept": 2}, "dev": None}})
+    bundle = replace(bundle, metrics={"data": {"vectors": {"file": "v.txt", "frozen": 2}, "dev": None}})
     kept = 2 if words is None else min(words, 2)
-    found = stored(shrink_bundle(bundle, words=words, precision=precision), tmp_path)
-    assert found.vocabulary.fixed_words == bundle.vocabulary.fixed_words[:kept]
-    assert found.metrics["shrunk"] == {"fixed_words": kept, "precision": precision}
-    assert found.metrics["data"] == {"vectors": {"file": "v.txt", "kept": kept}, "dev": None}
-    assert found.is_shrunk == (precision != "f32")
+    loaded = stored(shrink_bundle(bundle, words=words, precision=precision), tmp_path)
+    assert loaded.vocabulary.frozen_words == bundle.vocabulary.frozen_words[:kept]
+    assert loaded.metrics["shrunk"] == {"frozen_words": kept, "precision": precision}
+    assert loaded.metrics["data"] == {"vectors": {"file": "v.txt", "frozen": kept}, "dev": None}
+    assert loaded.is_shrunk == (precision != "f32")
     types = {name: tensor.dtype for name, tensor in load_file(tmp_path / "model.safetensors").items()}
     for name in bundle.tensors:
         is_small = precision == "int8" and name in WORD_TABLES
         expected = np.int8 if is_small else np.float32 if precision == "f32" else np.float16
         assert types[name] == (np.float16 if precision == "f32" and name == MAPPED else expected)
     for name, tensor in bundle.tensors.items():
-        restored = restore_bundle(found).tensors[name]
+        restored = restore_bundle(loaded).tensors[name]
         original = tensor[:kept] if name == MAPPED else tensor
         assert (restored.dtype, restored.shape) == (tensor.dtype, original.shape)
         coarse = precision == "int8" and name in WORD_TABLES
@@ -66,12 +66,12 @@ def test_kept_vectors_and_stored_types(tmp_path, precision, words):
 def test_the_engine_gives_the_results_of_the_restored_model(tmp_path, precision, characters):
     for seed in range(3):
         _, bundle = make_bundle(seed, characters=characters)
-        found = stored(shrink_bundle(bundle, words=2, precision=precision), tmp_path / str(seed))
-        plain = stored(restore_bundle(found), tmp_path / f"plain{seed}")
+        loaded = stored(shrink_bundle(bundle, words=2, precision=precision), tmp_path / str(seed))
+        plain = stored(restore_bundle(loaded), tmp_path / f"plain{seed}")
         assert plain.tensors[MAPPED].dtype == np.float16
         sentences = random_sentences(bundle.vocabulary, seed, count=40)
         assert {"Glasgow", "river"} <= {token for tokens in sentences for token in tokens}
-        one, other = Tagger(found, threads=1), Tagger(plain, threads=1)
+        one, other = Tagger(loaded, threads=1), Tagger(plain, threads=1)
         assert one.tag_tokens(sentences, scores=True) == other.tag_tokens(sentences, scores=True)
         for tokens in sentences[:5]:
             pairs = [StreamingTagger(tagger, lookahead=1) for tagger in (one, other)]
@@ -90,16 +90,16 @@ def test_a_shrunk_model_can_be_saved_and_shrunk_again(tmp_path):
     assert smaller.tensors[TRAINED] == pytest.approx(first.tensors[TRAINED], rel=1e-3, abs=1e-6)
     back = stored(shrink_bundle(first, precision="f32"), tmp_path / "back")
     assert not back.is_shrunk
-    assert json.loads((tmp_path / "back" / "config.json").read_text())["format_version"] == 2
+    assert not json.loads((tmp_path / "back" / "config.json").read_text())["is_shrunk"]
 
 
 def test_values_beyond_a_type_are_clipped(tmp_path):
     _, bundle = make_bundle()
     bundle = replace(bundle, tensors={**bundle.tensors, TRAINED: bundle.tensors[TRAINED] * 1e6})
     for precision in ("f16", "int8"):
-        found = stored(shrink_bundle(bundle, precision=precision), tmp_path / precision)
-        assert np.isfinite(found.tensors[TRAINED]).all()
-        assert Tagger(found).tag_tokens([["rain"]])
+        loaded = stored(shrink_bundle(bundle, precision=precision), tmp_path / precision)
+        assert np.isfinite(loaded.tensors[TRAINED]).all()
+        assert Tagger(loaded).tag_tokens([["rain"]])
 
 
 @pytest.fixture
@@ -109,11 +109,8 @@ def shrunk(tmp_path) -> Path:
     return tmp_path / "m"
 
 
-def test_a_program_rejects_unknown_format_versions(shrunk):
-    assert json.loads((shrunk / "config.json").read_text())["format_version"] == 3
-    edit(shrunk / "config.json", lambda values: values.update(format_version=4))
-    assert "the format version must be at most 3 (got 4). Install" in run_error("info", shrunk)
-    edit(shrunk / "config.json", lambda values: values.update(format_version=1))
+def test_a_model_with_a_wrong_mark_is_an_error(shrunk):
+    edit(shrunk / "config.json", lambda values: values.update(is_shrunk=False))
     with pytest.raises(InputError, match=r"tensor .* must have (type|shape) .* \(got"):
         Tagger.load(shrunk)
 
@@ -121,15 +118,15 @@ def test_a_program_rejects_unknown_format_versions(shrunk):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        (MAPPED + SCALES, lambda one: None, "words.fixed must have type float16 (got int8)"),
-        (MAPPED + SCALES, lambda one: one[:1], "words.fixed.scales must have shape (2,) (got (1,))"),
-        (MAPPED + SCALES, lambda one: one * np.nan, "words.fixed.scales contains a value that is not finite"),
+        (MAPPED + SCALES, lambda one: None, "words.frozen must have type float16 (got int8)"),
+        (MAPPED + SCALES, lambda one: one[:1], "words.frozen.scales must have shape (2,) (got (1,))"),
+        (MAPPED + SCALES, lambda one: one * np.nan, "frozen.scales contains a value that is not finite"),
         (MAPPED + SCALES, lambda one: one.astype(np.float64), "scales must have type float32 (got float64)"),
-        (MAPPED, lambda one: one.astype(np.float16), "words.fixed must have type int8 (got float16)"),
-        (MAPPED, lambda one: one[:1], "words.fixed must have shape (2, 4) (got (1, 4))"),
-        (TRAINED + SCALES, lambda one: one[:1], "words.trained.weight"),
-        (TRAINED + SCALES, lambda one: None, "words.trained.weight must have type float32 (got int8)"),
-        (TRAINED + SCALES, lambda one: one * np.inf, "trained.weight contains a value that is not finite"),
+        (MAPPED, lambda one: one.astype(np.float16), "words.frozen must have type int8 (got float16)"),
+        (MAPPED, lambda one: one[:1], "words.frozen must have shape (2, 4) (got (1, 4))"),
+        (TRAINED + SCALES, lambda one: one[:1], "words.trainable.weight"),
+        (TRAINED + SCALES, lambda one: None, "words.trainable.weight must have type float32 (got int8)"),
+        (TRAINED + SCALES, lambda one: one * np.inf, "trainable.weight contains a value that is not finite"),
         ("heads.0.projection.bias", lambda one: one.astype(np.int8), "must have type float32 (got int8)"),
     ],
 )  # fmt: skip
@@ -146,7 +143,7 @@ def test_errors_name_the_damaged_tensor(shrunk, name, change, message):
 def test_a_too_large_scale_is_an_error_when_its_word_is_used(shrunk):
     edit_tensors(shrunk, lambda tensors: tensors.update({MAPPED + SCALES: np.full(2, 1e20, np.float32)}))
     assert Tagger.load(shrunk).tag("Rain fell.")
-    with pytest.raises(InputError, match=r"words\.fixed contains a value"):
+    with pytest.raises(InputError, match=r"words\.frozen contains a value"):
         Tagger.load(shrunk).tag("Glasgow")
 
 
@@ -168,9 +165,8 @@ def test_the_command_writes_a_smaller_working_model(model, corpus, tmp_path):
 def test_errors_of_the_command(model, tmp_path):
     assert "must be one of f32, f16, int8" in run_error("shrink", model, tmp_path / "m", "--precision", "f8")
     assert "is the model itself" in run_error("shrink", model, model)
-    assert "there is no such folder or included model" in run_error(
-        "shrink", tmp_path / "none", tmp_path / "m"
-    )
+    error = input_error("shrink", tmp_path / "none", tmp_path / "m")
+    assert (error.code, error.file) == ("bundle.missing", str(tmp_path / "none"))
     (tmp_path / "config.json").write_text("{}")
     assert "contains a config.json that belongs to no model" in run_error("shrink", model, tmp_path)
     assert "--words" in run_error("shrink", model, tmp_path / "m", "--words", "-1")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from command_line import OPTIONS, run, run_error
+from command_line import OPTIONS, input_error, run, run_error
 
 from tagger.config import load_config
 from tagger.corpus.files import FORMATS, read_sentences
@@ -84,7 +84,7 @@ def test_pipes_are_read_if_one_pass_is_enough(corpus, model, tmp_path):
         assert run("tag", "-m", model, path) == run("tag", "-m", model, stdin=b"Ada met Otto.")
     for content in (b"ada 1 2\notto 3 4\n", gzip.compress(b"ada 1 2\notto 3 4\n")):
         with piped(content) as path:
-            assert read_vectors(Path(path), {"ada"}, limit=9).fixed_words == ("otto",)
+            assert read_vectors(Path(path), {"ada"}, limit=9).frozen_words == ("otto",)
     with piped(b"[train]\nepochs = 7\n") as path:
         assert load_config(Path(path), {}).train.epochs == 7
 
@@ -96,9 +96,9 @@ def test_a_too_long_line_is_an_error_and_not_read_completely(tmp_path, monkeypat
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
     with pytest.raises(InputError, match=rf"{name}:2: the line has more than 1,000 bytes\. Give a text file"):
         list(numbered_lines(tmp_path / name))
-    problems: list[str] = []
-    assert [number for number, _ in numbered_lines(tmp_path / name, refuse=problems.append)] == [1]
-    assert len(problems) == 1
+    errors: list[InputError] = []
+    assert [number for number, _ in numbered_lines(tmp_path / name, on_error=errors.append)] == [1]
+    assert len(errors) == 1
     with pytest.raises(InputError, match="more than 1,000 bytes"):
         list(read_sentences(tmp_path / name))
     (tmp_path / name).write_bytes(b"x" * 999 + b"\n" + b"y" * 1000)
@@ -108,16 +108,18 @@ def test_a_too_long_line_is_an_error_and_not_read_completely(tmp_path, monkeypat
 def test_sparse_files_have_limits_too(corpus, model, tmp_path, monkeypatch):
     with (tmp_path / "holes").open("wb") as file:
         file.truncate(1 << 33)
-    with pytest.raises(InputError, match=r"holes: a line has more than 4,194,304 bytes"):
+    with pytest.raises(InputError, match="4,194,304 bytes") as caught:
         read_vectors(tmp_path / "holes", {"a"}, limit=1)
+    assert (caught.value.code, caught.value.file) == ("vectors.format", str(tmp_path / "holes"))
     with (tmp_path / "holes").open("r+b") as file:
         file.write(b"9 2\n\xff\xff")
-    with pytest.raises(InputError, match=r"holes: vector 1 of 9 has no space after its word"):
+    with pytest.raises(InputError, match="vector 1 of 9 has no space") as caught:
         read_vectors(tmp_path / "holes", {"a"}, limit=1)
-    message = run_error(
-        "train", tmp_path / "holes", "--train", corpus / "train.conll", "--output", tmp_path / "m"
-    )
-    assert message.startswith(f"{tmp_path}/holes: the config cannot be read (more than 1,048,576 bytes)")
+    assert (caught.value.code, caught.value.file) == ("vectors.format", str(tmp_path / "holes"))
+    words = ("train", tmp_path / "holes", "--train", corpus / "train.conll", "--output", tmp_path / "m")
+    error = input_error(*words)
+    assert (error.code, error.file) == ("file.unreadable", str(tmp_path / "holes"))
+    assert "1,048,576 bytes" in error.message
     monkeypatch.setattr("tagger.cli.input.LONGEST_TEXT_LINE", 100_000)
     message = run_error("tag", "-m", model, "--pretokenized", stdin=b"x" * 200_000)
     assert message == "line 1 of the text must have at most 100,000 characters. Write one sentence per line."

@@ -84,19 +84,22 @@ def test_preparation_encodes_the_sentences_of_the_files(corpus):
 def test_a_dev_split_with_a_wrong_column_or_an_unknown_tag_is_an_error_before_training(corpus, tmp_path):
     dev = tmp_path / "dev.conll"
     dev.write_text("da D N\nko N N\n")
-    with pytest.raises(InputError, match=r"dev\.conll:1: the column 'ner' must mark spans"):
+    with pytest.raises(InputError, match="'ner'") as error:
         prepare(configure(), [corpus], [dev], None)
+    assert (error.value.code, error.value.where) == ("corpus.columns", f"{dev}:1")
     dev.write_text("ko N B-THING\nda D O\nko N B-THING\nda D O\nma N E-THING\n")
-    with pytest.raises(InputError, match=r"dev\.conll:5: the tag 'E-THING'"):
+    with pytest.raises(InputError, match="'E-THING'") as error:
         prepare(configure(), [corpus], [dev], None)
+    assert (error.value.code, error.value.where) == ("corpus.scheme", f"{dev}:5")
 
 
 def test_illegal_tags_are_counted_or_are_an_error(tmp_path):
     path = tmp_path / "t.conll"
     path.write_text("da D O\nko N B-THING\n\nda D B-THING\nko N O\nmo N I-THING\n")
     assert prepare(configure(), [path], [], None).train.repairs == {"ner": 1}
-    with pytest.raises(InputError, match=r"t\.conll:6.*'mo'.*'I-THING'"):
+    with pytest.raises(InputError, match=r"'mo'.*'I-THING'") as error:
         prepare(configure(data__broken_tags="strict"), [path], [], None)
+    assert (error.value.code, error.value.where) == ("corpus.scheme", f"{path}:6")
 
 
 def test_vectors_initialise_the_word_embeddings(corpus, tmp_path):
@@ -106,9 +109,9 @@ def test_vectors_initialise_the_word_embeddings(corpus, tmp_path):
     preparation = prepare(config, [corpus], [], vectors)
     model = build_model(preparation, config)
     number = preparation.vocabulary.word_id("da")
-    assert model.words.trained.weight[number].tolist() == [1, 2, 3]
+    assert model.words.trainable.weight[number].tolist() == [1, 2, 3]
     assert preparation.vocabulary.word_id("ZZZ") == len(preparation.vocabulary.words)
-    assert model.words.fixed.tolist() == [[4, 5, 6]]
+    assert model.words.frozen.tolist() == [[4, 5, 6]]
     lonely = tmp_path / "lonely.conll"
     lonely.write_text("da D O\nko N B-THING\n")
     prepared = prepare(config, [lonely], [], vectors)
@@ -247,9 +250,9 @@ def test_singletons_train_the_vector_of_unk(tmp_path):
     path.write_text("da D O\nko N B-THING\n\nda D O\nmo N B-THING\n")
     config = configure(train__epochs=4, train__singleton_unknown=0.9, train__batch_size=1)
     preparation = prepare(config, [path], [], None)
-    before = build_model(preparation, config).words.trained.weight[UNKNOWN].detach()
+    before = build_model(preparation, config).words.trainable.weight[UNKNOWN].detach()
     *_, last = train(preparation, config)
-    assert not torch.equal(last.weights["words.trained.weight"][UNKNOWN], before)
+    assert not torch.equal(last.weights["words.trainable.weight"][UNKNOWN], before)
     kept = prepare(configure(train__singleton_unknown=0.0), [path], [], None)
     assert len(kept.unvectored_singletons) == 2  # ko and mo, but not da
 

@@ -26,7 +26,7 @@ SIZES = {
     "train.min_steps": 0,
     "train.learning_rate": 0.1,
     "train.ema": 0.9,
-    "train.recased": 0.3,
+    "train.case_augmentation": 0.3,
 }
 
 

@@ -39,7 +39,7 @@ CHANGES = {
     "train.schedule": "cosine",
     "train.ema": 0.9,
     "train.patience": 2,
-    "train.recased": 0.3,
+    "train.case_augmentation": 0.3,
     "train.lookahead": "random",
 }
 

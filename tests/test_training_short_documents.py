@@ -56,7 +56,7 @@ def finish(config: Config, corpus: Path) -> tuple[EpochRecord, Progress, Prepara
     {},
     {"train__momentum": 0},
     {"train__weight_decay": 0.01},
-    {"train__recased": 0.5},
+    {"train__case_augmentation": 0.5},
     {"train__clip": 0},
     {"model__characters": "lstm"},
     {"model__characters": "none"},

@@ -14,7 +14,7 @@ from measurement import fix_threads, interleave, parser, rates, shares, show, sh
 from tagger import Tagger
 from tagger.bundle import Bundle, load_bundle
 from tagger.corpus.files import read_sentences
-from tagger.features.mentions import context_width
+from tagger.features.context_index import context_width
 
 COLUMNS = {"name": "", "words_per_second": "words/s", "share": "share of plain (processor time)"}
 ROUNDS = 7

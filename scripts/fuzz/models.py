@@ -116,11 +116,11 @@ def make_bundle(network: dict[str, object]) -> dict[str, bytes]:
         ),
         lowercase=config.model.lowercase,
         fold_digits=config.model.fold_digits,
-        fixed_words=("oslo",),
+        frozen_words=("oslo",),
     )
     generator = np.random.default_rng(1)
     tensors = {
-        name: generator.normal(size=shape).astype(np.float16 if name == "words.fixed" else np.float32)
+        name: generator.normal(size=shape).astype(np.float16 if name == "words.frozen" else np.float32)
         for name, shape in tensor_shapes(config.model, vocabulary, 2).items()
     }
     parts = (config, vocabulary, Tokenizer().settings(), tensors, {"score": 0.5}, "# A model\n")
@@ -183,6 +183,7 @@ def nothing_outside(folder: Path) -> Iterator[None]:
     bundles()  # triggers late imports
     for encoding in ("utf-8-sig", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "utf-32-be", "utf-32-le"):
         codecs.lookup(encoding)  # JSON files can use these encodings
+    codecs.lookup("unicode_escape")  # used in errors
     _install_hook()
     watched.append(folder.resolve())
     try:

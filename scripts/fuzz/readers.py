@@ -17,6 +17,7 @@ from tagger.corpus.conll import read_conll, write_conll
 from tagger.corpus.conllu import read_conllu, write_conllu
 from tagger.corpus.inspection import inspect_files
 from tagger.corpus.loading import load_split
+from tagger.errors import InputError
 from tagger.features.vectors import read_vectors
 from tagger.text.schemes import belongs_to
 from tagger.text.sentence import Sentence
@@ -70,9 +71,11 @@ def loading(data: bytes, folder: Path) -> None:
     path = folder / f"split{choices.pick(SUFFIXES)}"
     tasks = choices.pick(TASKS)
     path.write_bytes(data[2:])
-    problems: list[str] = []
+    problems: list[InputError] = []
     (facts,) = inspect_files([str(path)], problems.append).files
-    assert all(len(message.splitlines()) == 1 for message in (*problems, *facts.notes, facts.summary))
+    assert all(
+        len(message.splitlines()) == 1 for message in (*map(str, problems), *facts.notes, facts.summary)
+    )
     split = attempt(load_split, [path], tasks)
     if split is None:
         return
@@ -93,16 +96,16 @@ def vectors(data: bytes, folder: Path) -> None:
         if table is None:
             continue
         assert table.size >= 1
-        assert table.fixed.shape == (len(table.fixed_words), table.size)
-        assert len(set(table.fixed_words)) == len(table.fixed_words) <= limit
-        assert not WORDS & set(table.fixed_words)
-        assert table.trained.keys() <= WORDS
-        rows = list(table.trained.values())
+        assert table.frozen.shape == (len(table.frozen_words), table.size)
+        assert len(set(table.frozen_words)) == len(table.frozen_words) <= limit
+        assert not WORDS & set(table.frozen_words)
+        assert table.trainable.keys() <= WORDS
+        rows = list(table.trainable.values())
         assert all(row.shape == (table.size,) and np.isfinite(row).all() for row in rows)
-        assert np.isfinite(table.fixed).all()
+        assert np.isfinite(table.frozen).all()
         content = unpacked(data)
-        for word, row in table.trained.items():
-            borrowed = [r for w, r in zip(table.fixed_words, table.fixed, strict=True) if w == word.lower()]
+        for word, row in table.trainable.items():
+            borrowed = [r for w, r in zip(table.frozen_words, table.frozen, strict=True) if w == word.lower()]
             assert has_vector(content, row) or any(np.array_equal(row, other) for other in borrowed), word
 
 

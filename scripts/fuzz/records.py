@@ -13,6 +13,7 @@ from inputs import attempt
 from tagger.corpus.files import FORMATS
 from tagger.corpus.placement import Document, documents
 from tagger.corpus.reading import OnMisaligned, Reading, Writing
+from tagger.errors import InputError, raise_error
 from tagger.text.schemes import spans_to_tags
 from tagger.text.sentence import Sentence
 
@@ -64,19 +65,19 @@ def readings(name: str, path: Path) -> list[list[Sentence]]:
     """Read a file with every option for misaligned spans; check each, return those without problems."""
     results = []
     for way in get_args(OnMisaligned):
-        problems: list[str] = []
-        notes: list[str] = []
-        reading = Reading(tasks=(), on_misaligned=way, refuse=problems.append, note=notes.append)
+        problems: list[InputError] = []
+        warnings: list[str] = []
+        reading = Reading(tasks=(), on_misaligned=way, on_error=problems.append, warn=warnings.append)
         sentences = attempt(lambda ways=reading: list(FORMATS[name].read(path, ways)))
         if sentences is None:
             continue
-        assert all(len(message.splitlines()) == 1 for message in problems + notes)
+        assert all(len(message.splitlines()) == 1 for message in [*map(str, problems), *warnings])
         for sentence in sentences:
             check_sentence(sentence)
         assert sentences or problems
         # Without a problem collector, the reader raises on the first problem.
         strict = attempt(
-            lambda ways=reading: list(FORMATS[name].read(path, replace(ways, refuse=Reading().refuse)))
+            lambda ways=reading: list(FORMATS[name].read(path, replace(ways, on_error=raise_error)))
         )
         assert (strict is None) == bool(problems)
         if strict is not None:

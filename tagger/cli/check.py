@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json as json_format
-import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -30,8 +29,6 @@ tagger check train.conll --json > report.json"""
 
 SHOWN = 10  # most findings of each kind to print
 TAGS_SHOWN = 20  # most rows of a tag table
-
-_PROBLEM = re.compile(r"(.*?)(?::(\d+))?: (.*)", re.DOTALL)
 
 
 def check_command(
@@ -78,14 +75,17 @@ def check_command(
     paths = [str(path) for path in files]
     for path in files:
         if str(path) == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
-            raise InputError(f"{path}: not a regular file, but files are read twice. Save it to a file.")
-    problems: list[str] = []
-    report: Callable[[str], object] = problems.append if json else _print_line
+            raise InputError(
+                "not a regular file, but files are read twice. Save it to a file.",
+                code="file.kind",
+                where=path,
+            )
+    problems: list[InputError] = []
     names = parse_label_names(label_names)
     require_offsets(offsets)
     inspection = inspect_files(
         paths,
-        report,
+        problems.append if json else _print_error,
         columns=columns,
         format=format,
         scheme=scheme,
@@ -99,13 +99,12 @@ def check_command(
     return int(inspection.problems > 0 or (strict and inspection.findings > 0))
 
 
-def report_values(inspection: Inspection, problems: Sequence[str]) -> dict[str, Any]:
+def report_values(inspection: Inspection, problems: Sequence[InputError]) -> dict[str, Any]:
     """Return the report as JSON values; shares are from 0 to 1."""
     return {
         "problems": [
-            {"file": match[1], "line": int(match[2]) if match[2] else None, "message": match[3]}
-            for match in map(_PROBLEM.fullmatch, problems)
-            if match
+            {"file": escape_line(error.file), "line": error.line, "message": _without_location(error)}
+            for error in problems
         ],
         "files": [
             {
@@ -130,20 +129,25 @@ def report_values(inspection: Inspection, problems: Sequence[str]) -> dict[str, 
                 "other": one.other,
                 "sentences": one.sentences,
                 "share": one.share,
-                "places": [list(pair) for pair in one.places],
+                "places": [list(pair) for pair in one.locations],
             }
             for one in inspection.shared
         ],
         "in_one_file_only": inspection.only_in,
         "inconsistent": {
-            task: [{"text": one.text, "counts": one.counts, "places": one.places} for one in texts]
+            task: [{"text": one.text, "counts": one.counts, "places": one.locations} for one in texts]
             for task, texts in inspection.inconsistent.items()
         },
     }
 
 
-def _print_line(problem: str) -> None:
-    sys.stdout.write(escape_line(" ".join(problem.splitlines())) + "\n")
+def _print_error(error: InputError) -> None:
+    sys.stdout.write(escape_line(str(error)) + "\n")
+
+
+def _without_location(error: InputError) -> str:
+    location = error.file if error.line is None else f"{error.file}:{error.line}"
+    return escape_line(str(error).removeprefix(f"{location}: "))
 
 
 def _show(inspection: Inspection) -> None:
@@ -198,7 +202,7 @@ def _findings(inspection: Inspection) -> Iterator[str]:
     """Yield lines on shared sentences, labels in one file only, and inconsistent labels."""
     for one in inspection.shared:
         yield f"\n{one.sentences:,} sentences of {one.file} ({one.share:.1%}) also occur in {one.other}, e.g."
-        yield from (f"  {position} = {other}" for position, other in one.places)
+        yield from (f"  {position} = {other}" for position, other in one.locations)
     for task, files in inspection.only_in.items():
         yield f"\n{task}: in one file only"
         by_file: dict[str, list[str]] = {}
@@ -211,8 +215,8 @@ def _findings(inspection: Inspection) -> Iterator[str]:
         rest = f"; showing the {SHOWN} most frequent" if len(texts) > SHOWN else ""
         yield f"\n{task}: {len(texts):,} texts have inconsistent labels{rest}"
         for text in texts[:SHOWN]:
-            yield f"  {text.text}: {_label_counts(text.counts, text.places)}"
+            yield f"  {text.text}: {_label_counts(text.counts, text.locations)}"
 
 
-def _label_counts(counts: Mapping[str, int], places: Mapping[str, Sequence[str]]) -> str:
-    return ", ".join(f"{label} {count:,} ({places[label][0]})" for label, count in counts.items())
+def _label_counts(counts: Mapping[str, int], locations: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{label} {count:,} ({locations[label][0]})" for label, count in counts.items())

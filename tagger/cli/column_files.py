@@ -11,13 +11,13 @@ from pathlib import Path
 from tagger.cli.formats import View, column_separator, jsonl_line
 from tagger.cli.output import open_output, print_message
 from tagger.corpus.columns import PARTS_OF_SPEECH
-from tagger.corpus.conll import BORDER, write_conll
+from tagger.corpus.conll import DOCUMENT_START, write_conll
 from tagger.corpus.conllu import write_conllu
 from tagger.corpus.conllu_columns import FIELDS, plus_columns
-from tagger.corpus.csv_tables import find_header
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.lines import numbered_lines
 from tagger.corpus.reading import Reading
+from tagger.corpus.table_header import find_header
 from tagger.corpus.tags import line_of
 from tagger.errors import InputError
 from tagger.features.vocab import Task
@@ -59,7 +59,7 @@ def open_columns(path: Path, format: str, columns: str | None, style: str, name:
         )
     detected = detect(path, format=format, columns=columns)
     if detected.problem:
-        raise InputError(detected.problem)
+        raise detected.problem
     if style == "conllu" and format != "conllu":
         raise InputError(f"{path}: --format conllu needs --input conllu (got --input {format}). Pass both.")
     if style == "conllu" and plus_columns(first) is not None:
@@ -150,7 +150,7 @@ def _column(sentence: Sentence, task: str) -> Sequence[str]:
 
 
 def _with_cells(line: str, cells: Sequence[str] | None, filler: Sequence[str], separator: str) -> str:
-    if cells is None and (line[:1] == "#" or BORDER not in line.split()):
+    if cells is None and (line[:1] == "#" or DOCUMENT_START not in line.split()):
         return f"{line}\n"
     return separator.join([line.rstrip(" \t"), *(filler if cells is None else cells)]) + "\n"
 

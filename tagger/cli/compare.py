@@ -112,15 +112,17 @@ def compare_command(
     changes = read_changes(flags, set)
     for option, flag in OF_THE_GRID.items():
         if option in changes:
-            raise InputError(f"--set {option} would change all runs of the grid. Use {flag} instead.")
+            raise InputError(
+                f"--set {option} would change all runs of the grid. Use {flag} instead.",
+                code="option.conflict",
+                option=flag,
+            )
     options = load_config(config, changes, defaults=DEFAULTS)
     from tagger.cli.console import require_extra
 
-    require_extra("compare", *EXTRA, "scipy")
+    require_extra("compare", *EXTRA, "scipy", "jinja2")
     from tagger.cli.grid_display import watch_comparison
-    from tagger.experiments.grid import MATCHES, build_grid
-    from tagger.experiments.material import Request
-    from tagger.experiments.results import Match
+    from tagger.experiments.grid import MATCHES, Match, Request, build_grid
 
     lookaheads = _read_lookaheads(lookahead)
     variants = build_grid(
@@ -130,7 +132,11 @@ def compare_command(
         has_lookahead=bool(lookaheads),
     )
     if lookaheads and all(variant.direction != "bidirectional" for variant in variants):
-        raise InputError("--lookahead needs bidirectional models. Add bidirectional to --directions.")
+        raise InputError(
+            "--lookahead needs bidirectional models. Add bidirectional to --directions.",
+            code="option.conflict",
+            option="--directions",
+        )
     (match_mode,) = _choose(match, MATCHES, "--match", most=1)
     request = Request(
         config=options,
@@ -158,7 +164,11 @@ def _choose(text: str, allowed: Sequence[str], option: str, *, most: int | None 
     if unknown or not names or (most and len(names) > most):
         listed = ", ".join(allowed)
         choices = f"one of {listed}" if most == 1 else f"any of {listed}, separated by commas"
-        raise InputError(f"{option} must be {choices} (got {text!r}).")
+        raise InputError(
+            f"{option} must be {choices} (got {text!r}).",
+            code="option.unknown" if unknown else "option.value",
+            option=option,
+        )
     return names
 
 
@@ -168,13 +178,15 @@ def _read_lookaheads(text: str | None) -> list[int | None]:
     Raises:
         InputError: An item is neither a number nor ``full``.
     """
-    from tagger.experiments.results import WHOLE
+    from tagger.experiments.grid import WHOLE
 
     names = split_names([text]) if text is not None else []
     invalid = [name for name in names if name != WHOLE and not re.fullmatch("[0-9]{1,9}", name)]
     if invalid or (text is not None and not names):
         raise InputError(
-            f"--lookahead must be numbers of words or {WHOLE!r}, separated by commas (got {text!r})."
+            f"--lookahead must be numbers of words or {WHOLE!r}, separated by commas (got {text!r}).",
+            code="option.value",
+            option="--lookahead",
         )
     numbers = sorted({int(name) for name in names if name != WHOLE})
     return [*numbers, *([None] if WHOLE in names else [])]

@@ -24,7 +24,7 @@ from tagger.evaluation.calibration import BINS
 from tagger.evaluation.confusion import Confusion, most_confused
 from tagger.evaluation.mistakes import Mistake, group_mistakes, words_around
 from tagger.runtime.model_calibration import Calibration
-from tagger.runtime.model_evaluation import TaskAnalysis
+from tagger.runtime.model_evaluation import TaskEvaluation
 from tagger.text.sentence import Sentence
 from tagger.training.card import score_rows
 
@@ -134,20 +134,20 @@ def thresholds_table(task: str, calibration: Calibration) -> Table:
 
 
 def mistake_lines(
-    task: str, analysis: TaskAnalysis, sentences: Sequence[Sentence], width: int
+    task: str, result: TaskEvaluation, sentences: Sequence[Sentence], width: int
 ) -> Iterator[Text]:
     """Yield the most frequent errors, two lines each: gold and predicted label, then an example sentence.
 
     Args:
         task: The task name.
-        analysis: The errors of the model in this task.
+        result: The model's results in this task.
         sentences: All evaluated sentences.
         width: Width of the console in columns.
     """
-    groups = group_mistakes(analysis.mistakes)
+    groups = group_mistakes(result.mistakes)
     if not groups:
         return
-    total = len(analysis.mistakes)
+    total = len(result.mistakes)
     yield Text(f"{printable(task)}: most frequent of {total:,} error{'s' * (total != 1)}", style="italic")
     for group in groups[:MOST_FREQUENT]:
         outcome, first = group[0].outcome, group[0]

@@ -125,7 +125,7 @@ def convert_command(
     notes = Notes()
     record = cast(Unit, _choose(unit, get_args(Unit), "--unit"))
     conversion = Conversion(
-        survey_result, to, scheme=scheme, unit=record, offsets=cast(OffsetUnit, offsets_out), note=notes
+        survey_result, to, scheme=scheme, unit=record, offsets=cast(OffsetUnit, offsets_out), warn=notes
     )
     write, write_folder = FORMATS[to].write, FORMATS[to].write_folder
     if write:
@@ -135,25 +135,42 @@ def convert_command(
         with new_folder(target) as folder:
             write_folder(conversion.sentences(), folder, conversion.writing)
     else:
-        raise InputError(f"{target}: the format {to} cannot be written there. Name another format with --to.")
+        raise InputError(
+            f"the format {to} cannot be written there. Name another format with --to.",
+            code="option.conflict",
+            where=target,
+            option="--to",
+        )
     _report(conversion, to, survey_result)
     notes.close()
 
 
 def _choose(value: str, choices: Sequence[str], option: str) -> str:
     if value not in choices:
-        raise InputError(f"{option} must be one of {', '.join(choices)} (got {value!r}).")
+        raise InputError(
+            f"{option} must be one of {', '.join(choices)} (got {value!r}).",
+            code="option.unknown",
+            option=option,
+        )
     return value
 
 
 def _require_apart(source: Path, target: Path, to_format: str | None) -> None:
     """Check that IN can be read twice and is not overwritten while it is read."""
     if str(source) == "-" or (source.exists() and not source.is_file() and not source.is_dir()):
-        raise InputError(f"{source}: not a regular file, but IN is read twice. Save it to a file.")
+        raise InputError(
+            "not a regular file, but IN is read twice. Save it to a file.", code="file.kind", where=source
+        )
     if target == STDOUT and to_format is None:
-        raise InputError("Standard output has no suffix to determine the format. Name the format with --to.")
+        raise InputError(
+            "Standard output has no suffix to determine the format. Name the format with --to.",
+            code="option.conflict",
+            option="--to",
+        )
     if source.exists() and target.exists() and source.samefile(target):
-        raise InputError(f"{target}: IN and OUT are the same file. Write to another file.")
+        raise InputError(
+            "IN and OUT are the same file. Write to another file.", code="option.conflict", where=target
+        )
 
 
 def _report(conversion: Conversion, to: str, source: Source) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast, get_args
@@ -23,8 +23,7 @@ from tagger.corpus.tags import parse_schemes
 from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError
 from tagger.included import find_model
-from tagger.runtime.model_calibration import Calibration, measure_calibration
-from tagger.runtime.model_evaluation import Analysis, analyse
+from tagger.runtime.model_evaluation import Evaluation, evaluate
 from tagger.runtime.tagger import Tagger, choose_tasks
 from tagger.text.sentence import Sentence
 
@@ -106,13 +105,17 @@ def evaluate_command(
     from tagger.cli.console import require_extra
 
     require_extra("evaluate", "seqeval")
+    if errors:
+        require_extra("evaluate --errors", "jinja2")
     for option, path in (("--picture", picture), ("--reliability", reliability)):
         _require_picture(option, path)
     _check_outputs(files, [path for path in (errors, picture, reliability) if path])
     thresholds = parse_min_score(min_score)
     if on_misaligned not in ON_MISALIGNED:
         raise InputError(
-            f"--on-misaligned must be one of {', '.join(ON_MISALIGNED)} (got {on_misaligned!r})."
+            f"--on-misaligned must be one of {', '.join(ON_MISALIGNED)} (got {on_misaligned!r}).",
+            code="option.unknown",
+            option="--on-misaligned",
         )
     tagger = Tagger.load(model, precision=precision)
     resolved_min_score = resolve_min_score(thresholds, tagger.labels)
@@ -126,33 +129,24 @@ def evaluate_command(
     )
     options = FileOptions(columns, format, parse_schemes(scheme), usual=data.columns)
     sentences, tasks, summary = _read(tagger, files, split_names(task), options, reading)
-    analysis = analyse(tagger, sentences, tasks=tasks, min_score=resolved_min_score)
-    calibrations = measure_calibration(tagger, sentences, tasks=tasks)
+    evaluation = evaluate(tagger, sentences, tasks=tasks, min_score=resolved_min_score, has_calibration=True)
     if errors:
         from tagger.reports.error_page import write_errors
 
-        write_errors(analysis, errors, model=find_model(model).resolve().name, file=name_files(files))
+        write_errors(evaluation, errors, model=find_model(model).resolve().name, file=name_files(files))
     if picture:
         from tagger.reports.matrix import draw_matrices
 
-        draw_matrices(
-            {name: task_analysis.confusion for name, task_analysis in analysis.tasks.items()}, picture
-        )
+        draw_matrices({name: result.confusion for name, result in evaluation.tasks.items()}, picture)
     if reliability:
         from tagger.reports.reliability import draw_reliability
 
         # The plot marks the threshold of all labels; it cannot show thresholds of single labels.
-        draw_reliability(calibrations, reliability, min_score=thresholds.get("", 0.0))
+        draw_reliability(evaluation.calibrations, reliability, min_score=thresholds.get("", 0.0))
     if json:
-        values = {
-            **analysis.values(),
-            "min_score": resolved_min_score,
-            "calibration": {name: calibration.values() for name, calibration in calibrations.items()},
-            "read": summary,
-        }
-        typer.echo(json_format.dumps(values, indent=2))
+        typer.echo(json_format.dumps({**evaluation.values(), "read": summary}, indent=2))
     else:
-        _show(summary, analysis, calibrations)
+        _show(summary, evaluation)
 
 
 def _read(
@@ -170,16 +164,16 @@ def _read(
     model_tasks = choose_tasks(tagger, requested)
     tasks, missing = find_tasks(files, model_tasks, options, reading)
     if missing and (requested or not tasks):
-        raise InputError(next(iter(missing.values())))
+        raise next(iter(missing.values()))
     notes = Notes()
     has_spans = {task.name: task.scheme is not None for task in tagger.tasks}
     split = load_split(
-        files, tasks, options=options, reading=replace(reading, note=notes), has_spans=has_spans
+        files, tasks, options=options, reading=replace(reading, warn=notes), has_spans=has_spans
     )
     without_tags = untagged(split)
     tasks = [task for task in tasks if task not in without_tags]
     if without_tags and (requested or not tasks):
-        raise InputError(next(iter(without_tags.values())))
+        raise next(iter(without_tags.values()))
     notes.close()
     skipped = [
         f"{name_files(files)}: no gold tags for the model's task {task!r}; it is not evaluated"
@@ -195,27 +189,40 @@ def _require_picture(option: str, path: Path | None) -> None:
     if path:
         require_extra(f"evaluate {option}", "matplotlib")
         if path.suffix.lower() not in PICTURE_SUFFIXES:
-            raise InputError(f"{path}: the name must end in {' or '.join(PICTURE_SUFFIXES)}. Rename it.")
+            raise InputError(
+                f"the name must end in {' or '.join(PICTURE_SUFFIXES)}. Rename it.",
+                code="option.value",
+                where=path,
+                option=option,
+            )
 
 
 def _check_outputs(files: Sequence[Path], outputs: Sequence[Path]) -> None:
     """Check the output paths before the work begins."""
     for path in outputs:
         if path.is_dir():
-            raise InputError(f"{path}: this is a folder. Name a file in it.")
+            raise InputError("this is a folder. Name a file in it.", code="file.kind", where=path)
         if not path.resolve().parent.is_dir():
-            raise InputError(f"{path}: its folder does not exist. Create it, or name another file.")
+            raise InputError(
+                "its folder does not exist. Create it, or name another file.",
+                code="file.unwritable",
+                where=path,
+            )
         if any(_is_same(path, file) for file in files):
-            raise InputError(f"{path}: this would overwrite a corpus file. Name another file.")
+            raise InputError(
+                "this would overwrite a corpus file. Name another file.", code="option.conflict", where=path
+            )
     if len({path.resolve() for path in outputs}) < len(outputs):
-        raise InputError(f"{outputs[0]}: two outputs have the same path. Name different files.")
+        raise InputError(
+            "two outputs have the same path. Name different files.", code="option.conflict", where=outputs[0]
+        )
 
 
 def _is_same(path: Path, other: Path) -> bool:
     return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
 
 
-def _show(summary: Sequence[str], analysis: Analysis, calibrations: Mapping[str, Calibration]) -> None:
+def _show(summary: Sequence[str], evaluation: Evaluation) -> None:
     from tagger.cli.console import (
         borders_table,
         calibration_line,
@@ -229,28 +236,27 @@ def _show(summary: Sequence[str], analysis: Analysis, calibrations: Mapping[str,
     console = make_console()
     for fact in summary:
         console.print(fact)
-    for name, task in analysis.tasks.items():
-        scores = analysis.result["tasks"][name]
-        console.print(scores_table(name, scores))
-        if scores.get("repairs"):
-            console.print(f"{scores['repairs']:,} illegal gold tags, read as conlleval reads them")
-        unseen = analysis.result["unseen_tags"][name]
-        if unseen:
-            listed = list(unseen.items())[:MOST_UNSEEN]
+    for name, task in evaluation.tasks.items():
+        console.print(scores_table(name, task.scores))
+        if n_repairs := task.scores.get("repairs"):
+            console.print(f"{n_repairs:,} illegal gold tags, read as conlleval reads them")
+        if task.unseen_tags:
+            listed = list(task.unseen_tags.items())[:MOST_UNSEEN]
             labels = ", ".join(f"{label} ({count:,})" for label, count in listed)
-            labels += f" and {len(unseen) - len(listed):,} more" if len(unseen) > len(listed) else ""
+            n_more = len(task.unseen_tags) - len(listed)
+            labels += f" and {n_more:,} more" if n_more else ""
             console.print(f"gold tags unknown to the model, counted as errors: {labels}")
         if task.has_spans:
             console.print(borders_table(name, task.confusion))
         console.print(confusion_table(name, task.confusion, console))
-        calibration = calibrations[name]
-        console.print(calibration_line(name, calibration))
-        if task.has_spans:
-            console.print(thresholds_table(name, calibration))
-        for line in mistake_lines(name, task, analysis.sentences, console.width):
+        if task.calibration:
+            console.print(calibration_line(name, task.calibration))
+            if task.has_spans:
+                console.print(thresholds_table(name, task.calibration))
+        for line in mistake_lines(name, task, evaluation.sentences, console.width):
             console.print(line, soft_wrap=True)
         console.print()
     console.print(
-        f"{analysis.result['sentences']:,} sentences, {analysis.result['tokens']:,} tokens, "
-        f"{analysis.result['tokens_per_second']:,.0f} tokens/s"
+        f"{len(evaluation.sentences):,} sentences, {evaluation.n_tokens:,} tokens, "
+        f"{evaluation.tokens_per_second:,.0f} tokens/s"
     )

@@ -15,13 +15,12 @@ from rich.table import Table
 from tagger.cli.console import make_console
 from tagger.cli.output import Notes
 from tagger.experiments.comparison import GridRecord, compare
-from tagger.experiments.material import Job, Request
-from tagger.experiments.prose import answer, tell_lookahead
+from tagger.experiments.findings import summarise
+from tagger.experiments.grid import Job, Request
 from tagger.experiments.report import write_report
+from tagger.experiments.report_text import describe_backward_gain, describe_lookahead
 from tagger.experiments.results import Comparison
-from tagger.experiments.run_training import EpochDone, RunDone
-from tagger.experiments.run_workers import Event
-from tagger.experiments.summary import summarise
+from tagger.experiments.run_training import EpochDone, Event, RunDone
 
 
 def watch_comparison(request: Request, *, processes: int, hide_words: bool) -> None:
@@ -48,7 +47,7 @@ def watch_comparison(request: Request, *, processes: int, hide_words: bool) -> N
         raise typer.Exit(130) from None
     findings = summarise(comparison)
     write_report(comparison, findings, request.output, hide_words=hide_words)
-    for line in (answer(comparison, findings), *tell_lookahead(findings.lookahead)):
+    for line in (describe_backward_gain(comparison, findings), *describe_lookahead(findings.lookahead)):
         display.console.print(line, soft_wrap=True)
     display.console.print(f"report: {request.output / 'report.html'}", soft_wrap=True)
 

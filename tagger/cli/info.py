@@ -70,9 +70,9 @@ def describe_model(folder: Path) -> dict[str, Any]:
             for task in vocabulary.tasks
         },
         "parameters": sum(sizes.values()) - frozen_count,
-        "fixed_parameters": frozen_count,
+        "frozen_parameters": frozen_count,
         "words": len(vocabulary.words),
-        "fixed_words": len(vocabulary.fixed_words),
+        "frozen_words": len(vocabulary.frozen_words),
         "characters": len(vocabulary.characters),
         "config": bundle.config.model_dump(mode="json"),
         "tokenizer": dict(bundle.tokenizer),
@@ -98,10 +98,10 @@ def _facts(description: Mapping[str, Any]) -> dict[str, str]:
         f"{model['head']} head, characters: {model['characters']}"
     )
     facts["parameters"] = f"{description['parameters']:,} trainable"
-    if description["fixed_parameters"]:
-        facts["parameters"] += f", {description['fixed_parameters']:,} of frozen vectors"
+    if description["frozen_parameters"]:
+        facts["parameters"] += f", {description['frozen_parameters']:,} of frozen vectors"
     facts["vocabulary"] = (
-        f"{description['words']:,} words of train, {description['fixed_words']:,} more with frozen vectors, "
+        f"{description['words']:,} words of train, {description['frozen_words']:,} more with frozen vectors, "
         f"{description['characters']:,} characters"
     )
     facts.update(_data_facts(description["data"]))
@@ -126,7 +126,7 @@ def _data_facts(data: Mapping[str, Any]) -> dict[str, str]:
     vectors = data.get("vectors")
     if vectors:
         facts["vectors"] = (
-            f"{vectors['file']}, {vectors['size']} dimensions: {vectors['found']:,} of "
-            f"{vectors['words']:,} train words found, {vectors['kept']:,} more kept"
+            f"{vectors['file']}, {vectors['size']} dimensions: {vectors['covered']:,} of "
+            f"{vectors['words']:,} train words found, {vectors['frozen']:,} more kept"
         )
     return facts

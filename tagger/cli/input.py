@@ -16,7 +16,7 @@ from typing import Annotated, BinaryIO, cast, get_args
 import typer
 
 from tagger.cli.output import print_message
-from tagger.corpus.conll import BORDER
+from tagger.corpus.conll import DOCUMENT_START
 from tagger.corpus.lines import BOM
 from tagger.corpus.reading import Offsets
 from tagger.errors import InputError
@@ -30,7 +30,7 @@ PIECE_BYTES = 65_536  # most bytes of a line per read
 LONGEST_LINE = 100_000  # most tokens of a pretokenized sentence; memory grows with the longest one
 LONGEST_TEXT_LINE = 1 << 27  # most characters of a pretokenized line
 BORDER_FILLERS = ("-X-", "-", "O", "_")  # other columns of a document border
-_BORDER_LINE = re.compile(rf"{BORDER}(?:[ \t]+(?:{'|'.join(BORDER_FILLERS)}))*\s*")
+_BORDER_LINE = re.compile(rf"{DOCUMENT_START}(?:[ \t]+(?:{'|'.join(BORDER_FILLERS)}))*\s*")
 # ASCII white space only: a token may contain a no-break space.
 _TOKEN = re.compile(r"[^ \t\n\r\f\v]+")
 
@@ -99,7 +99,7 @@ def read_tokens(lines: Iterable[str], *, start: int = 0) -> Iterator[Sentence]:
         first = len(BOM) if line.startswith(BOM) else 0
         if first and position:
             note_byte_order_mark(line[first:])
-        if line.startswith(BORDER, first) and _BORDER_LINE.fullmatch(line, first):
+        if line.startswith(DOCUMENT_START, first) and _BORDER_LINE.fullmatch(line, first):
             position += len(line)
             starts_document = True
             continue

@@ -60,7 +60,9 @@ def shrink_command(
     if output.exists() and output.resolve() == folder.resolve():
         raise InputError(f"{output}: this is the model itself. Name another OUTPUT.")
     shrunk = shrink_bundle(bundle, words=words, precision=cast(StoredPrecision, precision))
-    note = f"Shrunk: {len(shrunk.vocabulary.fixed_words):,} words in addition to those of train, {precision}."
+    note = (
+        f"Shrunk: {len(shrunk.vocabulary.frozen_words):,} words in addition to those of train, {precision}."
+    )
     save_bundle(replace(shrunk, card=f"{shrunk.card.rstrip()}\n\n{note}\n"), output)
     files = [[root / name for name in FILES if (root / name).exists()] for root in (folder, output)]
     before, after = (sum(path.stat().st_size for path in paths) for paths in files)

@@ -13,7 +13,7 @@ from pathlib import Path
 from tagger.cli.formats import FORMATS
 from tagger.cli.input import STDIN, read_lines
 from tagger.cli.output import print_stderr
-from tagger.corpus.conll import is_border
+from tagger.corpus.conll import is_document_start
 from tagger.corpus.layout import find_layout
 from tagger.errors import InputError
 from tagger.included import DEFAULT, included_models
@@ -198,7 +198,7 @@ def require_input(
 
 
 def _may_be_token(line: str) -> bool:
-    return bool(line.strip()) and line[0] != "#" and not is_border(line)
+    return bool(line.strip()) and line[0] != "#" and not is_document_start(line)
 
 
 def _holds_columns(lines: Sequence[str]) -> bool:

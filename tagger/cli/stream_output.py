@@ -14,7 +14,7 @@ from tagger.cli.formats import column_separator
 from tagger.cli.input import BORDER_FILLERS, before_errors, note_byte_order_mark
 from tagger.cli.output import open_output
 from tagger.cli.sources import Source
-from tagger.corpus.conll import BORDER, token_line
+from tagger.corpus.conll import DOCUMENT_START, token_line
 from tagger.corpus.jsonl import json_line
 from tagger.corpus.lines import BOM
 from tagger.errors import InputError
@@ -147,7 +147,7 @@ def drop_borders(words: Iterable[Word | None]) -> Iterator[Word | None]:
             if word.text.startswith(BOM):
                 note_byte_order_mark(word.text[1:])
                 word = replace(word, text=word.text[1:], start=word.start + 1)
-            is_border = word.text == BORDER
+            is_border = word.text == DOCUMENT_START
             if is_border:
                 yield None
                 continue

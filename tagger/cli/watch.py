@@ -220,10 +220,11 @@ def _data_lines(data: Mapping[str, Any], vocabulary: Vocabulary, config: Config)
             yield f"          {unseen:,} tags in dev do not occur in train and count as errors"
     vectors = data["vectors"]
     if vectors:
-        share = vectors["found"] / max(1, vectors["words"])
+        share = vectors["covered"] / max(1, vectors["words"])
         yield (
-            f"vectors   {vectors['file']}, {vectors['size']} dimensions: {vectors['found']:,} of "
-            f"{vectors['words']:,} train words found ({share:.1%}), {vectors['kept']:,} more kept for tagging"
+            f"vectors   {vectors['file']}, {vectors['size']} dimensions: {vectors['covered']:,} of "
+            f"{vectors['words']:,} train words found ({share:.1%}), {vectors['frozen']:,} more kept for "
+            "tagging"
         )
         if vectors["duplicates"]:
             yield f"          {vectors['duplicates']:,} vectors of repeated words skipped"

@@ -18,7 +18,7 @@ from tagger.errors import InputError
 from tagger.runtime.arguments import MinScore
 from tagger.runtime.tagger import Tagger, TextTokenizer
 from tagger.signals import interrupts_blocked
-from tagger.text.documents import Chunk, chunk_stretches, cut_chunks
+from tagger.text.documents import TextBlock, cut_blocks, window_sentences
 from tagger.text.sentence import Sentence
 
 BLOCK_CHARACTERS = 1 << 18  # text size of one block
@@ -67,7 +67,7 @@ class _Block:
         is_first: True if the document starts with this block.
     """
 
-    content: Chunk | list[Sentence]
+    content: TextBlock | list[Sentence]
     name: str | None
     number: int
     begin: int
@@ -141,17 +141,17 @@ def _blocks(documents: Sequence[Document], job: Job, tokenize: TextTokenizer) ->
     for number, document in enumerate(documents):
         name = document.name if len(documents) > 1 else None
         is_first = True
-        contents = cut_chunks(document.lines, tokenize, size=size, has_lines=job.is_pretokenized)
+        contents = cut_blocks(document.lines, tokenize, size=size, has_lines=job.is_pretokenized)
         begin = 0
         for content in contents:
             yield _Block(content, name, number, begin, is_first)
-            if isinstance(content, Chunk):
+            if isinstance(content, TextBlock):
                 begin = content.start + content.own.stop
-            is_first = is_first and isinstance(content, Chunk) and _is_blank(content, job)
+            is_first = is_first and isinstance(content, TextBlock) and _is_blank(content, job)
 
 
-def _is_blank(chunk: Chunk, job: Job) -> bool:
-    own = chunk.text[chunk.own]
+def _is_blank(block: TextBlock, job: Job) -> bool:
+    own = block.text[block.own]
     return not (own.strip(" \t\n\r\f\v") if job.is_pretokenized else own.strip())
 
 
@@ -176,7 +176,7 @@ def _tag_block(block: _Block) -> _Output:
     job, tagger = _state
     lines: list[str] = []
     error_message = ""
-    end = block.content.start + block.content.own.stop if isinstance(block.content, Chunk) else math.inf
+    end = block.content.start + block.content.own.stop if isinstance(block.content, TextBlock) else math.inf
     try:
         sentences = _sentences(block.content, job, tagger.tokenizer)
         for sentence in tagger.tag_sentences(
@@ -195,7 +195,7 @@ def _tag_block(block: _Block) -> _Output:
     return _Output("".join(lines), error_message, skipped)
 
 
-def _sentences(content: Chunk | list[Sentence], job: Job, tokenize: TextTokenizer) -> Iterable[Sentence]:
+def _sentences(content: TextBlock | list[Sentence], job: Job, tokenize: TextTokenizer) -> Iterable[Sentence]:
     """Return the sentences to tag for a block: its own, and the rest of their document windows."""
     if isinstance(content, list):
         return content
@@ -203,7 +203,7 @@ def _sentences(content: Chunk | list[Sentence], job: Job, tokenize: TextTokenize
         sentences = read_tokens(content.text.splitlines(keepends=True), start=content.start)
     else:
         sentences = (sentence.shifted(content.start) for sentence in tokenize(content.text))
-    return chunk_stretches(content, sentences)
+    return window_sentences(content, sentences)
 
 
 def _line(sentence: Sentence, block: _Block, job: Job, *, is_first: bool) -> str:

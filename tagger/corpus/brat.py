@@ -48,7 +48,7 @@ def read_brat(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     the texts of the spans show another unit. The spans belong to the only requested task, by default ``ner``.
     A discontinuous span whose gaps are not line breaks is treated as misaligned; expanding it covers all from
     its first fragment to its last. Sentences have no field for relations, events, attributes, normalisations
-    and notes; the reader reports each to ``reading.note``, and also a text without an ``.ann``.
+    and notes; the reader reports each to ``reading.warn``, and also a text without an ``.ann``.
 
     Args:
         path: A folder, whose ``.txt`` files are read in the order of their names, or one file of a pair.
@@ -56,7 +56,7 @@ def read_brat(path: str | Path, reading: Reading) -> Iterator[Sentence]:
 
     Raises:
         InputError: If columns or several tasks are requested; while reading, if a file cannot be read.
-            All other errors go to ``reading.refuse``.
+            All other errors go to ``reading.on_error``.
     """
     require_no_columns(reading, path)
     task = flat_task(reading, path)
@@ -67,7 +67,13 @@ def read_brat(path: str | Path, reading: Reading) -> Iterator[Sentence]:
             is_empty = False
             yield sentence
     if is_empty:
-        reading.refuse(f"{path}: the folder has no sentences. Give a folder of .txt and .ann files.")
+        reading.on_error(
+            InputError(
+                "the folder has no sentences. Give a folder of .txt and .ann files.",
+                code="corpus.empty",
+                where=path,
+            )
+        )
 
 
 def write_brat(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
@@ -105,16 +111,22 @@ class _Line:
 def _text_paths(path: Path, reading: Reading) -> list[Path]:
     """Return the texts to read, in order. Reports an ``.ann`` without a text."""
     if not path.exists():
-        raise InputError(f"{path}: there is no such file or folder. Check the path.")
+        raise InputError("there is no such file or folder. Check the path.", code="file.missing", where=path)
     try:
         paths = sorted(path.iterdir()) if path.is_dir() else [path]
     except OSError as error:
-        raise InputError(f"{path}: the folder cannot be read ({error.strerror or error}).") from None
+        raise InputError(
+            f"the folder cannot be read ({error.strerror or error}).", code="file.unreadable", where=path
+        ) from None
     texts = []
     for one in paths:
         text_path = one.with_suffix(".txt")
         if one.suffix == ".ann" and not text_path.exists():
-            reading.refuse(f"{one}: there is no {text_path.name} next to it. Add the text.")
+            reading.on_error(
+                InputError(
+                    f"there is no {text_path.name} next to it. Add the text.", code="file.missing", where=one
+                )
+            )
         elif one.suffix in (".ann", ".txt"):
             texts.append(text_path)
     return list(dict.fromkeys(texts))
@@ -127,13 +139,13 @@ def _read_pair(path: Path, task: str, units: OffsetUnits, reading: Reading) -> I
         text = _read_text(path)
         spans = list(_read_spans(ann_path, text, units, reading)) if ann_path.exists() else []
     except InputError as error:
-        reading.refuse(str(error))
+        reading.on_error(error)
         return
     if not ann_path.exists():
-        reading.note(f"{path}: there is no {ann_path.name}; it is read as text without spans.")
+        reading.warn(f"{path}: there is no {ann_path.name}; it is read as text without spans.")
     sentences = place_spans(text, {task: spans}, reading, str(path))
     if not sentences:
-        reading.note(f"{path}: {NO_TOKEN}")
+        reading.warn(f"{path}: {NO_TOKEN}")
     line, position = 1, 0
     for sentence in sentences:
         line, position = line + text.count("\n", position, sentence.text_start), sentence.text_start
@@ -147,31 +159,35 @@ def _read_text(path: Path) -> str:
         line = error.object.count(b"\n", 0, error.start) + 1
         byte = error.start - error.object.rfind(b"\n", 0, error.start)
         raise InputError(
-            f"{path}:{line}: byte {byte} of the line (0x{error.object[error.start]:02x}) is not UTF-8. "
-            "Convert the file to UTF-8, for instance with iconv."
+            f"byte {byte} of the line (0x{error.object[error.start]:02x}) is not UTF-8. "
+            "Convert the file to UTF-8, for instance with iconv.",
+            code="corpus.encoding",
+            where=f"{path}:{line}",
         ) from None
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file. Check the path.") from None
+        raise InputError("there is no such file. Check the path.", code="file.missing", where=path) from None
     except OSError as error:
-        raise InputError(f"{path}: the file cannot be read ({error.strerror or error}).") from None
+        raise InputError(
+            f"the file cannot be read ({error.strerror or error}).", code="file.unreadable", where=path
+        ) from None
 
 
 def _read_spans(path: Path, text: str, units: OffsetUnits, reading: Reading) -> Iterator[TextSpan]:
     lines: list[tuple[str, _Line]] = []
-    for number, line in numbered_lines(path, refuse=reading.refuse):
+    for number, line in numbered_lines(path, on_error=reading.on_error):
         if not line or line.isspace():
             continue
         where = f"{path}:{number}"
         if line[0] in _OTHER_LINES:
             kind = _OTHER_LINES[line[0]]
-            reading.note(
+            reading.warn(
                 f"{where}: the {kind} {line.split()[0]} was skipped; sentences have no field for it."
             )
             continue
         try:
             lines.append((where, _parse(line, where)))
         except InputError as error:
-            reading.refuse(str(error))
+            reading.on_error(error)
     evidence = [part for where, one in lines for part in _fragment_spans(one, where)]
     ruler = Ruler(text, units.choose(text, evidence, str(path)))
     for where, annotation in lines:
@@ -179,7 +195,7 @@ def _read_spans(path: Path, text: str, units: OffsetUnits, reading: Reading) -> 
             parts = [(part.start, part.end) for part in ruler.convert(_fragment_spans(annotation, where))]
             span = _text_span(replace(annotation, fragments=parts), where, text, reading)
         except InputError as error:
-            reading.refuse(str(error))
+            reading.on_error(error)
             continue
         if span:
             yield span
@@ -195,8 +211,10 @@ def _parse(line: str, where: str) -> _Line:
     match = _SPAN_LINE.fullmatch(line)
     if match is None:
         raise InputError(
-            f"{where}: {line!r:.60} is not a brat annotation. Write an identifier, a tab, label start end, a "
-            "tab and the text, as in T1<tab>PER 0 5<tab>Maria."
+            f"{line!r:.60} is not a brat annotation. Write an identifier, a tab, label start end, a "
+            "tab and the text, as in T1<tab>PER 0 5<tab>Maria.",
+            code="corpus.record",
+            where=where,
         )
     ranges = [fragment.split(" ") for fragment in match[2].split(";")]
     return _Line(label(match[1], where), [(int(start), int(end)) for start, end in ranges], match[3])
@@ -209,23 +227,31 @@ def _text_span(line: _Line, where: str, text: str, reading: Reading) -> TextSpan
     covered = " ".join(text[start:end] for start, end in line.fragments)
     if span.end <= len(text) and _BREAKS.sub(" ", covered) != _BREAKS.sub(" ", line.text):
         raise InputError(
-            f"{where}: the span {_name(line)} should cover {line.text!r} (got {covered!r}). "
-            "Correct the offsets (line breaks count), or set their unit with --offsets."
+            f"the span {_name(line)} should cover {line.text!r} (got {covered!r}). "
+            "Correct the offsets (line breaks count), or set their unit with --offsets.",
+            code="corpus.offsets",
+            where=where,
+            option="--offsets",
         )
     gaps = [text[end:start] for (_, end), (start, _) in pairwise(fragments)]
     if all(gap.isspace() and _BREAKS.search(gap) for gap in gaps):
         return span
-    message = f"{where}: the span {_name(line)} {covered!r} is discontinuous"
+    problem = f"the span {_name(line)} {covered!r} is discontinuous"
     if reading.on_misaligned == "error":
-        reading.refuse(
-            f"{message}. Mark a contiguous span, or pass --on-misaligned expand (covers all from the first "
-            "fragment to the last) or skip (skips the span)."
+        reading.on_error(
+            InputError(
+                f"{problem}. Mark a contiguous span, or pass --on-misaligned expand (covers all from the "
+                "first fragment to the last) or skip (skips the span).",
+                code="corpus.offsets",
+                where=where,
+                option="--on-misaligned",
+            )
         )
         return None
     if reading.on_misaligned in ("skip", "trim"):
-        reading.note(f"{message}; it was skipped.")
+        reading.warn(f"{where}: {problem}; it was skipped.")
         return None
-    reading.note(f"{message}; it was expanded to [{span.start}, {span.end}).")
+    reading.warn(f"{where}: {problem}; it was expanded to [{span.start}, {span.end}).")
     return span
 
 

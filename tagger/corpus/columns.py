@@ -45,19 +45,35 @@ def parse_columns(spec: str) -> Columns:
     items = [item.strip() for item in spec.split(",")]
     pairs = [item.partition("=") for item in items]
     if len({equals for _, equals, _ in pairs}) > 1:
-        raise InputError(f"The columns {spec!r} mix names with and without indices. {_EXAMPLE}.")
+        raise InputError(
+            f"The columns {spec!r} mix names with and without indices. {_EXAMPLE}.",
+            code="corpus.columns",
+            option="--columns",
+        )
     if pairs[0][1]:
         named = [(name.strip(), _number(index, spec)) for name, _, index in pairs]
     else:
         named = [(name, index) for index, name in enumerate(items) if name not in _SKIPPED]
     names = [name for name, _ in named]
     if "" in names:
-        raise InputError(f"The columns {spec!r} contain an empty name. {_EXAMPLE}.")
+        raise InputError(
+            f"The columns {spec!r} contain an empty name. {_EXAMPLE}.",
+            code="corpus.columns",
+            option="--columns",
+        )
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
-        raise InputError(f"The columns {spec!r} name {repeated[0]!r} twice. Use _ to skip a column.")
+        raise InputError(
+            f"The columns {spec!r} name {repeated[0]!r} twice. Use _ to skip a column.",
+            code="corpus.columns",
+            option="--columns",
+        )
     if TOKEN not in names:
-        raise InputError(f"The columns {spec!r} have no token column. {_EXAMPLE}.")
+        raise InputError(
+            f"The columns {spec!r} have no token column. {_EXAMPLE}.",
+            code="corpus.columns",
+            option="--columns",
+        )
     return Columns(dict(named), None if pairs[0][1] else len(items))
 
 
@@ -70,20 +86,29 @@ def choose_columns(spec: str | None, tasks: Sequence[str]) -> Columns:
     """
     for task in tasks:
         if task in ("", TOKEN):
-            raise InputError(f"A task cannot be named {task!r}. Give the name of a column of tags, like ner.")
+            raise InputError(
+                f"A task cannot be named {task!r}. Give the name of a column of tags, like ner.",
+                code="corpus.task",
+            )
     if spec is None:
         if len(tasks) > 1:
             example = ",".join((TOKEN, *tasks))
             raise InputError(
                 f"Reading {' and '.join(tasks)} requires column names. "
-                f"Name the columns in the file's order, for instance {example}."
+                f"Name the columns in the file's order, for instance {example}.",
+                code="corpus.columns",
+                option="--columns",
             )
         return Columns({TOKEN: 0, **dict.fromkeys(tasks, -1)}, None)
     columns = parse_columns(spec)
     for task in tasks:
         if task not in columns.tags:
             known = ", ".join(columns.tags) or "none"
-            raise InputError(f"The columns {spec!r} have no {task!r}; the tag columns are: {known}.")
+            raise InputError(
+                f"The columns {spec!r} have no {task!r}; the tag columns are: {known}.",
+                code="corpus.task",
+                option="--columns",
+            )
     return columns
 
 
@@ -102,14 +127,24 @@ def parse_features(spec: str) -> dict[str, str | None]:
     for item in spec.split(","):
         name, equals, feature = (part.strip() for part in item.partition("="))
         if not name or (equals and not feature):
-            raise InputError(f"The columns {spec!r} contain an empty name. {example}.")
+            raise InputError(
+                f"The columns {spec!r} contain an empty name. {example}.",
+                code="corpus.columns",
+                option="--columns",
+            )
         if re.fullmatch(r"-?\d+", feature):
             raise InputError(
                 f"The columns {spec!r} contain the number {feature}, but features of a dataset have names. "
-                f"{example}."
+                f"{example}.",
+                code="corpus.columns",
+                option="--columns",
             )
         if name in features:
-            raise InputError(f"The columns {spec!r} name {name!r} twice. {example}.")
+            raise InputError(
+                f"The columns {spec!r} name {name!r} twice. {example}.",
+                code="corpus.columns",
+                option="--columns",
+            )
         if name not in _SKIPPED:
             features[name] = feature or None
     return features
@@ -119,9 +154,13 @@ def _number(index: str, spec: str) -> int:
     try:
         return int(index)
     except ValueError:
-        raise InputError(f"The columns {spec!r} have a non-integer index {index!r}. {_EXAMPLE}.") from None
+        raise InputError(
+            f"The columns {spec!r} have a non-integer index {index!r}. {_EXAMPLE}.",
+            code="corpus.columns",
+            option="--columns",
+        ) from None
 
 
-def names_spans(name: str) -> bool:
+def is_span_column(name: str) -> bool:
     """Return True if columns of spans usually have this name: ``ner`` or ``chunk``, perhaps with a number."""
     return _OF_SPANS.fullmatch(name) is not None

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
 from tagger.corpus.alignment import MISMATCH, fits_comment, has_other_spaces, join, locate, text_comment
-from tagger.corpus.columns import TOKEN, Columns, choose_columns
+from tagger.corpus.columns import PARTS_OF_SPEECH, TOKEN, Columns, choose_columns
 from tagger.corpus.lines import BOM, numbered_lines
-from tagger.errors import Counted, InputError, Refuse, refuse
+from tagger.errors import Counted, InputError, OnError, Warn, ignore, raise_error
 from tagger.text.sentence import Sentence
 
-BORDER = "-DOCSTART-"
-_BORDER_LINE = re.compile(rf"{BORDER}(?:[ \t]|$)")
+DOCUMENT_START = "-DOCSTART-"
+_DOCUMENT_START_LINE = re.compile(rf"{DOCUMENT_START}(?:[ \t]|$)")
 _NEW_DOCUMENT = re.compile(r"# +newdoc(?: |$)|#begin document\b")
 # Comments even if they have as many fields as a line of data: "# sent_id = 7", "# newpar".
 _KNOWN_COMMENT = re.compile(
@@ -25,18 +25,13 @@ _KNOWN_COMMENT = re.compile(
 )
 _SEPARATORS = re.compile(r"[ \t]+")
 _LONG_SENTENCE = 200  # tokens; a file of one that is longer may lack blank lines
-_PART_OF_SPEECH = ("pos", "upos", "xpos")
 
 Line = tuple[int, str]
 
 
-def _ignore(_: str) -> None:
-    pass
-
-
-def is_border(line: str) -> bool:
-    """True if a line is a border between documents."""
-    return line.startswith(BORDER) and _BORDER_LINE.match(line) is not None
+def is_document_start(line: str) -> bool:
+    """Return True if a line marks the start of a document."""
+    return line.startswith(DOCUMENT_START) and _DOCUMENT_START_LINE.match(line) is not None
 
 
 def read_conll(
@@ -44,8 +39,8 @@ def read_conll(
     *,
     columns: str | None = None,
     tasks: Sequence[str] = ("ner",),
-    refuse: Refuse = refuse,
-    note: Callable[[str], object] = _ignore,
+    on_error: OnError = raise_error,
+    warn: Warn = ignore,
 ) -> Iterator[Sentence]:
     """Read sentences from a column file, one at a time.
 
@@ -53,7 +48,7 @@ def read_conll(
     of blanks do. All lines have as many columns as the first. The file is UTF-8, with or without byte order
     mark or gzip, with Unix or Windows line ends. A line of white space ends a sentence.
 
-    Two kinds of lines are not tokens. ``-DOCSTART-``, as the first field or the token, is a document border,
+    Two kinds of lines are not tokens. ``-DOCSTART-``, as the first field or the token, starts a document,
     even without a blank line before it; a comment ``# newdoc`` or ``#begin document`` before a sentence's
     first token also starts a document, and so does the file. A line that begins with ``#`` is a comment if
     its number of fields or its separator (a tab in a file of blanks) differs from the lines of data, or if it
@@ -69,10 +64,10 @@ def read_conll(
         columns: Names of the columns (see ``parse_columns``); all of them become tags. By default the first
             column is the token and the last the only task's tag.
         tasks: The required columns. An empty sequence reads tokens only.
-        refuse: Receives each error message. If it returns, the line becomes one of the sentence's
+        on_error: Receives each error. If it returns, the line becomes one of the sentence's
             ``extra_lines`` and reading continues; it stops if the columns cannot be determined.
-        note: Receives a warning about borders inside a sentence, byte order marks at the starts of lines, and
-            ``# text`` comments that do not match the tokens.
+        warn: Receives a warning about document starts inside a sentence, byte order marks at the starts of
+            lines, and ``# text`` comments that do not match the tokens.
 
     Yields:
         Sentences with ``tags`` by column name.
@@ -82,7 +77,7 @@ def read_conll(
             the file cannot be read, has no sentences, or has a line with another number of columns or an
             empty column.
     """
-    return _read(path, choose_columns(columns, tasks), refuse, note)
+    return _read(path, choose_columns(columns, tasks), on_error, warn)
 
 
 def write_conll(
@@ -108,20 +103,20 @@ def write_conll(
 
     Raises:
         InputError: If a token or tag cannot be written: it is empty, contains the separator or a line break,
-            or is a sentence's first token and would be read as a border or comment.
+            or is a sentence's first token and would be read as a document start or comment.
     """
     is_tabbed = separator == "\t" and len(columns) > 0  # a file without a tab is read as one of blanks
-    filler = ["-X-" if name in _PART_OF_SPEECH else "O" for name in columns]
+    filler = ["-X-" if name in PARTS_OF_SPEECH else "O" for name in columns]
     for sentence in sentences:
         comments = [_safe_comment(comment, len(columns) + 1, is_tabbed) for comment in sentence.comments]
         if sentence.starts_document and not any(map(_NEW_DOCUMENT.match, comments)):
-            file.write(separator.join([BORDER, *filler]) + "\n\n")
+            file.write(separator.join([DOCUMENT_START, *filler]) + "\n\n")
         file.writelines(f"{comment}\n" for comment in comments)
         if has_texts and has_other_spaces(sentence) and text_comment(sentence.comments) is None:
             file.write(f"# text = {sentence.text}\n" if fits_comment(sentence) else "")
         absent = ("_",) * len(sentence)
         rows = list(zip(sentence.tokens, *(sentence.tags.get(name, absent) for name in columns), strict=True))
-        # In plain lines only the first can be misread, as a border or comment.
+        # In plain lines only the first can be misread, as a document start or comment.
         checked = 1 if _are_plain(rows, separator) else len(rows)
         for index, row in enumerate(rows[:checked]):
             file.write(token_line(row, separator, is_first=index == 0, source=sentence.source))
@@ -137,19 +132,19 @@ class _Layout:
         count: The number of fields per line; 0 if the file has no line of data.
         is_tabbed: True if a single tab separates fields.
         indices: The indices of the columns to read, by name.
-        refuse: Receives an error message for each invalid line.
-        note: Receives warnings.
+        on_error: Receives an error for each invalid line.
+        warn: Receives warnings.
     """
 
     path: str | Path
     count: int
     is_tabbed: bool
     indices: Mapping[str, int]
-    refuse: Refuse
-    note: Callable[[str], object]
+    on_error: OnError
+    warn: Warn
 
     def split(self, number: int, line: str) -> list[str] | None:
-        """Split a line of data into its ``count`` fields. None if it is invalid and ``refuse`` returns."""
+        """Split a line of data into its ``count`` fields. None if it is invalid and ``on_error`` returns."""
         if self.is_tabbed:
             fields = line.rstrip(" ").split("\t")
             while len(fields) > self.count and not fields[-1]:
@@ -160,15 +155,25 @@ class _Layout:
                 fields = split_fields(line, is_tabbed=False)
         if len(fields) != self.count:
             kind = "tabs" if self.is_tabbed else "spaces"
-            self.refuse(
-                f"{self.path}:{number}: expected {self.count} columns separated by {kind}, like the first "
-                f"line of data, got {len(fields)}. Correct the line, or put a blank line between sentences."
+            self.on_error(
+                InputError(
+                    f"expected {self.count} columns separated by {kind}, like the first line of data, got "
+                    f"{len(fields)}. Correct the line, or put a blank line between sentences.",
+                    code="corpus.columns",
+                    where=f"{self.path}:{number}",
+                )
             )
             return None
         if "" in fields:
             for name, index in self.indices.items():
                 if not fields[index]:
-                    self.refuse(f"{self.path}:{number}: the column {name} is empty. Write _ for no value.")
+                    self.on_error(
+                        InputError(
+                            f"the column {name} is empty. Write _ for no value.",
+                            code="corpus.record",
+                            where=f"{self.path}:{number}",
+                        )
+                    )
                     return None
         return fields
 
@@ -187,13 +192,11 @@ class _Block:
     dropped: tuple[tuple[int, str], ...]
 
 
-def _read(
-    path: str | Path, columns: Columns, refuse: Refuse, note: Callable[[str], object]
-) -> Iterator[Sentence]:
-    counted = Counted(refuse)
-    lines = numbered_lines(path, refuse=counted, note=note)
+def _read(path: str | Path, columns: Columns, on_error: OnError, warn: Warn) -> Iterator[Sentence]:
+    counted = Counted(on_error)
+    lines = numbered_lines(path, on_error=counted, warn=warn)
     head = _read_head(lines)
-    layout = _find_layout(path, head, columns, counted, note)
+    layout = _find_layout(path, head, columns, counted, warn)
     if layout is None:
         return
     n_sentences = n_tokens = 0
@@ -201,9 +204,15 @@ def _read(
         n_sentences, n_tokens = n_sentences + 1, n_tokens + len(block.rows)
         yield _sentence(block, layout)
     if n_sentences == 1 and n_tokens > _LONG_SENTENCE:
-        note(f"{path}: no blank line divides the tokens, so all {n_tokens:,} form one sentence.")
+        warn(f"{path}: no blank line divides the tokens, so all {n_tokens:,} form one sentence.")
     if not n_sentences and not counted.count:
-        refuse(f"{path}: the file has no sentences. Give a file with one token per line.")
+        on_error(
+            InputError(
+                "the file has no sentences. Give a file with one token per line.",
+                code="corpus.empty",
+                where=path,
+            )
+        )
 
 
 def _read_head(lines: Iterator[Line]) -> list[Line]:
@@ -211,13 +220,13 @@ def _read_head(lines: Iterator[Line]) -> list[Line]:
     head = []
     for number, line in lines:
         head.append((number, line))
-        if line and not line.isspace() and line[0] != "#" and not is_border(line):
+        if line and not line.isspace() and line[0] != "#" and not is_document_start(line):
             break
     return head
 
 
 def _find_layout(
-    path: str | Path, head: list[Line], columns: Columns, refuse: Refuse, note: Callable[[str], object]
+    path: str | Path, head: list[Line], columns: Columns, on_error: OnError, warn: Warn
 ) -> _Layout | None:
     """Determine the layout from the last line of the head, the first line of data.
 
@@ -225,27 +234,32 @@ def _find_layout(
     and the names determine the layout. Returns None if they are not sufficient.
     """
     number, line = head[-1] if head else (0, "")
-    if not line or line.isspace() or line[0] == "#" or is_border(line):  # the file has no other lines
+    if not line or line.isspace() or line[0] == "#" or is_document_start(line):  # the file has no other lines
         last = next((line for _, line in reversed(head) if line and not line.isspace()), "")
         is_tabbed = "\t" in last  # earlier comments may contain tabs
-        return _Layout(path, columns.count or 0, is_tabbed, columns.indices, refuse, note)
+        return _Layout(path, columns.count or 0, is_tabbed, columns.indices, on_error, warn)
     is_tabbed = "\t" in line.rstrip(" \t")  # not strip(): the token may be white space itself
     count = len(split_fields(line, is_tabbed))
     if columns.count is not None and columns.count != count:
-        refuse(
-            f"{path}:{number}: the line has {count} columns but {columns.count} were named "
-            f"({', '.join(columns.indices)}). Name all of them in order, with _ for those to skip."
+        on_error(
+            InputError(
+                f"the line has {count} columns but {columns.count} were named "
+                f"({', '.join(columns.indices)}). Name all of them in order, with _ for those to skip.",
+                code="corpus.columns",
+                where=f"{path}:{number}",
+                option="--columns",
+            )
         )
         head.pop()
-        return _Layout(path, columns.count, is_tabbed, columns.indices, refuse, note)
-    problem = _misfit(line, count, columns, is_tabbed=is_tabbed)
+        return _Layout(path, columns.count, is_tabbed, columns.indices, on_error, warn)
+    problem = _find_mismatch(line, count, columns, is_tabbed=is_tabbed)
     if problem:
-        refuse(f"{path}:{number}: {problem}")
+        on_error(InputError(problem, code="corpus.columns", where=f"{path}:{number}"))
         return None
-    return _Layout(path, count, is_tabbed, columns.indices, refuse, note)
+    return _Layout(path, count, is_tabbed, columns.indices, on_error, warn)
 
 
-def _misfit(line: str, count: int, columns: Columns, *, is_tabbed: bool) -> str | None:
+def _find_mismatch(line: str, count: int, columns: Columns, *, is_tabbed: bool) -> str | None:
     """Return why columns without a fixed number do not match the first line of data, or None."""
     for name, index in columns.indices.items():
         if not -count <= index < count:
@@ -265,22 +279,23 @@ def _blocks(lines: Iterable[Line], layout: _Layout) -> Iterator[_Block]:
     for number, line in lines:
         fields = None
         is_blank = not line or line.isspace()
-        ends_document = is_border(line)
+        ends_document = is_document_start(line)
         if not ends_document and not is_blank:
             if not rows and not dropped and _is_comment(line, layout.count, layout.is_tabbed):
                 comments.append(line)
                 starts_document = starts_document or _NEW_DOCUMENT.match(line) is not None
                 continue
             fields = layout.split(number, line)
-            ends_document = fields is not None and fields[layout.indices[TOKEN]] == BORDER
+            ends_document = fields is not None and fields[layout.indices[TOKEN]] == DOCUMENT_START
         if ends_document or is_blank:
             if rows:
                 yield _Block(first, rows, tuple(comments), starts_document, tuple(dropped))
                 starts_document = False
             if rows or dropped:
                 if ends_document:
-                    layout.note(
-                        f"{layout.path}:{number}: {BORDER} inside a sentence ends it and the document."
+                    layout.warn(
+                        f"{layout.path}:{number}: {DOCUMENT_START} inside a sentence ends it and the "
+                        "document."
                     )
                 rows, comments, dropped = [], [], []
             starts_document = starts_document or ends_document
@@ -302,7 +317,7 @@ def _sentence(block: _Block, layout: _Layout) -> Sentence:
     offsets = locate(tokens, text) if text else None
     if text is None or offsets is None:
         if text is not None:
-            layout.note(f"{layout.path}:{block.number}: {MISMATCH}")
+            layout.warn(f"{layout.path}:{block.number}: {MISMATCH}")
         text, offsets = join(tokens, [True] * len(tokens))
     return Sentence(
         tokens=tokens,
@@ -348,12 +363,12 @@ def _are_plain(rows: Sequence[Sequence[str]], separator: str) -> bool:
         and not any(mark in text for mark in (separator * 2, f"\n{separator}", f"{separator}\n", "\r"))
         and (" " if separator == "\t" else "\t") not in text
         and not any("".join(row).isspace() for row in rows)
-        and BORDER not in text
+        and DOCUMENT_START not in text
         and BOM not in text
     )
 
 
-def token_line(row: Sequence[str], separator: str = " ", *, is_first: bool, source: str | None = None) -> str:
+def token_line(row: Sequence[str], separator: str = " ", *, is_first: bool, source: str = "") -> str:
     """Return the line of a token and its tags, after checking that readers read it unchanged.
 
     Args:
@@ -368,13 +383,14 @@ def token_line(row: Sequence[str], separator: str = " ", *, is_first: bool, sour
     line = separator.join(row)
     is_tabbed = separator == "\t" and len(row) > 1
     is_valid = split_fields(line, is_tabbed) == list(row) and all(row) and not re.search("[\r\n]", line)
-    if is_border(line) or (is_first and _is_comment(line, len(row), is_tabbed)):
+    if is_document_start(line) or (is_first and _is_comment(line, len(row), is_tabbed)):
         is_valid = False
     if not is_valid or line.isspace():
-        where = f"{source}: " if source else ""
         raise InputError(
-            f"{where}the line {line!r} cannot be written as CoNLL columns, readers would misread it. "
-            "Leave the sentence out or write another format."
+            f"the line {line!r} cannot be written as CoNLL columns, readers would misread it. "
+            "Leave the sentence out or write another format.",
+            code="corpus.output",
+            where=source,
         )
     # Readers drop a byte order mark at the start of a line: a second one preserves the token's own.
     return (BOM if line.startswith(BOM) else "") + line + "\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from tagger.corpus.conllu_columns import (
     plus_columns,
 )
 from tagger.corpus.lines import numbered_lines
-from tagger.errors import Counted, InputError, Refuse, refuse
+from tagger.errors import Counted, InputError, OnError, Warn, ignore, raise_error
 from tagger.text.sentence import Offset, Sentence
 
 _NEW_DOCUMENT = re.compile(r"# *newdoc(?: |$)")
@@ -30,17 +30,13 @@ _EMPTY_NODE = re.compile(r"\d+\.\d+")
 _BREAKS = re.compile("[\t\r\n]")
 
 
-def _ignore(_: str) -> None:
-    pass
-
-
 def read_conllu(
     path: str | Path,
     *,
     columns: str | None = None,
     tasks: Sequence[str] | None = None,
-    refuse: Refuse = refuse,
-    note: Callable[[str], object] = _ignore,
+    on_error: OnError = raise_error,
+    warn: Warn = ignore,
 ) -> Iterator[Sentence]:
     """Read sentences from a CoNLL-U file, one at a time.
 
@@ -59,9 +55,9 @@ def read_conllu(
         columns: Not supported: the columns of this format are fixed.
         tasks: Names from ``FIELDS`` to read into ``tags``, by default all (UPOS as ``pos``). Other names are
             MISC attributes, as in ``ner=B-PER``; a token without the attribute gets the tag O.
-        refuse: Receives each error message. If it returns, a line that is not CoNLL-U becomes one of the
+        on_error: Receives each error. If it returns, a line that is not CoNLL-U becomes one of the
             sentence's ``extra_lines``, a line with a wrong number becomes a token, and reading continues.
-        note: Receives a warning about ``# text`` comments that do not match the tokens, and byte order marks
+        warn: Receives a warning about ``# text`` comments that do not match the tokens, and byte order marks
             at the starts of lines.
 
     Yields:
@@ -73,9 +69,12 @@ def read_conllu(
     """
     if columns is not None:
         raise InputError(
-            f"{path}: the columns of CoNLL-U are fixed. Leave them out, or choose the format conll."
+            "the columns of CoNLL-U are fixed. Leave them out, or choose the format conll.",
+            code="corpus.columns",
+            where=path,
+            option="--columns",
         )
-    return _read(path, tasks, Counted(refuse), note)
+    return _read(path, tasks, Counted(on_error), warn)
 
 
 def write_conllu(sentences: Iterable[Sentence], file: TextIO, *, misc: Sequence[str] = ()) -> None:
@@ -133,12 +132,10 @@ class _Block:
     multiwords: list[_MultiWord] = field(default_factory=list)
 
 
-def _read(
-    path: str | Path, tasks: Sequence[str] | None, refuse: Counted, note: Callable[[str], object]
-) -> Iterator[Sentence]:
-    lines = numbered_lines(path, refuse=refuse, note=note)
+def _read(path: str | Path, tasks: Sequence[str] | None, on_error: Counted, warn: Warn) -> Iterator[Sentence]:
+    lines = numbered_lines(path, on_error=on_error, warn=warn)
     head = list(islice(lines, 1))
-    layout = find_token_lines(path, head[0][1] if head else "", tasks, refuse, note)
+    layout = find_token_lines(path, head[0][1] if head else "", tasks, on_error, warn)
     if layout is None:
         return
     block = _Block()
@@ -147,23 +144,31 @@ def _read(
     problems = 0
     for number, line in chain(head, lines, [(0, "")]):
         if line and not line.isspace():
-            _add_line(block, number, line, layout, refuse)
+            _add_line(block, number, line, layout, on_error)
             continue
         if block.rows:
-            yield _sentence(block, layout, refuse, absent, is_first=is_first)
+            yield _sentence(block, layout, on_error, absent, is_first=is_first)
             block, is_first = _Block(), False
         else:
-            if block.extra and refuse.count == problems:
-                refuse(f"{path}:{block.number}: the sentence that ends here has no tokens. Add tokens.")
+            if block.extra and on_error.count == problems:
+                on_error(
+                    InputError(
+                        "the sentence that ends here has no tokens. Add tokens.",
+                        code="corpus.record",
+                        where=f"{path}:{block.number}",
+                    )
+                )
             block = _Block(comments=block.comments)
-        problems = refuse.count
-    if is_first and not refuse.count:
-        refuse(f"{path}: the file has no sentences. Give a CoNLL-U file.")
+        problems = on_error.count
+    if is_first and not on_error.count:
+        on_error(
+            InputError("the file has no sentences. Give a CoNLL-U file.", code="corpus.empty", where=path)
+        )
     if not is_first:
-        _refuse_absent(layout, absent, refuse)
+        _report_absent(layout, absent, on_error)
 
 
-def _add_line(block: _Block, number: int, line: str, layout: TokenLines, refuse: Refuse) -> None:
+def _add_line(block: _Block, number: int, line: str, layout: TokenLines, on_error: OnError) -> None:
     if line[0] == "#":
         block.comments.append(line)
         return
@@ -172,20 +177,24 @@ def _add_line(block: _Block, number: int, line: str, layout: TokenLines, refuse:
         block.number = number
     expected = str(len(block.rows) + 1 + block.shift)
     is_token = len(fields) == layout.count and fields[0] == expected and "" not in fields
-    if is_token or _add_other(block, line, fields, f"{layout.path}:{number}", layout, refuse):
+    if is_token or _add_other(block, line, fields, f"{layout.path}:{number}", layout, on_error):
         block.rows.append(fields)
 
 
-def _refuse_absent(layout: TokenLines, absent: set[str], refuse: Refuse) -> None:
+def _report_absent(layout: TokenLines, absent: set[str], on_error: OnError) -> None:
     for task in sorted(absent):
-        refuse(
-            f"{layout.path}: CoNLL-U has no column {task!r}, and no token has it in MISC "
-            f"({task}=…); the tags of CoNLL-U are {', '.join(layout.indices)}."
+        on_error(
+            InputError(
+                f"CoNLL-U has no column {task!r}, and no token has it in MISC "
+                f"({task}=…); the tags of CoNLL-U are {', '.join(layout.indices)}.",
+                code="corpus.task",
+                where=layout.path,
+            )
         )
 
 
 def _add_other(
-    block: _Block, line: str, fields: Sequence[str], where: str, layout: TokenLines, refuse: Refuse
+    block: _Block, line: str, fields: Sequence[str], where: str, layout: TokenLines, on_error: OnError
 ) -> bool:
     """Store the line of a multi-word token or an empty node. Report all other lines.
 
@@ -196,27 +205,45 @@ def _add_other(
     match = _RANGE.fullmatch(fields[0])
     is_malformed = len(fields) != layout.count or "" in fields
     if len(fields) != layout.count:
-        refuse(
-            f"{where}: expected {layout.count} columns separated by tabs, got {len(fields)}. Correct the "
-            "line, or read the file as CoNLL columns."
+        on_error(
+            InputError(
+                f"expected {layout.count} columns separated by tabs, got {len(fields)}. Correct the "
+                "line, or read the file as CoNLL columns.",
+                code="corpus.columns",
+                where=where,
+            )
         )
     elif "" in fields:
-        refuse(f"{where}: column {fields.index('') + 1} is empty. Write _ for no value.")
+        on_error(
+            InputError(
+                f"column {fields.index('') + 1} is empty. Write _ for no value.",
+                code="corpus.record",
+                where=where,
+            )
+        )
     elif match:
         start, end = int(match[1]) - 1 - block.shift, int(match[2]) - block.shift
         if not start == index < end or (block.multiwords and block.multiwords[-1].end > start):
-            refuse(
-                f"{where}: the multi-word token {fields[0]} does not begin with the next token, "
-                f"{index + 1 + block.shift}. Correct its range."
+            on_error(
+                InputError(
+                    f"the multi-word token {fields[0]} does not begin with the next token, "
+                    f"{index + 1 + block.shift}. Correct its range.",
+                    code="corpus.record",
+                    where=where,
+                )
             )
         else:
             block.multiwords.append(
                 _MultiWord(start, end, fields[layout.form], _has_space_after(fields, layout))
             )
     elif not _EMPTY_NODE.fullmatch(fields[0]):
-        refuse(
-            f"{where}: expected token {index + 1 + block.shift}, got {fields[0]!r}. Correct the line, or put "
-            "a blank line between sentences."
+        on_error(
+            InputError(
+                f"expected token {index + 1 + block.shift}, got {fields[0]!r}. Correct the line, or put "
+                "a blank line between sentences.",
+                code="corpus.record",
+                where=where,
+            )
         )
         if _NUMBER.fullmatch(fields[0]):
             block.shift = int(fields[0]) - 1 - index
@@ -228,15 +255,19 @@ def _add_other(
 
 
 def _sentence(
-    block: _Block, layout: TokenLines, refuse: Refuse, absent: set[str], *, is_first: bool
+    block: _Block, layout: TokenLines, on_error: OnError, absent: set[str], *, is_first: bool
 ) -> Sentence:
     """Build a sentence, and remove the tasks that its MISC has from ``absent``."""
     path = layout.path
     last = block.multiwords[-1] if block.multiwords else None
     if last and last.end > len(block.rows):
-        refuse(
-            f"{path}:{block.number}: the multi-word token {last.form!r} exceeds the sentence's "
-            f"{len(block.rows)} tokens. Correct its range."
+        on_error(
+            InputError(
+                f"the multi-word token {last.form!r} exceeds the sentence's "
+                f"{len(block.rows)} tokens. Correct its range.",
+                code="corpus.record",
+                where=f"{path}:{block.number}",
+            )
         )
         block.multiwords.pop()
     text, offsets = _surface(block, layout)
@@ -271,7 +302,7 @@ def _surface(block: _Block, layout: TokenLines) -> tuple[str, list[Offset]]:
     form_offsets = locate(forms, text) if text else None
     if text is None or form_offsets is None:
         if text is not None:
-            layout.note(f"{layout.path}:{block.number}: {MISMATCH}")
+            layout.warn(f"{layout.path}:{block.number}: {MISMATCH}")
         text, form_offsets = join(forms, [unit.has_space_after for unit in units])
     offsets = []
     for unit, (start, end) in zip(units, form_offsets, strict=True):
@@ -316,10 +347,11 @@ def _lines(sentence: Sentence, misc: Sequence[str]) -> Iterator[str]:
             ]
     for row in zip(*columns, strict=True):
         if not all(row) or _BREAKS.search("".join(row)):
-            where = f"{sentence.source}: " if sentence.source else ""
             raise InputError(
-                f"{where}the token {row[FORM]!r} cannot be written as CoNLL-U, it or its tags are empty or "
-                "contain a tab or line break. Leave the sentence out."
+                f"the token {row[FORM]!r} cannot be written as CoNLL-U, it or its tags are empty or "
+                "contain a tab or line break. Leave the sentence out.",
+                code="corpus.output",
+                where=sentence.source,
             )
         yield "\t".join(row) + "\n"
 
@@ -332,10 +364,10 @@ def misc_attributes(misc: str) -> dict[str, str]:
 
 def _with_attribute(misc: str, name: str, tag: str, sentence: Sentence) -> str:
     if "|" in tag or not re.fullmatch(r"[^=|\s]+", name):
-        where = f"{sentence.source}: " if sentence.source else ""
         raise InputError(
-            f"{where}MISC cannot hold the attribute '{name}={tag}', where | ends a value and = a name. "
-            "Rename it."
+            f"MISC cannot hold the attribute '{name}={tag}', where | ends a value and = a name. Rename it.",
+            code="corpus.output",
+            where=sentence.source,
         )
     kept = [one for one in misc.split("|") if one != "_" and one.partition("=")[0] != name]
     return "|".join([*kept, f"{name}={tag}"])

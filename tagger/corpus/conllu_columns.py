@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tagger.errors import Refuse
+from tagger.errors import InputError, OnError, Warn
 
 FIELDS = {
     "pos": 3,
@@ -52,7 +52,7 @@ class TokenLines:
         form: The column index of the token.
         misc: The column index of MISC, or None.
         tasks: The tags to read.
-        note: Receives warnings.
+        warn: Receives warnings.
     """
 
     path: str | Path
@@ -61,24 +61,33 @@ class TokenLines:
     form: int
     misc: int | None
     tasks: Sequence[str]
-    note: Callable[[str], object]
+    warn: Warn
 
 
 def find_token_lines(
-    path: str | Path, first: str, tasks: Sequence[str] | None, refuse: Refuse, note: Callable[[str], object]
+    path: str | Path,
+    first: str,
+    tasks: Sequence[str] | None,
+    on_error: OnError,
+    warn: Warn,
 ) -> TokenLines | None:
     """Determine the columns from the file's first line. None if a column declaration lacks ID or FORM."""
     named = plus_columns(first)
     if named is None:
         requested = ALL_TAGS if tasks is None else tasks
-        return TokenLines(path, COLUMN_COUNT, FIELDS, FORM, MISC, requested, note)
+        return TokenLines(path, COLUMN_COUNT, FIELDS, FORM, MISC, requested, warn)
     if named.get("id") != 0 or "form" not in named:
-        refuse(
-            f"{path}:1: CoNLL-U Plus requires the columns ID, as the first, and FORM (got {first!r:.80}). "
-            "Name them, or read the file as CoNLL columns with --format conll."
+        on_error(
+            InputError(
+                f"CoNLL-U Plus requires the columns ID, as the first, and FORM (got {first!r:.80}). "
+                "Name them, or read the file as CoNLL columns with --format conll.",
+                code="corpus.columns",
+                where=f"{path}:1",
+                option="--format",
+            )
         )
         return None
     indices = {name: index for name, index in named.items() if name not in ("id", "form")}
     requested = [name for name in indices if name != "upos"] if tasks is None else tasks
     count = max(named.values()) + 1
-    return TokenLines(path, count, indices, named["form"], named.get("misc"), requested, note)
+    return TokenLines(path, count, indices, named["form"], named.get("misc"), requested, warn)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tagger.corpus.tags import line_of
 from tagger.text.sentence import Sentence
 
-PLACES_SHOWN = 3  # maximum number of listed locations per label
+MAX_LOCATIONS = 3  # maximum number of listed locations per label
 UNTAGGED = "O"
 
 
@@ -20,12 +20,12 @@ class Inconsistent:
     Attributes:
         text: Its tokens, joined by spaces.
         counts: The frequency of each label; O counts occurrences outside all spans.
-        places: The first few locations of each label, as ``file:line``.
+        locations: The first few locations of each label, as ``file:line``.
     """
 
     text: str
     counts: Mapping[str, int]
-    places: Mapping[str, Sequence[str]]
+    locations: Mapping[str, Sequence[str]]
 
 
 class SpanIndex:
@@ -44,7 +44,7 @@ class SpanIndex:
             lengths.sort(reverse=True)
         self._counts.setdefault(tokens, Counter())[label] += 1
         locations = self._locations.setdefault((tokens, label), [])
-        if len(locations) < PLACES_SHOWN:
+        if len(locations) < MAX_LOCATIONS:
             locations.append(location)
 
     def add_untagged(self, sentence: Sentence, task: str) -> None:

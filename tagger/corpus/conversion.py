@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,15 +12,16 @@ from typing import Literal
 from tagger.corpus.alignment import fits_comment, has_other_spaces, text_comment
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.files import FORMATS, Content
-from tagger.corpus.loading import bare_note, describe_tags, summarise
+from tagger.corpus.loading import bare_warning, describe_tags, summarise
 from tagger.corpus.offsets import NAMES
 from tagger.corpus.reading import Offsets, OffsetUnit, OnMisaligned, Reading, Unit, Writing
-from tagger.corpus.tags import TagReading, judge_tags
-from tagger.errors import InputError
+from tagger.corpus.tags import TagReading, find_tag_reading
+from tagger.errors import InputError, Warn, ignore
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import normalise_scheme, spans_to_tags, tags_to_spans, violations
 from tagger.text.sentence import UNSPECIFIED, Sentence, Span
 
+_SCHEME_OPTION = "--from-scheme"
 _PLAIN_SPACES = ("", " ", "\n")
 
 
@@ -95,13 +96,13 @@ def survey(
         InputError: If the file has errors. The message contains the first and the total number.
     """
     detected = detect(path, format=format, columns=columns, offsets=offsets, label_names=label_names)
-    problems: list[str] = []
+    problems: list[InputError] = []
     evidence: dict[str, SchemeEvidence] = {}
     filled: set[str] = set()
     has_spaces = False
     if detected.problem:
-        raise InputError(detected.problem)
-    reading = Reading(tasks=tasks, on_misaligned=on_misaligned, refuse=problems.append)
+        raise detected.problem
+    reading = Reading(tasks=tasks, on_misaligned=on_misaligned, on_error=problems.append)
     for sentence in detected.read(reading):
         for task, tags in sentence.tags.items():
             evidence.setdefault(task, SchemeEvidence()).add(tags)
@@ -110,16 +111,28 @@ def survey(
                 filled.add(task)
         has_spaces = has_spaces or any(" " in token for token in sentence.tokens)
     if problems:
-        more = f" ({len(problems):,} problems in all: `tagger check` lists them)" if problems[1:] else ""
-        raise InputError(problems[0] + more)
+        first = problems[0]
+        if len(problems) == 1:
+            raise first
+        raise InputError(
+            f"{first.message} ({len(problems):,} problems in all: `tagger check` lists them)",
+            code=first.code,
+            where=first.where,
+            option=first.option,
+        )
     known = tuple(tasks or [task for task in evidence if task in filled] or evidence)
     read = [task for task in known if task in evidence]
     readings = {
-        task: judge_tags(evidence[task], task, schemes or {}, is_only=len(read) == 1) for task in read
+        task: find_tag_reading(
+            evidence[task], task, schemes or {}, is_only=len(read) == 1, option=_SCHEME_OPTION
+        )
+        for task in read
     }
     for reading_of_task in readings.values():
         if reading_of_task.problem:
-            raise InputError(f"{path}: {reading_of_task.problem}")
+            raise InputError(
+                f"{reading_of_task.problem}", code="corpus.scheme", where=path, option=_SCHEME_OPTION
+            )
     parts = [
         describe_tags(task, evidence[task].tags, how.scheme, how, is_only=len(read) == 1)
         for task, how in readings.items()
@@ -144,7 +157,7 @@ class Conversion:
         scheme: The target scheme of all span tags. By default tags are unchanged.
         unit: The text of one record, in formats of running text.
         offsets: The unit of written span offsets.
-        note: Receives a message for each span that is expanded, trimmed or skipped.
+        warn: Receives a message for each span that is expanded, trimmed or skipped.
 
     Raises:
         InputError: If the scheme does not exist, if the format supports only spans and no task has any, or if
@@ -159,13 +172,13 @@ class Conversion:
         scheme: str | None = None,
         unit: Unit = "document",
         offsets: OffsetUnit = "characters",
-        note: Callable[[str], object] = lambda _: None,
+        warn: Warn = ignore,
     ) -> None:
         self.tally = Tally()
         self._source = source
         self._target = FORMATS[to]
         self._scheme = None if scheme is None else normalise_scheme(scheme)
-        self._note = note
+        self._warn = warn
         self._holds = self._target.holds
         if unit == "sentence" and "tokens" not in self._holds:  # each record is one sentence
             self._holds = self._holds - {"documents"} | {"sentences"}
@@ -174,13 +187,17 @@ class Conversion:
             tasks = tuple(task for task in tasks if source.schemes.get(task))
             if not tasks:
                 raise InputError(
-                    f"{source.detected.path}: no task has spans, but the format {to} supports only spans. "
-                    "Name the columns, or choose another format."
+                    f"no task has spans, but the format {to} supports only spans. "
+                    "Name the columns, or choose another format.",
+                    code="corpus.output",
+                    where=source.detected.path,
                 )
         if offsets != "characters" and "tokens" in self._holds:
             raise InputError(
                 f"The format {to} has no offsets in {NAMES[offsets]} (got --offsets-out {offsets}). "
-                "Leave the option out, or write doccano, labelstudio or brat."
+                "Leave the option out, or write doccano, labelstudio or brat.",
+                code="option.conflict",
+                option="--offsets-out",
             )
         needs_tabs = source.has_spaces or source.detected.is_tabbed
         separator: Literal["\t", " "] = "\t" if needs_tabs else " "
@@ -195,8 +212,8 @@ class Conversion:
         """Read the source again, convert its sentences and update the tally."""
         for task, how in self._source.readings.items():
             if how.is_bare:
-                self._note(bare_note(self._source.detected, task))
-        reading = Reading(tasks=self._source.tasks, on_misaligned=self._source.on_misaligned, note=self._note)
+                self._warn(bare_warning(self._source.detected, task, option=_SCHEME_OPTION))
+        reading = Reading(tasks=self._source.tasks, on_misaligned=self._source.on_misaligned, warn=self._warn)
         for sentence in self._source.detected.read(reading):
             for task, how in self._source.readings.items():
                 sentence = how.apply(sentence, task)
@@ -236,9 +253,9 @@ class Conversion:
             *(("tags", f"tags of {task}", len(tags) - tags.count(UNSPECIFIED)) for task, tags in other_tags),
             ("comments", "comments", len(comments)),
             ("extra lines", "lines without a token", len(sentence.extra_lines)),
-            ("tokens", "token borders", len(sentence)),
-            ("sentences", "sentence borders", 1),
-            ("documents", "document borders", sentence.starts_document),
+            ("tokens", "token boundaries", len(sentence)),
+            ("sentences", "sentence boundaries", 1),
+            ("documents", "document boundaries", sentence.starts_document),
             ("span scores", "probabilities of spans", span_scores),
             ("tag scores", "probabilities of tags", sum(map(len, sentence.tag_scores.values()))),
             ("alternatives", "alternatives", sum(map(len, sentence.alternatives.values()))),
@@ -251,7 +268,7 @@ class Conversion:
             lost["texts with other white space than single spaces"] += self._loses_text(sentence)
             lost["white space between sentences"] += sentence.text_before not in _PLAIN_SPACES
         if self._scheme == "IO":
-            lost["borders of touching spans"] += sum(map(_touching, sentence.spans.values()))
+            lost["boundaries of adjacent spans"] += sum(map(_count_adjacent, sentence.spans.values()))
 
     def _loses_text(self, sentence: Sentence) -> bool:
         """Return True if a format with token lines does not preserve the sentence's text."""
@@ -262,6 +279,6 @@ class Conversion:
         return text_comment(sentence.comments) not in (None, sentence.text) or not fits_comment(sentence)
 
 
-def _touching(spans: Sequence[Span]) -> int:
+def _count_adjacent(spans: Sequence[Span]) -> int:
     ordered = sorted(spans, key=lambda span: span.start)
     return sum(one.end == other.start and one.label == other.label for one, other in pairwise(ordered))

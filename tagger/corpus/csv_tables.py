@@ -7,7 +7,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -16,94 +16,11 @@ from tagger.corpus.columns import TOKEN, parse_features
 from tagger.corpus.lines import numbered_lines
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import SPAN_LISTS, Records
-from tagger.corpus.token_records import PLAIN_TAGS, candidates, name_tags, names_tags, task_of
-from tagger.corpus.values import listed
+from tagger.corpus.table_header import TEXT, Header, find_header, split_cells
+from tagger.corpus.token_records import PLAIN_TAGS, is_tag_name, name_tags, possible_tag_names, task_of
+from tagger.corpus.values import join_names
 from tagger.errors import Counted, InputError
 from tagger.text.sentence import UNSPECIFIED, Sentence, from_tokens
-
-_DELIMITERS = (",", ";", "\t")
-_TOKEN_NAMES = ("token", "tokens", "word", "words", "form")
-_SENTENCE_NAMES = ("sentence", "sentence #", "sentence_id", "sentence_idx", "sent_id", "sentence id")
-_DOCUMENT_NAMES = ("document", "document_id", "doc_id", "doc")
-_INDEX_NAMES = ("", "unnamed: 0", "index", "id", "token_id", "word_id")
-_TEXT = "text"
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """The roles of a table's columns.
-
-    Attributes:
-        delimiter: The column delimiter.
-        names: All column names, as spelled in the file.
-        tokens: Index of the token column. None if each row is a text with its spans.
-        sentence: Index of the column of sentence ids. None if blank rows separate sentences.
-        document: Index of the column of document ids, or None.
-        text: Index of the column of texts, or None.
-        spans: Index of the column of spans, or None.
-    """
-
-    delimiter: str
-    names: tuple[str, ...]
-    tokens: int | None
-    sentence: int | None
-    document: int | None
-    text: int | None
-    spans: int | None
-
-    @property
-    def is_certain(self) -> bool:
-        """True if a column in addition to the tokens has a known name."""
-        known = {*_SENTENCE_NAMES, *_DOCUMENT_NAMES}
-        others = [name.strip().lower() for index, name in enumerate(self.names) if index != self.tokens]
-        return any(name in known or names_tags(name) for name in others)
-
-    @property
-    def tags(self) -> dict[str, int]:
-        """The indices of columns that may hold tags, by name."""
-        others = {self.tokens, self.sentence, self.document, self.text, self.spans}
-        return {
-            name: index
-            for index, name in enumerate(self.names)
-            if index not in others and name.strip().lower() not in _INDEX_NAMES
-        }
-
-
-def find_header(line: str, columns: str | None = None) -> Header | None:
-    """Find the roles of a table's columns. None if its first line is not a header.
-
-    A header names a column of tokens (``token``, ``word``, ``form``), or a column of texts and one of their
-    spans (``text`` and ``entities``, ``spans``, ``label``), delimited by commas, semicolons or tabs.
-
-    Args:
-        line: The first line.
-        columns: Other column names, as ``token=Wort,ner=Klasse``.
-
-    Raises:
-        InputError: If the columns cannot be parsed.
-    """
-    named = parse_features(columns) if columns else {}
-    token = named.get(TOKEN)
-    token_names = [token] if token else _TOKEN_NAMES
-    for delimiter in _DELIMITERS:
-        if delimiter not in line:
-            continue
-        names = _cells(line, delimiter)
-        if names is None:
-            continue
-        lower = [name.strip().lower() for name in names]
-
-        def index(known: Iterable[str], lower: Sequence[str] = lower) -> int | None:
-            return next((lower.index(name) for name in known if name in lower), None)
-
-        tokens = index(name.lower() for name in token_names)
-        text, spans = index([_TEXT]), index(SPAN_LISTS)
-        if tokens is None and (text is None or spans is None or TOKEN in named):
-            continue
-        sentence, document = index(_SENTENCE_NAMES), index(_DOCUMENT_NAMES)
-        spans = spans if tokens is None else None
-        return Header(delimiter, tuple(names), tokens, sentence, document, text, spans)
-    return None
 
 
 def read_table(path: str | Path, reading: Reading) -> Iterator[Sentence]:
@@ -124,27 +41,38 @@ def read_table(path: str | Path, reading: Reading) -> Iterator[Sentence]:
 
     Raises:
         InputError: If the columns cannot be parsed; while reading, if the file cannot be read, has no header,
-            or has no sentences. All other errors go to ``reading.refuse``.
+            or has no sentences. All other errors go to ``reading.on_error``.
     """
-    counted = Counted(reading.refuse)
-    lines = numbered_lines(path, refuse=counted)
+    counted = Counted(reading.on_error)
+    lines = numbered_lines(path, on_error=counted)
     number, line = next(((number, line) for number, line in lines if line.strip()), (1, ""))
     header = find_header(line, reading.columns)
     if header is None:
         if not counted.count:
-            reading.refuse(
-                f"{path}:{number}: the first line names no token column (got {line!r:.60}). Write a "
-                "header such as token,ner, or name the columns, as in --columns token=word,ner=tag."
+            reading.on_error(
+                InputError(
+                    f"the first line names no token column (got {line!r:.60}). Write a "
+                    "header such as token,ner, or name the columns, as in --columns token=word,ner=tag.",
+                    code="corpus.columns",
+                    where=f"{path}:{number}",
+                    option="--columns",
+                )
             )
         return
-    reading = replace(reading, refuse=counted)
+    reading = replace(reading, on_error=counted)
     is_empty = True
     read_rows = _texts if header.tokens is None else _sentences
     for sentence in read_rows(path, header, lines, reading):
         is_empty = False
         yield sentence
     if is_empty and not counted.count:
-        reading.refuse(f"{path}: the file has no sentences. Give a file with one token or text per row.")
+        reading.on_error(
+            InputError(
+                "the file has no sentences. Give a file with one token or text per row.",
+                code="corpus.empty",
+                where=path,
+            )
+        )
 
 
 def write_table(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -> None:
@@ -154,7 +82,7 @@ def write_table(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -
     are written as ``_``.
     """
     table = csv.writer(file, lineterminator="\n")
-    table.writerow(["document", "sentence", TOKEN, *writing.tasks, _TEXT])
+    table.writerow(["document", "sentence", TOKEN, *writing.tasks, TEXT])
     document = 0
     for number, sentence in enumerate(sentences, 1):
         document += sentence.starts_document or number == 1
@@ -172,34 +100,29 @@ def _fits_row(sentence: Sentence) -> bool:
     return not set("\r\n") & set(sentence.text) and locate(sentence.tokens, sentence.text) == offsets
 
 
-def _cells(line: str, delimiter: str) -> list[str] | None:
-    """Split a line into cells. None if a quotation mark is not closed."""
-    try:
-        rows = list(csv.reader([line], delimiter=delimiter, strict=True))
-    except csv.Error:
-        return None
-    return rows[0] if rows else []
-
-
 def _row(line: str, header: Header, where: str) -> list[str]:
     """Split a line into as many cells as the header has.
 
     Raises:
         InputError: If the number of cells differs, or a quotation mark is not closed.
     """
-    cells = _cells(line, header.delimiter)
+    cells = split_cells(line, header.delimiter)
     if header.delimiter == "\t" and (cells is None or len(cells) != len(header.names)):
         cells = line.split("\t")  # a literal quotation mark
     if cells is None:
         raise InputError(
-            f'{where}: a quotation mark is not closed. Write """" for a token that is a quotation mark.'
+            'a quotation mark is not closed. Write """" for a token that is a quotation mark.',
+            code="corpus.record",
+            where=where,
         )
     if len(cells) < len(header.names) and not any(cells):
         return [""] * len(header.names)
     if len(cells) != len(header.names):
         raise InputError(
-            f"{where}: expected {len(header.names)} columns as in the header ({listed(header.names)}), got "
-            f"{len(cells)}. Correct the row."
+            f"expected {len(header.names)} columns as in the header ({join_names(header.names)}), got "
+            f"{len(cells)}. Correct the row.",
+            code="corpus.columns",
+            where=where,
         )
     return cells
 
@@ -211,7 +134,7 @@ def _sentences(
     try:
         tags = _tag_columns(path, header, reading)
     except InputError as error:
-        reading.refuse(str(error))
+        reading.on_error(error)
         return
     block = _Block(path, header, tags, reading)
     blanks = rows = 0
@@ -220,7 +143,7 @@ def _sentences(
         try:
             cells = _row(line, header, where)
         except InputError as error:
-            reading.refuse(str(error))
+            reading.on_error(error)
             continue
         is_blank = not any(cell.strip() for cell in cells)
         blanks, rows = blanks + is_blank, rows + 1
@@ -230,7 +153,7 @@ def _sentences(
             block.add(cells, where)
     if header.sentence is None and not blanks and rows > 1:
         what = f"all {rows:,} rows are" if header.document is None else "each document is"
-        reading.note(f"{path}: there are no blank rows and no sentence column, so {what} one sentence.")
+        reading.warn(f"{path}: there are no blank rows and no sentence column, so {what} one sentence.")
     yield from block.take()
 
 
@@ -264,15 +187,23 @@ class _Block:
             self._document = document
         for name, index in {TOKEN: self._header.tokens, **self._tags}.items():
             if not cells[index].strip():
-                self._reading.refuse(
-                    f"{where}: the column {listed([name])} is empty. Write O or _ for no tag."
+                self._reading.on_error(
+                    InputError(
+                        f"the column {join_names([name])} is empty. Write O or _ for no tag.",
+                        code="corpus.record",
+                        where=where,
+                    )
                 )
                 return
         token = cells[self._header.tokens]
-        if _is_list(token) and any(_is_list(cells[place]) for place in self._tags.values()):
-            self._reading.refuse(
-                f"{where}: a row holds lists of tokens and tags (got {token!r:.60}). Give a token a row, or "
-                'records of JSON, as {"tokens": […], "ner_tags": […]}.'
+        if _is_list(token) and any(_is_list(cells[index]) for index in self._tags.values()):
+            self._reading.on_error(
+                InputError(
+                    f"a row holds lists of tokens and tags (got {token!r:.60}). Give a token a row, or "
+                    'records of JSON, as {"tokens": […], "ner_tags": […]}.',
+                    code="corpus.format",
+                    where=where,
+                )
             )
             return
         self._rows.append(cells)
@@ -290,11 +221,11 @@ class _Block:
         if offsets is not None:
             sentence = replace(sentence, text=text, offsets=tuple(offsets))
         elif text:
-            self._reading.note(f"{self._where}: the text does not match the tokens; it was ignored.")
+            self._reading.warn(f"{self._where}: the text does not match the tokens; it was ignored.")
         try:
             tags = {task: self._named(rows, index) for task, index in self._tags.items()}
         except InputError as error:
-            self._reading.refuse(str(error))
+            self._reading.on_error(error)
             return
         yield replace(sentence, tags=tags, source=self._where, starts_document=self._starts)
         self._starts = False
@@ -302,9 +233,9 @@ class _Block:
     def _named(self, rows: Sequence[Sequence[str]], index: int) -> tuple[str, ...]:
         """Return the tags of a column, with integers replaced by their names if the user gave names."""
         values, name = [row[index] for row in rows], self._header.names[index]
-        if not self._reading.tasks and not names_tags(name.strip().lower()):
+        if not self._reading.tasks and not is_tag_name(name.strip().lower()):
             return tuple(values)
-        return name_tags(values, len(values), self._reading.label_names, listed([name]), self._where)
+        return name_tags(values, len(values), self._reading.label_names, join_names([name]), self._where)
 
 
 def _is_list(cell: str) -> bool:
@@ -324,17 +255,20 @@ def _tag_columns(path: str | Path, header: Header, reading: Reading) -> dict[str
     tasks = dict.fromkeys([*reading.tasks, *named])
     result: dict[str, int] = {}
     for task in tasks:
-        names = [named[task] or task] if task in named else candidates(task)
+        names = [named[task] or task] if task in named else possible_tag_names(task)
         index = next((known[name.lower()] for name in names if name.lower() in known), None)
         may_be_plain = index is None and (task == "ner" or len(reading.tasks or named) == 1)
         index = plain if may_be_plain else index
         if index is None and task not in reading.tasks and named[task] is None:
             continue  # a column of other files
         if index is None:
-            example = f"{TOKEN}={listed([header.names[header.tokens or 0]])},{task}=COLUMN"
+            example = f"{TOKEN}={join_names([header.names[header.tokens or 0]])},{task}=COLUMN"
             raise InputError(
-                f"{path}: no column has the tags of {task}; the columns are "
-                f"{listed(header.names)}. Name it, as in --columns {example}."
+                f"no column has the tags of {task}; the columns are "
+                f"{join_names(header.names)}. Name it, as in --columns {example}.",
+                code="corpus.task",
+                where=path,
+                option="--columns",
             )
         result[task] = index
     if not tasks:
@@ -365,26 +299,38 @@ def _texts(
         try:
             cells = next(table, None)
         except csv.Error as error:
-            reading.refuse(f"{where}: the row cannot be read as CSV ({error}). Correct its quotation marks.")
+            reading.on_error(
+                InputError(
+                    f"the row cannot be read as CSV ({error}). Correct its quotation marks.",
+                    code="corpus.record",
+                    where=where,
+                )
+            )
             break
         if cells is None:
             break
         if not any(cells):
             continue
         if len(cells) != len(header.names):
-            reading.refuse(
-                f"{where}: expected {len(header.names)} columns as in the header, got {len(cells)}."
+            reading.on_error(
+                InputError(
+                    f"expected {len(header.names)} columns as in the header, got {len(cells)}.",
+                    code="corpus.columns",
+                    where=where,
+                )
             )
             continue
         try:
             spans = _parse_list(cells[header.spans], where)
         except InputError as error:
-            reading.refuse(str(error))
+            reading.on_error(error)
             continue
-        yield from records.read({_TEXT: cells[header.text], SPAN_LISTS[0]: spans}, where)
+        yield from records.read({TEXT: cells[header.text], SPAN_LISTS[0]: spans}, where)
     others = [name for index, name in enumerate(header.names) if index not in (header.text, header.spans)]
     if others:
-        reading.note(f"{path}: the columns {listed(others)} were ignored; sentences have no field for them.")
+        reading.warn(
+            f"{path}: the columns {join_names(others)} were ignored; sentences have no field for them."
+        )
     records.finish()
 
 
@@ -393,4 +339,8 @@ def _parse_list(cell: str, where: str) -> object:
     for parse in (json.loads, ast.literal_eval):
         with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return parse(cell or "[]")
-    raise InputError(f"{where}: the spans {cell!r:.60} are not a list. Write [[start, end, label], …].")
+    raise InputError(
+        f"the spans {cell!r:.60} are not a list. Write [[start, end, label], …].",
+        code="corpus.record",
+        where=where,
+    )

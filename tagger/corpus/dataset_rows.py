@@ -10,7 +10,14 @@ from tagger.corpus.alignment import locate
 from tagger.corpus.columns import TOKEN, parse_features
 from tagger.corpus.reading import Reading
 from tagger.corpus.records import GOLD_KEYS, SPAN_LISTS
-from tagger.corpus.token_records import NO_NAMES, PLAIN_TAGS, candidates, name_of, names_tags, task_of
+from tagger.corpus.token_records import (
+    NO_NAMES,
+    PLAIN_TAGS,
+    is_tag_name,
+    name_of,
+    possible_tag_names,
+    task_of,
+)
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence, from_tokens
 
@@ -39,7 +46,7 @@ class Layout:
         labels: The tag names of each task with integer tags.
         document: The feature that changes between documents, or None.
         extras: The features of ``EXTRAS`` that the dataset has.
-        left_out: Ignored features, if the user did not select features.
+        ignored: Ignored features, if the user did not select features.
     """
 
     tokens: str | None
@@ -47,7 +54,7 @@ class Layout:
     labels: Mapping[str, Sequence[str]]
     document: str | None
     extras: Sequence[str]
-    left_out: Sequence[str] = ()
+    ignored: Sequence[str] = ()
 
     @property
     def features(self) -> list[str]:
@@ -62,17 +69,19 @@ class Layout:
             InputError: If a value is missing, or the number of tags differs from the number of tokens.
         """
         assert self.tokens is not None
-        tokens = _strings(row[self.tokens], f"{where}: a {TOKEN}")
+        tokens = _strings(row[self.tokens], f"a {TOKEN}", where)
         tags = {}
         for task, feature in self.tags.items():
             values = row[feature]
             if task in self.labels and values is not None:
-                values = [_label(value, self.labels[task], f"{where}: {feature}") for value in values]
-            tags[task] = _strings(values, f"{where}: a tag of {feature}")
+                values = [_label(value, self.labels[task], feature, where) for value in values]
+            tags[task] = _strings(values, f"a tag of {feature}", where)
             if len(tags[task]) != len(tokens):
                 raise InputError(
-                    f"{where}: {feature} must have one tag per token (got {len(tags[task])} tags for "
-                    f"{len(tokens)} tokens). Correct the row, or name the tag features, as in ner=ner_tags."
+                    f"{feature} must have one tag per token (got {len(tags[task])} tags for "
+                    f"{len(tokens)} tokens). Correct the row, or name the tag features, as in ner=ner_tags.",
+                    code="corpus.record",
+                    where=where,
                 )
         sentence = replace(_with_offsets(tokens, row, where), tags=tags, source=where)
         return replace(
@@ -99,26 +108,34 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
         spans = [feature for feature in SPAN_LISTS if feature in features]
         if not spans:
             raise InputError(
-                f"{name}: the rows have running text, but no tokens and no spans. Give a dataset with a "
-                "feature of tokens."
+                "the rows have running text, but no tokens and no spans. Give a dataset with a "
+                "feature of tokens.",
+                code="corpus.columns",
+                where=name,
             )
         extras = ("text", *spans, *(feature for feature in GOLD_KEYS if feature in features))
-        left_out = [feature for feature in features if feature not in extras]
-        return Layout(None, {}, {}, None, extras, left_out)
+        ignored = [feature for feature in features if feature not in extras]
+        return Layout(None, {}, {}, None, extras, ignored)
     if tokens not in lists or _names(features[tokens]):
         known = ", ".join(lists) or "none"
         raise InputError(
-            f"{name}: there is no feature {tokens or _TOKEN_FEATURES[0]!r} with the tokens as a list of "
-            f"strings; the list features are: {known}. Name it, as in token=words."
+            f"there is no feature {tokens or _TOKEN_FEATURES[0]!r} with the tokens as a list of "
+            f"strings; the list features are: {known}. Name it, as in token=words.",
+            code="corpus.columns",
+            where=name,
+            option="--columns",
         )
     lists.remove(tokens)
-    tags = {task: feature or _first(candidates(task), features) for task, feature in named_features.items()}
-    tags |= {task: _first(candidates(task), features) for task in reading.tasks if task not in tags}
+    tags = {
+        task: feature or _first(possible_tag_names(task), features)
+        for task, feature in named_features.items()
+    }
+    tags |= {task: _first(possible_tag_names(task), features) for task in reading.tasks if task not in tags}
     for task in [task for task, feature in tags.items() if feature is None and len(tags) == 1]:
         tags[task] = _first(PLAIN_TAGS, features)
     if not tags:
         numbered = [
-            feature for feature, kind in features.items() if _is_numbers(kind) and names_tags(feature)
+            feature for feature, kind in features.items() if _is_numbers(kind) and is_tag_name(feature)
         ]
         shorter = {
             feature: task_of(feature) for feature in [*lists, *numbered] if feature != "conll_comments"
@@ -136,14 +153,14 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
         labels={
             task: names
             for task, feature in checked.items()
-            if (names := _names(features[feature]) or _given_names(features[feature], reading))
+            if (names := _names(features[feature]) or _requested_names(features[feature], reading))
         },
         document=_first(_DOCUMENT_FEATURES, features),
         extras=[name for name, kind in EXTRAS.items() if name in features and _kind(features[name]) == kind],
     )
     selected = set(lists) if reading.tasks or reading.columns else set()  # other tags are ignored on purpose
-    left_out = [feature for feature in features if feature not in {*layout.features, *selected}]
-    return replace(layout, left_out=left_out)
+    ignored = [feature for feature in features if feature not in {*layout.features, *selected}]
+    return replace(layout, ignored=ignored)
 
 
 def to_row(sentence: Sentence, tasks: Iterable[str]) -> dict[str, Any]:
@@ -159,9 +176,10 @@ def to_row(sentence: Sentence, tasks: Iterable[str]) -> dict[str, Any]:
     }
     for task in tasks:
         if task not in sentence.tags:
-            where = f"{sentence.source}: " if sentence.source else ""
             raise InputError(
-                f"{where}the sentence has no tags for {task}. Leave it out, or leave out the task."
+                f"the sentence has no tags for {task}. Leave it out, or leave out the task.",
+                code="corpus.task",
+                where=sentence.source,
             )
         row[task + TAGS_SUFFIX] = sentence.tags[task]
     start = sentence.text_start
@@ -182,17 +200,28 @@ def _check(
     if feature is None or feature not in features:
         lists = ", ".join(known for known, kind in features.items() if _is_tags(kind) or _is_numbers(kind))
         raise InputError(
-            f"{name}: there is no feature {feature or task!r} with the tags of {task}; the list features "
-            f"are: {lists}. Name it, as in {task}=FEATURE."
+            f"there is no feature {feature or task!r} with the tags of {task}; the list features "
+            f"are: {lists}. Name it, as in {task}=FEATURE.",
+            code="corpus.task",
+            where=name,
+            option="--columns",
         )
     if _is_numbers(features[feature]):
         if not label_names:
-            raise InputError(f"{name}: the feature {feature!r} {NO_NAMES}")
+            raise InputError(
+                f"the feature {feature!r} {NO_NAMES}",
+                code="corpus.labels",
+                where=name,
+                option="--label-names",
+            )
         return feature
     if not _is_tags(features[feature]):
         raise InputError(
-            f"{name}: the feature {feature!r} must be a list of strings or ClassLabel (got "
-            f"{features[feature]}). Name another feature for the tags."
+            f"the feature {feature!r} must be a list of strings or ClassLabel (got "
+            f"{features[feature]}). Name another feature for the tags.",
+            code="corpus.columns",
+            where=name,
+            option="--columns",
         )
     return feature
 
@@ -222,7 +251,7 @@ def _is_numbers(kind: Any) -> bool:
     return not hasattr(of, "names") and str(getattr(of, "dtype", "")).lstrip("u").startswith("int")
 
 
-def _given_names(kind: Any, reading: Reading) -> Sequence[str] | None:
+def _requested_names(kind: Any, reading: Reading) -> Sequence[str] | None:
     return reading.label_names if _is_numbers(kind) else None
 
 
@@ -230,26 +259,32 @@ def _names(kind: Any) -> Sequence[str] | None:
     return getattr(kind.feature, "names", None)
 
 
-def _label(number: int | None, names: Sequence[str], where: str) -> str | None:
-    return None if number is None else name_of(number, names, where)
+def _label(number: int | None, names: Sequence[str], feature: str, where: str) -> str | None:
+    return None if number is None else name_of(number, names, feature, where)
 
 
-def _strings(values: Sequence[str | None] | None, what: str) -> tuple[str, ...]:
+def _strings(values: Sequence[str | None] | None, name: str, where: str) -> tuple[str, ...]:
     if values is None or not all(values):
-        raise InputError(f"{what} is missing or empty. Fill it in or leave the row out.")
+        raise InputError(
+            f"{name} is missing or empty. Fill it in or leave the row out.", code="corpus.record", where=where
+        )
     return tuple(value for value in values if value)
 
 
 def _with_offsets(tokens: tuple[str, ...], row: Mapping[str, Any], where: str) -> Sentence:
     """Build a sentence with the row's text and offsets, if it has them."""
     sentence = from_tokens(tokens)
-    text, given = row.get("text"), row.get("token_offsets")
+    text, stored = row.get("text"), row.get("token_offsets")
     text = sentence.text if text is None else text
-    offsets = locate(tokens, text) if given is None else given
+    offsets = locate(tokens, text) if stored is None else stored
     if offsets is None:
         return sentence
     if len(offsets) != len(tokens) or not all(_is_range(pair, len(text)) for pair in offsets):
-        raise InputError(f"{where}: the token_offsets do not match the tokens and text. Correct the row.")
+        raise InputError(
+            "the token_offsets do not match the tokens and text. Correct the row.",
+            code="corpus.offsets",
+            where=where,
+        )
     start = row.get("text_start") or 0
     return Sentence(tokens, tuple((first + start, end + start) for first, end in offsets), text, start)
 

@@ -9,16 +9,16 @@ from itertools import islice
 from pathlib import Path
 
 from tagger.corpus.columns import TOKEN, parse_columns
-from tagger.corpus.conll import is_border, split_fields
+from tagger.corpus.conll import is_document_start, split_fields
 from tagger.corpus.conllu import misc_attributes
 from tagger.corpus.conllu_columns import ALL_TAGS, FIELDS, plus_columns
-from tagger.corpus.csv_tables import find_header
 from tagger.corpus.files import FORMATS, by_content, find_format
 from tagger.corpus.layout import SKIPPED, Layout, find_layout, find_mismatch
 from tagger.corpus.lines import numbered_lines
 from tagger.corpus.offsets import require_offsets
 from tagger.corpus.reading import Offsets, Reading
-from tagger.errors import InputError
+from tagger.corpus.table_header import find_header
+from tagger.errors import InputError, ignore
 from tagger.text.schemes import is_span_tag
 from tagger.text.sentence import Sentence
 
@@ -41,7 +41,7 @@ class Detected:
         is_tabbed: True if tabs separate its columns, in a CoNLL file.
         offsets: The unit of span offsets. ``auto`` leaves the decision to ``read``.
         label_names: Tag names of integer tags. If empty, ``read`` decides.
-        problem: Why it cannot be read in this format, as ``file: message``, or None.
+        problem: Why it cannot be read in this format, or None.
         missing: Requested tasks that no column can be assigned to.
     """
 
@@ -50,7 +50,7 @@ class Detected:
     columns: str | None = None
     tasks: tuple[str, ...] = ()
     is_tabbed: bool = False
-    problem: str | None = None
+    problem: InputError | None = None
     offsets: Offsets = "auto"
     label_names: Sequence[str] = ()
     missing: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class Detected:
         columns = f"; columns {', '.join(self.columns.split(','))}" if self.columns else ""
         return f"{self.path}: {self.format}{columns}"
 
-    def refuse_missing(self) -> None:
+    def require_columns(self) -> None:
         """Check that every requested task has a column.
 
         Raises:
@@ -93,13 +93,16 @@ class Detected:
         example = [TOKEN, *[SKIPPED] * (len(names) - 1 - len(self.missing)), *self.missing]
         hint = f"Pass --task {tags[0]}, or name" if len(tags) == 1 else "Name"
         raise InputError(
-            f"{self.path}: no column could be assigned to {' and '.join(map(repr, self.missing))} (got "
+            f"no column could be assigned to {' and '.join(map(repr, self.missing))} (got "
             f"{', '.join(names)}). {hint} the columns in the file's order, for instance --columns "
-            f"{','.join(example)}."
+            f"{','.join(example)}.",
+            code="corpus.task",
+            where=self.path,
+            option="--columns",
         )
 
-    def lacks(self, task: str, reading: Reading) -> str | None:
-        """Return why the file has no tags for a task, judged by its first sentences. None if it has.
+    def find_missing_task(self, task: str, reading: Reading) -> InputError | None:
+        """Return why the file has no tags for a task, judged by its first sentences. None if it has some.
 
         Args:
             task: The task.
@@ -109,13 +112,14 @@ class Detected:
         if path.exists() and not path.is_file() and not path.is_dir():  # a pipe can be read only once
             return None
         if self.format == "conllu" and task not in ("upos", *self.tasks):
-            return f"{self.path}: no token has {task!r} in MISC ({task}=…)."
+            message = f"no token has {task!r} in MISC ({task}=…)."
+            return InputError(message, code="corpus.task", where=self.path)
         try:
             if task in self.missing:
-                self.refuse_missing()
+                self.require_columns()
             next(self.read(replace(reading, tasks=(task,), on_misaligned="skip")), None)
         except InputError as error:
-            return str(error)
+            return error
         return None
 
 
@@ -178,21 +182,26 @@ def _detect(
         columns, missing = usual, ()
     chosen = columns or ",".join(names)
     parsed = parse_columns(chosen)
-    problem = layout.problem or _find_header(blocks, layout.is_tabbed)
-    problem = problem or (find_mismatch(layout, blocks, columns) if columns else layout.doubt)
+    problem = None
+    if reason := layout.problem or _find_header(blocks, layout.is_tabbed):
+        problem = InputError(reason, code="corpus.format", where=path)
+    elif columns and (reason := find_mismatch(layout, blocks, columns)):
+        problem = InputError(reason, code="corpus.columns", where=path, option="--columns")
+    elif not columns and layout.doubt:
+        problem = InputError(layout.doubt, code="corpus.format", where=path)
     return Detected(
         path,
         name,
         chosen,
         tuple(parsed.tags),
         layout.is_tabbed,
-        problem and f"{path}: {problem}",
+        problem,
         missing=missing,
     )
 
 
 def _find_header(blocks: Sequence[Sequence[str]], is_tabbed: bool) -> str | None:
-    """Return that the first line names the columns, as a clause and what to do; None if it holds a token."""
+    """Return that the first line is a header, and what to do. None if it holds a token."""
     fields = split_fields(blocks[0][0], is_tabbed) if blocks else []
     header = find_header("\t".join(fields)) if len(fields) > 1 else None
     if header is None or not header.is_certain or header.tokens is None:
@@ -208,14 +217,14 @@ def _matches(layout: Layout, columns: str, tasks: Sequence[str]) -> bool:
 
 
 def _first_line(path: str | Path) -> str:
-    return next((line for _, line in numbered_lines(path, refuse=lambda _: None)), "")
+    return next((line for _, line in numbered_lines(path, on_error=ignore)), "")
 
 
 def _blocks(path: str | Path) -> Iterator[list[str]]:
-    """Yield blocks of consecutive lines, without leading comments and document borders."""
+    """Yield blocks of consecutive lines, without leading comments and ``-DOCSTART-`` lines."""
     block: list[str] = []
-    for _, line in numbered_lines(path, refuse=lambda _: None):
-        if not line or line.isspace() or is_border(line):
+    for _, line in numbered_lines(path, on_error=ignore):
+        if not line or line.isspace() or is_document_start(line):
             if block:
                 yield block
             block = []

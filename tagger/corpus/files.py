@@ -15,13 +15,14 @@ from tagger.corpus.brat import read_brat, write_brat
 from tagger.corpus.conll import read_conll, write_conll
 from tagger.corpus.conllu import read_conllu, write_conllu
 from tagger.corpus.conllu_columns import FIELDS
-from tagger.corpus.csv_tables import find_header, read_table, write_table
+from tagger.corpus.csv_tables import read_table, write_table
 from tagger.corpus.hub import parse_address, read_dataset, write_dataset
 from tagger.corpus.jsonl import json_records, read_jsonl, write_doccano, write_jsonl
 from tagger.corpus.labelstudio import is_export, read_labelstudio, write_labelstudio
 from tagger.corpus.lines import numbered_lines
 from tagger.corpus.reading import Reading, Writing
-from tagger.errors import InputError
+from tagger.corpus.table_header import find_header
+from tagger.errors import InputError, ignore
 from tagger.text.sentence import Sentence
 
 Content = Literal[
@@ -72,7 +73,7 @@ _HEAD = 100  # number of records to detect the dialect of a JSON file from
 FORMATS: dict[str, Format] = {
     "conll": Format(
         read=lambda path, reading: read_conll(
-            path, columns=reading.columns, tasks=reading.tasks, refuse=reading.refuse, note=reading.note
+            path, columns=reading.columns, tasks=reading.tasks, on_error=reading.on_error, warn=reading.warn
         ),
         write=lambda sentences, file, writing: write_conll(
             sentences,
@@ -91,8 +92,8 @@ FORMATS: dict[str, Format] = {
             path,
             columns=reading.columns,
             tasks=reading.tasks or None,
-            refuse=reading.refuse,
-            note=reading.note,
+            on_error=reading.on_error,
+            warn=reading.warn,
         ),
         write=lambda sentences, file, writing: write_conllu(
             sentences, file, misc=[task for task in writing.tasks if task not in FIELDS]
@@ -184,7 +185,7 @@ def by_content(path: str | Path, named: str) -> str:
     """
     if named not in ("conll", "labelstudio") or not os.path.isfile(path):  # noqa: PTH113 - it never raises
         return named
-    lines = numbered_lines(path, refuse=_ignore)
+    lines = numbered_lines(path, on_error=ignore)
     number, line = next(((number, line) for number, line in lines if line and not line.isspace()), (0, ""))
     if line.lstrip(" \t")[:1] not in ("{", "["):
         may_be_table = named == "conll" and Path(path).suffix.lower() in _TABLES and "\t" in line
@@ -193,7 +194,7 @@ def by_content(path: str | Path, named: str) -> str:
     if named == "conll" and not _JSON_BEGINNING.match(line):
         return named
     detected = None
-    for where, value in islice(json_records(path, _ignore), _HEAD):
+    for where, value in islice(json_records(path, ignore), _HEAD):
         if named == "conll" and not detected and line.startswith("{") and where != f"{path}:{number}":
             break  # a line of columns that begins with a brace
         kind = is_export(value)
@@ -201,10 +202,6 @@ def by_content(path: str | Path, named: str) -> str:
             return "labelstudio" if kind else "jsonl"
         detected = "labelstudio" if line.lstrip().startswith("[") else "jsonl"
     return detected or named
-
-
-def _ignore(_: str) -> None:
-    pass
 
 
 def find_format(path: str | Path, format: str | None = None) -> str:
@@ -229,5 +226,9 @@ def find_format(path: str | Path, format: str | None = None) -> str:
         return next((name for name, known in FORMATS.items() if ending in known.suffixes), default)
     if format not in FORMATS:
         near = difflib.get_close_matches(format, FORMATS, n=1, cutoff=0.0)[0]
-        raise InputError(f"There is no format {format!r}; did you mean {near} (of {', '.join(FORMATS)})?")
+        raise InputError(
+            f"There is no format {format!r}; did you mean {near} (of {', '.join(FORMATS)})?",
+            code="corpus.format",
+            option="--format",
+        )
     return format

@@ -7,16 +7,17 @@ import io
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
+from tagger.corpus.dataset_packages import import_packages, quiet
 from tagger.corpus.dataset_rows import EXTRAS, TAGS_SUFFIX, Layout, find_layout, to_row
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import Records
-from tagger.corpus.values import listed
+from tagger.corpus.values import join_names
 from tagger.errors import Counted, InputError
 from tagger.text.sentence import Sentence
 
@@ -24,8 +25,8 @@ _BUILDERS = {".parquet": "parquet", ".arrow": "arrow", ".json": "json", ".jsonl"
 _ADDRESS = re.compile(r"(?P<name>.+?)(?::(?P<config>[\w.-]+))?:(?P<split>\w+(?:\.\w+)*)")
 _HUB_NAME = re.compile(r"(?P<name>\w[\w.-]*(?:/\w[\w.-]*)?)(?:@(?P<revision>[^@]+))?")
 _ROWS = 1000  # batch size of reading and writing
-_TRIES = 2  # attempts to open or read a file of the hub; datasets itself retries 20 times, for minutes
 _HUB_TIMEOUT_SECONDS = 10.0
+_UNREADABLE = "datasets cannot read it"
 _COLUMN_FILES = {".conll", ".conllu", ".iob2"}  # datasets would read only their tokens
 
 
@@ -72,7 +73,7 @@ def read_dataset(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     - documents: a document begins with the first row, and where ``starts_document`` is true or, without this
       feature, where ``document_id``, ``doc_id`` or ``newdoc`` changes.
 
-    The reader skips rows without tokens and reports them to ``reading.note``. A sentence's source is
+    The reader skips rows without tokens and reports them to ``reading.warn``. A sentence's source is
     ``NAME:SPLIT:ROW``, with rows counted from 1.
 
     Yields:
@@ -81,18 +82,22 @@ def read_dataset(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     Raises:
         InputError: If ``datasets`` is not installed; if the dataset or split does not exist, or there are
             several splits and none is named; if a feature is missing or has another type; if a file is
-            damaged. Through ``reading.refuse``: a row with None or an empty string as a token or tag, with an
-            integer outside the ``ClassLabel``, or without one tag per token; a split without sentences.
+            damaged. Through ``reading.on_error``: a row with None or an empty string as a token or tag, with
+            an integer outside the ``ClassLabel``, or without one tag per token; a split without sentences.
     """
     address = parse_address(path)
     splits = _open(address)
     split = address.split or next(iter(splits))
     named = ", ".join(splits)
     if split not in splits:
-        raise InputError(f"{address.name}: there is no split {split!r}; the splits are: {named}.")
+        raise InputError(
+            f"there is no split {split!r}; the splits are: {named}.", code="corpus.empty", where=address.name
+        )
     if address.split is None and len(splits) > 1:
         raise InputError(
-            f"{address.name}: there are several splits ({named}). Name one, as in {address.name}:{split}."
+            f"there are several splits ({named}). Name one, as in {address.name}:{split}.",
+            code="argument.value",
+            where=address.name,
         )
     yield from _read(splits[split], f"{address.name}:{split}", reading)
 
@@ -121,7 +126,7 @@ def to_dataset(sentences: Iterable[Sentence], tasks: Sequence[str]) -> Any:
         InputError: If ``datasets`` is not installed, if a sentence lacks the tags of a task, or if a string
             contains a lone surrogate.
     """
-    datasets, _, arrow = _import_packages()
+    datasets, _, arrow = import_packages()
     with io.BytesIO() as spill:
         features, batches = _write_twice(sentences, tasks, spill)
         return datasets.Dataset(arrow.Table.from_batches(batches, schema=features.arrow_schema))
@@ -138,7 +143,7 @@ def write_dataset(
     Raises:
         InputError: See ``to_dataset``.
     """
-    parquet = _import_packages().arrow.parquet
+    parquet = import_packages().arrow.parquet
     with tempfile.TemporaryFile(dir=folder) as spill:
         features, batches = _write_twice(sentences, writing.tasks, spill)
         target = folder / "data" / f"{split}-00000-of-00001.parquet"
@@ -155,40 +160,26 @@ def _exists(path: str | Path) -> bool:
         return False
 
 
-class _Packages(NamedTuple):
-    """The optional packages, imported when a dataset is read or written."""
-
-    datasets: Any
-    hub: Any
-    arrow: Any
-
-
-def _import_packages() -> _Packages:
-    try:
-        import datasets
-        import huggingface_hub
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise InputError(
-            "HF datasets need the package datasets. Install the extra `train` (see README)."
-        ) from error
-    return _Packages(datasets, huggingface_hub, pyarrow)
-
-
 def _open(address: Address) -> Mapping[str, Any]:
     """Return the splits by name. Of splits on the hub only the features are loaded yet."""
-    datasets = _import_packages().datasets
+    datasets = import_packages().datasets
     path = Path(address.name)
     if not _exists(path):
         return _open_hub(address, datasets)
     if not path.is_dir() and not path.is_file():
-        raise InputError(f"{path}: must be a file or folder (got a device or pipe). Save it to a file.")
+        raise InputError(
+            "must be a file or folder (got a device or pipe). Save it to a file.",
+            code="file.kind",
+            where=path,
+        )
     is_saved = any((path / name).is_file() for name in ("state.json", "dataset_dict.json"))
     if address.config and (is_saved or not path.is_dir()):
-        raise InputError(f"{path}: there is no configuration {address.config!r}. Write NAME:SPLIT.")
-    failed = f"{path}: datasets cannot read it"
-    with _quiet(failed), tempfile.TemporaryDirectory() as cache:  # receives only a lock file
+        raise InputError(
+            f"there is no configuration {address.config!r}. Write NAME:SPLIT.",
+            code="argument.value",
+            where=path,
+        )
+    with quiet(path, _UNREADABLE), tempfile.TemporaryDirectory() as cache:  # receives only a lock file
         if is_saved:
             saved = datasets.load_from_disk(str(path))
             return dict(saved) if isinstance(saved, dict) else {str(saved.split or "train"): saved}
@@ -204,8 +195,10 @@ def _require_data_files(folder: Path) -> None:
     suffixes = {path.suffix.lower() for path in folder.rglob("*")}
     if suffixes & _COLUMN_FILES or not suffixes - {"", ".md", ".txt"}:
         raise InputError(
-            f"{folder}: this is a folder. Name a file in it, or a folder with an HF dataset's parquet, "
-            "Arrow, JSON or CSV files."
+            "this is a folder. Name a file in it, or a folder with an HF dataset's parquet, "
+            "Arrow, JSON or CSV files.",
+            code="file.kind",
+            where=folder,
         )
 
 
@@ -214,8 +207,10 @@ def _builder(path: Path) -> str:
     builder = _BUILDERS.get(suffixes[-1] if suffixes else "")
     if builder is None:
         raise InputError(
-            f"{path}: a dataset file must be one of {', '.join(_BUILDERS)}. Choose the file's own format, "
-            "or leave out the split."
+            f"a dataset file must be one of {', '.join(_BUILDERS)}. Choose the file's own format, "
+            "or leave out the split.",
+            code="corpus.format",
+            where=path,
         )
     return builder
 
@@ -223,9 +218,11 @@ def _builder(path: Path) -> str:
 def _open_hub(address: Address, datasets: Any) -> Mapping[str, Any]:
     match = _HUB_NAME.fullmatch(address.name)
     if not match or Path(match["name"]).suffix in _BUILDERS:
-        raise InputError(f"{address.name}: there is no such file or folder. Check the path.")
-    hub = _import_packages().hub
-    with _quiet(f"{address.name}: there is no such file or folder, and the hub request failed"):
+        raise InputError(
+            "there is no such file or folder. Check the path.", code="file.missing", where=address.name
+        )
+    hub = import_packages().hub
+    with quiet(address.name, "there is no such file or folder, and the hub request failed"):
         if not hub.constants.HF_HUB_OFFLINE:  # load_dataset itself would retry for long with a vague error
             hub.HfApi().dataset_info(match["name"], revision=match["revision"], timeout=_HUB_TIMEOUT_SECONDS)
         return dict(
@@ -233,39 +230,11 @@ def _open_hub(address: Address, datasets: Any) -> Mapping[str, Any]:
         )
 
 
-@contextmanager
-def _quiet(failed: str) -> Iterator[None]:
-    """Silence datasets and limit its retries. The user's settings are restored afterwards.
-
-    Raises:
-        InputError: If anything fails, as one sentence that begins with ``failed``.
-    """
-    datasets, hub, _ = _import_packages()
-    with ExitStack() as stack:
-        for logging in (datasets.logging, hub.logging):
-            stack.callback(logging.set_verbosity, logging.get_verbosity())
-            logging.set_verbosity(logging.CRITICAL)
-        for bars in (datasets, hub.utils):
-            if not bars.are_progress_bars_disabled():
-                stack.callback(bars.enable_progress_bars)
-                bars.disable_progress_bars()
-        for setting in ("STREAMING_OPEN_MAX_RETRIES", "STREAMING_READ_MAX_RETRIES"):
-            stack.callback(setattr, datasets.config, setting, getattr(datasets.config, setting))
-            setattr(datasets.config, setting, _TRIES)
-        try:
-            yield
-        except InputError:
-            raise
-        except Exception as error:  # datasets does not wrap errors of pyarrow, fsspec, httpx and yaml
-            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-            raise InputError(f"{failed} ({reason[:400]}). Check the name and the files.") from None
-
-
 def _tables(dataset: Any, name: str) -> Iterator[Any]:
     """Yield the rows in batches, as Arrow tables."""
     with closing(dataset.with_format("arrow").iter(batch_size=_ROWS)) as batches:
         while True:
-            with _quiet(f"{name}: datasets cannot read it"):
+            with quiet(name, _UNREADABLE):
                 table = next(batches, None)
             if table is None:
                 return
@@ -273,10 +242,10 @@ def _tables(dataset: Any, name: str) -> Iterator[Any]:
 
 
 def _read(dataset: Any, name: str, reading: Reading) -> Iterator[Sentence]:
-    counted = Counted(reading.refuse)
+    counted = Counted(reading.on_error)
     is_empty = starts = True
     last = None
-    records = Records(name, replace(reading, refuse=counted))
+    records = Records(name, replace(reading, on_error=counted))
     for number, (layout, row) in enumerate(_rows(dataset, name, reading), 1):
         where = f"{name}:{number}"
         if layout.document:
@@ -289,30 +258,36 @@ def _read(dataset: Any, name: str, reading: Reading) -> Iterator[Sentence]:
             else:
                 sentences = [replace(layout.sentence(row, where), starts_document=starts)]
         except InputError as error:
-            counted(str(error))
+            counted(error)
             continue
         for sentence in sentences:
             if sentence.tokens:
                 yield sentence
                 is_empty = starts = False
             else:
-                reading.note(f"{where}: the row has no tokens and was skipped")
+                reading.warn(f"{where}: the row has no tokens and was skipped")
     records.finish()
     if is_empty and not counted.count:
-        reading.refuse(f"{name}: the split has no sentences. Give a split whose rows have tokens.")
+        reading.on_error(
+            InputError(
+                "the split has no sentences. Give a split whose rows have tokens.",
+                code="corpus.empty",
+                where=name,
+            )
+        )
 
 
 def _rows(dataset: Any, name: str, reading: Reading) -> Iterator[tuple[Layout, Mapping[str, Any]]]:
     layout = None
     for table in _tables(dataset, name):
         if layout is None:  # the first batch determines the features of JSON
-            kinds = _import_packages().datasets.Features
+            kinds = import_packages().datasets.Features
             features = dataset.features or kinds.from_arrow_schema(table.schema)
             layout = find_layout(features, name, reading)
-            if layout.left_out:
-                left_out = listed(layout.left_out)
-                reading.note(
-                    f"{name}: the features {left_out} were ignored; sentences have no field for them."
+            if layout.ignored:
+                ignored = join_names(layout.ignored)
+                reading.warn(
+                    f"{name}: the features {ignored} were ignored; sentences have no field for them."
                 )
         for row in table.select(layout.features).to_pylist():
             yield layout, row
@@ -331,7 +306,7 @@ def _write_twice(
     Returns:
         The features, and the rows as Arrow record batches.
     """
-    arrow = _import_packages().arrow
+    arrow = import_packages().arrow
     ids: dict[str, dict[str, int]] = {task: {} for task in tasks}  # tag ids in order of appearance
     used: set[str] = set()
     iterator = iter(sentences)
@@ -358,7 +333,7 @@ def _write_twice(
 
 def _relabelled(spill: IO[bytes], features: Any, orders: Mapping[str, Any]) -> Iterator[Any]:
     """Yield the rows with final tag ids: ``orders[feature][id in the file]``."""
-    arrow = _import_packages().arrow
+    arrow = import_packages().arrow
     for batch in arrow.ipc.open_stream(spill):
         columns = [batch.column(feature) for feature in features]
         for index, feature in enumerate(features):
@@ -370,17 +345,19 @@ def _relabelled(spill: IO[bytes], features: Any, orders: Mapping[str, Any]) -> I
 
 def _record_batch(rows: list[dict[str, Any]], sentences: Sequence[Sentence], schema: Any) -> Any:
     try:
-        return _import_packages().arrow.RecordBatch.from_pylist(rows, schema=schema)
+        return import_packages().arrow.RecordBatch.from_pylist(rows, schema=schema)
     except UnicodeEncodeError as error:
         character = error.object[error.start]
         where = next((sentence.source for sentence in sentences if character in sentence.text), "")
         raise InputError(
-            f"{where or 'a sentence'}: the character {character!r} is half of a surrogate pair. Replace it."
+            f"the character {character!r} is half of a surrogate pair. Replace it.",
+            code="corpus.encoding",
+            where=where or "a sentence",
         ) from None
 
 
 def _features(labels: Mapping[str, Iterable[str]], extras: Iterable[str]) -> Any:
-    datasets = _import_packages().datasets
+    datasets = import_packages().datasets
     number, string = datasets.Value("int32"), datasets.Value("string")
     kinds = {
         "text": string,

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
-from tagger.corpus.consistency import PLACES_SHOWN, UNTAGGED, Inconsistent, SpanIndex
+from tagger.corpus.consistency import MAX_LOCATIONS, UNTAGGED, Inconsistent, SpanIndex
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.files import FORMATS
-from tagger.corpus.loading import bare_note, describe_tags, summarise, unspecified_note
+from tagger.corpus.loading import bare_warning, describe_tags, summarise, unspecified_warning
 from tagger.corpus.reading import Offsets, Reading
-from tagger.corpus.tags import TagReading, describe_foreign, judge_tags, line_of, parse_schemes
-from tagger.errors import InputError, escape_line
+from tagger.corpus.tags import (
+    TagReading,
+    find_tag_reading,
+    foreign_tag_error,
+    line_of,
+    parse_schemes,
+    unknown_prefix_error,
+)
+from tagger.errors import InputError, OnError, Warn, escape_line, ignore
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import (
     belongs_to,
@@ -25,7 +31,6 @@ from tagger.text.schemes import (
 )
 from tagger.text.sentence import UNSPECIFIED, Sentence, Span
 
-_LINE = re.compile(r":(\d+): ")
 _FREE_FIELDS = frozenset(["lemma", "feats", "head", "deps", "misc"])  # CoNLL-U columns without a tag set
 
 
@@ -71,14 +76,14 @@ class Shared:
         other: The earlier file.
         sentences: Number of shared sentences of the later file.
         share: Their proportion of its sentences, in [0, 1].
-        places: The first few locations, each as ``file:line`` in the later and in the earlier file.
+        locations: The first few locations, each as ``file:line`` in the later and in the earlier file.
     """
 
     file: str
     other: str
     sentences: int = 0
     share: float = 0.0
-    places: list[tuple[str, str]] = field(default_factory=list)
+    locations: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ class Inspection:
 
 def inspect_files(
     paths: Sequence[str],
-    report: Callable[[str], object],
+    on_error: OnError,
     *,
     columns: str | None = None,
     format: str | None = None,
@@ -126,7 +131,7 @@ def inspect_files(
 
     Args:
         paths: The files.
-        report: Receives each error as ``file:line: message``, in the order of the files.
+        on_error: Receives each error, in the order of the files and lines.
         columns: Names of the columns of all CoNLL files, as ``parse_columns`` reads them.
         format: The format of all files. By default each file's format is detected.
         scheme: The expected scheme of all span tags, or schemes by task (see ``corpus.tags.parse_schemes``).
@@ -148,7 +153,7 @@ def inspect_files(
     repetitions = _Repetitions()
     for facts in files:
         repetitions.begin(facts)
-        for sentence in _examine(facts, report):
+        for sentence in _examine(facts, on_error):
             repetitions.add(sentence, facts)
             for task, index in indexes.items():
                 if facts.schemes.get(task):
@@ -189,8 +194,8 @@ class _Repetitions:
         for (_, known), (_, pair) in zip(earlier, self._pairs[first:], strict=True):
             if digest in known:
                 pair.sentences += 1
-                if len(pair.places) < PLACES_SHOWN:
-                    pair.places.append((location, known[digest]))
+                if len(pair.locations) < MAX_LOCATIONS:
+                    pair.locations.append((location, known[digest]))
 
     def shared(self) -> list[Shared]:
         """Return the pairs of files with common sentences."""
@@ -206,7 +211,7 @@ def _survey(detected: Detected, indexes: dict[str, SpanIndex], requested: Mappin
     has_outside: set[str] = set()
     facts = FileFacts(detected, {})
     n_tokens = 0
-    for sentence in _sentences(detected, lambda _: None, facts.notes.append):
+    for sentence in _sentences(detected, ignore, facts.notes.append):
         n_tokens += len(sentence)
         for task, tags in sentence.tags.items():
             evidence.setdefault(task, SchemeEvidence()).add(tags)
@@ -217,7 +222,7 @@ def _survey(detected: Detected, indexes: dict[str, SpanIndex], requested: Mappin
             _index_spans(sentence, task, indexes)
     parts = []
     for task, tag_evidence in evidence.items():
-        how = judge_tags(tag_evidence, task, requested, is_only=len(evidence) == 1)
+        how = find_tag_reading(tag_evidence, task, requested, is_only=len(evidence) == 1)
         facts.readings[task], facts.schemes[task] = how, how.scheme
         facts.counts[task] = Counter()
         parts.append(describe_tags(task, tag_evidence.tags, how.scheme, how, is_only=len(evidence) == 1))
@@ -225,9 +230,9 @@ def _survey(detected: Detected, indexes: dict[str, SpanIndex], requested: Mappin
             facts.foreign.add(task)
         n_unspecified = tag_evidence.tags[UNSPECIFIED] if how.scheme is None else 0
         if n_unspecified:
-            facts.notes.append(f"{detected.path}: {unspecified_note(task, n_unspecified, n_tokens)}")
+            facts.notes.append(f"{detected.path}: {unspecified_warning(task, n_unspecified, n_tokens)}")
         if how.is_bare:
-            facts.notes.append(bare_note(detected, task))
+            facts.notes.append(bare_warning(detected, task))
     facts.summary = summarise(detected, parts)
     _index_bare_spans(facts, indexes)
     return facts
@@ -242,24 +247,26 @@ def _index_spans(sentence: Sentence, task: str, indexes: dict[str, SpanIndex]) -
 def _index_bare_spans(facts: FileFacts, indexes: dict[str, SpanIndex]) -> None:
     """Read a file again if the first pass found labels without prefixes."""
     bare = [task for task, how in facts.readings.items() if how.is_bare]
-    for sentence in _sentences(facts.detected, lambda _: None) if bare else ():
+    for sentence in _sentences(facts.detected, ignore) if bare else ():
         for task in bare:
             _index_spans(facts.readings[task].apply(sentence, task), task, indexes)
 
 
-def _examine(facts: FileFacts, report: Callable[[str], object]) -> Iterator[Sentence]:
+def _examine(facts: FileFacts, on_error: OnError) -> Iterator[Sentence]:
     """Read a file to count its contents and report its errors in line order."""
-    pending: list[str] = []
+    pending: list[InputError] = []
 
     def flush() -> None:
-        for message in sorted(pending, key=_line_number):
-            report(escape_line(message))
+        for error in sorted(pending, key=lambda error: error.line or 0):
+            on_error(error)
         facts.problems += len(pending)
         pending.clear()
 
     for how in facts.readings.values():
         if how.problem:
-            pending.append(f"{facts.detected.path}: {how.problem}")
+            pending.append(
+                InputError(how.problem, code="corpus.scheme", where=facts.detected.path, option="--scheme")
+            )
     for sentence in _sentences(facts.detected, pending.append):
         for task, how in facts.readings.items():
             if task in sentence.tags:
@@ -272,54 +279,47 @@ def _examine(facts: FileFacts, report: Callable[[str], object]) -> Iterator[Sent
                 facts.counts[task].update(span.label for span in _spans(sentence, task))
             else:
                 facts.counts[task].update(tags)
-            pending += _tag_problems(facts, sentence, task)
+            pending += _tag_errors(facts, sentence, task)
         flush()
         yield sentence
     flush()
 
 
-def _sentences(
-    detected: Detected, refuse: Callable[[str], object], note: Callable[[str], object] = lambda _: None
-) -> Iterator[Sentence]:
+def _sentences(detected: Detected, on_error: OnError, warn: Warn = ignore) -> Iterator[Sentence]:
     """Yield a file's sentences. Reading continues after every error."""
     if detected.problem:
-        refuse(detected.problem)
+        on_error(detected.problem)
         return
     tasks = tuple(task for task in detected.tasks if detected.columns or task not in _FREE_FIELDS)
     try:
-        yield from detected.read(Reading(tasks=tasks, refuse=refuse, note=note))
+        yield from detected.read(Reading(tasks=tasks, on_error=on_error, warn=warn))
     except InputError as error:  # the reader cannot continue
-        refuse(str(error))
+        on_error(error)
 
 
-def _tag_problems(facts: FileFacts, sentence: Sentence, task: str) -> Iterator[str]:
-    """Yield an error message for each invalid tag of a sentence."""
+def _tag_errors(facts: FileFacts, sentence: Sentence, task: str) -> Iterator[InputError]:
+    """Yield an error for each invalid tag of a sentence."""
     tags, scheme = sentence.tags[task], facts.schemes[task]
     if scheme is None:
         if task in facts.foreign:
             for index, tag in enumerate(tags):
                 if not is_span_tag(tag):
-                    yield (
-                        f"{line_of(sentence, index)}: the tag {tag!r} looks like a span tag, but no scheme "
-                        "has its prefix. Write B-, I-, E- or S-."
-                    )
+                    yield unknown_prefix_error(sentence, index, task)
         return
     for index in violations(tags, scheme):
         if belongs_to(tags[index], scheme):
             problem = describe_violation(tags, index, scheme, sentence.tokens)
-            yield f"{line_of(sentence, index)}: {problem} ({task}). Correct it."
+            where = line_of(sentence, index)
+            yield InputError(
+                f"{problem} ({escape_line(task)}). Correct it.", code="corpus.scheme", where=where
+            )
         else:
-            yield describe_foreign(sentence, index, task, scheme)
+            yield foreign_tag_error(sentence, index, task, scheme)
 
 
 def _spans(sentence: Sentence, task: str) -> Sequence[Span]:
     # Decode the tags of every scheme in the same way, also invalid ones, as conlleval does.
     return sentence.spans[task] if task in sentence.spans else tags_to_spans(sentence.tags[task], "IOB2")
-
-
-def _line_number(message: str) -> int:
-    match = _LINE.search(message)
-    return int(match[1]) if match else 0
 
 
 def _only_in(files: Sequence[FileFacts]) -> dict[str, dict[str, str]]:

@@ -13,7 +13,7 @@ from tagger.corpus.offsets import measure
 from tagger.corpus.placement import documents_of_one_task
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.records import Records, require_no_columns, sentence_values
-from tagger.errors import InputError, Refuse
+from tagger.errors import InputError, OnError
 from tagger.text.sentence import Sentence
 
 
@@ -30,13 +30,13 @@ def read_jsonl(path: str | Path, reading: Reading) -> Iterator[Sentence]:
 
     Raises:
         InputError: If columns are named; while reading, if the file cannot be read or has no sentences.
-            All other errors go to ``reading.refuse``.
+            All other errors go to ``reading.on_error``.
     """
     require_no_columns(reading, path)
     is_empty = True
     unannotated = 0
     records = Records(path, reading)
-    for where, record in json_records(path, reading.refuse):
+    for where, record in json_records(path, reading.on_error):
         if record is None:
             unannotated += 1
             continue
@@ -45,20 +45,26 @@ def read_jsonl(path: str | Path, reading: Reading) -> Iterator[Sentence]:
             yield sentence
     records.finish()
     if unannotated:
-        reading.note(f"{path}: {unannotated:,} records are null (not annotated) and were skipped.")
+        reading.warn(f"{path}: {unannotated:,} records are null (not annotated) and were skipped.")
     if is_empty:
-        reading.refuse(f"{path}: the file has no sentences. Give a file of JSON records with annotations.")
+        reading.on_error(
+            InputError(
+                "the file has no sentences. Give a file of JSON records with annotations.",
+                code="corpus.empty",
+                where=path,
+            )
+        )
 
 
-def json_records(path: str | Path, refuse: Refuse) -> Iterator[tuple[str, object]]:
+def json_records(path: str | Path, on_error: OnError) -> Iterator[tuple[str, object]]:
     """Yield the records of a JSON file, each with the ``file:line`` of its start (see ``read_jsonl``)."""
-    lines = numbered_lines(path, refuse=refuse)
+    lines = numbered_lines(path, on_error=on_error)
     number, first = next(((number, line) for number, line in lines if line and not line.isspace()), (0, ""))
     if not number:
         return
     if _is_whole_file(first):
         content = "\n" * (number - 1) + "\n".join([first, *(line for _, line in lines)])
-        yield from json_elements(path, content, refuse)
+        yield from json_elements(path, content, on_error)
         return
     for line_number, line in chain([(number, first)], lines):
         if not line or line.isspace():
@@ -67,12 +73,12 @@ def json_records(path: str | Path, refuse: Refuse) -> Iterator[tuple[str, object
         try:
             record = parse_json(line, where)
         except InputError as error:
-            refuse(str(error))
+            on_error(error)
         else:
             yield from _annotations(record, where)
 
 
-def json_elements(path: str | Path, content: str, refuse: Refuse) -> Iterator[tuple[str, object]]:
+def json_elements(path: str | Path, content: str, on_error: OnError) -> Iterator[tuple[str, object]]:
     """Yield the elements of a JSON array, or concatenated JSON values, each with its ``file:line``."""
     position = _skip_space(content, 0)
     is_array = content[position : position + 1] == "["
@@ -83,17 +89,35 @@ def json_elements(path: str | Path, content: str, refuse: Refuse) -> Iterator[tu
         try:
             value, position = _DECODER.raw_decode(content, position)
         except (ValueError, RecursionError) as error:
-            refuse(f"{path}:{line}: the value that begins here is not JSON ({error}). Export the file again.")
+            on_error(
+                InputError(
+                    f"the value that begins here is not JSON ({error}). Export the file again.",
+                    code="corpus.format",
+                    where=f"{path}:{line}",
+                )
+            )
             return
         yield from _annotations(value, f"{path}:{line}")
         position = _skip_space(content, position)
         if is_array and content[position : position + 1] == ",":
             position = _skip_space(content, position + 1)
         elif is_array and content[position : position + 1] != "]":
-            refuse(f"{path}:{line}: no comma or ] follows the value that begins here. Export the file again.")
+            on_error(
+                InputError(
+                    "no comma or ] follows the value that begins here. Export the file again.",
+                    code="corpus.format",
+                    where=f"{path}:{line}",
+                )
+            )
             return
     if is_array and _skip_space(content, position + 1) < len(content):
-        refuse(f"{path}:{line}: there is text after the closing ]. Export the file again.")
+        on_error(
+            InputError(
+                "there is text after the closing ]. Export the file again.",
+                code="corpus.format",
+                where=f"{path}:{line}",
+            )
+        )
 
 
 def write_jsonl(sentences: Iterable[Sentence], file: TextIO, writing: Writing) -> None:
@@ -133,16 +157,20 @@ def parse_json(line: str, where: str) -> object:
         InputError: If it is not JSON, with the column. NaN and Infinity are not JSON.
     """
     try:
-        return json.loads(line, parse_constant=_refuse_constant)
+        return json.loads(line, parse_constant=_reject_constant)
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{where}: column {error.colno} is not JSON ({error.msg}). Give one record per line."
+            f"column {error.colno} is not JSON ({error.msg}). Give one record per line.",
+            code="corpus.record",
+            where=where,
         ) from None
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits; thousands of brackets
-        raise InputError(f"{where}: the line cannot be read as JSON ({error}). Correct it.") from None
+        raise InputError(
+            f"the line cannot be read as JSON ({error}). Correct it.", code="corpus.record", where=where
+        ) from None
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
@@ -152,7 +180,7 @@ _DECODER = json.JSONDecoder()
 def _is_whole_file(line: str) -> bool:
     """Return True if the first line begins or holds a JSON value that is not a single record."""
     try:
-        value = json.loads(line, parse_constant=_refuse_constant)
+        value = json.loads(line, parse_constant=_reject_constant)
     except json.JSONDecodeError as error:
         return error.pos >= len(line.rstrip())  # the value continues on the next line
     except (ValueError, RecursionError):

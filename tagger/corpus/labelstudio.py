@@ -26,18 +26,17 @@ from tagger.corpus.regions import (
     PREDICTIONS,
     TEXT,
     Export,
-    Note,
     Region,
+    annotations_under,
     in_text,
     is_cancelled,
     is_region_list,
     is_repeated,
-    listed_under,
     read_regions,
 )
 from tagger.corpus.tokens import flat_task
-from tagger.corpus.values import listed, mapping, string
-from tagger.errors import InputError
+from tagger.corpus.values import join_names, mapping, string
+from tagger.errors import InputError, Warn, ignore
 from tagger.text.sentence import Sentence
 
 
@@ -51,7 +50,7 @@ def read_labelstudio(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     ``ner``, or the only requested task. The text is ``data.text``, or the only string in ``data``, or the one
     that contains the texts of the spans. Labels of hypertext are read if the text has no markup and the
     export has ``globalOffsets``; otherwise they are errors. Everything that is not read, such as choices and
-    relations, is reported to ``reading.note``. The file is held in memory as a string because exports often
+    relations, is reported to ``reading.warn``. The file is held in memory as a string because exports often
     have a single line; its values are held one text at a time.
 
     Args:
@@ -61,45 +60,56 @@ def read_labelstudio(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     Raises:
         InputError: If columns are named; while reading, if the file cannot be read, or if its spans are
             named ``label`` and several tasks without ``ner`` are requested. All other errors go to
-            ``reading.refuse``.
+            ``reading.on_error``.
     """
     require_no_columns(reading, path)
-    content = "\n".join(line for _, line in numbered_lines(path, refuse=reading.refuse))
+    content = "\n".join(line for _, line in numbered_lines(path, on_error=reading.on_error))
     if not content.lstrip(" \t\n\r").startswith("["):
-        reading.refuse(
-            f"{path}: the file does not begin with [, as Label Studio exports do. Give an export, or choose "
-            "the file's own format."
+        reading.on_error(
+            InputError(
+                "the file does not begin with [, as Label Studio exports do. Give an export, or choose "
+                "the file's own format.",
+                code="corpus.format",
+                where=path,
+            )
         )
         content = "[]"
     export = _survey(path, content, reading)
     units = OffsetUnits(reading, path)
     is_empty = True
     seen: set[object] = set()  # ids of the texts of a JSON-MIN export, which repeats them per annotator
-    for number, (where, value) in enumerate(json_elements(path, content, reading.refuse), 1):
+    for number, (where, value) in enumerate(json_elements(path, content, reading.on_error), 1):
         try:
-            text, regions = _read_text(value, export, f"{where}: text {number}", reading.note)
+            text, regions = _read_text(value, export, f"{where}: text {number}", reading.warn)
         except InputError as error:
-            reading.refuse(str(error))
+            reading.on_error(error)
             continue
-        if regions is None or is_repeated(value, seen, f"{where}: text {number}", reading.note):
+        if regions is None or is_repeated(value, seen, f"{where}: text {number}", reading.warn):
             continue
         spans = _spans(text, regions, export.tasks, units, reading)
         sentences = place_spans(text, spans, reading, where)
         if not sentences:
-            reading.note(f"{where}: text {number}: {NO_TOKEN}")
+            reading.warn(f"{where}: text {number}: {NO_TOKEN}")
         is_empty = is_empty and not sentences
         yield from sentences
-    if export.predicted and not export.is_annotated:
-        reading.note(
-            f"{path}: no text is annotated; the first predictions of {export.predicted:,} texts are read "
+    if export.n_predicted and not export.is_annotated:
+        reading.warn(
+            f"{path}: no text is annotated; the first predictions of {export.n_predicted:,} texts are read "
             "as gold."
         )
-    if export.left_out:
-        reading.note(
-            f"{path}: the data keys {listed(export.left_out)} were ignored; sentences have no field for them."
+    if export.ignored:
+        reading.warn(
+            f"{path}: the data keys {join_names(export.ignored)} were ignored; sentences have no field for "
+            "them."
         )
     if is_empty:
-        reading.refuse(f"{path}: the file has no sentences. Give a JSON export of Label Studio.")
+        reading.on_error(
+            InputError(
+                "the file has no sentences. Give a JSON export of Label Studio.",
+                code="corpus.empty",
+                where=path,
+            )
+        )
 
 
 def is_export(value: object) -> bool | None:
@@ -161,19 +171,15 @@ def _prediction(document: Document, unit: OffsetUnit) -> dict[str, object]:
 
 def _survey(path: str | Path, content: str, reading: Reading) -> Export:
     """Collect the properties that the texts of an export share. Errors are reported on the second pass."""
-
-    def ignore(_: str) -> None:
-        pass
-
     export = Export()
     names: set[str] = set()
     keys: Counter[str] = Counter()
     for where, value in json_elements(path, content, ignore):
         with suppress(InputError):
             values = mapping(value, "text", where)
-            annotations = listed_under(values, ANNOTATIONS, where)
+            annotations = annotations_under(values, ANNOTATIONS, where)
             export.is_annotated |= any(not is_cancelled(one) for one in annotations)
-            export.predicted += not annotations and bool(listed_under(values, PREDICTIONS, where))
+            export.n_predicted += not annotations and bool(annotations_under(values, PREDICTIONS, where))
             regions = read_regions(values, export, where, ignore) or ()
             names.update(region.name for region in regions)
             data = mapping(values.get("data", values), "data", where)
@@ -193,9 +199,14 @@ def _tasks_by_name(path: str | Path, names: set[str], reading: Reading) -> dict[
         tasks[DEFAULT_NAME] = "ner" if "ner" in reading.tasks else flat_task(reading, path)
     for task in reading.tasks:
         if task not in tasks.values():
-            reading.refuse(
-                f"{path}: there are no spans of the task {task!r}; the file has spans of "
-                f"{listed(sorted(names))}. Request one of these."
+            reading.on_error(
+                InputError(
+                    f"there are no spans of the task {task!r}; the file has spans of "
+                    f"{join_names(sorted(names))}. Request one of these.",
+                    code="corpus.task",
+                    where=path,
+                    option="--task",
+                )
             )
             tasks[task] = task
     return tasks
@@ -203,12 +214,12 @@ def _tasks_by_name(path: str | Path, names: set[str], reading: Reading) -> dict[
 
 def _fitting_keys(data: Mapping[str, object], regions: Sequence[Mapping[str, object]]) -> list[str]:
     """Return the keys of the strings that contain the texts of all regions."""
-    given = [" ".join(text.split()) for one in regions if isinstance(text := one.get("text"), str)]
-    texts = {key: " ".join(one.split()) for key, one in data.items() if isinstance(one, str)}
-    return [key for key, text in texts.items() if given and all(one in text for one in given)]
+    declared = [" ".join(text.split()) for one in regions if isinstance(text := one.get("text"), str)]
+    texts = {key: " ".join(value.split()) for key, value in data.items() if isinstance(value, str)}
+    return [key for key, text in texts.items() if declared and all(part in text for part in declared)]
 
 
-def _read_text(value: object, export: Export, where: str, note: Note) -> tuple[str, list[Region] | None]:
+def _read_text(value: object, export: Export, where: str, warn: Warn) -> tuple[str, list[Region] | None]:
     """Return a text and its regions. The regions are None if the text has no gold annotation."""
     values = mapping(value, "text", where)
     data = mapping(values.get("data", values), "data", where)
@@ -217,16 +228,18 @@ def _read_text(value: object, export: Export, where: str, note: Note) -> tuple[s
         texts = [name for name, one in data.items() if isinstance(one, str)]
         if len(texts) != 1 or "data" not in values:
             raise InputError(
-                f"{where}: the data must have one string or a key {TEXT!r} (got {len(texts)} strings; "
-                f"the keys are {listed(data)}). Rename the key to read to {TEXT!r}."
+                f"the data must have one string or a key {TEXT!r} (got {len(texts)} strings; "
+                f"the keys are {join_names(data)}). Rename the key to read to {TEXT!r}.",
+                code="corpus.record",
+                where=where,
             )
         key = texts[0]
     text = string(data[key], key, where)
     others = (name for name in data if name != key and name not in BOOKKEEPING)
-    export.left_out.update(
+    export.ignored.update(
         dict.fromkeys(name for name in others if data[name] and not is_region_list(data[name]))
     )
-    regions = read_regions(values, export, where, note)
+    regions = read_regions(values, export, where, warn)
     return text, None if regions is None else [in_text(region, text) for region in regions]
 
 
@@ -246,7 +259,7 @@ def _spans(
             try:
                 raw.append((tasks[region.name], read_span({**region.values, "label": label}, region.where)))
             except InputError as error:
-                reading.refuse(str(error))
+                reading.on_error(error)
     spans: dict[str, list[TextSpan]] = {task: [] for task in tasks.values()}
     if not raw:
         return spans
@@ -256,7 +269,7 @@ def _spans(
             (converted,) = ruler.convert([span])
             require_text(converted, text)
         except InputError as error:
-            reading.refuse(str(error))
+            reading.on_error(error)
         else:
             spans[task].append(converted)
     return spans

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
-from tagger.corpus.columns import PARTS_OF_SPEECH, TOKEN, names_spans, parse_columns
+from tagger.corpus.columns import PARTS_OF_SPEECH, TOKEN, is_span_column, parse_columns
 from tagger.corpus.conll import split_fields
 from tagger.text.scheme_detection import detect_scheme
 from tagger.text.schemes import is_span_tag, split_tag
@@ -45,9 +45,9 @@ class Layout:
         names: A name for each column: ``token``, ``_`` for one that numbers tokens or sentences, ``pos``,
             ``chunk``, ``ner``, and ``column3`` (counted from 1) for unknown content.
         is_tabbed: True if tabs separate the columns.
-        problem: Why the file is not one of columns, as a clause and what to do; None if it is one.
-        numbers: Places of the columns that hold nothing but numbers, as offsets and scores.
-        doubt: Why it cannot be read unless its columns are named, in the same form.
+        problem: Why the file does not consist of columns, and what to do. None if it does.
+        doubt: Why the columns must be named, and what to do. None if they need not be.
+        numbers: Indices of columns that contain only numbers, such as offsets and scores.
     """
 
     names: tuple[str, ...]
@@ -59,8 +59,8 @@ class Layout:
     def assign(self, tasks: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Assign task names to columns of their kind, where only one column qualifies.
 
-        ``ner`` and ``chunk`` may be any column of spans, ``pos`` any other but numbers, further names any
-        column.
+        ``ner`` and ``chunk`` require a column of spans, ``pos`` any other column except numbers. Other tasks
+        may be any column.
 
         Returns:
             The names of the columns, and the tasks without one.
@@ -72,8 +72,8 @@ class Layout:
                 continue
             free = [index for index, name in enumerate(names) if name not in (TOKEN, SKIPPED, *tasks)]
             if task in ("ner", "chunk", *PARTS_OF_SPEECH):
-                free = [place for place in free if names_spans(names[place]) is names_spans(task)]
-                free = [place for place in free if place not in self.numbers]
+                free = [index for index in free if is_span_column(names[index]) is is_span_column(task)]
+                free = [index for index in free if index not in self.numbers]
             if len(free) == 1:
                 names[free[0]] = task
             else:
@@ -85,7 +85,7 @@ def find_layout(blocks: Blocks) -> Layout:
     """Detect the columns of a file from the lines of its first sentences.
 
     Args:
-        blocks: The lines of each sentence, without comments and borders.
+        blocks: The lines of each sentence, without comments and document boundaries.
     """
     if not blocks:
         return Layout((TOKEN,), is_tabbed=False)
@@ -111,13 +111,13 @@ def find_layout(blocks: Blocks) -> Layout:
             f"the lines have from {min(widths)} to {max(widths)} columns, and no number of "
             "columns occurs in at least half of them. Give a column file, or choose its format."
         )
-    columns = [[row[place] for block in rows for row in block] for place in range(width)]
-    numbers = tuple(place for place, column in enumerate(columns) if all(map(_NUMBER.fullmatch, column)))
+    columns = [[row[index] for block in rows for row in block] for index in range(width)]
+    numbers = tuple(index for index, column in enumerate(columns) if all(map(_NUMBER.fullmatch, column)))
     return Layout(names, is_tabbed, problem, _find_merged(rows, names), numbers)
 
 
 def find_mismatch(layout: Layout, blocks: Blocks, columns: str) -> str | None:
-    """Return why named columns do not match the lines, as a clause and what to do, or None if they match.
+    """Return why named columns do not match the lines, and what to do. None if they match.
 
     Args:
         layout: The detected layout.
@@ -170,69 +170,69 @@ def _column_names(blocks: Rows) -> list[str]:
     width = max((len(row) for block in blocks for row in block), default=1)
     columns = [[[row[index] for row in block] for block in blocks] for index in range(width)]
     names: list[str] = []
-    for place, column in enumerate(columns, 1):
-        is_last = place == len(columns)
+    for number, column in enumerate(columns, 1):
+        is_last = number == len(columns)
         if TOKEN not in names:
-            is_skipped = not is_last and _is_no_word(column, columns[place:])
+            is_skipped = not is_last and _is_not_token(column, columns[number:])
             if is_skipped or is_last or not _are_tags(column):
                 names.append(SKIPPED if is_skipped else TOKEN)
                 continue
-        kind = _kind(column) or f"column{place}"
+        kind = _kind(column) or f"column{number}"
         same = sum(name.rstrip("0123456789") == kind for name in names)
         names.append(f"{kind}{same + 1}" if same else kind)
     return names
 
 
 def _find_merged(blocks: Rows, names: Sequence[str]) -> str | None:
-    """Return why a column before the tokens says that lines without a blank line between are sentences."""
-    for place in range(names.index(TOKEN)):
-        column = [[row[place] for row in block] for block in blocks]
+    """Return why sentences are not separated if a column before the tokens has several ids per block."""
+    for index in range(names.index(TOKEN)):
+        column = [[row[index] for row in block] for block in blocks]
         merged = next((values for values in column if len(set(values)) > 1), None)
-        if names[place] == SKIPPED and merged and _names_sentences(column):
+        if names[index] == SKIPPED and merged and _has_sentence_ids(column):
             first, last = min(merged), max(merged)
             return (
-                f"column {place + 1} names the sentences, but no blank line divides them (got {first!r} and "
+                f"column {index + 1} names the sentences, but no blank line divides them (got {first!r} and "
                 f"{last!r} in one). Put a blank line between sentences, or write a header, as "
                 "sentence,token,ner, and pass --format csv."
             )
     return None
 
 
-def _is_no_word(column: Sequence[Sequence[str]], others: Sequence[Sequence[Sequence[str]]]) -> bool:
-    """True for numbers of tokens, ids of sentences or documents, and places in a text.
+def _is_not_token(column: Sequence[Sequence[str]], others: Sequence[Sequence[Sequence[str]]]) -> bool:
+    """Return True for token numbers, ids of sentences or documents, and text positions.
 
     Args:
         column: The values of each sentence.
-        others: The columns behind it.
+        others: The columns after it.
     """
     if _counts_tokens(column) or _is_constant(column):
         return True
-    return (_are_numbers(column) or _names_sentences(column)) and any(map(_may_be_tokens, others))
+    return (_are_numbers(column) or _has_sentence_ids(column)) and any(map(_may_be_tokens, others))
 
 
 def _are_tags(column: Sequence[Sequence[str]]) -> bool:
-    """True if all values are tags of spans, as before the tokens of WNUT's older files."""
+    """Return True if all values are span tags. Older WNUT files have them before the tokens."""
     distinct = {value for values in column for value in values}
     return len(distinct) > 1 and all(map(is_span_tag, distinct)) and any("-" in tag for tag in distinct)
 
 
 def _are_numbers(column: Sequence[Sequence[str]]) -> bool:
-    """True if all values are whole numbers that never fall within a sentence, as offsets do not."""
+    """Return True if all values are integers that never decrease within a sentence, such as offsets."""
     values = list(chain.from_iterable(column))
     if len(values) < _FEW_LINES or not all(value.isascii() and value.isdecimal() for value in values):
         return False
     return all(int(before) <= int(after) for block in column for before, after in pairwise(block))
 
 
-def _names_sentences(column: Sequence[Sequence[str]]) -> bool:
-    """True if several tokens in a row have one value, and none comes back later."""
+def _has_sentence_ids(column: Sequence[Sequence[str]]) -> bool:
+    """Return True if several consecutive tokens share each value, and no value returns later."""
     values = list(chain.from_iterable(column))
-    runs = [value for place, value in enumerate(values) if place == 0 or value != values[place - 1]]
+    runs = [value for index, value in enumerate(values) if index == 0 or value != values[index - 1]]
     return len(values) >= 2 * len(runs) > 2 and len(set(runs)) == len(runs)
 
 
 def _may_be_tokens(column: Sequence[Sequence[str]]) -> bool:
-    """True if a column holds words: neither numbers nor tags of a kind that is known."""
+    """Return True if a column contains words: neither numbers nor tags of a known kind."""
     distinct = {value for values in column for value in values}
     return len(distinct) > 2 and not all(map(str.isdecimal, distinct)) and _kind(column) is None
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import codecs
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from tagger.errors import Refuse, refuse
+from tagger.errors import Code, InputError, OnError, Warn, ignore, raise_error
 from tagger.storage import limited_lines, open_input
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -17,12 +17,8 @@ BOM = "\ufeff"
 LONGEST_LINE = 1 << 27  # bytes; Label Studio writes a whole corpus on one line
 
 
-def _ignore(_: str) -> None:
-    pass
-
-
 def numbered_lines(
-    path: str | Path, *, refuse: Refuse = refuse, note: Callable[[str], object] = _ignore
+    path: str | Path, *, on_error: OnError = raise_error, warn: Warn = ignore
 ) -> Iterator[tuple[int, str]]:
     r"""Read a UTF-8 file line by line.
 
@@ -32,9 +28,9 @@ def numbered_lines(
 
     Args:
         path: The file.
-        refuse: Receives each error message. If it returns, invalid UTF-8 becomes U+FFFD, a line with a
+        on_error: Receives each error. If it returns, invalid UTF-8 becomes U+FFFD, a line with a
             carriage return ends there, and reading stops at the point where the file becomes unreadable.
-        note: Receives a warning for each byte order mark after the first line.
+        warn: Receives a warning for each byte order mark after the first line.
 
     Yields:
         The line's number, counted from 1, and the line without its end.
@@ -44,37 +40,48 @@ def numbered_lines(
             if a line contains a carriage return, as with old Mac line ends; if a line is longer than
             ``LONGEST_LINE``, or the file is a device or socket.
     """
-    for number, raw in enumerate(_raw_lines(path, refuse), 1):
+    for number, raw in enumerate(_raw_lines(path, on_error), 1):
         if len(raw) > LONGEST_LINE:
-            refuse(
-                f"{path}:{number}: the line has more than {LONGEST_LINE:,} bytes. Give a text file with line "
-                "ends."
+            on_error(
+                InputError(
+                    f"the line has more than {LONGEST_LINE:,} bytes. Give a text file with line ends.",
+                    code="input.size",
+                    where=f"{path}:{number}",
+                )
             )
             return
         line = raw
         if raw.startswith(codecs.BOM_UTF8):
             line = raw.removeprefix(codecs.BOM_UTF8)
             if number > 1:
-                note(f"{path}:{number}: dropped a byte order mark at the start of the line.")
+                warn(f"{path}:{number}: dropped a byte order mark at the start of the line.")
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
-            refuse(
-                f"{path}:{number}: byte {error.start + 1} of the line (0x{error.object[error.start]:02x}) is "
-                "not UTF-8. Convert the file to UTF-8, for instance with iconv."
+            on_error(
+                InputError(
+                    f"byte {error.start + 1} of the line (0x{error.object[error.start]:02x}) is "
+                    "not UTF-8. Convert the file to UTF-8, for instance with iconv.",
+                    code="corpus.encoding",
+                    where=f"{path}:{number}",
+                )
             )
             text = line.decode(errors="replace")
         text = text.rstrip("\r\n")
         if "\r" in text:
-            refuse(
-                f"{path}:{number}: the line contains a carriage return. Convert the line ends "
-                "to line feeds, for instance with mac2unix."
+            on_error(
+                InputError(
+                    "the line contains a carriage return. Convert the line ends "
+                    "to line feeds, for instance with mac2unix.",
+                    code="corpus.format",
+                    where=f"{path}:{number}",
+                )
             )
             text = text.partition("\r")[0]
         yield number, text
 
 
-def _raw_lines(path: str | Path, refuse: Refuse) -> Iterator[bytes]:
+def _raw_lines(path: str | Path, on_error: OnError) -> Iterator[bytes]:
     try:
         with open_input(path) as file:
             is_packed = file.peek(2).startswith(_GZIP_MAGIC)  # peek, not seek: the file may be a pipe
@@ -83,10 +90,14 @@ def _raw_lines(path: str | Path, refuse: Refuse) -> Iterator[bytes]:
         return
     except FileNotFoundError:
         problem = "there is no such file. Check the path."
+        code: Code = "file.missing"
     except IsADirectoryError:
         problem = "this is a folder. Name a file in it."
+        code = "file.kind"
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         problem = f"the gzip data are damaged ({error}). Get the file again."
+        code = "file.unreadable"
     except OSError as error:
         problem = f"the file cannot be read ({error.strerror or error})."
-    refuse(f"{path}: {problem}")
+        code = "file.unreadable"
+    on_error(InputError(problem, code=code, where=path))

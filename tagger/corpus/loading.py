@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.reading import Reading
-from tagger.corpus.tags import TagReading, count_repairs, find_scheme, judge_tags, path_of
+from tagger.corpus.tags import TagReading, count_repairs, find_scheme, find_tag_reading, path_of
 from tagger.errors import InputError, escape_line
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import Mode, convert_tags, split_tag
@@ -64,14 +64,16 @@ def detect_files(paths: Sequence[str | Path], tasks: Sequence[str], options: Fil
     """
     repeated = [path for index, path in enumerate(paths) if Path(path) in map(Path, paths[:index])]
     if repeated:
-        raise InputError(f"{repeated[0]}: the split lists this file twice. List it once.")
+        raise InputError(
+            "the split lists this file twice. List it once.", code="option.value", where=repeated[0]
+        )
     files = [
         detect(path, format=options.format, columns=options.columns, tasks=tasks, usual=options.usual)
         for path in paths
     ]
     for detected in files:
         if detected.problem:
-            raise InputError(detected.problem)
+            raise detected.problem
     return files
 
 
@@ -80,7 +82,7 @@ def find_tasks(
     tasks: Sequence[str],
     options: FileOptions,
     reading: Reading,
-) -> tuple[list[str], dict[str, str]]:
+) -> tuple[list[str], dict[str, InputError]]:
     """Return which of several tasks all files of a split have, judged by their first sentences.
 
     A single task is not checked: loading the split reports what is wrong.
@@ -97,12 +99,12 @@ def find_tasks(
     Raises:
         InputError: If a file contradicts its name or the options.
     """
-    missing: dict[str, str] = {}
+    missing: dict[str, InputError] = {}
     if len(tasks) == 1:
         return list(tasks), missing
     for detected in detect_files(paths, tasks, options):
         for task in tasks:
-            reason = None if task in missing else detected.lacks(task, reading)
+            reason = None if task in missing else detected.find_missing_task(task, reading)
             if reason:
                 missing[task] = reason
     return [task for task in tasks if task not in missing], missing
@@ -134,7 +136,7 @@ def load_split(
     known = has_spans or {}
     files = []
     for detected in detect_files(paths, tasks, options):
-        detected.refuse_missing()
+        detected.require_columns()
         files.append(_load(detected, tasks, options, reading, known))
     schemes = dict(files[0].schemes)
     for task in tasks:
@@ -156,13 +158,17 @@ def name_files(paths: Sequence[str | Path]) -> str:
     return ", ".join(Path(path).name for path in paths)
 
 
-def untagged(split: Split) -> dict[str, str]:
-    """Return an error message for each task without any tags (all ``_``)."""
+def untagged(split: Split) -> dict[str, InputError]:
+    """Return an error for each task without any tags (all ``_``)."""
     n_tokens = sum(map(len, split.sentences))
     path = path_of(split.sentences)
     return {
-        task: f"{path}: no token has a tag of {task!r} (got only {UNSPECIFIED}). Give a file with tags, or "
-        "leave the task out."
+        task: InputError(
+            f"no token has a tag of {task!r} (got only {UNSPECIFIED}). Give a file with tags, or "
+            "leave the task out.",
+            code="corpus.empty",
+            where=path,
+        )
         for task, count in split.unspecified.items()
         if count == n_tokens
     }
@@ -186,9 +192,9 @@ def _load(
             evidence.add(sentence.tags[task])
         how = TagReading(None)
         if has_spans.get(task) is not False:
-            how = judge_tags(evidence, task, options.schemes, is_only=len(tasks) == 1)
+            how = find_tag_reading(evidence, task, options.schemes, is_only=len(tasks) == 1)
         if how.is_bare:
-            reading.note(bare_note(detected, task))
+            reading.warn(bare_warning(detected, task))
             sentences = [how.apply(sentence, task) for sentence in sentences]
         scheme = find_scheme(sentences, task, has_spans=has_spans.get(task), reading=how)
         schemes[task] = scheme
@@ -198,7 +204,7 @@ def _load(
             unspecified[task] = evidence.tags[UNSPECIFIED]
         if unspecified.get(task):
             n_tokens = sum(map(len, sentences))
-            reading.note(f"{detected.path}: {unspecified_note(task, unspecified[task], n_tokens)}")
+            reading.warn(f"{detected.path}: {unspecified_warning(task, unspecified[task], n_tokens)}")
         parts.append(describe_tags(task, evidence.tags, scheme, how, is_only=len(tasks) == 1))
     return Split(sentences, schemes, repairs, unspecified, (summarise(detected, parts),))
 
@@ -230,15 +236,15 @@ def describe_tags(
     return f"{spelled}; spans {named or 'none'}" if is_only else f"{task} {spelled}, spans {named or 'none'}"
 
 
-def bare_note(detected: Detected, task: str) -> str:
+def bare_warning(detected: Detected, task: str, option: str = "--scheme") -> str:
     """Say that labels without prefix are read as spans, and which option reads them otherwise."""
     return escape_line(
         f"{detected.path}: the tags of {task!r} are labels without prefix; a run of one label is read as one "
-        f"span. Pass --scheme {task}=none to read one tag per token."
+        f"span. Pass {option} {task}=none to read one tag per token."
     )
 
 
-def unspecified_note(task: str, count: int, n_tokens: int) -> str:
+def unspecified_warning(task: str, count: int, n_tokens: int) -> str:
     """Return a warning with the number of tokens without a tag."""
     return (
         f"{count:,} of {n_tokens:,} tokens have no tag of {task!r} ({UNSPECIFIED}); loss and scores leave "
@@ -251,8 +257,10 @@ def _rewrite(file: Split, task: str) -> None:
     scheme = file.schemes[task]
     if scheme is None:
         raise InputError(
-            f"{path_of(file.sentences)}: the column {task!r} holds one tag per token, but other files of the "
-            "split mark spans in it. Give files of one kind."
+            f"the column {task!r} holds one tag per token, but other files of the "
+            "split mark spans in it. Give files of one kind.",
+            code="corpus.scheme",
+            where=path_of(file.sentences),
         )
     file.sentences[:] = [
         replace(one, tags={**one.tags, task: tuple(convert_tags(one.tags[task], scheme, "IOB2"))})

@@ -26,7 +26,11 @@ _OPTION = "(data.offsets in a config)"
 def require_offsets(value: str, choices: Sequence[str] = get_args(Offsets)) -> None:
     """Raise InputError if the name of a unit is not one of the choices."""
     if value not in choices:
-        raise InputError(f"The unit of offsets must be one of {', '.join(choices)} (got {value!r}).")
+        raise InputError(
+            f"The unit of offsets must be one of {', '.join(choices)} (got {value!r}).",
+            code="option.unknown",
+            option="--offsets",
+        )
 
 
 def measure(text: str, unit: OffsetUnit) -> Callable[[int], int]:
@@ -65,9 +69,12 @@ class Ruler:
             start, end = (_index(boundaries, one - self.text_start) for one in (span.start, span.end))
             if start is None or end is None:
                 raise InputError(
-                    f"{span.where}: the span [{span.start}, {span.end}) ({span.label}) begins or ends inside "
+                    f"the span [{span.start}, {span.end}) ({span.label}) begins or ends inside "
                     f"a character, counted in {NAMES[self.unit]}. Correct the offsets, or set their unit "
-                    f"with --offsets {_OPTION}."
+                    f"with --offsets {_OPTION}.",
+                    code="corpus.offsets",
+                    where=span.where,
+                    option="--offsets",
                 )
             converted.append(replace(span, start=start + self.text_start, end=end + self.text_start))
         return converted
@@ -130,7 +137,7 @@ class OffsetUnits:
             return next(iter(self._shown))
         if self._unclear is None:
             self._unclear = where
-            self._reading.note(
+            self._reading.warn(
                 f"{where}: characters beyond U+FFFF precede spans; the offsets are read as characters, but "
                 f"could be UTF-16 code units. Set the unit with --offsets characters or utf16 {_OPTION}."
             )
@@ -138,18 +145,23 @@ class OffsetUnits:
 
     def _report_unit(self, unit: OffsetUnit, where: str, reason: str) -> None:
         if unit not in self._shown and unit != "characters":
-            self._reading.note(f"{where}: the offsets are read as {NAMES[unit]}, {reason}.")
+            self._reading.warn(f"{where}: the offsets are read as {NAMES[unit]}, {reason}.")
             if self._unclear:
-                self._reading.refuse(
-                    f"{where}: the offsets count {NAMES[unit]}, but those of {self._unclear} were read as "
-                    f"characters. Pass --offsets {unit} {_OPTION}."
+                self._reading.on_error(
+                    InputError(
+                        f"the offsets count {NAMES[unit]}, but those of {self._unclear} were read as "
+                        f"characters. Pass --offsets {unit} {_OPTION}.",
+                        code="corpus.offsets",
+                        where=where,
+                        option="--offsets",
+                    )
                 )
         self._shown.add(unit)
 
 
-def is_same_text(given: str, actual: str) -> bool:
+def is_same_text(declared: str, actual: str) -> bool:
     r"""Return True if two texts differ at most in white space, which browsers change, and escaped ``\n``."""
-    return given == actual or given.replace("\\n", " ").split() == actual.replace("\\n", " ").split()
+    return declared == actual or declared.replace("\\n", " ").split() == actual.replace("\\n", " ").split()
 
 
 def _covers(text: str, spans: Sequence[TextSpan], unit: OffsetUnit, text_start: int) -> bool:

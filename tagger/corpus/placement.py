@@ -89,8 +89,8 @@ def attach_spans(
     misaligned span is reported as an error, expanded, trimmed or skipped, as ``reading.on_misaligned`` says.
     Tags cannot represent a span that is empty, leaves the text, covers no token or overlaps another (the span
     that begins first, then the longer one, takes precedence). Such a span is an error, or is skipped if
-    misaligned spans are not errors. Every change is reported: ``reading.refuse`` receives the errors,
-    ``reading.note`` every other span that is trimmed, expanded or skipped.
+    misaligned spans are not errors. Every change is reported: ``reading.on_error`` receives the errors,
+    ``reading.warn`` every other span that is trimmed, expanded or skipped.
 
     Args:
         sentences: The document's sentences in order. Sentences that a span crosses are joined.
@@ -127,7 +127,11 @@ def documents_of_one_task(
     """
     if len(writing.tasks) != 1:
         tasks = ", ".join(writing.tasks) or "no task"
-        raise InputError(f"{target} holds the spans of exactly one task (got {tasks}). Name one task.")
+        raise InputError(
+            f"{target} holds the spans of exactly one task (got {tasks}). Name one task.",
+            code="corpus.output",
+            option="--task",
+        )
     for document in documents(sentences, writing.tasks, writing.unit):
         yield document, document.spans[writing.tasks[0]]
 
@@ -224,14 +228,14 @@ def _adjust(
     has_inner = inner_first < inner_last
     if has_inner and tokens.is_space_around(span, inner_first, inner_last):
         inside = tokens.range_name(tokens.starts[inner_first], tokens.ends[inner_last - 1])
-        reading.note(f"{span.where}: {tokens.name(span)} was trimmed of white space to {inside}.")
+        reading.warn(f"{span.where}: {tokens.name(span)} was trimmed of white space to {inside}.")
         return inner_first, inner_last
     if reading.on_misaligned == "expand":
-        reading.note(f"{span.where}: {tokens.name(span)} was expanded to the tokens {whole}.")
+        reading.warn(f"{span.where}: {tokens.name(span)} was expanded to the tokens {whole}.")
         return first, last
     if reading.on_misaligned == "trim" and has_inner:
         inside = tokens.range_name(tokens.starts[inner_first], tokens.ends[inner_last - 1])
-        reading.note(f"{span.where}: {tokens.name(span)} was trimmed to the tokens {inside}.")
+        reading.warn(f"{span.where}: {tokens.name(span)} was trimmed to the tokens {inside}.")
         return inner_first, inner_last
     _skip(span, f"is not aligned with its tokens, {whole}", tokens, reading)
     return None
@@ -262,14 +266,19 @@ def _without_overlaps(placed: Sequence[_Placed], tokens: _TokenOffsets, reading:
 
 
 def _skip(span: TextSpan, problem: str, tokens: _TokenOffsets, reading: Reading) -> None:
-    message = f"{span.where}: {tokens.name(span)} {problem}"
+    message = f"{tokens.name(span)} {problem}"
     if reading.on_misaligned == "error":
-        reading.refuse(
-            f"{message}. Correct it, or pass --on-misaligned expand (to whole tokens), trim (to the whole "
-            "tokens inside) or skip."
+        reading.on_error(
+            InputError(
+                f"{message}. Correct it, or pass --on-misaligned expand (to whole tokens), trim (to the "
+                "whole tokens inside) or skip.",
+                code="corpus.offsets",
+                where=span.where,
+                option="--on-misaligned",
+            )
         )
     else:
-        reading.note(f"{message}; it was skipped.")
+        reading.warn(f"{span.where}: {message}; it was skipped.")
 
 
 def _join(sentences: Sequence[Sentence], continued: set[int]) -> list[Sentence]:
@@ -337,8 +346,10 @@ def _document(group: Sequence[Sentence], tasks: Sequence[str], unit: Unit) -> Do
 def _in_text(sentence: Sentence, task: str, shift: int) -> Iterator[TextSpan]:
     if task not in sentence.spans:
         raise InputError(
-            f"{sentence.source or 'A sentence'}: there are no spans of the task {task!r}, and this format "
-            "has no tags per token. Leave the task out, or write jsonl, conll or conllu."
+            f"there are no spans of the task {task!r}, and this format "
+            "has no tags per token. Leave the task out, or write jsonl, conll or conllu.",
+            code="corpus.output",
+            where=sentence.source or "A sentence",
         )
     for span in sentence.spans[task]:
         start, end = span_range(sentence, span)

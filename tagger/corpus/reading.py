@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from tagger.errors import Refuse, refuse
+from tagger.errors import OnError, Warn, ignore, raise_error
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer
 
@@ -15,10 +15,6 @@ OnMisaligned = Literal["error", "expand", "trim", "skip"]
 OffsetUnit = Literal["characters", "utf16", "bytes"]
 Offsets = Literal["auto", OffsetUnit]
 Unit = Literal["document", "sentence"]
-
-
-def _ignore(_: str) -> None:
-    pass
 
 
 @lru_cache(maxsize=1)
@@ -45,9 +41,9 @@ class Reading:
         offsets: The unit of span offsets. ``auto`` infers it from the text of the spans (see
             ``corpus.offsets.OffsetUnits``).
         label_names: Tag names of integer tags, in the order of the integers from 0.
-        refuse: Receives each error message. If it returns instead of raising, the reader skips the line or
+        on_error: Receives each error. If it returns instead of raising, the reader skips the line or
             record and continues.
-        note: Receives a warning for everything that the reader changes, skips or reads in an unusual way, as
+        warn: Receives a warning for everything that the reader changes, skips or reads in an unusual way, as
             ``file:line: message``. Frequent warnings come once per file, as ``file: message`` with a count.
     """
 
@@ -57,8 +53,8 @@ class Reading:
     on_misaligned: OnMisaligned = "error"
     offsets: Offsets = "auto"
     label_names: Sequence[str] = ()
-    refuse: Refuse = refuse
-    note: Callable[[str], object] = _ignore
+    on_error: OnError = raise_error
+    warn: Warn = ignore
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from tagger.corpus.offsets import OffsetUnits, Ruler, is_same_text
 from tagger.corpus.placement import TextSpan, attach_spans, place_spans, span_range
 from tagger.corpus.reading import Reading
 from tagger.corpus.token_records import TokenRecords, is_token_record
-from tagger.corpus.tokens import flat_task, of_tasks, raw_tokens, read_tokens
-from tagger.corpus.values import integer, label, listed, mapping, probability, sequence, string
+from tagger.corpus.tokens import flat_task, raw_tokens, read_tokens, values_by_task
+from tagger.corpus.values import integer, join_names, label, mapping, probability, sequence, string
 from tagger.errors import InputError
 from tagger.text.schemes import split_tag
 from tagger.text.sentence import Sentence, Span
@@ -77,7 +77,7 @@ class Records:
             self._others.update(dict.fromkeys(key for key in values if key not in KEYS))
             return self._read_text(values, where)
         except InputError as error:
-            self._reading.refuse(str(error))
+            self._reading.on_error(error)
             return []
 
     def finish(self) -> None:
@@ -88,11 +88,11 @@ class Records:
                 message = f"{records} without {_APPROVER} (first at {first}) read as gold."
             else:
                 message = f"{records} with {reason} skipped (first at {first}); only accepted ones are gold."
-            self._reading.note(f"{self._path}: {message}")
+            self._reading.warn(f"{self._path}: {message}")
         self._tokens.finish()
         if self._others:
-            self._reading.note(
-                f"{self._path}: the record keys {listed(self._others)} were ignored; sentences have no "
+            self._reading.warn(
+                f"{self._path}: the record keys {join_names(self._others)} were ignored; sentences have no "
                 "field for them."
             )
 
@@ -113,13 +113,13 @@ class Records:
         _require_tasks({*spans, *({} if sentence is None else sentence.tags)}, reading, where)
         if sentence is None:
             if not any(name in values for name in SPAN_LISTS):
-                reading.note(f"{where}: the record has no list of spans; it is read as text without spans.")
+                reading.warn(f"{where}: the record has no list of spans; it is read as text without spans.")
             sentences = place_spans(text, spans, reading, where)
         else:
-            given = [sentence] if len(sentence) else []
-            sentences = attach_spans(given, text, spans, reading, text_start=start)
+            unaligned = [sentence] if len(sentence) else []
+            sentences = attach_spans(unaligned, text, spans, reading, text_start=start)
         if not sentences:
-            reading.note(f"{where}: {NO_TOKEN}")
+            reading.warn(f"{where}: {NO_TOKEN}")
         tags = {} if sentence is None else sentence.tags
         return [one for one in sentences if _tags_match_spans(one, tags, reading)]
 
@@ -134,8 +134,8 @@ class Records:
         is_exact: bool,
     ) -> tuple[dict[str, list[TextSpan]], Sequence[TextSpan] | None]:
         """Convert the offsets of spans and tokens to characters. Invalid spans are reported one by one."""
-        given = [span for task_spans in spans.values() for span in task_spans]
-        evidence = [*given, *(tokens or ())] if is_exact else given
+        evidence = [span for task_spans in spans.values() for span in task_spans]
+        evidence += tokens or () if is_exact else ()
         ruler = Ruler(text, self._units.choose(text, evidence, where, text_start=start), start)
         result: dict[str, list[TextSpan]] = {}
         for task, task_spans in spans.items():
@@ -145,7 +145,7 @@ class Records:
                     (converted,) = ruler.convert([span])
                     require_text(converted, text, text_start=start)
                 except InputError as error:
-                    self._reading.refuse(str(error))
+                    self._reading.on_error(error)
                 else:
                     result[task].append(converted)
         return result, None if tokens is None else ruler.convert(tokens)
@@ -176,7 +176,7 @@ def read_record(record: object, reading: Reading, where: str) -> list[Sentence]:
 
     Returns:
         The record's sentences. The list is empty if the text has no tokens, if the record is not gold, or if
-        it is invalid and ``reading.refuse`` returns.
+        it is invalid and ``reading.on_error`` returns.
     """
     records = Records(where, reading)
     sentences = records.read(record, where)
@@ -248,7 +248,12 @@ def sentence_values(
 def require_no_columns(reading: Reading, path: str | Path) -> None:
     """Raise InputError if the options name columns for a format that has none."""
     if reading.columns is not None:
-        raise InputError(f"{path}: the format has no columns. Leave them out, or choose the format conll.")
+        raise InputError(
+            "the format has no columns. Leave them out, or choose the format conll.",
+            code="corpus.columns",
+            where=path,
+            option="--columns",
+        )
 
 
 def read_span(values: object, where: str) -> TextSpan:
@@ -264,7 +269,11 @@ def read_span(values: object, where: str) -> TextSpan:
     if not isinstance(values, Mapping):
         triple = sequence(values, "span", where)
         if len(triple) != 3:
-            raise InputError(f"{where}: a span must be [start, end, label] (got {values!r:.60}). Correct it.")
+            raise InputError(
+                f"a span must be [start, end, label] (got {values!r:.60}). Correct it.",
+                code="corpus.record",
+                where=where,
+            )
         values = dict(zip(("start", "end", "label"), triple, strict=True))
     fields = mapping(values, "span", where)
     labels = fields.get("labels")
@@ -287,8 +296,11 @@ def require_text(span: TextSpan, text: str, *, text_start: int = 0) -> None:
         return
     if not is_same_text(span.text, text[first:last]):
         raise InputError(
-            f"{span.where}: the span [{span.start}, {span.end}) ({span.label}) should cover {span.text!r} "
-            f"(got {text[first:last]!r}). Correct the offsets, or set their unit with --offsets."
+            f"the span [{span.start}, {span.end}) ({span.label}) should cover {span.text!r} "
+            f"(got {text[first:last]!r}). Correct the offsets, or set their unit with --offsets.",
+            code="corpus.offsets",
+            where=span.where,
+            option="--offsets",
         )
 
 
@@ -300,8 +312,10 @@ def _values(record: object, where: str) -> dict[str, object]:
             record = {**annotations, "text": text}
     if not isinstance(record, Mapping):
         raise InputError(
-            f"{where}: a record must be an object with a text and its spans, or [text, "
-            f'{{"entities": [[start, end, label]]}}] (got {record!r:.60}). Correct it.'
+            "a record must be an object with a text and its spans, or [text, "
+            f'{{"entities": [[start, end, label]]}}] (got {record!r:.60}). Correct it.',
+            code="corpus.record",
+            where=where,
         )
     return mapping(record, "record", where)
 
@@ -319,19 +333,23 @@ def _text_name(values: Mapping[str, object]) -> str:
     """Return the name of the text in messages. Without a text, the name lists the record's keys."""
     if not values or "text" in values or "data" in values:
         return "text"
-    return f"text and no tokens (the keys are {listed(values)})"
+    return f"text and no tokens (the keys are {join_names(values)})"
 
 
 def _spans(values: Mapping[str, object], reading: Reading, where: str) -> dict[str, list[TextSpan]]:
     """Read the record's spans by task. Invalid spans are reported one by one."""
     if values.get("relations"):
-        reading.note(f"{where}: the relations were skipped; sentences have no field for them.")
+        reading.warn(f"{where}: the relations were skipped; sentences have no field for them.")
     if isinstance(values.get("spans"), Mapping):
-        lists = of_tasks(values, "spans", reading, where)
+        lists = values_by_task(values, "spans", reading, where)
     else:
         names = [name for name in SPAN_LISTS if name in values]
         if len(names) > 1:
-            raise InputError(f"{where}: the record has both {names[0]!r} and {names[1]!r}. Keep one of them.")
+            raise InputError(
+                f"the record has both {names[0]!r} and {names[1]!r}. Keep one of them.",
+                code="corpus.record",
+                where=where,
+            )
         lists = {flat_task(reading, where): values[name] for name in names}
     result: dict[str, list[TextSpan]] = {task: [] for task in lists}
     for task, spans in lists.items():
@@ -339,7 +357,7 @@ def _spans(values: Mapping[str, object], reading: Reading, where: str) -> dict[s
             try:
                 result[task].append(read_span(span, where))
             except InputError as error:
-                reading.refuse(str(error))
+                reading.on_error(error)
     return result
 
 
@@ -347,8 +365,10 @@ def _require_tasks(tasks: set[str], reading: Reading, where: str) -> None:
     for task in reading.tasks:
         if task not in tasks:
             raise InputError(
-                f"{where}: the record has no tags for the task {task!r}. Request a task that it has, or add "
-                f"its spans under one of {', '.join(SPAN_LISTS)}, with an empty list for no spans."
+                f"the record has no tags for the task {task!r}. Request a task that it has, or add "
+                f"its spans under one of {', '.join(SPAN_LISTS)}, with an empty list for no spans.",
+                code="corpus.task",
+                where=where,
             )
 
 
@@ -361,9 +381,13 @@ def _tags_match_spans(sentence: Sentence, tags: Mapping[str, Sequence[str]], rea
             span_labels[span.start : span.end] = [span.label] * (span.end - span.start)
         if tag_labels != span_labels:
             index = next(index for index, label in enumerate(tag_labels) if label != span_labels[index])
-            reading.refuse(
-                f"{sentence.source}: the tag {tags[task][index]!r} of {sentence.tokens[index]!r} contradicts "
-                f"the spans of {task}. Correct one of them, or leave out the tags or the spans."
+            reading.on_error(
+                InputError(
+                    f"the tag {tags[task][index]!r} of {sentence.tokens[index]!r} contradicts "
+                    f"the spans of {task}. Correct one of them, or leave out the tags or the spans.",
+                    code="corpus.labels",
+                    where=sentence.source,
+                )
             )
             return False
     return True

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
 from tagger.corpus.values import mapping, sequence, string
-from tagger.errors import InputError
+from tagger.errors import InputError, Warn
 
 DEFAULT_NAME = "label"
 """The default name of the control tag of labels in Label Studio. Other names are task names."""
@@ -32,8 +32,6 @@ BOOKKEEPING = frozenset(
 LABEL_TYPES = ("labels", "hypertextlabels", "paragraphlabels")
 _MARKUP = re.compile(r"<[A-Za-z/!]|&#?\w+;")
 
-Note = Callable[[str], object]
-
 
 @dataclass(frozen=True, slots=True)
 class Region:
@@ -54,18 +52,18 @@ class Export:
         tasks: For each requested control tag the task of its spans.
         key: The data key of the text.
         is_annotated: True if at least one text has an annotation that is not cancelled.
-        predicted: Number of texts with predictions but without annotations.
-        left_out: Ignored keys of the data, in order.
+        n_predicted: Number of texts with predictions but without annotations.
+        ignored: Ignored keys of the data, in order.
     """
 
     tasks: dict[str, str] = field(default_factory=dict)
     key: str = TEXT
     is_annotated: bool = False
-    predicted: int = 0
-    left_out: dict[str, None] = field(default_factory=dict)
+    n_predicted: int = 0
+    ignored: dict[str, None] = field(default_factory=dict)
 
 
-def read_regions(values: Mapping[str, object], export: Export, where: str, note: Note) -> list[Region] | None:
+def read_regions(values: Mapping[str, object], export: Export, where: str, warn: Warn) -> list[Region] | None:
     """Return the regions of a text. None if the text has no gold annotation.
 
     Raises:
@@ -73,7 +71,7 @@ def read_regions(values: Mapping[str, object], export: Export, where: str, note:
     """
     if "data" not in values:
         return list(_minimal_regions(values, where))
-    results = _results(values, export, where, note)
+    results = _results(values, export, where, warn)
     if results is None:
         return None
     regions = []
@@ -81,7 +79,7 @@ def read_regions(values: Mapping[str, object], export: Export, where: str, note:
         result = mapping(one, "result", where)
         kind = result.get("type")
         if kind not in LABEL_TYPES:
-            note(f"{where}: a result of type {kind!r} was skipped; it is not a labelled span.")
+            warn(f"{where}: a result of type {kind!r} was skipped; it is not a labelled span.")
             continue
         value = mapping(result.get("value"), "value of a result", where)
         if "score" in result:
@@ -103,9 +101,11 @@ def in_text(region: Region, text: str) -> Region:
     offsets = region.values.get("globalOffsets")
     if not isinstance(offsets, Mapping) or _MARKUP.search(text):
         raise InputError(
-            f"{region.where}: the label {region.labels!r:.60} marks hypertext or a dialogue "
+            f"the label {region.labels!r:.60} marks hypertext or a dialogue "
             "(hypertextlabels, paragraphlabels), and its offsets refer to the rendered page, not to the "
-            "text. Label plain text (Text with Labels) and export that."
+            "text. Label plain text (Text with Labels) and export that.",
+            code="corpus.offsets",
+            where=region.where,
         )
     return replace(region, values={**region.values, **offsets})
 
@@ -115,7 +115,9 @@ def is_cancelled(annotation: Mapping[str, object]) -> bool:
     return bool(annotation.get("was_cancelled") or annotation.get("skipped"))
 
 
-def listed_under(values: Mapping[str, object], names: Sequence[str], where: str) -> list[dict[str, object]]:
+def annotations_under(
+    values: Mapping[str, object], names: Sequence[str], where: str
+) -> list[dict[str, object]]:
     """Return the annotations or predictions under any of these names.
 
     Raises:
@@ -129,23 +131,23 @@ def listed_under(values: Mapping[str, object], names: Sequence[str], where: str)
     ]
 
 
-def _results(values: Mapping[str, object], export: Export, where: str, note: Note) -> Sequence[object] | None:
+def _results(values: Mapping[str, object], export: Export, where: str, warn: Warn) -> Sequence[object] | None:
     """Return the results of the selected annotation or prediction. None if no annotation is gold."""
-    annotations = listed_under(values, ANNOTATIONS, where)
+    annotations = annotations_under(values, ANNOTATIONS, where)
     chosen = [one for one in annotations if not is_cancelled(one)]
     if annotations and not chosen:
-        note(f"{where}: the text was skipped because its annotators cancelled it.")
+        warn(f"{where}: the text was skipped because its annotators cancelled it.")
         return None
     if not chosen and export.is_annotated:
         other_keys = [name for name in (*PREDICTIONS, "drafts") if values.get(name)]
         detail = f" (its {' and '.join(other_keys)} are not gold)" if other_keys else ""
-        note(f"{where}: the text was skipped because it has no annotations{detail}.")
+        warn(f"{where}: the text was skipped because it has no annotations{detail}.")
         return None
     if not chosen:
-        chosen = listed_under(values, PREDICTIONS, where)
+        chosen = annotations_under(values, PREDICTIONS, where)
         if not chosen:
             detail = " (its drafts are not gold)" if values.get("drafts") else ""
-            note(f"{where}: the text has no annotations{detail}; it is read as text without spans.")
+            warn(f"{where}: the text has no annotations{detail}; it is read as text without spans.")
             return ()
         return sequence(chosen[0].get("result", ()), "result", where)
     truths = [one for one in chosen if one.get("ground_truth") is True]
@@ -155,7 +157,7 @@ def _results(values: Mapping[str, object], export: Export, where: str, note: Not
         id_of_selected = f", number {selected['id']}," if isinstance(selected.get("id"), int) else ""
         annotator = _annotator(selected)
         by = f" by {annotator}" if annotator else ""
-        note(
+        warn(
             f"{where}: the {which} of {len(chosen)} annotations{id_of_selected}{by} is read, the others are "
             "skipped."
         )
@@ -170,12 +172,12 @@ def _annotator(annotation: Mapping[str, object]) -> str:
     return repr(by) if isinstance(by, str | int) else ""
 
 
-def is_repeated(value: object, seen: set[object], where: str, note: Note) -> bool:
+def is_repeated(value: object, seen: set[object], where: str, warn: Warn) -> bool:
     """Return True if a JSON-MIN task repeats an earlier id because several annotators labelled the text."""
     if not isinstance(value, Mapping) or "data" in value or not isinstance(value.get("id"), int):
         return False
     if value["id"] in seen:
-        note(f"{where}: an earlier text has the same number {value['id']}; this annotation was skipped.")
+        warn(f"{where}: an earlier text has the same number {value['id']}; this annotation was skipped.")
         return True
     seen.add(value["id"])
     return False

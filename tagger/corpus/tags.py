@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tagger.corpus.columns import PARTS_OF_SPEECH, names_spans
-from tagger.errors import InputError
+from tagger.corpus.columns import PARTS_OF_SPEECH, is_span_column
+from tagger.errors import InputError, escape_line
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import (
     Mode,
@@ -42,7 +42,7 @@ class TagReading:
     Attributes:
         scheme: The scheme of their spans. None for one tag per token.
         is_bare: True if the tags are labels without prefix, so that a run of one label is a span.
-        problem: Why they cannot be read, as a clause and what to do, or None.
+        problem: Why they cannot be read, and what to do. None if they can.
     """
 
     scheme: str | None
@@ -72,14 +72,21 @@ def parse_schemes(spec: str | None) -> dict[str, str]:
             task, name = _ALL_TASKS, task
         if task in schemes:
             raise InputError(
-                f"{spec!r} gives {f'the scheme of {task!r}' if task else 'a scheme'} twice. Give it once."
+                f"{spec!r} gives {f'the scheme of {task!r}' if task else 'a scheme'} twice. Give it once.",
+                code="option.value",
+                option="--scheme",
             )
         schemes[task] = name.lower() if name.lower() in (BARE, PLAIN) else normalise_scheme(name)
     return schemes
 
 
-def judge_tags(
-    evidence: SchemeEvidence, task: str, requested: Mapping[str, str], *, is_only: bool = True
+def find_tag_reading(
+    evidence: SchemeEvidence,
+    task: str,
+    requested: Mapping[str, str],
+    *,
+    is_only: bool = True,
+    option: str = "--scheme",
 ) -> TagReading:
     """Decide how to read a column.
 
@@ -88,6 +95,7 @@ def judge_tags(
         task: The column name. Parts of speech are never read as bare labels or misspelled tags.
         requested: The result of ``parse_schemes``.
         is_only: True if a scheme that is requested without a task can only refer to this column.
+        option: The command-line option of ``requested``, for the error message.
     """
     counts = evidence.tags
     is_named = task in PARTS_OF_SPEECH and task not in requested
@@ -107,14 +115,14 @@ def judge_tags(
         return TagReading(target)
     problem = _find_problem(counts, detected, respelling)
     values = counts.keys() - {UNSPECIFIED}
-    if names_spans(task) and values and all(tag.isascii() and tag.isdigit() for tag in values):
+    if is_span_column(task) and values and all(tag.isascii() and tag.isdigit() for tag in values):
         problem = f"the tags of {task!r} are numbers, without their names (got {min(values)!r})."
-    elif names_spans(task) and are_brackets(values):
+    elif is_span_column(task) and are_brackets(values):
         first = next(tag for tag in values if tag[0] == "(")
         problem = f"the tags of {task!r} are spans in brackets (got {first!r}). Write B-, I- and O instead."
     if problem:
-        option = f"--scheme {task}={PLAIN}"
-        problem += f" Correct the tags of {task!r}, or pass {option} to read one tag per token."
+        choice = f"{option} {escape_line(task)}={PLAIN}"
+        problem += f" Correct the tags of {task!r}, or pass {choice} to read one tag per token."
     return TagReading(detected, problem=problem)
 
 
@@ -157,36 +165,46 @@ def find_scheme(
         evidence = SchemeEvidence()
         for sentence in sentences:
             evidence.add(sentence.tags[task])
-        reading = judge_tags(evidence, task, {})
+        reading = find_tag_reading(evidence, task, {})
         if reading.is_bare:  # only file readers may add prefixes, because they report it
             reading = TagReading(None)
     if reading.problem:
         location = _find_tag(sentences, task, lambda tag: respell(tag) is not None)
-        raise InputError(f"{line_of(*location) if location else path_of(sentences)}: {reading.problem}")
+        raise InputError(
+            f"{reading.problem}",
+            code="corpus.scheme",
+            where=line_of(*location) if location else path_of(sentences),
+            option="--scheme",
+        )
     if reading.scheme is None:
-        _refuse_unknown_prefixes(sentences, task)
+        _reject_unknown_prefixes(sentences, task)
         if has_spans:
             tag = sentences[0].tags[task][0]
             raise InputError(
-                f"{line_of(sentences[0], 0)}: the column {task!r} must mark spans, as in B-PER (got "
-                f"{tag!r}). Name the right column with --columns."
+                f"the column {task!r} must mark spans, as in B-PER (got "
+                f"{tag!r}). Name the right column with --columns.",
+                code="corpus.columns",
+                where=line_of(sentences[0], 0),
+                option="--columns",
             )
         return None
     scheme = reading.scheme
     location = _find_tag(sentences, task, lambda tag: not belongs_to(tag, scheme))
     if location:
-        raise InputError(describe_foreign(*location, task, scheme))
+        raise foreign_tag_error(*location, task, scheme)
     return scheme
 
 
-def describe_foreign(sentence: Sentence, index: int, task: str, scheme: str) -> str:
-    """Describe a tag outside a scheme, and suggest a spelling if one replacement makes it valid."""
+def foreign_tag_error(sentence: Sentence, index: int, task: str, scheme: str) -> InputError:
+    """Return the error of a tag outside a scheme. It suggests a spelling if one replacement is valid."""
     tag = sentence.tags[task][index]
     right = respell(tag)
-    return (
-        f"{line_of(sentence, index)}: the tag {tag!r} of {sentence.tokens[index]!r} does not belong to "
+    return InputError(
+        f"the tag {tag!r} of {sentence.tokens[index]!r} does not belong to "
         f"{scheme}, the scheme of the column {task!r}. "
-        + (f"Write {right!r}." if right else "Correct it or name another column.")
+        + (f"Write {right!r}." if right else "Correct it or name another column."),
+        code="corpus.scheme",
+        where=line_of(sentence, index),
     )
 
 
@@ -198,8 +216,11 @@ def require_spans(sentences: Sequence[Sentence], task: str) -> None:
     """
     if all(tag == "O" for sentence in sentences for tag in sentence.tags[task]):
         raise InputError(
-            f"{path_of(sentences)}: the column {task!r} has no spans (got only O). Name the right column "
-            "with --columns, or give a file with spans."
+            f"the column {task!r} has no spans (got only O). Name the right column "
+            "with --columns, or give a file with spans.",
+            code="corpus.empty",
+            where=path_of(sentences),
+            option="--columns",
         )
 
 
@@ -246,7 +267,7 @@ def count_unseen(
     return {label: count for label, count in counts.most_common() if label not in seen}
 
 
-def refuse_unseen(
+def reject_unseen(
     sentences: Iterable[Sentence], task: str, unseen: Collection[str], *, has_spans: bool
 ) -> None:
     """Check that sentences have none of the labels or tags that ``count_unseen`` returned.
@@ -259,9 +280,12 @@ def refuse_unseen(
         sentence, index = location
         kind = "label" if has_spans else "tag"
         raise InputError(
-            f"{line_of(sentence, index)}: the {kind} {_label(sentence.tags[task][index], has_spans)!r} of "
+            f"the {kind} {_label(sentence.tags[task][index], has_spans)!r} of "
             f"{sentence.tokens[index]!r} does not occur in train, so no model learns it. Correct it, move "
-            "such sentences to train, or set data.unseen_tags=count to score it as wrong."
+            "such sentences to train, or set data.unseen_tags=count to score it as wrong.",
+            code="corpus.labels",
+            where=line_of(sentence, index),
+            option="data.unseen_tags",
         )
 
 
@@ -276,18 +300,24 @@ def path_of(sentences: Sequence[Sentence]) -> str:
     return path or "The corpus"
 
 
-def _refuse_unknown_prefixes(sentences: Sequence[Sentence], task: str) -> None:
+def _reject_unknown_prefixes(sentences: Sequence[Sentence], task: str) -> None:
     """Reject O and X-LABEL with an unknown prefix X: as plain tags their scores would be meaningless."""
     tags = {tag for sentence in sentences for tag in sentence.tags[task]}
     if "O" not in tags or not all(tag == "O" or tag[1:2] == "-" for tag in tags):
         return
     location = _find_tag(sentences, task, lambda tag: not is_span_tag(tag))
     if location:
-        sentence, index = location
-        raise InputError(
-            f"{line_of(sentence, index)}: the tag {sentence.tags[task][index]!r} looks like a span tag, but "
-            f"no scheme has its prefix. Write B-, I-, E- or S-."
-        )
+        raise unknown_prefix_error(*location, task)
+
+
+def unknown_prefix_error(sentence: Sentence, index: int, task: str) -> InputError:
+    """Return the error of a tag that looks like a span tag but whose prefix no scheme has."""
+    return InputError(
+        f"the tag {sentence.tags[task][index]!r} looks like a span tag, but no scheme has its prefix. "
+        "Write B-, I-, E- or S-.",
+        code="corpus.scheme",
+        where=line_of(sentence, index),
+    )
 
 
 def _find_tag(

@@ -10,7 +10,7 @@ from tagger.corpus.alignment import locate
 from tagger.corpus.placement import TextSpan, attach_spans
 from tagger.corpus.reading import Reading
 from tagger.corpus.tokens import flat_task
-from tagger.corpus.values import boolean, each, integer, label, listed, sequence, string
+from tagger.corpus.values import boolean, each, integer, join_names, label, sequence, string
 from tagger.errors import InputError
 from tagger.text.sentence import Sentence, from_tokens
 
@@ -32,12 +32,12 @@ _TOKEN_SPANS = ("spans", "entities", "ents")
 _OWN_DOCUMENT = "starts_document"
 
 
-def candidates(task: str) -> list[str]:
+def possible_tag_names(task: str) -> list[str]:
     """Return the possible names of the tags of a task."""
     return [task, *(task + suffix for suffix in TAG_SUFFIXES)]
 
 
-def names_tags(name: str) -> bool:
+def is_tag_name(name: str) -> bool:
     """Return True if the name of a list or column indicates tags."""
     return name in (*PLAIN_TAGS, "ner", "pos", "chunk") or task_of(name) != name
 
@@ -65,10 +65,14 @@ def name_tags(values: object, count: int, names: Sequence[str], key: str, where:
 
     def one(value: object, name: str, where: str) -> str:
         if isinstance(value, int) and not isinstance(value, bool):
-            return name_of(value, names, f"{where}: {key}")
+            return name_of(value, names, key, where)
         tag = string(value, name, where)
         if not tag:
-            raise InputError(f"{where}: a {name} is empty. Write O for a token outside all spans.")
+            raise InputError(
+                f"a {name} is empty. Write O for a token outside all spans.",
+                code="corpus.record",
+                where=where,
+            )
         return tag
 
     return each(values, count, one, f"tag of {key}", where)
@@ -87,23 +91,33 @@ def parse_label_names(spec: str | None) -> tuple[str, ...]:
     names = tuple(name.strip() for name in spec.split(",")) if spec is not None else ()
     if not all(names) or len(set(names)) < len(names):
         raise InputError(
-            f"The label names must be different and not empty (got {spec!r}). Write them as O,B-PER,I-PER."
+            f"The label names must be different and not empty (got {spec!r}). Write them as O,B-PER,I-PER.",
+            code="option.value",
+            option="--label-names",
         )
     return names
 
 
-def name_of(number: int, names: Sequence[str], where: str) -> str:
+def name_of(number: int, names: Sequence[str], key: str, where: str) -> str:
     """Return the name of an integer tag.
+
+    Args:
+        number: The integer.
+        names: The name of each integer from 0.
+        key: The name of the tags in the file, for the error message.
+        where: ``file:line``, for the error message.
 
     Raises:
         InputError: If there are no names, or none for this integer.
     """
     if not names:
-        raise InputError(f"{where} {NO_NAMES}")
+        raise InputError(f"{key} {NO_NAMES}", code="corpus.labels", where=where, option="--label-names")
     if not 0 <= number < len(names):
         raise InputError(
-            f"{where} has the integer tag {number}, outside its {len(names)} labels. Give all names in "
-            "the order of the integers, or leave such rows out."
+            f"{key} has the integer tag {number}, outside its {len(names)} labels. Give all names in "
+            "the order of the integers, or leave such rows out.",
+            code="corpus.labels",
+            where=where,
         )
     return names[number]
 
@@ -144,8 +158,8 @@ class TokenRecords:
         """
         is_gliner = _GLINER_TOKENS in values
         key = _GLINER_TOKENS if is_gliner else next(name for name in _TOKEN_KEYS if name in values)
-        given = sequence(values[key], "list of tokens", where)
-        tokens = each(given, len(given), _token, "token", where)
+        raw_tokens = sequence(values[key], "list of tokens", where)
+        tokens = each(raw_tokens, len(raw_tokens), _token, "token", where)
         used = {key, "text", _OWN_DOCUMENT, *DOCUMENT_KEYS}
         sentence = replace(self._place(tokens, values, where), source=where)
         if is_gliner:
@@ -158,7 +172,7 @@ class TokenRecords:
     def finish(self) -> None:
         """Report the warnings that were counted."""
         if self._inclusive:
-            self._reading.note(
+            self._reading.warn(
                 f"{self._path}: {self._inclusive:,} spans of {_GLINER_SPANS} were read with an inclusive "
                 "last token, as in GLiNER."
             )
@@ -169,7 +183,7 @@ class TokenRecords:
             text = string(values["text"], "text", where)
             offsets = locate(tokens, text)
             if offsets is None:
-                self._reading.note(f"{where}: the text does not match the tokens; it was ignored.")
+                self._reading.warn(f"{where}: the text does not match the tokens; it was ignored.")
             else:
                 sentence = replace(sentence, text=text, offsets=tuple(offsets))
         document = next((values[key] for key in DOCUMENT_KEYS if key in values), None)
@@ -189,7 +203,7 @@ class TokenRecords:
         def is_tags(key: str) -> bool:
             tags = values[key]
             assert isinstance(tags, Sequence)
-            return names_tags(key) or (len(tags) == count and isinstance(tags[0], str))
+            return is_tag_name(key) or (len(tags) == count and isinstance(tags[0], str))
 
         if not tasks:
             keys = {task_of(key): key for key in lists if key not in PLAIN_TAGS and is_tags(key)}
@@ -197,18 +211,22 @@ class TokenRecords:
                 keys = {flat_task(self._reading, where): plain, **keys}
             if not keys and any(name in values for name in _TOKEN_SPANS):
                 raise InputError(
-                    f"{where}: the record has tokens without offsets, so its spans cannot be aligned. "
-                    "Give a tag for each token, as in ner_tags, or the offsets of tokens and spans."
+                    "the record has tokens without offsets, so its spans cannot be aligned. "
+                    "Give a tag for each token, as in ner_tags, or the offsets of tokens and spans.",
+                    code="corpus.offsets",
+                    where=where,
                 )
             return keys
         keys = {}
         for task in tasks:
-            key = next((name for name in candidates(task) if name in lists), None)
+            key = next((name for name in possible_tag_names(task) if name in lists), None)
             key = plain if key is None and (task == "ner" or len(tasks) == 1) else key
             if key is None:
                 raise InputError(
-                    f"{where}: the record has tokens but no tags for the task {task!r} (its lists are "
-                    f"{listed(lists)}). Name the tags {task}_tags, or request another task."
+                    f"the record has tokens but no tags for the task {task!r} (its lists are "
+                    f"{join_names(lists)}). Name the tags {task}_tags, or request another task.",
+                    code="corpus.task",
+                    where=where,
                 )
             keys[task] = key
         return keys
@@ -220,7 +238,7 @@ class TokenRecords:
             try:
                 spans.append(_gliner_span(value, sentence, where))
             except InputError as error:
-                self._reading.refuse(str(error))
+                self._reading.on_error(error)
         self._inclusive += len(spans)
         task = flat_task(self._reading, where)
         return attach_spans([sentence] if len(sentence) else [], sentence.text, {task: spans}, self._reading)
@@ -230,13 +248,17 @@ def _gliner_span(value: object, sentence: Sentence, where: str) -> TextSpan:
     triple = sequence(value, "span", where)
     if len(triple) != 3:
         raise InputError(
-            f"{where}: a span must be [first token, last token, label] (got {value!r:.60}). Correct it."
+            f"a span must be [first token, last token, label] (got {value!r:.60}). Correct it.",
+            code="corpus.record",
+            where=where,
         )
     first, last = (integer(one, "token of a span", where) for one in triple[:2])
     if not 0 <= first <= last < len(sentence):
         raise InputError(
-            f"{where}: the span {value!r:.60} exceeds the {len(sentence)} tokens. Count tokens from 0, with "
-            "an inclusive last token."
+            f"the span {value!r:.60} exceeds the {len(sentence)} tokens. Count tokens from 0, with "
+            "an inclusive last token.",
+            code="corpus.offsets",
+            where=where,
         )
     start, end = sentence.offsets[first][0], sentence.offsets[last][1]
     return TextSpan(start, end, label(triple[2], where), where=where)
@@ -245,7 +267,7 @@ def _gliner_span(value: object, sentence: Sentence, where: str) -> TextSpan:
 def _token(value: object, name: str, where: str) -> str:
     token = string(value, name, where)
     if not token or token.isspace():
-        raise InputError(f"{where}: a {name} is empty. Leave it out, with its tag.")
+        raise InputError(f"a {name} is empty. Leave it out, with its tag.", code="corpus.record", where=where)
     return token
 
 

@@ -20,8 +20,11 @@ def flat_task(reading: Reading, where: str | Path) -> str:
     """
     if len(reading.tasks) > 1:
         raise InputError(
-            f"{where}: the spans do not name their task, but several tasks are requested (got "
-            f"{', '.join(reading.tasks)}). Request one task."
+            "the spans do not name their task, but several tasks are requested (got "
+            f"{', '.join(reading.tasks)}). Request one task.",
+            code="corpus.task",
+            where=where,
+            option="--task",
         )
     return reading.tasks[0] if reading.tasks else "ner"
 
@@ -48,7 +51,11 @@ def read_tokens(
         InputError: If a value is missing or invalid.
     """
     if text_start < 0:
-        raise InputError(f"{where}: start must be at least 0 (got {text_start}). Give the text's position.")
+        raise InputError(
+            f"start must be at least 0 (got {text_start}). Give the text's position.",
+            code="corpus.offsets",
+            where=where,
+        )
     count = len(raw)
     extra_lines = tuple(
         _extra_line(line, count, where)
@@ -63,7 +70,7 @@ def read_tokens(
         text_start=text_start,
         tags={
             task: each(tags, len(tokens), string, f"tag of {task}", where)
-            for task, tags in of_tasks(values, "tags", reading, where).items()
+            for task, tags in values_by_task(values, "tags", reading, where).items()
         },
         starts_document=boolean(
             values.get("starts_document", text_start == 0), "value of starts_document", where
@@ -77,13 +84,13 @@ def read_tokens(
         text_before=string(values.get("text_before", ""), "text_before", where),
         tag_scores={
             task: each(scores, len(tokens), probability, f"score of {task}", where)
-            for task, scores in of_tasks(values, "scores", reading, where).items()
+            for task, scores in values_by_task(values, "scores", reading, where).items()
         },
         alternatives={
             task: tuple(
                 _alternative(one, len(tokens), where) for one in sequence(its, "list of alternatives", where)
             )
-            for task, its in of_tasks(values, "n_best", reading, where).items()
+            for task, its in values_by_task(values, "n_best", reading, where).items()
         },
     )
 
@@ -120,14 +127,19 @@ def _tokens(
         is_in_order = start_before <= start < end and end_before <= end <= text_start + len(text)
         if not form or not is_in_order or (is_exact and start < end_before):
             raise InputError(
-                f"{where}: the token {form!r} [{start}, {end}) is empty, exceeds the text or does not follow "
-                "the previous token. Give the tokens in order, with offsets in the document."
+                f"the token {form!r} [{start}, {end}) is empty, exceeds the text or does not follow "
+                "the previous token. Give the tokens in order, with offsets in the document.",
+                code="corpus.offsets",
+                where=where,
             )
         covered = text[start - text_start : end - text_start]
         if is_exact and form != covered:
             raise InputError(
-                f"{where}: the token [{start}, {end}) should cover {form!r} (got {covered!r}). Correct the "
-                "offsets in the document, or set their unit with --offsets."
+                f"the token [{start}, {end}) should cover {form!r} (got {covered!r}). Correct the "
+                "offsets in the document, or set their unit with --offsets.",
+                code="corpus.offsets",
+                where=where,
+                option="--offsets",
             )
         start_before, end_before = start, end
         tokens.append((form, (start, end)))
@@ -137,12 +149,18 @@ def _tokens(
 def _extra_line(value: object, count: int, where: str) -> tuple[int, str]:
     pair = sequence(value, "extra line", where)
     if len(pair) != 2:
-        raise InputError(f"{where}: an extra line must be [index, line] (got {value!r:.60}). Correct it.")
+        raise InputError(
+            f"an extra line must be [index, line] (got {value!r:.60}). Correct it.",
+            code="corpus.record",
+            where=where,
+        )
     index = integer(pair[0], "index of an extra line", where)
     if not 0 <= index <= count:
         raise InputError(
-            f"{where}: the index of an extra line must be from 0 to {count} (got {value!r:.60}). Give the "
-            "index of the token that follows the line."
+            f"the index of an extra line must be from 0 to {count} (got {value!r:.60}). Give the "
+            "index of the token that follows the line.",
+            code="corpus.record",
+            where=where,
         )
     return index, string(pair[1], "extra line", where)
 
@@ -155,7 +173,9 @@ def _alternative(value: object, count: int, where: str) -> Alternative:
     )
 
 
-def of_tasks(values: Mapping[str, object], name: str, reading: Reading, where: str) -> dict[str, object]:
+def values_by_task(
+    values: Mapping[str, object], name: str, reading: Reading, where: str
+) -> dict[str, object]:
     """Return the values under a name for each requested task."""
     by_task = mapping(values.get(name, {}), f"value of {name}", where)
     return {task: value for task, value in by_task.items() if not reading.tasks or task in reading.tasks}

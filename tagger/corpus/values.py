@@ -14,7 +14,7 @@ _ROUNDING = 1e-3  # tolerance at 0 and 1 for probabilities in single precision
 T = TypeVar("T")
 
 
-def listed(names: Iterable[str], most: int = 10) -> str:
+def join_names(names: Iterable[str], most: int = 10) -> str:
     """Join the first names of a file for a message, with unprintable characters escaped."""
     shown = [name if name.isprintable() else ascii(name) for name in names]
     return ", ".join(shown[:most] + ["…"] * (len(shown) > most)) or "none"
@@ -32,15 +32,21 @@ def string(value: object, name: str, where: str) -> str:
         InputError: If it is missing, not a string, or contains half of a surrogate pair.
     """
     if value is None:
-        raise InputError(f"{where}: there is no {name}. Add one, or choose another format.")
+        raise InputError(
+            f"there is no {name}. Add one, or choose another format.", code="corpus.record", where=where
+        )
     if not isinstance(value, str):
-        raise InputError(f"{where}: the {name} must be a string (got {value!r:.60}). Correct it.")
+        raise InputError(
+            f"the {name} must be a string (got {value!r:.60}). Correct it.", code="corpus.record", where=where
+        )
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{where}: character {error.start} of the {name} is half of a surrogate pair "
-            f"(\\u{ord(value[error.start]):x}). Write the whole character."
+            f"character {error.start} of the {name} is half of a surrogate pair "
+            f"(\\u{ord(value[error.start]):x}). Write the whole character.",
+            code="corpus.encoding",
+            where=where,
         ) from None
     return value
 
@@ -53,8 +59,10 @@ def label(value: object, where: str) -> str:
     """
     if not isinstance(value, str) or not value or value.strip() != value or _NO_LABEL.search(value):
         raise InputError(
-            f"{where}: the label must be a string without tabs, line breaks or white space at its ends (got "
-            f"{value!r:.60}). Rename it."
+            "the label must be a string without tabs, line breaks or white space at its ends (got "
+            f"{value!r:.60}). Rename it.",
+            code="corpus.record",
+            where=where,
         )
     return string(value, "label", where)
 
@@ -66,7 +74,11 @@ def mapping(value: object, name: str, where: str) -> dict[str, object]:
         InputError: If the value is not a mapping, or a key is not a string.
     """
     if not isinstance(value, Mapping):
-        raise InputError(f"{where}: the {name} must be an object, {{…}} (got {value!r:.60}). Correct it.")
+        raise InputError(
+            f"the {name} must be an object, {{…}} (got {value!r:.60}). Correct it.",
+            code="corpus.record",
+            where=where,
+        )
     return {string(key, f"key of the {name}", where): one for key, one in value.items() if one is not None}
 
 
@@ -77,7 +89,9 @@ def sequence(value: object, name: str, where: str) -> Sequence[object]:
         InputError: If it is not.
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise InputError(f"{where}: the {name} must be a list (got {value!r:.60}). Correct it.")
+        raise InputError(
+            f"the {name} must be a list (got {value!r:.60}). Correct it.", code="corpus.record", where=where
+        )
     return value
 
 
@@ -99,7 +113,9 @@ def each(
     items = sequence(values, f"list of each token's {name}", where)
     if len(items) != count:
         raise InputError(
-            f"{where}: there must be one {name} per token (got {len(items)} for {count} tokens). Correct it."
+            f"there must be one {name} per token (got {len(items)} for {count} tokens). Correct it.",
+            code="corpus.record",
+            where=where,
         )
     return tuple(read(value, name, where) for value in items)
 
@@ -111,7 +127,11 @@ def integer(value: object, name: str, where: str) -> int:
         InputError: If it is not.
     """
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"{where}: the {name} must be an integer (got {value!r:.60}). Correct it.")
+        raise InputError(
+            f"the {name} must be an integer (got {value!r:.60}). Correct it.",
+            code="corpus.record",
+            where=where,
+        )
     return value
 
 
@@ -122,7 +142,11 @@ def boolean(value: object, name: str, where: str) -> bool:
         InputError: If it is not.
     """
     if not isinstance(value, bool):
-        raise InputError(f"{where}: the {name} must be true or false (got {value!r:.60}). Correct it.")
+        raise InputError(
+            f"the {name} must be true or false (got {value!r:.60}). Correct it.",
+            code="corpus.record",
+            where=where,
+        )
     return value
 
 
@@ -135,6 +159,8 @@ def probability(value: object, name: str, where: str) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not -_ROUNDING <= value <= 1 + _ROUNDING:  # type: ignore[operator]
         raise InputError(
-            f"{where}: the {name} must be from 0 to 1 or absent (got {value!r:.60}). Correct it."
+            f"the {name} must be from 0 to 1 or absent (got {value!r:.60}). Correct it.",
+            code="corpus.record",
+            where=where,
         )
     return float(value)  # type: ignore[arg-type]

@@ -1,1 +1,1 @@
-"""Evaluate predicted tags against gold tags (layer 2)."""
+"""Evaluate predicted tags against gold tags."""

@@ -208,13 +208,15 @@ def _check_shapes(
     if len(first) != len(second):
         raise InputError(
             f"Got {len(first)} sentences with {name} but {len(second)} with {other}. "
-            "Pass both for the same text."
+            "Pass both for the same text.",
+            code="argument.value",
         )
     for number, (left, right) in enumerate(zip(first, second, strict=True), start=1):
         if len(left) != len(right):
             raise InputError(
                 f"Sentence {number} has {len(left)} {name} but {len(right)} {other}. "
-                "Pass both for the same tokens."
+                "Pass both for the same tokens.",
+                code="argument.value",
             )
 
 
@@ -235,7 +237,7 @@ def _encode(
     for tag in {tag for tags in chain(gold, predicted) for tag in tags} - {"O"}:
         prefix, label = split_tag(tag)
         if prefix not in prefixes:
-            raise InputError(_describe_foreign(tag, gold, predicted, scheme))
+            raise InputError(_describe_foreign(tag, gold, predicted, scheme), code="corpus.scheme")
         codes[tag] = f"{prefix.translate(_LETTERS)}-{label_ids.setdefault(label, len(label_ids))}"
     encoded = [[[codes[tag] for tag in tags] for tags in side] for side in (gold, predicted)]
     return (encoded[0], encoded[1]), list(label_ids)
@@ -280,7 +282,8 @@ def _import_seqeval() -> tuple[Any, Any]:
         from seqeval.metrics.sequence_labeling import get_entities
     except ImportError as error:
         raise InputError(
-            "Scoring spans needs the package seqeval; install the extra `train` (see README)."
+            "Scoring spans needs the package seqeval; install the extra `train` (see README).",
+            code="package.missing",
         ) from error
     return get_entities, scheme
 

@@ -1,1 +1,1 @@
-"""Layer 6: train a grid of models, measure what the backward pass adds, and write a report about it."""
+"""Train a grid of models, measure the gain of the backward pass, and write a report."""

@@ -11,12 +11,17 @@ from typing import Any
 from tagger.corpus.loading import name_files
 from tagger.errors import InputError
 from tagger.evaluation.tasks import main_score
-from tagger.experiments.grid import require_comparable
-from tagger.experiments.material import RUNS, Job, Material, Request, gather_material, require_local_features
-from tagger.experiments.results import Comparison, GoldSplit, Measure, Run
-from tagger.experiments.run_files import load_run
-from tagger.experiments.run_training import remove_checkpoint
-from tagger.experiments.run_workers import Event, train_runs
+from tagger.experiments.grid import (
+    RUNS,
+    ComparisonData,
+    Job,
+    Request,
+    load_data,
+    require_comparable,
+    require_local_features,
+)
+from tagger.experiments.results import Comparison, GoldSplit, Measure, Run, load_run
+from tagger.experiments.run_training import Event, remove_checkpoint, train_runs
 from tagger.storage import claim_folder, make_own_folder, writing
 from tagger.training.preparation import EncodedSplit
 from tagger.training.processes import is_alone
@@ -63,54 +68,60 @@ def compare(request: Request, *, processes: int = 1) -> Generator[GridRecord | E
     if not is_alone():
         raise InputError(
             "A comparison trains each run in a single process. Start it without torchrun or accelerate "
-            "launch (and without WORLD_SIZE in the environment), and use --jobs to train runs in parallel."
+            "launch (and without WORLD_SIZE in the environment), and use --jobs to train runs in parallel.",
+            code="option.conflict",
+            option="--jobs",
         )
     with writing(request.output / RUNS):
         make_own_folder(request.output / RUNS)
     with claim_folder(request.output / RUNS):
-        material = gather_material(request)
-        require_local_features(material)
-        jobs = material.jobs()
-        runs = _load_runs(material, jobs)
+        data = load_data(request)
+        require_local_features(data)
+        jobs = data.jobs()
+        runs = _load_runs(data, jobs)
         finished = {name: main_score(run.scores["dev"]) for name, run in runs.items()}
-        test = material.test
-        summary = (*material.preparation.summary, *(test.summary if test else ()))
-        notes = (*material.preparation.notes, *(test.notes if test else ()))
+        test = data.test
+        summary = (*data.preparation.summary, *(test.summary if test else ()))
+        notes = (*data.preparation.notes, *(test.notes if test else ()))
         yield GridRecord(jobs, finished, summary, notes)
         missing = [job for job in jobs if job.name not in runs]
-        yield from train_runs(missing, material, processes)
-        return _combine(material, jobs, runs | _load_runs(material, missing))
+        yield from train_runs(missing, data, processes)
+        return _combine(data, jobs, runs | _load_runs(data, missing))
 
 
-def _load_runs(material: Material, jobs: Sequence[Job]) -> dict[str, Run]:
+def _load_runs(data: ComparisonData, jobs: Sequence[Job]) -> dict[str, Run]:
     """Load the finished runs, by name."""
     runs = {}
     for job in jobs:
-        run = load_run(job, material)
+        run = load_run(job, data)
         if run:
             runs[job.name] = run
-            remove_checkpoint(job, material)
+            remove_checkpoint(job, data)
     return runs
 
 
-def _combine(material: Material, jobs: Sequence[Job], runs: Mapping[str, Run]) -> Comparison:
-    request = material.request
+def _combine(data: ComparisonData, jobs: Sequence[Job], runs: Mapping[str, Run]) -> Comparison:
+    request = data.request
     for job in jobs:
         if job.name not in runs:
-            raise InputError(f"{material.folder / job.name}.json: the file has disappeared. Run again.")
+            raise InputError(
+                "the file has disappeared. Run again.",
+                code="file.missing",
+                where=data.folder / f"{job.name}.json",
+            )
     ordered = sorted(jobs, key=lambda job: (request.variants.index(job.variant), job.seed))
     return Comparison(
         task=request.config.data.tasks[0],
-        measure=_measure(material),
+        measure=_measure(data),
         match=request.match,
-        settings=_describe_settings(material),
-        gold={name: _gold(split, _file(request, name)) for name, split in material.scored_splits.items()},
+        settings=_describe_settings(data),
+        gold={name: _gold(split, _file(request, name)) for name, split in data.scored_splits.items()},
         runs=[runs[job.name] for job in ordered],
     )
 
 
-def _measure(material: Material) -> Measure:
-    (scheme,) = material.preparation.train.schemes.values()
+def _measure(data: ComparisonData) -> Measure:
+    (scheme,) = data.preparation.train.schemes.values()
     return "f1" if scheme else "accuracy"
 
 
@@ -126,21 +137,21 @@ def _gold(split: EncodedSplit, file: str) -> GoldSplit:
     return GoldSplit(file, split.sentences, scheme, split.table.vocabulary.mark_seen(split.sentences))
 
 
-def _describe_settings(material: Material) -> dict[str, Any]:
+def _describe_settings(data: ComparisonData) -> dict[str, Any]:
     """Return the settings that all runs share, as JSON values."""
-    request = material.request
-    splits = {"train": material.preparation.train, **material.scored_splits}
+    request = data.request
+    splits = {"train": data.preparation.train, **data.scored_splits}
     files: dict[str, Any] = {
         name: {
             "file": _file(request, name),
             "sentences": len(split.sentences),
             "tokens": sum(split.lengths),
-            "content": material.digests[f"the {name} split"],
+            "content": data.digests[f"the {name} split"],
         }
         for name, split in splits.items()
     }
     if request.vectors_file:
-        files["vectors"] = {"file": request.vectors_file.name, "content": material.digests["the vectors"]}
+        files["vectors"] = {"file": request.vectors_file.name, "content": data.digests["the vectors"]}
     return {
         "config": request.config.model_dump(mode="json"),
         "seeds": request.seeds,

@@ -1,15 +1,31 @@
-"""Findings of a comparison: the records from which the report is written."""
+"""The findings of a comparison: scores of each variant, gains with their significance, lookahead."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, median
 
-from tagger.evaluation.significance import Estimate
-from tagger.experiments.results import Variant
+from tagger.evaluation.significance import (
+    Estimate,
+    correct_p_values,
+    estimate,
+    estimate_difference,
+    randomisation_test,
+)
+from tagger.experiments.contrasts import (
+    Contrast,
+    Pairing,
+    find_changed_confusions,
+    find_examples,
+    measure_groups,
+    pair_runs,
+    runs_by_seed,
+)
+from tagger.experiments.grid import WHOLE, Variant, find_bidirectional
+from tagger.experiments.results import Comparison, Run
 
-OriginKind = Literal["label", "novelty", "position", "length", "span"]
+HALF, MOST = 0.5, 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +62,7 @@ class Gain:
     Attributes:
         base: The unidirectional variant.
         other: The bidirectional variant.
-        part: The split, ``dev`` or ``test``.
+        split: The split, ``dev`` or ``test``.
         difference: Score of other minus score of base, a fraction of 1, paired by seed.
         p_value: P-value of approximate randomisation over sentences, all seeds of a sentence together.
         p_corrected: P-value after Holm's correction for all gains tested on this split.
@@ -54,102 +70,10 @@ class Gain:
 
     base: Variant
     other: Variant
-    part: str
+    split: str
     difference: Estimate
     p_value: float
     p_corrected: float
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The gain on one bucket of items.
-
-    Attributes:
-        kind: The grouping of the items: by ``label``, ``novelty`` (in or out of vocabulary), ``position`` in
-            the sentence or sentence ``length``; for ``span``, the judged property (boundaries, types).
-        bucket: The bucket of this grouping.
-        support: Gold items in the bucket; for types, the gold spans with correctly predicted boundaries, mean
-            over all runs.
-        base: Score of the base over seeds, a fraction of 1.
-        other: Score of the other variant over the same seeds.
-        difference: Other minus base, paired by seed.
-    """
-
-    kind: OriginKind
-    bucket: str
-    support: int
-    base: Estimate
-    other: Estimate
-    difference: Estimate
-
-
-@dataclass(frozen=True, slots=True)
-class Tagging:
-    """Predicted tags of a sentence, and the number of runs that predict exactly these."""
-
-    tags: Sequence[str]
-    runs: int
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A sentence that every run of one variant gets wrong and every run of the other gets right.
-
-    Attributes:
-        source: ``file:line`` of its first token.
-        tokens: Its words.
-        gold: Gold tags (IOB2 for spans), equal to the prediction of the correct variant.
-        wrong: The most frequent prediction of the wrong variant.
-    """
-
-    source: str
-    tokens: Sequence[str]
-    gold: Sequence[str]
-    wrong: Tagging
-
-
-@dataclass(frozen=True, slots=True)
-class Confused:
-    """A kind of confusion, and its mean count per run.
-
-    Attributes:
-        kind: As in ``evaluation.confusion`` ("wrong type", "missed", "wrong tag", …).
-        gold: Gold label; None if there is no gold span.
-        predicted: Predicted label; None if there is no predicted span.
-        base: Count per run of the base, mean over seeds.
-        other: Count per run of the other variant, mean over seeds.
-    """
-
-    kind: str
-    gold: str | None
-    predicted: str | None
-    base: float
-    other: float
-
-
-@dataclass(frozen=True, slots=True)
-class Contrast:
-    """Comparison of a forward variant with the bidirectional variant of the same head, on dev.
-
-    Attributes:
-        base: The forward variant.
-        other: The bidirectional variant with the same head.
-        seeds: Number of common seeds.
-        origins: The gain by bucket; kinds in the order of ``OriginKind``, buckets in reading order.
-        gained: Sentences that every run of the base gets wrong and every run of the other variant gets
-            right, in file order.
-        lost: The reverse.
-        vanished: The kinds of confusion whose count changes the most: the largest decrease first, the largest
-            increase last.
-    """
-
-    base: Variant
-    other: Variant
-    seeds: int
-    origins: Sequence[Origin]
-    gained: Sequence[Evidence]
-    lost: Sequence[Evidence]
-    vanished: Sequence[Confused]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,3 +130,144 @@ class Findings:
     gains: Sequence[Gain]
     contrasts: Sequence[Contrast]
     lookahead: Sequence[LookaheadCurve]
+
+
+def summarise(comparison: Comparison) -> Findings:
+    """Compute all findings of the report; omit those that need variants missing from the grid."""
+    gains, contrasts = [], []
+    for base, other in _pair_variants(comparison.variants):
+        for name in comparison.gold:
+            pairing = pair_runs(comparison, base, other, name)
+            if pairing is None:
+                continue
+            gains.append(_measure_gain(pairing))
+            if base.direction == "forward" and name == "dev":
+                contrasts.append(_contrast(pairing))
+    return Findings(
+        rows=[_summarise_variant(comparison, variant) for variant in comparison.variants],
+        gains=_correct_gains(gains),
+        contrasts=contrasts,
+        lookahead=find_curves(comparison),
+    )
+
+
+def _pair_variants(variants: Sequence[Variant]) -> Iterator[tuple[Variant, Variant]]:
+    """Yield each unidirectional variant with the bidirectional one of the same head."""
+    for base in variants:
+        other = find_bidirectional(variants, base.head)
+        if base.direction != "bidirectional" and other:
+            yield base, other
+
+
+def _measure_gain(pairing: Pairing) -> Gain:
+    scores = [[run.score for run in runs] for runs in (pairing.base_runs, pairing.other_runs)]
+    counts = [pairing.count(runs) for runs in (pairing.base_runs, pairing.other_runs)]
+    p_value = randomisation_test(*counts)
+    difference = estimate_difference(*scores)
+    return Gain(pairing.base, pairing.other, pairing.name, difference, p_value, p_corrected=p_value)
+
+
+def _correct_gains(gains: Sequence[Gain]) -> list[Gain]:
+    """Correct the p-values of gains for multiple tests on the same split."""
+    corrected = list(gains)
+    for name in {gain.split for gain in gains}:
+        indices = [index for index, gain in enumerate(gains) if gain.split == name]
+        p_values = correct_p_values([gains[index].p_value for index in indices])
+        for index, p_value in zip(indices, p_values, strict=True):
+            corrected[index] = replace(gains[index], p_corrected=p_value)
+    return corrected
+
+
+def _contrast(pairing: Pairing) -> Contrast:
+    gained, lost = find_examples(pairing)
+    return Contrast(
+        base=pairing.base,
+        other=pairing.other,
+        seeds=len(pairing.base_runs),
+        groups=measure_groups(pairing),
+        gained=gained,
+        lost=lost,
+        confusions=find_changed_confusions(pairing),
+    )
+
+
+def _summarise_variant(comparison: Comparison, variant: Variant) -> Row:
+    runs = comparison.runs_of(variant)
+    scored = {name: [run for run in runs if name in run.scores] for name in comparison.gold}
+    epochs = zip(*(run.curve for run in runs), strict=False)  # epochs common to all runs
+    return Row(
+        variant=variant,
+        seeds=len(runs),
+        scores={
+            name: estimate([comparison.score(run, name) for run in own])
+            for name, own in scored.items()
+            if own
+        },
+        curve=[fmean(entry["score"] for entry in epoch) for epoch in epochs],
+        hidden_size=runs[0].hidden_size,
+        parameters=runs[0].parameters,
+        seconds_per_epoch=fmean(run.seconds_per_epoch for run in runs),
+        training_tokens_per_second=fmean(run.training_tokens_per_second for run in runs),
+        tagging_tokens_per_second=fmean(run.tagging_tokens_per_second for run in runs),
+    )
+
+
+def find_curves(comparison: Comparison) -> list[LookaheadCurve]:
+    """Compute a curve for each variant tested with bounded lookahead."""
+    curves = []
+    for variant in comparison.variants:
+        points = _find_points(comparison, variant)
+        if points:
+            half, most = _smallest_lookahead(points, HALF), _smallest_lookahead(points, MOST)
+            curves.append(LookaheadCurve(variant, points, half, most))
+    return curves
+
+
+def _find_points(comparison: Comparison, variant: Variant) -> list[LookaheadPoint]:
+    runs = [run for run in comparison.runs_of(variant) if run.lookahead]
+    names = {name for run in runs for name in run.lookahead}
+    return [
+        _find_point(comparison, name, [run for run in runs if name in run.lookahead])
+        for name in sorted(names, key=lambda name: (name == WHOLE, 0 if name == WHOLE else int(name)))
+    ]
+
+
+def _find_point(comparison: Comparison, name: str, runs: Sequence[Run]) -> LookaheadPoint:
+    results = [run.lookahead[name] for run in runs]
+    times = [one.microseconds for one in results if one.microseconds is not None]
+    return LookaheadPoint(
+        words=None if name == WHOLE else int(name),
+        score=estimate([one.score for one in results]),
+        microseconds=median(times) if times else None,
+        share=_share(comparison, {run.seed: run.lookahead[name].score for run in runs}, runs[0].variant),
+    )
+
+
+def _share(comparison: Comparison, scores: dict[int, float], variant: Variant) -> float | None:
+    """Compute the share of the backward gain that the scores (by seed) reach, over the common seeds.
+
+    The backward gain compares the bidirectional model with the same head and merge mode, trained and used on
+    whole sentences, with the forward model of the same head.
+    """
+    ends = (
+        Variant("forward", None, variant.head),
+        Variant(variant.direction, variant.merge_mode, variant.head),
+    )
+    runs = [runs_by_seed(comparison, end, "dev") for end in ends]
+    seeds = [seed for seed in scores if all(seed in own for own in runs)]
+    if not seeds:
+        return None
+    forward, whole = (fmean(comparison.score(own[seed]) for seed in seeds) for own in runs)
+    if whole <= forward:
+        return None
+    return (fmean(scores[seed] for seed in seeds) - forward) / (whole - forward)
+
+
+def _smallest_lookahead(points: Sequence[LookaheadPoint], share: float) -> int | None:
+    """Find the smallest lookahead such that it and all larger ones reach this share of the gain."""
+    smallest = None
+    for point in reversed(points):
+        if point.share is None or point.share < share:
+            break
+        smallest = point.words
+    return smallest

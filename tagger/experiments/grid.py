@@ -1,20 +1,74 @@
-"""Build the grid of variants, and choose the size of each so that their scores are comparable."""
+"""The grid of a comparison: its variants with their sizes, its runs, and the data that all runs share."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from typing import Literal
 
-from tagger.config import Config, Direction, HeadKind, MergeMode, ModelConfig
+import numpy as np
+
+from tagger.config import Config, Direction, HeadKind, LookaheadTraining, MergeMode, ModelConfig
 from tagger.errors import InputError
-from tagger.experiments.results import Match, Variant
 from tagger.features.vocab import Vocabulary
 from tagger.runtime.weights import tensor_shapes
+from tagger.training.checkpoint import data_digests, describe_options
+from tagger.training.preparation import EncodedSplit, Preparation, prepare, read_split
+from tagger.training.progress import build_model
 
+Match = Literal["hidden", "width", "parameters"]
 MATCHES: tuple[Match, ...] = ("hidden", "width", "parameters")
+RUNS = "runs"  # subfolder of the output folder with one file per run
+WHOLE = "full"  # name of the unbounded lookahead, the whole sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One kind of model in the grid; each of its seeds is a run.
+
+    Attributes:
+        direction: Direction of the encoder.
+        merge_mode: How the encoder merges two directions; None for a single direction.
+        head: Kind of the output head.
+        lookahead: Lookahead in training: whole sentences, or a random lookahead for each batch.
+    """
+
+    direction: Direction
+    merge_mode: MergeMode | None
+    head: HeadKind
+    lookahead: LookaheadTraining = "full"
+
+    @property
+    def name(self) -> str:
+        """Name in file names: ``bidirectional-concat-crf``, ``forward-softmax``."""
+        parts = [self.direction, self.merge_mode, self.head]
+        return "-".join([part for part in parts if part] + ["lookahead"] * (self.lookahead == "random"))
+
+    def run_name(self, seed: int) -> str:
+        """Return the name of the run with this seed, for file names."""
+        return f"{self.name}-{seed}"
+
+    @property
+    def title(self) -> str:
+        """Name in reports: ``bidirectional (sum), softmax``."""
+        merged = f" ({self.merge_mode})" if self.merge_mode not in (None, "concat") else ""
+        trained = ", random lookahead" if self.lookahead == "random" else ""
+        return f"{self.direction}{merged}, {'CRF' if self.head == 'crf' else self.head}{trained}"
+
+
+def find_bidirectional(variants: Iterable[Variant], head: HeadKind) -> Variant | None:
+    """Find the bidirectional variant to compare unidirectional ones with: concat, or else the first."""
+    whole = [one for one in variants if one.merge_mode and (one.head, one.lookahead) == (head, "full")]
+    return min(whole, key=lambda variant: variant.merge_mode != "concat", default=None)
+
+
+def lookahead_name(words: int | None) -> str:
+    """Return the name of a lookahead in keys and settings; None means the whole sentence."""
+    return WHOLE if words is None else str(words)
 
 
 def build_grid(
@@ -57,7 +111,7 @@ def configure(variant: Variant, config: Config, *, hidden_size: int, seed: int) 
         "head": variant.head,
         "constrain": config.model.constrain and variant.head == "crf",
         "hidden_size": hidden_size,
-        "context": "sentence",  # document context would leak the right context: it includes later mentions
+        "context": "sentence",  # document context would leak the right context: it includes later occurrences
     }
     train = {"seed": seed, "lookahead": variant.lookahead}
     return config.model_copy(
@@ -78,7 +132,7 @@ def count_parameters(model: ModelConfig, vocabulary: Vocabulary, word_size: int)
     """
     counts = dict.fromkeys(("encoder", "heads", "words"), 0)
     for name, shape in tensor_shapes(model, vocabulary, word_size).items():
-        if name == "words.fixed":
+        if name == "words.frozen":
             continue
         counts[name.partition(".")[0]] += math.prod(shape)
     return {**counts, "all": sum(counts.values())}
@@ -135,10 +189,162 @@ def require_comparable(config: Config) -> None:
     if config.train.patience:
         raise InputError(
             "train.patience must be 0, because all runs of a comparison share their schedule "
-            f"(got {config.train.patience}). Leave it at 0."
+            f"(got {config.train.patience}). Leave it at 0.",
+            code="option.value",
+            option="train.patience",
         )
     if len(config.data.tasks) != 1:
         raise InputError(
-            f"data.tasks: a comparison must have exactly one task (got {len(config.data.tasks)}: "
-            f"{', '.join(config.data.tasks)}). Run one comparison per task, each with its own --output."
+            f"a comparison must have exactly one task (got {len(config.data.tasks)}: "
+            f"{', '.join(config.data.tasks)}). Run one comparison per task, each with its own --output.",
+            code="option.value",
+            where="data.tasks",
+            option="data.tasks",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The arguments of a comparison.
+
+    Attributes:
+        config: Options of all runs; ``model.hidden_size`` is the size of the bidirectional concat variant.
+        train_files: Corpus files of the train split.
+        dev_files: Corpus files of the dev split, scored after every epoch; no epoch is selected by them.
+        test_files: Corpus files of the test split, scored after the last epoch; may be empty.
+        vectors_file: Static word vectors, or None.
+        variants: The grid.
+        seeds: Number of runs per variant; seeds count up from ``train.seed``.
+        match: The quantity that all variants share.
+        lookaheads: Lookaheads (in words) to score bidirectional models with; None means whole sentences.
+        output: Output folder of the comparison.
+    """
+
+    config: Config
+    train_files: Sequence[Path]
+    dev_files: Sequence[Path]
+    test_files: Sequence[Path]
+    vectors_file: Path | None
+    variants: Sequence[Variant]
+    seeds: int
+    match: Match
+    lookaheads: Sequence[int | None]
+    output: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run to train.
+
+    Attributes:
+        variant: The kind of model.
+        seed: Seed of weights, order and dropout.
+        hidden_size: LSTM units per direction.
+    """
+
+    variant: Variant
+    seed: int
+    hidden_size: int
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return self.variant.run_name(self.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonData:
+    """The loaded data of a comparison.
+
+    Attributes:
+        request: Arguments of the comparison.
+        preparation: Vocabulary, vectors, train and dev splits.
+        test: Test split, or None.
+        digests: Digests of the content of all splits and of the vectors.
+    """
+
+    request: Request
+    preparation: Preparation
+    test: EncodedSplit | None
+    digests: Mapping[str, str]
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run files."""
+        return self.request.output / RUNS
+
+    @property
+    def scored_splits(self) -> dict[str, EncodedSplit]:
+        """The scored splits, by name."""
+        splits = {"dev": self.preparation.dev, "test": self.test}
+        return {name: split for name, split in splits.items() if split}
+
+    def jobs(self) -> list[Job]:
+        """Return the runs of the grid, seed by seed."""
+        request, vectors = self.request, self.preparation.vectors
+        sizes = match_hidden_sizes(
+            request.variants,
+            request.config,
+            request.match,
+            self.preparation.vocabulary,
+            vectors.size if vectors else request.config.model.word_size,
+        )
+        first = request.config.train.seed
+        return [
+            Job(variant, seed, sizes[variant])
+            for seed in range(first, first + request.seeds)
+            for variant in request.variants
+        ]
+
+    def configure(self, job: Job) -> Config:
+        """Return the options of one run."""
+        return configure(job.variant, self.request.config, hidden_size=job.hidden_size, seed=job.seed)
+
+    def lookaheads(self, variant: Variant) -> Sequence[int | None]:
+        """Return the lookaheads to score a variant with; empty unless it is bidirectional."""
+        return self.request.lookaheads if variant.direction == "bidirectional" else ()
+
+    def describe(self, job: Job) -> dict[str, str]:
+        """Describe everything that determines the result of a run, under the names of user options."""
+        names = ",".join(map(lookahead_name, self.lookaheads(job.variant)))
+        return {
+            **describe_options(self.configure(job)),
+            **self.digests,
+            "--lookahead": names or "none",
+        }
+
+
+def load_data(request: Request) -> ComparisonData:
+    """Read all files.
+
+    Raises:
+        InputError: A file cannot be read, or lacks the requested data.
+    """
+    config = request.config
+    preparation = prepare(config, request.train_files, request.dev_files, request.vectors_file)
+    test = read_split(config, request.test_files, preparation) if request.test_files else None
+    return ComparisonData(request, preparation, test, data_digests(preparation, test))
+
+
+def require_local_features(data: ComparisonData) -> None:
+    """Check that the features of a word do not depend on later words, which a forward model must not see.
+
+    The check changes the last word of a sentence and compares the emissions of a forward network: those of
+    all earlier words must stay the same.
+
+    Raises:
+        InputError: The emissions of earlier words change.
+    """
+    train, config = data.preparation.train, data.request.config
+    forward = configure(Variant("forward", None, "softmax"), config, hidden_size=8, seed=0)
+    model = build_model(data.preparation, forward).eval()
+    words = max(train.rows, key=len)
+    changed = words.copy()
+    changed[-1] = words[0] if words[0] != words[-1] else len(train.table) - 1
+    for emissions in model.emissions(train.table.batch([words, changed])).values():
+        if not np.allclose(emissions[0, : len(words) - 1], emissions[1, : len(words) - 1], atol=1e-5):
+            raise InputError(
+                "The features of a word depend on later words, so a forward model would see the right "
+                "context and the comparison would be invalid. Remove features that read the whole sentence.",
+                code="option.conflict",
+            )

@@ -6,30 +6,32 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tagger.evaluation.significance import Estimate
-from tagger.experiments.findings import Confused, Contrast, Findings, LookaheadCurve, Origin, OriginKind, Row
-from tagger.experiments.prose import (
-    COST,
+from tagger.experiments.contrasts import ConfusionChange, Contrast, GroupGain, GroupKind
+from tagger.experiments.findings import Findings, LookaheadCurve, Row
+from tagger.experiments.grid import Variant, find_bidirectional
+from tagger.experiments.report_text import (
+    COST_NOTE,
     HEADS,
-    LOOKAHEAD,
-    NOTHING,
-    TESTED,
-    UNITS,
-    answer,
-    count_evidence,
-    describe_origins,
+    LOOKAHEAD_NOTE,
+    NO_VALUE,
+    TEST_NOTE,
+    UNITS_NOTE,
+    count_examples,
+    describe_backward_gain,
+    describe_crf,
+    describe_groups,
+    describe_lookahead,
     describe_setup,
     format_gain,
     format_interval,
     format_p,
     format_score,
-    tell_lookahead,
-    why_crf,
 )
-from tagger.experiments.results import Comparison, Variant, find_bidirectional
+from tagger.experiments.results import Comparison
 from tagger.reports.page import isolate
 from tagger.training.card import cell
 
-ORIGINS: dict[OriginKind, str] = {
+GROUP_TITLES: dict[GroupKind, str] = {
     "label": "label",
     "novelty": "vocabulary",
     "position": "position in the sentence",
@@ -61,7 +63,7 @@ def files_table(comparison: Comparison) -> Table:
         (
             name,
             file["file"],
-            *(f"{file[key]:,}" if key in file else NOTHING for key in ("sentences", "tokens")),
+            *(f"{file[key]:,}" if key in file else NO_VALUE for key in ("sentences", "tokens")),
         )
         for name, file in comparison.settings["files"].items()
     ]
@@ -89,7 +91,7 @@ def gains_table(findings: Findings) -> Table:
     rows = [
         (
             f"{gain.other.title}, over {gain.base.direction}",
-            gain.part,
+            gain.split,
             format_gain(gain.difference.mean),
             format_interval(gain.difference, is_gain=True),
             format_p(gain.p_value),
@@ -100,26 +102,28 @@ def gains_table(findings: Findings) -> Table:
     return Table("Gains", ("gain of", "split", "points", "95 % interval", "p", "p, corrected"), rows, texts=2)
 
 
-def origins_table(contrast: Contrast, kind: OriginKind) -> Table:
+def group_table(contrast: Contrast, kind: GroupKind) -> Table:
     """Tabulate the gain in each bucket of a kind."""
     rows = [
         (
-            origin.bucket,
-            f"{origin.support:,}",
-            format_score(origin.base.mean),
-            format_score(origin.other.mean),
-            format_gain(origin.difference.mean),
-            format_interval(origin.difference, is_gain=True),
+            group.bucket,
+            f"{group.support:,}",
+            format_score(group.base.mean),
+            format_score(group.other.mean),
+            format_gain(group.difference.mean),
+            format_interval(group.difference, is_gain=True),
         )
-        for origin in origins_of(contrast, kind)
+        for group in select_groups(contrast, kind)
     ]
     sides = contrast.base.direction, contrast.other.direction
-    return Table(f"Gain by {ORIGINS[kind]}", (ORIGINS[kind], "gold", *sides, "gain", "95 % interval"), rows)
+    return Table(
+        f"Gain by {GROUP_TITLES[kind]}", (GROUP_TITLES[kind], "gold", *sides, "gain", "95 % interval"), rows
+    )
 
 
-def origins_of(contrast: Contrast, kind: OriginKind) -> list[Origin]:
-    """Return the origins of a kind, in order."""
-    return [origin for origin in contrast.origins if origin.kind == kind]
+def select_groups(contrast: Contrast, kind: GroupKind) -> list[GroupGain]:
+    """Return the groups of a kind, in order."""
+    return [group for group in contrast.groups if group.kind == kind]
 
 
 def confusion_table(contrast: Contrast) -> Table:
@@ -131,7 +135,7 @@ def confusion_table(contrast: Contrast) -> Table:
             f"{one.other:,.1f}",
             f"{one.other - one.base:+,.1f}".replace("-", "−"),
         )
-        for one in contrast.vanished
+        for one in contrast.confusions
     ]
     sides = contrast.base.direction, contrast.other.direction
     return Table("Kinds of confusion", ("confusion", *sides, "change"), rows)
@@ -150,18 +154,18 @@ def merge_table(findings: Findings, splits: Sequence[str]) -> Table:
 
 def merge_rows(findings: Findings) -> list[Row]:
     """Return the rows of bidirectional variants; none if there is only one merge mode."""
-    rows = [row for row in whole_rows(findings) if row.variant.merge_mode]
+    rows = [row for row in full_rows(findings) if row.variant.merge_mode]
     return rows if len({row.variant.merge_mode for row in rows}) > 1 else []
 
 
-def whole_rows(findings: Findings) -> list[Row]:
+def full_rows(findings: Findings) -> list[Row]:
     """Return the rows of variants trained on whole sentences."""
     return [row for row in findings.rows if row.variant.lookahead == "full"]
 
 
 def compared_rows(findings: Findings) -> list[Row]:
     """Return the rows of unidirectional variants, and for each head the bidirectional variant to compare."""
-    rows = whole_rows(findings)
+    rows = full_rows(findings)
     variants = [row.variant for row in rows]
     return [
         row
@@ -172,7 +176,7 @@ def compared_rows(findings: Findings) -> list[Row]:
 
 def head_pairs(findings: Findings) -> list[tuple[Row, Row]]:
     """Return the softmax and the CRF row of each encoder that has both heads."""
-    rows = {row.variant: row for row in whole_rows(findings)}
+    rows = {row.variant: row for row in full_rows(findings)}
     pairs = []
     for variant, row in rows.items():
         with_crf = Variant(variant.direction, variant.merge_mode, "crf")
@@ -220,8 +224,8 @@ def lookahead_table(curve: LookaheadCurve) -> Table:
         (
             "whole sentence" if point.words is None else str(point.words),
             *_score_cells(point.score),
-            NOTHING if point.share is None else f"{100 * point.share:.0f} %".replace("-", "−"),
-            NOTHING if point.microseconds is None else f"{point.microseconds:,.0f}",
+            NO_VALUE if point.share is None else f"{100 * point.share:.0f} %".replace("-", "−"),
+            NO_VALUE if point.microseconds is None else f"{point.microseconds:,.0f}",
         )
         for point in curve.points
     ]
@@ -232,7 +236,14 @@ def lookahead_table(curve: LookaheadCurve) -> Table:
 def write_markdown(comparison: Comparison, findings: Findings) -> str:
     """Write the report as Markdown: the text and tables of the page, without charts and examples."""
     lines = [f"# What the backward pass adds: {cell(comparison.task)}", ""]
-    lines += [f"**{answer(comparison, findings)}**", "", describe_setup(comparison, findings), "", UNITS, ""]
+    lines += [
+        f"**{describe_backward_gain(comparison, findings)}**",
+        "",
+        describe_setup(comparison, findings),
+        "",
+        UNITS_NOTE,
+        "",
+    ]
     for title, texts, tables in _chapters(comparison, findings):
         filled = [table for table in tables if table.rows]
         if filled:
@@ -247,18 +258,18 @@ def _chapters(
 ) -> Iterator[tuple[str, Sequence[str], Sequence[Table]]]:
     splits = list(comparison.gold)
     yield "Scores", (), [headline_table(findings, splits)]
-    yield "Gains", [TESTED], [gains_table(findings)]
+    yield "Gains", [TEST_NOTE], [gains_table(findings)]
     for contrast in findings.contrasts:
         head = HEADS[contrast.base.head]
-        by_kind = [origins_table(contrast, kind) for kind in ORIGINS]
-        yield f"Where the gain comes from: {head}", [describe_origins(contrast)], by_kind
-        counts = [f"{text}." for text in count_evidence(contrast)]
+        by_kind = [group_table(contrast, kind) for kind in GROUP_TITLES]
+        yield f"Where the gain comes from: {head}", [describe_groups(contrast)], by_kind
+        counts = [f"{text}." for text in count_examples(contrast)]
         yield f"Changed errors: {head}", counts, [confusion_table(contrast)]
     yield "Merge modes", (), [merge_table(findings, splits)]
-    yield "CRF versus softmax", [why_crf(findings)], [heads_table(findings)]
-    texts = [LOOKAHEAD, *(f"- {text}" for text in tell_lookahead(findings.lookahead))]
+    yield "CRF versus softmax", [describe_crf(findings)], [heads_table(findings)]
+    texts = [LOOKAHEAD_NOTE, *(f"- {text}" for text in describe_lookahead(findings.lookahead))]
     yield "Lookahead", texts, [*map(lookahead_table, findings.lookahead)]
-    yield "Cost", [COST], [cost_table(findings)]
+    yield "Cost", [COST_NOTE], [cost_table(findings)]
     yield "Files", (), [files_table(comparison)]
 
 
@@ -269,7 +280,7 @@ def _markdown_table(table: Table) -> Iterator[str]:
         yield f"| {' | '.join(map(cell, row))} |"
 
 
-def _format_labels(confused: Confused) -> str:
+def _format_labels(confused: ConfusionChange) -> str:
     """Format the gold and the predicted label, or the only one of them."""
     labels = dict.fromkeys(label for label in (confused.gold, confused.predicted) if label is not None)
     return " → ".join(map(isolate, labels))
@@ -277,6 +288,6 @@ def _format_labels(confused: Confused) -> str:
 
 def _score_cells(estimate: Estimate | None) -> tuple[str, str, str]:
     if estimate is None:
-        return NOTHING, NOTHING, NOTHING
-    deviation = NOTHING if estimate.deviation is None else format_score(estimate.deviation)
+        return NO_VALUE, NO_VALUE, NO_VALUE
+    deviation = NO_VALUE if estimate.deviation is None else format_score(estimate.deviation)
     return format_score(estimate.mean), deviation, format_interval(estimate)

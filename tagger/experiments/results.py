@@ -1,63 +1,36 @@
-"""Results of a comparison: variants, their runs, and all runs of one output folder."""
+"""Results of a comparison: runs, their files, and all runs of one output folder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from tagger.config import Direction, HeadKind, LookaheadTraining, MergeMode
+from tagger.errors import InputError
+from tagger.experiments.grid import ComparisonData, Job, Match, Variant, lookahead_name
+from tagger.storage import read_input, write_whole
+from tagger.text.schemes import convert_tags, split_tag
 from tagger.text.sentence import Sentence
+from tagger.training.checkpoint import differences
+from tagger.training.schema import (
+    Amount,
+    Count,
+    Saved,
+    SavedPoint,
+    Share,
+    TaskScores,
+    require_consecutive,
+    require_equal,
+    validate,
+)
 
 FORMAT = "tagger comparison 1"
-Match = Literal["hidden", "width", "parameters"]
 Measure = Literal["f1", "accuracy"]
-WHOLE = "full"  # name of the unbounded lookahead, the whole sentence
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """One kind of model in the grid; each of its seeds is a run.
-
-    Attributes:
-        direction: Direction of the encoder.
-        merge_mode: How the encoder merges two directions; None for a single direction.
-        head: Kind of the output head.
-        lookahead: Lookahead in training: whole sentences, or a random lookahead for each batch.
-    """
-
-    direction: Direction
-    merge_mode: MergeMode | None
-    head: HeadKind
-    lookahead: LookaheadTraining = "full"
-
-    @property
-    def name(self) -> str:
-        """Name in file names: ``bidirectional-concat-crf``, ``forward-softmax``."""
-        parts = [self.direction, self.merge_mode, self.head]
-        return "-".join([part for part in parts if part] + ["lookahead"] * (self.lookahead == "random"))
-
-    def run_name(self, seed: int) -> str:
-        """Return the name of the run with this seed, for file names."""
-        return f"{self.name}-{seed}"
-
-    @property
-    def title(self) -> str:
-        """Name in reports: ``bidirectional (sum), softmax``."""
-        merged = f" ({self.merge_mode})" if self.merge_mode not in (None, "concat") else ""
-        trained = ", random lookahead" if self.lookahead == "random" else ""
-        return f"{self.direction}{merged}, {'CRF' if self.head == 'crf' else self.head}{trained}"
-
-
-def find_bidirectional(variants: Iterable[Variant], head: HeadKind) -> Variant | None:
-    """Find the bidirectional variant to compare unidirectional ones with: concat, or else the first."""
-    whole = [one for one in variants if one.merge_mode and (one.head, one.lookahead) == (head, "full")]
-    return min(whole, key=lambda variant: variant.merge_mode != "concat", default=None)
-
-
-def lookahead_name(words: int | None) -> str:
-    """Return the name of a lookahead in keys and settings; None means the whole sentence."""
-    return WHOLE if words is None else str(words)
+RUN_FORMAT = "tagger comparison run 1"
+LARGEST_FILE = 1 << 30  # maximum size in bytes of a run file
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +146,162 @@ class Comparison:
     def score(self, run: Run, split: str = "dev") -> float:
         """Return the main score of a run, a fraction of 1."""
         return float(run.scores[split][self.measure])
+
+
+class SavedVariant(Saved):
+    """A kind of model."""
+
+    direction: Direction
+    merge_mode: MergeMode | None
+    head: HeadKind
+    lookahead: LookaheadTraining
+
+
+class SavedLookahead(Saved):
+    """Score at one lookahead."""
+
+    score: Share
+    microseconds: Amount | None
+
+
+class SavedParameters(Saved):
+    """Numbers of trained parameters."""
+
+    encoder: Count
+    heads: Count
+    words: Count
+    all: Count
+
+
+class SavedScoredPoint(SavedPoint):
+    """One epoch of a learning curve; the score is required."""
+
+    score: Share
+
+
+class SavedRun(Saved):
+    """A run without its predictions."""
+
+    name: str
+    variant: SavedVariant
+    seed: Count
+    hidden_size: Count
+    parameters: SavedParameters
+    scores: dict[str, TaskScores]
+    curve: list[SavedScoredPoint]
+    seconds_per_epoch: Amount
+    training_tokens_per_second: Amount
+    tagging_tokens_per_second: Amount
+    lookahead: dict[str, SavedLookahead]
+    versions: dict[str, str]
+
+
+class SavedFile(Saved):
+    """The file of a run."""
+
+    format: Literal["tagger comparison run 1"]
+    description: dict[str, str]
+    run: SavedRun
+    predictions: dict[str, list[list[str]]]
+
+
+def save_run(run: Run, description: Mapping[str, str], folder: Path) -> None:
+    """Write the file of a run. Its existence marks the run as finished.
+
+    Args:
+        run: The run.
+        description: Everything that determines the result.
+        folder: Folder of the run files.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    values = {
+        "format": RUN_FORMAT,
+        "description": dict(description),
+        "run": run.values(),
+        "predictions": {split: list(map(list, tags)) for split, tags in run.predictions.items()},
+    }
+    content = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    write_whole(folder / f"{run.name}.json", content.encode(errors="surrogatepass"))
+
+
+def load_run(job: Job, data: ComparisonData) -> Run | None:
+    """Load and validate the run of a job; None if no earlier call has finished it.
+
+    Args:
+        job: The run.
+        data: Current data and options, which must match those of the file.
+
+    Raises:
+        InputError: The file is damaged, or the run used other data or options.
+    """
+    path = data.folder / f"{job.name}.json"
+    if not path.exists():
+        return None
+    try:
+        content = read_input(path, most=LARGEST_FILE, is_stored=True)
+        values = json.loads(content.decode(errors="surrogatepass"))
+        validate(SavedFile, values)
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(path, error) from None
+    different = differences(data.describe(job), values["description"])
+    if different:
+        raise InputError(
+            f"this run used other data or options ({'; '.join(different)}). Choose another --output, or "
+            "delete the file.",
+            code="run.mismatch",
+            where=path,
+            option="--output",
+        )
+    try:
+        run = _restore(values["run"], values["predictions"])
+        _require_matching(run, values["run"]["name"], job, data)
+    except ValueError as error:
+        raise _damaged(path, error) from None
+    return run
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"the run is damaged ({error}). Delete the file to train this run again.",
+        code="run.damaged",
+        where=path,
+    )
+
+
+def _restore(values: Mapping[str, Any], predictions: Mapping[str, Any]) -> Run:
+    fields = {key: value for key, value in values.items() if key != "name"}
+    fields["variant"] = Variant(**fields["variant"])
+    fields["lookahead"] = {words: Lookahead(**scores) for words, scores in fields["lookahead"].items()}
+    return Run(**fields, predictions=predictions)
+
+
+def _require_matching(run: Run, name: str, job: Job, data: ComparisonData) -> None:
+    """Check the values that the job and the data determine.
+
+    Raises:
+        ValueError: A value differs.
+    """
+    require_equal("run.name", name, job.name)
+    require_equal("run.variant", run.variant, job.variant)
+    require_equal("run.seed", run.seed, job.seed)
+    require_equal("run.hidden_size", run.hidden_size, job.hidden_size)
+    require_consecutive(run.curve)
+    require_equal("epochs of run.curve", len(run.curve), data.configure(job).train.epochs)
+    lookaheads = [lookahead_name(words) for words in data.lookaheads(job.variant)]
+    require_equal("keys of run.lookahead", sorted(run.lookahead), sorted(lookaheads))
+    splits = data.scored_splits
+    for name, values in (("run.scores", run.scores), ("predictions", run.predictions)):
+        require_equal(f"keys of {name}", sorted(values), sorted(splits))
+    (task,) = data.preparation.vocabulary.tasks
+    tags = {convert_tags([tag], task.scheme, "IOB2")[0] for tag in task.tags} if task.scheme else {*task.tags}
+    tags |= {f"I-{split_tag(tag)[1]}" for tag in tags if task.scheme and tag != "O"}
+    for split, predicted in run.predictions.items():
+        require_equal(f"run.scores.{split} has spans", "f1" in run.scores[split], task.scheme is not None)
+        require_equal(
+            f"tokens of predictions.{split}", [len(row) for row in predicted], splits[split].lengths
+        )
+        require_equal(
+            f"unknown tags in predictions.{split}", {t for row in predicted for t in row} - tags, set()
+        )

@@ -1,25 +1,35 @@
-"""Train one run of a comparison, a variant with a seed, and score it after its last epoch."""
+"""Train the runs of a comparison, one after another or in parallel, and score each after its last epoch."""
 
 from __future__ import annotations
 
+import multiprocessing
 import platform
 import shutil
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from tagger.errors import InputError
 from tagger.evaluation.tasks import main_score
-from tagger.experiments.grid import count_parameters
-from tagger.experiments.material import Job, Material
-from tagger.experiments.results import Lookahead, Run, lookahead_name
-from tagger.experiments.run_files import save_run
+from tagger.experiments.grid import (
+    ComparisonData,
+    Job,
+    Request,
+    count_parameters,
+    load_data,
+    lookahead_name,
+)
+from tagger.experiments.results import Lookahead, Run, save_run
 from tagger.runtime.stream import StreamingTagger, tag_with_lookahead
 from tagger.runtime.tagger import Tagger
+from tagger.signals import interrupts_blocked
 from tagger.storage import make_own_folder, writing
 from tagger.training.checkpoint import (
     Checkpoint,
@@ -69,7 +79,109 @@ class RunDone:
     score: float
 
 
-def train_run(job: Job, material: Material) -> Generator[EpochDone | RunDone, None, None]:
+Event = EpochDone | RunDone
+
+
+def train_runs(jobs: Sequence[Job], data: ComparisonData, processes: int) -> Generator[Event, None, None]:
+    """Train runs, in this process or in several worker processes that each load the files again.
+
+    Args:
+        jobs: Runs to train, in this order.
+        data: Data and options of the comparison.
+        processes: Number of runs to train in parallel.
+
+    Yields:
+        Events of the runs; run by run with one process.
+
+    Raises:
+        InputError: As in ``train_run``; or a worker process was killed.
+    """
+    processes = min(processes, len(jobs))
+    if processes > 1:
+        yield from _train_in_parallel(jobs, data.request, processes)
+        return
+    for job in jobs:
+        yield from train_run(job, data)
+
+
+def _train_in_parallel(jobs: Sequence[Job], request: Request, processes: int) -> Generator[Event, None, None]:
+    waiting = list(reversed(jobs))
+    with _workers(request, processes) as idle:
+        busy: list[Connection] = []
+        while waiting or busy:
+            while waiting and idle:
+                with _lost_workers_reported():
+                    idle[-1].send(waiting.pop())
+                busy.append(idle.pop())
+            for connection in wait(busy):
+                assert isinstance(connection, Connection)
+                event = _receive(connection)
+                yield event
+                if isinstance(event, RunDone):
+                    busy.remove(connection)
+                    idle.append(connection)
+
+
+@contextmanager
+def _workers(request: Request, count: int) -> Iterator[list[Connection]]:
+    """Start worker processes and yield a connection to each; terminate the workers on exit."""
+    # Spawn instead of fork: torch and accelerate do not support forking a process that uses threads.
+    context = multiprocessing.get_context("spawn")
+    connections: list[Connection] = []
+    workers: list[SpawnProcess] = []
+    try:
+        for _ in range(count):
+            ours, theirs = context.Pipe()
+            worker = context.Process(target=_work, args=(request, theirs), daemon=True)
+            with interrupts_blocked():
+                worker.start()
+            theirs.close()  # receiving then raises EOFError once the worker has ended
+            connections.append(ours)
+            workers.append(worker)
+        yield list(connections)
+    finally:
+        for connection in connections:
+            connection.close()
+        for worker in workers:
+            worker.terminate()
+            worker.join()
+
+
+@contextmanager
+def _lost_workers_reported() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, OSError):
+        raise InputError(
+            "A worker process was killed, possibly because memory ran out. Run again with fewer --jobs; "
+            "finished runs are kept.",
+            code="run.failed",
+            option="--jobs",
+        ) from None
+
+
+def _receive(connection: Connection) -> Event:
+    with _lost_workers_reported():
+        event = connection.recv()
+    if isinstance(event, InputError | MemoryError):
+        raise event
+    assert isinstance(event, EpochDone | RunDone)
+    return event
+
+
+def _work(request: Request, connection: Connection) -> None:
+    """Train every run received in a worker process, until the connection closes."""
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the main process has ended
+        try:
+            data = load_data(request)
+            while True:
+                for event in train_run(connection.recv(), data):
+                    connection.send(event)
+        except (InputError, MemoryError) as error:
+            connection.send(error)
+
+
+def train_run(job: Job, data: ComparisonData) -> Generator[EpochDone | RunDone, None, None]:
     """Train one run, or resume it from the checkpoint of an interrupted call.
 
     Yields:
@@ -77,29 +189,32 @@ def train_run(job: Job, material: Material) -> Generator[EpochDone | RunDone, No
 
     Raises:
         InputError: The folder cannot be written, the checkpoint is damaged, or the loss is NaN or infinite;
-            the message names the run.
+            its location is a file, or the name of the run.
     """
     try:
-        yield from _train_run(job, material)
+        yield from _train_run(job, data)
     except InputError as error:
-        raise InputError(f"{job.name}: {error}") from None
+        if job.name in error.where:
+            raise
+        where = f"{job.name}: {error.where}" if error.where else job.name
+        raise InputError(error.message, code=error.code, where=where, option=error.option) from None
 
 
-def remove_checkpoint(job: Job, material: Material) -> None:
+def remove_checkpoint(job: Job, data: ComparisonData) -> None:
     """Remove the checkpoint of a finished run; a killed call can leave one behind."""
-    shutil.rmtree(material.folder / job.name, ignore_errors=True)
+    shutil.rmtree(data.folder / job.name, ignore_errors=True)
 
 
-def _train_run(job: Job, material: Material) -> Generator[EpochDone | RunDone, None, None]:
-    description = material.describe(job)
-    progress = Progress(material.preparation, material.configure(job), Processes())
-    curve = _restore(progress, description, material.folder / job.name)
-    yield from _train(job, material, progress, curve, description)
+def _train_run(job: Job, data: ComparisonData) -> Generator[EpochDone | RunDone, None, None]:
+    description = data.describe(job)
+    progress = Progress(data.preparation, data.configure(job), Processes())
+    curve = _restore(progress, description, data.folder / job.name)
+    yield from _train(job, data, progress, curve, description)
     if progress.average:
         progress.average.swap()
-    run = _score(job, material, progress, curve)
-    save_run(run, description, material.folder)
-    remove_checkpoint(job, material)
+    run = _score(job, data, progress, curve)
+    save_run(run, description, data.folder)
+    remove_checkpoint(job, data)
     yield RunDone(job.name, run.curve[-1]["score"])
 
 
@@ -121,7 +236,7 @@ def _restore(progress: Progress, description: Mapping[str, str], folder: Path) -
 
 def _train(
     job: Job,
-    material: Material,
+    data: ComparisonData,
     progress: Progress,
     curve: list[dict[str, Any]],
     description: Mapping[str, str],
@@ -131,9 +246,9 @@ def _train(
     Epochs of a comparison can be short and checkpoints large, so that only a value of 0 saves a checkpoint
     after every epoch.
     """
-    config, folder = material.configure(job), material.folder / job.name
+    config, folder = data.configure(job), data.folder / job.name
     interval, saved = config.train.checkpoint_minutes * 60, time.monotonic()
-    for record in train(material.preparation, config, progress):
+    for record in train(data.preparation, config, progress):
         if isinstance(record, EpochRecord):
             curve.append({name: getattr(record, name) for name in CURVE})
             yield EpochDone(job.name, record.epoch, curve[-1]["score"])
@@ -145,50 +260,50 @@ def _train(
             saved = time.monotonic()
 
 
-def _score(job: Job, material: Material, progress: Progress, curve: Sequence[Mapping[str, Any]]) -> Run:
-    model, vocabulary = progress.model, material.preparation.vocabulary
-    (task,) = material.preparation.train.schemes
+def _score(job: Job, data: ComparisonData, progress: Progress, curve: Sequence[Mapping[str, Any]]) -> Run:
+    model, vocabulary = progress.model, data.preparation.vocabulary
+    (task,) = data.preparation.train.schemes
     predictions, seconds = {}, {}
-    for name, split in material.scored_splits.items():
+    for name, split in data.scored_splits.items():
         start = time.perf_counter()
         with progress.own_torch():
             predictions[name] = predict_split(model, split, progress.processes)[task]
         seconds[name] = time.perf_counter() - start
-    dev = material.scored_splits["dev"]
+    dev = data.scored_splits["dev"]
     return Run(
         variant=job.variant,
         seed=job.seed,
         hidden_size=job.hidden_size,
-        parameters=count_parameters(model.config, vocabulary, model.words.trained.embedding_dim),
+        parameters=count_parameters(model.config, vocabulary, model.words.trainable.embedding_dim),
         scores={
             name: score_predicted(split, {task: predictions[name]})[task]
-            for name, split in material.scored_splits.items()
+            for name, split in data.scored_splits.items()
         },
         curve=curve,
         seconds_per_epoch=median(epoch["seconds"] for epoch in curve),
         training_tokens_per_second=median(epoch["tokens_per_second"] for epoch in curve),
         tagging_tokens_per_second=sum(dev.lengths) / max(seconds["dev"], 1e-9),
-        lookahead=_score_lookaheads(job, material, progress, predictions["dev"]),
+        lookahead=_score_lookaheads(job, data, progress, predictions["dev"]),
         predictions=predictions,
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
 
 
 def _score_lookaheads(
-    job: Job, material: Material, progress: Progress, predicted: Sequence[Sequence[str]]
+    job: Job, data: ComparisonData, progress: Progress, predicted: Sequence[Sequence[str]]
 ) -> dict[str, Lookahead]:
     """Compute the dev score and the time per word at each lookahead.
 
     Args:
         job: The run.
-        material: Data and options of the comparison.
+        data: Data and options of the comparison.
         progress: Training state with the trained model.
         predicted: Predicted dev tags with unbounded lookahead.
     """
-    lookaheads, dev = material.lookaheads(job.variant), material.scored_splits["dev"]
+    lookaheads, dev = data.lookaheads(job.variant), data.scored_splits["dev"]
     if not lookaheads:
         return {}
-    bundle = make_bundle(material.preparation, material.configure(job), progress.model.state_dict())
+    bundle = make_bundle(data.preparation, data.configure(job), progress.model.state_dict())
     tagger = Tagger(bundle)
     (task,), results = dev.schemes, {}
     for words in lookaheads:

@@ -10,7 +10,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.features.mentions import BatchMentions
+from tagger.features.context_index import BatchContext
 from tagger.features.vocab import PADDING, Vocabulary, casing_id
 
 Ints = NDArray[np.int64]
@@ -31,7 +31,7 @@ class Batch:
         word_lengths: (U,) number of characters of each word.
         lengths: (B,) number of tokens of each sentence.
         tags: For each task (B, T) tag ids, 0 after a sentence's end; empty for prediction.
-        mentions: Document context of the tokens; None without document context.
+        context: Document context of the tokens; None without document context.
     """
 
     positions: Ints
@@ -41,7 +41,7 @@ class Batch:
     word_lengths: Ints
     lengths: Ints
     tags: Mapping[str, Ints] = field(default_factory=dict)
-    mentions: BatchMentions | None = None
+    context: BatchContext | None = None
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -58,7 +58,7 @@ class Batch:
             positions=self.positions[rows, :width],
             lengths=self.lengths[rows],
             tags={task: ids[rows, :width] for task, ids in self.tags.items()},
-            mentions=self.mentions and self.mentions.select(rows, steps, width),
+            context=self.context and self.context.select(rows, steps, width),
         )
 
 

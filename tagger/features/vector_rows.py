@@ -43,8 +43,10 @@ class Layout:
         is_whole = len(values) == self.size and all(map(is_number_like, values))
         if not is_whole or not self._is_word(word):
             raise InputError(
-                f"{path}:{number}: expected a word and {self.size} values, separated as in the first row. "
-                "Write every row as `word 0.1 0.2 ...`."
+                f"expected a word and {self.size} values, separated as in the first row. Write every row as "
+                "`word 0.1 0.2 ...`.",
+                code="vectors.format",
+                where=f"{path}:{number}",
             )
         return [_unquoted(word) if self.after_word == self.between else word, b" ".join(values)]
 
@@ -99,8 +101,10 @@ def find_layout(path: Path, number: int, first: bytes) -> Layout | None:
         if is_table_header(first):
             return None
     raise InputError(
-        f"{path}:{number}: it is not clear where the word ends and which values follow (decimal commas or "
-        "mixed separators). Write every row as `word 0.1 0.2 ...`."
+        "it is not clear where the word ends and which values follow (decimal commas or mixed separators). "
+        "Write every row as `word 0.1 0.2 ...`.",
+        code="vectors.format",
+        where=f"{path}:{number}",
     )
 
 

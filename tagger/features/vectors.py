@@ -32,17 +32,17 @@ class Vectors:
     """Vectors of the requested words.
 
     Attributes:
-        trained: Trainable vectors, each of shape (D,), by normalised word of the training set.
-        fixed_words: N further words with frozen vectors, in the order of the file (usually by frequency).
-        fixed: (N, D) float16 frozen vectors of ``fixed_words``; larger values are clipped to the type's
+        trainable: Trainable vectors, each of shape (D,), by normalised word of the training set.
+        frozen_words: N further words with frozen vectors, in the order of the file (usually by frequency).
+        frozen: (N, D) float16 frozen vectors of ``frozen_words``; larger values are clipped to the type's
             range.
         size: D.
         duplicates: Number of skipped rows that repeat a kept word.
     """
 
-    trained: dict[str, NDArray[np.float32]]
-    fixed_words: tuple[str, ...]
-    fixed: NDArray[np.float16]
+    trainable: dict[str, NDArray[np.float32]]
+    frozen_words: tuple[str, ...]
+    frozen: NDArray[np.float16]
     size: int
     duplicates: int
 
@@ -69,12 +69,12 @@ def read_vectors(
     for word, values in _rows(path, selection.is_required):
         selection.keep(word, values)
     if selection.is_empty:
-        raise InputError(f"{path}: the vectors file is empty. Pass a GloVe, word2vec or fastText file.")
-    fixed = list(selection.fixed.values())
+        raise _malformed("the vectors file is empty. Pass a GloVe, word2vec or fastText file.", path)
+    frozen = list(selection.frozen.values())
     return Vectors(
-        trained=selection.trained | _copy_lowercase(selection, words),
-        fixed_words=tuple(selection.fixed),
-        fixed=np.stack(fixed) if fixed else np.zeros((0, selection.size), np.float16),
+        trainable=selection.trainable | _copy_lowercase(selection, words),
+        frozen_words=tuple(selection.frozen),
+        frozen=np.stack(frozen) if frozen else np.zeros((0, selection.size), np.float16),
         size=selection.size,
         duplicates=selection.duplicates,
     )
@@ -85,10 +85,10 @@ def _copy_lowercase(selection: _Selection, words: Iterable[str]) -> dict[str, ND
     copies = {}
     for word in words:
         lower = word.lower()
-        if word not in selection.trained and lower in selection.trained:
-            copies[word] = selection.trained[lower]
-        elif word not in selection.trained and lower in selection.fixed:
-            copies[word] = selection.fixed[lower].astype(np.float32)
+        if word not in selection.trainable and lower in selection.trainable:
+            copies[word] = selection.trainable[lower]
+        elif word not in selection.trainable and lower in selection.frozen:
+            copies[word] = selection.frozen[lower].astype(np.float32)
     return copies
 
 
@@ -103,8 +103,8 @@ class _Selection:
         self.kept: set[str] = set()
         self.duplicates = 0
         self.size = 0
-        self.trained: dict[str, NDArray[np.float32]] = {}
-        self.fixed: dict[str, NDArray[np.float16]] = {}
+        self.trainable: dict[str, NDArray[np.float32]] = {}
+        self.frozen: dict[str, NDArray[np.float16]] = {}
 
     def is_required(self, word: str) -> bool:
         """True if this row's values are required; called for every row of the file."""
@@ -120,13 +120,13 @@ class _Selection:
         elif self._has_capacity(form):  # a row of the same block may have reached the limit
             self.kept.add(word)
             if form in self.words:
-                if form == word or form not in self.trained:
-                    self.trained[form] = values
-            elif form == word or form not in self.fixed:
-                self.fixed[form] = np.clip(values, -_LARGEST, _LARGEST).astype(np.float16)
+                if form == word or form not in self.trainable:
+                    self.trainable[form] = values
+            elif form == word or form not in self.frozen:
+                self.frozen[form] = np.clip(values, -_LARGEST, _LARGEST).astype(np.float16)
 
     def _has_capacity(self, form: str) -> bool:
-        return form in self.words or form in self.fixed or len(self.fixed) < self.limit
+        return form in self.words or form in self.frozen or len(self.frozen) < self.limit
 
 
 def _rows(path: Path, is_required: Callable[[str], bool]) -> Rows:
@@ -137,7 +137,9 @@ def _rows(path: Path, is_required: Callable[[str], bool]) -> Rows:
                 path, cast(BinaryIO, gzip.GzipFile(fileobj=file) if is_packed else file), is_required
             )
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: the vectors cannot be read ({error}). Check the path.") from None
+        raise InputError(
+            f"the vectors cannot be read ({error}). Check the path.", code="file.unreadable", where=path
+        ) from None
 
 
 def _parse(path: Path, file: BinaryIO, is_required: Callable[[str], bool]) -> Rows:
@@ -146,8 +148,8 @@ def _parse(path: Path, file: BinaryIO, is_required: Callable[[str], bool]) -> Ro
     header = first.split()
     if len(header) == 2 and all(part.isdigit() for part in header):
         if max(map(len, header)) > 18 or not 0 < int(header[1]) <= _MAX_SIZE:
-            raise InputError(
-                f"{path}:1: the first line gives a count or size that no vectors file has. Download it again."
+            raise _malformed(
+                "the first line gives a count or size that no vectors file has. Download it again.", path, 1
             )
         count, size = int(header[0]), int(header[1])
         second = file.readline(_MAX_ROW_BYTES)
@@ -164,8 +166,8 @@ def _parse(path: Path, file: BinaryIO, is_required: Callable[[str], bool]) -> Ro
         # A row of float32 values has at least this length and is almost never printable.
         start = second + file.read(4 * size) + file.readline(_MAX_ROW_BYTES)
         if _is_printable(start):
-            raise InputError(
-                f"{path}:2: expected a word and {size} values, as the first line says. Download it again."
+            raise _malformed(
+                f"expected a word and {size} values, as the first line says. Download it again.", path, 2
             )
         yield from _parse_binary(path, file, start, count, size, is_required)
         return
@@ -188,7 +190,7 @@ def _width(first: bytes) -> int:
 def _lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
     for line in limited_lines(file, most=_MAX_ROW_BYTES):
         if len(line) > _MAX_ROW_BYTES:
-            raise InputError(f"{path}: a line has more than {_MAX_ROW_BYTES:,} bytes. Pass a vectors file.")
+            raise _malformed(f"a line has more than {_MAX_ROW_BYTES:,} bytes. Pass a vectors file.", path)
         yield line
 
 
@@ -199,9 +201,7 @@ def _check_count(path: Path, lines: Iterable[bytes], count: int) -> Iterator[byt
         rows += not line.isspace()
         yield line
     if rows != count:
-        raise InputError(
-            f"{path}: the first line says {count} vectors, but {rows} follow. Download it again."
-        )
+        raise _malformed(f"the first line says {count} vectors, but {rows} follow. Download it again.", path)
 
 
 def _is_printable(start: bytes) -> bool:
@@ -227,7 +227,12 @@ def _parse_text(
 ) -> Rows:
     if size < 1:
         if next(lines, None) is not None:
-            raise _no_values(path, line_number)
+            raise _malformed(
+                "expected a word and its values, separated by spaces. Pass a GloVe, word2vec or fastText "
+                "file.",
+                path,
+                line_number,
+            )
         return
     while block := list(islice(lines, 4096)):
         words, values, numbers = [], [], []
@@ -248,11 +253,8 @@ def _parse_text(
         line_number += len(block)
 
 
-def _no_values(path: Path, number: int) -> InputError:
-    return InputError(
-        f"{path}:{number}: expected a word and its values, separated by spaces. Pass a GloVe, word2vec or "
-        "fastText file."
-    )
+def _malformed(message: str, path: Path, line: int | None = None) -> InputError:
+    return InputError(message, code="vectors.format", where=f"{path}:{line}" if line else path)
 
 
 def _split_from_right(path: Path, number: int, row: bytes, size: int) -> list[bytes]:
@@ -262,9 +264,11 @@ def _split_from_right(path: Path, number: int, row: bytes, size: int) -> list[by
         return []
     word, values = parts[: len(parts) - size], parts[max(0, len(parts) - size) :]
     if not word or any(map(holds_number, word[1:])) or not all(map(_is_number, values)) or b"\t" in word:
-        raise InputError(
-            f"{path}:{number}: expected a word and {size} values, got {len(parts) - 1} values. All vectors "
-            f"of a file must have the same size."
+        raise _malformed(
+            f"expected a word and {size} values, got {len(parts) - 1} values. All vectors of a file must "
+            "have the same size.",
+            path,
+            number,
         )
     return [b" ".join(word), b" ".join(values)]
 
@@ -282,9 +286,10 @@ def _to_floats(path: Path, values: list[bytes], numbers: list[int], size: int) -
     except ValueError:
         bad = np.array([not all(map(_is_number, row.split(b" "))) for row in values])
     if bad.any():
-        raise InputError(
-            f"{path}:{numbers[int(bad.argmax())]}: a value of the vector is not a finite number. Correct "
-            "that row or remove it."
+        raise _malformed(
+            "a value of the vector is not a finite number. Correct that row or remove it.",
+            path,
+            numbers[int(bad.argmax())],
         )
     return matrix
 
@@ -304,12 +309,10 @@ def _parse_binary(
         while (space := buffer.find(b" ", begin)) < 0 or len(buffer) < space + 1 + width:
             more = file.read(1 << 20)
             if not more:
-                raise InputError(
-                    f"{path}: the file ends within vector {number} of {count}. Download it again."
-                )
+                raise _malformed(f"the file ends within vector {number} of {count}. Download it again.", path)
             if len(buffer) - begin > _MAX_ROW_BYTES + width:
-                raise InputError(
-                    f"{path}: vector {number} of {count} has no space after its word. Download it again."
+                raise _malformed(
+                    f"vector {number} of {count} has no space after its word. Download it again.", path
                 )
             buffer, begin = buffer[begin:] + more, 0
         word = buffer[begin:space].lstrip(b"\n").decode("utf-8", errors="replace")
@@ -317,7 +320,7 @@ def _parse_binary(
         if is_required(word):
             values = np.frombuffer(buffer, dtype="<f4", count=size, offset=space + 1).astype(np.float32)
             if not np.isfinite(values).all():
-                raise InputError(
-                    f"{path}: vector {number} ({word!r}) has a value that is not finite. Download it again."
+                raise _malformed(
+                    f"vector {number} ({word!r}) has a value that is not finite. Download it again.", path
                 )
             yield word, values

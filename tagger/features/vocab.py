@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
-from tagger.errors import InputError
+from pydantic import AfterValidator, ConfigDict, FailFast, Field, StrictBool, StrictInt, TypeAdapter
+
 from tagger.text.schemes import allowed_transitions, convert_tags
 from tagger.text.sentence import UNSPECIFIED, Sentence
 
@@ -21,11 +22,55 @@ SPECIAL = ("<padding>", "<unknown>")  # names of these two ids; tokens never mat
 CASINGS = ("padding", "other", "number", "has_digit", "lower", "upper", "title", "mixed")
 LONGEST_WORD = 64  # in characters; a longer token keeps the first and the last half of that
 _DIGIT = re.compile(r"\d")
+_FORBID_UNKNOWN = ConfigDict(extra="forbid")
+_Strings = Annotated[tuple[str, ...], FailFast()]  # a damaged file can have many invalid items
+
+
+def _require_unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError(f"must contain {Counter(values).most_common(1)[0][0]!r} only once")
+    return values
+
+
+def _require_special(values: tuple[str, ...]) -> tuple[str, ...]:
+    if values[: len(SPECIAL)] != SPECIAL:
+        raise ValueError(f"must begin with {' and '.join(SPECIAL)}")
+    return values
+
+
+def _require_single_characters(characters: tuple[str, ...]) -> tuple[str, ...]:
+    if any(len(one) != 1 for one in characters[len(SPECIAL) :]):
+        raise ValueError("must be single characters")
+    return _require_unique(characters)
+
+
+def _require_scheme(task: Task) -> Task:
+    if task.scheme not in (None, "BIOES", "IOB2"):
+        raise ValueError("must have the scheme BIOES, IOB2 or null")
+    if task.scheme:
+        is_complete = len(task.tags) > 1 and task.tags == _span_tags(task.tags, task.scheme)
+    else:
+        is_complete = len(task.tags) > 0 and "" not in task.tags
+    if not is_complete:
+        raise ValueError("must have tags that match its scheme")
+    return task
+
+
+def _require_consistent(vocabulary: Vocabulary) -> Vocabulary:
+    try:
+        _require_unique((*vocabulary.words[len(SPECIAL) :], *vocabulary.frozen_words))
+    except ValueError as error:
+        raise ValueError(f"words and frozen_words {error}") from None
+    if len({task.name for task in vocabulary.tasks}) < len(vocabulary.tasks):
+        raise ValueError("tasks must have different names")
+    if vocabulary.n_frequent > len(vocabulary.words):
+        raise ValueError("n_frequent must be at most the number of words")
+    return vocabulary
 
 
 @dataclass(frozen=True)
 class Task:
-    """A tagging task: one column of tags.
+    """A tagging task: one column of tags. Also the schema of a task in ``vocab.json``.
 
     Attributes:
         name: The column's name, for instance ``"ner"``.
@@ -33,9 +78,11 @@ class Task:
         scheme: Scheme of span tags (``"BIOES"``); None for tasks with one tag per token (POS).
     """
 
-    name: str
-    tags: tuple[str, ...]
+    name: Annotated[str, Field(min_length=1)]
+    tags: Annotated[_Strings, AfterValidator(_require_unique)]
     scheme: str | None
+
+    __pydantic_config__ = _FORBID_UNKNOWN
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone: cached mappings cannot be pickled."""
@@ -63,29 +110,35 @@ class Task:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Ids of words and characters.
+    """Ids of words and characters. Also the schema of ``vocab.json`` (see ``restore_vocabulary``).
 
     A word id below ``len(words)`` is an index into the trainable word vectors (0 padding, 1 unknown). Higher
     ids are indices into the frozen vectors, for words that occur only in the vectors file.
 
     Attributes:
         words: Normalised words of the training set (see ``normalise``), after the two special words.
-        fixed_words: Words of the vectors file that are not in the training set.
+        frozen_words: Words of the vectors file that are not in the training set.
         characters: Characters of the training set, after the two special ones.
         tasks: The tagging tasks.
         lowercase: True if words are lowercased.
         fold_digits: True if every digit is replaced by ``0``.
-        frequent: Number of the most frequent words that make up half of the training set; ``words`` is sorted
-            by frequency.
+        n_frequent: Number of the most frequent words that make up half of the training set; ``words`` is
+            sorted by frequency.
     """
 
-    words: tuple[str, ...]
-    characters: tuple[str, ...]
-    tasks: tuple[Task, ...]
-    lowercase: bool
-    fold_digits: bool
-    fixed_words: tuple[str, ...] = field(default=(), repr=False)
-    frequent: int = 0
+    words: Annotated[_Strings, AfterValidator(_require_special)]
+    characters: Annotated[
+        _Strings, AfterValidator(_require_special), AfterValidator(_require_single_characters)
+    ]
+    tasks: Annotated[
+        tuple[Annotated[Task, AfterValidator(_require_scheme)], ...], FailFast(), Field(min_length=1)
+    ]
+    lowercase: StrictBool
+    fold_digits: StrictBool
+    frozen_words: _Strings = field(default=(), repr=False)
+    n_frequent: Annotated[StrictInt, Field(ge=0)] = 0
+
+    __pydantic_config__ = _FORBID_UNKNOWN
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone: cached mappings cannot be pickled."""
@@ -94,7 +147,7 @@ class Vocabulary:
     @cached_property
     def word_ids(self) -> Mapping[str, int]:
         """Mapping from words to ids, without the two special words."""
-        ids = {word: number for number, word in enumerate(self.fixed_words, start=len(self.words))}
+        ids = {word: number for number, word in enumerate(self.frozen_words, start=len(self.words))}
         ids.update((word, number) for number, word in enumerate(self.words) if number > UNKNOWN)
         return MappingProxyType(ids)
 
@@ -106,7 +159,7 @@ class Vocabulary:
     @cached_property
     def frequent_forms(self) -> frozenset[str]:
         """The most frequent words of the training set in lower case, excluded from document context."""
-        return frozenset(word.lower() for word in self.words[len(SPECIAL) : len(SPECIAL) + self.frequent])
+        return frozenset(word.lower() for word in self.words[len(SPECIAL) : len(SPECIAL) + self.n_frequent])
 
     def normalise(self, token: str) -> str:
         """Return the form of a token for the lookup in the vocabulary."""
@@ -138,72 +191,41 @@ class Vocabulary:
         ids = self.character_ids
         return [ids.get(character, UNKNOWN) for character in token]
 
-    def with_fixed_words(self, words: Sequence[str]) -> Vocabulary:
+    def with_frozen_words(self, words: Sequence[str]) -> Vocabulary:
         """Return a copy with these words of a vectors file as frozen words."""
-        return replace(self, fixed_words=tuple(words))
+        return replace(self, frozen_words=tuple(words))
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the vocabulary as plain JSON values."""
-        return {
-            "words": list(self.words),
-            "fixed_words": list(self.fixed_words),
-            "characters": list(self.characters),
-            "lowercase": self.lowercase,
-            "fold_digits": self.fold_digits,
-            "frequent": self.frequent,
-            "tasks": [
-                {"name": task.name, "tags": list(task.tags), "scheme": task.scheme} for task in self.tasks
-            ],
-        }
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Vocabulary:
-        """Build a vocabulary from the values of ``to_json``.
+def restore_vocabulary(values: Mapping[str, Any]) -> Vocabulary:
+    """Build a vocabulary from JSON values, the result of ``dataclasses.asdict``.
 
-        Raises:
-            InputError: The values are invalid: an entry is missing, unknown or of the wrong type, an item is
-                repeated, or a task's tags do not match its scheme.
-        """
-        known = {"words", "fixed_words", "characters", "lowercase", "fold_digits", "frequent", "tasks"}
-        values = {"frequent": 0, **values}  # models of format version 1 do not use it
-        _require(values.keys() == known, f"its entries are {', '.join(map(repr, values))}")
-        for name in ("lowercase", "fold_digits"):
-            _require(type(values[name]) is bool, f"{name} must be true or false")
-        words = _strings(values["words"], "words")
-        characters = _strings(values["characters"], "characters")
-        fixed_words = _strings(values["fixed_words"], "fixed_words")
-        _require(words[:2] == characters[:2] == SPECIAL, f"words and characters do not begin with {SPECIAL}")
-        _require_unique((*words[2:], *fixed_words), "words")
-        _require_unique(characters[2:], "characters")
-        _require(
-            all(len(one) == 1 for one in characters[2:]), "an entry of characters is not a single character"
-        )
-        _require(
-            isinstance(values["tasks"], list) and bool(values["tasks"]), "tasks must be a non-empty list"
-        )
-        tasks = tuple(map(_restore_task, values["tasks"]))
-        _require_unique([task.name for task in tasks], "tasks")
-        frequent = values["frequent"]
-        _require(type(frequent) is int and 0 <= frequent <= len(words), "frequent must be a number of words")
-        lowercase, fold_digits = values["lowercase"], values["fold_digits"]
-        return cls(words, characters, tasks, lowercase, fold_digits, fixed_words, frequent)
+    Raises:
+        ValidationError: A value is missing, unknown or invalid.
+    """
+    return _adapter().validate_python(values)
+
+
+@cache
+def _adapter() -> TypeAdapter[Vocabulary]:
+    return TypeAdapter(Annotated[Vocabulary, AfterValidator(_require_consistent)])
+
+
+CASING_TESTS: dict[str, Callable[[str], object]] = {
+    "lower": str.islower,
+    "number": str.isnumeric,
+    "has_digit": _DIGIT.search,
+    "upper": lambda token: len(token) > 1 and token.isupper(),
+    "title": lambda token: token.istitle() or token.isupper(),
+    "mixed": lambda token: any(map(str.isupper, token)),
+    "other": lambda token: True,
+}
+"""The test of each casing; a token has the first one whose test is true."""
+_CASING_TESTS = [(CASINGS.index(name), test) for name, test in CASING_TESTS.items()]
 
 
 def casing_id(token: str) -> int:
     """Return the index of a token's casing in ``CASINGS``."""
-    if token.islower():
-        name = "lower"
-    elif token.isnumeric():
-        name = "number"
-    elif _DIGIT.search(token):
-        name = "has_digit"
-    elif token.isupper():
-        name = "upper" if len(token) > 1 else "title"
-    elif token.istitle():
-        name = "title"
-    else:
-        name = "mixed" if any(c.isupper() for c in token) else "other"
-    return CASINGS.index(name)
+    return next(number for number, test in _CASING_TESTS if test(token))
 
 
 def build_vocabulary(
@@ -235,7 +257,7 @@ def build_vocabulary(
         tasks=tuple(_collect_task(sentences, name, source, scheme) for name, source in schemes.items()),
         lowercase=lowercase,
         fold_digits=fold_digits,
-        frequent=_count_frequent([count for _, count in counts.most_common()]),
+        n_frequent=_count_frequent([count for _, count in counts.most_common()]),
     )
     singletons = frozenset(
         number for number, word in enumerate(vocabulary.words) if number > UNKNOWN and counts[word] == 1
@@ -264,33 +286,3 @@ def _span_tags(tags: Iterable[str], scheme: str) -> tuple[str, ...]:
     labels = sorted({tag.partition("-")[2] for tag in tags if tag != "O"})
     prefixes = ("B", "I", "E", "S") if scheme == "BIOES" else ("B", "I")
     return ("O", *(f"{prefix}-{label}" if label else prefix for label in labels for prefix in prefixes))
-
-
-def _restore_task(values: Any) -> Task:
-    is_task = isinstance(values, dict) and values.keys() == {"name", "tags", "scheme"}
-    _require(is_task, "a task must have the entries name, tags and scheme")
-    name, scheme = values["name"], values["scheme"]
-    _require(isinstance(name, str) and name != "", "a task has no name")
-    _require(scheme in (None, "BIOES", "IOB2"), f"the task {name!r} has the scheme {scheme!r}")
-    tags = _strings(values["tags"], f"tags of {name!r}")
-    _require_unique(tags, f"tags of {name!r}")
-    is_whole = tags == _span_tags(tags, scheme) and len(tags) > 1 if scheme else bool(tags) and "" not in tags
-    _require(is_whole, f"the tags of the task {name!r} do not match its scheme")
-    return Task(name, tags, scheme)
-
-
-def _strings(values: Any, name: str) -> tuple[str, ...]:
-    is_list = isinstance(values, list) and all(isinstance(value, str) for value in values)
-    _require(is_list, f"{name} must be a list of strings")
-    return tuple(values)
-
-
-def _require_unique(values: Sequence[str], name: str) -> None:
-    if len(set(values)) < len(values):
-        repeated = Counter(values).most_common(1)[0][0]
-        raise InputError(f"{repeated!r} occurs twice in the {name}")
-
-
-def _require(is_valid: bool, problem: str) -> None:
-    if not is_valid:
-        raise InputError(problem)

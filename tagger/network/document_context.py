@@ -1,4 +1,4 @@
-"""Document context: features of a word's other mentions in its document, for the encoder."""
+"""Document context: features of a word's other occurrences in its document, for the encoder."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tagger.features.mentions import COUNTED, context_width
+from tagger.features.context_index import COUNTED, context_width
 from tagger.features.vocab import CASINGS
 
 
 class DocumentContext(nn.Module):
-    """Averages the context features of a word's other mentions: projected neighbours and casing.
+    """Averages the context features of a word's other occurrences: projected neighbours and casing.
 
-    ``features.mentions.aggregate`` computes the same in numpy.
+    ``features.context_index.aggregate`` computes the same in numpy.
 
     Args:
         word_size: Size D of the neighbours' word embeddings.
@@ -30,14 +30,14 @@ class DocumentContext(nn.Module):
         self.right = nn.Linear(word_size, size, bias=False)
 
     def forward(self, left: Tensor, right: Tensor, casing: Tensor, words: Tensor, own: Tensor) -> Tensor:
-        """Compute the document context of N tokens from the M mentions of their G words.
+        """Compute the document context of N tokens from the M occurrences of their G words.
 
         Args:
-            left: (M, D) vectors of the words before the mentions, zeros if there is none.
-            right: (M, D) vectors of the words after the mentions, zeros if there is none.
+            left: (M, D) vectors of the words before the occurrences, zeros if there is none.
+            right: (M, D) vectors of the words after the occurrences, zeros if there is none.
             casing: (M,) casing ids, 0 at the beginning of a sentence.
-            words: (M,) index of each mention's word, from 0 to G - 1, in ascending order.
-            own: (N,) index of each token's own mention, which is excluded.
+            words: (M,) index of each occurrence's word, from 0 to G - 1, in ascending order.
+            own: (N,) index of each token's own occurrence, which is excluded.
 
         Returns:
             (N, output_size).

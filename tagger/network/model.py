@@ -40,11 +40,11 @@ class TaggingModel(nn.Module):
         self.config = config
         self.tasks = vocabulary.tasks
         size = vectors.size if vectors else config.word_size
-        fixed = vectors.fixed if vectors else np.zeros((0, size), np.float16)
+        frozen = vectors.frozen if vectors else np.zeros((0, size), np.float16)
         self.words = WordVectors(
             words=len(vocabulary.words),
             word_size=size,
-            fixed=torch.from_numpy(fixed),
+            frozen=torch.from_numpy(frozen),
             alphabet=len(vocabulary.characters),
             characters=config.characters,
             character_size=config.character_size,
@@ -53,7 +53,7 @@ class TaggingModel(nn.Module):
             casings=len(CASINGS),
             casing_size=config.casing_size,
         )
-        self.context = DocumentContext(size, config.context_size) if config.has_mentions else None
+        self.context = DocumentContext(size, config.context_size) if config.has_document_context else None
         self.encoder = Encoder(
             self.words.output_size + (self.context.output_size if self.context else 0),
             config.hidden_size,
@@ -70,10 +70,10 @@ class TaggingModel(nn.Module):
             self._initialise_words(vocabulary, vectors)
 
     def _initialise_words(self, vocabulary: Vocabulary, vectors: Vectors) -> None:
-        weight = self.words.trained.weight.detach()
+        weight = self.words.trainable.weight.detach()
         for word_id, word in enumerate(vocabulary.words):
-            if word in vectors.trained:
-                weight[word_id] = torch.from_numpy(vectors.trained[word])
+            if word in vectors.trainable:
+                weight[word_id] = torch.from_numpy(vectors.trainable[word])
 
     def forward(self, batch: Batch, blocks: Blocks | None = None) -> dict[str, Tensor]:
         """Compute the emissions (B, T, C) of a batch by task; undefined beyond the end of a sentence.
@@ -102,18 +102,20 @@ class TaggingModel(nn.Module):
         The neighbours' word vectors get no gradient from it: a step would have to update twice as many rows.
         """
         count, steps = batch.positions.shape
-        features = self.words.trained.weight.new_zeros(count * steps, context.output_size)
-        mentions = batch.mentions
-        if mentions is not None and len(mentions.tokens):
-            left, right = (self._embed_neighbours(self._tensor(n)) for n in (mentions.left, mentions.right))
-            ids = (mentions.casing, mentions.words, mentions.own)
-            of_mentions = context(left, right, *map(self._tensor, ids))  # (N, output_size)
-            tokens = self._tensor(mentions.tokens)
+        features = self.words.trainable.weight.new_zeros(count * steps, context.output_size)
+        occurrences = batch.context
+        if occurrences is not None and len(occurrences.tokens):
+            left, right = (
+                self._embed_neighbours(self._tensor(n)) for n in (occurrences.left, occurrences.right)
+            )
+            ids = (occurrences.casing, occurrences.words, occurrences.own)
+            context_features = context(left, right, *map(self._tensor, ids))  # (N, output_size)
+            tokens = self._tensor(occurrences.tokens)
             if self.training and self.config.context_dropout:
-                of_mentions = dropout(of_mentions, self.config.context_dropout, self.training)
-                is_kept = torch.rand(count, device=of_mentions.device) >= NO_CONTEXT_SHARE
-                of_mentions = of_mentions * is_kept[tokens // steps, None]
-            features = features.index_copy(0, tokens, of_mentions)
+                context_features = dropout(context_features, self.config.context_dropout, self.training)
+                is_kept = torch.rand(count, device=context_features.device) >= NO_CONTEXT_SHARE
+                context_features = context_features * is_kept[tokens // steps, None]
+            features = features.index_copy(0, tokens, context_features)
         return features.view(count, steps, -1)
 
     @torch.no_grad()
@@ -158,7 +160,7 @@ class TaggingModel(nn.Module):
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         """Convert an array of a batch to a tensor on the device of the weights."""
-        return torch.from_numpy(array).to(self.words.trained.weight.device)
+        return torch.from_numpy(array).to(self.words.trainable.weight.device)
 
 
 def restore_model(

@@ -140,9 +140,9 @@ class WordVectors(nn.Module):
     """Vectors of distinct words: word embedding, character features and casing embedding, concatenated.
 
     Args:
-        words: Number of trainable word ids; higher ids are rows of ``fixed``.
+        words: Number of trainable word ids; higher ids are rows of ``frozen``.
         word_size: Size of word embeddings.
-        fixed: (N, word_size) float16 frozen vectors of words that train lacks.
+        frozen: (N, word_size) float16 frozen vectors of words that train lacks.
         alphabet: Number of character ids.
         characters: Network for the character features.
         character_size: Size of character embeddings.
@@ -160,7 +160,7 @@ class WordVectors(nn.Module):
         *,
         words: int,
         word_size: int,
-        fixed: Tensor,
+        frozen: Tensor,
         alphabet: int,
         characters: Characters,
         character_size: int,
@@ -170,8 +170,8 @@ class WordVectors(nn.Module):
         casing_size: int,
     ) -> None:
         super().__init__()
-        self.trained = make_embedding(words, word_size)
-        self.register_buffer("fixed", fixed)
+        self.trainable = make_embedding(words, word_size)
+        self.register_buffer("frozen", frozen)
         self.output_size = word_size + casing_size
         self.casing = nn.Embedding(casings, casing_size) if casing_size else None
         self.characters: CharacterNetwork | None = None
@@ -200,11 +200,11 @@ class WordVectors(nn.Module):
 
     def embed(self, words: Tensor) -> Tensor:
         """Look up word embeddings, trainable or frozen: word ids (U,) to (U, word_size)."""
-        trainable_count = self.trained.num_embeddings
+        trainable_count = self.trainable.num_embeddings
         if int(words.max()) < trainable_count:
-            trainable: Tensor = self.trained(words)
+            trainable: Tensor = self.trainable(words)
             return trainable
-        assert isinstance(self.fixed, Tensor)
+        assert isinstance(self.frozen, Tensor)
         is_frozen = words >= trainable_count
-        frozen = self.fixed[(words - trainable_count).clamp(min=0)].to(self.trained.weight.dtype)
-        return torch.where(is_frozen[:, None], frozen, self.trained(words.masked_fill(is_frozen, 0)))
+        frozen = self.frozen[(words - trainable_count).clamp(min=0)].to(self.trainable.weight.dtype)
+        return torch.where(is_frozen[:, None], frozen, self.trainable(words.masked_fill(is_frozen, 0)))

@@ -2,16 +2,20 @@
 
 Horizontal lengths are percentages and vertical lengths are pixels, so that a chart fills the width of its
 container without scaling the text. Colours are classes of ``charts.css``.
+
+matplotlib's SVG was worse to read on a page 390 pixels wide: its text shrank to 7 or 8 pixels (here 12.5) and
+labels took 40 % of the width. In dark mode its black axes and labels were invisible.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from typing import Any
 
-from tagger.reports.page import escape, isolate
+from tagger.reports.page import isolate
+from tagger.reports.templates import read_source, render
 
 ROW = 36  # height of a bar with its label, in pixels
 HEADING = 26  # height of a group's heading, in pixels
@@ -93,7 +97,7 @@ class Curve:
 
 def read_chart_style() -> str:
     """Return the CSS rules that charts need in addition to those of ``reports.page``."""
-    return files("tagger.reports").joinpath("charts.css").read_text(encoding="utf-8")
+    return read_source("reports/charts.css")
 
 
 def fit_axis(values: Iterable[float], *, ticks: int = 4) -> Axis:
@@ -125,17 +129,39 @@ def draw_bars(groups: Mapping[str, Sequence[Bar]], axis: Axis, *, title: str) ->
         axis: An axis that contains all values and intervals.
         title: The chart's title, for screen readers.
     """
-    height = sum(HEADING * bool(name) + ROW * len(bars) for name, bars in groups.items())
-    elements, top = list(_vertical_ticks(axis, height)), 0
+    items, top = list[dict[str, Any]](), 0
+    is_broken = not axis.low <= 0 <= axis.high
     for name, bars in groups.items():
         if name:
-            elements.append(f'<text class="heading" y="{top + 19}">{escape(name)}</text>')
+            items.append({"heading": name, "top": top})
             top += HEADING
         for bar in bars:
-            elements.append(_bar(bar, axis, top))
+            left, right = sorted((axis.share(axis.low if is_broken else 0.0), axis.share(bar.value)))
+            items.append(
+                {
+                    "bar": bar,
+                    "top": top,
+                    "short": _short(bar.label, "bar"),
+                    "left": _inside(left),
+                    "width": f"{INSIDE * (right - left):.2f}%",
+                    "interval": bar.interval and [_inside(axis.share(value)) for value in bar.interval],
+                }
+            )
             top += ROW
     values = "; ".join(f"{bar.label} {bar.text}" for bars in groups.values() for bar in bars)
-    return _chart(elements, height + TICKS, f"{title}: {values}")
+    return _render(
+        "bars",
+        height=top + TICKS,
+        label=f"{title}: {values}",
+        plot_height=top,
+        ticks=[
+            {"position": _inside(axis.share(tick)), "text": _number(tick, axis), "is_zero": tick == 0}
+            for tick in axis.ticks
+        ],
+        items=items,
+        is_broken=is_broken,
+        start=_inside(0),
+    )
 
 
 def draw_slopes(slopes: Sequence[Slope], *, sides: tuple[str, str], title: str) -> str:
@@ -152,26 +178,21 @@ def draw_slopes(slopes: Sequence[Slope], *, sides: tuple[str, str], title: str) 
     limits = (TICKS + 6.0, TICKS + height - 6.0)
     lefts = spread([heights[slope.left] for slope in slopes], LINE, limits)
     rights = spread([heights[slope.right] for slope in slopes], LINE, limits)
-    elements = [
-        f'<text class="heading end" x="46%" y="14">{escape(sides[0])}</text>',
-        f'<text class="heading end" x="100%" y="14">{escape(sides[1])}</text>',
+    items = [
+        {
+            "slope": slope,
+            "short": _short(slope.label, "slope"),
+            "is_falling": slope.right < slope.left,
+            "left": left,
+            "right": right,
+            "start": heights[slope.left],
+            "end": heights[slope.right],
+        }
+        for slope, left, right in zip(slopes, lefts, rights, strict=True)
     ]
-    for slope, left, right in zip(slopes, lefts, rights, strict=True):
-        ends = heights[slope.left], heights[slope.right]
-        is_falling = " dash3" * (slope.right < slope.left)
-        elements.append(
-            f'<g class="{slope.style}{is_falling}"><title>{escape(slope.label)}: {slope.texts[0]} → '
-            f"{slope.texts[1]}</title>"
-            f'<line class="lead" x1="46.5%" y1="{left:.1f}" x2="49%" y2="{ends[0]:.1f}"/>'
-            f'<line class="slope" x1="49%" y1="{ends[0]:.1f}" x2="77%" y2="{ends[1]:.1f}"/>'
-            f'<line class="lead" x1="77%" y1="{ends[1]:.1f}" x2="79.5%" y2="{right:.1f}"/>'
-            f'<text class="end" x="46%" y="{left + 4:.1f}">{escape(_short(slope.label, "slope"))} '
-            f"<tspan>{slope.texts[0]}</tspan></text>"
-            f'<text x="80%" y="{right + 4:.1f}">{slope.texts[1]}</text>'
-            f'<circle cx="49%" cy="{ends[0]:.1f}" r="3"/><circle cx="77%" cy="{ends[1]:.1f}" r="3"/></g>'
-        )
     values_text = "; ".join(f"{slope.label} {slope.texts[0]} → {slope.texts[1]}" for slope in slopes)
-    return _chart(elements, TICKS + height + 8, f"{title}: {values_text}")
+    label = f"{title}: {values_text}"
+    return _render("slopes", height=TICKS + height + 8, label=label, sides=sides, items=items)
 
 
 def draw_curves(
@@ -187,16 +208,18 @@ def draw_curves(
         below: Label of the x axis.
     """
     first, last = min(marks), max(marks)
-    elements = list(_horizontal_ticks(axis))
-    for position, text in marks.items():
-        across = _across((position - first) / max(last - first, 1e-9))
-        elements.append(f'<text class="tick middle" x="{across}" y="{CURVES + 26}">{escape(text)}</text>')
-    elements.append(f'<text class="tick end" x="100%" y="{CURVES + 44}">{escape(below)}</text>')
-    for curve in curves:
-        points = [((x - first) / max(last - first, 1e-9), 1 - axis.share(y)) for x, y in curve.points]
-        elements += _curve(curve, points, axis)
+    length = max(last - first, 1e-9)
     values = "; ".join(f"{curve.label} {curve.points[-1][1]:.2f}" for curve in curves if curve.points)
-    return _chart(elements, CURVES + 50, f"{title}, at the end: {values}") + _legend(curves)
+    return _render(
+        "curves",
+        height=CURVES + 50,
+        label=f"{title}, at the end: {values}",
+        plot_height=CURVES,
+        ticks=[{"position": _down(axis.share(tick)), "text": _number(tick, axis)} for tick in axis.ticks],
+        marks=[{"position": _across((x - first) / length), "text": text} for x, text in marks.items()],
+        below=below,
+        items=[_curve_item(curve, axis, first, length) for curve in curves],
+    )
 
 
 def spread(positions: Sequence[float], gap: float, limits: Interval) -> list[float]:
@@ -224,80 +247,31 @@ def spread(positions: Sequence[float], gap: float, limits: Interval) -> list[flo
     return [result[index] for index in range(len(positions))]
 
 
-def _chart(elements: Iterable[str], height: float, label: str) -> str:
-    return (
-        f'<svg class="chart" role="img" height="{height:.0f}" aria-label="{escape(label)}">\n'
-        + "\n".join(elements)
-        + "\n</svg>\n"
-    )
+def _render(kind: str, **values: object) -> str:
+    """Return the chart of ``charts.html``: bars, slopes or curves."""
+    return "".join(render("reports/charts.html", kind=kind, **values)).lstrip()
 
 
-def _bar(bar: Bar, axis: Axis, top: int) -> str:
-    is_broken = not axis.low <= 0 <= axis.high
-    begin, end = axis.low if is_broken else 0.0, bar.value
-    left, right = sorted((axis.share(begin), axis.share(end)))
-    middle, short = top + 26, _short(bar.label, "bar")
-    elements = [
-        f'<g class="{bar.style}"><title>{escape(bar.label)}: {escape(bar.text)}</title>',
-        f'<text y="{top + 14}">{escape(short)}</text>',
-        f'<text class="value end" x="100%" y="{top + 14}">{escape(bar.text)}</text>',
-        f'<rect class="bar" x="{_inside(left)}" y="{middle - 6}" width="{INSIDE * (right - left):.2f}%" '
-        'height="12"/>',
-    ]
-    if is_broken:  # a slanted gap marks a broken axis
-        gap = '<path class="break" d="M6 16l6 -16"/>'
-        elements.append(f'<svg x="{_inside(0)}" y="{middle - 8}" width="20" height="16">{gap}</svg>')
-    if bar.interval:
-        low, high = (_inside(axis.share(value)) for value in bar.interval)
-        for kind in ("halo", "whisker"):
-            elements.append(
-                f'<g class="{kind}"><line x1="{low}" y1="{middle}" x2="{high}" y2="{middle}"/>'
-                f'<line x1="{low}" y1="{middle - 4}" x2="{low}" y2="{middle + 4}"/>'
-                f'<line x1="{high}" y1="{middle - 4}" x2="{high}" y2="{middle + 4}"/></g>'
-            )
-    return "".join(elements) + "</g>"
-
-
-def _curve(curve: Curve, positions: Sequence[tuple[float, float]], axis: Axis) -> Iterator[str]:
-    points = " ".join(f"{100 * x:.2f},{100 * y:.2f}" for x, y in positions)
-    yield f'<g class="{curve.style}"><title>{escape(curve.label)}</title>'
-    # A polyline with relative coordinates needs its own stretched viewport.
-    yield (
-        f'<svg x="11%" y="8" width="85%" height="{CURVES}" viewBox="0 0 100 100" preserveAspectRatio="none">'
-        f'<polyline class="curve" points="{points}"/></svg>'
-    )
-    if len(positions) <= MARKED:
-        for (x, y), interval in zip(positions, curve.intervals or [None] * len(positions), strict=True):
-            if interval:
-                low, high = (8 + CURVES * (1 - axis.share(value)) for value in interval)
-                ends = f'y1="{low:.1f}" x2="{_across(x)}" y2="{high:.1f}"'
-                yield f'<line class="whisker" x1="{_across(x)}" {ends}/>'
-            if y <= 1:
-                yield f'<circle cx="{_across(x)}" cy="{8 + CURVES * y:.1f}" r="3.5"/>'
-    yield "</g>"
-
-
-def _legend(curves: Sequence[Curve]) -> str:
-    items = "".join(
-        f'<li><svg class="{curve.style}" width="28" height="10" aria-hidden="true">'
-        f'<line class="curve" x1="1" y1="5" x2="27" y2="5"/></svg> {escape(curve.label)}</li>'
-        for curve in curves
-    )
-    return f'<ul class="legend">{items}</ul>\n'
-
-
-def _vertical_ticks(axis: Axis, height: int) -> Iterator[str]:
-    for tick in axis.ticks:
-        across, kind = _inside(axis.share(tick)), "grid zero" if tick == 0 else "grid"
-        yield f'<line class="{kind}" x1="{across}" y1="4" x2="{across}" y2="{height}"/>'
-        yield f'<text class="tick middle" x="{across}" y="{height + 16}">{_number(tick, axis)}</text>'
-
-
-def _horizontal_ticks(axis: Axis) -> Iterator[str]:
-    for tick in axis.ticks:
-        down = 8 + CURVES * (1 - axis.share(tick))
-        yield f'<line class="grid" x1="11%" y1="{down:.1f}" x2="96%" y2="{down:.1f}"/>'
-        yield f'<text class="tick end" x="10%" y="{down + 4:.1f}">{_number(tick, axis)}</text>'
+def _curve_item(curve: Curve, axis: Axis, first: float, length: float) -> dict[str, Any]:
+    """Return a curve with its line in percent of the plot area, and its point markers."""
+    shares = [((x - first) / length, axis.share(y)) for x, y in curve.points]
+    points = []
+    if len(shares) <= MARKED:
+        intervals = curve.intervals or [None] * len(shares)
+        points = [
+            {
+                "x": _across(x),
+                "y": _down(y),
+                "is_visible": y >= 0,
+                "interval": interval and [_down(axis.share(value)) for value in interval],
+            }
+            for (x, y), interval in zip(shares, intervals, strict=True)
+        ]
+    return {
+        "curve": curve,
+        "line": " ".join(f"{100 * x:.2f},{100 * (1 - y):.2f}" for x, y in shares),
+        "points": points,
+    }
 
 
 def _number(tick: float, axis: Axis) -> str:
@@ -314,6 +288,11 @@ def _inside(share: float) -> str:
 def _across(share: float) -> str:
     """Return a horizontal position in the plot area of curves, to the right of the tick labels."""
     return f"{11 + 85 * share:.2f}%"
+
+
+def _down(share: float) -> float:
+    """Return a vertical position in the plot area of curves, in pixels."""
+    return 8 + CURVES * (1 - share)
 
 
 def _short(label: str, kind: str) -> str:

@@ -1,12 +1,12 @@
-"""Render a sentence as HTML with its gold or predicted spans or tags marked, and errors outlined."""
+"""Split a sentence into pieces for display: annotations, errors, and gaps far from errors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from tagger.evaluation.confusion import Outcome
-from tagger.reports.page import escape
 from tagger.text.sentence import Sentence
 
 AROUND = 40  # tokens to show before and after an error
@@ -15,22 +15,55 @@ Side = Literal["gold", "predicted"]
 SIDES: tuple[Side, ...] = ("gold", "predicted")
 
 
-def mark_side(
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token, the space before it in its piece, and True if the train split contains the word."""
+
+    text: str
+    space: str
+    is_seen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Consecutive tokens with one annotation or none, or a gap. The template ``marks.html`` displays it.
+
+    Attributes:
+        tokens: The tokens; a gap has none.
+        space: The space before the piece.
+        label: The label of the span, or the tag; None without annotation.
+        hue: The hue of the span's colour in degrees; None for a tag, which is shown above its word.
+        error: The kind of the error; "" if the annotation is correct.
+    """
+
+    tokens: Sequence[Token] = ()
+    space: str = ""
+    label: str | None = None
+    hue: int | None = None
+    error: str = ""
+
+    @property
+    def is_gap(self) -> bool:
+        """True if the piece stands for omitted words."""
+        return not self.tokens
+
+
+def split_sentence(
     sentence: Sentence,
     outcomes: Sequence[Outcome],
     side: Side,
     *,
     seen: Sequence[bool],
     hues: Mapping[str, int],
-) -> Iterator[str]:
-    """Yield a sentence with the gold or predicted annotations, without words far from any error.
+) -> Iterator[Piece]:
+    """Yield the pieces of a sentence with the gold or predicted annotations; gaps replace distant words.
 
     Args:
         sentence: The sentence.
         outcomes: The outcomes of its spans or tags.
         side: Gold or predicted.
-        seen: For each token, True if the train split contains the word; other words are underlined.
-        hues: The colours of span labels; empty for tasks without spans, whose tags are shown above the words.
+        seen: For each token, True if the train split contains the word.
+        hues: The hue of each span label; empty for tasks without spans.
     """
     near = _mark_near(len(sentence), (outcome for outcome in outcomes if outcome.kind != "right"))
     starts = {span.start: (span, one) for one in outcomes if (span := getattr(one, side))}
@@ -39,12 +72,17 @@ def mark_side(
         span, outcome = starts.get(index, (None, None))
         stop = span.end if span else index + 1
         if any(near[index:stop]):
-            words = _words(sentence, index, stop, seen)
-            yield _space(sentence, index)
-            yield _mark(words, span.label, outcome, hues) if span and outcome else words
+            tokens = _tokens(sentence, index, stop, seen)
+            space = _space(sentence, index)
+            if span and outcome:
+                error = "" if outcome.kind == "right" else outcome.kind
+                hue = hues[span.label] if hues else None
+                yield Piece(tokens, space, span.label, hue, error)
+            else:
+                yield Piece(tokens, space)
             is_cut = False
         elif not is_cut:
-            yield ' <span class="gap">[…]</span> '
+            yield Piece()
             is_cut = True
         index = stop
 
@@ -58,28 +96,14 @@ def _mark_near(length: int, outcomes: Iterable[Outcome]) -> list[bool]:
     return near
 
 
-def _words(sentence: Sentence, start: int, stop: int, seen: Sequence[bool]) -> str:
-    """Join tokens with their white space; underline words that are not in the train split."""
-    pieces = []
-    for index in range(start, stop):
-        token = escape(sentence.tokens[index])
-        pieces.append(_space(sentence, index) if index > start else "")
-        pieces.append(token if seen[index] else f"<u>{token}</u>")
-    return "".join(pieces)
+def _tokens(sentence: Sentence, start: int, stop: int, seen: Sequence[bool]) -> list[Token]:
+    return [
+        Token(sentence.tokens[index], _space(sentence, index) if index > start else "", seen[index])
+        for index in range(start, stop)
+    ]
 
 
 def _space(sentence: Sentence, index: int) -> str:
     """Return the separator before a token: a space or nothing."""
     is_apart = index > 0 and sentence.offsets[index - 1][1] < sentence.offsets[index][0]
     return " " if is_apart else ""
-
-
-def _mark(words: str, label: str, outcome: Outcome, hues: Mapping[str, int]) -> str:
-    is_right = outcome.kind == "right"
-    if not hues:  # a task without spans
-        ruby = f"<ruby>{words}<rt>{escape(label)}</rt></ruby>"
-        return ruby if is_right else f'<mark class="tag bad">{ruby}</mark>'
-    if is_right:
-        return f'<mark class="h{hues[label]}">{words}<b>{escape(label)}</b></mark>'
-    name = f"<b>{escape(label)}</b><i>{outcome.kind}</i>"
-    return f'<mark class="h{hues[label]} bad">{words}{name}</mark>'

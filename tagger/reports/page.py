@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import zlib
 from collections.abc import Iterable
-from importlib.resources import files
 
 HUES = tuple(range(0, 360, 30))  # in degrees
 HUE_SEED = 1030  # chosen so that common labels (PER, LOC, ...; NP, VP, ...) get clearly different hues
@@ -42,26 +41,22 @@ def isolate(text: str) -> str:
     return f"\u2068{text}\u2069"
 
 
-def page_head(title: str, *, style: str = "", meta: str = "", language: str = "") -> str:
+def page_head(title: str, *, style: str = "", policy: str = "", language: str = "") -> str:
     """Return the page up to the start of its body; it follows the browser's light or dark mode.
 
     Args:
         title: The page's title, not escaped.
         style: Additional CSS rules, after those of all pages.
-        meta: Additional elements of the head.
+        policy: The Content-Security-Policy; "" if the page has none.
         language: The page's language as a BCP 47 tag; "" if it is unknown.
     """
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n' if policy else ""
     return (
         f'<!DOCTYPE html>\n<html lang="{escape(language)}">\n<head>\n<meta charset="utf-8">\n{meta}'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n<style>\n{_STYLE}{style}</style>\n</head>\n<body>\n"
     )
-
-
-def read_sheet() -> str:
-    """Return the CSS rules of pages with headings, tables and marked sentences."""
-    return files("tagger.reports").joinpath("sheet.css").read_text(encoding="utf-8")
 
 
 def label_hues(labels: Iterable[str]) -> dict[str, int]:

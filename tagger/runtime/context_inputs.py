@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.features.mentions import Mentions, aggregate
+from tagger.features.context_index import Occurrences, aggregate
 from tagger.features.vocab import CASINGS, PADDING
 from tagger.runtime.layer import Additions
 from tagger.runtime.recurrence import project
@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 
 
 class DocumentContext:
-    """Compute context features of words from their other mentions in a document.
+    """Compute context features of words from their other occurrences in a document.
 
     Args:
         tensors: All tensors of a bundle.
@@ -38,26 +38,26 @@ class DocumentContext:
         self.feature_size = self._sides.shape[1] + len(CASINGS)
 
     def word_features(self, embeddings: Floats, casing: Ints) -> Floats:
-        """Compute the features that words contribute to mentions.
+        """Compute the features that words contribute to occurrences.
 
         Args:
             embeddings: (U, D) word embeddings.
             casing: (U,) casing ids.
 
         Returns:
-            (U, 2R + casings) features as left neighbour (R), as right neighbour (R), and as the mention.
+            (U, 2R + casings) features as left neighbour (R), as right neighbour (R), and as the occurrence.
         """
         sides = project(embeddings, self._sides, self._no_bias_sides)
         return np.concatenate([sides, np.eye(len(CASINGS), dtype=np.float32)[casing]], axis=1)
 
-    def mention_features(self, word_features: Floats, left: Ints, own: Ints, right: Ints) -> Floats:
-        """Return the features (M, 2R + casings) of M mentions.
+    def occurrence_features(self, word_features: Floats, left: Ints, own: Ints, right: Ints) -> Floats:
+        """Return the features (M, 2R + casings) of M occurrences.
 
         Args:
             word_features: (U, 2R + casings) features of words, see the method ``word_features``.
-            left: (M,) row of the word before each mention, -1 at the beginning of its sentence.
-            own: (M,) row of the mention's own word.
-            right: (M,) row of the word after the mention, -1 at the end of its sentence.
+            left: (M,) row of the word before each occurrence, -1 at the beginning of its sentence.
+            own: (M,) row of the occurrence's own word.
+            right: (M,) row of the word after the occurrence, -1 at the end of its sentence.
         """
         size = self._sides.shape[1] // 2
         features = np.empty((len(own), self.feature_size), np.float32)
@@ -70,21 +70,25 @@ class DocumentContext:
         features[left < 0, 2 * size :] = np.eye(len(CASINGS), dtype=np.float32)[PADDING]
         return features
 
-    def additions(self, word_features: Floats, tokens: Ints, lengths: Ints, mentions: Mentions) -> Additions:
-        """Return the context features of all tokens that have other mentions.
+    def additions(
+        self, word_features: Floats, tokens: Ints, lengths: Ints, occurrences: Occurrences
+    ) -> Additions:
+        """Return the context features of all tokens that have other occurrences.
 
         Args:
             word_features: (U, 2R + casings) features of words.
             tokens: (N,) row of each token in ``word_features``.
             lengths: (S,) sentence lengths, N in total.
-            mentions: Mentions of the tokens.
+            occurrences: Occurrences of the tokens.
         """
-        indices = mentions.places
+        indices = occurrences.indices
         begins, ends = np.zeros(len(tokens), np.bool_), np.zeros(len(tokens), np.bool_)
         last = np.cumsum(lengths)
         begins[last - lengths] = ends[last - 1] = True
         rows = tokens[indices]
         left = np.where(begins[indices], -1, tokens[indices - 1])
         right = np.where(ends[indices], -1, tokens[np.minimum(indices + 1, len(tokens) - 1)])
-        features = self.mention_features(word_features, left, rows, right)
-        return Additions(indices, aggregate(features, mentions.words, np.arange(len(indices))), self.weights)
+        features = self.occurrence_features(word_features, left, rows, right)
+        return Additions(
+            indices, aggregate(features, occurrences.words, np.arange(len(indices))), self.weights
+        )

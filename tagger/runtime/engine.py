@@ -12,11 +12,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.bundle import MAPPED, Bundle, fixed_vectors, forget_pages
+from tagger.bundle import MAPPED, Bundle, forget_pages, frozen_vectors
 from tagger.decoding.viterbi import Transitions, constrain
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints
-from tagger.features.mentions import BatchMentions, aggregate, context_width
+from tagger.features.context_index import BatchContext, aggregate, context_width
 from tagger.features.vocab import PADDING
 from tagger.runtime.context_inputs import DocumentContext
 from tagger.runtime.layer import Additions, Layer
@@ -66,7 +66,7 @@ class Engine:
         names = [f"encoder.layers.{number}" for number in range(self._config.layers)]
         self._layers = [Layer.from_tensors(self._tensors, name, self.directions, precision) for name in names]
         self.context: DocumentContext | None = None
-        if self._config.has_mentions:
+        if self._config.has_document_context:
             first = self._layers[0]
             own = len(first.input_weights) - context_width(self._config.context_size)
             self.context = DocumentContext(self._tensors, first.input_weights[own:], len(self.directions))
@@ -154,27 +154,27 @@ class Engine:
         lengths = batch.lengths[batch.lengths > 0]
         projected, tokens = self.project(self.word_vectors(batch)), batch.positions[is_token]
         additions = None
-        if batch.mentions and len(batch.mentions.tokens):
+        if batch.context and len(batch.context.tokens):
             assert self.context
-            indices = (np.cumsum(is_token) - 1)[batch.mentions.tokens]
-            additions = Additions(indices, self._context_features(batch.mentions), self.context.weights)
+            indices = (np.cumsum(is_token) - 1)[batch.context.tokens]
+            additions = Additions(indices, self._context_features(batch.context), self.context.weights)
         padded = {}
         for task, emissions in self.emissions(projected, tokens, lengths, additions).items():
             padded[task] = np.zeros((*is_token.shape, emissions.shape[1]), np.float32)
             padded[task][is_token] = emissions
         return padded
 
-    def _context_features(self, mentions: BatchMentions) -> Floats:
+    def _context_features(self, occurrences: BatchContext) -> Floats:
         """Return the context features (N, F) of a batch's tokens, see ``aggregate``."""
         assert self.context
-        ids = np.concatenate([mentions.left, mentions.right])
-        word_features = self.context.word_features(self.embed(ids), np.concatenate([mentions.casing] * 2))
-        count = len(mentions.left)
+        ids = np.concatenate([occurrences.left, occurrences.right])
+        word_features = self.context.word_features(self.embed(ids), np.concatenate([occurrences.casing] * 2))
+        count = len(occurrences.left)
         own, neighbours = np.arange(count), np.arange(count, 2 * count)
-        left = np.where(mentions.left == PADDING, -1, own)
-        right = np.where(mentions.right == PADDING, -1, neighbours)
-        features = self.context.mention_features(word_features, left, own, right)
-        return aggregate(features, mentions.words, mentions.own)
+        left = np.where(occurrences.left == PADDING, -1, own)
+        right = np.where(occurrences.right == PADDING, -1, neighbours)
+        features = self.context.occurrence_features(word_features, left, own, right)
+        return aggregate(features, occurrences.words, occurrences.own)
 
     def inputs(self, batch: Batch) -> Floats:
         """Return the encoder's inputs (B, T, ``input_size``): word vectors and context features.
@@ -185,9 +185,9 @@ class Engine:
         vectors = self.word_vectors(batch)[batch.positions]
         inputs = np.zeros((*batch.positions.shape, self.input_size), np.float32)
         inputs[:, :, : vectors.shape[2]] = vectors
-        if batch.mentions and len(batch.mentions.tokens):
+        if batch.context and len(batch.context.tokens):
             flat = inputs.reshape(-1, self.input_size)
-            flat[batch.mentions.tokens, vectors.shape[2] :] = self._context_features(batch.mentions)
+            flat[batch.context.tokens, vectors.shape[2] :] = self._context_features(batch.context)
         return inputs
 
     def word_features(self, batch: Batch) -> Floats:
@@ -277,14 +277,14 @@ class Engine:
         Raises:
             InputError: The frozen vector of a word is not finite.
         """
-        trainable = self._tensors["words.trained.weight"]
+        trainable = self._tensors["words.trainable.weight"]
         vectors = np.empty((len(words), trainable.shape[1]), np.float32)
         is_frozen = words >= len(trainable)
         vectors[~is_frozen] = trainable[words[~is_frozen]]
-        vectors[is_frozen] = fixed_vectors(self._tensors, words[is_frozen] - len(trainable))
+        vectors[is_frozen] = frozen_vectors(self._tensors, words[is_frozen] - len(trainable))
         forget_pages(self._tensors[MAPPED])
         if not is_moderate(vectors):
-            raise not_moderate("words.fixed")
+            raise not_moderate("words.frozen")
         return vectors
 
     @cached_property

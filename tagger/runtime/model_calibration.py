@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tagger.corpus.tags import find_scheme
 from tagger.decoding import temperature
 from tagger.decoding.temperature import GoldBatch
+from tagger.errors import InputError
 from tagger.evaluation.calibration import (
     BINS,
     THRESHOLDS,
@@ -22,9 +24,8 @@ from tagger.evaluation.calibration import (
     score_thresholds,
 )
 from tagger.features.batching import WordTable, group_by_length
-from tagger.features.mentions import index_mentions
-from tagger.runtime.model_evaluation import gold_schemes
-from tagger.runtime.tagger import BATCH_TOKENS, Tagger
+from tagger.features.context_index import index_context
+from tagger.runtime.tagger import BATCH_TOKENS, Tagger, choose_tasks
 from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import UNSPECIFIED, Sentence
 
@@ -133,7 +134,7 @@ def fit_temperatures(
     known = {task.name: task for task in tagger.tasks}
     table = WordTable(tagger.bundle.vocabulary)
     has_context = tagger.engine.context is not None
-    mentions = index_mentions(gold, table.vocabulary) if has_context else None
+    context_index = index_context(gold, table.vocabulary) if has_context else None
 
     def gold_batches() -> Iterator[dict[str, GoldBatch]]:
         for indices in group_by_length(list(map(len, gold)), BATCH_SENTENCES, BATCH_TOKENS):
@@ -143,13 +144,42 @@ def fit_temperatures(
                 for name, scheme in schemes.items()
             }
             batch = table.batch([table.rows(one.tokens) for one in chosen], tags)
-            if mentions:
-                batch = replace(batch, mentions=mentions.batch(indices))
+            if context_index:
+                batch = replace(batch, context=context_index.batch(indices))
             emissions = tagger.engine(batch)
             yield {name: GoldBatch(emissions[name], batch.lengths, batch.tags[name]) for name in schemes}
 
     transitions = {name: tagger.engine.transitions[name] for name in schemes}
     return temperature.fit_temperatures(gold_batches(), transitions)
+
+
+def gold_schemes(
+    tagger: Tagger, gold: Sequence[Sentence], tasks: Sequence[str] | None
+) -> dict[str, str | None]:
+    """Return the gold tags' scheme for each requested task, None for tasks without spans.
+
+    Raises:
+        InputError: The model lacks a task, or a sentence lacks its gold tags or has a tag outside the scheme.
+    """
+    known = {task.name: task for task in tagger.tasks}
+    schemes = {}
+    for name in choose_tasks(tagger, tasks):
+        _require_gold(gold, name)
+        schemes[name] = find_scheme(gold, name, has_spans=known[name].scheme is not None)
+    return schemes
+
+
+def _require_gold(sentences: Iterable[Sentence], task: str) -> None:
+    for number, sentence in enumerate(sentences, start=1):
+        if task not in sentence.tags:
+            columns = ", ".join(sentence.tags) or "none"
+            raise InputError(
+                f"tags of the task {task!r} are missing (got the columns {columns}). Name the column of each "
+                "task.",
+                code="corpus.task",
+                where=sentence.source or f"sentence {number}",
+                option="--columns",
+            )
 
 
 def _judge(

@@ -172,8 +172,8 @@ def _describe_tasks(bundle: Bundle, engine: Engine) -> dict[str, Any]:
 def _difference(bundle: Bundle, engine: Engine, content: bytes) -> float:
     """Return the largest difference between the graph's emissions and those of torch."""
     bundle = restore_bundle(bundle)
-    vocabulary, frozen = bundle.vocabulary, bundle.tensors["words.fixed"]
-    vectors = Vectors({}, vocabulary.fixed_words, np.array(frozen), frozen.shape[1], 0)
+    vocabulary, frozen = bundle.vocabulary, bundle.tensors["words.frozen"]
+    vectors = Vectors({}, vocabulary.frozen_words, np.array(frozen), frozen.shape[1], 0)
     network = restore_model(bundle.config.model, vocabulary, vectors, bundle.tensors)
     session, largest = open_graph(content), 0.0
     for batch in _random_batches(bundle):
@@ -196,7 +196,7 @@ def run_graph(session: Any, engine: Engine, batch: Batch) -> dict[str, NDArray[n
 def _random_batches(bundle: Bundle) -> Iterator[Batch]:
     """Yield batches of random sentences of various lengths, with known and unknown words."""
     generator = np.random.default_rng(1)
-    known = bundle.vocabulary.words[2:2000] + bundle.vocabulary.fixed_words[:2000]
+    known = bundle.vocabulary.words[2:2000] + bundle.vocabulary.frozen_words[:2000]
     words = [*known, "Unknown-7", "é"]
     table = WordTable(bundle.vocabulary)
     for longest in (1, 7, 60):

@@ -339,9 +339,9 @@ class Tagger:
 
     def _emissions(self, window: Window) -> dict[str, Floats]:
         words, additions = window.words, None
-        if self.engine.context and window.mentions and len(window.mentions.places):
+        if self.engine.context and window.occurrences and len(window.occurrences.indices):
             additions = self.engine.context.additions(
-                words.features, words.tokens, window.lengths, window.mentions
+                words.features, words.tokens, window.lengths, window.occurrences
             )
         emissions = self.engine.emissions(words.projected, words.tokens, window.lengths, additions)
         words.release()  # a window is held until its sentences are emitted

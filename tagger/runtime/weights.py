@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tagger.bundle import MAPPED, SCALES, Bundle
 from tagger.config import ModelConfig
 from tagger.errors import InputError
-from tagger.features.mentions import context_width
+from tagger.features.context_index import context_width
 from tagger.features.vocab import CASINGS, Vocabulary
 
 Floats = NDArray[np.float32]
@@ -29,8 +29,8 @@ def directions_of(config: ModelConfig) -> tuple[str, ...]:
 def tensor_shapes(config: ModelConfig, vocabulary: Vocabulary, word_size: int) -> dict[str, Shape]:
     """Return the name and shape of each tensor in ``TaggingModel.state_dict``."""
     shapes: dict[str, Shape] = {
-        "words.trained.weight": (len(vocabulary.words), word_size),
-        "words.fixed": (len(vocabulary.fixed_words), word_size),
+        "words.trainable.weight": (len(vocabulary.words), word_size),
+        "words.frozen": (len(vocabulary.frozen_words), word_size),
     }
     width = word_size + config.casing_size
     if config.casing_size:
@@ -46,7 +46,7 @@ def tensor_shapes(config: ModelConfig, vocabulary: Vocabulary, word_size: int) -
     elif config.characters == "lstm":
         shapes |= _lstm_shapes(CHARACTER_LSTM, BOTH, size, hidden)
         width += 2 * hidden
-    if config.has_mentions:
+    if config.has_document_context:
         shapes |= {f"context.{side}.weight": (config.context_size, word_size) for side in ("left", "right")}
         width += context_width(config.context_size)
     directions = directions_of(config)
@@ -71,11 +71,11 @@ def check_tensors(bundle: Bundle) -> None:
         InputError: A name, shape or type differs, or a value is not finite or far too large.
     """
     # The word vectors keep the size of the vectors file, which can differ from the config.
-    word_size = (0, *np.shape(bundle.tensors.get("words.trained.weight", 0)))[-1]
+    word_size = (0, *np.shape(bundle.tensors.get("words.trainable.weight", 0)))[-1]
     expected = tensor_shapes(bundle.config.model, bundle.vocabulary, word_size)
     has_scales = bundle.is_shrunk and MAPPED + SCALES in bundle.tensors
     if has_scales:
-        expected[MAPPED + SCALES] = (len(bundle.vocabulary.fixed_words),)
+        expected[MAPPED + SCALES] = (len(bundle.vocabulary.frozen_words),)
     shapes = {name: tensor.shape for name, tensor in bundle.tensors.items()}
     for name in {**expected, **shapes}:
         if shapes.get(name) != expected.get(name):
@@ -84,8 +84,8 @@ def check_tensors(bundle: Bundle) -> None:
                 f"(got {shapes.get(name, 'none')}). Copy or train the model again."
             )
     for name, tensor in bundle.tensors.items():
-        fixed = np.int8 if has_scales else np.float16
-        dtype = fixed if name == MAPPED else np.float32
+        frozen = np.int8 if has_scales else np.float16
+        dtype = frozen if name == MAPPED else np.float32
         if tensor.dtype != dtype:
             raise InputError(
                 f"the model's tensor {name} must have type {np.dtype(dtype)} (got {tensor.dtype}). "

@@ -9,10 +9,10 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.features.mentions import Mentions, find_mentions
+from tagger.features.context_index import Occurrences, find_occurrences
 from tagger.features.vocab import Vocabulary
 from tagger.runtime.cache import CachedWords, WordCache
-from tagger.text.documents import cut_stretches
+from tagger.text.documents import cut_document_windows
 from tagger.text.sentence import Sentence
 
 Ints = NDArray[np.int64]
@@ -27,14 +27,14 @@ class Window(NamedTuple):
         non_empty: Indices of the sentences that have tokens.
         lengths: Lengths of the non-empty sentences.
         words: The cached rows of the window's tokens.
-        mentions: Mentions of the tokens in their documents; None without document context.
+        occurrences: Occurrences of the tokens in their documents; None without document context.
     """
 
     sentences: list[Sentence]
     non_empty: list[int]
     lengths: Ints
     words: CachedWords
-    mentions: Mentions | None
+    occurrences: Occurrences | None
 
 
 def make_windows(
@@ -63,19 +63,21 @@ def make_windows(
             tokens = list(chain.from_iterable(one.tokens for one in window))
             yield _make(window, tokens, cache, None)
         return
-    for document_windows in _cut(cut_stretches(sentences), most_items, most_tokens // 2, cache.most_words):
+    for document_windows in _cut(
+        cut_document_windows(sentences), most_items, most_tokens // 2, cache.most_words
+    ):
         documents = [list(chain.from_iterable(one.tokens for one in each)) for each in document_windows]
         sentences_of_all = list(chain.from_iterable(document_windows))
         tokens = list(chain.from_iterable(documents))
-        yield _make(sentences_of_all, tokens, cache, find_mentions(documents, vocabulary))
+        yield _make(sentences_of_all, tokens, cache, find_occurrences(documents, vocabulary))
 
 
 def _make(
-    sentences: list[Sentence], tokens: list[str], cache: WordCache, mentions: Mentions | None
+    sentences: list[Sentence], tokens: list[str], cache: WordCache, occurrences: Occurrences | None
 ) -> Window:
     non_empty = [index for index, sentence in enumerate(sentences) if sentence.tokens]
     lengths = np.array([len(sentences[index].tokens) for index in non_empty], np.int64)
-    return Window(sentences, non_empty, lengths, cache.look_up(tokens), mentions)
+    return Window(sentences, non_empty, lengths, cache.look_up(tokens), occurrences)
 
 
 def _cut(items: Iterable[Item], most_items: int, most_tokens: int, most_words: int) -> Iterator[list[Item]]:

@@ -14,9 +14,9 @@ from tagger.text.splitting import LINES_AROUND
 _MARGIN = 256
 # Number of lines that may decide if a line break is a boundary: its neighbours, and their neighbours.
 _LINES = 2 * LINES_AROUND + 1
-STRETCH_CHARACTERS = 8192  # maximum size of a document window in characters
-STRETCH_TOKENS = 8192  # maximum size of a document window in tokens
-_YIELD_SIZE = 500  # minimum number of sentences in a list that ``cut_chunks`` yields
+WINDOW_CHARACTERS = 8192  # maximum size of a document window in characters
+WINDOW_TOKENS = 8192  # maximum size of a document window in tokens
+_YIELD_SIZE = 500  # minimum number of sentences in a list that ``cut_blocks`` yields
 
 
 def stream_sentences(
@@ -73,11 +73,11 @@ def stream_sentences(
     yield from _shifted(tokenize("".join(pieces)), start, done)
 
 
-def cut_stretches(sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
+def cut_document_windows(sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
     """Split a stream of sentences into documents, and long documents into document windows.
 
-    A new window begins at the start of a document, at each multiple of ``STRETCH_CHARACTERS`` characters of a
-    document, and before a window exceeds ``STRETCH_TOKENS`` tokens. The multiples count from the start of the
+    A new window begins at the start of a document, at each multiple of ``WINDOW_CHARACTERS`` characters of a
+    document, and before a window exceeds ``WINDOW_TOKENS`` tokens. The multiples count from the start of the
     document, not of the stream. If the stream raises an error, the sentences before it are yielded first.
     """
     held: list[Sentence] = []
@@ -86,8 +86,8 @@ def cut_stretches(sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
         for sentence in sentences:
             if held and (
                 sentence.starts_document
-                or sentence.text_start // STRETCH_CHARACTERS != held[0].text_start // STRETCH_CHARACTERS
-                or tokens + len(sentence) > STRETCH_TOKENS
+                or sentence.text_start // WINDOW_CHARACTERS != held[0].text_start // WINDOW_CHARACTERS
+                or tokens + len(sentence) > WINDOW_TOKENS
             ):
                 yield held
                 held, tokens = [], 0
@@ -102,7 +102,7 @@ def cut_stretches(sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class TextBlock:
     """A block of a document with its surrounding text.
 
     Attributes:
@@ -116,14 +116,14 @@ class Chunk:
     own: slice
 
 
-def cut_chunks(
+def cut_blocks(
     pieces: Iterable[str],
     tokenize: Callable[[str], Sequence[Sentence]],
     *,
     size: int = 1 << 18,
-    around: int = 2 * STRETCH_CHARACTERS,
+    around: int = 2 * WINDOW_CHARACTERS,
     has_lines: bool = False,
-) -> Iterator[Chunk | list[Sentence]]:
+) -> Iterator[TextBlock | list[Sentence]]:
     """Split a document into blocks that can be tokenised and tagged independently.
 
     Args:
@@ -136,40 +136,40 @@ def cut_chunks(
     Yields:
         Blocks in document order. A block ends after a blank line, which always ends a sentence, or after any
         line if lines are sentences. If no blank line follows within eight times ``size``, the rest of the
-        document follows as lists of sentences, each of whole document windows (see ``cut_stretches``). The
-        first list starts at the beginning of its window, so it may overlap the previous block.
+        document follows as lists of sentences, each of whole document windows (see ``cut_document_windows``).
+        The first list starts at the beginning of its window, so it may overlap the previous block.
     """
     held: list[str] = []
     # Positions in the document: start of the held text, start of the next block, end of the text read.
     start = begin = position = 0
-    border = -1  # end of that block once it is known, else -1
+    block_end = -1  # end of the next block, or -1 if it is not known yet
     source = iter(pieces)
     for piece in source:
         position += len(piece)
-        if border < 0 and position - begin >= size:
-            is_border = piece.endswith("\n") if has_lines else _is_blank_line(piece, held)
-            border = position if is_border else -1
+        if block_end < 0 and position - begin >= size:
+            is_end = piece.endswith("\n") if has_lines else _is_blank_line(piece, held)
+            block_end = position if is_end else -1
         held.append(piece)
-        if 0 <= border <= position - around:
+        if 0 <= block_end <= position - around:
             text = "".join(held)
-            yield Chunk(text, start, slice(begin - start, border - start))
-            cut = max(0, border - around - start)
-            held, start, begin, border = [text[cut:]], start + cut, border, -1
-        elif border < 0 and position - begin >= 8 * size and not has_lines:
+            yield TextBlock(text, start, slice(begin - start, block_end - start))
+            cut = max(0, block_end - around - start)
+            held, start, begin, block_end = [text[cut:]], start + cut, block_end, -1
+        elif block_end < 0 and position - begin >= 8 * size and not has_lines:
             yield from _stream_rest(chain(held, source), tokenize, start, begin)
             return
     if begin < position:
-        yield Chunk("".join(held), start, slice(begin - start, position - start))
+        yield TextBlock("".join(held), start, slice(begin - start, position - start))
 
 
 def _stream_rest(
     pieces: Iterable[str], tokenize: Callable[[str], Sequence[Sentence]], start: int, begin: int
 ) -> Iterator[list[Sentence]]:
     """Yield the sentences from ``begin`` on of a document whose text before ``start`` is no longer held."""
-    first = begin - begin % STRETCH_CHARACTERS
+    first = begin - begin % WINDOW_CHARACTERS
     shifted = (sentence.shifted(start) for sentence in stream_sentences(pieces, tokenize))
     batch: list[Sentence] = []
-    for window in cut_stretches(one for one in shifted if one.text_start >= first):
+    for window in cut_document_windows(one for one in shifted if one.text_start >= first):
         batch += window
         if len(batch) >= _YIELD_SIZE:
             yield batch
@@ -178,20 +178,20 @@ def _stream_rest(
         yield batch
 
 
-def chunk_stretches(chunk: Chunk, sentences: Iterable[Sentence]) -> Iterator[Sentence]:
-    """Yield the sentences of all document windows that overlap a block (see ``cut_stretches``).
+def window_sentences(block: TextBlock, sentences: Iterable[Sentence]) -> Iterator[Sentence]:
+    """Yield the sentences of all document windows that overlap a block (see ``cut_document_windows``).
 
     Args:
-        chunk: The block. Its surrounding text must be as wide as two windows, so that the windows are
+        block: The block. Its surrounding text must be as wide as two windows, so that the windows are
             complete.
         sentences: All sentences of its text, with offsets from the start of the document.
     """
-    first, last = chunk.start + chunk.own.start, chunk.start + chunk.own.stop - 1
+    first, last = block.start + block.own.start, block.start + block.own.stop - 1
     for sentence in sentences:
         if (
-            first // STRETCH_CHARACTERS
-            <= sentence.text_start // STRETCH_CHARACTERS
-            <= last // STRETCH_CHARACTERS
+            first // WINDOW_CHARACTERS
+            <= sentence.text_start // WINDOW_CHARACTERS
+            <= last // WINDOW_CHARACTERS
         ):
             yield sentence
 

@@ -104,7 +104,8 @@ def normalise_scheme(name: str) -> str:
         return by_letters
     closest = difflib.get_close_matches(plain, SCHEMES, n=1, cutoff=0.0)[0]
     raise InputError(
-        f"There is no tag scheme {name!r} (did you mean {closest}?). Use one of {', '.join(SCHEMES)}."
+        f"There is no tag scheme {name!r} (did you mean {closest}?). Use one of {', '.join(SCHEMES)}.",
+        code="option.unknown",
     )
 
 
@@ -219,10 +220,15 @@ def spans_to_tags(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
     for span in sorted(spans, key=lambda span: span.start):
         if not 0 <= span.start < span.end <= length:
             raise InputError(
-                f"Span {_name(span)} must lie inside the sentence (got {length} tokens). Correct its indices."
+                f"Span {_name(span)} must lie inside the sentence (got {length} tokens). Correct its "
+                "indices.",
+                code="argument.value",
             )
         if span.start < end_before:
-            raise InputError(f"Span {_name(span)} overlaps another span. Pass spans that do not overlap.")
+            raise InputError(
+                f"Span {_name(span)} overlaps another span. Pass spans that do not overlap.",
+                code="argument.value",
+            )
         letters = [rules.first, *[rules.inside] * (span.end - span.start - 2), rules.last]
         if span.end - span.start == 1:
             letters = [rules.only]
@@ -268,7 +274,8 @@ def convert_next_tag(before: str, tag: str, source: str, target: str) -> str:
     if target_rules.needs_right and not has_ends:
         raise InputError(
             f"Tags in {source} cannot become {target} one by one: {source} does not mark the end of spans. "
-            "Use IOB2."
+            "Use IOB2.",
+            code="argument.value",
         )
     letter, label = _read(tag)
     # A scheme with ends implies the next tag; schemes without ends do not read it.
@@ -349,7 +356,7 @@ def _check_legal(tags: Sequence[str], scheme: str, tokens: Sequence[str] | None,
     if illegal:
         problem = describe_violation(tags, illegal[0], scheme, tokens)
         raise InputError(
-            f"{where + ': ' if where else ''}{problem}. Correct it, or read the tags in repair mode."
+            f"{problem}. Correct it, or read the tags in repair mode.", code="corpus.scheme", where=where
         )
 
 

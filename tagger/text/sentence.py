@@ -150,8 +150,10 @@ class Sentence:
         """
         if str in map(type, tags.values()):
             raise InputError(
-                f"Sentence: tags must hold one list per task (got {dict(tags)!r:.60}). "
-                "Pass one tag per token, for example {'ner': ['B-PER', 'O']}."
+                f"tags must hold one list per task (got {dict(tags)!r:.60}). "
+                "Pass one tag per token, for example {'ner': ['B-PER', 'O']}.",
+                code="argument.type",
+                where="Sentence",
             )
         return Sentence(
             self.tokens,

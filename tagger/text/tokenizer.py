@@ -63,10 +63,16 @@ class Tokenizer:
     def __post_init__(self) -> None:
         if self.newlines not in ("wrapped", "boundary", "space"):
             raise InputError(
-                f"Tokenizer: newlines must be 'wrapped', 'boundary' or 'space' (got {self.newlines!r})."
+                f"newlines must be 'wrapped', 'boundary' or 'space' (got {self.newlines!r}).",
+                code="argument.value",
+                where="Tokenizer",
             )
         if self.longest < 1:
-            raise InputError(f"Tokenizer: longest must be at least 1 token (got {self.longest}).")
+            raise InputError(
+                f"longest must be at least 1 token (got {self.longest}).",
+                code="argument.value",
+                where="Tokenizer",
+            )
 
     def tokenize(self, text: str, *, start: int = 0) -> list[Sentence]:
         """Split a text into tokenised sentences.
@@ -133,7 +139,8 @@ def align(text: str, tokens: Sequence[str], *, start: int = 0) -> Sentence:
         if first < 0 or not token:
             raise InputError(
                 f"Token {number}, {token!r}, is not in the text from character {start + position} on. Pass "
-                "the tokens unchanged and in the order of the text."
+                "the tokens unchanged and in the order of the text.",
+                code="argument.value",
             )
         position = first + len(token)
         offsets.append((start + first, start + position))

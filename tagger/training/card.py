@@ -111,8 +111,8 @@ def _data(data: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield (
             f"Word vectors: {cell(vectors['file'])}, {vectors['size']} dimensions. They cover "
-            f"{vectors['found']:,} of {vectors['words']:,} words of train; the model has {vectors['kept']:,} "
-            "more for tagging."
+            f"{vectors['covered']:,} of {vectors['words']:,} words of train; the model has "
+            f"{vectors['frozen']:,} more for tagging."
         )
 
 

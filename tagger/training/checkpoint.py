@@ -204,12 +204,12 @@ def _split_digest(split: EncodedSplit) -> str:
 
 def _vectors_digest(vectors: Vectors) -> str:
     def content() -> Iterator[bytes]:
-        for word, values in vectors.trained.items():
+        for word, values in vectors.trainable.items():
             yield word.encode(errors="surrogatepass") + values.tobytes()
-        yield json.dumps(vectors.fixed_words).encode()
-        yield vectors.fixed.tobytes()
+        yield json.dumps(vectors.frozen_words).encode()
+        yield vectors.frozen.tobytes()
 
-    words = len(vectors.trained) + len(vectors.fixed_words)
+    words = len(vectors.trainable) + len(vectors.frozen_words)
     return f"{words:,} words ({_digest(content())})"
 
 

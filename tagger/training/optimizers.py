@@ -29,7 +29,7 @@ def _make_sgd(model: TaggingModel, config: TrainConfig) -> Optimizer:
             weight_decay=config.weight_decay,
             fused=True,
         )
-    words = model.words.trained
+    words = model.words.trainable
     words.sparse = True
     others = [parameter for parameter in model.parameters() if parameter is not words.weight]
     return RowwiseSGD(others, words.weight, lr=config.learning_rate, momentum=config.momentum)

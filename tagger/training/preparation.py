@@ -12,10 +12,10 @@ import numpy as np
 from tagger.config import Config
 from tagger.corpus.loading import FileOptions, Split, load_split, untagged
 from tagger.corpus.reading import Reading
-from tagger.corpus.tags import count_unseen, parse_schemes, refuse_unseen, require_spans
+from tagger.corpus.tags import count_unseen, parse_schemes, reject_unseen, require_spans
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints, WordTable
-from tagger.features.mentions import MentionIndex, index_mentions
+from tagger.features.context_index import ContextIndex, index_context
 from tagger.features.vectors import Vectors, read_vectors
 from tagger.features.vocab import Task, Vocabulary, build_vocabulary
 from tagger.text.casing import RECASINGS, recase
@@ -40,9 +40,9 @@ class EncodedSplit:
         repairs: Number of illegal tags in the file's scheme by span task, repaired as conlleval does.
         unseen_tags: Number of tags by task whose label (or the tag itself) train lacks; empty for the train
             split.
-        mentions: Index of repeated words in each document; None without document context.
+        context_index: Index of repeated words in each document; None without document context.
         recased: For each of ``RECASINGS`` the ids of each sentence's tokens in that casing; empty unless this
-            is the train split and ``train.recased`` is set.
+            is the train split and ``train.case_augmentation`` is set.
         summary: As in ``Preparation``, of a split that ``read_split`` read.
         notes: The same.
     """
@@ -54,7 +54,7 @@ class EncodedSplit:
     table: WordTable
     repairs: Mapping[str, int]
     unseen_tags: Mapping[str, int]
-    mentions: MentionIndex | None = None
+    context_index: ContextIndex | None = None
     recased: Sequence[Sequence[Ints]] = ()
     summary: Sequence[str] = ()
     notes: Sequence[str] = ()
@@ -79,13 +79,13 @@ class EncodedSplit:
             for index, casing in zip(indices, casings, strict=True)
         ]
         batch = self.table.batch(rows, tags)
-        if self.mentions is None:
+        if self.context_index is None:
             return batch
         # The index has all original sentences first, then all sentences in each other casing.
         versions = [
             index + (casing + 1) * len(self.rows) for index, casing in zip(indices, casings, strict=True)
         ]
-        return replace(batch, mentions=self.mentions.batch(versions))
+        return replace(batch, context=self.context_index.batch(versions))
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Preparation:
         train: The train split.
         dev: The dev split, which selects the best epoch, or None.
         notes: Warnings: what the readers changed or skipped, one line each (see
-            ``corpus.reading.Reading.note``).
+            ``corpus.reading.Reading.warn``).
         summary: One line per corpus file: its format, columns, schemes and labels.
     """
 
@@ -148,9 +148,9 @@ def prepare(config: Config, train: Sequence[Path], dev: Sequence[Path], vectors:
         )
         if warning := coverage_warning(vectors, static, len(words)):
             notes.append(warning)
-        vocabulary = vocabulary.with_fixed_words(static.fixed_words)
+        vocabulary = vocabulary.with_frozen_words(static.frozen_words)
         singletons = frozenset(
-            word_id for word_id in singletons if vocabulary.words[word_id] not in static.trained
+            word_id for word_id in singletons if vocabulary.words[word_id] not in static.trainable
         )
     table = WordTable(vocabulary)
     encoded = _encode(split, table, config, with_tags=True)
@@ -160,7 +160,7 @@ def prepare(config: Config, train: Sequence[Path], dev: Sequence[Path], vectors:
         unvectored_singletons=singletons,
         vectors=static,
         tokenizer=tokenizer,
-        train=_with_recased(encoded) if config.train.recased else encoded,
+        train=_with_recased(encoded) if config.train.case_augmentation else encoded,
         dev=encoded_dev,
         notes=notes,
         summary=(*split.summary, *(dev_split.summary if dev_split else ())),
@@ -175,7 +175,7 @@ def coverage_warning(path: Path, vectors: Vectors, words: int) -> str | None:
         vectors: Its vectors.
         words: Number of distinct words in train.
     """
-    covered = len(vectors.trained)
+    covered = len(vectors.trainable)
     if covered and covered >= MIN_COVERAGE * words:
         return None
     return (
@@ -219,7 +219,7 @@ def _make_reading(config: Config, notes: list[str]) -> Reading:
         on_misaligned=config.data.on_misaligned,
         offsets=config.data.offsets,
         label_names=config.data.label_names,
-        note=notes.append,
+        warn=notes.append,
     )
 
 
@@ -248,8 +248,8 @@ def _load(config: Config, paths: Sequence[Path], reading: Reading, tasks: Sequen
         reading=reading,
         has_spans={task.name: task.scheme is not None for task in tasks},
     )
-    for problem in untagged(split).values():
-        raise InputError(problem, code="corpus.empty")
+    for error in untagged(split).values():
+        raise error
     for task, scheme in split.schemes.items():
         if scheme:
             require_spans(split.sentences, task)
@@ -263,7 +263,7 @@ def _check_unseen(config: Config, sentences: Sequence[Sentence], tasks: Sequence
         has_spans = task.scheme is not None
         unseen = count_unseen(sentences, task.name, task.tags, has_spans=has_spans)
         if config.data.unseen_tags == "error":
-            refuse_unseen(sentences, task.name, unseen, has_spans=has_spans)
+            reject_unseen(sentences, task.name, unseen, has_spans=has_spans)
         counts[task.name] = sum(unseen.values())
     return counts
 
@@ -278,11 +278,11 @@ def _encode(split: Split, table: WordTable, config: Config, *, with_tags: bool) 
                 np.array(task.encode(sentence.tags[task.name], source)) for sentence in sentences
             ]
     rows = [table.rows(sentence.tokens) for sentence in sentences]
-    mentions = None
-    if config.model.has_mentions:
-        recasings = RECASINGS if with_tags and config.train.recased else ()
-        mentions = index_mentions(sentences, table.vocabulary, recasings)
-    return EncodedSplit(sentences, rows, tags, schemes, table, split.repairs, {}, mentions)
+    context_index = None
+    if config.model.has_document_context:
+        recasings = RECASINGS if with_tags and config.train.case_augmentation else ()
+        context_index = index_context(sentences, table.vocabulary, recasings)
+    return EncodedSplit(sentences, rows, tags, schemes, table, split.repairs, {}, context_index)
 
 
 def _with_recased(split: EncodedSplit) -> EncodedSplit:

@@ -205,8 +205,8 @@ def summarise_data(
             "file": vectors_file.name,
             "size": vectors.size,
             "words": words,
-            "found": len(vectors.trained),
-            "kept": len(vectors.fixed_words),
+            "covered": len(vectors.trainable),
+            "frozen": len(vectors.frozen_words),
             "duplicates": vectors.duplicates,
             **({"warning": warning} if warning else {}),
         }

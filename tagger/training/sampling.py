@@ -55,7 +55,11 @@ def draw_inputs(
     singletons = np.zeros(len(preparation.vocabulary.words), np.bool_)
     singletons[list(preparation.unvectored_singletons)] = True
     for indices in batches:
-        casings = draw_casings(len(indices), config.recased, generator) if config.recased else None
+        casings = (
+            draw_casings(len(indices), config.case_augmentation, generator)
+            if config.case_augmentation
+            else None
+        )
         batch = preparation.train.batch(indices, casings)
         _mask_singletons(batch, singletons, config.singleton_unknown, generator)
         yield batch, draw_blocks(generator) if config.lookahead == "random" else None

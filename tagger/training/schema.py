@@ -37,8 +37,8 @@ class SavedStrict(Saved):
     scheme: str
 
 
-class SavedSpanScores(SavedScore):
-    """Scores of a task with spans, as ``evaluation.tasks.score_task`` returns them."""
+class SavedSpanScores(SavedScore, extra="ignore"):
+    """Scores of a task with spans, from ``evaluation.tasks.score_task``; other metrics are allowed."""
 
     by_label: dict[str, SavedScore]
     strict: SavedStrict
@@ -54,8 +54,8 @@ class SavedAccuracy(Saved):
     support: Count
 
 
-class SavedTagScores(SavedAccuracy):
-    """Scores of a task without spans, as ``evaluation.tasks.score_task`` returns them."""
+class SavedTagScores(SavedAccuracy, extra="ignore"):
+    """Scores of a task without spans, from ``evaluation.tasks.score_task``; other metrics are allowed."""
 
     by_label: dict[str, SavedScore]
     seen: SavedAccuracy

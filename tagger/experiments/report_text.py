@@ -5,32 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tagger.evaluation.significance import Estimate
-from tagger.experiments.findings import Contrast, Findings, Gain, LookaheadCurve
+from tagger.experiments.contrasts import Contrast
+from tagger.experiments.findings import Findings, Gain, LookaheadCurve
 from tagger.experiments.results import Comparison
 
 MEASURES = {"f1": "F1", "accuracy": "accuracy"}
 HEADS = {"softmax": "softmax", "crf": "CRF"}
 CHANCE = 0.05  # significance level: a gain with a p-value of at least this may be due to chance
-NOTHING = "–"
+NO_VALUE = "–"
 
-UNITS = "Scores are percentages; gains are percentage points with their sign."
-TESTED = (
+UNITS_NOTE = "Scores are percentages; gains are percentage points with their sign."
+TEST_NOTE = (
     "Intervals use Student's t over seeds. P-values come from approximate randomisation over sentences "
     "(10,000 trials, two-sided), which exchanges all seeds of a sentence together. Corrected p-values "
     "use Holm's method over all gains tested on the same split."
 )
-COST = (
+COST_NOTE = (
     "A bidirectional encoder has two LSTMs, so it has more parameters and needs more time. With "
     "concatenation, the heads also read twice the width. The machine ran other work at the same time: the "
     "times show which model costs more, but only roughly by how much. Units are per direction; parameter "
     "counts cover trained parameters only."
 )
-LOOKAHEAD = (
+LOOKAHEAD_NOTE = (
     "While a text is still being written, a tagger can wait for the next k words before it tags a word. Its "
     "backward direction then reads only these k words. The backward gain is the score of the bidirectional "
     "model on whole sentences minus the score of the forward model."
 )
-_MATCH_TEXTS = {
+MATCH_TEXTS = {
     "hidden": (
         "All encoders have {size:,} LSTM units per direction (--match hidden), so a bidirectional encoder "
         "has twice as many units as a unidirectional one."
@@ -60,7 +61,7 @@ def format_gain(gain: float) -> str:
 def format_interval(estimate: Estimate, *, is_gain: bool = False) -> str:
     """Format the 95 % interval of an estimate; a dash if a single value has none."""
     if estimate.low is None or estimate.high is None:
-        return NOTHING
+        return NO_VALUE
     format_value = format_gain if is_gain else format_score
     return f"{format_value(estimate.low)} to {format_value(estimate.high)}"
 
@@ -70,7 +71,7 @@ def format_p(p_value: float) -> str:
     return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
 
 
-def answer(comparison: Comparison, findings: Findings) -> str:
+def describe_backward_gain(comparison: Comparison, findings: Findings) -> str:
     """Summarise what the backward pass adds, in one or two sentences."""
     gains = {name: _backward_gains(findings, name) for name in ("dev", "test")}
     if not gains["dev"]:
@@ -103,11 +104,11 @@ def describe_setup(comparison: Comparison, findings: Findings) -> str:
         f"{_count(options['train']['epochs'], 'epoch')} and scored after the last epoch on {splits}; no "
         "epoch is selected by its score. All runs share their data and schedule; runs with the same seed "
         "start from the same word and character features. "
-        + _MATCH_TEXTS[comparison.match].format(size=size, double=2 * size)
+        + MATCH_TEXTS[comparison.match].format(size=size, double=2 * size)
     )
 
 
-def why_crf(findings: Findings) -> str:
+def describe_crf(findings: Findings) -> str:
     """Explain why a forward model with a CRF head uses the right context, and compare the measured gains."""
     text = (
         "A CRF already uses the right context: Viterbi decoding chooses all tags of a sentence jointly, and "
@@ -122,21 +123,21 @@ def why_crf(findings: Findings) -> str:
     return text
 
 
-def describe_origins(contrast: Contrast) -> str:
+def describe_groups(contrast: Contrast) -> str:
     """Describe the gain in and out of vocabulary, and the position in the sentence that gains most."""
     clauses = []
-    by_vocabulary = {one.bucket: one for one in contrast.origins if one.kind == "novelty"}
+    by_vocabulary = {one.bucket: one for one in contrast.groups if one.kind == "novelty"}
     if {"seen", "unseen"} <= by_vocabulary.keys():
         seen, unseen = (format_gain(by_vocabulary[name].difference.mean) for name in ("seen", "unseen"))
         clauses.append(f"{unseen} points with out-of-vocabulary words, {seen} without")
-    positions = [one for one in contrast.origins if one.kind == "position"]
+    positions = [one for one in contrast.groups if one.kind == "position"]
     if len(positions) > 1:
         most = max(positions, key=lambda one: one.difference.mean)
         clauses.append(f"largest gain by position: {most.bucket} ({format_gain(most.difference.mean)})")
     return "; ".join(clauses)[:1].upper() + "; ".join(clauses)[1:] + "." if clauses else ""
 
 
-def count_evidence(contrast: Contrast) -> tuple[str, str]:
+def count_examples(contrast: Contrast) -> tuple[str, str]:
     """Count the sentences that only the second variant tags correctly, and those only the first does."""
     seeds = "the one seed" if contrast.seeds == 1 else f"all {contrast.seeds} seeds"
     base, other = contrast.base.direction, contrast.other.direction
@@ -146,7 +147,7 @@ def count_evidence(contrast: Contrast) -> tuple[str, str]:
     )
 
 
-def tell_lookahead(curves: Sequence[LookaheadCurve]) -> list[str]:
+def describe_lookahead(curves: Sequence[LookaheadCurve]) -> list[str]:
     """Describe for each variant which lookahead reaches half and nine tenths of the backward gain."""
     return [_describe_curve(curve) for curve in curves]
 
@@ -168,14 +169,14 @@ def _reach(curve: LookaheadCurve, words: int | None, share: float) -> str:
 
 
 def _backward_gains(findings: Findings, split: str) -> list[Gain]:
-    return [gain for gain in findings.gains if gain.part == split and gain.base.direction == "forward"]
+    return [gain for gain in findings.gains if gain.split == split and gain.base.direction == "forward"]
 
 
 def _clause(gain: Gain, measure: str) -> str:
     mean = gain.difference.mean
     verb = "raises" if mean >= 0 else "lowers"
     interval = format_interval(gain.difference, is_gain=True)
-    certainty = "one seed, so no interval" if interval == NOTHING else f"95 % interval {interval}"
+    certainty = "one seed, so no interval" if interval == NO_VALUE else f"95 % interval {interval}"
     p_value = format_p(gain.p_corrected)
     certainty += f", corrected p {p_value if '<' in p_value else '= ' + p_value}"
     if gain.p_corrected >= CHANCE:

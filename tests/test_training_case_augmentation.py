@@ -28,7 +28,7 @@ SMALL = {
 
 
 def configure(recased: float, **changes: object) -> Config:
-    return load_config(None, {**SMALL, "train.recased": recased, **changes})
+    return load_config(None, {**SMALL, "train.case_augmentation": recased, **changes})
 
 
 @pytest.fixture(scope="module")

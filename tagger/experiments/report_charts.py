@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tagger.evaluation.significance import Estimate
-from tagger.experiments.findings import Contrast, Findings, LookaheadCurve, OriginKind, Row
-from tagger.experiments.prose import HEADS, format_gain, format_score
-from tagger.experiments.report_tables import ORIGINS, compared_rows, encoder_title, origins_of
-from tagger.experiments.results import Variant
+from tagger.experiments.contrasts import Contrast, GroupKind
+from tagger.experiments.findings import Findings, LookaheadCurve, Row
+from tagger.experiments.grid import Variant
+from tagger.experiments.report_tables import GROUP_TITLES, compared_rows, encoder_title, select_groups
+from tagger.experiments.report_text import HEADS, format_gain, format_score
 from tagger.reports.charts import (
     Axis,
     Bar,
@@ -20,7 +22,7 @@ from tagger.reports.charts import (
     draw_slopes,
     fit_axis,
 )
-from tagger.reports.page import escape, label_hues
+from tagger.reports.page import label_hues
 
 EPOCH_MARKS = 5  # maximum number of axis marks below a learning curve
 STYLES = {  # by direction; bidirectional variants by merge mode
@@ -33,10 +35,18 @@ STYLES = {  # by direction; bidirectional variants by merge mode
 }
 RANDOM = "s6"  # trained with a random lookahead
 GAIN, LOSS = "s2", "s0"
-DRAWN_GAINS: tuple[OriginKind, ...] = ("novelty", "position", "length", "span")  # labels are slopes
+DRAWN_GROUPS: tuple[GroupKind, ...] = ("novelty", "position", "length", "span")  # labels are slopes
 
 
-def score_figure(rows: Sequence[Row], split: str, caption: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart as SVG, and its caption."""
+
+    chart: str
+    caption: str
+
+
+def score_figure(rows: Sequence[Row], split: str, caption: str) -> Figure:
     """Draw the scores on a split as bars, grouped by head."""
     groups: dict[str, list[Bar]] = {}
     for row in rows:
@@ -51,42 +61,42 @@ def score_figure(rows: Sequence[Row], split: str, caption: str) -> str:
     text = f"{caption} {split}, with 95 % intervals over seeds."
     if axis.low > 0:
         text += f" The axis starts at {axis.low:g}: compare the ends of the bars, not their lengths."
-    return _figure(draw_bars(groups, axis, title=f"{caption} {split}"), text)
+    return Figure(draw_bars(groups, axis, title=f"{caption} {split}"), text)
 
 
-def label_figure(contrast: Contrast) -> str:
+def label_figure(contrast: Contrast) -> Figure:
     """Draw the score of each label as a slope from the forward to the bidirectional variant."""
-    labels = origins_of(contrast, "label")
+    labels = select_groups(contrast, "label")
     hues = label_hues(one.bucket for one in labels)
     slopes = [_slope(one.bucket, one.base, one.other, f"hue h{hues[one.bucket]}") for one in labels]
     sides = contrast.base.direction, contrast.other.direction
     chart = draw_slopes(slopes, sides=sides, title=f"Score of each label with {HEADS[contrast.base.head]}")
-    return _figure(chart, "Score of each label; dashed lines fall.")
+    return Figure(chart, "Score of each label; dashed lines fall.")
 
 
 def fit_gains(contrasts: Sequence[Contrast]) -> Axis:
     """Fit one axis to the gains of all contrasts, so that the charts are comparable."""
-    gains = [one.difference for own in contrasts for one in own.origins if one.kind in DRAWN_GAINS]
+    gains = [one.difference for own in contrasts for one in own.groups if one.kind in DRAWN_GROUPS]
     # A bucket with few items has a wide interval. It runs off the axis instead of shrinking all bars.
     most = 150 * max((abs(gain.mean) for gain in gains), default=0.0)
     ends = [value for gain in gains for value in _extent(gain)]
     return fit_axis([0.0, *(min(max(end, -most), most) for end in ends)])
 
 
-def gain_figure(contrast: Contrast, axis: Axis) -> str:
+def gain_figure(contrast: Contrast, axis: Axis) -> Figure:
     """Draw the gain as bars: in and out of vocabulary, by position and length, for boundaries and types."""
     groups: dict[str, list[Bar]] = {}
-    for kind in DRAWN_GAINS:
-        for one in origins_of(contrast, kind):
+    for kind in DRAWN_GROUPS:
+        for one in select_groups(contrast, kind):
             gain = one.difference
             style, text = GAIN if gain.mean >= 0 else LOSS, format_gain(gain.mean)
             bar = Bar(one.bucket, 100 * gain.mean, text, _interval(gain), style)
-            groups.setdefault(ORIGINS[kind].capitalize(), []).append(bar)
+            groups.setdefault(GROUP_TITLES[kind].capitalize(), []).append(bar)
     chart = draw_bars(groups, axis, title=f"Gain in points with {HEADS[contrast.base.head]}")
-    return _figure(chart, "Gain in points, with 95 % intervals over seeds.")
+    return Figure(chart, "Gain in points, with 95 % intervals over seeds.")
 
 
-def heads_figure(pairs: Sequence[tuple[Row, Row]]) -> str:
+def heads_figure(pairs: Sequence[tuple[Row, Row]]) -> Figure:
     """Draw the score of each encoder as a slope from softmax to CRF."""
     slopes = []
     for softmax, crf in pairs:
@@ -95,10 +105,10 @@ def heads_figure(pairs: Sequence[tuple[Row, Row]]) -> str:
         name = variant.direction if is_plain else str(variant.merge_mode)
         slopes.append(_slope(name, softmax.scores["dev"], crf.scores["dev"], _style(variant)))
     chart = draw_slopes(slopes, sides=("softmax", "CRF"), title="Scores on dev with both heads")
-    return _figure(chart, "Score on dev of each direction (or merge mode) with both heads.")
+    return Figure(chart, "Score on dev of each direction (or merge mode) with both heads.")
 
 
-def curves_figure(rows: Sequence[Row], head: str) -> str:
+def curves_figure(rows: Sequence[Row], head: str) -> Figure:
     """Draw the learning curves of the variants of one head."""
     curves = [
         Curve(
@@ -118,10 +128,10 @@ def curves_figure(rows: Sequence[Row], head: str) -> str:
     chart = draw_curves(curves, axis, marks=marks, title=title, below="epochs")
     is_cut = min(100 * row.curve[0] for row in rows) < axis.low
     note = " The first epochs score below the axis." * is_cut
-    return _figure(chart, f"{head}: score on dev, mean over seeds.{note}")
+    return Figure(chart, f"{head}: score on dev, mean over seeds.{note}")
 
 
-def cost_figure(costs: Sequence[tuple[Row, float, str]], caption: str) -> str:
+def cost_figure(costs: Sequence[tuple[Row, float, str]], caption: str) -> Figure:
     """Draw the cost of each variant as bars.
 
     Args:
@@ -130,10 +140,10 @@ def cost_figure(costs: Sequence[tuple[Row, float, str]], caption: str) -> str:
     """
     bars = [Bar(row.variant.title, cost, text, style=_style(row.variant)) for row, cost, text in costs]
     axis = fit_axis([0.0, *(bar.value for bar in bars)])
-    return _figure(draw_bars({"": bars}, axis, title=caption), f"{caption}.")
+    return Figure(draw_bars({"": bars}, axis, title=caption), f"{caption}.")
 
 
-def lookahead_figure(curves: Sequence[LookaheadCurve], findings: Findings, head: str) -> str:
+def lookahead_figure(curves: Sequence[LookaheadCurve], findings: Findings, head: str) -> Figure:
     """Draw score against lookahead for the variants of one head, with levels for whole sentences."""
     positions = _lookahead_positions(curves)
     drawn = [
@@ -160,11 +170,11 @@ def lookahead_figure(curves: Sequence[LookaheadCurve], findings: Findings, head:
         title=f"Score on dev by lookahead with {head}",
         below="lookahead (words)",
     )
-    return _figure(chart, f"{head}: score on dev by lookahead, with 95 % intervals over seeds.")
+    return Figure(chart, f"{head}: score on dev by lookahead, with 95 % intervals over seeds.")
 
 
-def word_cost_figure(curves: Sequence[LookaheadCurve], head: str) -> str:
-    """Draw the time per word against lookahead for the variants of one head; empty if not measured."""
+def word_cost_figure(curves: Sequence[LookaheadCurve], head: str) -> Figure | None:
+    """Draw the time per word against lookahead for the variants of one head; None if not measured."""
     positions = _lookahead_positions(curves)
     drawn = []
     for curve in curves:
@@ -176,7 +186,7 @@ def word_cost_figure(curves: Sequence[LookaheadCurve], head: str) -> str:
         if costs:
             drawn.append(Curve(_training_title(curve.variant), costs, style=_style(curve.variant)))
     if not drawn:
-        return ""
+        return None
     chart = draw_curves(
         drawn,
         fit_axis([0.0, *(cost for curve in drawn for _, cost in curve.points)]),
@@ -184,7 +194,7 @@ def word_cost_figure(curves: Sequence[LookaheadCurve], head: str) -> str:
         title=f"Microseconds per word by lookahead with {head}",
         below="lookahead (words)",
     )
-    return _figure(chart, f"{head}: microseconds per word when words arrive one at a time.")
+    return Figure(chart, f"{head}: microseconds per word when words arrive one at a time.")
 
 
 def _lookahead_positions(curves: Sequence[LookaheadCurve]) -> dict[int | None, float]:
@@ -220,7 +230,3 @@ def _interval(estimate: Estimate) -> Interval | None:
 
 def _extent(estimate: Estimate) -> tuple[float, ...]:
     return (100 * estimate.mean, *(_interval(estimate) or ()))
-
-
-def _figure(chart: str, caption: str) -> str:
-    return f"<figure>\n<figcaption>{escape(caption)}</figcaption>\n{chart}</figure>\n"

@@ -1,10 +1,9 @@
-"""Document context: aggregate features of a word's other mentions in the same document.
+"""Document context: aggregate features of a word's other occurrences in the same document.
 
 A name that is ambiguous in one sentence ("Washington won again") is often clear in another sentence of the
 document ("George Washington", "in Washington"). The document context of a token averages features of the
-word's
-other mentions: the neighbouring words and the casing (context aggregation: Ratinov and Roth 2009, "Design
-challenges and misconceptions in named entity recognition", section 5.1).
+word's other occurrences: the neighbouring words and the casing (context aggregation: Ratinov and Roth 2009,
+"Design challenges and misconceptions in named entity recognition", section 5.1).
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from numpy.typing import NDArray
 
 from tagger.features.vocab import CASINGS, PADDING, Vocabulary, casing_id
 from tagger.text.casing import recase
-from tagger.text.documents import cut_stretches
+from tagger.text.documents import cut_document_windows
 from tagger.text.sentence import Sentence
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-MAX_TOKENS = 8192  # maximum size of a document; a longer one (a single sentence) has no mentions
-COUNTED = 10  # the number of other mentions is clipped to this
-EXTRAS = len(CASINGS) + 2  # casing shares, number of other mentions, and a flag for having any
+MAX_TOKENS = 8192  # maximum size of a document; a longer one (a single sentence) has no occurrences
+COUNTED = 10  # the number of other occurrences is clipped to this
+EXTRAS = len(CASINGS) + 2  # casing shares, number of other occurrences, and a flag for having any
 
 
 def context_width(size: int) -> int:
@@ -35,34 +34,34 @@ def context_width(size: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Mentions:
-    """The M mentions of G words that occur at least twice in their document.
+class Occurrences:
+    """The M occurrences of G words that occur at least twice in their document.
 
     Attributes:
-        places: (M,) token index of each mention, counted over all documents; grouped by word, in order.
-        starts: (G + 1,) index in ``places`` of each word's first mention; the last value is M.
+        indices: (M,) token index of each occurrence, counted over all documents; grouped by word, in order.
+        starts: (G + 1,) index in ``indices`` of each word's first occurrence; the last value is M.
     """
 
-    places: Ints
+    indices: Ints
     starts: Ints
 
     @property
     def words(self) -> Ints:
-        """(M,) index of each mention's word among the G words."""
+        """(M,) index of each occurrence's word among the G words."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
 
 @dataclass(frozen=True, slots=True)
-class BatchMentions:
-    """N tokens of a batch that have other mentions, and all M mentions of their G words.
+class BatchContext:
+    """N tokens of a batch that have other occurrences, and all M occurrences of their G words.
 
     Attributes:
         tokens: (N,) row * T + step of each token in a batch of T steps.
-        own: (N,) index of each token among the M mentions.
-        words: (M,) index of each mention's word among the G words.
-        left: (M,) id of the word before each mention, 0 at the start of a sentence.
-        right: (M,) id of the word after each mention, 0 at the end of a sentence.
-        casing: (M,) casing id of each mention, 0 at the start of a sentence.
+        own: (N,) index of each token among the M occurrences.
+        words: (M,) index of each occurrence's word among the G words.
+        left: (M,) id of the word before each occurrence, 0 at the start of a sentence.
+        right: (M,) id of the word after each occurrence, 0 at the end of a sentence.
+        casing: (M,) casing id of each occurrence, 0 at the start of a sentence.
     """
 
     tokens: Ints
@@ -72,8 +71,8 @@ class BatchMentions:
     right: Ints
     casing: Ints
 
-    def select(self, rows: Ints, steps: int, width: int) -> BatchMentions:
-        """Return the mentions for a batch that consists of some rows of this one.
+    def select(self, rows: Ints, steps: int, width: int) -> BatchContext:
+        """Return the occurrences for a batch that consists of some rows of this one.
 
         Args:
             rows: Indices of the rows, in their new order.
@@ -87,7 +86,7 @@ class BatchMentions:
         return replace(self, tokens=new_row[row[kept]] * width + step[kept], own=self.own[kept])
 
 
-def find_mentions(documents: Iterable[Sequence[str]], vocabulary: Vocabulary) -> Mentions:
+def find_occurrences(documents: Iterable[Sequence[str]], vocabulary: Vocabulary) -> Occurrences:
     """Find the words that occur at least twice in a document, ignoring case.
 
     The search skips words that do not begin with a letter and the most frequent words of the training set.
@@ -108,20 +107,20 @@ def find_mentions(documents: Iterable[Sequence[str]], vocabulary: Vocabulary) ->
         groups.extend(group for form, group in positions.items() if len(group) > 1 and form[:1].isalpha())
         begin += len(tokens)
     starts = np.cumsum([0, *map(len, groups)])
-    return Mentions(np.array(list(chain.from_iterable(groups)), dtype=np.int64), starts)
+    return Occurrences(np.array(list(chain.from_iterable(groups)), dtype=np.int64), starts)
 
 
 def aggregate(features: Floats, words: Ints, own: Ints) -> Floats:
-    """Aggregate the context features of the other mentions of N tokens.
+    """Aggregate the context features of the other occurrences of N tokens.
 
     Args:
-        features: (M, F) context features of each mention, with its one-hot casing in the last columns.
-        words: (M,) word index of each mention, in ascending order.
-        own: (N,) mention index of each token, which is excluded.
+        features: (M, F) context features of each occurrence, with its one-hot casing in the last columns.
+        words: (M,) word index of each occurrence, in ascending order.
+        own: (N,) occurrence index of each token, which is excluded.
 
     Returns:
-        (N, F + 2): the mean over the other mentions; their number, scaled so that ``COUNTED`` or more is 1;
-        and the constant 1.
+        (N, F + 2): the mean over the other occurrences; their number, scaled so that ``COUNTED`` or more is
+        1; and the constant 1.
     """
     context = np.ones((len(own), features.shape[1] + 2), np.float32)
     if len(own):
@@ -133,8 +132,8 @@ def aggregate(features: Floats, words: Ints, own: Ints) -> Floats:
     return context
 
 
-class MentionIndex:
-    """Index of the mentions of many documents, for building the document context of batches.
+class ContextIndex:
+    """Index of the occurrences of many documents, for building the document context of batches.
 
     Args:
         documents: The documents in order, each as the tokens of its sentences.
@@ -148,32 +147,32 @@ class MentionIndex:
         casings = {word: casing_id(word) for word in words}
         self._lengths = np.array([len(tokens) for tokens in sentences], dtype=np.int64)
         self._begins = np.cumsum(self._lengths) - self._lengths
-        mentions = find_mentions([list(chain.from_iterable(one)) for one in documents], vocabulary)
-        indices = mentions.places
-        self._starts, self._word = mentions.starts, mentions.words
-        self._mention = np.full(self._lengths.sum(), -1)  # mention index of each token, -1 if none
-        self._mention[indices] = np.arange(len(indices))
+        occurrences = find_occurrences([list(chain.from_iterable(one)) for one in documents], vocabulary)
+        indices = occurrences.indices
+        self._starts, self._word = occurrences.starts, occurrences.words
+        self._occurrence = np.full(self._lengths.sum(), -1)  # occurrence index of each token, -1 if none
+        self._occurrence[indices] = np.arange(len(indices))
         left = [[PADDING, *(ids[token] for token in tokens[:-1])] for tokens in sentences if tokens]
         right = [[*(ids[token] for token in tokens[1:]), PADDING] for tokens in sentences if tokens]
         casing = [[PADDING, *(casings[token] for token in tokens[1:])] for tokens in sentences if tokens]
         self._left, self._right, self._casing = (_join(rows)[indices] for rows in (left, right, casing))
 
-    def batch(self, indices: Sequence[int]) -> BatchMentions:
-        """Return the mentions for a batch of the sentences at these indices, padded to the longest."""
+    def batch(self, indices: Sequence[int]) -> BatchContext:
+        """Return the occurrences for a batch of the sentences at these indices, padded to the longest."""
         rows = np.asarray(indices, dtype=np.int64)
         lengths = self._lengths[rows]
         tokens, row = _ranges(self._begins[rows], lengths)
         step = tokens - self._begins[rows][row]
-        own = self._mention[tokens]
-        is_mention = own >= 0
-        own = own[is_mention]
+        own = self._occurrence[tokens]
+        is_occurrence = own >= 0
+        own = own[is_occurrence]
         words, word_of_token = np.unique(self._word[own], return_inverse=True)
         sizes = np.diff(self._starts)[words]
         members, member_words = _ranges(self._starts[words], sizes)
         # From an index in this object to one in the batch.
         shift = np.cumsum(sizes) - sizes - self._starts[words]
-        return BatchMentions(
-            tokens=(row * lengths.max(initial=0) + step)[is_mention],
+        return BatchContext(
+            tokens=(row * lengths.max(initial=0) + step)[is_occurrence],
             own=own + shift[word_of_token],
             words=member_words,
             left=self._left[members],
@@ -182,21 +181,21 @@ class MentionIndex:
         )
 
 
-def index_mentions(
+def index_context(
     sentences: Iterable[Sentence], vocabulary: Vocabulary, recasings: Sequence[str] = ()
-) -> MentionIndex:
+) -> ContextIndex:
     """Index the documents of some sentences, followed by copies of these documents in other casings.
 
     Args:
-        sentences: The sentences of the documents in order (see ``text.documents.cut_stretches``).
+        sentences: The sentences of the documents in order (see ``text.documents.cut_document_windows``).
         vocabulary: Source of the word ids and of the frequent words.
         recasings: Casings from ``text.casing.RECASINGS``.
     """
-    windows = list(cut_stretches(sentences))
+    windows = list(cut_document_windows(sentences))
     documents = [[one.tokens for one in window] for window in windows]
     for casing in recasings:
         documents += [[recase(one, casing) for one in window] for window in windows]
-    return MentionIndex(documents, vocabulary)
+    return ContextIndex(documents, vocabulary)
 
 
 def _join(rows: Iterable[Iterable[int]]) -> Ints:

@@ -1,4 +1,4 @@
-"""Mentions and document context, compared with a definition written as loops."""
+"""Occurrences and document context, compared with a definition written as loops."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.features.batching import WordTable
-from tagger.features.mentions import EXTRAS, MAX_TOKENS, MentionIndex, aggregate, find_mentions
+from tagger.features.context_index import EXTRAS, MAX_TOKENS, ContextIndex, aggregate, find_occurrences
 from tagger.features.vocab import CASINGS, SPECIAL, Vocabulary, casing_id
 
 FREQUENT = ("the", "of")
@@ -17,14 +17,14 @@ VOCABULARY = Vocabulary(
     tasks=(),
     lowercase=True,
     fold_digits=False,
-    frequent=len(FREQUENT),
+    n_frequent=len(FREQUENT),
 )
 tokens = st.sampled_from([*FREQUENT, "The", *RARE])
 documents = st.lists(st.lists(st.lists(tokens, max_size=6), min_size=1, max_size=4), min_size=1, max_size=3)
 
 
 def others_of(document, row, step):
-    """The other mentions of a token, as (sentence, step), by the definition."""
+    """The other occurrences of a token, as (sentence, step), by the definition."""
     form = document[row][step].lower()
     if form in FREQUENT or not form[0].isalpha():
         return []
@@ -37,10 +37,12 @@ def others_of(document, row, step):
 
 
 @given(documents)
-def test_mentions_match_the_definition(corpus):
+def test_occurrences_match_the_definition(corpus):
     flat = [[token for sentence in document for token in sentence] for document in corpus]
-    result = find_mentions(flat, VOCABULARY)
-    groups = [result.places[a:b].tolist() for a, b in zip(result.starts[:-1], result.starts[1:], strict=True)]
+    result = find_occurrences(flat, VOCABULARY)
+    groups = [
+        result.indices[a:b].tolist() for a, b in zip(result.starts[:-1], result.starts[1:], strict=True)
+    ]
     expected, begin = set(), 0
     for document in flat:
         for position in range(len(document)):
@@ -54,7 +56,7 @@ def test_mentions_match_the_definition(corpus):
 
 @given(documents, st.randoms(use_true_random=False))
 def test_document_context_of_a_batch_matches_the_definition(corpus, random):
-    index = MentionIndex(corpus, VOCABULARY)
+    index = ContextIndex(corpus, VOCABULARY)
     sentences = [(document, row) for document in corpus for row in range(len(document))]
     positions = random.sample(range(len(sentences)), random.randint(1, len(sentences)))
     result = index.batch(positions)
@@ -93,12 +95,12 @@ def test_selecting_from_a_batch_equals_batching_the_selection(corpus, random):
     table = WordTable(VOCABULARY)
     sentences = [sentence for document in corpus for sentence in document]
     rows = [table.rows(sentence) for sentence in sentences]
-    index = MentionIndex(corpus, VOCABULARY)
+    index = ContextIndex(corpus, VOCABULARY)
     positions = list(range(len(sentences)))
     batch = WordTable.batch(table, rows)
-    object.__setattr__(batch, "mentions", index.batch(positions))
+    object.__setattr__(batch, "context", index.batch(positions))
     chosen = random.sample(positions, random.randint(1, len(positions)))
-    selected, direct = batch.select(chosen).mentions, index.batch(chosen)
+    selected, direct = batch.select(chosen).context, index.batch(chosen)
     assert selected is not None
     by_token = np.argsort(selected.tokens)
     assert selected.tokens[by_token].tolist() == direct.tokens.tolist()
@@ -107,14 +109,14 @@ def test_selecting_from_a_batch_equals_batching_the_selection(corpus, random):
         assert mine.tolist() == its.tolist()
 
 
-def test_a_document_beyond_the_size_limit_has_no_mentions():
-    assert len(find_mentions([["Ayr"] * MAX_TOKENS], VOCABULARY).places) == MAX_TOKENS
-    assert len(find_mentions([["Ayr"] * (MAX_TOKENS + 1)], VOCABULARY).places) == 0
+def test_a_document_beyond_the_size_limit_has_no_occurrences():
+    assert len(find_occurrences([["Ayr"] * MAX_TOKENS], VOCABULARY).indices) == MAX_TOKENS
+    assert len(find_occurrences([["Ayr"] * (MAX_TOKENS + 1)], VOCABULARY).indices) == 0
 
 
 @pytest.mark.parametrize("corpus", [[], [[]], [[[]]]])
-def test_empty_documents_have_no_mentions(corpus):
-    index = MentionIndex(corpus, VOCABULARY)
+def test_empty_documents_have_no_occurrences(corpus):
+    index = ContextIndex(corpus, VOCABULARY)
     if corpus and corpus[0]:
         assert len(index.batch([0]).tokens) == 0
     assert aggregate(np.zeros((0, 5), np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64)).shape == (
