@@ -95,7 +95,7 @@ def test_columns_and_options(model, tmp_path):
 def test_incompatible_options_are_rejected(model, tmp_path):
     (tmp_path / "a.txt").write_text("Ada")
     assert "--lookahead needs --stream" in run_error("tag", model, "--lookahead", "1")
-    assert "--stream needs --format conll or jsonl (got html)." in run_error(
+    assert "--stream needs --format jsonl or conll (got html)." in run_error(
         "tag", model, "--stream", "--format", "html"
     )
     for option in (["--scores"], ["--n-best", "2"], ["--n-best", "2", "--format", "jsonl"]):

@@ -13,9 +13,12 @@ from command_line import rows, run
 
 from tagger import Tagger
 from tagger.cli import input as input_module
-from tagger.cli.formats import Document, View, text_pieces
+from tagger.cli.formats import Document, text_pieces
 from tagger.cli.input import read_tokens
+from tagger.errors import raise_error
 from tagger.features.batching import WordTable
+from tagger.features.vocab import Task
+from tagger.runtime.options import TagOptions
 from tagger.text.documents import stream_sentences
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer
@@ -38,6 +41,7 @@ tagger = Tagger.load(model)
 tagger.tag("Ada met Otto.", n_best=5, scores=True)
 before = peak()
 """
+OPTIONS = TagOptions(tasks=(Task("ner", ("O", "B-PER", "I-PER"), "IOB2"),))
 linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 
 
@@ -170,7 +174,7 @@ def test_text_without_spans_is_passed_on_sentence_by_sentence():
             read += 1
             yield "Ada\n"
 
-    output = text_pieces([Document("", lines())], tag, View(["ner"], "ner", ["PER"]))
+    output = text_pieces([Document("", lines())], tag, OPTIONS, raise_error)
     assert (next(output), read) == ("Ada", 1)
     assert "Ada" + "".join(output) == "Ada\n" * 100
 
@@ -203,9 +207,9 @@ def test_the_work_for_hostile_text_grows_as_the_text(monkeypatch, name):
         work["characters"] += len(text)
         return Tokenizer().tokenize(text)
 
-    def counted_emissions(projected, tokens, *others):
-        work["tokens"] += len(tokens)
-        return emissions(projected, tokens, *others)
+    def counted_emissions(window):
+        work["tokens"] += len(window.words.tokens)
+        return emissions(window)
 
     def counted_annotate(scores, *others, **options):
         work["decoded"] += len(scores)

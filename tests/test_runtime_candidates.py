@@ -31,7 +31,7 @@ def test_candidates_equal_enumeration_and_include_the_best_path(head, model_sche
         task = next(task for task in tagger.tasks if task.name == "ner")
         engine, table = Engine(bundle), WordTable(bundle.vocabulary)
         for tokens, sentence in zip(SENTENCES, tagger.tag_tokens(SENTENCES, candidates=0.01), strict=True):
-            emissions = engine(table.batch([table.rows(tokens)]))["ner"][0]
+            emissions = engine.emissions(table.batch([table.rows(tokens)]))["ner"]
             paths, weights = every_legal_path(task, len(tokens), engine.transitions["ner"], emissions)
             weights = weights ** (1 / temperature) / (weights ** (1 / temperature)).sum()
             expected = {}

@@ -32,14 +32,14 @@ def test_the_engine_equals_torch_in_documents(layers, merge_mode):
     batch = batch_of(bundle, sentences, [sentences[:5], sentences[5:]])
     assert len(batch.mentions.tokens) > 20
     engine = Engine(bundle)
-    expected, found = network.emissions(batch), engine(batch)
-    alone = engine(replace(batch, mentions=None))
+    expected, found = network.emissions(batch), engine.emissions(batch)
+    alone = engine.emissions(replace(batch, mentions=None))
     for task in ("ner", "pos"):
-        np.testing.assert_allclose(found[task][batch.mask], expected[task][batch.mask], atol=1e-4)
+        np.testing.assert_allclose(found[task], expected[task][batch.mask], atol=1e-4)
     assert np.abs(alone["ner"] - found["ner"]).max() > 0.1
-    inputs = engine.inputs(batch)
-    assert inputs.shape == (*batch.positions.shape, engine.input_size)
-    assert engine.input_size == network.encoder.layers[0]["forward_lstm"].input_size
+    inputs = engine.words.inputs(batch)
+    assert inputs.shape == (*batch.positions.shape, engine.words.input_size)
+    assert engine.words.input_size == network.encoder.layers[0]["forward_lstm"].input_size
 
 
 @given(st.integers(0, 1000))
@@ -88,7 +88,7 @@ def test_a_model_without_document_context_ignores_documents():
     for settings in ({"context": "sentence"}, {"direction": "forward"}, {"direction": "backward"}):
         network, bundle = make_bundle(**settings)
         assert network.context is None
-        assert Engine(bundle).context is None
+        assert Engine(bundle).words.context is None
         sentences = random_sentences(bundle.vocabulary)
         together = Tagger(bundle).tag_tokens(sentences, is_document=True)
         assert [one.tags for one in together] == [

@@ -40,7 +40,7 @@ def test_all_probabilities_are_scaled_by_the_temperature(head):
     plain = Tagger(bundle).tag_tokens(sentences, n_best=4)
     found = tagger.tag_tokens(sentences, n_best=4, scores=True)
     for task, (index, sentence) in itertools.product(tagger.tasks, enumerate(found)):
-        emissions = engine(table.batch([table.rows(sentence.tokens)]))[task.name][0]
+        emissions = engine.emissions(table.batch([table.rows(sentence.tokens)]))[task.name]
         paths, weights = every_legal_path(task, len(sentence), engine.transitions[task.name], emissions)
         weights **= 1 / TEMPERATURES[task.name]
         weights /= weights.sum()

@@ -11,9 +11,10 @@ from tagger import Tagger
 from tagger.decoding.viterbi import Transitions
 from tagger.errors import InputError
 from tagger.features.batching import WordTable
-from tagger.runtime.annotation import Annotator, Request
+from tagger.runtime.annotation import Annotator
 from tagger.runtime.arguments import MOST_ALTERNATIVES
 from tagger.runtime.engine import Engine
+from tagger.runtime.options import TagOptions
 from tagger.text.schemes import convert_tags
 from tagger.text.sentence import Alternative, from_tokens
 
@@ -29,7 +30,7 @@ def test_alternatives_and_scores_equal_enumeration(scheme, head, constrain):
     sentences = [["Mira"], ["Ayr", "lost"], ["Tom", "met", "Glasgow"]]
     found = tagger.tag_tokens(sentences, n_best=6, scores=True)
     for task, (tokens, sentence) in itertools.product(tagger.tasks, zip(sentences, found, strict=True)):
-        emissions = engine(table.batch([table.rows(tokens)]))[task.name][0]
+        emissions = engine.emissions(table.batch([table.rows(tokens)]))[task.name]
         paths, probabilities = every_legal_path(task, len(tokens), engine.transitions[task.name], emissions)
         order = np.argsort(-probabilities, kind="stable")[:6]
         alternatives = sentence.alternatives[task.name]
@@ -82,9 +83,9 @@ def test_the_probability_is_zero_if_no_sequence_is_legal():
     emissions = np.random.default_rng(0).normal(size=(2, len(task.tags))).astype(np.float32)
     sentence = from_tokens(["Mira", "met"])
     annotator = Annotator(task, forbidden, "IOB2")
-    found = annotator.annotate(emissions, np.array([2]), [sentence], Request(n_best=2, has_scores=True))
-    assert found.alternatives == [[Alternative(found.tags[0], 0.0)]]
-    assert found.tag_scores == [[0.0, 0.0]]
+    found = annotator.annotate(emissions, np.array([2]), [sentence], TagOptions(n_best=2, has_scores=True))
+    assert found["alternatives"] == [[Alternative(found["tags"][0], 0.0)]]
+    assert found["tag_scores"] == [[0.0, 0.0]]
 
 
 @pytest.mark.parametrize("wrong", [-1, MOST_ALTERNATIVES + 1])

@@ -46,14 +46,14 @@ def make_tagger(seed=0, *, written="IOB2", **model):
 def whole_emissions(tagger, tokens):
     """Return each task's emissions (T, C) for a whole sentence."""
     table = WordTable(tagger.bundle.vocabulary)
-    return {task: found[0] for task, found in tagger.engine(table.batch([table.rows(tokens)])).items()}
+    return tagger.engine.emissions(table.batch([table.rows(tokens)]))
 
 
 def window_emissions(tagger, tokens, lookahead):
     """Return each task's emissions (W, C) for all windows; the last one is that at the end."""
     table = WordTable(tagger.bundle.vocabulary)
     batch = table.batch([table.rows(tokens)])
-    vectors = tagger.engine.word_vectors(batch)
+    vectors = tagger.engine.words.vectors(batch)
     encoder, windows = WindowEncoder(tagger.engine, 1), []
 
     def encode() -> None:
@@ -118,7 +118,7 @@ def test_upper_layers_read_the_outputs_known_when_each_word_was_tagged():
     tagger, lookahead = make_tagger(layers=2), 2
     table, engine = WordTable(tagger.bundle.vocabulary), tagger.engine
     batch = table.batch([table.rows(TOKENS)])
-    vectors, decided = engine.word_vectors(batch), []
+    vectors, decided = engine.words.vectors(batch), []
     for first, window in enumerate(window_emissions(tagger, TOKENS, lookahead)[: len(TOKENS) - lookahead]):
         known = vectors[batch.positions[0, : first + lookahead + 1]]
         below = read_both(engine.lstms[0], known)

@@ -10,11 +10,11 @@ import typer
 from tagger.errors import InputError
 from tagger.runtime.arguments import (
     LEAST_CANDIDATE,
-    MinScore,
     require_candidates,
     require_label,
     require_probability,
 )
+from tagger.runtime.min_score import MinScore
 
 MinScoreOption = Annotated[
     list[str] | None,

@@ -6,14 +6,13 @@ import math
 import operator
 import reprlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from numbers import Real
 
 from tagger.errors import InputError
-from tagger.runtime.annotation import Request
+from tagger.runtime.options import TagOptions
 from tagger.text.sentence import Sentence, from_tokens
 
-MinScore = float | Mapping[str, float]
-"""A score threshold for all spans, or one per label; the default of a label is 0."""
 LEAST_CANDIDATE = 0.001  # smallest threshold: at most 1000 candidate spans can end at the same token
 MOST_ALTERNATIVES = 1000  # largest ``n_best``
 _ONE_STRING = "Pass a list of tokens, or raw text to Tagger.tag."
@@ -129,28 +128,27 @@ def require_candidates(threshold: object, name: str = "candidates") -> float:
     return score
 
 
-def make_request(
-    n_best: object, scores: object, min_score: object, candidates: object, labels: Collection[str]
-) -> Request:
-    """Validate the options of ``Tagger.tag_sentences`` and return them as a request.
+def check_options(options: TagOptions, labels: Collection[str]) -> TagOptions:
+    """Check the options that determine what to compute.
 
     Args:
-        n_best: Number of alternatives per sentence.
-        scores: True to compute the probability of each tag.
-        min_score: A score threshold for all spans, or one per label.
-        candidates: The score threshold of candidate spans.
+        options: The options of a call; the types of their values are checked too.
         labels: The model's span labels.
 
+    Returns:
+        The options with Python numbers, and with score thresholds per label.
+
     Raises:
-        TypeError: An argument has a wrong type.
+        TypeError: A value has a wrong type.
         InputError: A number is out of bounds, or ``min_score`` has an unknown label.
     """
     hint = "Pass 0 for no alternatives."
-    return Request(
-        require_integer(n_best, "n_best", least=0, most=MOST_ALTERNATIVES, hint=hint),
-        bool(scores),
-        require_min_score(min_score, labels),
-        require_candidates(candidates),
+    return replace(
+        options,
+        n_best=require_integer(options.n_best, "n_best", least=0, most=MOST_ALTERNATIVES, hint=hint),
+        has_scores=bool(options.has_scores),
+        min_score=require_min_score(options.min_score, labels),
+        candidates=require_candidates(options.candidates),
     )
 
 

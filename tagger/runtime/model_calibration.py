@@ -132,7 +132,7 @@ def fit_temperatures(
     schemes = gold_schemes(tagger, gold, tasks)
     known = {task.name: task for task in tagger.tasks}
     table = WordTable(tagger.bundle.vocabulary)
-    has_context = tagger.engine.context is not None
+    has_context = tagger.engine.words.context is not None
     mentions = index_mentions(gold, table.vocabulary) if has_context else None
 
     def gold_batches() -> Iterator[dict[str, GoldBatch]]:
@@ -145,11 +145,19 @@ def fit_temperatures(
             batch = table.batch([table.rows(one.tokens) for one in chosen], tags)
             if mentions:
                 batch = replace(batch, mentions=mentions.batch(indices))
-            emissions = tagger.engine(batch)
-            yield {name: GoldBatch(emissions[name], batch.lengths, batch.tags[name]) for name in schemes}
+            emissions = tagger.engine.emissions(batch)
+            padded = {name: _pad(emissions[name], batch.mask) for name in schemes}
+            yield {name: GoldBatch(padded[name], batch.lengths, batch.tags[name]) for name in schemes}
 
     transitions = {name: tagger.engine.transitions[name] for name in schemes}
     return temperature.fit_temperatures(gold_batches(), transitions)
+
+
+def _pad(emissions: NDArray[np.float32], is_token: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return emissions (N, C) as (B, T, C), given the mask of the tokens (B, T); padding is 0."""
+    padded = np.zeros((*is_token.shape, emissions.shape[1]), np.float32)
+    padded[is_token] = emissions
+    return padded
 
 
 def _judge(

@@ -13,7 +13,7 @@ from tagger.evaluation.confusion import Confusion, Outcome, count_confusion, mat
 from tagger.evaluation.mistakes import Mistake, find_mistakes, group_mistakes, group_values
 from tagger.evaluation.scores import TagSequences
 from tagger.evaluation.tasks import score_task
-from tagger.runtime.arguments import MinScore
+from tagger.runtime.min_score import MinScore
 from tagger.runtime.tagger import Tagger, choose_tasks
 from tagger.text.schemes import convert_tags
 from tagger.text.sentence import Sentence
