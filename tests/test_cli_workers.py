@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from command_line import rows, run, run_error
+from command_line import input_error, rows, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -151,12 +151,14 @@ def test_every_character_is_tagged_once(text):
 
 
 def test_incompatible_options_are_rejected(model):
-    assert "--workers must be at least 1 (got 0)." in run_error("tag", model, "--workers", 0)
-    assert "--workers needs --format jsonl or conll (got html)." in run_error(
-        "tag", model, "--workers", 2, "--format", "html"
-    )
-    message = run_error("tag", model, "--workers", 2, "--stream", "--format", "conll")
-    assert "Leave --workers out" in message
+    for options, fragment in (
+        (["--workers", 0], "(got 0)"),
+        (["--workers", 2, "--format", "html"], "(got html)"),
+        (["--workers", 2, "--stream", "--format", "conll"], "--stream"),
+    ):
+        message = str(input_error("tag", model, *options))
+        assert message.startswith("--workers")
+        assert fragment in message
 
 
 @pytest.mark.usefixtures("_in_one_process")
@@ -168,6 +170,14 @@ def test_output_before_an_error_is_written(model, tmp_path, monkeypatch):
     assert one[0] == several[0] == 2
     assert one[2] == several[2]
     assert len(rows(one[1])) == len(rows(several[1])) == 3
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_error_of_a_worker_keeps_its_code(model, tmp_path, count):
+    (tmp_path / "a.txt").write_text("Ada " * 100_000)
+    command = ("tag", model, tmp_path / "a.txt", "--format", "jsonl", "--pretokenized", "--n-best", "900")
+    error = input_error(*command, "--workers", count)
+    assert (error.code, error.option) == ("input.size", "n_best")
 
 
 def end(*_: object) -> None:

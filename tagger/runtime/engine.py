@@ -183,7 +183,8 @@ class Engine:
         if not is_moderate(scores):
             raise InputError(
                 "the model's weights give scores that are not finite or far too large. "
-                "Copy or train the model again."
+                "Copy or train the model again.",
+                code="bundle.damaged",
             )
         by_task = np.split(scores, self._head_ends, axis=-1) if len(self._tasks) > 1 else [scores]
         return {task.name: own for task, own in zip(self._tasks, by_task, strict=True)}

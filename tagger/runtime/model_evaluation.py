@@ -209,6 +209,8 @@ def _require_gold(sentences: Iterable[Sentence], task: str) -> None:
             where = sentence.source or f"sentence {number}"
             columns = ", ".join(sentence.tags) or "none"
             raise InputError(
-                f"{where}: tags of the task {task!r} are missing (got the columns {columns}). Name the "
-                "column of each task."
+                f"tags of the task {task!r} are missing (got the columns {columns}). Name the column of each "
+                "task.",
+                code="corpus.task",
+                where=where,
             )

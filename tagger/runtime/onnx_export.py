@@ -59,8 +59,10 @@ def export_model(bundle: Bundle, path: Path) -> float:
     difference = _difference(bundle, engine, content)
     if not difference <= TOLERANCE:
         raise InputError(
-            f"{path}: the emissions must equal those of torch (got a difference of {difference:.1e}). "
-            "Report this as a bug."
+            f"the emissions must equal those of torch (got a difference of {difference:.1e}). "
+            "Report this as a bug.",
+            code="bundle.output",
+            where=path,
         )
     with replace_file(path) as temporary:
         temporary.write_bytes(content)

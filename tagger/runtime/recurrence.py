@@ -241,11 +241,16 @@ def choose_precision(name: str, hidden_size: int = 100) -> Precision:
     if name == "auto":
         return "int8" if 1.05 * _seconds("int8", hidden_size) < _seconds("f32", hidden_size) else "f32"
     if name == "bf16":
-        raise InputError("precision must not be bf16: onnxruntime lacks it on CPUs. Use f32, int8 or auto.")
+        raise InputError(
+            "precision must not be bf16: onnxruntime lacks it on CPUs. Use f32, int8 or auto.",
+            code="argument.value",
+            option="precision",
+        )
     for known in GRAPHS:
         if name == known:
             return known
-    raise InputError(f"precision must be f32, int8 or auto (got {name!r}).")
+    message = f"precision must be f32, int8 or auto (got {name!r})."
+    raise InputError(message, code="option.unknown", option="precision")
 
 
 def _seconds(

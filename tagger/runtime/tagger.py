@@ -176,7 +176,7 @@ class Tagger:
                 cache_megabytes=cache_megabytes,
             )
         except InputError as error:  # it names the tensor but not the model's path
-            raise InputError(f"{path}: {error}") from None
+            raise InputError(str(error), code=error.code, where=path, option=error.option) from None
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -393,5 +393,6 @@ def choose_tasks(tagger: Tagger, tasks: Sequence[str] | None) -> tuple[str, ...]
     known = [task.name for task in tagger.tasks]
     for name in tasks or ():
         if name not in known:
-            raise InputError(f"the model has no task {name!r}. Its tasks are {', '.join(known)}.")
+            message = f"the model has no task {name!r}. Its tasks are {', '.join(known)}."
+            raise InputError(message, code="corpus.task")
     return tuple(dict.fromkeys(tasks)) if tasks else tuple(known)
