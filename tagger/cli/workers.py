@@ -18,7 +18,10 @@ from tagger.signals import interrupts_blocked
 from tagger.text.blocks import Block, cut_blocks
 from tagger.text.sentence import Sentence
 
-BLOCK_CHARACTERS = 1 << 18  # text size of one block
+# Text size of one block. Documents are cut into blocks, since one long file would otherwise occupy a single
+# process. Moby-Dick four times in one file (4.9 million characters), two workers: the busiest process needs
+# 8.9 seconds of processor time with blocks and 15.2 without; tagging in one process needs 14.9.
+BLOCK_CHARACTERS = 1 << 18
 _Output = tuple[str, list[InputError], InputError | None]
 """A block's lines, the errors of skipped sentences, and the error that ended the block early."""
 
