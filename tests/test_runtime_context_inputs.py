@@ -50,8 +50,8 @@ def test_the_tagger_equals_torch_in_documents(seed):
     expected = network.emissions(batch)["pos"]
     ids = viterbi(expected, batch.lengths, network.transitions()["pos"])
     tags = bundle.vocabulary.tasks[1].tags
-    given_ = [from_tokens(s, starts_document=n == 4) for n, s in enumerate(sentences)]
-    found = Tagger(bundle, threads=1).tag_sentences(given_)
+    sentences = [from_tokens(s, starts_document=n == 4) for n, s in enumerate(sentences)]
+    found = Tagger(bundle, threads=1).tag_sentences(sentences)
     for row, length, sentence in zip(ids, batch.lengths, found, strict=True):
         assert sentence.tags["pos"] == tuple(tags[number] for number in row[:length])
 
@@ -99,27 +99,27 @@ def test_a_model_without_document_context_ignores_documents():
 @given(
     st.lists(st.tuples(st.integers(0, 300), st.booleans(), st.integers(0, 3000)), max_size=30),
 )
-def test_stretches_are_whole_and_end_where_they_must(shapes):
+def test_document_windows_hold_whole_sentences_of_one_document(shapes):
     sentences, start = [], 0
     for length, starts_document, gap in shapes:
         start = 0 if starts_document else start + gap
         made = from_tokens(["a"] * length, starts_document=starts_document)
         sentences.append(replace(made, text_start=start))
         start += 2 * length
-    stretches = list(cut_stretches(sentences))
-    assert [one for stretch in stretches for one in stretch] == sentences
-    for stretch in stretches:
-        assert not any(one.starts_document for one in stretch[1:])
-        assert len({one.text_start // STRETCH_CHARACTERS for one in stretch}) == 1
-        assert sum(map(len, stretch)) <= STRETCH_TOKENS
+    windows = list(cut_stretches(sentences))
+    assert [one for window in windows for one in window] == sentences
+    for window in windows:
+        assert not any(one.starts_document for one in window[1:])
+        assert len({one.text_start // STRETCH_CHARACTERS for one in window}) == 1
+        assert sum(map(len, window)) <= STRETCH_TOKENS
 
 
-def test_stretches_that_came_before_an_error_are_given_out():
+def test_document_windows_before_an_error_are_emitted():
     def broken():
         yield from_tokens(["a"])
         raise ValueError("broken")
 
-    stretches = cut_stretches(broken())
-    assert len(next(stretches)) == 1
+    windows = cut_stretches(broken())
+    assert len(next(windows)) == 1
     with pytest.raises(ValueError, match="broken"):
-        next(stretches)
+        next(windows)
