@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagger import Tagger
-from tagger.cli.formats import FORMATS, Document, View
+from tagger.cli.formats import FORMATS, Document
 from tagger.corpus.conll import read_conll
+from tagger.errors import raise_error
+from tagger.runtime.options import TagOptions
 
 TEXTS = {
     "nothing": "",
@@ -191,12 +193,16 @@ def test_lone_surrogates_are_tagged_and_written_as_escapes(model, tmp_path, text
         t for one in sentences for t in one.tokens
     ]
     assert tagger.tag_tokens([text.split()])[0].tokens == tuple(text.split())
-    view = View(("pos", "ner"), "ner", ("LOC", "PER"))
+    by_name = {task.name: task for task in tagger.tasks}
+    options = TagOptions(tasks=(by_name["pos"], by_name["ner"]))
     for name in NAMES:
         documents = [Document(name, [text]) for name in ("a\udcff", "b")]
         pieces = "".join(
-            FORMATS[name](
-                documents, lambda lines: tagger.tag_sentences(tagger.tokenizer("".join(lines))), view
+            FORMATS[name].write(
+                documents,
+                lambda lines: tagger.tag_sentences(tagger.tokenizer("".join(lines))),
+                options,
+                raise_error,
             )
         )
         written = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace", newline="")

@@ -18,11 +18,14 @@ from hypothesis import strategies as st
 
 from tagger import Tagger
 from tagger.cli import input as input_module
-from tagger.cli.formats import Document, SourceText, View, text_pieces
+from tagger.cli.formats import Document, SourceText, text_pieces
 from tagger.cli.input import read_lines, read_tokens
 from tagger.cli.main import main
 from tagger.cli.tag import document_names
 from tagger.corpus.files import read_sentences
+from tagger.errors import raise_error
+from tagger.features.vocab import Task
+from tagger.runtime.options import TagOptions
 from tagger.text.schemes import SCHEMES, convert_tags
 from tagger.text.sentence import Span, from_tokens
 
@@ -324,8 +327,8 @@ def test_input_is_read_lazily():
                 {}, {"ner": [Span(0, 1, "PER", 1.0, 4 * number, 4 * number + 3)]}
             )
 
-    view = View(["ner"], "ner", ["PER"])
-    output = text_pieces([Document("", lines())], tag, view)
+    options = TagOptions(tasks=(Task("ner", ("O", "B-PER", "I-PER"), "IOB2"),))
+    output = text_pieces([Document("", lines())], tag, options, raise_error)
     while "[Ada|PER]" not in next(output):
         pass
     assert read == 1

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from command_line import rows, run, run_error
+from command_line import input_error, rows, run
 
 from tagger import Tagger
 from tagger.corpus.files import read_sentences
@@ -63,36 +63,34 @@ def test_evaluate_scores_the_remaining_spans(model, thresholds, corpus, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "code", "fragment"),
     [
-        (["MISC=0.5"], "--min-score: the model has no label 'MISC'. Its labels are LOC, PER."),
-        (["=0.5", "0.6"], "--min-score must have one value (got 0.5 and 0.6). Give one of them."),
-        (["0.5", "0.5"], "--min-score must have one value (got 0.5 and 0.5). Give one of them."),
-        (["PER=0.5,PER=0.6"], "--min-score PER must have one value (got 0.5 and 0.6). Give one of them."),
-        (
-            ["PER=1.5"],
-            "--min-score PER must be from 0 to 1 (got 1.5). Use a probability; 0 leaves nothing out.",
-        ),
-        (
-            ["PER=nan"],
-            "--min-score PER must be from 0 to 1 (got nan). Use a probability; 0 leaves nothing out.",
-        ),
-        (["PER"], "--min-score must be a number or LABEL=NUMBER (got 'PER'). Write 0.5, or 0.5,PER=0.9."),
-        (["0.5,"], "--min-score must be a number or LABEL=NUMBER (got ''). Write 0.5, or 0.5,PER=0.9."),
-        (["PER="], "--min-score must be a number or LABEL=NUMBER (got 'PER='). Write 0.5, or 0.5,PER=0.9."),
+        (["MISC=0.5"], "corpus.labels", "'MISC'. Its labels are LOC, PER."),
+        (["=0.5", "0.6"], "option.conflict", "--min-score must have one value (got 0.5 and 0.6)"),
+        (["0.5", "0.5"], "option.conflict", "--min-score must have one value (got 0.5 and 0.5)"),
+        (["PER=0.5,PER=0.6"], "option.conflict", "--min-score PER must have one value (got 0.5 and 0.6)"),
+        (["PER=1.5"], "option.value", "--min-score PER must be from 0 to 1 (got 1.5)"),
+        (["PER=nan"], "option.value", "--min-score PER must be from 0 to 1 (got nan)"),
+        (["PER"], "option.type", "(got 'PER')"),
+        (["0.5,"], "option.type", "(got '')"),
+        (["PER="], "option.type", "(got 'PER=')"),
     ],
 )
-def test_invalid_thresholds_are_rejected(model, corpus, values, message):
+def test_invalid_thresholds_are_rejected(model, corpus, values, code, fragment):
     options = [word for value in values for word in ("--min-score", value)]
-    assert run_error("tag", model, *options) == message
-    assert run_error("evaluate", model, corpus / "dev.conll", *options) == message
+    for command in (["tag", model], ["evaluate", model, corpus / "dev.conll"]):
+        error = input_error(*command, *options)
+        assert (error.code, error.option) == (code, "--min-score")
+        assert fragment in str(error)
 
 
 def test_a_model_without_spans_has_no_labels(pos_model):
-    message = "--min-score: the model has no label 'PER'. None of its tasks has spans."
-    assert run_error("tag", pos_model, "--min-score", "PER=0.5") == message
-    message = "--candidates needs a task with spans (got pos). Leave the option out."
-    assert run_error("tag", pos_model, "--candidates", "0.5") == message
+    error = input_error("tag", pos_model, "--min-score", "PER=0.5")
+    assert (error.code, error.option) == ("corpus.labels", "--min-score")
+    assert "'PER'" in str(error)
+    message = str(input_error("tag", pos_model, "--candidates", "0.5"))
+    assert message.startswith("--candidates")
+    assert "(got pos)" in message
 
 
 @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
@@ -119,23 +117,30 @@ def test_jsonl_candidates_agree_with_the_api(model, workers):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "code", "fragment"),
     [
-        (["0.1", "--format", "conll"], "--candidates needs --format jsonl (got conll). Pass --format jsonl."),
-        (["0.1", "--format", "html"], "--candidates needs --format jsonl (got html). Pass --format jsonl."),
-        (
-            ["1.5"],
-            "--candidates must be from 0 to 1 (got 1.5). Use a probability of at least 0.001, or 0 for no",
-        ),
-        (
-            ["nan"],
-            "--candidates must be from 0 to 1 (got nan). Use a probability of at least 0.001, or 0 for no",
-        ),
-        (["0.0001"], "--candidates must be at least 0.001 (got 0.0001). Use a probability of at least 0.001"),
-        (["0.1", "--task", "pos"], "--candidates needs a task with spans (got pos). Leave the option out."),
-        (["0.1", "--stream"], "--stream writes tags only. Leave out --n-best, --scores and --candidates."),
-        (["0.1", "--stream", "--format", "jsonl"], "--stream writes tags only. Leave out --n-best,"),
+        (["0.1", "--format", "conll"], "option.conflict", "(got conll)"),
+        (["0.1", "--format", "html"], "option.conflict", "(got html)"),
+        (["1.5"], "option.value", "from 0 to 1 (got 1.5)"),
+        (["nan"], "option.value", "from 0 to 1 (got nan)"),
+        (["0.0001"], "option.value", "at least 0.001 (got 0.0001)"),
     ],
 )
-def test_invalid_candidate_options_are_rejected(model, options, message):
-    assert run_error("tag", model, "--candidates", *options).startswith(message)
+def test_invalid_candidate_options_are_rejected(model, options, code, fragment):
+    error = input_error("tag", model, "--candidates", *options)
+    assert (error.code, error.option) == (code, "--candidates")
+    assert fragment in str(error)
+
+
+@pytest.mark.parametrize(
+    ("options", "start", "fragment"),
+    [
+        (["--task", "pos"], "--candidates", "(got pos)"),
+        (["--stream"], "--stream", "--candidates"),
+        (["--stream", "--format", "jsonl"], "--stream", "--candidates"),
+    ],
+)
+def test_options_that_exclude_candidates(model, options, start, fragment):
+    message = str(input_error("tag", model, "--candidates", "0.1", *options))
+    assert message.startswith(start)
+    assert fragment in message

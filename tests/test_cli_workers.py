@@ -9,12 +9,12 @@ import subprocess
 import sys
 
 import pytest
-from command_line import rows, run, run_error
+from command_line import input_error, rows, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagger.cli import workers
-from tagger.text.documents import cut_blocks, window_sentences
+from tagger.text.blocks import cut_blocks
 from tagger.text.tokenizer import Tokenizer
 
 TEXT = "Ada met Otto in Oslo. Then  Otto left\nfor Lima,\tand Ada stayed.\r\n\r\n  Mia saw the sea 🌊!\n"
@@ -67,8 +67,8 @@ class Pool:
     def __init__(self, workers, context, initializer, initargs):
         initializer(*initargs)
 
-    def submit(self, function, block):
-        return Done(function(block))
+    def submit(self, function, *arguments):
+        return Done(function(*arguments))
 
     def shutdown(self, cancel_futures):
         assert cancel_futures
@@ -88,16 +88,13 @@ def test_output_does_not_depend_on_block_size(model, texts, monkeypatch):
         assert result == without_scores(run(*command)[1])
 
 
-def sentences_of(parts, tokenizer):
-    begin = 0
-    for part in parts:
-        if isinstance(part, list):
-            yield from (one for one in part if one.text_start >= begin)
-            continue
-        end = part.start + part.own.stop
-        shown = (one.shifted(part.start) for one in tokenizer.tokenize(part.text))
-        yield from (one for one in window_sentences(part, shown) if begin <= one.text_start < end)
-        begin = end
+def sentences_of(blocks, tokenizer):
+    for block in blocks:
+        sentences = block.sentences
+        if sentences is None:
+            sentences = (one.shifted(block.text_start) for one in tokenizer.tokenize(block.text))
+            sentences = block.select(sentences)
+        yield from (one for one in sentences if block.begin <= one.text_start < block.end)
 
 
 def test_workers_use_the_context_of_the_whole_document(model, tmp_path, monkeypatch):
@@ -127,10 +124,9 @@ def scores_of(output):
 @given(st.lists(st.sampled_from(PIECES), max_size=80), st.integers(20, 200))
 def test_blocks_and_their_sentences_cover_the_document(pieces, size):
     text, tokenizer = "".join(pieces), Tokenizer()
-    parts = list(cut_blocks(pieces, tokenizer.tokenize, size=size, around=10_000))
-    own = "".join(part.text[part.own] for part in parts if not isinstance(part, list))
-    assert text.startswith(own)
-    assert list(sentences_of(parts, tokenizer)) == tokenizer.tokenize(text)
+    blocks = list(cut_blocks(pieces, tokenizer.tokenize, size=size, around=10_000))
+    assert text.startswith("".join(block.own_text for block in blocks))
+    assert list(sentences_of(blocks, tokenizer)) == tokenizer.tokenize(text)
 
 
 @pytest.mark.parametrize(
@@ -146,21 +142,23 @@ def test_blocks_and_their_sentences_cover_the_document(pieces, size):
 def test_every_character_is_tagged_once(text):
     tokenizer = Tokenizer()
     lines = text.splitlines(keepends=True)
-    parts = list(cut_blocks(lines, tokenizer.tokenize, size=1000, around=500))
-    assert len(parts) > 1 or len(lines) == 1
-    sentences = list(sentences_of(parts, tokenizer))
+    blocks = list(cut_blocks(lines, tokenizer.tokenize, size=1000, around=500))
+    assert len(blocks) > 1 or len(lines) == 1
+    sentences = list(sentences_of(blocks, tokenizer))
     assert "".join(token for sentence in sentences for token in sentence.tokens) == "".join(text.split())
     for sentence in sentences:
         assert all(text[a:b] == t for t, (a, b) in zip(sentence.tokens, sentence.offsets, strict=True))
 
 
 def test_incompatible_options_are_rejected(model):
-    assert "--workers must be at least 1 (got 0)." in run_error("tag", model, "--workers", 0)
-    assert "--workers needs --format jsonl or conll (got html)." in run_error(
-        "tag", model, "--workers", 2, "--format", "html"
-    )
-    message = run_error("tag", model, "--workers", 2, "--stream", "--format", "conll")
-    assert "Leave --workers out" in message
+    for options, fragment in (
+        (["--workers", 0], "(got 0)"),
+        (["--workers", 2, "--format", "html"], "(got html)"),
+        (["--workers", 2, "--stream", "--format", "conll"], "--stream"),
+    ):
+        message = str(input_error("tag", model, *options))
+        assert message.startswith("--workers")
+        assert fragment in message
 
 
 @pytest.mark.usefixtures("_in_one_process")
@@ -174,7 +172,15 @@ def test_output_before_an_error_is_written(model, tmp_path, monkeypatch):
     assert len(rows(one[1])) == len(rows(several[1])) == 3
 
 
-def end(_: object) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_error_of_a_worker_keeps_its_code(model, tmp_path, count):
+    (tmp_path / "a.txt").write_text("Ada " * 100_000)
+    command = ("tag", model, tmp_path / "a.txt", "--format", "jsonl", "--pretokenized", "--n-best", "900")
+    error = input_error(*command, "--workers", count)
+    assert (error.code, error.option) == ("input.size", "n_best")
+
+
+def end(*_: object) -> None:
     os._exit(1)
 
 

@@ -59,7 +59,7 @@ def test_a_column_that_must_mark_spans():
 
 
 @pytest.mark.parametrize("task", ["ner", "ner2", "chunk"])
-def test_tags_of_spans_that_are_numbers_are_refused(task):
+def test_tags_of_spans_that_are_numbers_are_errors(task):
     sentences = [with_ner("0", "3", "4"), with_ner("0", "_")]
     sentences = [replace(one, tags={task: one.tags["ner"]}) for one in sentences]
     with raises("corpus.scheme", line=7, option="--scheme", mentions=f"'{task}' are numbers") as caught:

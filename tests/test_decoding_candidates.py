@@ -46,16 +46,23 @@ def enumerated(posterior, tags, scheme, row):
     return {key: weight / total for key, weight in results.items()}
 
 
-def as_mapping(results, reader, row):
-    """The candidates of one sentence, each once."""
-    own = np.flatnonzero(results.rows == row)
-    spans = results.spans.select(own)
+def begins_of(posterior):
+    """The index of each sentence's first token in the concatenated sentences."""
+    return np.cumsum(posterior.lengths) - posterior.lengths
+
+
+def as_mapping(results, reader, begin, end):
+    """The candidates of one sentence, each once, with indices in the sentence."""
+    own = results.select(np.flatnonzero((begin <= results.starts) & (results.starts < end)))
     keys = zip(
-        spans.starts.tolist(), spans.ends.tolist(), [reader.labels[n] for n in spans.labels], strict=True
+        (own.starts - begin).tolist(),
+        (own.ends - begin).tolist(),
+        [reader.labels[n] for n in own.labels],
+        strict=True,
     )
     keys = list(keys)
     assert len(set(keys)) == len(keys)
-    return dict(zip(keys, results.scores[own].tolist(), strict=True))
+    return dict(zip(keys, own.scores.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("constrained", [True, False])
@@ -67,21 +74,25 @@ def test_every_span_above_the_threshold_is_found_with_its_marginal(scheme, const
     for seed in range(3):
         posterior = random_posterior(scheme, constrained=constrained, lengths=lengths, seed=seed)
         marginals = SpanMarginals(posterior, reader)
-        results = marginals.find(threshold)
-        for row in range(len(lengths)):
+        begins = begins_of(posterior)
+        results = marginals.find(threshold, begins)
+        for row, length in enumerate(lengths):
             expected = enumerated(posterior, TAGS[scheme], scheme, row)
-            own = as_mapping(results, reader, row)
+            own = as_mapping(results, reader, begins[row], begins[row] + length)
             assert own == {
                 key: pytest.approx(value, abs=2e-6)
                 for key, value in expected.items()
                 if value >= threshold or key in own
             }
             assert all(value >= threshold - 2e-6 for key, value in expected.items() if key in own)
-            every = FoundSpans(
-                *(np.array([key[position] for key in expected], np.int64) for position in (0, 1)),
+            every = FoundSpans.unscored(
+                *(
+                    begins[row] + np.array([key[position] for key in expected], np.int64)
+                    for position in (0, 1)
+                ),
                 np.array([reader.labels.index(key[2]) for key in expected], np.int64),
             )
-            scores = marginals.score(np.full(len(expected), row), every)
+            scores = marginals.score(every, begins)
             assert scores.tolist() == pytest.approx(list(expected.values()), abs=2e-6)
 
 
@@ -89,18 +100,19 @@ def test_scores_of_any_size_are_finite():
     reader = SpanReader(TAGS["BIOES"], "IOB2")
     for scale in (0.0, 60.0, 2000.0):
         posterior = random_posterior("BIOES", constrained=True, lengths=[40, 7], scale=scale)
-        results = SpanMarginals(posterior, reader).find(0.001)
+        begins = begins_of(posterior)
+        results = SpanMarginals(posterior, reader).find(0.001, begins)
         assert np.isfinite(results.scores).all()
         assert len(results.scores)
-        again = SpanMarginals(posterior, reader).score(results.rows, results.spans)
+        again = SpanMarginals(posterior, reader).score(results, begins)
         np.testing.assert_allclose(again, results.scores, atol=1e-6)
 
 
 def test_marginals_of_spans_with_the_same_end_sum_to_at_most_one():
     """Spans that end at one token exclude one another, so their marginals sum to at most 1."""
     posterior = random_posterior("IOB2", constrained=True, lengths=[3000], scale=0.3)
-    results = SpanMarginals(posterior, SpanReader(TAGS["IOB2"], "IOB2")).find(0.001)
-    sums = np.bincount(results.spans.ends, weights=results.scores)
+    results = SpanMarginals(posterior, SpanReader(TAGS["IOB2"], "IOB2")).find(0.001, np.array([0]))
+    sums = np.bincount(results.ends, weights=results.scores)
     assert sums.max() <= 1 + 1e-5
     assert len(results.scores) > 3000  # and so less than the 9,000,000 that there are
 
@@ -108,8 +120,9 @@ def test_marginals_of_spans_with_the_same_end_sum_to_at_most_one():
 def test_no_candidates_without_a_legal_sequence_or_span():
     tags = ["O"]
     posterior = forward_backward(np.zeros((1, 3, 1), np.float32), np.array([3]), Transitions.free(1))
-    assert len(SpanMarginals(posterior, SpanReader(tags, "IOB2")).find(0.001).scores) == 0
+    assert len(SpanMarginals(posterior, SpanReader(tags, "IOB2")).find(0.001, np.array([0])).scores) == 0
     free = Transitions.free(5)
     nothing = Transitions(free.scores, np.full(5, -np.inf, np.float32), free.end)
     posterior = forward_backward(np.zeros((1, 3, 5), np.float32), np.array([3]), nothing)
-    assert len(SpanMarginals(posterior, SpanReader(TAGS["IOB2"], "IOB2")).find(0.001).scores) == 0
+    results = SpanMarginals(posterior, SpanReader(TAGS["IOB2"], "IOB2")).find(0.001, np.array([0]))
+    assert len(results.scores) == 0

@@ -13,16 +13,19 @@ from command_line import rows, run
 
 from tagger import Tagger
 from tagger.cli import input as input_module
-from tagger.cli.formats import Document, View, text_pieces
+from tagger.cli.formats import Document, text_pieces
 from tagger.cli.input import read_tokens
+from tagger.errors import raise_error
 from tagger.features.batching import WordTable
+from tagger.features.vocab import Task
+from tagger.runtime.options import TagOptions
 from tagger.text.documents import stream_sentences
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer
 
 WORDS = ["Ada", "met", "Otto", "in", "Oslo", "and", "then", "Mia", "saw", "the", "sea", "near", "New", "Lima"]
-# A process that loads a model, tags once, and then does one thing. It tells by how many bytes its peak grew
-# (VmHWM, since ru_maxrss begins with the peak of the parent).
+# A process that loads a model, tags once and runs the code of a test. It prints by how many bytes its peak
+# memory grew (VmHWM, since ru_maxrss begins with the parent's peak).
 PROBE = """
 import json, sys
 from pathlib import Path
@@ -38,11 +41,12 @@ tagger = Tagger.load(model)
 tagger.tag("Ada met Otto.", n_best=5, scores=True)
 before = peak()
 """
+OPTIONS = TagOptions(tasks=(Task("ner", ("O", "B-PER", "I-PER"), "IOB2"),))
 linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 
 
 def probe(code: str, *arguments: object) -> tuple[str, int]:
-    """What the code printed, and by how many bytes the process's peak grew."""
+    """Return what the code printed, and the growth of the process's peak memory in bytes."""
     command = [sys.executable, "-c", PROBE + code + "\nsys.stderr.write(str(peak() - before))"]
     done = subprocess.run(
         [*command, *map(str, arguments)],
@@ -116,7 +120,7 @@ TEXTS = {
 @linux
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_document_of_any_shape_is_tagged_in_bounded_memory(pos_model, tmp_path, name):
-    """What is held are a few windows of 65,536 tokens in all, of less than 1,250 bytes each.
+    """The tagger holds a few windows of 65,536 tokens in total, less than 1,250 bytes per token.
 
     "no end" grew by 53 to 61 MB on an idle machine, and by 67 MB on a busy one.
     """
@@ -133,7 +137,7 @@ def test_a_document_of_any_shape_is_tagged_in_bounded_memory(pos_model, tmp_path
     assert all(len(row["scores"]["pos"]) == len(row["tokens"]) for row in found)
 
 
-def test_a_long_line_of_ready_tokens_is_cut(model, monkeypatch):
+def test_a_long_pretokenized_line_is_split(model, monkeypatch):
     found = list(read_tokens(["Ada met " * 55_000, "Otto\n"]))
     assert [len(sentence) for sentence in found] == [100_000, 10_001]
     monkeypatch.setattr(input_module, "LONGEST_LINE", 2)
@@ -156,7 +160,7 @@ def test_blank_lines_do_not_reach_the_tokenizer():
     assert ["".join(lines)[s.text_start :][: len(s.text)] for s in found] == ["Ada sang.", "Otto left."]
 
 
-def test_text_without_spans_is_passed_on_sentence_by_sentence():
+def test_text_without_spans_is_written_sentence_by_sentence():
     def tag(pieces):
         for number, _ in enumerate(pieces):
             place = 4 * number
@@ -170,7 +174,7 @@ def test_text_without_spans_is_passed_on_sentence_by_sentence():
             read += 1
             yield "Ada\n"
 
-    output = text_pieces([Document("", lines())], tag, View(["ner"], "ner", ["PER"]))
+    output = text_pieces([Document("", lines())], tag, OPTIONS, raise_error)
     assert (next(output), read) == ("Ada", 1)
     assert "Ada" + "".join(output) == "Ada\n" * 100
 
@@ -203,9 +207,9 @@ def test_the_work_for_hostile_text_grows_as_the_text(monkeypatch, name):
         work["characters"] += len(text)
         return Tokenizer().tokenize(text)
 
-    def counted_emissions(projected, tokens, *others):
-        work["tokens"] += len(tokens)
-        return emissions(projected, tokens, *others)
+    def counted_emissions(window):
+        work["tokens"] += len(window.words.tokens)
+        return emissions(window)
 
     def counted_annotate(scores, *others, **options):
         work["decoded"] += len(scores)

@@ -1,5 +1,7 @@
 """Arguments of the Python API: errors name wrong values, and a failed call leaves the state unchanged."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +15,16 @@ NAN = float("nan")
 BUNDLE = make_bundle()[1]
 TAGGER = Tagger(BUNDLE)
 WORDS = ["Mira", "met", "Glasgow", "Tom", "in", "Ayr"]
+
+
+@contextmanager
+def raises(kind: type[Exception], expected: str) -> Iterator[None]:
+    """Expect a TypeError with this message (a pattern), or an InputError about this argument."""
+    with pytest.raises(kind, match=expected if kind is TypeError else None) as raised:
+        yield
+    if kind is InputError:
+        assert (raised.value.code, raised.value.option) == ("argument.value", expected)
+        assert expected in str(raised.value)
 
 
 def generated(*items):
@@ -37,12 +49,8 @@ def test_a_text_that_is_not_a_string(text):
         (b"Mira met", TypeError, r"^sentences must be .* \(got bytes b'Mira met'\)\."),
         ({"Mira": 1}, TypeError, r"^sentences must be .* \(got dict\)\."),
         ({("Mira", "met")}, TypeError, r"^sentences must be .* \(got set\)\."),
-        (
-            "Mira met Tom",
-            InputError,
-            r"^sentences must be .* \(got str 'Mira met Tom'\)\. Pass a list of tokens",
-        ),
-        (["Mira", "met"], InputError, r"^sentences\[0\] must be a list of tokens \(got str 'Mira'\)\."),
+        ("Mira met Tom", InputError, "sentences"),
+        (["Mira", "met"], InputError, "sentences[0]"),
         ([["Mira"], None], TypeError, r"^sentences\[1\] must be a list of tokens \(got None\)\."),
         ([["Mira"], NAN], TypeError, r"^sentences\[1\] must be a list of tokens \(got float nan\)\."),
         ([["Mira"], {"Mira": "PER"}], TypeError, r"^sentences\[1\] must be a list of tokens \(got dict\)\."),
@@ -62,7 +70,7 @@ def test_a_text_that_is_not_a_string(text):
     ],
 )
 def test_tokens_of_a_wrong_type(sentences, kind, message):
-    with pytest.raises(kind, match=message):
+    with raises(kind, message):
         TAGGER.tag_tokens(sentences)
 
 
@@ -91,7 +99,7 @@ def test_an_error_of_the_callers_iterator_is_raised_unchanged():
     [
         (None, TypeError, r"^sentences must be an iterable of Sentence objects \(got None\)\."),
         (from_tokens(["Mira"]), TypeError, r"^sentences must be .* \(got Sentence\)\."),
-        ("Mira", InputError, r"^sentences must be .* \(got str 'Mira'\)\."),
+        ("Mira", InputError, "sentences"),
         ({from_tokens(["Mira"]).text: 1}, TypeError, r"\(got dict\)"),
         ([from_tokens(["Mira"]), ["Mira"]], TypeError, r"^sentences\[1\] must be a Sentence \(got list\)\."),
         (["Mira"], TypeError, r"^sentences\[0\] must be a Sentence \(got str 'Mira'\)\. Pass raw text to"),
@@ -100,32 +108,32 @@ def test_an_error_of_the_callers_iterator_is_raised_unchanged():
             TypeError,
             r"^sentences\[0\]\.tokens\[1\] must",
         ),
-        ([Sentence(("a", "b"), ((0, 1),), "a b")], InputError, r"^sentences\[0\] .* \(got 1 and 2\)\. Pass"),
+        ([Sentence(("a", "b"), ((0, 1),), "a b")], InputError, "sentences[0]"),
     ],
 )
 def test_sentences_of_a_wrong_type(sentences, kind, message):
-    with pytest.raises(kind, match=message):
+    with raises(kind, message):
         list(TAGGER.tag_sentences(sentences))
 
 
 @pytest.mark.parametrize(
-    ("returned", "message"),
+    ("returned", "kind", "message"),
     [
-        (None, r"^tokenizer\(text\) must be an iterable of Sentence objects \(got None\)\."),
-        (["Mira", "met"], r"^tokenizer\(text\)\[0\] must be a Sentence \(got str 'Mira'\)\."),
-        ([["Mira", "met"]], r"^tokenizer\(text\)\[0\] must be a Sentence \(got list\)\."),
-        ("Mira met", r"^tokenizer\(text\) must be .* \(got str 'Mira met'\)\."),
+        (None, TypeError, r"^tokenizer\(text\) must be an iterable of Sentence objects \(got None\)\."),
+        (["Mira", "met"], TypeError, r"^tokenizer\(text\)\[0\] must be a Sentence \(got str 'Mira'\)\."),
+        ([["Mira", "met"]], TypeError, r"^tokenizer\(text\)\[0\] must be a Sentence \(got list\)\."),
+        ("Mira met", InputError, "tokenizer(text)"),
     ],
 )
-def test_a_tokenizer_with_a_wrong_return_type(returned, message):
-    with pytest.raises((TypeError, InputError), match=message):
+def test_a_tokenizer_with_a_wrong_return_type(returned, kind, message):
+    with raises(kind, message):
         Tagger(BUNDLE, tokenizer=lambda text: returned).tag("Mira met")
 
 
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ({"n_best": -1}, InputError, r"^n_best must be from 0 to 1000 \(got -1\)\."),
+        ({"n_best": -1}, InputError, "n_best"),
         ({"n_best": 2.0}, TypeError, r"^n_best must be an int \(got float 2\.0\)\."),
         ({"n_best": None}, TypeError, r"^n_best must be an int \(got None\)\."),
         ({"n_best": True}, TypeError, r"^n_best must be an int \(got bool True\)\."),
@@ -133,7 +141,7 @@ def test_a_tokenizer_with_a_wrong_return_type(returned, message):
         ({"min_score": "0.5"}, TypeError, r"^min_score must be a number .*\(got str '0\.5'\)\."),
         ({"min_score": None}, TypeError, r"^min_score must be a number .*\(got None\)\."),
         ({"min_score": True}, TypeError, r"^min_score must be a number .*\(got bool True\)\."),
-        ({"min_score": NAN}, InputError, r"^min_score must be from 0 to 1 \(got nan\)\."),
+        ({"min_score": NAN}, InputError, "min_score"),
         ({"min_score": [0.5]}, TypeError, r"^min_score must be a number .*\(got list\)\."),
     ],
 )
@@ -143,7 +151,7 @@ def test_options_of_tagging(arguments, kind, message):
         lambda: TAGGER.tag_tokens([["Mira"]], **arguments),
         lambda: TAGGER.tag_sentences([], **arguments),
     ):
-        with pytest.raises(kind, match=message):
+        with raises(kind, message):
             call()
 
 
@@ -153,14 +161,13 @@ def test_numpy_numbers_are_accepted():
 
 
 SETTINGS = [
-    ({"threads": -1}, InputError, r"^threads must be at least 1 \(got -1\)\. Pass None"),
-    ({"threads": 0}, InputError, r"^threads must be at least 1 \(got 0\)\."),
+    ({"threads": -1}, InputError, "threads"),
+    ({"threads": 0}, InputError, "threads"),
     ({"threads": 1.5}, TypeError, r"^threads must be an int \(got float 1\.5\)\."),
     ({"threads": "2"}, TypeError, r"^threads must be an int \(got str '2'\)\."),
-    ({"cache_megabytes": -5}, InputError, r"^cache_megabytes must be at least 0 \(got -5\)\."),
+    ({"cache_megabytes": -5}, InputError, "cache_megabytes"),
     ({"cache_megabytes": 0.5}, TypeError, r"^cache_megabytes must be an int \(got float 0\.5\)\."),
     ({"cache_megabytes": None}, TypeError, r"^cache_megabytes must be an int \(got None\)\."),
-    ({"precision": "f8"}, InputError, r"^precision must be f32, int8 or auto \(got 'f8'\)\."),
     ({"precision": None}, TypeError, r"^precision must be a str \(got None\)\."),
     ({"precision": 8}, TypeError, r"^precision must be a str \(got int 8\)\."),
     ({"scheme": None}, TypeError, r"^scheme must be a str \(got None\)\."),
@@ -171,10 +178,21 @@ SETTINGS = [
 
 @pytest.mark.parametrize(("arguments", "kind", "message"), SETTINGS)
 def test_settings_of_a_tagger(model, arguments, kind, message):
-    with pytest.raises(kind, match=message):
+    with raises(kind, message):
         Tagger(BUNDLE, **arguments)
-    with pytest.raises(kind, match=message):
+    with raises(kind, message):
         Tagger.load(model, **arguments)
+
+
+@pytest.mark.parametrize(("precision", "code"), [("f8", "option.unknown"), ("bf16", "argument.value")])
+def test_an_unknown_precision(model, precision, code):
+    for call in (
+        lambda: Tagger(BUNDLE, precision=precision),
+        lambda: Tagger.load(model, precision=precision),
+    ):
+        with pytest.raises(InputError, match=precision) as error:
+            call()
+        assert (error.value.code, error.value.option) == (code, "precision")
 
 
 @pytest.mark.parametrize("path", [None, 3, NAN, b"en", ["en"], {"en"}])
@@ -188,18 +206,18 @@ def test_a_model_of_a_wrong_type(path):
 
 
 @pytest.mark.parametrize(
-    ("lookahead", "kind", "got"),
+    ("lookahead", "kind", "message"),
     [
-        (None, TypeError, "None"),
-        (1.0, TypeError, r"float 1\.0"),
-        (float("inf"), TypeError, "float inf"),
-        ("2", TypeError, "str '2'"),
-        (True, TypeError, "bool True"),
-        (-1, InputError, "-1"),
+        (None, TypeError, r"^lookahead must be .* \(got None\)\. Pass 0"),
+        (1.0, TypeError, r"^lookahead must be .* \(got float 1\.0\)\. Pass 0"),
+        (float("inf"), TypeError, r"^lookahead must be .* \(got float inf\)\. Pass 0"),
+        ("2", TypeError, r"^lookahead must be .* \(got str '2'\)\. Pass 0"),
+        (True, TypeError, r"^lookahead must be .* \(got bool True\)\. Pass 0"),
+        (-1, InputError, "lookahead"),
     ],
 )
-def test_an_invalid_lookahead(lookahead, kind, got):
-    with pytest.raises(kind, match=rf"^lookahead must be .* \(got {got}\)\. Pass 0"):
+def test_an_invalid_lookahead(lookahead, kind, message):
+    with raises(kind, message):
         StreamingTagger(TAGGER, lookahead=lookahead)
 
 
@@ -208,14 +226,19 @@ def test_an_invalid_lookahead(lookahead, kind, got):
     [
         (None, TypeError, r"^temperatures must be a mapping \(got None\)\."),
         ({"ner": "hot"}, TypeError, r"^temperatures\['ner'\] must be a number \(got str 'hot'\)\."),
-        ({"ner": NAN}, InputError, r"^temperatures\['ner'\] must be .* \(got nan\)\."),
-        ({"ner": 0}, InputError, r"^temperatures\['ner'\] must be .* \(got 0\)\."),
-        ({"chunk": 1.0}, InputError, "no task 'chunk'\\. Its tasks are ner, pos"),
+        ({"ner": NAN}, InputError, "temperatures['ner']"),
+        ({"ner": 0}, InputError, "temperatures['ner']"),
     ],
 )
 def test_temperatures(temperatures, kind, message):
-    with pytest.raises(kind, match=message):
+    with raises(kind, message):
         TAGGER.with_temperatures(temperatures)
+
+
+def test_a_temperature_of_an_unknown_task():
+    with pytest.raises(InputError, match="'chunk'") as error:
+        TAGGER.with_temperatures({"chunk": 1.0})
+    assert error.value.code == "corpus.task"
 
 
 @pytest.mark.parametrize("wrong", [None, NAN, 3, b"met", ["met"], {"met"}, ("met",)])
@@ -227,7 +250,7 @@ def test_a_failed_push_leaves_the_state_unchanged(lookahead, wrong):
         with pytest.raises(TypeError, match=r"^token must be a str \(got .*\)\. Pass each token"):
             streaming.push(wrong)
         found += streaming.push(word)
-        with pytest.raises((TypeError, InputError), match=r"^tokens must be an iterable of tokens \(got "):
+        with raises(TypeError, r"^tokens must be an iterable of tokens \(got "):
             streaming.tag({"met"} if isinstance(wrong, tuple | list | set) else wrong)
     assert found + streaming.end_sentence() == expected
 
@@ -240,7 +263,7 @@ def test_a_push_with_invalid_scores_leaves_the_state_unchanged(monkeypatch, look
     streaming, found = StreamingTagger(tagger, lookahead=lookahead), []
 
     def fail(encoded):
-        raise InputError("not finite")
+        raise InputError("not finite", code="bundle.damaged")
 
     for number, word in enumerate([*WORDS, None]):
         call = streaming.end_sentence if word is None else lambda: streaming.push(word)  # noqa: B023
@@ -262,30 +285,32 @@ def test_an_invalid_token_is_named_and_ends_the_sentence():
 
 
 @pytest.mark.parametrize(
-    ("call", "kind", "message"),
+    ("call", "message"),
     [
         (
             lambda: Sentence("Mira", ((0, 4),), "Mira"),
-            TypeError,
             r"^Sentence: tokens must be a tuple \(got str\)",
         ),
-        (lambda: Sentence(None, (), ""), TypeError, r"^Sentence: tokens must be a tuple \(got NoneType\)"),
+        (lambda: Sentence(None, (), ""), r"^Sentence: tokens must be a tuple \(got NoneType\)"),
         (
             lambda: Sentence(("a",), {0: 1}, "a"),
-            TypeError,
             r"^Sentence: offsets must be a tuple \(got dict\)",
         ),
-        (lambda: Sentence(("a",), ((0, 1),), None), TypeError, r"^Sentence: text must be a str"),
-        (lambda: from_tokens(["a"]).with_tags({"ner": "O"}), InputError, r"^Sentence: tags must"),
-        (lambda: Span("0", 1, "PER"), TypeError, r"^Span: start must be an int \(got str\)\."),
-        (lambda: Span(0, None, "PER"), TypeError, r"^Span: end must be an int \(got NoneType\)\."),
-        (lambda: Span(0, 1.0, "PER"), TypeError, r"^Span: end must be an int \(got float\)\."),
-        (lambda: Span(0, 1, None), TypeError, r"^Span: label must be a str \(got NoneType\)\."),
+        (lambda: Sentence(("a",), ((0, 1),), None), r"^Sentence: text must be a str"),
+        (lambda: Span("0", 1, "PER"), r"^Span: start must be an int \(got str\)\."),
+        (lambda: Span(0, None, "PER"), r"^Span: end must be an int \(got NoneType\)\."),
+        (lambda: Span(0, 1.0, "PER"), r"^Span: end must be an int \(got float\)\."),
+        (lambda: Span(0, 1, None), r"^Span: label must be a str \(got NoneType\)\."),
     ],
 )
-def test_constructors(call, kind, message):
-    with pytest.raises(kind, match=message):
+def test_constructors(call, message):
+    with pytest.raises(TypeError, match=message):
         call()
+
+
+def test_a_string_of_tags():
+    with pytest.raises(InputError, match=r"^Sentence: tags must"):
+        from_tokens(["a"]).with_tags({"ner": "O"})
 
 
 def test_constructors_accept_compatible_types():

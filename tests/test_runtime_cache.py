@@ -13,13 +13,14 @@ from tagger.runtime import cache as cache_module
 from tagger.runtime.cache import BLOCK_CHARACTERS, LONGEST_KEY, WordCache, row_bytes
 from tagger.runtime.engine import Engine
 from tagger.runtime.windows import make_windows
+from tagger.runtime.word_inputs import WordInputs
 from tagger.text.sentence import from_tokens
 
 
 @pytest.fixture(scope="module")
 def components():
     _, bundle = make_bundle()
-    return Engine(bundle), bundle.vocabulary
+    return Engine(bundle).words, bundle.vocabulary
 
 
 def make_cache(components, words: int) -> WordCache:
@@ -29,7 +30,7 @@ def make_cache(components, words: int) -> WordCache:
 def projections(components, tokens):
     table = WordTable(components[1])
     batch = table.batch([table.rows(tokens)])
-    return components[0].project(components[0].word_vectors(batch))[batch.positions[0]]
+    return components[0].project(components[0].vectors(batch))[batch.positions[0]]
 
 
 def check(components, tokens, found):
@@ -123,7 +124,7 @@ def test_long_words_are_cached_and_distinguished(components):
 def test_an_abandoned_stream_releases_its_rows(components):
     _, bundle = make_bundle()
     tagger = Tagger(bundle, threads=2)
-    tagger._cache = WordCache(tagger.engine, bundle.vocabulary, 60 * row_bytes(tagger.engine))
+    tagger._cache = WordCache(tagger.engine.words, bundle.vocabulary, 60 * row_bytes(tagger.engine.words))
     for begin in range(0, 2000, 50):
         next(tagger.tag_sentences([from_tokens([f"w{number}" for number in range(begin, begin + 50)])]))
     assert tagger.cache_statistics.words >= 50  # and no call needed a temporary table
@@ -136,7 +137,7 @@ def test_an_error_leaves_the_cache_consistent(components, monkeypatch):
     cache = make_cache(components, 8)
     cache.look_up(["a", "b"])
     with monkeypatch.context() as patched:
-        patched.delattr(Engine, "word_features")
+        patched.delattr(WordInputs, "features")
         with pytest.raises(AttributeError):
             cache.look_up(["c", "d", "e"])
     assert cache.statistics.words == 2

@@ -31,7 +31,7 @@ def test_candidates_equal_enumeration_and_include_the_best_path(head, model_sche
         task = next(task for task in tagger.tasks if task.name == "ner")
         engine, table = Engine(bundle), WordTable(bundle.vocabulary)
         for tokens, sentence in zip(SENTENCES, tagger.tag_tokens(SENTENCES, candidates=0.01), strict=True):
-            emissions = engine(table.batch([table.rows(tokens)]))["ner"][0]
+            emissions = engine.emissions(table.batch([table.rows(tokens)]))["ner"]
             paths, weights = every_legal_path(task, len(tokens), engine.transitions["ner"], emissions)
             weights = weights ** (1 / temperature) / (weights ** (1 / temperature)).sum()
             expected = {}
@@ -95,20 +95,25 @@ def test_the_number_of_candidates_is_linear_in_the_length():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "kind", "message"),
+    ("wrong", "message"),
     [
-        (-0.1, InputError, r"^candidates must be from 0 to 1 \(got -0\.1\)\."),
-        (1.5, InputError, r"^candidates must be from 0 to 1 \(got 1\.5\)\."),
-        (1e-9, InputError, r"^candidates must be at least 0\.001 \(got 1e-09\)\."),
-        (float("nan"), InputError, r"^candidates must be from 0 to 1 \(got nan\)\."),
-        ("0.1", TypeError, r"^candidates must be a number \(got str '0\.1'\)\."),
-        (None, TypeError, r"^candidates must be a number \(got None\)\."),
-        (True, TypeError, r"^candidates must be a number \(got bool True\)\."),
+        ("0.1", r"^candidates must be a number \(got str '0\.1'\)\."),
+        (None, r"^candidates must be a number \(got None\)\."),
+        (True, r"^candidates must be a number \(got bool True\)\."),
     ],
 )
-def test_an_invalid_threshold_of_candidates(wrong, kind, message):
-    with pytest.raises(kind, match=message):
+def test_a_threshold_of_candidates_of_a_wrong_type(wrong, message):
+    with pytest.raises(TypeError, match=message):
         Tagger(make_bundle()[1]).tag("Mira", candidates=wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "bounds"), [(-0.1, "0 to 1"), (1.5, "0 to 1"), (float("nan"), "0 to 1"), (1e-9, "0.001")]
+)
+def test_an_invalid_threshold_of_candidates(wrong, bounds):
+    with pytest.raises(InputError, match=bounds) as error:
+        Tagger(make_bundle()[1]).tag("Mira", candidates=wrong)
+    assert (error.value.code, error.value.option) == ("argument.value", "candidates")
 
 
 @pytest.mark.parametrize("scheme", ["IOB2", "BIOES"])
@@ -143,20 +148,28 @@ def test_thresholds_per_label_equal_filtering(scheme):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "kind", "message"),
+    ("wrong", "message"),
     [
-        (
-            {"MISC": 0.5},
-            InputError,
-            r"^min_score: the model has no label 'MISC'\. Its labels are LOC, ORG, PER\.",
-        ),
-        ({None: 0.5}, InputError, r"^min_score: the model has no label None\. Its labels are"),
-        ({"PER": 1.5}, InputError, r"^min_score\['PER'\] must be from 0 to 1 \(got 1\.5\)\."),
-        ({"PER": float("nan")}, InputError, r"^min_score\['PER'\] must be from 0 to 1 \(got nan\)\."),
-        ({"PER": "0.5"}, TypeError, r"^min_score\['PER'\] must be a number \(got str '0\.5'\)\."),
-        ({"PER": None}, TypeError, r"^min_score\['PER'\] must be a number \(got None\)\."),
+        ({"PER": "0.5"}, r"^min_score\['PER'\] must be a number \(got str '0\.5'\)\."),
+        ({"PER": None}, r"^min_score\['PER'\] must be a number \(got None\)\."),
     ],
 )
-def test_invalid_thresholds_per_label(wrong, kind, message):
-    with pytest.raises(kind, match=message):
+def test_thresholds_per_label_of_a_wrong_type(wrong, message):
+    with pytest.raises(TypeError, match=message):
         Tagger(make_bundle()[1]).tag_sentences([], min_score=wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "option", "fragment"),
+    [
+        ({"MISC": 0.5}, "corpus.labels", "min_score", "'MISC'. Its labels are LOC, ORG, PER."),
+        ({None: 0.5}, "corpus.labels", "min_score", "None"),
+        ({"PER": 1.5}, "argument.value", "min_score['PER']", "1.5"),
+        ({"PER": float("nan")}, "argument.value", "min_score['PER']", "nan"),
+    ],
+)
+def test_invalid_thresholds_per_label(wrong, code, option, fragment):
+    with pytest.raises(InputError) as error:
+        Tagger(make_bundle()[1]).tag_sentences([], min_score=wrong)
+    assert (error.value.code, error.value.option) == (code, option)
+    assert fragment in str(error.value)

@@ -32,14 +32,14 @@ def test_the_engine_equals_torch_in_documents(layers, merge_mode):
     batch = batch_of(bundle, sentences, [sentences[:5], sentences[5:]])
     assert len(batch.context.tokens) > 20
     engine = Engine(bundle)
-    expected, found = network.emissions(batch), engine(batch)
-    alone = engine(replace(batch, context=None))
+    expected, found = network.emissions(batch), engine.emissions(batch)
+    alone = engine.emissions(replace(batch, context=None))
     for task in ("ner", "pos"):
-        np.testing.assert_allclose(found[task][batch.mask], expected[task][batch.mask], atol=1e-4)
+        np.testing.assert_allclose(found[task], expected[task][batch.mask], atol=1e-4)
     assert np.abs(alone["ner"] - found["ner"]).max() > 0.1
-    inputs = engine.inputs(batch)
-    assert inputs.shape == (*batch.positions.shape, engine.input_size)
-    assert engine.input_size == network.encoder.layers[0]["forward_lstm"].input_size
+    inputs = engine.words.inputs(batch)
+    assert inputs.shape == (*batch.positions.shape, engine.words.input_size)
+    assert engine.words.input_size == network.encoder.layers[0]["forward_lstm"].input_size
 
 
 @given(st.integers(0, 1000))
@@ -50,8 +50,8 @@ def test_the_tagger_equals_torch_in_documents(seed):
     expected = network.emissions(batch)["pos"]
     ids = viterbi(expected, batch.lengths, network.transitions()["pos"])
     tags = bundle.vocabulary.tasks[1].tags
-    given_ = [from_tokens(s, starts_document=n == 4) for n, s in enumerate(sentences)]
-    found = Tagger(bundle, threads=1).tag_sentences(given_)
+    sentences = [from_tokens(s, starts_document=n == 4) for n, s in enumerate(sentences)]
+    found = Tagger(bundle, threads=1).tag_sentences(sentences)
     for row, length, sentence in zip(ids, batch.lengths, found, strict=True):
         assert sentence.tags["pos"] == tuple(tags[number] for number in row[:length])
 
@@ -88,7 +88,7 @@ def test_a_model_without_document_context_ignores_documents():
     for settings in ({"context": "sentence"}, {"direction": "forward"}, {"direction": "backward"}):
         network, bundle = make_bundle(**settings)
         assert network.context is None
-        assert Engine(bundle).context is None
+        assert Engine(bundle).words.context is None
         sentences = random_sentences(bundle.vocabulary)
         together = Tagger(bundle).tag_tokens(sentences, is_document=True)
         assert [one.tags for one in together] == [
@@ -99,7 +99,7 @@ def test_a_model_without_document_context_ignores_documents():
 @given(
     st.lists(st.tuples(st.integers(0, 300), st.booleans(), st.integers(0, 3000)), max_size=30),
 )
-def test_document_windows_are_whole_and_end_where_they_must(shapes):
+def test_document_windows_hold_whole_sentences_of_one_document(shapes):
     sentences, start = [], 0
     for length, starts_document, gap in shapes:
         start = 0 if starts_document else start + gap
@@ -114,7 +114,7 @@ def test_document_windows_are_whole_and_end_where_they_must(shapes):
         assert sum(map(len, window)) <= WINDOW_TOKENS
 
 
-def test_document_windows_before_an_error_are_yielded():
+def test_document_windows_before_an_error_are_emitted():
     def broken():
         yield from_tokens(["a"])
         raise ValueError("broken")

@@ -11,9 +11,10 @@ from tagger import Tagger
 from tagger.decoding.viterbi import Transitions
 from tagger.errors import InputError
 from tagger.features.batching import WordTable
-from tagger.runtime.annotation import Annotator, Request
+from tagger.runtime.annotation import Annotator
 from tagger.runtime.arguments import MOST_ALTERNATIVES
 from tagger.runtime.engine import Engine
+from tagger.runtime.options import TagOptions
 from tagger.text.schemes import convert_tags
 from tagger.text.sentence import Alternative, from_tokens
 
@@ -29,7 +30,7 @@ def test_alternatives_and_scores_equal_enumeration(scheme, head, constrain):
     sentences = [["Mira"], ["Ayr", "lost"], ["Tom", "met", "Glasgow"]]
     found = tagger.tag_tokens(sentences, n_best=6, scores=True)
     for task, (tokens, sentence) in itertools.product(tagger.tasks, zip(sentences, found, strict=True)):
-        emissions = engine(table.batch([table.rows(tokens)]))[task.name][0]
+        emissions = engine.emissions(table.batch([table.rows(tokens)]))[task.name]
         paths, probabilities = every_legal_path(task, len(tokens), engine.transitions[task.name], emissions)
         order = np.argsort(-probabilities, kind="stable")[:6]
         alternatives = sentence.alternatives[task.name]
@@ -82,16 +83,17 @@ def test_the_probability_is_zero_if_no_sequence_is_legal():
     emissions = np.random.default_rng(0).normal(size=(2, len(task.tags))).astype(np.float32)
     sentence = from_tokens(["Mira", "met"])
     annotator = Annotator(task, forbidden, "IOB2")
-    found = annotator.annotate(emissions, np.array([2]), [sentence], Request(n_best=2, has_scores=True))
-    assert found.alternatives == [[Alternative(found.tags[0], 0.0)]]
-    assert found.tag_scores == [[0.0, 0.0]]
+    found = annotator.annotate(emissions, np.array([2]), [sentence], TagOptions(n_best=2, has_scores=True))
+    assert found["alternatives"] == [[Alternative(found["tags"][0], 0.0)]]
+    assert found["tag_scores"] == [[0.0, 0.0]]
 
 
 @pytest.mark.parametrize("wrong", [-1, MOST_ALTERNATIVES + 1])
 def test_an_invalid_number_of_alternatives_is_an_error_at_once(wrong):
     _, bundle = make_bundle()
-    with pytest.raises(InputError, match=rf"n_best must be from 0 to 1000 \(got {wrong}\)\. Pass 0"):
+    with pytest.raises(InputError, match=f"got {wrong}") as error:
         Tagger(bundle).tag_sentences([from_tokens(["Mira"])], n_best=wrong)
+    assert (error.value.code, error.value.option) == ("argument.value", "n_best")
 
 
 def test_too_many_alternatives_for_memory_are_an_error(monkeypatch):
@@ -101,9 +103,11 @@ def test_too_many_alternatives_for_memory_are_an_error(monkeypatch):
     monkeypatch.setattr("tagger.runtime.tagger.MOST_POINTERS", 12 * tag_count)
     sentences = [["Mira", "met", "Tom"], ["Tom", "met", "Mira", "again"]]
     assert len(tagger.tag_tokens(sentences, n_best=3)[1].alternatives["pos"]) == 3
-    message = r"n_best must be at most 3 for the sentence 'Tom met Mira again'… of 4 tokens \(got 4\)\. More"
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(
+        InputError, match=r"at most 3 for the sentence 'Tom met Mira again'… .*\(got 4\)"
+    ) as error:
         tagger.tag_tokens(sentences, n_best=4)
+    assert (error.value.code, error.value.option) == ("input.size", "n_best")
     assert len(tagger.tag_tokens([["Mira"] * 99])[0]) == 99  # no limit without alternatives
 
 
@@ -147,9 +151,10 @@ def test_sentences_before_an_error_are_tagged_first(monkeypatch, threads):
 
     def stream():
         yield from sentences
-        raise InputError("line 8 is broken")
+        raise InputError("broken", code="corpus.record", where="a.conll:8")
 
     tagged = Tagger(bundle, threads=threads).tag_sentences(stream())
     assert [next(tagged).tokens for _ in sentences] == [one.tokens for one in sentences]
-    with pytest.raises(InputError, match="line 8 is broken"):
+    with pytest.raises(InputError, match="broken") as error:
         next(tagged)
+    assert (error.value.code, error.value.line) == ("corpus.record", 8)

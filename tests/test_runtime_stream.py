@@ -46,14 +46,14 @@ def make_tagger(seed=0, *, written="IOB2", **model):
 def whole_emissions(tagger, tokens):
     """Return each task's emissions (T, C) for a whole sentence."""
     table = WordTable(tagger.bundle.vocabulary)
-    return {task: found[0] for task, found in tagger.engine(table.batch([table.rows(tokens)])).items()}
+    return tagger.engine.emissions(table.batch([table.rows(tokens)]))
 
 
 def window_emissions(tagger, tokens, lookahead):
     """Return each task's emissions (W, C) for all windows; the last one is that at the end."""
     table = WordTable(tagger.bundle.vocabulary)
     batch = table.batch([table.rows(tokens)])
-    vectors = tagger.engine.word_vectors(batch)
+    vectors = tagger.engine.words.vectors(batch)
     encoder, windows = WindowEncoder(tagger.engine, 1), []
 
     def encode() -> None:
@@ -118,7 +118,7 @@ def test_upper_layers_read_the_outputs_known_when_each_word_was_tagged():
     tagger, lookahead = make_tagger(layers=2), 2
     table, engine = WordTable(tagger.bundle.vocabulary), tagger.engine
     batch = table.batch([table.rows(TOKENS)])
-    vectors, decided = engine.word_vectors(batch), []
+    vectors, decided = engine.words.vectors(batch), []
     for first, window in enumerate(window_emissions(tagger, TOKENS, lookahead)[: len(TOKENS) - lookahead]):
         known = vectors[batch.positions[0, : first + lookahead + 1]]
         below = read_both(engine.lstms[0], known)
@@ -198,12 +198,15 @@ def test_tags_equal_fixed_lag_decoding_and_are_legal(head, scheme, written, look
 
 
 def test_invalid_schemes_and_lookaheads_are_errors(tmp_path):
-    with pytest.raises(InputError, match="Tags in IOB2 cannot become BIOES one by one"):
+    with pytest.raises(InputError, match=r"IOB2 .* BIOES"):
         StreamingTagger(make_tagger(scheme="IOB2", written="BIOES"), lookahead=3)
-    with pytest.raises(InputError, match=r"^lookahead must be at least 0 \(got -1\)\."):
-        StreamingTagger(make_tagger(), lookahead=-1)
-    with pytest.raises(InputError, match=r"^lookahead must be at least 0 \(got -2\)\."):
-        tag_with_lookahead(make_tagger(), [], -2)
+    for call in (
+        lambda: StreamingTagger(make_tagger(), lookahead=-1),
+        lambda: tag_with_lookahead(make_tagger(), [], -1),
+    ):
+        with pytest.raises(InputError, match="got -1") as error:
+            call()
+        assert (error.value.code, error.value.option) == ("argument.value", "lookahead")
     with pytest.raises(InputError, match="missing"):
         StreamingTagger(tmp_path / "missing", lookahead=1)
 
@@ -217,8 +220,9 @@ def test_words_are_returned_when_they_are_tagged(tmp_path):
     assert [one.token for one in streaming.end_sentence()] == TOKENS[2:4]
     assert streaming.end_sentence() == []
     assert list(streaming.tag([])) == []
-    with pytest.raises(InputError, match=r"^tokens must be an iterable of tokens \(got str 'Mira"):
+    with pytest.raises(InputError, match="'Mira met Tom'") as error:
         streaming.tag("Mira met Tom")
+    assert (error.value.code, error.value.option) == ("argument.value", "tokens")
 
 
 def test_a_sentence_does_not_depend_on_the_previous_one():
@@ -274,5 +278,6 @@ def test_too_large_weights_are_an_error():
     _, bundle = make_bundle()
     large = {"heads.0.projection.weight": np.full_like(bundle.tensors["heads.0.projection.weight"], 9e29)}
     tagger = Tagger(replace(bundle, tensors={**bundle.tensors, **large}))
-    with pytest.raises(InputError, match="give scores that are not finite or far too large"):
+    with pytest.raises(InputError, match="scores") as error:
         list(StreamingTagger(tagger, lookahead=0).tag(TOKENS))
+    assert error.value.code == "bundle.damaged"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import tee
 from pathlib import Path
 
-from tagger.cli.formats import View, column_separator, jsonl_line
 from tagger.cli.output import open_output, print_message
 from tagger.corpus.columns import PARTS_OF_SPEECH
 from tagger.corpus.conll import DOCUMENT_START, write_conll
@@ -20,7 +19,8 @@ from tagger.corpus.reading import Reading
 from tagger.corpus.table_header import find_header
 from tagger.corpus.tags import line_of
 from tagger.errors import InputError
-from tagger.features.vocab import Task
+from tagger.runtime.json_lines import sentence_line
+from tagger.runtime.options import TagOptions
 from tagger.text.sentence import Sentence
 
 TagSentences = Callable[[Iterable[Sentence]], Iterator[Sentence]]
@@ -70,24 +70,21 @@ def open_columns(path: Path, format: str, columns: str | None, style: str, name:
 
 
 def write_columns(
-    files: Sequence[ColumnFile], output: Path | None, tag: TagSentences, view: View, tasks: Sequence[Task]
+    files: Sequence[ColumnFile], output: Path | None, tag: TagSentences, options: TagOptions
 ) -> None:
     """Tag column files, write them one after another, and print on standard error how they were read.
 
     Raises:
         InputError: A file is malformed (see ``column_pieces``), or the output cannot be written.
     """
-    by_name = {task.name: task for task in tasks}
     with open_output(output) as target:
         for file in files:
-            target.writelines(column_pieces(file, tag, view, by_name))
+            target.writelines(column_pieces(file, tag, options))
     for file in files:
         print_message(file.detected.describe())
 
 
-def column_pieces(
-    file: ColumnFile, tag: TagSentences, view: View, tasks: Mapping[str, Task]
-) -> Iterator[str]:
+def column_pieces(file: ColumnFile, tag: TagSentences, options: TagOptions) -> Iterator[str]:
     """Tag the tokens of a file and yield the output in pieces.
 
     The format ``conll`` keeps all lines and appends a column for each task: predicted tags follow the gold
@@ -97,8 +94,7 @@ def column_pieces(
     Args:
         file: The file.
         tag: Function that tags sentences.
-        view: The tasks to write.
-        tasks: The tasks of the model, by name.
+        options: The tasks to write.
 
     Raises:
         InputError: The file is malformed; raised during iteration.
@@ -107,17 +103,15 @@ def column_pieces(
     sentences = detected.read(Reading(tasks=detected.tasks))
     if file.style == "jsonl":
         for sentence in tag(sentences):
-            yield jsonl_line(sentence, view, file.name, starts_document=sentence.starts_document)
+            yield sentence_line(sentence, options, file.name)
     elif detected.format == "conllu":
-        yield from _conllu_pieces(file, sentences, tag, view)
+        yield from _conllu_pieces(file, sentences, tag, options)
     else:
-        yield from _conll_pieces(detected, tag(sentences), view, tasks)
+        yield from _conll_pieces(detected, tag(sentences), options)
 
 
-def _conll_pieces(
-    detected: Detected, tagged: Iterable[Sentence], view: View, tasks: Mapping[str, Task]
-) -> Iterator[str]:
-    required = column_separator(tasks[name] for name in view.tasks)
+def _conll_pieces(detected: Detected, tagged: Iterable[Sentence], options: TagOptions) -> Iterator[str]:
+    required = options.separator
     has_one_column = len((detected.columns or "").split(",")) == 1
     separator = "\t" if detected.is_tabbed else " "
     if required == "\t" and separator == " ":
@@ -127,10 +121,10 @@ def _conll_pieces(
                 "Separate them with tabs, or pass --format jsonl."
             )
         separator = required
-    filler = ["-X-" if name in PARTS_OF_SPEECH else "O" for name in view.tasks]
+    filler = ["-X-" if name in PARTS_OF_SPEECH else "O" for name in options.task_names]
     lines = numbered_lines(detected.path)
     for sentence in tagged:
-        predicted = [_column(sentence, name) for name in view.tasks]
+        predicted = [_column(sentence, name) for name in options.task_names]
         token_index = {int(line_of(sentence, i).rpartition(":")[2]): i for i in range(len(sentence))}
         last = max(token_index)
         for number, line in lines:
@@ -156,18 +150,20 @@ def _with_cells(line: str, cells: Sequence[str] | None, filler: Sequence[str], s
 
 
 def _conllu_pieces(
-    file: ColumnFile, sentences: Iterable[Sentence], tag: TagSentences, view: View
+    file: ColumnFile, sentences: Iterable[Sentence], tag: TagSentences, options: TagOptions
 ) -> Iterator[str]:
     """Write predicted tags into the CoNLL-U columns, or next to the gold tags as CoNLL columns."""
     gold, copies = tee(sentences)
-    gold_tasks = [name for name in view.tasks if name in file.detected.tasks]
+    gold_tasks = [name for name in options.task_names if name in file.detected.tasks]
     for before, after in zip(gold, tag(copies), strict=True):
         block = StringIO()
         if file.style == "conllu":
-            merged = replace(after, tags={**before.tags, **{name: after.tags[name] for name in view.tasks}})
-            write_conllu([merged], block, misc=[name for name in view.tasks if name not in FIELDS])
+            merged = replace(
+                after, tags={**before.tags, **{name: after.tags[name] for name in options.task_names}}
+            )
+            write_conllu([merged], block, misc=[name for name in options.task_names if name not in FIELDS])
         else:
-            predicted = {f"predicted {name}": after.tags[name] for name in view.tasks}
+            predicted = {f"predicted {name}": after.tags[name] for name in options.task_names}
             merged = replace(after, tags={**{name: before.tags[name] for name in gold_tasks}, **predicted})
             columns = [*gold_tasks, *predicted]
             write_conll([merged], block, columns=columns, separator="\t")

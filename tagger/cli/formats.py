@@ -1,4 +1,4 @@
-"""Output formats of ``tagger tag``: one function per format, from documents to a stream of output."""
+"""Output formats of ``tagger tag``: ``FORMATS`` maps the name of a format to the functions that write it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import StringIO
-from typing import Literal
 
-from tagger.corpus.conll import write_conll
+from tagger.corpus.conll import token_line, write_conll
 from tagger.corpus.jsonl import json_line
-from tagger.corpus.records import sentence_values
-from tagger.errors import InputError, printable, printable_lines
-from tagger.features.vocab import Task
+from tagger.errors import InputError, OnError, printable, printable_lines
 from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head
-from tagger.text.sentence import Sentence, Span
+from tagger.runtime.json_lines import sentence_line, sentence_lines
+from tagger.runtime.options import TagOptions
+from tagger.text.sentence import Sentence
 
 Tag = Callable[[Iterable[str]], Iterator[Sentence]]
 Mark = Callable[[str, str], str]
-SCORE_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +33,28 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """Output options: which tasks to write, and how.
+class Word:
+    """A word between white space, or one of its tokens.
 
     Attributes:
-        tasks: The tasks to write, in order.
-        text_task: The task to mark in running text (formats text and html).
-        labels: The span labels of ``text_task``; empty if it has no spans.
-        is_coloured: True to colour running text for a terminal.
-        is_terminal: True if running text is printed on a terminal; control characters are then replaced.
-        separator: The column separator; a tab if a tag contains a space.
-        errors: One error for each sentence that the format cannot hold; the others are written.
+        text: Its characters.
+        start: Character offset of its start in the text.
+        is_last: True if the text ends with it.
+        starts_line: True if it is the first word of a line.
     """
 
-    tasks: Sequence[str]
-    text_task: str
-    labels: Sequence[str]
-    is_coloured: bool = False
-    is_terminal: bool = False
-    separator: str = " "
-    errors: list[InputError] = field(default_factory=list)
+    text: str
+    start: int
+    is_last: bool = False
+    starts_line: bool = field(default=False, compare=False)
+
+    @property
+    def end(self) -> int:
+        """Character offset of its end in the text, exclusive."""
+        return self.start + len(self.text)
+
+
+Tagged = Iterable[tuple[Word, Mapping[str, str]] | None]  # a token with its tags; None at a sentence end
 
 
 class SourceText:
@@ -86,80 +86,64 @@ class SourceText:
         return "".join(parts)
 
 
-def jsonl_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
+def jsonl_pieces(
+    documents: Sequence[Document], tag: Tag, options: TagOptions, on_error: OnError
+) -> Iterator[str]:
     """Yield one JSON line per sentence, with offsets into its document; name several documents."""
     for document in documents:
         name = document.name if len(documents) > 1 else None
-        for number, sentence in enumerate(tag(document.lines)):
-            starts_document = number == 0 or sentence.starts_document
-            yield jsonl_line(sentence, view, name, starts_document=starts_document)
+        yield from sentence_lines(tag(document.lines), options, name)
 
 
-def jsonl_line(sentence: Sentence, view: View, name: str | None, *, starts_document: bool) -> str:
-    """Return the JSON line of a sentence; ``name`` is the document name if there are several."""
-    if sentence.starts_document != starts_document:
-        sentence = replace(sentence, starts_document=starts_document)
-    values = sentence_values(sentence, view.tasks, digits=SCORE_DIGITS)
-    if sentence.candidates:
-        values["candidates"] = {
-            task: [_candidate_values(span, sentence) for span in sentence.candidates[task]]
-            for task in view.tasks
-            if task in sentence.candidates
-        }
-    return json_line(values if name is None else values | {"document": name})
+def _jsonl_sentence(
+    sentence: Sentence, options: TagOptions, on_error: OnError, name: str | None, number: int, is_first: bool
+) -> str:
+    return sentence_line(sentence, options, name, is_first=is_first)
 
 
-def _candidate_values(span: Span, sentence: Sentence) -> dict[str, object]:
-    start, end = span.start_char, span.end_char
-    text = sentence.text[start - sentence.text_start : end - sentence.text_start]
-    score = None if span.score is None else round(span.score, SCORE_DIGITS)
-    return {"start": start, "end": end, "label": span.label, "text": text, "score": score}
-
-
-def conll_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
+def conll_pieces(
+    documents: Sequence[Document], tag: Tag, options: TagOptions, on_error: OnError
+) -> Iterator[str]:
     """Yield one line per token with a column for each task, and an empty line after each sentence.
 
     Each document but the first begins with ``-DOCSTART-``. If tags have scores, a score column follows the
-    column of each task.
+    column of each task. Sentences that CoNLL cannot hold are passed to ``on_error``; the others are written.
     """
     for number, document in enumerate(documents):
         for index, sentence in enumerate(tag(document.lines)):
-            yield conll_block(
-                sentence, view, starts_document=sentence.starts_document if index else number > 0
-            )
+            yield _conll_sentence(sentence, options, on_error, None, number, index == 0)
 
 
-def conll_block(sentence: Sentence, view: View, *, starts_document: bool) -> str:
-    """Return the lines of a sentence, or "" after adding an error to the view if CoNLL cannot hold it."""
+def _conll_sentence(
+    sentence: Sentence, options: TagOptions, on_error: OnError, name: str | None, number: int, is_first: bool
+) -> str:
     block = StringIO()
-    columns, tags = list(view.tasks), dict(sentence.tags)
+    columns, tags = list(options.task_names), dict(sentence.tags)
     if sentence.tag_scores:
-        columns = [column for task in view.tasks for column in (task, f"score of {task}")]
-        for task in view.tasks:
+        columns = [column for task in options.task_names for column in (task, f"score of {task}")]
+        for task in options.task_names:
             tags[f"score of {task}"] = tuple(f"{p:.6f}" for p in sentence.tag_scores[task])
+    starts_document = number > 0 if is_first else sentence.starts_document
     marked = replace(sentence, starts_document=starts_document, tags=tags)
     try:
-        write_conll([marked], block, columns=columns, separator=view.separator)
+        write_conll([marked], block, columns=columns, separator=options.separator)
     except InputError as error:
-        view.errors.append(error)
+        on_error(error)
         return ""
     return block.getvalue()
 
 
-def column_separator(tasks: Iterable[Task]) -> Literal[" ", "\t"]:
-    """Return the column separator: a tab if a tag of these tasks contains a space, else a space."""
-    return "\t" if any(" " in tag for task in tasks for tag in task.tags) else " "
-
-
-def text_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
+def text_pieces(
+    documents: Sequence[Document], tag: Tag, options: TagOptions, on_error: OnError
+) -> Iterator[str]:
     """Yield the text of the documents with marked spans, in colours or as ``[Jordan|PER]``.
 
     Each document begins on a new line.
     """
     mark: Mark = _slash
-    if view.labels:
-        mark = _painter(view.labels) if view.is_coloured else _bracket
-    plain: Callable[[str], str] = printable_lines if view.is_terminal else str
+    if options.labels:
+        mark = _painter(options.labels) if options.is_coloured else _bracket
+    plain: Callable[[str], str] = printable_lines if options.is_terminal else str
 
     def marked(text: str, label: str) -> str:
         return mark(plain(text), label)
@@ -169,62 +153,117 @@ def text_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator
         if not last.endswith("\n"):
             last = "\n"
             yield last
-        for piece in _marked(document, tag, view, plain, marked):
+        for piece in _marked(document, tag, options, plain, marked):
             last = piece or last
             yield piece
 
 
-def html_pieces(documents: Sequence[Document], tag: Tag, view: View) -> Iterator[str]:
+def html_pieces(
+    documents: Sequence[Document], tag: Tag, options: TagOptions, on_error: OnError
+) -> Iterator[str]:
     """Yield one self-contained page with the text of the documents and their marked spans."""
-    hues = label_hues(view.labels)
+    hues = label_hues(options.labels)
     yield page_head("Tagged text", style=_STYLE + hue_rules(hues.values()))
     if hues:
         items = "".join(
             f'<li><mark class="h{hue}">{escape(label)}</mark></li>' for label, hue in hues.items()
         )
-        yield f'<ul class="legend" aria-label="Labels of {escape(view.text_task)}">{items}</ul>\n'
+        yield f'<ul class="legend" aria-label="Labels of {escape(options.text_task.name)}">{items}</ul>\n'
     for document in documents:
         yield f'<article>\n<h2>{escape(document.name)}</h2>\n<div class="text">'
-        yield from _marked(document, tag, view, escape, _html_marker(hues))
+        yield from _marked(document, tag, options, escape, _html_marker(hues))
         yield "</div>\n</article>\n"
     yield PAGE_END
 
 
-Pieces = Callable[[Sequence[Document], Tag, View], Iterator[str]]
-FORMATS: dict[str, Pieces] = {
-    "jsonl": jsonl_pieces,
-    "conll": conll_pieces,
-    "text": text_pieces,
-    "html": html_pieces,
+def conll_lines(tagged: Tagged, options: TagOptions) -> Iterator[str]:
+    """Yield one line per token with a column for each task, and an empty line after each sentence."""
+    is_first = True
+    for one in tagged:
+        if one is None:
+            yield "\n"
+        else:
+            token, tags = one
+            cells = [token.text, *(tags[task] for task in options.task_names)]
+            yield token_line(cells, options.separator, is_first=is_first)
+        is_first = one is None
+
+
+def jsonl_lines(tagged: Tagged, options: TagOptions) -> Iterator[str]:
+    """Yield one JSON line per token, with character offsets and a sentence number starting at 0."""
+    number = 0
+    for one in tagged:
+        if one is None:
+            number += 1
+        else:
+            token, tags = one
+            yield json_line(
+                {
+                    "text": token.text,
+                    "start": token.start,
+                    "end": token.end,
+                    "sentence": number,
+                    "tags": {task: tags[task] for task in options.task_names},
+                }
+            )
+
+
+DocumentsWriter = Callable[[Sequence[Document], Tag, TagOptions, OnError], Iterator[str]]
+SentenceWriter = Callable[[Sentence, TagOptions, OnError, str | None, int, bool], str]
+StreamWriter = Callable[[Tagged, TagOptions], Iterator[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFormat:
+    """The functions that write one format.
+
+    Attributes:
+        write: Yields the output for all documents. Errors of single sentences go to ``on_error``.
+        write_sentence: Returns the output for one sentence, given the name of its document if there are
+            several, the document's index, and True for the document's first sentence. None if the output for
+            a sentence depends on its neighbours.
+        write_stream: Yields one line per word; None if the format cannot be streamed.
+    """
+
+    write: DocumentsWriter
+    write_sentence: SentenceWriter | None = None
+    write_stream: StreamWriter | None = None
+
+
+FORMATS = {
+    "jsonl": OutputFormat(jsonl_pieces, _jsonl_sentence, jsonl_lines),
+    "conll": OutputFormat(conll_pieces, _conll_sentence, conll_lines),
+    "text": OutputFormat(text_pieces),
+    "html": OutputFormat(html_pieces),
 }
-BY_SENTENCE = ("jsonl", "conll")
-"""Formats that write each sentence independently of its neighbours."""
+BY_SENTENCE = tuple(name for name, one in FORMATS.items() if one.write_sentence)
+STREAMED = tuple(name for name, one in FORMATS.items() if one.write_stream)
 
 
 def _marked(
     document: Document,
     tag: Tag,
-    view: View,
+    options: TagOptions,
     plain: Callable[[str], str],
     mark: Mark,
 ) -> Iterator[str]:
     """Yield the text of a document in pieces, with its spans marked."""
     source = SourceText()
     for sentence in tag(source.record(document.lines)):
-        for start, end, label in _marks(sentence, view):
+        for start, end, label in _marks(sentence, options):
             yield plain(source.take(start))
             yield mark(source.take(end), label)
         yield plain(source.take(sentence.text_start + len(sentence.text)))  # keeps the buffer small
     yield plain(source.take())
 
 
-def _marks(sentence: Sentence, view: View) -> Iterator[tuple[int, int, str]]:
+def _marks(sentence: Sentence, options: TagOptions) -> Iterator[tuple[int, int, str]]:
     """Yield start, end and label of each span, or of each token if the task has no spans."""
-    if view.labels:
-        for span in sentence.spans[view.text_task]:
+    if options.labels:
+        for span in sentence.spans[options.text_task.name]:
             yield span.start_char, span.end_char, span.label
     else:
-        for (start, end), tag in zip(sentence.offsets, sentence.tags[view.text_task], strict=True):
+        for (start, end), tag in zip(sentence.offsets, sentence.tags[options.text_task.name], strict=True):
             yield start, end, tag
 
 

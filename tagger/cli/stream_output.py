@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from tagger.cli.formats import column_separator
+from tagger.cli.formats import FORMATS, Word
 from tagger.cli.input import BORDER_FILLERS, before_errors, note_byte_order_mark
 from tagger.cli.output import open_output
 from tagger.cli.sources import Source
-from tagger.corpus.conll import DOCUMENT_START, token_line
-from tagger.corpus.jsonl import json_line
+from tagger.corpus.conll import DOCUMENT_START
 from tagger.corpus.lines import BOM
 from tagger.errors import InputError
+from tagger.runtime.options import TagOptions
 from tagger.runtime.stream import StreamingTagger
 from tagger.runtime.tagger import Tagger, TextTokenizer
 
@@ -31,51 +30,15 @@ _SPACE = re.compile(r"\s+")
 _ASCII_SPACE = re.compile(r"[ \t\n\r\f\v]+")  # a token may contain a no-break space
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word between white space, or one of its tokens.
-
-    Attributes:
-        text: Its characters.
-        start: Character offset of its start in the text.
-        is_last: True if the text ends with it.
-        starts_line: True if it is the first word of a line.
-    """
-
-    text: str
-    start: int
-    is_last: bool = False
-    starts_line: bool = field(default=False, compare=False)
-
-    @property
-    def end(self) -> int:
-        """Character offset of its end in the text, exclusive."""
-        return self.start + len(self.text)
-
-
-Tagged = Iterable[tuple[Word, Mapping[str, str]] | None]  # a token with its tags; None at a sentence end
-
-
-def write_stream(
-    tagger: Tagger,
-    source: Source,
-    output: Path | None,
-    *,
-    lookahead: int,
-    tasks: Sequence[str],
-    style: str,
-    is_pretokenized: bool,
-) -> None:
+def write_stream(tagger: Tagger, source: Source, output: Path | None, options: TagOptions) -> None:
     """Tag a text word by word; write the line of each word as soon as its tags are decided.
 
     Args:
         tagger: The model.
         source: The text.
         output: The file to write, or None for standard output.
-        lookahead: Number of following words that are known when the tags of a word are decided.
-        tasks: The tasks to write.
-        style: ``conll`` or ``jsonl``.
-        is_pretokenized: True if words are tokens and only empty lines end sentences.
+        options: The tasks to write, and the lookahead. If the text is pretokenized, words are tokens and only
+            empty lines end sentences.
 
     Raises:
         InputError: The text cannot be read, the output cannot be written, or ``StreamingTagger`` rejects
@@ -84,16 +47,14 @@ def write_stream(
     errors: list[InputError] = []
     words = read_words(
         before_errors(source.lines(is_live=True), errors),
-        _ASCII_SPACE if is_pretokenized else _SPACE,
+        _ASCII_SPACE if options.is_pretokenized else _SPACE,
     )
-    tokens = drop_borders(words) if is_pretokenized else cut_words(words, tagger.tokenizer)
-    streaming = StreamingTagger(tagger, lookahead=lookahead)
+    tokens = drop_borders(words) if options.is_pretokenized else cut_words(words, tagger.tokenizer)
+    streaming = StreamingTagger(tagger, lookahead=options.lookahead)
+    write = FORMATS[options.format].write_stream
+    assert write is not None
     with open_output(output, is_growing=True) as file:
-        write = STYLES[style]
-        if style == "conll":
-            written_tasks = (task for task in tagger.tasks if task.name in tasks)
-            write = partial(conll_lines, separator=column_separator(written_tasks))
-        for line in write(tag_words(tokens, streaming), tasks):
+        for line in write(tag_words(tokens, streaming), options):
             file.write(line)
             file.flush()
         if errors:
@@ -202,40 +163,3 @@ def tag_words(
         if token is None and has_words:
             has_words = False
             yield None
-
-
-def conll_lines(tagged: Tagged, tasks: Sequence[str], *, separator: str = " ") -> Iterator[str]:
-    """Yield one line per token with a column for each task, and an empty line after each sentence."""
-    is_first = True
-    for one in tagged:
-        if one is None:
-            yield "\n"
-        else:
-            token, tags = one
-            yield token_line([token.text, *(tags[task] for task in tasks)], separator, is_first=is_first)
-        is_first = one is None
-
-
-def jsonl_lines(tagged: Tagged, tasks: Sequence[str]) -> Iterator[str]:
-    """Yield one JSON line per token, with character offsets and a sentence number starting at 0."""
-    number = 0
-    for one in tagged:
-        if one is None:
-            number += 1
-        else:
-            token, tags = one
-            yield json_line(
-                {
-                    "text": token.text,
-                    "start": token.start,
-                    "end": token.end,
-                    "sentence": number,
-                    "tags": {task: tags[task] for task in tasks},
-                }
-            )
-
-
-STYLES: dict[str, Callable[[Tagged, Sequence[str]], Iterator[str]]] = {
-    "conll": conll_lines,
-    "jsonl": jsonl_lines,
-}

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tagger.cli.formats import BY_SENTENCE, FORMATS, Document, View, column_separator
+from tagger.cli.formats import BY_SENTENCE, FORMATS, STREAMED, Document
 from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_tokens, split_names
 from tagger.cli.output import open_output
 from tagger.cli.sources import (
@@ -26,7 +26,7 @@ from tagger.cli.sources import (
     require_input,
     warn_if_text,
 )
-from tagger.cli.stream_output import LOOKAHEAD, STYLES, write_stream
+from tagger.cli.stream_output import LOOKAHEAD, write_stream
 from tagger.cli.thresholds import (
     CandidatesOption,
     MinScoreOption,
@@ -35,14 +35,13 @@ from tagger.cli.thresholds import (
     resolve_min_score,
 )
 from tagger.errors import InputError
-from tagger.features.vocab import Task
 from tagger.included import DEFAULT, default_model, find_model
 from tagger.runtime.arguments import MOST_ALTERNATIVES
+from tagger.runtime.options import TagOptions
 from tagger.runtime.tagger import Tagger, choose_tasks
 from tagger.text.documents import stream_sentences
 from tagger.text.schemes import SCHEMES
 from tagger.text.sentence import Sentence
-from tagger.training.card import task_labels
 
 CACHE_MEGABYTES = 48  # smaller than the default of the library, to limit memory
 
@@ -215,27 +214,30 @@ def tag_command(
         warn_if_text(words or [], sources)
     tagger = Tagger.load(folder, scheme=scheme, precision=precision, cache_megabytes=CACHE_MEGABYTES)
     gc.freeze()  # the model lives as long as the process: exclude it from garbage collection
-    if stream:
-        write_stream(
-            tagger,
-            sources[0],
-            output,
-            lookahead=LOOKAHEAD if lookahead is None else lookahead,
-            tasks=choose_tasks(tagger, split_names(task)),
-            style=style,
-            is_pretokenized=pretokenized,
-        )
-        return
-    view = make_view(
-        tagger, split_names(task), is_coloured=_is_coloured(color, output), is_terminal=_is_terminal(output)
+    by_name = {one.name: one for one in tagger.tasks}
+    options = TagOptions(
+        tasks=tuple(by_name[name] for name in choose_tasks(tagger, split_names(task))),
+        n_best=n_best,
+        has_scores=scores,
+        min_score=resolve_min_score(thresholds, tagger.labels),
+        candidates=candidates,
+        format=style,
+        is_coloured=_is_coloured(color, output),
+        is_terminal=_is_terminal(output),
+        is_pretokenized=pretokenized,
+        lookahead=LOOKAHEAD if lookahead is None else lookahead,
+        model=folder,
+        scheme=tagger.scheme,
+        precision=tagger.precision,
+        cache_megabytes=CACHE_MEGABYTES,
     )
-    resolved_min_score = resolve_min_score(thresholds, tagger.labels)
-    _require_spans(candidates, view)
+    if stream:
+        write_stream(tagger, sources[0], output, options)
+        return
+    _require_spans(options)
 
     def tag_all(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
-        return tagger.tag_sentences(
-            sentences, n_best=n_best, scores=scores, min_score=resolved_min_score, candidates=candidates
-        )
+        return tagger.annotate(sentences, options)
 
     def tag(lines: Iterable[str]) -> Iterator[Sentence]:
         return tag_all(read_tokens(lines) if pretokenized else stream_sentences(lines, tagger.tokenizer))
@@ -249,24 +251,22 @@ def tag_command(
             open_columns(path, str(input), columns, style, name if len(paths) > 1 else None)
             for path, name in paths.items()
         ]
-        write_columns(files, output, tag_all, view, tagger.tasks)
+        write_columns(files, output, tag_all, options)
         return
     errors: list[InputError] = []
     documents = [
         Document(name, before_errors(source.lines(), errors))
         for name, source in zip(names, sources, strict=True)
     ]
+    skipped: list[InputError] = []
     with open_output(output) as file:
         if workers > 1:
-            from tagger.cli.workers import Job, tag_in_workers  # rarely needed
+            from tagger.cli.workers import tag_in_workers  # rarely needed
 
-            output_settings = (tagger.scheme, tagger.precision, view, style)
-            score_settings = (scores, n_best, resolved_min_score, candidates)
-            job = Job(folder, *output_settings, pretokenized, *score_settings, CACHE_MEGABYTES)
-            file.writelines(tag_in_workers(documents, job, workers, tagger.tokenizer))
+            file.writelines(tag_in_workers(documents, options, workers, tagger.tokenizer, skipped.append))
         else:
-            file.writelines(FORMATS[style](documents, tag, view))
-        errors += view.errors
+            file.writelines(FORMATS[style].write(documents, tag, options, skipped.append))
+        errors += skipped
         if errors:  # readable text has been tagged; an existing output file stays unchanged
             file.flush()
             raise errors[0]
@@ -277,26 +277,6 @@ def document_names(paths: Sequence[Path]) -> list[str]:
     names = {path: "standard input" if path == STDIN else path.name for path in paths}
     is_unique = len(set(names.values())) == len(names)
     return [names[path] if is_unique or path == STDIN else str(path) for path in paths]
-
-
-def make_view(tagger: Tagger, tasks: Sequence[str], *, is_coloured: bool, is_terminal: bool) -> View:
-    """Select the tasks and labels to write.
-
-    Args:
-        tagger: The model.
-        tasks: Names of the tasks to write; all if empty.
-        is_coloured: True to colour running text for a terminal.
-        is_terminal: True if running text is printed on a terminal.
-
-    Raises:
-        InputError: The model has no task of a given name.
-    """
-    names = choose_tasks(tagger, tasks)
-    by_name: dict[str, Task] = {task.name: task for task in tagger.tasks}
-    with_spans = [name for name in names if by_name[name].scheme]
-    labels = task_labels(tagger.bundle.vocabulary)[with_spans[0]] if with_spans else []
-    separator = column_separator(by_name[name] for name in names)
-    return View(names, (with_spans or names)[0], labels, is_coloured, is_terminal, separator)
 
 
 def _require_scores_format(style: str, *, scores: bool, n_best: int) -> None:
@@ -318,8 +298,8 @@ def _require_stream(
             raise InputError(
                 f"--lookahead needs --stream (got --lookahead {lookahead} only). Pass both or neither."
             )
-    elif style not in STYLES:
-        raise InputError(f"--stream needs --format {' or '.join(STYLES)} (got {style}). Pass one of them.")
+    elif style not in STREAMED:
+        raise InputError(f"--stream needs --format {' or '.join(STREAMED)} (got {style}). Pass one of them.")
     elif has_scores:
         raise InputError("--stream writes tags only. Leave out --n-best, --scores and --candidates.")
     elif not has_one_source:
@@ -333,10 +313,11 @@ def _require_min_score(thresholds: Mapping[str, float], *, is_stream: bool) -> N
         )
 
 
-def _require_spans(candidates: float, view: View) -> None:
-    if candidates and not view.labels:
+def _require_spans(options: TagOptions) -> None:
+    if options.candidates and not options.labels:
         raise InputError(
-            f"--candidates needs a task with spans (got {', '.join(view.tasks)}). Leave the option out."
+            f"--candidates needs a task with spans (got {', '.join(options.task_names)}). Leave the option "
+            "out."
         )
 
 

@@ -10,11 +10,11 @@ import typer
 from tagger.errors import InputError
 from tagger.runtime.arguments import (
     LEAST_CANDIDATE,
-    MinScore,
     require_candidates,
     require_label,
     require_probability,
 )
+from tagger.runtime.min_score import MinScore
 
 MinScoreOption = Annotated[
     list[str] | None,
@@ -56,11 +56,15 @@ def parse_min_score(values: Iterable[str] | None) -> dict[str, float]:
             score = float(number)
         except ValueError:
             raise InputError(
-                f"--min-score must be a number or LABEL=NUMBER (got {item!r}). Write 0.5, or 0.5,PER=0.9."
+                f"--min-score must be a number or LABEL=NUMBER (got {item!r}). Write 0.5, or 0.5,PER=0.9.",
+                code="option.type",
+                option="--min-score",
             ) from None
         if label in thresholds:
             raise InputError(
-                f"{name} must have one value (got {thresholds[label]:g} and {score:g}). Give one of them."
+                f"{name} must have one value (got {thresholds[label]:g} and {score:g}). Give one of them.",
+                code="option.conflict",
+                option="--min-score",
             )
         thresholds[label] = require_probability(score, name)
     return thresholds
@@ -91,4 +95,5 @@ def require_candidates_option(threshold: float, style: str) -> None:
     """
     require_candidates(threshold, "--candidates")
     if threshold and style != "jsonl":
-        raise InputError(f"--candidates needs --format jsonl (got {style}). Pass --format jsonl.")
+        message = f"--candidates needs --format jsonl (got {style}). Pass --format jsonl."
+        raise InputError(message, code="option.conflict", option="--candidates")

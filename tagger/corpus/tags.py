@@ -118,7 +118,7 @@ def find_tag_reading(
     if is_span_column(task) and values and all(tag.isascii() and tag.isdigit() for tag in values):
         problem = f"the tags of {task!r} are numbers, without their names (got {min(values)!r})."
     elif is_span_column(task) and are_brackets(values):
-        first = next(tag for tag in values if tag[0] == "(")
+        first = next(tag for tag in counts if tag[0] == "(")
         problem = f"the tags of {task!r} are spans in brackets (got {first!r}). Write B-, I- and O instead."
     if problem:
         choice = f"{option} {escape_line(task)}={PLAIN}"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from tagger.decoding.crf import Posterior, log_sum
 from tagger.decoding.spans import FoundSpans, SpanReader
@@ -16,21 +14,6 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
 _SLACK = 1 - 1e-6  # scores are rounded to float32 before they are compared
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """M spans with a probability of at least a threshold, unsorted; they may overlap.
-
-    Attributes:
-        rows: (M,) sentence index of each span.
-        spans: Starts, ends and labels of the spans; indices count from the sentence's first token.
-        scores: (M,) float32 probabilities.
-    """
-
-    rows: IntArray
-    spans: FoundSpans
-    scores: FloatArray
 
 
 class SpanMarginals:
@@ -94,8 +77,8 @@ class SpanMarginals:
         arriving += backward[rows[:, None], at[:, None], tags]
         return np.minimum(log_sum(leaving[:, :, None] + self._moves[labels], axis=1) + arriving, 0.0)
 
-    def find(self, threshold: float) -> Candidates:
-        """Find every span whose marginal is at least the threshold.
+    def find(self, threshold: float, begins: IntArray) -> FoundSpans:
+        """Find every span whose marginal is at least the threshold, unsorted; spans may overlap.
 
         The search drops a span as soon as its probability falls below the threshold. Spans that are extended
         at one token exclude one another, so a sentence has at most 1 / threshold of them. Time and memory
@@ -103,6 +86,7 @@ class SpanMarginals:
 
         Args:
             threshold: A probability above 0.
+            begins: (B,) index of each sentence's first token, to which the spans' indices are added.
         """
         lengths, min_probability = self._posterior.lengths, threshold * _SLACK
         sums = self._begins.sum(axis=3)
@@ -132,24 +116,26 @@ class SpanMarginals:
         values = np.minimum(np.concatenate(scores), 1.0).astype(np.float32)
         is_above = values >= threshold
         rows, starts, ends, labels = np.concatenate(results)[is_above].T
-        return Candidates(rows, FoundSpans(starts, ends, labels), values[is_above])
+        return FoundSpans(starts + begins[rows], ends + begins[rows], labels, values[is_above])
 
-    def score(self, rows: ArrayLike, spans: FoundSpans) -> FloatArray:
-        """Return the marginals (M,) of given spans; indices count from each sentence's first token.
+    def score(self, spans: FoundSpans, begins: IntArray) -> FloatArray:
+        """Return the marginals (M,) of given spans.
 
         Args:
-            rows: (M,) sentence index of each span.
-            spans: The spans.
+            spans: The spans; none crosses a sentence end.
+            begins: (B,) index of each sentence's first token among the tokens that the spans count, rising.
         """
-        sentences, sizes = np.asarray(rows, np.int64), spans.ends - spans.starts
-        logs = _log(self._begins[sentences, spans.starts, spans.labels])
+        rows = np.searchsorted(begins, spans.starts, side="right") - 1
+        starts, ends = spans.starts - begins[rows], spans.ends - begins[rows]
+        sizes = ends - starts
+        logs = _log(self._begins[rows, starts, spans.labels])
         for step in range(1, int(sizes.max(initial=1))):
             longer = np.flatnonzero(sizes > step)
-            at = spans.starts[longer] + step
-            logs[longer] = self._continue(sentences[longer], at, spans.labels[longer], logs[longer])
+            at = starts[longer] + step
+            logs[longer] = self._continue(rows[longer], at, spans.labels[longer], logs[longer])
         result = np.exp(logs).sum(axis=1)
-        inner = np.flatnonzero(spans.ends < self._posterior.lengths[sentences])
-        onward = self._continue(sentences[inner], spans.ends[inner], spans.labels[inner], logs[inner])
+        inner = np.flatnonzero(ends < self._posterior.lengths[rows])
+        onward = self._continue(rows[inner], ends[inner], spans.labels[inner], logs[inner])
         result[inner] -= np.exp(onward).sum(axis=1)
         scores: FloatArray = np.clip(result, 0.0, 1.0).astype(np.float32)
         return scores

@@ -13,25 +13,35 @@ from tagger.text.sentence import Span
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class FoundSpans:
-    """M spans among N tokens of several sentences.
+    """M spans among N tokens of several concatenated sentences.
 
     Attributes:
-        starts: (M,) index of each span's first token, in rising order.
+        starts: (M,) index of each span's first token.
         ends: (M,) index after each span's last token.
         labels: (M,) index of each span's label in ``SpanReader.labels``.
+        scores: (M,) float32 probabilities; 0 until they are computed.
     """
 
     starts: IntArray
     ends: IntArray
     labels: IntArray
+    scores: FloatArray
+
+    @classmethod
+    def unscored(cls, starts: IntArray, ends: IntArray, labels: IntArray) -> FoundSpans:
+        """Create spans whose scores are 0."""
+        return cls(starts, ends, labels, np.zeros(len(starts), np.float32))
 
     def select(self, indices: IntArray) -> FoundSpans:
         """Return the spans at these indices."""
-        return FoundSpans(self.starts[indices], self.ends[indices], self.labels[indices])
+        return FoundSpans(
+            self.starts[indices], self.ends[indices], self.labels[indices], self.scores[indices]
+        )
 
 
 class SpanReader:
@@ -74,7 +84,7 @@ class SpanReader:
         )
 
     def find(self, ids: IntArray, is_first: BoolArray) -> FoundSpans:
-        """Find the spans in a flat (unpadded) batch of sentences.
+        """Find the spans in a flat (unpadded) batch of sentences, in rising order.
 
         Args:
             ids: (N,) tag ids.
@@ -85,7 +95,7 @@ class SpanReader:
         continues[1:-1] = self.joins[ids[:-1], ids[1:]] & ~is_first[1:]
         starts = np.flatnonzero(is_inside & ~continues[:-1])
         ends = np.flatnonzero(is_inside & ~continues[1:]) + 1
-        return FoundSpans(starts, ends, self._label_of[ids[starts]])
+        return FoundSpans.unscored(starts, ends, self._label_of[ids[starts]])
 
     def write(self, spans: FoundSpans, is_first: BoolArray) -> list[str]:
         """Return the N tags of these spans in the target scheme, as ``spans_to_tags`` does per sentence.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from tagger.decoding.temperature import scale_by_temperature
 from tagger.decoding.viterbi import Transitions, viterbi_flat
 from tagger.features.batching import group_by_length
 from tagger.features.vocab import Task
+from tagger.runtime.options import TagOptions
 from tagger.text.schemes import convert_tags
 from tagger.text.sentence import Alternative, Sentence, Span
 
@@ -25,70 +26,8 @@ Ints = NDArray[np.int64]
 GROUP_SENTENCES = 512  # maximum sentences per posterior batch
 GROUP_TOKENS = 16_384  # maximum tokens per posterior batch, padding included
 SPAN_TOKENS = 65_536  # maximum tokens per batch of scored spans, padding included
-_ScoredSpans = tuple[FoundSpans, Floats]  # M spans and their (M,) scores
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Results to compute for each sentence in addition to its tags and spans.
-
-    Attributes:
-        n_best: Number of alternatives per task.
-        has_scores: True to compute the probability of each tag.
-        min_scores: Score threshold per label, by default 0. Spans with a lower score are dropped; their
-            tokens get the tag ``O`` and its probability.
-        candidates: Probability threshold of candidate spans, 0 for none.
-    """
-
-    n_best: int = 0
-    has_scores: bool = False
-    min_scores: Mapping[str, float] = field(default_factory=dict)
-    candidates: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Annotations:
-    """Annotations of B sentences for one task; optional results are empty unless requested.
-
-    Attributes:
-        tags: Each sentence's tags.
-        spans: Each sentence's spans; empty if the task's tags mark no spans.
-        tag_scores: The probability of each tag, per sentence.
-        alternatives: Each sentence's most probable tag sequences.
-        candidates: Each sentence's candidate spans; empty if the task's tags mark no spans.
-    """
-
-    tags: list[tuple[str, ...]]
-    spans: list[tuple[Span, ...]]
-    tag_scores: list[list[float]]
-    alternatives: list[list[Alternative]]
-    candidates: list[tuple[Span, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    """S concatenated sentences with N tokens in total.
-
-    Attributes:
-        emissions: (N, C) emissions.
-        lengths: (S,) sentence lengths.
-        begins: (S,) index of each sentence's first token.
-        ids: (N,) tag ids.
-    """
-
-    emissions: Floats
-    lengths: Ints
-    begins: Ints
-    ids: Ints
-
-    def owners(self, tokens: Ints) -> Ints:
-        """Return the sentence indices (M,) of token indices (M,)."""
-        return np.searchsorted(self.begins, tokens, side="right") - 1
-
-    def padded(self, rows: Ints) -> Floats:
-        """Return the emissions (B, T, C) of the sentences at ``rows`` (B,); padding has arbitrary values."""
-        steps = self.begins[rows][:, None] + np.arange(self.lengths[rows].max())
-        return self.emissions[np.minimum(steps, len(self.emissions) - 1)]
+Annotations = dict[str, list[Any]]
+"""One task's values of S sentences, keyed by the parameters of ``Sentence.with_tags``."""
 
 
 class Annotator:
@@ -122,11 +61,7 @@ class Annotator:
         return self._reader.labels if self._reader else []
 
     def annotate(
-        self,
-        emissions: Floats,
-        lengths: Ints,
-        sentences: Sequence[Sentence],
-        request: Request,
+        self, emissions: Floats, lengths: Ints, sentences: Sequence[Sentence], options: TagOptions
     ) -> Annotations:
         """Decode S sentences.
 
@@ -134,65 +69,69 @@ class Annotator:
             emissions: (N, C) emissions of the tokens of all sentences, concatenated.
             lengths: (S,) sentence lengths, at least 1 each, N in total.
             sentences: The S sentences, for the offsets of their tokens.
-            request: Results to compute in addition to tags and spans.
+            options: The values to compute. The score threshold is not applied.
+
+        Returns:
+            ``tags``; ``spans`` if the task's tags mark spans; and the requested values.
         """
-        window, is_first, spans = self._decode(emissions, lengths)
-        owners = window.owners(spans.starts)
-        span_scores = np.zeros(len(owners), np.float32)
-        thresholds = np.array([request.min_scores.get(label, 0.0) for label in self.labels], np.float32)
-        is_low = np.zeros(len(owners), np.bool_)
-        tag_scores: list[list[float]] = [[] for _ in sentences] if request.has_scores else []
-        alternatives: list[list[Alternative]] = [[] for _ in sentences] if request.n_best else []
-        candidates: list[_ScoredSpans] = []
-        has_candidates = self._reader is not None and request.candidates > 0
+        ids = viterbi_flat(emissions, lengths, self._transitions)
+        begins = np.cumsum(lengths) - lengths
+        is_first = np.zeros(len(ids), np.bool_)
+        is_first[begins] = True
+        spans, candidates = self._find_spans(ids, is_first), []
+        owners = _owners(spans, begins)
+        has_candidates = self._reader is not None and options.candidates > 0
+        annotations: Annotations = {name: [[] for _ in sentences] for name in self._requested(options)}
         # By default only sentences that have a span need a posterior.
-        needs_all = request.has_scores or request.n_best or has_candidates
+        needs_all = options.has_scores or options.n_best or has_candidates
         needed = np.arange(len(sentences)) if needs_all else np.unique(owners)
         for rows in self._groups(lengths, needed):
-            posterior = self._posterior(window, rows)
+            padded = _pad(emissions, begins[rows], lengths[rows])
+            posterior = self._posterior(padded, lengths[rows])
             selected = np.flatnonzero(np.isin(owners, rows))
             if len(selected):
-                batch_rows = np.searchsorted(rows, owners[selected])
-                span_scores[selected] = self._score_spans(
-                    posterior, batch_rows, spans.select(selected), window, rows
+                spans.scores[selected] = self._score_spans(
+                    posterior, spans.select(selected), ids, begins[rows]
                 )
-                is_low[selected] = span_scores[selected] < thresholds[spans.labels[selected]]
             if has_candidates:
-                candidates.append(self._find_candidates(posterior, window.begins[rows], request.candidates))
-            if request.has_scores:
-                _clear(window, spans.select(selected[is_low[selected]]))
-                for row, own in zip(rows, _score_tags(posterior, window, rows), strict=True):
-                    tag_scores[row] = own
-            if request.n_best:
-                best = self._find_alternatives(window.padded(rows), posterior, request.n_best)
-                for row, own_best in zip(rows, best, strict=True):
-                    alternatives[row] = own_best
+                assert self._reader is not None
+                found = SpanMarginals(posterior, self._reader).find(options.candidates, begins[rows])
+                candidates.append(found)
+            values: Annotations = {}
+            if options.has_scores:
+                values = self._score_tags(posterior, ids, begins[rows])
+            if options.n_best:
+                values["alternatives"] = self._find_alternatives(padded, posterior, options.n_best)
+            for name, one in values.items():
+                for row, value in zip(rows.tolist(), one, strict=True):
+                    annotations[name][row] = value
+        tags = self._write_tags(ids, spans, is_first)
+        bounds = zip(begins.tolist(), (begins + lengths).tolist(), strict=True)
+        annotations["tags"] = [tuple(tags[begin:end]) for begin, end in bounds]
+        if self._reader:
+            annotations["spans"] = self._complete(spans, begins, sentences)
         if has_candidates:  # spans of the best path keep exactly the scores computed above
-            candidates = [self._merge(request.candidates, [(spans, span_scores), *candidates])]
-        if is_low.any():
-            kept = np.flatnonzero(~is_low)
-            spans, span_scores = spans.select(kept), span_scores[kept]
-        tags: list[str] = (
-            self._reader.write(spans, is_first) if self._reader else self._names[window.ids].tolist()
-        )
-        bounds = zip(window.begins.tolist(), (window.begins + lengths).tolist(), strict=True)
-        return Annotations(
-            [tuple(tags[begin:end]) for begin, end in bounds],
-            self._complete(spans, span_scores, window, sentences) if self._reader else [],
-            tag_scores,
-            alternatives,
-            self._complete(*candidates[0], window, sentences) if has_candidates else [],
-        )
+            merged = self._merge(options.candidates, [spans, *candidates])
+            annotations["candidates"] = self._complete(merged, begins, sentences)
+        return annotations
 
-    def _decode(self, emissions: Floats, lengths: Ints) -> tuple[_Decoded, NDArray[np.bool_], FoundSpans]:
-        """Return the best paths, an (N,) mask of the tokens that begin a sentence, and the spans."""
-        ids = viterbi_flat(emissions, lengths, self._transitions)
-        window = _Decoded(emissions, lengths, np.cumsum(lengths) - lengths, ids)
-        is_first = np.zeros(len(ids), np.bool_)
-        is_first[window.begins] = True
+    def _find_spans(self, ids: Ints, is_first: NDArray[np.bool_]) -> FoundSpans:
+        """Return the spans of tag ids (N,), given a mask of the tokens that begin a sentence."""
         if self._reader is None:
-            return window, is_first, FoundSpans(*np.zeros((3, 0), np.int64))
-        return window, is_first, self._reader.find(ids, is_first)
+            return FoundSpans.unscored(*np.zeros((3, 0), np.int64))
+        return self._reader.find(ids, is_first)
+
+    def _write_tags(self, ids: Ints, spans: FoundSpans, is_first: NDArray[np.bool_]) -> list[str]:
+        """Return the N tags, those of spans in the target scheme."""
+        if self._reader is not None:
+            return self._reader.write(spans, is_first)
+        tags: list[str] = self._names[ids].tolist()
+        return tags
+
+    def _requested(self, options: TagOptions) -> list[str]:
+        """Return the names of the requested values that are computed in batches of similar length."""
+        names = ["tag_scores", *(["outside_scores"] if self._reader else [])] if options.has_scores else []
+        return [*names, "alternatives"] if options.n_best else names
 
     @staticmethod
     def _groups(lengths: Ints, indices: Ints) -> Iterator[Ints]:
@@ -201,70 +140,77 @@ class Annotator:
             yield np.sort(indices[group])
 
     def _complete(
-        self,
-        spans: FoundSpans,
-        scores: Floats,
-        window: _Decoded,
-        sentences: Sequence[Sentence],
+        self, spans: FoundSpans, begins: Ints, sentences: Sequence[Sentence]
     ) -> list[tuple[Span, ...]]:
-        """Return each sentence's spans, with scores and offsets."""
-        assert self._reader is not None
-        owners = window.owners(spans.starts)
-        begins = window.begins[owners]
-        columns = (owners, spans.starts - begins, spans.ends - begins, spans.labels, scores)
+        """Return each sentence's spans, with scores and offsets; ``begins`` (S,) are its first tokens."""
+        owners = _owners(spans, begins)
+        shifts = begins[owners]
+        columns = (owners, spans.starts - shifts, spans.ends - shifts, spans.labels, spans.scores)
         collected: list[list[Span]] = [[] for _ in sentences]
-        labels = self._reader.labels
+        labels = self.labels
         for owner, start, end, label, score in zip(*(one.tolist() for one in columns), strict=True):
             offsets = sentences[owner].offsets
             span = Span(start, end, labels[label], score, offsets[start][0], offsets[end - 1][1])
             collected[owner].append(span)
         return list(map(tuple, collected))
 
-    def _score_spans(
-        self, posterior: Posterior, batch_rows: Ints, found: FoundSpans, window: _Decoded, rows: Ints
-    ) -> Floats:
-        """Return the marginal probabilities (M,) of M spans, given their rows (M,) in ``posterior``."""
+    def _score_spans(self, posterior: Posterior, spans: FoundSpans, ids: Ints, begins: Ints) -> Floats:
+        """Return the marginal probabilities (M,) of spans of the best paths.
+
+        Args:
+            posterior: The posterior of B sentences.
+            spans: M spans of these sentences.
+            ids: (N,) tag ids of the tokens that the spans count.
+            begins: (B,) index of each sentence's first token.
+        """
         assert self._reader is not None
-        sizes = found.ends - found.starts
-        starts = found.starts - window.begins[rows[batch_rows]]
         if self._is_ambiguous:  # several tag sequences can encode the same span
-            spans = FoundSpans(starts, starts + sizes, found.labels)
-            return SpanMarginals(posterior, self._reader).score(batch_rows, spans)
+            return SpanMarginals(posterior, self._reader).score(spans, begins)
+        rows, sizes = _owners(spans, begins), spans.ends - spans.starts
+        starts = spans.starts - begins[rows]
         scores = np.zeros(len(sizes), np.float32)
         # Group spans by similar length: one very long span would force padding on all short ones.
         for group in group_by_length(sizes.tolist(), len(sizes), SPAN_TOKENS):
             within = np.arange(sizes[group[-1]])
             is_inside = within < sizes[group][:, None]
-            tokens = np.where(is_inside, found.starts[group][:, None] + within, 0)
-            paths = np.where(is_inside, window.ids[tokens], -1)
-            closing = self._reader.closing[found.labels[group]]
-            scores[group] = span_probabilities(posterior, batch_rows[group], starts[group], paths, closing)
+            tokens = np.where(is_inside, spans.starts[group][:, None] + within, 0)
+            paths = np.where(is_inside, ids[tokens], -1)
+            closing = self._reader.closing[spans.labels[group]]
+            scores[group] = span_probabilities(posterior, rows[group], starts[group], paths, closing)
         return scores
 
-    def _find_candidates(self, posterior: Posterior, begins: Ints, threshold: float) -> _ScoredSpans:
-        """Return the spans with at least a probability; ``begins`` (B,) are indices of the first tokens."""
-        assert self._reader is not None
-        found = SpanMarginals(posterior, self._reader).find(threshold)
-        shift, spans = begins[found.rows], found.spans
-        return FoundSpans(spans.starts + shift, spans.ends + shift, spans.labels), found.scores
+    def _score_tags(self, posterior: Posterior, ids: Ints, begins: Ints) -> Annotations:
+        """Return the marginal probabilities of each token's tag and of ``O``, per sentence.
 
-    def _merge(self, threshold: float, groups: Sequence[_ScoredSpans]) -> _ScoredSpans:
+        ``O`` has id 0 in every task with spans.
+        """
+        sentences = list(zip(posterior.tags, begins.tolist(), posterior.lengths.tolist(), strict=True))
+        scores = {
+            "tag_scores": [
+                tags[np.arange(length), ids[begin : begin + length]].tolist()
+                for tags, begin, length in sentences
+            ]
+        }
+        if self._reader:
+            scores["outside_scores"] = [tags[:length, 0].tolist() for tags, _, length in sentences]
+        return scores
+
+    def _merge(self, threshold: float, groups: Sequence[FoundSpans]) -> FoundSpans:
         """Sort the spans above a threshold by position and score; duplicates keep the first group's score."""
-        columns = np.concatenate([[one.starts, one.ends, one.labels] for one, _ in groups], axis=1)
-        scores = np.concatenate([scores for _, scores in groups])
+        columns = np.concatenate([[one.starts, one.ends, one.labels] for one in groups], axis=1)
+        scores = np.concatenate([one.scores for one in groups])
         _, first = np.unique(columns, axis=1, return_index=True)
         first = first[scores[first] >= threshold]
         starts, ends, labels = columns[:, first]
         by_name = np.argsort(np.argsort(self.labels))
         order = np.lexsort((by_name[labels], -scores[first], ends, starts))
-        return FoundSpans(starts, ends, labels).select(order), scores[first][order]
+        return FoundSpans(starts, ends, labels, scores[first]).select(order)
 
-    def _posterior(self, window: _Decoded, rows: Ints) -> Posterior:
-        """Return the posterior, at the task's temperature, of the sentences at ``rows`` (B,)."""
-        emissions = window.padded(rows)  # a copy
+    def _posterior(self, emissions: Floats, lengths: Ints) -> Posterior:
+        """Return the posterior, at the task's temperature, of B sentences (B, T, C)."""
         if self._temperature != 1:
-            emissions /= np.float32(self._temperature)
-        return forward_backward(emissions, window.lengths[rows], self._scaled_transitions)
+            emissions = emissions / np.float32(self._temperature)
+        return forward_backward(emissions, lengths, self._scaled_transitions)
 
     def _find_alternatives(
         self, emissions: Floats, posterior: Posterior, n_best: int
@@ -302,17 +248,12 @@ def _forbids_repairs(task: Task, transitions: Transitions) -> bool:
     )
 
 
-def _clear(window: _Decoded, dropped: FoundSpans) -> None:
-    """Replace the tags of dropped spans by ``O``, which has id 0 in every task with spans."""
-    for start, end in zip(dropped.starts.tolist(), dropped.ends.tolist(), strict=True):
-        window.ids[start:end] = 0
+def _owners(spans: FoundSpans, begins: Ints) -> Ints:
+    """Return the index (M,) of each span's sentence, given the sentences' first tokens (B,), rising."""
+    return np.searchsorted(begins, spans.starts, side="right") - 1
 
 
-def _score_tags(posterior: Posterior, window: _Decoded, rows: Ints) -> list[list[float]]:
-    """Return the marginal probability of each token's tag, per sentence."""
-    return [
-        tags[np.arange(length), window.ids[begin : begin + length]].tolist()
-        for tags, begin, length in zip(
-            posterior.tags, window.begins[rows].tolist(), posterior.lengths.tolist(), strict=True
-        )
-    ]
+def _pad(emissions: Floats, begins: Ints, lengths: Ints) -> Floats:
+    """Return the emissions (B, T, C) of B sentences; padding has arbitrary values."""
+    steps = begins[:, None] + np.arange(lengths.max())
+    return emissions[np.minimum(steps, len(emissions) - 1)]

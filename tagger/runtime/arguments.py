@@ -6,14 +6,13 @@ import math
 import operator
 import reprlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from numbers import Real
 
 from tagger.errors import InputError
-from tagger.runtime.annotation import Request
+from tagger.runtime.options import TagOptions
 from tagger.text.sentence import Sentence, from_tokens
 
-MinScore = float | Mapping[str, float]
-"""A score threshold for all spans, or one per label; the default of a label is 0."""
 LEAST_CANDIDATE = 0.001  # smallest threshold: at most 1000 candidate spans can end at the same token
 MOST_ALTERNATIVES = 1000  # largest ``n_best``
 _ONE_STRING = "Pass a list of tokens, or raw text to Tagger.tag."
@@ -25,6 +24,13 @@ def describe(value: object) -> str:
         return "None"
     kind = type(value).__name__
     return f"{kind} {reprlib.repr(value)}" if isinstance(value, str | bytes | int | float) else kind
+
+
+def _invalid(message: str, name: str) -> InputError:
+    """Return the error for an invalid argument, or for a command-line option such as ``--min-score PER``."""
+    if name.startswith("--"):
+        return InputError(message, code="option.value", option=name.partition(" ")[0])
+    return InputError(message, code="argument.value", option=name)
 
 
 def require_integer(value: object, name: str, *, least: int, hint: str, most: int | None = None) -> int:
@@ -49,7 +55,7 @@ def require_integer(value: object, name: str, *, least: int, hint: str, most: in
         raise TypeError(f"{name} must be an int (got {describe(value)}). {hint}") from None
     if number < least or (most is not None and number > most):
         bounds = f"at least {least}" if most is None else f"from {least} to {most}"
-        raise InputError(f"{name} must be {bounds} (got {number}). {hint}")
+        raise _invalid(f"{name} must be {bounds} (got {number}). {hint}", name)
     return number
 
 
@@ -71,7 +77,7 @@ def require_number(value: object, name: str, *, least: float, most: float, hint:
         raise TypeError(f"{name} must be a number (got {describe(value)}). {hint}")
     number = float(value)
     if math.isnan(number) or not least <= number <= most:
-        raise InputError(f"{name} must be from {least:g} to {most:g} (got {number:g}). {hint}")
+        raise _invalid(f"{name} must be from {least:g} to {most:g} (got {number:g}). {hint}", name)
     return number
 
 
@@ -104,15 +110,16 @@ def require_min_score(min_score: object, labels: Collection[str]) -> dict[str, f
     return {label: require_probability(score, f"min_score[{label!r}]") for label, score in min_score.items()}
 
 
-def require_label(label: object, labels: Collection[str], where: str) -> None:
-    """Check that the model has a label.
+def require_label(label: object, labels: Collection[str], name: str) -> None:
+    """Check that the model has a label, which the argument or option ``name`` gives.
 
     Raises:
         InputError: The label is unknown; the message lists the model's labels.
     """
     if label not in labels:
         known = f"Its labels are {', '.join(sorted(labels))}." if labels else "None of its tasks has spans."
-        raise InputError(f"{where}: the model has no label {label!r}. {known}")
+        message = f"the model has no label {label!r}. {known}"
+        raise InputError(message, code="corpus.labels", where=name, option=name)
 
 
 def require_candidates(threshold: object, name: str = "candidates") -> float:
@@ -125,32 +132,31 @@ def require_candidates(threshold: object, name: str = "candidates") -> float:
     hint = f"Use a probability of at least {LEAST_CANDIDATE:g}, or 0 for no candidates."
     score = require_number(threshold, name, least=0, most=1, hint=hint)
     if 0 < score < LEAST_CANDIDATE:
-        raise InputError(f"{name} must be at least {LEAST_CANDIDATE:g} (got {score:g}). {hint}")
+        raise _invalid(f"{name} must be at least {LEAST_CANDIDATE:g} (got {score:g}). {hint}", name)
     return score
 
 
-def make_request(
-    n_best: object, scores: object, min_score: object, candidates: object, labels: Collection[str]
-) -> Request:
-    """Validate the options of ``Tagger.tag_sentences`` and return them as a request.
+def check_options(options: TagOptions, labels: Collection[str]) -> TagOptions:
+    """Check the options that determine what to compute.
 
     Args:
-        n_best: Number of alternatives per sentence.
-        scores: True to compute the probability of each tag.
-        min_score: A score threshold for all spans, or one per label.
-        candidates: The score threshold of candidate spans.
+        options: The options of a call; the types of their values are checked too.
         labels: The model's span labels.
 
+    Returns:
+        The options with Python numbers, and with score thresholds per label.
+
     Raises:
-        TypeError: An argument has a wrong type.
+        TypeError: A value has a wrong type.
         InputError: A number is out of bounds, or ``min_score`` has an unknown label.
     """
     hint = "Pass 0 for no alternatives."
-    return Request(
-        require_integer(n_best, "n_best", least=0, most=MOST_ALTERNATIVES, hint=hint),
-        bool(scores),
-        require_min_score(min_score, labels),
-        require_candidates(candidates),
+    return replace(
+        options,
+        n_best=require_integer(options.n_best, "n_best", least=0, most=MOST_ALTERNATIVES, hint=hint),
+        has_scores=bool(options.has_scores),
+        min_score=require_min_score(options.min_score, labels),
+        candidates=require_candidates(options.candidates),
     )
 
 
@@ -231,7 +237,7 @@ def require_iterable(values: object, where: str, what: str, hint: str) -> None:
     """
     problem = f"{where} must be {what} (got {describe(values)}). {hint}"
     if isinstance(values, str):
-        raise InputError(problem)
+        raise _invalid(problem, where)
     if isinstance(values, bytes | bytearray | Mapping | Set):
         raise TypeError(problem)
     try:
@@ -298,9 +304,10 @@ def _checked_sentences(sentences: Iterable[Sentence], name: str, hint: str) -> I
         if not isinstance(sentence, Sentence):
             raise TypeError(f"{name}[{number}] must be a Sentence (got {describe(sentence)}). {hint}")
         if len(sentence.tokens) != len(sentence.offsets):
-            raise InputError(
+            raise _invalid(
                 f"{name}[{number}] must have as many offsets as tokens (got {len(sentence.offsets)} and "
-                f"{len(sentence.tokens)}). Pass the start and end of each token."
+                f"{len(sentence.tokens)}). Pass the start and end of each token.",
+                f"{name}[{number}]",
             )
         if set(map(type, sentence.tokens)) - {str}:
             _require_tokens(sentence.tokens, f"{name}[{number}].tokens")
@@ -328,6 +335,8 @@ def limit_alternatives(sentences: Iterable[Sentence], n_best: int, most_tokens: 
             raise InputError(
                 f"n_best must be at most {most_tokens // len(sentence)} for the sentence "
                 f"{sentence.text[:40]!r}… of {len(sentence):,} tokens (got {n_best}). More alternatives take "
-                f"too much memory: request fewer, or split the sentence."
+                f"too much memory: request fewer, or split the sentence.",
+                code="input.size",
+                option="n_best",
             )
         yield sentence

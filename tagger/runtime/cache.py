@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tagger.features.batching import WordTable
 from tagger.features.vocab import LONGEST_WORD, Vocabulary
-from tagger.runtime.engine import Engine
+from tagger.runtime.word_inputs import WordInputs
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -54,8 +54,8 @@ class CachedWords:
     """The result of ``WordCache.look_up``; the cache keeps its rows until ``release`` or its deletion.
 
     Attributes:
-        projected: (U, ``Engine.projected_size``) projected inputs of words.
-        features: (U, F) context features of words, see ``Engine.word_features``.
+        projected: (U, ``WordInputs.projected_size``) projected inputs of words.
+        features: (U, F) context features of words, see ``WordInputs.features``.
         tokens: (N,) the row of each token in both.
     """
 
@@ -85,19 +85,19 @@ class WordCache:
     All rows are in one table. When it is full, the least used rows are evicted.
 
     Args:
-        engine: Computes the rows.
+        inputs: Computes the rows.
         vocabulary: Maps words and characters to ids.
         most_bytes: Maximum size of the table, including the words' strings and bookkeeping. It is allocated
             at once, but the operating system provides memory only for rows in use. A call that needs more
             rows than can be freed gets a temporary table.
     """
 
-    def __init__(self, engine: Engine, vocabulary: Vocabulary, most_bytes: int) -> None:
-        self._engine = engine
+    def __init__(self, inputs: WordInputs, vocabulary: Vocabulary, most_bytes: int) -> None:
+        self._inputs = inputs
         self._vocabulary = vocabulary
-        self._capacity = max(1, most_bytes // row_bytes(engine))
-        self._projected = np.empty((self._capacity, engine.projected_size), np.float32)
-        self._features = np.empty((self._capacity, _feature_size(engine)), np.float32)
+        self._capacity = max(1, most_bytes // row_bytes(inputs))
+        self._projected = np.empty((self._capacity, inputs.projected_size), np.float32)
+        self._features = np.empty((self._capacity, inputs.feature_size), np.float32)
         self._rows: dict[Key, int] = {}
         self._keys: list[Key] = [""] * self._capacity
         self._uses = np.zeros(self._capacity, np.float32)
@@ -121,7 +121,7 @@ class WordCache:
         """Return the rows of tokens; words that are not in the cache are computed.
 
         Raises:
-            InputError: As for ``Engine.word_vectors``.
+            InputError: As for ``WordInputs.vectors``.
         """
         with self._lock:
             while self._released:
@@ -203,21 +203,17 @@ class WordCache:
             table = WordTable(self._vocabulary)
             batch = table.batch([table.rows(block)])
             source, target = batch.positions[0], [rows[index] for index in indices]
-            projected[target] = self._engine.project(self._engine.word_vectors(batch)[source])
-            features[target] = self._engine.word_features(batch)[source]
+            projected[target] = self._inputs.project(self._inputs.vectors(batch)[source])
+            features[target] = self._inputs.features(batch)[source]
 
 
 def _key(word: str) -> Key:
     return word if len(word) <= LONGEST_KEY else (len(word), hash(word), word[:16])
 
 
-def row_bytes(engine: Engine) -> int:
+def row_bytes(inputs: WordInputs) -> int:
     """Return the maximum bytes per cached word, including its string and bookkeeping."""
-    return 4 * (engine.projected_size + _feature_size(engine)) + KEY_BYTES
-
-
-def _feature_size(engine: Engine) -> int:
-    return engine.context.feature_size if engine.context else 0
+    return 4 * (inputs.projected_size + inputs.feature_size) + KEY_BYTES
 
 
 def _blocks(words: Sequence[str]) -> Iterator[list[int]]:

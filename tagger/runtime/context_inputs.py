@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from tagger.features.context_index import Occurrences, aggregate
 from tagger.features.vocab import CASINGS, PADDING
-from tagger.runtime.layer import Additions
-from tagger.runtime.recurrence import project
+from tagger.runtime.recurrence import TokenInputs, project
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -70,9 +69,9 @@ class DocumentContext:
         features[left < 0, 2 * size :] = np.eye(len(CASINGS), dtype=np.float32)[PADDING]
         return features
 
-    def additions(
+    def token_inputs(
         self, word_features: Floats, tokens: Ints, lengths: Ints, occurrences: Occurrences
-    ) -> Additions:
+    ) -> TokenInputs:
         """Return the context features of all tokens that have other occurrences.
 
         Args:
@@ -89,6 +88,11 @@ class DocumentContext:
         left = np.where(begins[indices], -1, tokens[indices - 1])
         right = np.where(ends[indices], -1, tokens[np.minimum(indices + 1, len(tokens) - 1)])
         features = self.occurrence_features(word_features, left, rows, right)
-        return Additions(
-            indices, aggregate(features, occurrences.words, np.arange(len(indices))), self.weights
-        )
+        aggregated = aggregate(features, occurrences.words, np.arange(len(indices)))
+        return self.at_tokens(indices, aggregated, len(tokens))
+
+    def at_tokens(self, indices: Ints, features: Floats, n_tokens: int) -> TokenInputs:
+        """Return context features (M, F) as additional inputs of the tokens at ``indices`` (M,)."""
+        rows = np.full(n_tokens, -1)
+        rows[indices] = np.arange(len(indices))
+        return TokenInputs(rows, features, self.weights)

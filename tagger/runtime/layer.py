@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,20 +12,6 @@ from tagger.runtime.recurrence import HiddenWeights, PackedSlots, Precision, Tok
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-
-
-class Additions(NamedTuple):
-    """Context features of M of the N tokens.
-
-    Attributes:
-        indices: (M,) indices of the tokens.
-        features: (M, F) context features.
-        weights: (D, F, 4H) input weights of the features.
-    """
-
-    indices: Ints
-    features: Floats
-    weights: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +56,7 @@ class Layer:
         return project(inputs, self.input_weights, self.bias)
 
     def outputs(
-        self, projected: Floats, tokens: Ints, slots: PackedSlots, additions: Additions | None = None
+        self, projected: Floats, tokens: Ints, slots: PackedSlots, additions: TokenInputs | None = None
     ) -> list[Floats]:
         """Return each direction's outputs (N, H) for the tokens of sentences.
 
@@ -79,7 +64,7 @@ class Layer:
             projected: (U, D * 4H) projected inputs.
             tokens: (N,) row of each token in ``projected``.
             slots: The packed sentences.
-            additions: Context features of single tokens.
+            additions: Additional inputs of single tokens, with ``rows`` (N,).
         """
         return self._read(projected, tokens, slots, None, additions)
 
@@ -89,7 +74,7 @@ class Layer:
         tokens: Ints,
         slots: PackedSlots,
         heads: Floats,
-        additions: Additions | None = None,
+        additions: TokenInputs | None = None,
     ) -> Floats:
         """Return (N, C): ``outputs`` times ``heads`` (D, H, C), summed over the directions."""
         first, *others = self._read(projected, tokens, slots, heads, additions)
@@ -103,15 +88,11 @@ class Layer:
         tokens: Ints,
         slots: PackedSlots,
         heads: Floats | None,
-        additions: Additions | None,
+        additions: TokenInputs | None,
     ) -> list[Floats]:
         table = projected.reshape(len(projected) * len(self.is_backward), -1)
         rows, reset_mask = slots.rows(tokens, self.is_backward), slots.reset_mask(self.is_backward)
-        own = None
         if additions is not None:
-            feature_rows = np.full(len(tokens), -1)
-            feature_rows[additions.indices] = np.arange(len(additions.indices))
-            scattered = slots.scatter(feature_rows, self.is_backward, -1)
-            own = TokenInputs(scattered, additions.features, additions.weights)
-        outputs = read(table, rows, reset_mask, self.hidden_weights, heads, own)
+            additions = additions._replace(rows=slots.scatter(additions.rows, self.is_backward, -1))
+        outputs = read(table, rows, reset_mask, self.hidden_weights, heads, additions)
         return [slots.gather(outputs, d, is_backward=back) for d, back in enumerate(self.is_backward)]

@@ -133,7 +133,7 @@ def fit_temperatures(
     schemes = gold_schemes(tagger, gold, tasks)
     known = {task.name: task for task in tagger.tasks}
     table = WordTable(tagger.bundle.vocabulary)
-    has_context = tagger.engine.context is not None
+    has_context = tagger.engine.words.context is not None
     context_index = index_context(gold, table.vocabulary) if has_context else None
 
     def gold_batches() -> Iterator[dict[str, GoldBatch]]:
@@ -146,8 +146,9 @@ def fit_temperatures(
             batch = table.batch([table.rows(one.tokens) for one in chosen], tags)
             if context_index:
                 batch = replace(batch, context=context_index.batch(indices))
-            emissions = tagger.engine(batch)
-            yield {name: GoldBatch(emissions[name], batch.lengths, batch.tags[name]) for name in schemes}
+            emissions = tagger.engine.emissions(batch)
+            padded = {name: _pad(emissions[name], batch.mask) for name in schemes}
+            yield {name: GoldBatch(padded[name], batch.lengths, batch.tags[name]) for name in schemes}
 
     transitions = {name: tagger.engine.transitions[name] for name in schemes}
     return temperature.fit_temperatures(gold_batches(), transitions)
@@ -180,6 +181,13 @@ def _require_gold(sentences: Iterable[Sentence], task: str) -> None:
                 where=sentence.source or f"sentence {number}",
                 option="--columns",
             )
+
+
+def _pad(emissions: NDArray[np.float32], is_token: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return emissions (N, C) as (B, T, C), given the mask of the tokens (B, T); padding is 0."""
+    padded = np.zeros((*is_token.shape, emissions.shape[1]), np.float32)
+    padded[is_token] = emissions
+    return padded
 
 
 def _judge(

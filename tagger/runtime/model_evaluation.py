@@ -12,7 +12,7 @@ from tagger.evaluation.confusion import Confusion, Outcome, count_confusion, mat
 from tagger.evaluation.mistakes import Mistake, find_mistakes, group_mistakes, group_values
 from tagger.evaluation.scores import TagSequences
 from tagger.evaluation.tasks import TaskScores, score_task
-from tagger.runtime.arguments import MinScore
+from tagger.runtime.min_score import MinScore
 from tagger.runtime.model_calibration import Calibration, gold_schemes, measure_calibration
 from tagger.runtime.tagger import Tagger
 from tagger.text.schemes import convert_tags

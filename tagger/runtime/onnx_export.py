@@ -43,10 +43,10 @@ Tensors = Mapping[str, NDArray[Any]]
 def export_model(bundle: Bundle, path: Path) -> float:
     """Export a model as ONNX, after checking that the graph's emissions equal those of torch.
 
-    The inputs are ``vectors`` (B, T, D), the encoder's inputs (see ``Engine.inputs``), and ``lengths`` (B,)
-    int32. The outputs are ``emissions_TASK`` (B, T, C) for each task; padding has arbitrary values. B and T
-    are dynamic. The file's properties contain, as JSON, the tags, scheme, transition scores and temperature
-    of each task, which decoding needs.
+    The inputs are ``vectors`` (B, T, D), the encoder's inputs (see ``WordInputs.inputs``), and ``lengths``
+    (B,) int32. The outputs are ``emissions_TASK`` (B, T, C) for each task; padding has arbitrary values. B
+    and T are dynamic. The file's properties contain, as JSON, the tags, scheme, transition scores and
+    temperature of each task, which decoding needs.
 
     Returns:
         The largest difference from torch, over random sentences of the model's words.
@@ -59,8 +59,10 @@ def export_model(bundle: Bundle, path: Path) -> float:
     difference = _difference(bundle, engine, content)
     if not difference <= TOLERANCE:
         raise InputError(
-            f"{path}: the emissions must equal those of torch (got a difference of {difference:.1e}). "
-            "Report this as a bug."
+            f"the emissions must equal those of torch (got a difference of {difference:.1e}). "
+            "Report this as a bug.",
+            code="bundle.output",
+            where=path,
         )
     with replace_file(path) as temporary:
         temporary.write_bytes(content)
@@ -89,7 +91,7 @@ def build_graph(bundle: Bundle, engine: Engine) -> ModelProto:
         ]
         outputs.append(make_tensor_value_info(name, TensorProto.FLOAT, ["B", "T", len(task.tags)]))
     graph_inputs = [
-        make_tensor_value_info("vectors", TensorProto.FLOAT, ["B", "T", engine.input_size]),
+        make_tensor_value_info("vectors", TensorProto.FLOAT, ["B", "T", engine.words.input_size]),
         make_tensor_value_info("lengths", TensorProto.INT32, ["B"]),
     ]
     graph = make_graph(nodes, "tagger", graph_inputs, outputs, constants)
@@ -187,7 +189,7 @@ def _difference(bundle: Bundle, engine: Engine, content: bytes) -> float:
 
 def run_graph(session: Any, engine: Engine, batch: Batch) -> dict[str, NDArray[np.float32]]:
     """Compute each task's emissions (B, T, C) for a batch with an exported graph."""
-    vectors = engine.inputs(batch)
+    vectors = engine.words.inputs(batch)
     names = [output.name for output in session.get_outputs()]
     outputs = session.run(names, {"vectors": vectors, "lengths": batch.lengths.astype(np.int32)})
     return {name.removeprefix("emissions_"): one for name, one in zip(names, outputs, strict=True)}

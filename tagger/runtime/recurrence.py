@@ -136,7 +136,8 @@ class TokenInputs(NamedTuple):
     """Additional inputs of single tokens.
 
     Attributes:
-        rows: (T, D, B) the row of ``features`` to add at each step, -1 for none.
+        rows: The row of ``features`` to add for each of N tokens or, once they are packed into slots, at each
+            step (T, D, B); -1 for none.
         features: (M, F) features.
         weights: (D, F, 4H) projections of the features to the gates of each direction.
     """
@@ -171,8 +172,8 @@ def read(
         reset_mask: (T, D, B, 1) factor of the state before each step: 0 at the beginning of a sentence.
         weights: The recurrent weights.
         heads: (D, H, C) output projections of each direction, or None.
-        own: Additional inputs of single tokens. They are projected in blocks; all at once would take as much
-            memory as a window of distinct words.
+        own: Additional inputs of single steps, with ``rows`` (T, D, B). They are projected in blocks; all at
+            once would take as much memory as a window of distinct words.
 
     Returns:
         (T, D, B, C) the outputs projected by ``heads``, or (T, D, B, H) the outputs.
@@ -240,11 +241,16 @@ def choose_precision(name: str, hidden_size: int = 100) -> Precision:
     if name == "auto":
         return "int8" if 1.05 * _seconds("int8", hidden_size) < _seconds("f32", hidden_size) else "f32"
     if name == "bf16":
-        raise InputError("precision must not be bf16: onnxruntime lacks it on CPUs. Use f32, int8 or auto.")
+        raise InputError(
+            "precision must not be bf16: onnxruntime lacks it on CPUs. Use f32, int8 or auto.",
+            code="argument.value",
+            option="precision",
+        )
     for known in GRAPHS:
         if name == known:
             return known
-    raise InputError(f"precision must be f32, int8 or auto (got {name!r}).")
+    message = f"precision must be f32, int8 or auto (got {name!r})."
+    raise InputError(message, code="option.unknown", option="precision")
 
 
 def _seconds(

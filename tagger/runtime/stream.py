@@ -355,7 +355,7 @@ def _tag_in_lockstep(tagger: Tagger, batch: Batch, lookahead: int) -> Iterator[t
 def _project(engine: Engine, batch: Batch) -> list[Floats]:
     """Return, for each direction, the (U, 4H) projected inputs of a batch's distinct words."""
     with np.errstate(over="ignore", invalid="ignore"):  # ``Engine.score`` checks the result
-        vectors = engine.word_vectors(batch)
+        vectors = engine.words.vectors(batch)
         return [lstm.project(vectors) for lstm in engine.lstms[0]]
 
 

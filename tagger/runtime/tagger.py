@@ -17,13 +17,12 @@ from tagger.decoding.temperature import HIGHEST, LOWEST
 from tagger.errors import InputError
 from tagger.features.vocab import Task
 from tagger.included import find_model
-from tagger.runtime.annotation import Annotations, Annotator, Request
+from tagger.runtime.annotation import Annotator
 from tagger.runtime.arguments import (
-    MinScore,
+    check_options,
     checked_sentences,
     describe,
     limit_alternatives,
-    make_request,
     require_megabytes,
     require_number,
     require_settings,
@@ -33,6 +32,8 @@ from tagger.runtime.arguments import (
 )
 from tagger.runtime.cache import CacheStatistics, WordCache
 from tagger.runtime.engine import Engine
+from tagger.runtime.min_score import MinScore, apply_min_score
+from tagger.runtime.options import TagOptions
 from tagger.runtime.overlap import compute_ahead, usable_cores
 from tagger.runtime.recurrence import choose_precision
 from tagger.runtime.windows import Window, make_windows
@@ -97,7 +98,7 @@ class Tagger:
     def _begin(self) -> None:
         """Build everything that is derived from the model and the settings."""
         self.engine = Engine(self.bundle, self.precision)
-        self._cache = WordCache(self.engine, self.bundle.vocabulary, self._cache_megabytes << 20)
+        self._cache = WordCache(self.engine.words, self.bundle.vocabulary, self._cache_megabytes << 20)
         self._annotators = self._make_annotators()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -175,7 +176,7 @@ class Tagger:
                 cache_megabytes=cache_megabytes,
             )
         except InputError as error:  # it names the tensor but not the model's path
-            raise InputError(f"{path}: {error}") from None
+            raise InputError(str(error), code=error.code, where=path, option=error.option) from None
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -238,9 +239,9 @@ class Tagger:
                 something other than sentences.
             InputError: A number is out of bounds, or ``min_score`` has an unknown label.
         """
-        request = make_request(n_best, scores, min_score, candidates, self.labels)
+        options = self._options(n_best, scores, min_score, candidates)
         sentences = checked_sentences(self.tokenizer(require_text(text)), "tokenizer(text)")
-        return list(self._tag(sentences, request))
+        return list(self._tag(sentences, options))
 
     def tag_tokens(
         self,
@@ -268,8 +269,8 @@ class Tagger:
             InputError: A sentence is a string instead of a list of tokens, a number is out of bounds, or
                 ``min_score`` has an unknown label.
         """
-        request = make_request(n_best, scores, min_score, candidates, self.labels)
-        return list(self._tag(sentences_of_tokens(sentences, is_document=is_document), request))
+        options = self._options(n_best, scores, min_score, candidates)
+        return list(self._tag(sentences_of_tokens(sentences, is_document=is_document), options))
 
     def tag_sentences(
         self,
@@ -317,71 +318,67 @@ class Tagger:
             InputError: A number is out of bounds, ``min_score`` has an unknown label, or, during iteration,
                 ``n_best`` is too large for a sentence.
         """
-        request = make_request(n_best, scores, min_score, candidates, self.labels)
-        return self._tag(checked_sentences(sentences, "sentences"), request)
+        options = self._options(n_best, scores, min_score, candidates)
+        return self._tag(checked_sentences(sentences, "sentences"), options)
 
-    def _tag(self, sentences: Iterable[Sentence], request: Request) -> Iterator[Sentence]:
-        if request.n_best:
+    def annotate(self, sentences: Iterable[Sentence], options: TagOptions) -> Iterator[Sentence]:
+        """Tag a stream of sentences: ``tag_sentences`` with its options in a record.
+
+        The options of model, input and output are not used. Raises the errors of ``tag_sentences``.
+        """
+        return self._tag(checked_sentences(sentences, "sentences"), check_options(options, self.labels))
+
+    def _options(self, n_best: int, scores: bool, min_score: MinScore, candidates: float) -> TagOptions:
+        options = TagOptions(n_best=n_best, has_scores=scores, min_score=min_score, candidates=candidates)
+        return check_options(options, self.labels)
+
+    def _tag(self, sentences: Iterable[Sentence], options: TagOptions) -> Iterator[Sentence]:
+        if options.n_best:
             tag_count = max(len(task.tags) for task in self.tasks)
-            sentences = limit_alternatives(sentences, request.n_best, MOST_POINTERS // tag_count)
+            sentences = limit_alternatives(sentences, options.n_best, MOST_POINTERS // tag_count)
         windows = make_windows(
             sentences,
             self._cache,
-            self.bundle.vocabulary if self.engine.context else None,
+            self.bundle.vocabulary if self.engine.words.context else None,
             most_items=WINDOW,
-            most_tokens=max(BATCH_TOKENS, WINDOW_TOKENS // max(1, request.n_best)),
+            most_tokens=max(BATCH_TOKENS, WINDOW_TOKENS // max(1, options.n_best)),
         )
-        return (
-            tagged
+        tagged = (
+            one
             for window, emissions in compute_ahead(self._emissions, windows, self.threads)
-            for tagged in self._annotate(window, emissions, request)
+            for one in self._annotate(window, emissions, options)
         )
+        if not options.min_score:
+            return tagged
+        return (apply_min_score(one, options.min_score, scheme=self.scheme) for one in tagged)
 
     def _emissions(self, window: Window) -> dict[str, Floats]:
-        words, additions = window.words, None
-        if self.engine.context and window.occurrences and len(window.occurrences.indices):
-            additions = self.engine.context.additions(
-                words.features, words.tokens, window.lengths, window.occurrences
-            )
-        emissions = self.engine.emissions(words.projected, words.tokens, window.lengths, additions)
-        words.release()  # a window is held until its sentences are emitted
+        emissions = self.engine.emissions(window)
+        window.words.release()  # a window is held until its sentences are emitted
         return emissions
 
-    def _annotate(self, window: Window, emissions: Mapping[str, Floats], request: Request) -> list[Sentence]:
-        nothing: dict[str, tuple[()]] = {task.name: () for task in self.tasks}
-        no_spans: dict[str, tuple[()]] = {task.name: () for task in self.tasks if task.scheme}
-        empty = {
-            "spans": no_spans,
-            "tag_scores": nothing if request.has_scores else None,
-            "alternatives": nothing if request.n_best else None,
-            "candidates": no_spans if request.candidates else None,
-        }
+    def _annotate(
+        self, window: Window, emissions: Mapping[str, Floats], options: TagOptions
+    ) -> list[Sentence]:
+        sentences = [window.sentences[index] for index in window.non_empty]
+        # For each parameter of ``Sentence.with_tags``, the values of each task that has it.
+        values: dict[str, dict[str, list[Any]]] = {}
+        for annotator in self._annotators:
+            task = annotator.task.name
+            own = annotator.annotate(emissions[task], window.lengths, sentences, options)
+            for name, one in own.items():
+                values.setdefault(name, {})[task] = one
         tagged = list(window.sentences)
         if len(window.non_empty) < len(tagged):
-            tagged = [one if one.tokens else one.with_tags(nothing, **empty) for one in tagged]
-        sentences = [window.sentences[index] for index in window.non_empty]
-        annotations = {
-            annotator.task.name: annotator.annotate(
-                emissions[annotator.task.name], window.lengths, sentences, request
-            )
-            for annotator in self._annotators
-        }
+            empty = {name: dict.fromkeys(tasks, ()) for name, tasks in values.items()}
+            tagged = [one if one.tokens else one.with_tags(**empty) for one in tagged]
         for number, (index, sentence) in enumerate(zip(window.non_empty, sentences, strict=True)):
-            tagged[index] = _with_annotations(sentence, annotations, number)
+            tagged[index] = sentence.with_tags(
+                **{name: {task: one[number] for task, one in tasks.items()} for name, tasks in values.items()}
+            )
             if number % 64 == 63:
                 sleep(0)  # hands the interpreter's lock to a waiting thread
         return tagged
-
-
-def _with_annotations(sentence: Sentence, annotations: Mapping[str, Annotations], number: int) -> Sentence:
-    """Return a sentence with each task's annotations of the sentence at index ``number``."""
-    return sentence.with_tags(
-        {task: one.tags[number] for task, one in annotations.items()},
-        {task: one.spans[number] for task, one in annotations.items() if one.spans},
-        tag_scores={t: one.tag_scores[number] for t, one in annotations.items() if one.tag_scores},
-        alternatives={t: one.alternatives[number] for t, one in annotations.items() if one.alternatives},
-        candidates={t: one.candidates[number] for t, one in annotations.items() if one.candidates},
-    )
 
 
 _REBUILT = ("engine", "_cache", "_annotators")  # attributes that ``Tagger._begin`` sets
@@ -396,5 +393,6 @@ def choose_tasks(tagger: Tagger, tasks: Sequence[str] | None) -> tuple[str, ...]
     known = [task.name for task in tagger.tasks]
     for name in tasks or ():
         if name not in known:
-            raise InputError(f"the model has no task {name!r}. Its tasks are {', '.join(known)}.")
+            message = f"the model has no task {name!r}. Its tasks are {', '.join(known)}."
+            raise InputError(message, code="corpus.task")
     return tuple(dict.fromkeys(tasks)) if tasks else tuple(known)

@@ -81,7 +81,8 @@ def check_tensors(bundle: Bundle) -> None:
         if shapes.get(name) != expected.get(name):
             raise InputError(
                 f"the model's tensor {name} must have shape {expected.get(name, 'none')} "
-                f"(got {shapes.get(name, 'none')}). Copy or train the model again."
+                f"(got {shapes.get(name, 'none')}). Copy or train the model again.",
+                code="bundle.damaged",
             )
     for name, tensor in bundle.tensors.items():
         frozen = np.int8 if has_scales else np.float16
@@ -89,7 +90,8 @@ def check_tensors(bundle: Bundle) -> None:
         if tensor.dtype != dtype:
             raise InputError(
                 f"the model's tensor {name} must have type {np.dtype(dtype)} (got {tensor.dtype}). "
-                "Copy or train the model again."
+                "Copy or train the model again.",
+                code="bundle.damaged",
             )
         # The frozen vectors stay in their file; each row is checked when it is read.
         if name != MAPPED and not is_moderate(tensor):
@@ -100,7 +102,8 @@ def not_moderate(name: str) -> InputError:
     """Return the error for a tensor that ``is_moderate`` rejects."""
     return InputError(
         f"the model's tensor {name} contains a value that is not finite or far too large. "
-        "Copy or train the model again."
+        "Copy or train the model again.",
+        code="bundle.damaged",
     )
 
 

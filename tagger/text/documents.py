@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
 
 from tagger.text.sentence import Sentence
 from tagger.text.splitting import LINES_AROUND
@@ -16,7 +14,6 @@ _MARGIN = 256
 _LINES = 2 * LINES_AROUND + 1
 WINDOW_CHARACTERS = 8192  # maximum size of a document window in characters
 WINDOW_TOKENS = 8192  # maximum size of a document window in tokens
-_YIELD_SIZE = 500  # minimum number of sentences in a list that ``cut_blocks`` yields
 
 
 def stream_sentences(
@@ -46,7 +43,7 @@ def stream_sentences(
     start = done = 0  # positions in the document: start of the held text, end of the yielded text
     for piece in lines:
         # A blank line at the start or after another one ends no sentence: skip it, even a million of them.
-        if _is_blank_line(piece, pieces):
+        if is_blank_line(piece, pieces):
             if pieces:
                 yield from _shifted(tokenize("".join(pieces)), start, done)
             start += size + len(piece)
@@ -101,103 +98,8 @@ def cut_document_windows(sentences: Iterable[Sentence]) -> Iterator[list[Sentenc
         yield held
 
 
-@dataclass(frozen=True, slots=True)
-class TextBlock:
-    """A block of a document with its surrounding text.
-
-    Attributes:
-        text: The block and its surrounding text.
-        start: Position of ``text`` in the document, in characters.
-        own: Slice of ``text`` that is the block itself.
-    """
-
-    text: str
-    start: int
-    own: slice
-
-
-def cut_blocks(
-    pieces: Iterable[str],
-    tokenize: Callable[[str], Sequence[Sentence]],
-    *,
-    size: int = 1 << 18,
-    around: int = 2 * WINDOW_CHARACTERS,
-    has_lines: bool = False,
-) -> Iterator[TextBlock | list[Sentence]]:
-    """Split a document into blocks that can be tokenised and tagged independently.
-
-    Args:
-        pieces: The document's lines, or any other pieces of it.
-        tokenize: As for ``stream_sentences``.
-        size: Minimum size of a block in characters.
-        around: Number of characters of surrounding text on either side.
-        has_lines: True if every line is a sentence.
-
-    Yields:
-        Blocks in document order. A block ends after a blank line, which always ends a sentence, or after any
-        line if lines are sentences. If no blank line follows within eight times ``size``, the rest of the
-        document follows as lists of sentences, each of whole document windows (see ``cut_document_windows``).
-        The first list starts at the beginning of its window, so it may overlap the previous block.
-    """
-    held: list[str] = []
-    # Positions in the document: start of the held text, start of the next block, end of the text read.
-    start = begin = position = 0
-    block_end = -1  # end of the next block, or -1 if it is not known yet
-    source = iter(pieces)
-    for piece in source:
-        position += len(piece)
-        if block_end < 0 and position - begin >= size:
-            is_end = piece.endswith("\n") if has_lines else _is_blank_line(piece, held)
-            block_end = position if is_end else -1
-        held.append(piece)
-        if 0 <= block_end <= position - around:
-            text = "".join(held)
-            yield TextBlock(text, start, slice(begin - start, block_end - start))
-            cut = max(0, block_end - around - start)
-            held, start, begin, block_end = [text[cut:]], start + cut, block_end, -1
-        elif block_end < 0 and position - begin >= 8 * size and not has_lines:
-            yield from _stream_rest(chain(held, source), tokenize, start, begin)
-            return
-    if begin < position:
-        yield TextBlock("".join(held), start, slice(begin - start, position - start))
-
-
-def _stream_rest(
-    pieces: Iterable[str], tokenize: Callable[[str], Sequence[Sentence]], start: int, begin: int
-) -> Iterator[list[Sentence]]:
-    """Yield the sentences from ``begin`` on of a document whose text before ``start`` is no longer held."""
-    first = begin - begin % WINDOW_CHARACTERS
-    shifted = (sentence.shifted(start) for sentence in stream_sentences(pieces, tokenize))
-    batch: list[Sentence] = []
-    for window in cut_document_windows(one for one in shifted if one.text_start >= first):
-        batch += window
-        if len(batch) >= _YIELD_SIZE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def window_sentences(block: TextBlock, sentences: Iterable[Sentence]) -> Iterator[Sentence]:
-    """Yield the sentences of all document windows that overlap a block (see ``cut_document_windows``).
-
-    Args:
-        block: The block. Its surrounding text must be as wide as two windows, so that the windows are
-            complete.
-        sentences: All sentences of its text, with offsets from the start of the document.
-    """
-    first, last = block.start + block.own.start, block.start + block.own.stop - 1
-    for sentence in sentences:
-        if (
-            first // WINDOW_CHARACTERS
-            <= sentence.text_start // WINDOW_CHARACTERS
-            <= last // WINDOW_CHARACTERS
-        ):
-            yield sentence
-
-
-def _is_blank_line(piece: str, before: Sequence[str]) -> bool:
-    """True if a piece is the end of a blank line, given the pieces before it."""
+def is_blank_line(piece: str, before: Sequence[str]) -> bool:
+    """Return True if a piece is the end of a blank line, given the pieces before it."""
     return piece.isspace() and "\n" in piece and (not before or before[-1].endswith("\n"))
 
 

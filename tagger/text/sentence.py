@@ -85,6 +85,7 @@ class Sentence:
             nodes), each with the index of the token that follows it.
         text_before: Text between the previous sentence and this one if the file holds running text, else "".
         tag_scores: For each task the T marginal probabilities of its tags, if requested.
+        outside_scores: For each span task the T marginal probabilities of ``O``, if tag scores are requested.
         alternatives: For each task the n-best tag sequences, best first, if requested.
         candidates: For each span task all spans with a probability of at least the requested threshold,
             sorted by start and end, then by falling probability. They may overlap.
@@ -105,6 +106,7 @@ class Sentence:
     tag_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     alternatives: Mapping[str, tuple[Alternative, ...]] = field(default_factory=dict)
     candidates: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    outside_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the types of the fields that callers confuse most often.
@@ -142,6 +144,7 @@ class Sentence:
         tag_scores: Mapping[str, Sequence[float]] | None = None,
         alternatives: Mapping[str, Sequence[Alternative]] | None = None,
         candidates: Mapping[str, Sequence[Span]] | None = None,
+        outside_scores: Mapping[str, Sequence[float]] | None = None,
     ) -> Sentence:
         """Return a copy with these tags, spans and scores in place of its own.
 
@@ -171,6 +174,7 @@ class Sentence:
             {task: tuple(values) for task, values in tag_scores.items()} if tag_scores else {},
             {task: tuple(values) for task, values in alternatives.items()} if alternatives else {},
             {task: tuple(values) for task, values in candidates.items()} if candidates else {},
+            {task: tuple(values) for task, values in outside_scores.items()} if outside_scores else {},
         )
 
 
