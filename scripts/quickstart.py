@@ -62,9 +62,9 @@ def main() -> None:
 
     model = str(arguments.output / "bidirectional")
     for style in ("text", "jsonl"):
-        console.rule(f"tagger tag {model} --format {style}")
+        console.rule(f"tagger tag -m {model} --format {style}")
         sys.stdout.flush()
-        command = [sys.executable, "-m", "tagger", "tag", model, "--format", style]
+        command = [sys.executable, "-m", "tagger", "tag", "-m", model, "--format", style]
         subprocess.run(command, input=PARAGRAPH.encode(), check=True)
     console.rule()
     console.print(

@@ -135,7 +135,7 @@ def load_error(folder: Path) -> InputError:
     """Return the error for a folder, which must be the same in all commands and the library."""
     with pytest.raises(InputError) as caught:
         Tagger.load(folder)
-    for words in (("tag", folder), ("info", folder)):
+    for words in (("tag", "-m", folder), ("info", folder)):
         assert run_error(*words, stdin=b"Mira met Tom.") == escape_line(str(caught.value))
     message = str(caught.value)
     assert message.startswith(str(folder))

@@ -64,7 +64,7 @@ def snapshot(folder: Path) -> dict[str, object]:
     }
 
 
-HOSTILE = ("tag -m {model} Ada", "info {model}", "evaluate {model} {model}", "shrink {model} out")
+HOSTILE = ("tag -m {model} --text Ada", "info {model}", "evaluate {model} {model}", "shrink {model} out")
 
 
 @pytest.mark.parametrize("target", ["../..", "../../other", "nowhere", "config.json"])
@@ -135,7 +135,7 @@ def test_train_and_compare_do_not_change_the_targets_of_links_in_a_hostile_folde
     small = options({"train.epochs": 1})
     code, _, error = run("train", *small, *files, "--columns", "token,pos,ner")
     assert (code, error) == (0, "")
-    assert run("tag", "-m", folder, "Ada met Otto.")[0] == 0
+    assert run("tag", "-m", folder, "--text", "Ada met Otto.")[0] == 0
     compare = (
         "compare",
         "--train",

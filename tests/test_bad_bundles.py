@@ -220,7 +220,7 @@ def test_values_that_do_not_match_the_tensors_are_an_error(bundle, name, keys, v
 def test_metrics_of_another_kind_do_not_stop_tagging_and_are_named_by_info(bundle):
     for metrics in ({"data": 5}, {"data": {"train": 5}}, {"dev": {"ner": {}}}, {"dev": {"ner": {"f1": "x"}}}):
         (bundle / "metrics.json").write_text(json.dumps(metrics))
-        assert run("tag", bundle, stdin=b"Mira met Tom.")[0] == 0
+        assert run("tag", "-m", bundle, stdin=b"Mira met Tom.")[0] == 0
         assert run_error("info", bundle).startswith(
             f"{bundle}/metrics.json: contains no training facts. Copy"
         )
@@ -268,7 +268,9 @@ def test_a_frozen_vector_that_is_not_finite_is_an_error_when_its_word_is_used(bu
     assert tagger.tag("Mira met Tom.")
     with pytest.raises(InputError, match=r"words\.frozen contains a value that is not finite"):
         tagger.tag("Glasgow")
-    assert "words.frozen contains a value" in run_error("tag", bundle, stdin=b"Mira met Tom in Glasgow.")
+    assert "words.frozen contains a value" in run_error(
+        "tag", "-m", bundle, stdin=b"Mira met Tom in Glasgow."
+    )
 
 
 def test_missing_and_extra_tensors_are_named(bundle):

@@ -34,13 +34,16 @@ def test_tagging_supports_files_of_any_name(corpus, model, tmp_path, name):
     path.write_text("Ada met Otto.\n")
     shown = os.fsdecode(name)
     for output in ((), ("--output", tmp_path / "out")):
-        code, written, error = run("tag", model, path, "-", *output, stdin=b"Oslo.")
+        code, written, error = run("tag", "-m", model, path, "-", *output, stdin=b"Oslo.")
         assert (code, error) == (0, "")
         records = rows((tmp_path / "out").read_text() if output else written)
         assert [row["document"] for row in records] == [shown, "standard input"]
         for format in ("html", "text", "conll"):
-            assert run("tag", model, path, "-", "--format", format, *output, stdin=b"Oslo.")[::2] == (0, "")
-    message = run_error("tag", model, f"{path}.missing")
+            assert run("tag", "-m", model, path, "-", "--format", format, *output, stdin=b"Oslo.")[::2] == (
+                0,
+                "",
+            )
+    message = run_error("tag", "-m", model, f"{path}.missing")
     # The message identifies the file, even if its name has unprintable characters.
     escaped = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
     assert message.startswith(f"{tmp_path}/{escaped}.missing: ")
@@ -70,31 +73,32 @@ def test_wrong_kinds_of_files_are_rejected(corpus, model, tmp_path):
     assert run_error("info", "/dev/null").startswith(
         "/dev/null/config.json: cannot be read (Not a directory)"
     )
-    assert run_error("tag", model, corpus) == f"{corpus}: this is a folder. Name a file in it."
+    assert run_error("tag", "-m", model, corpus) == f"{corpus}: this is a folder. Name a file in it."
     assert run_error("evaluate", model, corpus).startswith(f"{corpus}: this is a folder. Name a file in it")
     assert run_error("evaluate", model, "/dev/null").startswith("/dev/null: the file has no sentences. Give")
-    assert run_error("tag", model, "--output", corpus, stdin=b"Ada").startswith(
+    assert run_error("tag", "-m", model, "--output", corpus, stdin=b"Ada").startswith(
         f"{corpus}: must be a file (got a folder)."
     )
     (tmp_path / "loop").symlink_to("loop")
-    assert run_error("tag", model, tmp_path / "loop").startswith(f"{tmp_path}/loop: there is no such file.")
+    assert run_error("tag", "-m", model, tmp_path / "loop").startswith(
+        f"{tmp_path}/loop: there is no such file."
+    )
     assert run_error("tag", "-m", tmp_path / "loop", "--input", "text", text).startswith(
         f"{tmp_path}/loop/config.json: cannot be read ("
     )
-    assert run_error("tag", tmp_path / "loop", text).startswith(f"{tmp_path}/loop: there is no such file.")
-    assert run("tag", model, "--output", tmp_path / "loop", stdin=b"Ada") == (0, "", "")
-    assert (tmp_path / "loop").read_text() == run("tag", model, stdin=b"Ada")[1]
+    assert run("tag", "-m", model, "--output", tmp_path / "loop", stdin=b"Ada") == (0, "", "")
+    assert (tmp_path / "loop").read_text() == run("tag", "-m", model, stdin=b"Ada")[1]
     assert [path.name for path in tmp_path.iterdir()] == ["loop"]
 
 
 def test_devices_and_pipes_are_read_as_text(model, tmp_path):
-    assert run("tag", model, "/dev/null") == (0, "", "")
+    assert run("tag", "-m", model, "/dev/null") == (0, "", "")
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=(SENTENCE,))
     writer.start()
-    output = run("tag", model, tmp_path / "pipe")
+    output = run("tag", "-m", model, tmp_path / "pipe")
     writer.join()
-    assert output == run("tag", model, stdin=SENTENCE.encode())
+    assert output == run("tag", "-m", model, stdin=SENTENCE.encode())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
@@ -102,11 +106,11 @@ def test_permission_errors_name_the_file(corpus, model, tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text(SENTENCE)
     secret.chmod(0)
-    assert "cannot be read (Permission denied)" in run_error("tag", model, secret)
+    assert "cannot be read (Permission denied)" in run_error("tag", "-m", model, secret)
     assert "cannot be read (Permission denied)" in run_error("evaluate", model, secret)
     tmp_path.chmod(0o500)
     assert "cannot be written (Permission denied)" in run_error(
-        "tag", model, "--output", tmp_path / "out", stdin=b"Ada"
+        "tag", "-m", model, "--output", tmp_path / "out", stdin=b"Ada"
     )
     words = ("--train", corpus / "train.conll", "--output", tmp_path / "model")
     assert "cannot be written (Permission denied)" in run_error("train", *words)
@@ -130,7 +134,9 @@ def test_a_size_limit_keeps_the_existing_output(model, tmp_path):
     (tmp_path / "long.txt").write_text(LONG)
     output = tmp_path / "out.jsonl"
     output.write_text("earlier")
-    done = in_shell("", "tag", model, tmp_path / "long.txt", "--output", output, before="ulimit -f 100;")
+    done = in_shell(
+        "", "tag", "-m", model, tmp_path / "long.txt", "--output", output, before="ulimit -f 100;"
+    )
     assert (done.returncode, done.stdout) == (2, b"")
     message = f"tagger: {output}: cannot be written (File too large). Free space or name another path;"
     assert done.stderr.decode() == f"{message} an earlier file is unchanged.\n"
@@ -140,7 +146,7 @@ def test_a_size_limit_keeps_the_existing_output(model, tmp_path):
 
 def test_a_size_limit_on_standard_output_is_reported(model, tmp_path):
     (tmp_path / "long.txt").write_text(LONG)
-    arguments = ("tag", model.resolve(), tmp_path / "long.txt")
+    arguments = ("tag", "-m", model.resolve(), tmp_path / "long.txt")
     done = in_shell("> out.jsonl", *arguments, before="ulimit -f 100;", folder=tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
@@ -152,7 +158,7 @@ def test_a_size_limit_on_standard_output_is_reported(model, tmp_path):
 @pytest.mark.parametrize("format", ["jsonl", "conll", "text", "html"])
 def test_a_closed_pipe_ends_tagging_without_error(model, tmp_path, format):
     (tmp_path / "long.txt").write_text(LONG)
-    words = command("tag", model, tmp_path / "long.txt", "--format", format)
+    words = command("tag", "-m", model, tmp_path / "long.txt", "--format", format)
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert len(running.stdout.read(50_000)) == 50_000
         running.stdout.close()
@@ -160,7 +166,7 @@ def test_a_closed_pipe_ends_tagging_without_error(model, tmp_path, format):
         assert running.wait(timeout=60) == 0
 
 
-@pytest.mark.parametrize("arguments", ["tag {model}", "info {model}", "info {model} --json", "--help"])
+@pytest.mark.parametrize("arguments", ["tag -m {model}", "info {model}", "info {model} --json", "--help"])
 def test_a_closed_standard_output_is_one_line(model, arguments):
     done = in_shell(">&-", *arguments.format(model=model).split())
     assert done.returncode == 2
@@ -170,9 +176,9 @@ def test_a_closed_standard_output_is_one_line(model, arguments):
 
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-"])
 def test_closed_streams_do_not_corrupt_output_files(corpus, model, tmp_path, redirection):
-    done = in_shell(redirection, "tag", model, "--output", tmp_path / "out.jsonl")
+    done = in_shell(redirection, "tag", "-m", model, "--output", tmp_path / "out.jsonl")
     assert (done.returncode, done.stderr) == (0, b"")
-    assert (tmp_path / "out.jsonl").read_text() == run("tag", model, stdin=SENTENCE.encode())[1]
+    assert (tmp_path / "out.jsonl").read_text() == run("tag", "-m", model, stdin=SENTENCE.encode())[1]
     files = ("--train", corpus / "train.conll", "--columns", "token,pos,ner", "--output", tmp_path / "model")
     done = in_shell(redirection, "train", *OPTIONS, *files)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -180,7 +186,7 @@ def test_closed_streams_do_not_corrupt_output_files(corpus, model, tmp_path, red
 
 
 def test_a_closed_standard_error_keeps_the_exit_code(model):
-    done = in_shell("2>&-", "tag", model, "missing.txt")
+    done = in_shell("2>&-", "tag", "-m", model, "missing.txt")
     assert (done.returncode, done.stdout, done.stderr) == (2, b"", b"")
 
 
@@ -194,7 +200,7 @@ def test_a_signal_keeps_the_existing_output_and_leaves_no_file(model, tmp_path, 
     output = tmp_path / "out.jsonl"
     output.write_text("earlier")
     os.mkfifo(tmp_path / "pipe")
-    words = command("tag", model, tmp_path / "pipe", "--output", output)
+    words = command("tag", "-m", model, tmp_path / "pipe", "--output", output)
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         with (tmp_path / "pipe").open("w") as pipe:
             pipe.write(LONG)  # returns once most of it is read, so the command is running

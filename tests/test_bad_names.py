@@ -52,10 +52,10 @@ def test_tables_and_messages_contain_no_escape_sequences(hostile):
         (("convert", file, hostile / "out.conll", *columns), 0),
         (("shrink", model, hostile / f"s{ESCAPE}"), 0),
         (("shrink", model, hostile / "s", "--precision", ESCAPE), 2),
-        (("tag", "-m", missing, "Ada"), 2),
-        (("tag", "-m", model, missing), 0),
-        (("tag", "-m", model, "--task", ESCAPE, "Ada"), 2),
-        (("tag", "-m", model, "--scheme", ESCAPE, "Ada"), 2),
+        (("tag", "-m", missing, "--text", "Ada"), 2),
+        (("tag", "-m", model, "--text", missing), 0),
+        (("tag", "-m", model, "--task", ESCAPE, "--text", "Ada"), 2),
+        (("tag", "-m", model, "--scheme", ESCAPE, "--text", "Ada"), 2),
         (("tag", f"--{ESCAPE}"), 2),
         ((f"ta{ESCAPE}",), 2),
     ):
@@ -80,6 +80,8 @@ def test_text_on_a_terminal_keeps_lines_without_control_characters(hostile, tmp_
 
 def test_output_data_is_unchanged(hostile, tmp_path):
     model, text = hostile / f"m{ESCAPE}", f"Ada{ESCAPE}"
-    assert ESCAPE in run("tag", "-m", model, "--format", "conll", f"{text} met", encoding="utf-8")[1]
-    output = run("tag", "-m", model, "--format", "text", f"{text} met", encoding="utf-8")[1]
+    assert (
+        ESCAPE in run("tag", "-m", model, "--format", "conll", "--text", f"{text} met", encoding="utf-8")[1]
+    )
+    output = run("tag", "-m", model, "--format", "text", "--text", f"{text} met", encoding="utf-8")[1]
     assert output.replace("|PER]", "").startswith("[Ada\x1b")

@@ -96,7 +96,7 @@ def check(model: Path, text: str, folder: Path, *options: str) -> None:
     given = text.encode()
     output = {}
     for name in NAMES:
-        code, output[name], error = run("tag", model, "--format", name, *options, stdin=given)
+        code, output[name], error = run("tag", "-m", model, "--format", name, *options, stdin=given)
         notes = [line for line in error.splitlines() if "dropped a byte order mark" not in line]
         assert (code, notes) == (0, []), name
     records = rows(output["jsonl"])
@@ -161,7 +161,7 @@ def test_every_format_supports_any_text(model, folder, text):
 def test_borders_and_byte_order_marks_among_ready_tokens(model, capfd, more):
     """Joined files: each but the first begins with a mark, and documents with a border."""
     text = "Ada sings\n\n\ufeff-DOCSTART- -X- O\n\n\ufeffMia sees O -X-\n\n-DOCSTART-\n\nOtto sings\n"
-    options = ("tag", model, "--pretokenized", "--format", "conll", *more)
+    options = ("tag", "-m", model, "--pretokenized", "--format", "conll", *more)
     code, output, error = run(*options, stdin=text.encode())
     tokens = [line.split(" ")[0] for line in output.splitlines() if not line.startswith("-DOCSTART-")]
     assert code == 0
@@ -176,7 +176,7 @@ def test_borders_and_byte_order_marks_among_ready_tokens(model, capfd, more):
 def test_sentences_that_start_with_docstart_are_rejected_in_conll(model, workers):
     """The other sentences are written; a border line with fillers starts a document."""
     stdin = b"Ada sings\n-DOCSTART- Ada\n-DOCSTART- -X- O\nAda -DOCSTART-\nOtto sings\n"
-    words = ("tag", model, "--format", "conll", "--pretokenized", "--workers", workers)
+    words = ("tag", "-m", model, "--format", "conll", "--pretokenized", "--workers", workers)
     code, output, error = run(*words, stdin=stdin)
     assert code == 2
     tokens = [line.split(" ")[0] for line in output.splitlines()]
@@ -234,7 +234,7 @@ def test_html_escapes_names_labels_and_words(tmp_path):
     assert (code, error) == (0, "")
     text = tmp_path / f"{bad.replace('/', '')}.txt"
     text.write_text(f"{bad} sang")
-    code, page, error = run("tag", tmp_path / "model", text, "--format", "html", "--pretokenized")
+    code, page, error = run("tag", "-m", tmp_path / "model", text, "--format", "html", "--pretokenized")
     assert (code, error) == (0, "")
     parsed = Page(page)
     assert parsed.title == text.name
@@ -248,7 +248,7 @@ def test_html_escapes_names_labels_and_words(tmp_path):
 def test_bidirectional_text_cannot_reorder_the_page(model):
     """Blocks limit bidirectional overrides; within a block, labels are isolated from the text."""
     text = "\u202eAda met Otto\u2067 in Oslo"
-    page = run("tag", model, "--format", "html", stdin=text.encode())[1]
+    page = run("tag", "-m", model, "--format", "html", stdin=text.encode())[1]
     rules = re.findall(r"([^{}]+)\{([^{}]*)\}", page.partition("</style>")[0])
     ways = {
         selector.strip(): declarations.partition("unicode-bidi:")[2]
@@ -272,11 +272,13 @@ def test_empty_input_gives_empty_output(model, tmp_path, text, options):
     for source in (("-",), (tmp_path / "in.txt",), (tmp_path / "in.txt", tmp_path / "in.txt")):
         whole = text * len(source)
         for name, expected in (("jsonl", ""), ("conll", ""), ("text", whole)):
-            given = ("tag", model, *source, "--format", name, *options)
+            given = ("tag", "-m", model, *source, "--format", name, *options)
             assert run(*given, stdin=text.encode()) == (0, expected, ""), name
             assert run(*given, "--output", tmp_path / "out", stdin=text.encode()) == (0, "", "")
             assert (tmp_path / "out").read_bytes().decode() == expected
-        code, page, error = run("tag", model, *source, "--format", "html", *options, stdin=text.encode())
+        code, page, error = run(
+            "tag", "-m", model, *source, "--format", "html", *options, stdin=text.encode()
+        )
         assert (code, error) == (0, "")
         check_page(page, whole)
     assert json.loads(run("info", model, "--json")[1])["tasks"]

@@ -172,14 +172,14 @@ def test_info_describes_the_model(model):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("tag {model} missing.txt", "missing.txt: there is no such file"),
-        ("tag {model} {corpus}", "this is a folder"),
-        ("tag {corpus} --input text {corpus}/dev.conll", "config.json"),
-        ("tag {model} --input text {corpus}/dev.conll --format jsn", "Did you mean jsonl"),
-        ("tag {model} --input text {corpus}/dev.conll --task chunk", "Its tasks are pos, ner"),
-        ("tag {model} --input text {corpus}/dev.conll --scheme BIX", "no tag scheme"),
-        ("tag {model} --input text {corpus}/dev.conll --output {corpus}/dev.conll", "would overwrite"),
-        ("tag {model} --input text {corpus}/dev.conll --output {corpus}/no/where", "cannot be written"),
+        ("tag -m {model} missing.txt", "missing.txt: there is no such file"),
+        ("tag -m {model} {corpus}", "this is a folder"),
+        ("tag -m {corpus} --input text {corpus}/dev.conll", "config.json"),
+        ("tag {corpus}/dev.conll --format jsn", "'--format': 'jsn' is not one of 'jsonl', "),
+        ("tag -m {model} --input text {corpus}/dev.conll --task chunk", "Its tasks are pos, ner"),
+        ("tag -m {model} --input text {corpus}/dev.conll --scheme BIX", "no tag scheme"),
+        ("tag -m {model} --input text {corpus}/dev.conll --output {corpus}/dev.conll", "would overwrite"),
+        ("tag -m {model} --input text {corpus}/dev.conll --output {corpus}/no/where", "cannot be written"),
         ("train --train missing.conll --output {corpus}/x", "missing.conll: there is no such file"),
         ("train --train {corpus}/empty.conll --output {corpus}/x", "has no sentences"),
         ("train --train {corpus}/train.conll --columns token,ner --output {corpus}/x", "3 columns but 2"),
@@ -196,7 +196,7 @@ def test_info_describes_the_model(model):
         ("info {corpus}", "config.json"),
         ("train --output {corpus}/x", "Missing option '--train'; see tagger train --help"),
         ("train --train {corpus}/train.conll --output {corpus}/x --epochs many", "value for '--epochs'"),
-        ("tag {model} --formt text", "No such option: --formt (Possible options: --format); see tagger tag"),
+        ("tag --formt text", "No such option: --formt (Possible options: --format); see tagger tag"),
         ("tga {model}", "No such command 'tga'"),
         ("--verbose", "; see tagger --help"),
         ("train --train {corpus}/train.conll --output=", "--output must not be empty"),
@@ -239,7 +239,7 @@ def test_tagging_imports_no_heavy_modules(model):
         "import sys; from tagger.cli.main import main; loaded = set(sys.modules); code = main(sys.argv[1:]); "
         "sys.stderr.write(' '.join(loaded) + '\\n' + ' '.join(sys.modules)); sys.exit(code)"
     )
-    done = process("-c", code, "tag", str(model), input=b"Ada met Otto.")
+    done = process("-c", code, "tag", "-m", str(model), input=b"Ada met Otto.")
     assert (done.returncode, len(rows(done.stdout.decode()))) == (0, 1)
     imported, used = (set(line.split()) for line in done.stderr.decode().split("\n"))
     heavy = {"torch", "torchcrf", "accelerate", "seqeval", "sklearn", "datasets", "matplotlib", "rich.live"}
@@ -286,6 +286,10 @@ def into_closed_pipe(*arguments: str) -> subprocess.CompletedProcess:
 def test_the_version_and_shell_completion():
     done = process("-m", "tagger", "--version")
     assert re.fullmatch(rb"tagger \d+\.\d+\.\d+\n", done.stdout.replace(b"\r", b""))
-    words = {"_TAGGER_COMPLETE": "complete_bash", "COMP_WORDS": "tagger tag m --format h", "COMP_CWORD": "4"}
+    words = {
+        "_TAGGER_COMPLETE": "complete_bash",
+        "COMP_WORDS": "tagger tag -m m --format h",
+        "COMP_CWORD": "5",
+    }
     done = process("-m", "tagger", env={**os.environ, **words})
     assert done.stdout.split() == [b"html"]

@@ -78,7 +78,7 @@ def spaced_model(tmp_path_factory):
 @pytest.mark.parametrize("more", [(), ("--scores",), ("--stream",), ("--scheme", "BIOES")])
 def test_labels_with_spaces_are_written_in_readable_columns(spaced_model, write_file, more):
     code, output, _ = run(
-        "tag", spaced_model, "-", "--format", "conll", *more, stdin=b"Ana Silva left Oslo ."
+        "tag", "-m", spaced_model, "-", "--format", "conll", *more, stdin=b"Ana Silva left Oslo ."
     )
     assert code == 0
     columns = "token,ner,score" if "--scores" in more else "token,ner"

@@ -39,10 +39,10 @@ def min_score(calibrated) -> float:
 @pytest.mark.parametrize("more", [(), ("--workers", "2")])
 def test_jsonl_and_conll_agree_with_the_api(calibrated, min_score, more, tmp_path):
     expected = Tagger.load(calibrated).tag(TEXT, min_score=min_score)
-    words = ("tag", calibrated, "--min-score", min_score, *more)
+    words = ("tag", "-m", calibrated, "--min-score", min_score, *more)
     code, output, error = run(*words, stdin=TEXT.encode())
     assert (code, error) == (0, "")
-    full = rows(run("tag", calibrated, stdin=TEXT.encode())[1])
+    full = rows(run("tag", "-m", calibrated, stdin=TEXT.encode())[1])
     dropped = 0
     for row, plain, sentence in zip(rows(output), full, expected, strict=True):
         assert row["tags"] == {task: list(tags) for task, tags in sentence.tags.items()}
@@ -60,14 +60,14 @@ def test_jsonl_and_conll_agree_with_the_api(calibrated, min_score, more, tmp_pat
 
 def test_running_text_and_pages_mark_the_remaining_spans(calibrated, min_score):
     marks = sum(len(one.spans["ner"]) for one in Tagger.load(calibrated).tag(TEXT, min_score=min_score))
-    words = ("tag", calibrated, "--task", "ner", "--min-score", min_score)
+    words = ("tag", "-m", calibrated, "--task", "ner", "--min-score", min_score)
     assert run(*words, "--format", "text", stdin=TEXT.encode())[1].count("|") == marks
     assert run(*words, "--format", "html", stdin=TEXT.encode())[1].count("<b>") == marks
 
 
 def test_parts_of_speech_are_not_filtered(pos_model):
     plain, filtered = (
-        run("tag", pos_model, *more, stdin=TEXT.encode()) for more in ((), ("--min-score", "1"))
+        run("tag", "-m", pos_model, *more, stdin=TEXT.encode()) for more in ((), ("--min-score", "1"))
     )
     assert filtered == plain
     assert filtered[0] == 0
@@ -78,16 +78,16 @@ def test_invalid_probabilities_are_rejected_before_the_model_is_loaded(tmp_path,
     message = (
         f"--min-score must be from 0 to 1 (got {float(value):g}). Use a probability; 0 leaves nothing out."
     )
-    assert run_error("tag", tmp_path / "none", "--min-score", value) == message
+    assert run_error("tag", "-m", tmp_path / "none", "--min-score", value) == message
     assert run_error("evaluate", tmp_path / "none", corpus / "dev.conll", "--min-score", value) == message
 
 
 def test_streams_do_not_support_min_score(model):
-    message = run_error("tag", model, "--stream", "--min-score", "0.5")
+    message = run_error("tag", "-m", model, "--stream", "--min-score", "0.5")
     assert message.startswith("--stream writes the first tag of a span before its score is known.")
-    assert run("tag", model, "--stream", "--min-score", "0", stdin=b"Ada sang.")[0] == 0
+    assert run("tag", "-m", model, "--stream", "--min-score", "0", stdin=b"Ada sang.")[0] == 0
     assert "--min-score must be a number or LABEL=NUMBER (got 'most')." in run_error(
-        "tag", model, "--min-score", "most"
+        "tag", "-m", model, "--min-score", "most"
     )
 
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from command_line import rows, run, run_error
+from command_line import input_error, rows, run, run_error
 
 from tagger import Tagger
 from tagger.corpus.files import read_sentences
@@ -46,7 +46,7 @@ def gold(path):
 
 
 def test_every_line_is_kept_and_gets_predicted_tags(model, path, separator):
-    code, output, error = run("tag", model, "--input", "conll", path)
+    code, output, error = run("tag", "-m", model, "--input", "conll", path)
     assert (code, error) == (0, f"tagger: {path}: conll; columns token, pos, ner\n")
     before, after = path.read_text().splitlines(), output.splitlines()
     assert len(before) == len(after)
@@ -65,7 +65,7 @@ def test_every_line_is_kept_and_gets_predicted_tags(model, path, separator):
 
 def test_scores_of_the_written_columns_agree_with_evaluate(model, path, separator, tmp_path):
     output = tmp_path / "scored.conll"
-    assert run("tag", model, "--input", "conll", path, "--task", "ner", "--output", output)[0] == 0
+    assert run("tag", "-m", model, "--input", "conll", path, "--task", "ner", "--output", output)[0] == 0
     read = list(read_sentences(output, columns="token,pos,gold,predicted", tasks=("gold", "predicted")))
     assert [one.starts_document for one in read] == [True, False, True]
     scores = score_spans([one.tags["gold"] for one in read], [one.tags["predicted"] for one in read])
@@ -77,10 +77,12 @@ def test_scores_of_the_written_columns_agree_with_evaluate(model, path, separato
 def test_columns_before_the_token_are_kept(model, tmp_path):
     path = tmp_path / "numbered.conll"
     path.write_text("1 Ada PROPN B-PER +\n2 sang VERB O +\n\n1 Mia PROPN B-PER -\n")
-    _, output, _ = run("tag", model, "--input", "conll", path, "--task", "pos")
+    _, output, _ = run("tag", "-m", model, "--input", "conll", path, "--task", "pos")
     assert [line.rsplit(" ", 1)[0] for line in output.splitlines()] == path.read_text().splitlines()
     path.write_text("x Ada\ny sang\n")
-    _, output, error = run("tag", model, "--input", "conll", path, "--columns", "_,token", "--task", "pos")
+    _, output, error = run(
+        "tag", "-m", model, "--input", "conll", path, "--columns", "_,token", "--task", "pos"
+    )
     assert "columns _, token" in error
     assert [line.split(" ")[:2] for line in output.splitlines()] == [["x", "Ada"], ["y", "sang"]]
 
@@ -96,7 +98,7 @@ CONLLU = (
 def test_conllu_writes_parts_of_speech_to_upos_and_spans_to_misc(model, tmp_path):
     path = tmp_path / "a.conllu"
     path.write_text(CONLLU)
-    code, output, _ = run("tag", model, "--input", "conllu", path)
+    code, output, _ = run("tag", "-m", model, "--input", "conllu", path)
     assert code == 0
     (sentence,) = Tagger.load(model).tag_sentences(read_sentences(path, tasks=("pos",)))
     expected = CONLLU.splitlines()
@@ -108,7 +110,7 @@ def test_conllu_writes_parts_of_speech_to_upos_and_spans_to_misc(model, tmp_path
             fields[9] = "|".join([one for one in [fields[9]] if one != "_"] + [f"ner={ner}"])
             expected[index] = "\t".join(fields)
     assert output.splitlines() == expected
-    _, output, _ = run("tag", model, "--input", "conllu", "--format", "conll", "--task", "pos", path)
+    _, output, _ = run("tag", "-m", model, "--input", "conllu", "--format", "conll", "--task", "pos", path)
     assert output.splitlines()[2:4] == [
         f"Ada\t_\t{sentence.tags['pos'][0]}",
         f"does\tAUX\t{sentence.tags['pos'][1]}",
@@ -116,7 +118,7 @@ def test_conllu_writes_parts_of_speech_to_upos_and_spans_to_misc(model, tmp_path
 
 
 def test_jsonl_has_the_tokens_of_the_file(model, path):
-    _, output, _ = run("tag", model, "--input", "conll", "--format", "jsonl", path)
+    _, output, _ = run("tag", "-m", model, "--input", "conll", "--format", "jsonl", path)
     records = rows(output)
     assert [[token["text"] for token in one["tokens"]] for one in records] == [
         list(one.tokens) for one in gold(path)
@@ -128,18 +130,18 @@ def test_jsonl_has_the_tokens_of_the_file(model, path):
 def test_column_files_are_not_tagged_as_running_text(model, path, tmp_path, name, separator):
     named = tmp_path / name
     named.write_text(path.read_text())
-    message = run_error("tag", model, named)
+    message = run_error("tag", "-m", model, named)
     assert message.startswith(f"{named}: this is a column file with one token per line. Pass --input conll")
-    code, output, error = run("tag", model, "--input", "text", named)
+    code, output, error = run("tag", "-m", model, "--input", "text", named)
     assert (code, error) == (0, "")
     assert '"PER"' in output
 
 
 def test_column_files_are_not_tagged_as_pretokenized_lines(model, path, tmp_path):
-    assert "Pass --input conll" in run_error("tag", model, path, "--pretokenized")
+    assert "Pass --input conll" in run_error("tag", "-m", model, path, "--pretokenized")
     ready = tmp_path / "ready.conll"
     ready.write_text("Ada met Otto .\nMia sang\nIn Oslo\n")
-    assert len(rows(run("tag", model, ready, "--pretokenized")[1])) == 3
+    assert len(rows(run("tag", "-m", model, ready, "--pretokenized")[1])) == 3
 
 
 @pytest.mark.parametrize(
@@ -154,14 +156,14 @@ def test_column_files_are_not_tagged_as_pretokenized_lines(model, path, tmp_path
 def test_running_text_is_not_mistaken_for_columns(model, tmp_path, text):
     path = tmp_path / "a.txt"
     path.write_text(text)
-    assert run("tag", model, path)[0] == 0
+    assert run("tag", "-m", model, path)[0] == 0
 
 
 def test_borders_do_not_hide_columns(model, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("-DOCSTART-\n\nAda B-PER\nsang O\n\n-DOCSTART-\n\nOslo B-LOC\n")
     for more in ([], ["--pretokenized"]):
-        assert "Pass --input conll" in run_error("tag", model, path, *more)
+        assert "Pass --input conll" in run_error("tag", "-m", model, path, *more)
 
 
 def test_tables_with_a_header_are_neither_running_text_nor_columns(model, tmp_path):
@@ -169,45 +171,58 @@ def test_tables_with_a_header_are_neither_running_text_nor_columns(model, tmp_pa
     table, tabs = tmp_path / "a.csv", tmp_path / "a.tsv"
     table.write_text(content.replace("\t", ","))
     tabs.write_text(content)
-    assert "this is a file of records. Convert it first" in run_error("tag", model, table)
+    assert "this is a file of records. Convert it first" in run_error("tag", "-m", model, table)
     for path in (table, tabs):
-        message = run_error("tag", model, "--input", "conll", path)
+        message = run_error("tag", "-m", model, "--input", "conll", path)
         assert message.startswith(f"{path}:1: this is a table with a header")
 
 
 def test_record_files_are_not_tagged_as_running_text(model, tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"tokens": ["Ada"], "tags": ["B-PER"]}\n')
-    assert "this is a file of records. Convert it first" in run_error("tag", model, path)
-    assert run("tag", model, "--input", "text", path)[0] == 0
+    assert "this is a file of records. Convert it first" in run_error("tag", "-m", model, path)
+    assert run("tag", "-m", model, "--input", "text", path)[0] == 0
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "option", "fragment"),
     [
-        (["--input", "csv"], "--input must be one of text, conll, conllu (got 'csv')."),
         (
             ["--input", "conll", "--format", "html"],
-            "--format must be one of conll, conllu, jsonl (got 'html'). Did you mean",
+            "--format",
+            "conll, conllu, jsonl with --input conll (got html)",
         ),
-        (["--input", "conll", "--format", "conllu"], "--format conllu needs --input conllu"),
-        (["--input", "conll", "--stream"], "--stream needs running text (got --input conll)."),
-        (["--input", "conll", "--pretokenized"], "--pretokenized needs running text"),
-        (["--input", "conll", "--workers", "2"], "--workers needs running text"),
-        (["--input", "text", "--columns", "token,ner"], "--columns needs --input conll."),
-        (["--input", "conllu", "--columns", "token,ner"], "--columns needs --input conll."),
+        (["--format", "conllu"], "--format", "(got conllu)"),
+        (["--input", "conll", "--format", "conllu"], "--format", "needs --input conllu"),
+        (["--input", "conll", "--stream"], "--stream", "running text (got --input conll)"),
+        (["--input", "conll", "--pretokenized"], "--pretokenized", "running text"),
+        (["--input", "conll", "--workers", "2"], "--workers", "running text"),
+        (["--input", "text", "--columns", "token,ner"], "--columns", "needs --input conll."),
+        (["--input", "conllu", "--columns", "token,ner"], "--columns", "needs --input conll."),
     ],
 )
-def test_incompatible_options_are_rejected(model, path, words, message):
-    assert message in run_error("tag", model, path, *words)
+def test_incompatible_options_are_rejected(model, path, words, option, fragment):
+    error = input_error("tag", "-m", model, path, *words)
+    assert (error.code, error.option) == ("option.conflict", option)
+    assert fragment in error.message
+
+
+def test_an_unknown_input_format_is_an_error_with_the_choices(model, path):
+    message = run_error("tag", "-m", model, path, "--input", "csv")
+    assert message.startswith(
+        "Invalid value for '--input': 'csv' is not one of 'text', 'conll', 'conllu'; see "
+    )
 
 
 def test_input_option_needs_a_regular_file(model, tmp_path):
-    assert "needs a regular file" in run_error("tag", model, "-", "--input", "conll", stdin=b"Ada B-PER\n")
-    assert "needs a file (got a text)" in run_error("tag", "-m", model, "Ada sang", "--input", "conll")
+    assert "needs a regular file" in run_error(
+        "tag", "-m", model, "-", "--input", "conll", stdin=b"Ada B-PER\n"
+    )
+    error = input_error("tag", "-m", model, "--text", "Ada sang", "--input", "conll")
+    assert (error.code, error.option) == ("option.conflict", "--input")
     wrong = tmp_path / "wrong.conll"
     wrong.write_text("Ada B-PER\nsang\n")
     assert f"{wrong}:2: expected 2 columns" in run_error(
-        "tag", model, wrong, "--input", "conll", "--output", tmp_path / "o"
+        "tag", "-m", model, wrong, "--input", "conll", "--output", tmp_path / "o"
     )
     assert not (tmp_path / "o").exists()

@@ -10,7 +10,7 @@ TEXT = "Ada met Otto in Oslo. Then Otto left."
 
 
 def test_jsonl_scores_and_sequences_agree_with_the_api(model):
-    code, output, error = run("tag", model, "--scores", "--n-best", "3", stdin=TEXT.encode())
+    code, output, error = run("tag", "-m", model, "--scores", "--n-best", "3", stdin=TEXT.encode())
     assert (code, error) == (0, "")
     expected = Tagger.load(model).tag(TEXT, n_best=3, scores=True)
     for row, sentence in zip(rows(output), expected, strict=True):
@@ -26,15 +26,17 @@ def test_jsonl_scores_and_sequences_agree_with_the_api(model):
 
 
 def test_only_requested_scores_and_tasks_are_written(model):
-    plain = rows(run("tag", model, stdin=TEXT.encode())[1])
+    plain = rows(run("tag", "-m", model, stdin=TEXT.encode())[1])
     assert all(list(row) == ["text", "start", "tokens", "tags", "spans"] for row in plain)
-    assert rows(run("tag", model, "--n-best", "0", stdin=TEXT.encode())[1]) == plain
-    records = rows(run("tag", model, "--task", "pos", "--scores", "--n-best", "2", stdin=TEXT.encode())[1])
+    assert rows(run("tag", "-m", model, "--n-best", "0", stdin=TEXT.encode())[1]) == plain
+    records = rows(
+        run("tag", "-m", model, "--task", "pos", "--scores", "--n-best", "2", stdin=TEXT.encode())[1]
+    )
     assert all(row["scores"].keys() == row["n_best"].keys() == {"pos"} for row in records)
 
 
 def test_conll_has_a_score_column_after_each_task(model, tmp_path):
-    code, output, _ = run("tag", model, "--scores", "--format", "conll", stdin=TEXT.encode())
+    code, output, _ = run("tag", "-m", model, "--scores", "--format", "conll", stdin=TEXT.encode())
     assert code == 0
     (tmp_path / "out.conll").write_text(output, encoding="utf-8")
     columns = "token,pos,pos-score,ner,ner-score"
@@ -60,6 +62,6 @@ def test_conll_has_a_score_column_after_each_task(model, tmp_path):
     ],
 )
 def test_unsupported_formats_and_counts_are_rejected(model, options, message):
-    code, output, error = run("tag", model, *options, stdin=TEXT.encode())
+    code, output, error = run("tag", "-m", model, *options, stdin=TEXT.encode())
     assert (code, output, error.count("\n")) == (2, "", 1)
     assert error.startswith(f"tagger: {message}")

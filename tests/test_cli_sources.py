@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from command_line import rows, run, run_error
+from command_line import input_error, rows, run, run_error
 
 from tagger import included
 from tagger.cli.input import STDIN
-from tagger.cli.sources import Source, choose_model, find_sources
+from tagger.cli.sources import Source, find_sources
 
 TEXT = "Ada met Otto in Oslo."
 
@@ -23,78 +23,73 @@ def package(model, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path / "here")
 
 
+def test_files_standard_input_and_text():
+    assert find_sources([], None) == [Source(STDIN)]
+    assert find_sources(["-", "letter.txt"], None) == [Source(STDIN), Source(Path("letter.txt"))]
+    for text in (TEXT, "letter.txt", "en", "", "He/she met Otto.", "  a  b//c ", "a" * 5000 + " b"):
+        (source,) = find_sources([], text)
+        assert source == Source(Path("text"), text)
+        assert list(source.lines()) == [f"{text}\n"]
+
+
 @pytest.mark.parametrize(
-    ("words", "named", "expected"),
+    "word",
     [
-        ([], None, ("en", [])),
-        ([], "m", ("m", [])),
-        (["news"], None, ("news", [])),
-        (["news", "letter.txt"], None, ("news", ["letter.txt"])),
-        (["news", "letter.txt"], "m", ("m", ["news", "letter.txt"])),
-        (["en"], None, ("en", [])),
-        (["en", "-"], None, ("en", ["-"])),
-        (["letter.txt"], None, ("en", ["letter.txt"])),
-        (["letter.txt", "letter.txt"], None, ("en", ["letter.txt", "letter.txt"])),
-        (["-", "letter.txt"], None, ("en", ["-", "letter.txt"])),
-        ([TEXT], None, ("en", [TEXT])),
-        (["Oslo"], None, ("en", ["Oslo"])),
+        "lettr.txt",
+        "nws/letter",
+        "news/two words",
+        "/two words",
+        "./Oslo",
+        "Oslo/",
+        "Oslo",
+        TEXT,
+        "x" * 5000,
+        "",
     ],
 )
-def test_model_argument(words, named, expected):
-    assert choose_model(words, named) == expected
+def test_arguments_that_are_no_files_are_never_tagged(word):
+    for arguments in ((word,), ("-m", "en", word), ("letter.txt", word)):
+        error = input_error("tag", *arguments)
+        assert (error.code, error.file, error.option) == ("file.missing", word, "--text")
 
 
-def test_files_standard_input_and_texts():
-    assert find_sources([], is_text_likely=True) == [Source(STDIN)]
-    assert find_sources(["-", "letter.txt"], is_text_likely=True) == [
-        Source(STDIN),
-        Source(Path("letter.txt")),
-    ]
-    assert find_sources(["Oslo"], is_text_likely=True) == [Source(Path("text"), "Oslo")]
-    for text in (TEXT, "He/she met Otto.", "  a  b//c ", "See example.com now", "a" * 5000 + " b"):
-        assert find_sources([text], is_text_likely=False) == [Source(Path("text"), text)]
-        assert list(find_sources([text], is_text_likely=False)[0].lines()) == [f"{text}\n"]
+def test_a_model_among_the_files_is_an_error_that_names_the_option(model):
+    for word in ("en", str(model)):
+        for arguments in ((word,), (word, "letter.txt"), ("-m", "en", word)):
+            error = input_error("tag", *arguments)
+            assert (error.code, error.file, error.option) == ("file.kind", word, "--model")
+            assert f"-m {word}" in error.message
+    error = input_error("tag", "news")
+    assert (error.code, error.file, error.option) == ("file.kind", "news", "")
 
 
-@pytest.mark.parametrize(
-    "word", ["lettr.txt", "nws/letter", "news/lettr", "news/two words", "/two words", "./Oslo", "Oslo/"]
-)
-def test_missing_paths_are_not_tagged_as_text(word):
-    assert run_error("tag", "-m", "en", word) == f"{word}: there is no such file. Check the path."
+def test_a_file_with_the_name_of_a_model_is_read():
+    Path("en").write_text(TEXT)
+    assert rows(run("tag", "en")[1]) == rows(run("tag", "letter.txt")[1])
 
 
 def test_command_line_text_is_tagged_like_piped_text(model):
-    expected = run("tag", model, stdin=f"{TEXT}\n".encode())
+    expected = run("tag", "-m", model, stdin=f"{TEXT}\n".encode())
     assert expected[0] == 0
-    assert run("tag", TEXT) == run("tag", "-m", "en", TEXT) == run("tag", "--model", model, TEXT) == expected
-    assert run("tag", "en", TEXT) == run("tag", TEXT, "-m", "en") == run("tag", model, TEXT) == expected
+    for options in ((), ("-m", "en"), ("--model", model)):
+        assert run("tag", *options, "--text", TEXT) == expected
     assert run("tag", stdin=f"{TEXT}\n".encode()) == run("tag", "-", stdin=f"{TEXT}\n".encode()) == expected
     assert rows(run("tag", "letter.txt")[1]) == rows(expected[1])
     assert rows(run("tag", "-m", "en", "letter.txt")[1]) == rows(expected[1])
     for options in (("--format", "text"), ("--stream",), ("--workers", "2"), ("--pretokenized",)):
-        assert run("tag", *options, TEXT) == run("tag", model, *options, stdin=f"{TEXT}\n".encode())
+        piped = run("tag", "-m", model, *options, stdin=f"{TEXT}\n".encode())
+        assert run("tag", *options, "--text", TEXT) == piped
     records = rows(run("tag", "letter.txt", "letter.txt")[1])
     assert [row["document"] for row in records] == ["letter.txt"] * 2
 
 
-def test_a_single_word_is_tagged_with_a_warning():
-    code, output, error = run("tag", "Oslo")
-    assert (code, rows(output)[0]["text"]) == (0, "Oslo")
-    assert error == "tagger: there is no file or model named 'Oslo'; tagging it as text\n"
-    assert run("tag", "-m", "en", "Oslo") == (0, output, "")
-    assert run_error("tag", "en", "Oslo") == "Oslo: there is no such file. Check the path."
+def test_a_text_is_the_only_input_and_given_once():
+    for arguments in (("letter.txt", "--text", TEXT), ("--text", TEXT, "-")):
+        error = input_error("tag", *arguments)
+        assert (error.code, error.option) == ("option.conflict", "--text")
+    assert run_error("tag", "--text", "a", "--text", "b") == "--text is given twice. Give it once."
 
 
-def test_several_or_unquoted_texts_are_rejected():
-    assert run_error("tag", "nws", "letter.txt").startswith(
-        "nws: there is no such model or file (packaged models: en). Check the name, or put a text in quotes."
-    )
-    assert run_error("tag", "Ada", "met", "Otto").endswith("Check the name, or put a text in quotes.")
-    assert run_error("tag", "-m", "en", "Ada", "met").startswith(
-        "Ada: there is no such file, and a text must"
-    )
-    assert "a text must be the only input" in run_error("tag", "-m", "en", "letter.txt", TEXT)
-
-
-def test_text_that_is_not_utf8_is_rejected():
-    assert "the text is not UTF-8" in run_error("tag", "Ada met \udcff.")
+def test_a_text_must_be_utf8():
+    error = input_error("tag", "--text", "Ada met \udcff.")
+    assert (error.code, error.option) == ("corpus.encoding", "--text")

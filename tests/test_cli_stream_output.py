@@ -27,7 +27,7 @@ TOKENIZE = Tokenizer().tokenize
 
 
 def stream(model, *options, stdin):
-    return run("tag", model, "--stream", *options, stdin=stdin.encode())
+    return run("tag", "-m", model, "--stream", *options, stdin=stdin.encode())
 
 
 def sentences_of(words):
@@ -69,11 +69,11 @@ def test_streaming_agrees_with_the_api(model, lookahead):
 
 
 def test_unlimited_lookahead_agrees_with_the_plain_command(model):
-    plain = run("tag", model, "--format", "conll", stdin=TEXT.encode())[1]
+    plain = run("tag", "-m", model, "--format", "conll", stdin=TEXT.encode())[1]
     assert stream(model, "--lookahead", 1000, stdin=TEXT) == (0, plain, "")
     tokens = "Ada met Otto .\nThe sea\nnear Lima\n\nMia sang\n"
     lines = tokens.replace("\n\n", "\x00").replace("\n", " ").replace("\x00", "\n")
-    plain = run("tag", model, "--format", "conll", "--pretokenized", stdin=lines.encode())[1]
+    plain = run("tag", "-m", model, "--format", "conll", "--pretokenized", stdin=lines.encode())[1]
     assert stream(model, "--lookahead", 1000, "--pretokenized", stdin=tokens) == (0, plain, "")
 
 
@@ -88,7 +88,7 @@ def test_columns_and_options(model, tmp_path):
     code, output, _ = stream(model, *options, stdin=TEXT)
     assert {tuple(row["tags"]) for row in rows(output)} == {("ner",)}
     file = ("--output", tmp_path / "out")
-    assert run("tag", model, tmp_path / "a.txt", "--stream", *options, *file) == (0, "", "")
+    assert run("tag", "-m", model, tmp_path / "a.txt", "--stream", *options, *file) == (0, "", "")
     assert (tmp_path / "out").read_text() == output
 
 
@@ -104,7 +104,7 @@ def test_incompatible_options_are_rejected(model, tmp_path):
         (["--stream", "--lookahead", "-1"], "lookahead must be at least 0 (got -1)"),
         (["--stream", tmp_path / "none"], f"{tmp_path / 'none'}: "),
     ):
-        assert fragment in str(input_error("tag", model, *options))
+        assert fragment in str(input_error("tag", "-m", model, *options))
 
 
 @pytest.mark.parametrize("text", ["", " \n\n\t\n", "\ufeff"])
@@ -114,7 +114,7 @@ def test_empty_input_gives_empty_output(model, text):
 
 
 def test_text_before_undecodable_bytes_is_tagged(model, tmp_path):
-    command = ("tag", model, "--stream", "--format", "jsonl")
+    command = ("tag", "-m", model, "--stream", "--format", "jsonl")
     code, output, error = run(*command, stdin=b"\xc3\x89mile sang\nin Os\xfflo")
     assert [row["text"] for row in rows(output)] == ["Émile", "sang", "in", "Os"]
     assert (code, error.partition(" is not")[0]) == (
@@ -131,7 +131,7 @@ def test_text_before_undecodable_bytes_is_tagged(model, tmp_path):
 
 def test_write_errors_name_the_file(model, tmp_path):
     for path in (tmp_path, tmp_path / "none" / "out", "/dev/full"):
-        error = input_error("tag", model, "--stream", "--output", path, stdin=b"Ada met Otto.")
+        error = input_error("tag", "-m", model, "--stream", "--output", path, stdin=b"Ada met Otto.")
         message = str(error)
         assert message.startswith(f"{path}: cannot be written (")
 
@@ -208,7 +208,7 @@ def test_a_very_long_word_is_split():
 
 
 def start(model, *options):
-    command = [sys.executable, "-m", "tagger", "tag", str(model), "--stream", *options]
+    command = [sys.executable, "-m", "tagger", "tag", "-m", str(model), "--stream", *options]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     # Unbuffered: otherwise `communicate` misses what `readline` has read ahead.
     return subprocess.Popen(command, bufsize=0, **pipes)
@@ -273,7 +273,7 @@ def test_a_closed_pipe_ends_without_error(model):
 
 
 def test_a_closed_standard_output_is_reported_in_one_line(model):
-    command = [sys.executable, "-m", "tagger", "tag", str(model), "--stream"]
+    command = [sys.executable, "-m", "tagger", "tag", "-m", str(model), "--stream"]
     done = subprocess.run(
         ["sh", "-c", '"$@" >&-', "sh", *command], input=b"Ada met Otto.", capture_output=True, env=os.environ
     )

@@ -56,7 +56,7 @@ def check_offsets(document: str, records: list[dict]) -> None:
 
 def test_files_are_tagged_as_by_the_api(model, tmp_path):
     (tmp_path / "a.txt").write_bytes(TEXT.encode())
-    code, output, error = run("tag", model, tmp_path / "a.txt", "--format", "jsonl")
+    code, output, error = run("tag", "-m", model, tmp_path / "a.txt", "--format", "jsonl")
     assert (code, error) == (0, "")
     records = rows(output)
     expected = Tagger.load(model).tag(TEXT)
@@ -77,11 +77,11 @@ def test_files_are_tagged_as_by_the_api(model, tmp_path):
 
 
 def test_standard_input_is_the_default_and_each_file_is_a_document(model, tmp_path):
-    code, expected, _ = run("tag", model, stdin=TEXT.encode())
-    assert (code, run("tag", model, "-", stdin=TEXT.encode())[1]) == (0, expected)
+    code, expected, _ = run("tag", "-m", model, stdin=TEXT.encode())
+    assert (code, run("tag", "-m", model, "-", stdin=TEXT.encode())[1]) == (0, expected)
     (tmp_path / "a.txt").write_bytes(TEXT.encode())
     files = (tmp_path / "a.txt", "-", tmp_path / "a.txt")
-    records = rows(run("tag", model, *files, stdin=TEXT.encode())[1])
+    records = rows(run("tag", "-m", model, *files, stdin=TEXT.encode())[1])
     count = len(records) // 3
     assert [list(row)[-1] for row in records] == ["document"] * len(records)
     assert [row.pop("document") for row in records] == [
@@ -100,7 +100,7 @@ def test_every_text_begins_on_a_new_line(model, tmp_path):
     texts = {"a": "sang", "b": "", "c": "left\n", "d": "saw"}
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
-    output = run("tag", model, "--format", "text", *(tmp_path / name for name in texts))[1]
+    output = run("tag", "-m", model, "--format", "text", *(tmp_path / name for name in texts))[1]
     assert re.sub(r"\[([^|]*)\|\w+\]", r"\1", output) == "sang\nleft\nsaw"
 
 
@@ -108,35 +108,39 @@ def test_an_output_file_is_replaced_only_when_complete(model, tmp_path):
     output = tmp_path / "out.jsonl"
     output.write_text("earlier")
     output.chmod(0o640)
-    code, _, error = run("tag", model, "--output", output, stdin=b"Ada sang.\n\nOtto left.\n\n\xff")
+    code, _, error = run("tag", "-m", model, "--output", output, stdin=b"Ada sang.\n\nOtto left.\n\n\xff")
     assert (code, error.count("\n")) == (2, 1)
     assert (output.read_text(), list(tmp_path.iterdir())) == ("earlier", [output])
     (tmp_path / "link").symlink_to(output)
-    assert run("tag", model, "--output", tmp_path / "link", stdin=b"Ada sang.") == (0, "", "")
-    assert output.read_text(encoding="utf-8") == run("tag", model, stdin=b"Ada sang.")[1]
+    assert run("tag", "-m", model, "--output", tmp_path / "link", stdin=b"Ada sang.") == (0, "", "")
+    assert output.read_text(encoding="utf-8") == run("tag", "-m", model, stdin=b"Ada sang.")[1]
     assert output.stat().st_mode & 0o777 == 0o640
     assert {path.name for path in tmp_path.iterdir()} == {"link", "out.jsonl"}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full")
 def test_a_full_device_is_named(model):
-    code, _, error = run("tag", model, "--output", "/dev/full", stdin=b"Ada sang.")
+    code, _, error = run("tag", "-m", model, "--output", "/dev/full", stdin=b"Ada sang.")
     assert (code, error.count("\n")) == (2, 1)
     assert error.startswith("tagger: /dev/full: cannot be written (No space left on device).")
 
 
 def test_standard_input_is_read_once(model, tmp_path):
-    code, output, error = run("tag", model, "-", "-", stdin=b"Ada sang.")
+    code, output, error = run("tag", "-m", model, "-", "-", stdin=b"Ada sang.")
     assert (code, output) == (2, "")
     assert "can be read only once" in error
     with patch("sys.stdin", None), redirect_stderr(io.StringIO()) as err:
-        assert main(["tag", str(model)]) == 2
+        assert main(["tag", "-m", str(model)]) == 2
     assert err.getvalue().startswith("tagger: Standard input is closed.")
 
 
 def test_help_and_completion_list_every_scheme():
     assert set(SCHEMES) <= set(re.findall(r"\w+", run("tag", "--help")[1]))
-    words = {"_TAGGER_COMPLETE": "complete_bash", "COMP_WORDS": "tagger tag m --scheme ", "COMP_CWORD": "4"}
+    words = {
+        "_TAGGER_COMPLETE": "complete_bash",
+        "COMP_WORDS": "tagger tag -m m --scheme ",
+        "COMP_CWORD": "5",
+    }
     command = [sys.executable, "-m", "tagger"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **words})
     assert done.stdout.split() == list(SCHEMES)
@@ -144,7 +148,7 @@ def test_help_and_completion_list_every_scheme():
 
 def test_order_is_kept_over_many_sentences(model):
     lines = [f"Ada met number {number} in Oslo.\n\n" for number in range(1500)]
-    records = rows(run("tag", model, stdin="".join(lines).encode())[1])
+    records = rows(run("tag", "-m", model, stdin="".join(lines).encode())[1])
     assert [row["tokens"][3]["text"] for row in records] == [str(number) for number in range(1500)]
     check_offsets("".join(lines), records)
 
@@ -161,7 +165,7 @@ TEXTS = st.lists(
 @settings(max_examples=40)
 @given(text=TEXTS)
 def test_offsets_point_at_the_tokens_of_any_text(model, text):
-    code, output, _ = run("tag", model, "--format", "jsonl", stdin=text.encode())
+    code, output, _ = run("tag", "-m", model, "--format", "jsonl", stdin=text.encode())
     assert code == 0
     check_offsets(text, rows(output))
 
@@ -169,7 +173,7 @@ def test_offsets_point_at_the_tokens_of_any_text(model, text):
 @settings(max_examples=40)
 @given(text=TEXTS)
 def test_offsets_point_at_pretokenized_tokens_of_any_text(model, text):
-    code, output, _ = run("tag", model, "--pretokenized", stdin=text.encode())
+    code, output, _ = run("tag", "-m", model, "--pretokenized", stdin=text.encode())
     assert code == 0
     found = rows(output)
     check_offsets(text, found)
@@ -180,7 +184,7 @@ def test_offsets_point_at_pretokenized_tokens_of_any_text(model, text):
 def test_pretokenized_sentences_are_tagged_as_by_the_api(model):
     sentences = [["Ada", "met", "Otto"], ["Mia", "saw", "U.S.-based", "Lima", "."]]
     text = "  Ada  met\tOtto\r\n\n" + " ".join(sentences[1])
-    records = rows(run("tag", model, "--pretokenized", stdin=text.encode())[1])
+    records = rows(run("tag", "-m", model, "--pretokenized", stdin=text.encode())[1])
     expected = Tagger.load(model).tag_tokens(sentences)
     assert [row["tags"] for row in records] == [
         {task: list(tags) for task, tags in sentence.tags.items()} for sentence in expected
@@ -190,8 +194,8 @@ def test_pretokenized_sentences_are_tagged_as_by_the_api(model):
 
 @pytest.mark.parametrize("scheme", ["IOB2", "IOB1", "BIOES"])
 def test_conll_has_the_same_tags_as_jsonl(model, tmp_path, scheme):
-    records = rows(run("tag", model, "--scheme", scheme, stdin=TEXT.encode())[1])
-    code, output, _ = run("tag", model, "--scheme", scheme, "--format", "conll", stdin=TEXT.encode())
+    records = rows(run("tag", "-m", model, "--scheme", scheme, stdin=TEXT.encode())[1])
+    code, output, _ = run("tag", "-m", model, "--scheme", scheme, "--format", "conll", stdin=TEXT.encode())
     assert code == 0
     assert output.endswith("\n\n")
     (tmp_path / "out.conll").write_text(output, encoding="utf-8", newline="")
@@ -200,7 +204,7 @@ def test_conll_has_the_same_tags_as_jsonl(model, tmp_path, scheme):
     assert [{task: list(tags) for task, tags in s.tags.items()} for s in again] == [
         row["tags"] for row in records
     ]
-    plain = rows(run("tag", model, stdin=TEXT.encode())[1])
+    plain = rows(run("tag", "-m", model, stdin=TEXT.encode())[1])
     for row, other in zip(records, plain, strict=True):
         assert row["tags"]["ner"] == convert_tags(other["tags"]["ner"], "IOB2", scheme)
 
@@ -209,20 +213,20 @@ def test_conll_begins_later_documents_with_docstart(model, tmp_path):
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text("Mira sang. Tom left.")
     files = (tmp_path / "a.txt", tmp_path / "b.txt")
-    (tmp_path / "out.conll").write_text(run("tag", model, "--format", "conll", *files)[1])
+    (tmp_path / "out.conll").write_text(run("tag", "-m", model, "--format", "conll", *files)[1])
     sentences = list(read_sentences(tmp_path / "out.conll", columns="token,pos,ner"))
     assert [sentence.starts_document for sentence in sentences] == [True, False, True, False]
 
 
 def test_only_requested_tasks_are_written(model):
-    records = rows(run("tag", model, "--task", "pos", stdin=TEXT.encode())[1])
+    records = rows(run("tag", "-m", model, "--task", "pos", stdin=TEXT.encode())[1])
     assert all(set(row["tags"]) == {"pos"} and row["spans"] == {} for row in records)
 
 
 def test_text_keeps_every_character_and_marks_spans(model):
-    code, output, _ = run("tag", model, "--format", "text", stdin=TEXT.encode())
+    code, output, _ = run("tag", "-m", model, "--format", "text", stdin=TEXT.encode())
     assert code == 0
-    spans = [s for row in rows(run("tag", model, stdin=TEXT.encode())[1]) for s in row["spans"]["ner"]]
+    spans = [s for row in rows(run("tag", "-m", model, stdin=TEXT.encode())[1]) for s in row["spans"]["ner"]]
     assert re.findall(r"\[([^|]*)\|(\w+)\]", output) == [(span["text"], span["label"]) for span in spans]
     assert re.sub(r"\[([^|]*)\|\w+\]", r"\1", output) == TEXT
 
@@ -231,24 +235,24 @@ def test_colours_are_for_terminals_unless_requested(model, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     text = b"Ada met Otto in Oslo."
-    assert "\x1b" not in run("tag", model, "--format", "text", stdin=text)[1]
-    coloured = run("tag", model, "--format", "text", "--color", stdin=text)[1]
-    assert run("tag", model, stdin=text, terminal=True)[1] == coloured
+    assert "\x1b" not in run("tag", "-m", model, "--format", "text", stdin=text)[1]
+    coloured = run("tag", "-m", model, "--format", "text", "--color", stdin=text)[1]
+    assert run("tag", "-m", model, stdin=text, terminal=True)[1] == coloured
     plain = re.sub(r"\x1b\[[\d;]*m", "", coloured)
-    spans = [s for row in rows(run("tag", model, stdin=text)[1]) for s in row["spans"]["ner"]]
+    spans = [s for row in rows(run("tag", "-m", model, stdin=text)[1]) for s in row["spans"]["ner"]]
     assert re.sub(" (?:PER|LOC)", "", plain) == text.decode()
     assert all(f"{span['text']} {span['label']}" in plain for span in spans)
     assert coloured != plain
-    assert "\x1b" not in run("tag", model, "--no-color", stdin=text, terminal=True)[1]
+    assert "\x1b" not in run("tag", "-m", model, "--no-color", stdin=text, terminal=True)[1]
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b" not in run("tag", model, stdin=text, terminal=True)[1]
+    assert "\x1b" not in run("tag", "-m", model, stdin=text, terminal=True)[1]
 
 
 def test_a_model_without_spans_shows_the_tag_of_each_token(pos_model):
-    output = run("tag", pos_model, "--format", "text", stdin=b"Ada met  Otto.\n")[1]
-    tags = rows(run("tag", pos_model, stdin=b"Ada met  Otto.\n")[1])[0]["tags"]["pos"]
+    output = run("tag", "-m", pos_model, "--format", "text", stdin=b"Ada met  Otto.\n")[1]
+    tags = rows(run("tag", "-m", pos_model, stdin=b"Ada met  Otto.\n")[1])[0]["tags"]["pos"]
     assert output == "Ada/{} met/{}  Otto/{}./{}\n".format(*tags)
-    assert "<ruby>Ada<rt>" in run("tag", pos_model, "--format", "html", stdin=b"Ada met.")[1]
+    assert "<ruby>Ada<rt>" in run("tag", "-m", pos_model, "--format", "html", stdin=b"Ada met.")[1]
 
 
 class Page(HTMLParser):
@@ -280,7 +284,7 @@ class Page(HTMLParser):
 def test_html_is_one_escaped_page_with_the_whole_text(model, tmp_path):
     (tmp_path / "<b>.txt").write_bytes(TEXT.encode())
     page = tmp_path / "page.html"
-    assert run("tag", model, tmp_path / "<b>.txt", "--format", "html", "--output", page) == (0, "", "")
+    assert run("tag", "-m", model, tmp_path / "<b>.txt", "--format", "html", "--output", page) == (0, "", "")
     content = page.read_bytes().decode()
     parsed = Page(content)
     assert parsed.text == TEXT.replace("\0", "\ufffd")
@@ -288,7 +292,7 @@ def test_html_is_one_escaped_page_with_the_whole_text(model, tmp_path):
     assert "<script" not in content
     assert "<h2>&lt;b&gt;.txt</h2>" in content
     assert "url(" not in content
-    spans = [s for row in rows(run("tag", model, stdin=TEXT.encode())[1]) for s in row["spans"]["ner"]]
+    spans = [s for row in rows(run("tag", "-m", model, stdin=TEXT.encode())[1]) for s in row["spans"]["ner"]]
     assert parsed.marks == [span["label"] for span in spans]
     assert re.findall(r'<li><mark class="h\d+">(\w+)</mark></li>', content) == ["LOC", "PER"]
 
@@ -296,9 +300,9 @@ def test_html_is_one_escaped_page_with_the_whole_text(model, tmp_path):
 @pytest.mark.parametrize("text", [b"", b" \n\n\t\n"])
 def test_empty_input_gives_empty_output(model, text):
     for format in ("jsonl", "conll"):
-        assert run("tag", model, "--format", format, stdin=text) == (0, "", "")
-    assert run("tag", model, "--format", "text", stdin=text) == (0, text.decode(), "")
-    code, page, _ = run("tag", model, "--format", "html", stdin=text)
+        assert run("tag", "-m", model, "--format", format, stdin=text) == (0, "", "")
+    assert run("tag", "-m", model, "--format", "text", stdin=text) == (0, text.decode(), "")
+    code, page, _ = run("tag", "-m", model, "--format", "html", stdin=text)
     assert (code, Page(page).text) == (0, text.decode())
 
 
@@ -338,15 +342,15 @@ def test_text_before_undecodable_bytes_is_tagged(model, tmp_path):
     good = "é" * 5
     (tmp_path / "bad.txt").write_bytes(good.encode() + b"\nab\xffc\n")
     (tmp_path / "other.txt").write_bytes(b"Ada sang.\n")
-    code, output, error = run("tag", model, tmp_path / "bad.txt", tmp_path / "other.txt")
+    code, output, error = run("tag", "-m", model, tmp_path / "bad.txt", tmp_path / "other.txt")
     assert [row["text"] for row in rows(output)] == [good, "ab", "Ada sang."]
     assert (code, error.count("\n")) == (2, 1)
     assert error.startswith(f"tagger: {tmp_path / 'bad.txt'}:2: byte 3 of the line (0xff) is not UTF-8")
-    code, output, error = run("tag", model, stdin=b"Ada \xc3")
+    code, output, error = run("tag", "-m", model, stdin=b"Ada \xc3")
     assert [row["text"] for row in rows(output)] == ["Ada"]
     assert (code, error.partition(" is not")[0]) == (2, "tagger: standard input:1: byte 5 of the line (0xc3)")
     (tmp_path / "out").write_text("earlier")
-    assert run("tag", model, tmp_path / "bad.txt", "--output", tmp_path / "out")[0] == 2
+    assert run("tag", "-m", model, tmp_path / "bad.txt", "--output", tmp_path / "out")[0] == 2
     assert (tmp_path / "out").read_text() == "earlier"
 
 
@@ -377,7 +381,7 @@ def test_a_full_disk_is_reported_in_one_line(model):
         redirect_stdout(stream),
         redirect_stderr(err),
     ):
-        assert main(["tag", str(model)]) == 2
+        assert main(["tag", "-m", str(model)]) == 2
         assert err.getvalue().startswith(
             "tagger: standard output: cannot read or write (No space left on device)."
         )
@@ -387,7 +391,7 @@ def test_a_full_disk_is_reported_in_one_line(model):
 
 def test_a_closed_pipe_ends_without_error(model, tmp_path):
     (tmp_path / "long.txt").write_text("Ada met Otto in Oslo.\n\n" * 2000)
-    command = [sys.executable, "-m", "tagger", "tag", str(model), str(tmp_path / "long.txt")]
+    command = [sys.executable, "-m", "tagger", "tag", "-m", str(model), str(tmp_path / "long.txt")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout.readline().startswith(b"{")
         running.stdout.close()

@@ -23,7 +23,7 @@ def thresholds(model) -> dict[str, float]:
 
 @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
 def test_thresholds_by_label_agree_with_filtering(model, thresholds, workers):
-    full = rows(run("tag", model, stdin=TEXT.encode())[1])
+    full = rows(run("tag", "-m", model, stdin=TEXT.encode())[1])
     loc, per = thresholds["LOC"], thresholds["PER"]
     for options, min_score in (
         (["--min-score", f"PER={per!r}"], {"PER": per, "LOC": 0.0}),
@@ -31,7 +31,7 @@ def test_thresholds_by_label_agree_with_filtering(model, thresholds, workers):
         (["--min-score", f"PER={per!r}", "--min-score", f"{loc!r}"], thresholds),
         (["--min-score", "1, LOC=0"], {"PER": 1.0, "LOC": 0.0}),
     ):
-        code, output, error = run("tag", model, *options, *workers, stdin=TEXT.encode())
+        code, output, error = run("tag", "-m", model, *options, *workers, stdin=TEXT.encode())
         assert (code, error) == (0, "")
         expected = [
             [
@@ -78,24 +78,24 @@ def test_evaluate_scores_the_remaining_spans(model, thresholds, corpus, tmp_path
 )
 def test_invalid_thresholds_are_rejected(model, corpus, values, code, fragment):
     options = [word for value in values for word in ("--min-score", value)]
-    for command in (["tag", model], ["evaluate", model, corpus / "dev.conll"]):
+    for command in (["tag", "-m", model], ["evaluate", model, corpus / "dev.conll"]):
         error = input_error(*command, *options)
         assert (error.code, error.option) == (code, "--min-score")
         assert fragment in str(error)
 
 
 def test_a_model_without_spans_has_no_labels(pos_model):
-    error = input_error("tag", pos_model, "--min-score", "PER=0.5")
+    error = input_error("tag", "-m", pos_model, "--min-score", "PER=0.5")
     assert (error.code, error.option) == ("corpus.labels", "--min-score")
     assert "'PER'" in str(error)
-    message = str(input_error("tag", pos_model, "--candidates", "0.5"))
+    message = str(input_error("tag", "-m", pos_model, "--candidates", "0.5"))
     assert message.startswith("--candidates")
     assert "(got pos)" in message
 
 
 @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
 def test_jsonl_candidates_agree_with_the_api(model, workers):
-    code, output, error = run("tag", model, "--candidates", "0.05", *workers, stdin=TEXT.encode())
+    code, output, error = run("tag", "-m", model, "--candidates", "0.05", *workers, stdin=TEXT.encode())
     assert (code, error) == (0, "")
     count = 0
     for row, sentence in zip(rows(output), Tagger.load(model).tag(TEXT, candidates=0.05), strict=True):
@@ -127,7 +127,7 @@ def test_jsonl_candidates_agree_with_the_api(model, workers):
     ],
 )
 def test_invalid_candidate_options_are_rejected(model, options, code, fragment):
-    error = input_error("tag", model, "--candidates", *options)
+    error = input_error("tag", "-m", model, "--candidates", *options)
     assert (error.code, error.option) == (code, "--candidates")
     assert fragment in str(error)
 
@@ -141,6 +141,6 @@ def test_invalid_candidate_options_are_rejected(model, options, code, fragment):
     ],
 )
 def test_options_that_exclude_candidates(model, options, start, fragment):
-    message = str(input_error("tag", model, "--candidates", "0.1", *options))
+    message = str(input_error("tag", "-m", model, "--candidates", "0.1", *options))
     assert message.startswith(start)
     assert fragment in message

@@ -45,7 +45,7 @@ def test_output_agrees_with_one_process(model, texts, options):
     for style, read in (("jsonl", without_scores), ("conll", str)):
         if style == "conll" and options:
             continue
-        command = ("tag", model, *texts, "--format", style, *options)
+        command = ("tag", "-m", model, *texts, "--format", style, *options)
         code, output, error = run(*command, "--workers", 2)
         assert (code, error) == (0, "")
         assert read(output) == read(run(*command)[1])
@@ -83,7 +83,7 @@ def _in_one_process(monkeypatch):
 def test_output_does_not_depend_on_block_size(model, texts, monkeypatch):
     monkeypatch.setattr(workers, "BLOCK_CHARACTERS", 60)
     for options in ((), ("--pretokenized",)):
-        command = ("tag", model, *texts, "--format", "jsonl", *options)
+        command = ("tag", "-m", model, *texts, "--format", "jsonl", *options)
         result = without_scores(run(*command, "--workers", 3)[1])
         assert result == without_scores(run(*command)[1])
 
@@ -108,7 +108,7 @@ def test_workers_use_the_context_of_the_whole_document(model, tmp_path, monkeypa
     monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
     monkeypatch.setattr(workers, "BLOCK_CHARACTERS", 700)
     for name, options in (("long", ()), ("unbroken", ()), ("long", ("--pretokenized",))):
-        command = ("tag", model, tmp_path / f"{name}.txt", "--format", "jsonl", "--scores", *options)
+        command = ("tag", "-m", model, tmp_path / f"{name}.txt", "--format", "jsonl", "--scores", *options)
         assert scores_of(run(*command, "--workers", 2)[1]) == pytest.approx(
             scores_of(run(*command)[1]), abs=1e-4
         )
@@ -156,7 +156,7 @@ def test_incompatible_options_are_rejected(model):
         (["--workers", 2, "--format", "html"], "(got html)"),
         (["--workers", 2, "--stream", "--format", "conll"], "--stream"),
     ):
-        message = str(input_error("tag", model, *options))
+        message = str(input_error("tag", "-m", model, *options))
         assert message.startswith("--workers")
         assert fragment in message
 
@@ -165,7 +165,7 @@ def test_incompatible_options_are_rejected(model):
 def test_output_before_an_error_is_written(model, tmp_path, monkeypatch):
     monkeypatch.setattr("tagger.runtime.tagger.MOST_POINTERS", 400)
     (tmp_path / "a.txt").write_text("Ada met Otto .\n" * 3 + "Ada " * 400 + "\n")
-    command = ("tag", model, tmp_path / "a.txt", "--format", "jsonl", "--pretokenized", "--n-best", "5")
+    command = ("tag", "-m", model, tmp_path / "a.txt", "--format", "jsonl", "--pretokenized", "--n-best", "5")
     one, several = (run(*command, "--workers", count) for count in (1, 2))
     assert one[0] == several[0] == 2
     assert one[2] == several[2]
@@ -175,7 +175,17 @@ def test_output_before_an_error_is_written(model, tmp_path, monkeypatch):
 @pytest.mark.parametrize("count", [1, 2])
 def test_an_error_of_a_worker_keeps_its_code(model, tmp_path, count):
     (tmp_path / "a.txt").write_text("Ada " * 100_000)
-    command = ("tag", model, tmp_path / "a.txt", "--format", "jsonl", "--pretokenized", "--n-best", "900")
+    command = (
+        "tag",
+        "-m",
+        model,
+        tmp_path / "a.txt",
+        "--format",
+        "jsonl",
+        "--pretokenized",
+        "--n-best",
+        "900",
+    )
     error = input_error(*command, "--workers", count)
     assert (error.code, error.option) == ("input.size", "n_best")
 
@@ -186,14 +196,14 @@ def end(*_: object) -> None:
 
 def test_a_killed_worker_is_reported(model, monkeypatch, texts):
     monkeypatch.setattr(workers, "_tag_block", end)
-    code, _, error = run("tag", model, texts[0], "--format", "conll", "--workers", 2)
+    code, _, error = run("tag", "-m", model, texts[0], "--format", "conll", "--workers", 2)
     assert (code, "A worker process ended early" in error) == (2, True)
 
 
 def test_an_interrupt_prints_nothing(model, tmp_path):
     """Interrupt all processes while workers still import modules, as Ctrl-C in a terminal does."""
     end, begin = os.pipe()
-    command = [sys.executable, "-m", "tagger", "tag", str(model), "--format", "conll", "--workers", "2"]
+    command = [sys.executable, "-m", "tagger", "tag", "-m", str(model), "--format", "conll", "--workers", "2"]
     with (
         subprocess.Popen(
             command, stdin=end, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True

@@ -66,10 +66,9 @@ def occupy_with_pipe(name):
 )
 def test_paths_without_a_model_do_not_hide_included_models(package_folder, model, corpus, tmp_path, occupy):
     commands = (
-        ("tag", TEXT),
-        ("tag", "en"),
-        ("tag", "en", "-"),
+        ("tag", "--text", TEXT),
         ("tag", "-m", "en"),
+        ("tag", "-m", "en", "-"),
         ("info", "en"),
         ("evaluate", "en", corpus / "dev.conll", "--json"),
         ("shrink", "en", tmp_path / "small"),
@@ -91,10 +90,15 @@ def test_paths_without_a_model_do_not_hide_included_models(package_folder, model
 def test_the_default_model_is_never_in_the_working_directory(package_folder, pos_model, model):
     shutil.copytree(pos_model, "en")
     assert find_model("en") == Path("en")
-    (named,) = rows(run("tag", "en", stdin=TEXT.encode())[1])
+    (named,) = rows(run("tag", "-m", "en", stdin=TEXT.encode())[1])
     assert list(named["tags"]) == ["pos"]
     Path("letter.txt").write_text(TEXT)
-    for words, text in (((TEXT,), b""), ((), TEXT.encode()), (("letter.txt",), b""), (("-",), TEXT.encode())):
+    for words, text in (
+        (("--text", TEXT), b""),
+        ((), TEXT.encode()),
+        (("letter.txt",), b""),
+        (("-",), TEXT.encode()),
+    ):
         (row,) = rows(run("tag", *words, stdin=text)[1])
         assert list(row["tags"]) == ["pos", "ner"]
 
@@ -114,7 +118,7 @@ def test_every_command_accepts_a_name(package_folder, model, corpus, tmp_path):
     for name, folder in (("toy", model), ("en", model)):
         assert run("info", name) == run("info", folder)
         assert run("evaluate", name, corpus / "dev.conll")[::2] == (0, "")
-        assert run("tag", name, stdin=TEXT.encode()) == run("tag", folder, stdin=TEXT.encode())
+        assert run("tag", "-m", name, stdin=TEXT.encode()) == run("tag", "-m", folder, stdin=TEXT.encode())
     assert run("evaluate", "toy", corpus / "dev.conll", "--errors", tmp_path / "e.html")[0] == 0
     assert "toy" in (tmp_path / "e.html").read_text() or model.name in (tmp_path / "e.html").read_text()
     for command in (("info",), ("evaluate",), ("export",), ("tag", "-m")):
@@ -126,9 +130,9 @@ def test_every_command_accepts_a_name(package_folder, model, corpus, tmp_path):
 def test_a_missing_default_model_is_not_looked_up_in_the_working_directory(package_folder, model):
     (package_folder / "en").unlink()
     shutil.copytree(model, "en")
-    error = input_error("tag", TEXT)
+    error = input_error("tag", "--text", TEXT)
     assert (error.code, error.file, error.option) == ("bundle.missing", "en", "--model")
-    assert run("tag", "-m", "en", TEXT)[0] == 0
+    assert run("tag", "-m", "en", "--text", TEXT)[0] == 0
 
 
 def test_included_folder_is_that_of_this_package():
@@ -137,7 +141,7 @@ def test_included_folder_is_that_of_this_package():
 
 @pytest.mark.skipif("en" not in included_models(), reason="the English model is not built here")
 def test_the_english_model_works_in_any_directory(tmp_path):
-    command = [sys.executable, "-m", "tagger", "tag", "Angela Merkel visited Paris in May."]
+    command = [sys.executable, "-m", "tagger", "tag", "--text", "Angela Merkel visited Paris in May."]
     package = str(Path(included.__file__).parent.parent)
     done = subprocess.run(
         command, capture_output=True, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": package}

@@ -128,7 +128,7 @@ def test_a_document_of_any_shape_is_tagged_in_bounded_memory(pos_model, tmp_path
     (tmp_path / "in.txt").write_text(text)
     files = (tmp_path / "in.txt", "--output", tmp_path / "out.jsonl", "--scores")
     options = () if name == "no end" else ("--n-best", "2")
-    _, grown = probe('assert main(["tag", model, *arguments]) == 0', pos_model, *files, *options)
+    _, grown = probe('assert main(["tag", "-m", model, *arguments]) == 0', pos_model, *files, *options)
     assert grown < 65_536 * 1250
     found = rows((tmp_path / "out.jsonl").read_text())
     places = [(token["start"], token["end"]) for row in found for token in row["tokens"]]
@@ -142,7 +142,7 @@ def test_a_long_pretokenized_line_is_split(model, monkeypatch):
     assert [len(sentence) for sentence in found] == [100_000, 10_001]
     monkeypatch.setattr(input_module, "LONGEST_LINE", 2)
     text = "Ada met Otto in Oslo"
-    found = rows(run("tag", model, "--pretokenized", stdin=text.encode())[1])
+    found = rows(run("tag", "-m", model, "--pretokenized", stdin=text.encode())[1])
     assert [row["text"] for row in found] == ["Ada met", "Otto in", "Oslo"]
     assert [text[token["start"] : token["end"]] for row in found for token in row["tokens"]] == text.split()
 

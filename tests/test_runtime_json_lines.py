@@ -22,7 +22,7 @@ def test_lines_equal_those_of_the_command(model, arguments, values):
     tagger = Tagger.load(model)
     options = TagOptions(tasks=tagger.tasks, **values)
     lines = sentence_lines(tagger.annotate(tagger.tokenizer(TEXT), options), options)
-    assert "".join(lines) == run("tag", model, "--format", "jsonl", *arguments, stdin=TEXT.encode())[1]
+    assert "".join(lines) == run("tag", "-m", model, "--format", "jsonl", *arguments, stdin=TEXT.encode())[1]
 
 
 def test_the_document_is_named_if_there_are_several(model, tmp_path):
@@ -36,4 +36,4 @@ def test_the_document_is_named_if_there_are_several(model, tmp_path):
         for path in paths
         for line in sentence_lines(tagger.annotate(tagger.tokenizer(TEXT), options), options, path.name)
     ]
-    assert "".join(expected) == run("tag", model, "--format", "jsonl", *paths)[1]
+    assert "".join(expected) == run("tag", "-m", model, "--format", "jsonl", *paths)[1]

@@ -137,7 +137,7 @@ def test_errors_name_the_damaged_tensor(shrunk, name, change, message):
             tensors[name] = one
 
     edit_tensors(shrunk, edited)
-    assert message in run_error("tag", shrunk, stdin=b"Rain fell.")
+    assert message in run_error("tag", "-m", shrunk, stdin=b"Rain fell.")
 
 
 def test_a_too_large_scale_is_an_error_when_its_word_is_used(shrunk):

@@ -4,7 +4,7 @@
 
 Sentences have 20 words each: the words of dev in order, regrouped. Each sentence is tagged alone with
 `Tagger.tag_tokens`, and as raw text with `Tagger.tag`. Start-up is timed over whole processes, which take
-turns: `echo TEXT | tagger tag MODEL`, `import tagger`, and a Python that does nothing. The process that
+turns: `echo TEXT | tagger tag -m MODEL`, `import tagger`, and a Python that does nothing. The process that
 imports tagger also reports the time of the import alone; it must not load torch.
 """
 
@@ -105,7 +105,7 @@ def measure_starts(options: argparse.Namespace) -> list[Row]:
         return ran.stdout
 
     runs: dict[str, Callable[[], object]] = {
-        "echo TEXT | tagger tag": lambda: start("-m", "tagger", "tag", str(options.model), given=text),
+        "echo TEXT | tagger tag": lambda: start("-m", "tagger", "tag", "-m", str(options.model), given=text),
         "import tagger, whole process": lambda: inside.append(float(start("-c", IMPORT))),
         "Python that does nothing": lambda: start("-c", "pass"),
     }

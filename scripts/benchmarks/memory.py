@@ -91,7 +91,7 @@ def measure_stream(options: argparse.Namespace) -> Row:
     text = options.text.read_text(encoding="utf-8")
     size = options.megabytes * MEGABYTE
     process = subprocess.Popen(
-        [sys.executable, "-m", "tagger", "tag", str(options.model), "--format", "conll"],
+        [sys.executable, "-m", "tagger", "tag", "-m", str(options.model), "--format", "conll"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )

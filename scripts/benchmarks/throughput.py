@@ -170,7 +170,7 @@ def measure_command(options: argparse.Namespace) -> list[Row]:
         output = Path(temporary) / "output"
         runs: dict[str, Callable[[], object]] = {}
         for folder, style, workers in product(options.model, ("jsonl", "conll"), (1, options.threads)):
-            command = [sys.executable, "-m", "tagger", "tag", folder, text, "--format", style]
+            command = [sys.executable, "-m", "tagger", "tag", "-m", folder, text, "--format", style]
             command += ["--workers", workers, "--output", output]
             name = f"{name_of(folder)}, {style}" + (f", {workers} workers" if workers > 1 else "")
             runs[name] = lambda command=command: subprocess.run(

@@ -20,7 +20,7 @@ tagger train --train train.conll --dev dev.conll --output runs/news
 
 tagger evaluate runs/news test.conll
 
-tagger tag runs/news letter.txt"""
+tagger tag -m runs/news letter.txt"""
 
 # The exception of click for an invalid command line; its module depends on the version of typer.
 UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])

@@ -49,22 +49,37 @@ def open_columns(path: Path, format: str, columns: str | None, style: str, name:
             hold them.
     """
     if not path.is_file():
-        raise InputError(f"{path}: --input {format} needs a regular file (got a stream). Save it to a file.")
+        raise InputError(
+            f"--input {format} needs a regular file (got a stream). Save it to a file.",
+            code="file.kind",
+            where=path,
+            option="--input",
+        )
     first = next((line for _, line in numbered_lines(path)), "")
     header = find_header(first) if format == "conll" else None
     if header and header.is_certain:
         raise InputError(
-            f"{path}:1: this is a table with a header (got {first!r:.60}). Convert it first, as with `tagger "
-            f"convert {path.name} tokens.conll`."
+            f"this is a table with a header (got {first!r:.60}). Convert it first, as with `tagger convert "
+            f"{path.name} tokens.conll`.",
+            code="corpus.format",
+            where=f"{path}:1",
         )
     detected = detect(path, format=format, columns=columns)
     if detected.problem:
         raise detected.problem
     if style == "conllu" and format != "conllu":
-        raise InputError(f"{path}: --format conllu needs --input conllu (got --input {format}). Pass both.")
+        raise InputError(
+            f"--format conllu needs --input conllu (got --input {format}). Pass both.",
+            code="option.conflict",
+            where=path,
+            option="--format",
+        )
     if style == "conllu" and plus_columns(first) is not None:
         raise InputError(
-            f"{path}: the extra columns of CoNLL-U Plus cannot be written. Pass --format conll or jsonl."
+            "the extra columns of CoNLL-U Plus cannot be written. Pass --format conll or jsonl.",
+            code="corpus.output",
+            where=path,
+            option="--format",
         )
     return ColumnFile(detected, style, name)
 
@@ -117,8 +132,11 @@ def _conll_pieces(detected: Detected, tagged: Iterable[Sentence], options: TagOp
     if required == "\t" and separator == " ":
         if not has_one_column:
             raise InputError(
-                f"{detected.path}: model labels contain spaces, but columns are separated by spaces. "
-                "Separate them with tabs, or pass --format jsonl."
+                "model labels contain spaces, but columns are separated by spaces. Separate them with tabs, "
+                "or pass --format jsonl.",
+                code="corpus.output",
+                where=detected.path,
+                option="--format",
             )
         separator = required
     filler = ["-X-" if name in PARTS_OF_SPEECH else "O" for name in options.task_names]

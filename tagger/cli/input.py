@@ -81,7 +81,11 @@ def read_lines(path: Path, *, is_live: bool = False) -> Iterator[str]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise InputError(f"{path}: the file cannot be read ({error.strerror}). Check it.") from None
+        raise InputError(
+            f"the file cannot be read ({error.strerror}). Check it.",
+            code="file.unreadable",
+            where=path,
+        ) from None
 
 
 def read_tokens(lines: Iterable[str], *, start: int = 0) -> Iterator[Sentence]:
@@ -138,8 +142,10 @@ def _decode(read: Read, name: str) -> Iterator[str]:
             yield error.object[: error.start].decode()
             line, position = _advance(error.object[: error.start], line, position - pending)
             raise InputError(
-                f"{name}:{line}: byte {position + 1} of the line (0x{error.object[error.start]:02x}) is not "
-                "UTF-8. Convert the text to UTF-8, e.g. with iconv."
+                f"byte {position + 1} of the line (0x{error.object[error.start]:02x}) is not UTF-8. Convert "
+                "the text to UTF-8, e.g. with iconv.",
+                code="corpus.encoding",
+                where=f"{name}:{line}",
             ) from None
         line, position = _advance(raw, line, position)
         if text:
@@ -163,7 +169,9 @@ def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
         if size > LONGEST_TEXT_LINE:
             raise InputError(
                 f"line {number + 1} of the text must have at most {LONGEST_TEXT_LINE:,} characters. Write "
-                "one sentence per line."
+                "one sentence per line.",
+                code="input.size",
+                option="--pretokenized",
             )
         if piece.endswith("\n"):
             yield "".join(held)
@@ -181,5 +189,9 @@ def split_names(values: Iterable[str] | None) -> list[str]:
     names = [name.strip() for value in values or () for name in value.split(",") if name.strip()]
     repeated = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if repeated:
-        raise InputError(f"--task {repeated} is given twice. Give it once.")
+        raise InputError(
+            f"--task {repeated} is given twice. Give it once.",
+            code="option.conflict",
+            option="--task",
+        )
     return names

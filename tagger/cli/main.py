@@ -85,7 +85,7 @@ def _fail(message: str) -> int:
 
 
 def _fail_usage(error: Any) -> int:
-    message = error.format_message()
+    message = error.format_message().replace("Value error, ", "")  # pydantic's prefix for a wrong choice
     if not message:  # no arguments: click has printed the help
         return int(error.exit_code)
     command = error.ctx.command_path if error.ctx else "tagger"

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,15 +16,14 @@ from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_tokens, sp
 from tagger.cli.output import open_output
 from tagger.cli.sources import (
     COLUMN_INPUTS,
-    INPUTS,
+    InputFormat,
+    OutputStyle,
     Source,
-    choose_model,
     default_format,
     find_sources,
     reject_column_file,
     require_format,
     require_input,
-    warn_if_text,
 )
 from tagger.cli.stream_output import LOOKAHEAD, write_stream
 from tagger.cli.thresholds import (
@@ -47,17 +46,17 @@ CACHE_MEGABYTES = 48  # smaller than the default of the library, to limit memory
 
 EXAMPLES = """Examples:
 
-tagger tag "Jordan scored twice for Chicago."
+tagger tag --text "Jordan scored twice for Chicago."
 
-tagger tag runs/news letter.txt
+tagger tag -m runs/news letter.txt
 
-tagger tag runs/news --format jsonl < letter.txt > letter.jsonl
+tagger tag -m runs/news --format jsonl < letter.txt > letter.jsonl
 
-tagger tag runs/news --format html --output page.html a.txt b.txt
+tagger tag -m runs/news --format html --output page.html a.txt b.txt
 
-tagger tag runs/news --input conll test.conll | perl conlleval
+tagger tag -m runs/news --input conll test.conll | perl conlleval
 
-tagger tag runs/news --stream --lookahead 1"""
+tagger tag -m runs/news --stream --lookahead 1"""
 
 ModelName = Annotated[
     Path,
@@ -66,9 +65,8 @@ ModelName = Annotated[
     ),
 ]
 PrecisionOption = Annotated[
-    str,
+    Literal["f32", "int8", "auto"],
     typer.Option(
-        metavar="f32|int8|auto",
         help="Precision of the LSTM weights. int8 is faster on most processors; auto times both and uses "
         "the faster one.",
     ),
@@ -76,12 +74,11 @@ PrecisionOption = Annotated[
 
 
 def tag_command(
-    words: Annotated[
+    files: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL] FILE...|-|TEXT",
-            help="UTF-8 files or one quoted text; standard input by default. The first argument may be a "
-            "model.",
+            metavar="FILE|-",
+            help="UTF-8 files; - is standard input, which is also the default.",
             show_default=False,
         ),
     ] = None,
@@ -95,21 +92,18 @@ def tag_command(
             f"{DEFAULT} by default.",
         ),
     ] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="TEXT", help="Tag this text instead of files.")
+    ] = None,
     format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="|".join(FORMATS),
-            help="Output format; by default text on a terminal, else jsonl.",
-            autocompletion=lambda: list(FORMATS),
-        ),
+        OutputStyle | None,
+        typer.Option(help="Output format; by default text on a terminal, else jsonl. conllu needs --input."),
     ] = None,
     input: Annotated[
-        str | None,
+        InputFormat | None,
         typer.Option(
-            metavar="|".join(INPUTS),
             help="Input format: running text, CoNLL columns or CoNLL-U. Column files are written back with "
-            "predicted tags.",
-            autocompletion=lambda: list(INPUTS),
+            "predicted tags."
         ),
     ] = None,
     columns: Annotated[
@@ -177,10 +171,6 @@ def tag_command(
 ) -> None:
     """Tag raw text or pretokenized sentences with the English model or your own.
 
-    The first argument is the model if it is a folder or the name of a packaged
-    model. An argument that names no file is tagged as text, unless it looks
-    like a path.
-
     Each FILE is one document. Offsets count its characters, including a byte
     order mark. The formats text and html show one task: the first with spans.
     With --stream, an empty line ends a sentence; without --pretokenized, the
@@ -190,9 +180,7 @@ def tag_command(
     require_format(style, input)
     thresholds = parse_min_score(min_score)
     _require_min_score(thresholds, is_stream=stream)
-    name, inputs = choose_model(words or [], model)
-    is_text_likely = model is not None or len(inputs) == len(words or [])
-    sources = find_sources(inputs, is_text_likely=is_text_likely)
+    sources = find_sources(files or [], text)
     _require_stream(
         stream,
         lookahead,
@@ -204,14 +192,15 @@ def tag_command(
     require_candidates_option(candidates, style)
     _require_workers(workers, style, is_stream=stream)
     if stream and precision != "f32":
-        raise InputError(f"--precision must be f32 with --stream (got {precision}). Leave --precision out.")
+        raise InputError(
+            f"--precision must be f32 with --stream (got {precision}). Leave --precision out.",
+            code="option.conflict",
+            option="--precision",
+        )
     _require_sources(sources, output, has_input_option=input is not None, is_pretokenized=pretokenized)
     others = {"--pretokenized": pretokenized, "--stream": stream, "--workers": workers > 1}
     require_input(input, columns, sources, others=others)
-    is_default = model is None and len(inputs) == len(words or [])
-    folder = default_model() if is_default else find_model(name)
-    if model is None:
-        warn_if_text(words or [], sources)
+    folder = default_model() if model is None else find_model(model)
     tagger = Tagger.load(folder, scheme=scheme, precision=precision, cache_megabytes=CACHE_MEGABYTES)
     gc.freeze()  # the model lives as long as the process: exclude it from garbage collection
     by_name = {one.name: one for one in tagger.tasks}
@@ -247,11 +236,11 @@ def tag_command(
         from tagger.cli.column_files import open_columns, write_columns  # slow import
 
         paths = dict(zip([source.path for source in sources], names, strict=True))
-        files = [
+        column_files = [
             open_columns(path, str(input), columns, style, name if len(paths) > 1 else None)
             for path, name in paths.items()
         ]
-        write_columns(files, output, tag_all, options)
+        write_columns(column_files, output, tag_all, options)
         return
     errors: list[InputError] = []
     documents = [
@@ -282,11 +271,23 @@ def document_names(paths: Sequence[Path]) -> list[str]:
 def _require_scores_format(style: str, *, scores: bool, n_best: int) -> None:
     """Check the bounds of ``--n-best``, and that the format can hold the scores."""
     if not 0 <= n_best <= MOST_ALTERNATIVES:
-        raise InputError(f"--n-best must be from 0 to {MOST_ALTERNATIVES} (got {n_best}). Use such a number.")
+        raise InputError(
+            f"--n-best must be from 0 to {MOST_ALTERNATIVES} (got {n_best}). Use such a number.",
+            code="option.value",
+            option="--n-best",
+        )
     if n_best and style != "jsonl":
-        raise InputError(f"--n-best needs --format jsonl (got {style}). Pass --format jsonl.")
+        raise InputError(
+            f"--n-best needs --format jsonl (got {style}). Pass --format jsonl.",
+            code="option.conflict",
+            option="--n-best",
+        )
     if scores and style not in ("jsonl", "conll"):
-        raise InputError(f"--scores needs --format jsonl or conll (got {style}). Pass one of them.")
+        raise InputError(
+            f"--scores needs --format jsonl or conll (got {style}). Pass one of them.",
+            code="option.conflict",
+            option="--scores",
+        )
 
 
 def _require_stream(
@@ -296,20 +297,36 @@ def _require_stream(
     if not is_stream:
         if lookahead is not None:
             raise InputError(
-                f"--lookahead needs --stream (got --lookahead {lookahead} only). Pass both or neither."
+                f"--lookahead needs --stream (got --lookahead {lookahead} only). Pass both or neither.",
+                code="option.conflict",
+                option="--lookahead",
             )
     elif style not in STREAMED:
-        raise InputError(f"--stream needs --format {' or '.join(STREAMED)} (got {style}). Pass one of them.")
+        raise InputError(
+            f"--stream needs --format {' or '.join(STREAMED)} (got {style}). Pass one of them.",
+            code="option.conflict",
+            option="--stream",
+        )
     elif has_scores:
-        raise InputError("--stream writes tags only. Leave out --n-best, --scores and --candidates.")
+        raise InputError(
+            "--stream writes tags only. Leave out --n-best, --scores and --candidates.",
+            code="option.conflict",
+            option="--stream",
+        )
     elif not has_one_source:
-        raise InputError("--stream reads one text (got several). Give one FILE, or none for standard input.")
+        raise InputError(
+            "--stream reads one text (got several). Give one FILE, or none for standard input.",
+            code="option.conflict",
+            option="--stream",
+        )
 
 
 def _require_min_score(thresholds: Mapping[str, float], *, is_stream: bool) -> None:
     if is_stream and any(thresholds.values()):
         raise InputError(
-            "--stream writes the first tag of a span before its score is known. Leave --min-score out."
+            "--stream writes the first tag of a span before its score is known. Leave --min-score out.",
+            code="option.conflict",
+            option="--min-score",
         )
 
 
@@ -317,18 +334,30 @@ def _require_spans(options: TagOptions) -> None:
     if options.candidates and not options.labels:
         raise InputError(
             f"--candidates needs a task with spans (got {', '.join(options.task_names)}). Leave the option "
-            "out."
+            "out.",
+            code="option.conflict",
+            option="--candidates",
         )
 
 
 def _require_workers(workers: int, style: str, *, is_stream: bool) -> None:
     if workers < 1:
-        raise InputError(f"--workers must be at least 1 (got {workers}). Use 1 to tag in this process only.")
+        raise InputError(
+            f"--workers must be at least 1 (got {workers}). Use 1 to tag in this process only.",
+            code="option.value",
+            option="--workers",
+        )
     if workers > 1 and is_stream:
-        raise InputError(f"--workers must be 1 with --stream (got {workers}). Leave --workers out.")
+        raise InputError(
+            f"--workers must be 1 with --stream (got {workers}). Leave --workers out.",
+            code="option.conflict",
+            option="--workers",
+        )
     if workers > 1 and style not in BY_SENTENCE:
         raise InputError(
-            f"--workers needs --format {' or '.join(BY_SENTENCE)} (got {style}). Pass one of them."
+            f"--workers needs --format {' or '.join(BY_SENTENCE)} (got {style}). Pass one of them.",
+            code="option.conflict",
+            option="--workers",
         )
 
 
@@ -337,7 +366,10 @@ def _require_sources(
 ) -> None:
     """Check all sources; without ``--input``, also reject column and record files."""
     if sources.count(Source(STDIN)) > 1:
-        raise InputError("Standard input (-) can be read only once (got it twice). Leave one out.")
+        raise InputError(
+            "Standard input (-) can be read only once (got it twice). Leave one out.",
+            code="option.conflict",
+        )
     for source in sources:
         _require_readable(source, output)
         if not has_input_option and source.text is None:
@@ -349,16 +381,22 @@ def _require_readable(source: Source, output: Path | None) -> None:
     path = source.path
     if path == STDIN:
         if sys.stdin is None:
-            raise InputError("Standard input is closed. Name a file, or use a pipe.")
+            raise InputError(
+                "Standard input is closed. Name a file, or use a pipe.",
+                code="file.missing",
+            )
         return
     if source.text is not None:
         return
     if not path.exists():
-        raise InputError(f"{path}: there is no such file. Check the path.")
-    if path.is_dir():
-        raise InputError(f"{path}: this is a folder. Name a file in it.")
+        raise InputError("there is no such file. Check the path.", code="file.missing", where=path)
     if output is not None and output.is_file() and output.samefile(path):
-        raise InputError(f"{output}: the output would overwrite the input. Use another --output.")
+        raise InputError(
+            "the output would overwrite the input. Use another --output.",
+            code="option.conflict",
+            where=output,
+            option="--output",
+        )
 
 
 def _is_coloured(option: bool | None, output: Path | None) -> bool:

@@ -194,7 +194,7 @@ def _show_result(best: EpochRecord, output: Path, display: TrainingDisplay) -> N
     for name, scores in best.dev.items():
         display.print(scores_table(f"dev, {name}", scores))
     folder = shlex.quote(str(output))
-    display.print(f"model: {folder}\ntag with it: tagger tag {folder} text.txt")
+    display.print(f"model: {folder}\ntag with it: tagger tag -m {folder} text.txt")
 
 
 def _data_lines(data: Mapping[str, Any], vocabulary: Vocabulary, config: Config) -> Iterator[str]:

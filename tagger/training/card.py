@@ -142,7 +142,7 @@ def _usage(vocabulary: Vocabulary) -> Iterator[str]:
         yield "        print(span.start_char, span.end_char, span.label, span.score)"
     else:
         yield f"    print(sentence.tokens, sentence.tags[{vocabulary.tasks[0].name!r}])"
-    yield from ("```", "", "On the command line: `tagger tag this/folder text.txt`.")
+    yield from ("```", "", "On the command line: `tagger tag -m this/folder text.txt`.")
 
 
 def _row(name: str, scores: Mapping[str, Any]) -> Row:
