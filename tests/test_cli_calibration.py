@@ -75,20 +75,20 @@ def test_parts_of_speech_are_not_filtered(pos_model):
 
 @pytest.mark.parametrize("value", ["1.5", "-0.1", "nan", "inf"])
 def test_invalid_probabilities_are_rejected_before_the_model_is_loaded(tmp_path, corpus, value):
-    message = (
-        f"--min-score must be from 0 to 1 (got {float(value):g}). Use a probability; 0 leaves nothing out."
-    )
-    assert run_error("tag", "-m", tmp_path / "none", "--min-score", value) == message
-    assert run_error("evaluate", tmp_path / "none", corpus / "dev.conll", "--min-score", value) == message
+    none = tmp_path / "none"
+    for command in (("tag", "-m", none), ("evaluate", none, corpus / "dev.conll")):
+        error = input_error(*command, "--min-score", value)
+        assert (error.code, error.option) == ("option.value", "--min-score")
+        assert f"(got {float(value):g})" in error.message
 
 
 def test_streams_do_not_support_min_score(model):
-    message = run_error("tag", "-m", model, "--stream", "--min-score", "0.5")
-    assert message.startswith("--stream writes the first tag of a span before its score is known.")
+    error = input_error("tag", "-m", model, "--stream", "--min-score", "0.5")
+    assert (error.code, error.option) == ("option.conflict", "--min-score")
     assert run("tag", "-m", model, "--stream", "--min-score", "0", stdin=b"Ada sang.")[0] == 0
-    assert "--min-score must be a number or LABEL=NUMBER (got 'most')." in run_error(
-        "tag", "-m", model, "--min-score", "most"
-    )
+    error = input_error("tag", "-m", model, "--min-score", "most")
+    assert (error.code, error.option) == ("option.type", "--min-score")
+    assert "'most'" in error.message
 
 
 def test_evaluate_filters_spans_but_calibrates_on_all(calibrated, corpus, min_score):

@@ -94,17 +94,22 @@ def test_columns_and_options(model, tmp_path):
 
 def test_incompatible_options_are_rejected(model, tmp_path):
     (tmp_path / "a.txt").write_text("Ada")
-    for options, fragment in (
-        (["--lookahead", "1"], "--lookahead needs --stream"),
-        (["--stream", "--format", "html"], "(got html)"),
-        (["--stream", "--scores"], "--scores"),
-        (["--stream", "--n-best", "2"], "--n-best"),
-        (["--stream", "--n-best", "2", "--format", "jsonl"], "--n-best"),
-        (["--stream", tmp_path / "a.txt", "-"], "one text"),
-        (["--stream", "--lookahead", "-1"], "lookahead must be at least 0 (got -1)"),
-        (["--stream", tmp_path / "none"], f"{tmp_path / 'none'}: "),
+    for options, option, fragment in (
+        (["--lookahead", "1"], "--lookahead", "(got --lookahead 1 only)"),
+        (["--stream", "--format", "html"], "--stream", "(got html)"),
+        (["--stream", "--scores"], "--stream", "--scores"),
+        (["--stream", "--n-best", "2"], "--stream", "--n-best"),
+        (["--stream", "--n-best", "2", "--format", "jsonl"], "--stream", "--n-best"),
+        (["--stream", tmp_path / "a.txt", "-"], "--stream", "one text"),
     ):
-        assert fragment in str(input_error("tag", "-m", model, *options))
+        error = input_error("tag", "-m", model, *options)
+        assert (error.code, error.option) == ("option.conflict", option)
+        assert fragment in error.message
+    assert "must be at least 0 (got -1)" in str(
+        input_error("tag", "-m", model, "--stream", "--lookahead", "-1")
+    )
+    error = input_error("tag", "-m", model, "--stream", tmp_path / "none")
+    assert (error.code, error.file) == ("file.missing", str(tmp_path / "none"))
 
 
 @pytest.mark.parametrize("text", ["", " \n\n\t\n", "\ufeff"])

@@ -151,14 +151,14 @@ def test_every_character_is_tagged_once(text):
 
 
 def test_incompatible_options_are_rejected(model):
-    for options, fragment in (
-        (["--workers", 0], "(got 0)"),
-        (["--workers", 2, "--format", "html"], "(got html)"),
-        (["--workers", 2, "--stream", "--format", "conll"], "--stream"),
+    for options, code, fragment in (
+        (["--workers", 0], "option.value", "(got 0)"),
+        (["--workers", 2, "--format", "html"], "option.conflict", "(got html)"),
+        (["--workers", 2, "--stream", "--format", "conll"], "option.conflict", "--stream"),
     ):
-        message = str(input_error("tag", "-m", model, *options))
-        assert message.startswith("--workers")
-        assert fragment in message
+        error = input_error("tag", "-m", model, *options)
+        assert (error.code, error.option) == (code, "--workers")
+        assert fragment in error.message
 
 
 @pytest.mark.usefixtures("_in_one_process")
