@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tagger.evaluation.confusion import Outcome
@@ -17,7 +17,7 @@ SIDES: tuple[Side, ...] = ("gold", "predicted")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token, the space before it in its piece, and True if the train split contains the word."""
+    """Text, the space before it in its piece, and True if the train split contains its words."""
 
     text: str
     space: str
@@ -70,7 +70,7 @@ def split_sentence(
     index, is_cut = 0, False
     while index < len(sentence):
         span, outcome = starts.get(index, (None, None))
-        stop = span.end if span else index + 1
+        stop = span.end if span else _end_of_plain(index, near, starts)
         if any(near[index:stop]):
             tokens = _tokens(sentence, index, stop, seen)
             space = _space(sentence, index)
@@ -87,6 +87,14 @@ def split_sentence(
         index = stop
 
 
+def _end_of_plain(index: int, near: Sequence[bool], starts: Container[int]) -> int:
+    """Return the end of the unannotated tokens from ``index`` on that are all near an error, or all far."""
+    stop = index + 1
+    while stop < len(near) and stop not in starts and near[stop] == near[index]:
+        stop += 1
+    return stop
+
+
 def _mark_near(length: int, outcomes: Iterable[Outcome]) -> list[bool]:
     """Return a mask of the tokens near an outcome."""
     near = [False] * length
@@ -97,10 +105,15 @@ def _mark_near(length: int, outcomes: Iterable[Outcome]) -> list[bool]:
 
 
 def _tokens(sentence: Sentence, start: int, stop: int, seen: Sequence[bool]) -> list[Token]:
-    return [
-        Token(sentence.tokens[index], _space(sentence, index) if index > start else "", seen[index])
-        for index in range(start, stop)
-    ]
+    """Return tokens; consecutive words that train contains are joined, which makes rendering faster."""
+    tokens: list[Token] = []
+    for index in range(start, stop):
+        space = _space(sentence, index) if index > start else ""
+        if tokens and tokens[-1].is_seen and seen[index]:
+            tokens[-1] = replace(tokens[-1], text=f"{tokens[-1].text}{space}{sentence.tokens[index]}")
+        else:
+            tokens.append(Token(sentence.tokens[index], space, seen[index]))
+    return tokens
 
 
 def _space(sentence: Sentence, index: int) -> str:
