@@ -14,6 +14,8 @@ from tagger.corpus.files import read_sentences
 from tagger.runtime.model_evaluation import evaluate
 from tagger.text.sentence import from_tokens
 
+pytestmark = pytest.mark.slow
+
 WORDS = {"the": ("DET", "DT"), "cat": ("NOUN", "NN"), "cats": ("NOUN", "NNS"), "ran": ("VERB", "VBD")}
 
 

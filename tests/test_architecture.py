@@ -118,12 +118,14 @@ def test_module_names_are_unique():
     assert {name: count for name, count in names.items() if count > 1} == {}
 
 
+@pytest.mark.slow
 def test_no_test_imports_another_test():
     for path in Path(__file__).parent.glob("*.py"):
         for name in imports(path):
             assert not name.startswith("test_"), f"{path.name}: put what both need in a module"
 
 
+@pytest.mark.slow
 def test_importing_tagger_loads_nothing_heavy():
     code = (
         "import sys, tagger; from importlib import import_module; from tagger.cli.app import COMMANDS; "

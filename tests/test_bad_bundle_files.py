@@ -17,6 +17,8 @@ from command_line import input_error, options, run
 from tagger.bundle import FILES, holds_bundle, load_bundle, save_bundle
 from tagger.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", [*JSON_FILES, "model.safetensors", "README.md"])
 @pytest.mark.parametrize("kind", ["folder", "pipe", "device", "loop", "broken link"])

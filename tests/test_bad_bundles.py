@@ -15,6 +15,8 @@ from tagger import Tagger
 from tagger.bundle import load_bundle
 from tagger.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 NESTED = b'{"a":' * 100_000
 Case = tuple[tuple[str | int, ...], object, str]  # keys of a value, its replacement, a fragment of the error
 

@@ -13,6 +13,8 @@ from command_line import OPTIONS, rows, run, run_error, train
 
 from tagger.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 SENTENCE = "Ada met Otto in Oslo.\n\n"
 LONG = SENTENCE * 3000  # its output exceeds every pipe buffer many times
 

@@ -274,6 +274,7 @@ def test_unusable_configs_are_reported(tmp_path, train_message, content, message
     assert train_message(tmp_path).startswith(f"{tmp_path}: the config cannot be read (Is a directory)")
 
 
+@pytest.mark.slow
 def test_a_config_may_begin_with_a_byte_order_mark(corpus, tmp_path):
     (tmp_path / "c.toml").write_bytes(b"\xef\xbb\xbf[model]\nhidden_size = 3\n[train]\nepochs = 1\n")
     files = ("--train", corpus / "train.conll", "--output", tmp_path / "model")

@@ -31,6 +31,7 @@ def is_safe(output: str) -> bool:
     return all(line.isprintable() for line in output.split("\n"))
 
 
+@pytest.mark.slow
 def test_tables_and_messages_contain_no_escape_sequences(hostile):
     model, file, missing = hostile / f"m{ESCAPE}", hostile / FILE, f"missing{ESCAPE}"
     shutil.copyfile(file, hostile / f"b{ESCAPE}.conll")

@@ -136,11 +136,13 @@ def check(model: Path, text: str, folder: Path, *options: str) -> None:
     check_page(output["html"], text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_format_supports_unusual_text(model, tmp_path, name):
     check(model, TEXTS[name], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in TEXTS if name != "brackets"])
 def test_every_format_supports_unusual_tokens(model, tmp_path, name):
     check(model, TEXTS[name], tmp_path, "--pretokenized")
@@ -151,12 +153,14 @@ UNUSUAL = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(text=st.lists(UNUSUAL | st.characters(exclude_categories=["Cs"]), max_size=30).map("".join))
 def test_every_format_supports_any_text(model, folder, text):
     check(model, text.replace("[", "("), folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("--workers", 2), ("--stream",)], ids=str)
 def test_borders_and_byte_order_marks_among_ready_tokens(model, capfd, more):
     """Joined files: each but the first begins with a mark, and documents with a border."""
@@ -172,6 +176,7 @@ def test_borders_and_byte_order_marks_among_ready_tokens(model, capfd, more):
     assert len(error.splitlines()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sentences_that_start_with_docstart_are_rejected_in_conll(model, workers):
     """The other sentences are written; a border line with fillers starts a document."""
@@ -224,6 +229,7 @@ def test_lone_surrogates_are_tagged_and_written_as_escapes(model, tmp_path, text
 # HTML
 
 
+@pytest.mark.slow
 def test_html_escapes_names_labels_and_words(tmp_path):
     bad = "<img src=x onerror='alert(1)'>&\"\u202e"
     lines = f"{bad.replace(' ', '')} B-{bad.replace(' ', '/')}\nsang O\n\n" * 4
@@ -265,6 +271,7 @@ def test_bidirectional_text_cannot_reorder_the_page(model):
 # Nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--pretokenized",)])
 @pytest.mark.parametrize("text", ["", "\n", "\n\n \n\t\r\n" * 40])
 def test_empty_input_gives_empty_output(model, tmp_path, text, options):

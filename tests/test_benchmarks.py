@@ -50,6 +50,7 @@ class TestEstimate:
         result = estimate(runs)
         assert (result["low"], result["high"]) == (np.quantile(medians, 0.025), np.quantile(medians, 0.975))
 
+    @pytest.mark.slow
     def test_the_coverage_of_the_interval_is_near_its_confidence(self):
         generator = np.random.default_rng(4)
         draws = [estimate(generator.normal(10, 1, 15)) for _ in range(200)]

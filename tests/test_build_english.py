@@ -9,6 +9,8 @@ from build_english import NAMES, UD, WIKIGOLD, main, merge, recased, write
 from tagger.bundle import load_bundle
 from tagger.corpus.files import read_sentences
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = ("Ada", "Otto", "Mia", "Emil")
 SENTENCES = [
     [(name, "PROPN", "B-PER"), ("saw", "VERB", "O"), ("Oslo", "PROPN", "B-LOC"), (".", "PUNCT", "O")]

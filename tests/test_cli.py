@@ -14,6 +14,8 @@ from tagger import Tagger
 from tagger.corpus.files import read_sentences
 from tagger.text.schemes import convert_tags
 
+pytestmark = pytest.mark.slow
+
 # Training
 
 

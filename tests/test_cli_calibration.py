@@ -36,6 +36,7 @@ def min_score(calibrated) -> float:
     return scores[len(scores) // 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("--workers", "2")])
 def test_jsonl_and_conll_agree_with_the_api(calibrated, min_score, more, tmp_path):
     expected = Tagger.load(calibrated).tag(TEXT, min_score=min_score)
@@ -145,6 +146,7 @@ def test_info_shows_temperatures(calibrated):
     assert json.loads(run("info", calibrated, "--json")[1])["temperatures"] == TEMPERATURES
 
 
+@pytest.mark.slow
 def test_the_reliability_plot_is_written(calibrated, corpus, tmp_path):
     words = ("evaluate", calibrated, corpus / "dev.conll", "--reliability")
     assert run(*words, tmp_path / "a.svg")[0] == 0
@@ -168,6 +170,7 @@ def test_invalid_plots_are_rejected_before_the_work(corpus, tmp_path, monkeypatc
     )
 
 
+@pytest.mark.slow
 def test_the_two_fold_calibration_script(model, corpus, tmp_path):
     words = [sys.executable, SCRIPT, model, corpus / "dev.conll", "--halves", "sentences"]
     done = subprocess.run(

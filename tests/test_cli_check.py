@@ -108,6 +108,7 @@ def test_malformed_files_are_reported_in_lines(write_file, content):
     assert code == int(output.startswith(str(path)))
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_without_error(write_file):
     path = write_file(GOOD + "a b\n" * 50_000, "f")
     command = [sys.executable, "-m", "tagger", "check", str(path)]

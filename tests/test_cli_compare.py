@@ -11,6 +11,8 @@ from command_line import input_error, options, run, run_error
 from tagger.experiments import run_training
 from tagger.training.loop import train
 
+pytestmark = pytest.mark.slow
+
 GRID = {"--directions": "forward,bidirectional", "--heads": "softmax", "--seeds": 2}
 
 

@@ -216,6 +216,7 @@ def test_folders_are_written_completely_or_not_at_all(news, tmp_path, monkeypatc
     assert {path.name for path in tmp_path.iterdir()} == {"news.conll", "new", "empty", "fail"}
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_without_error(write_file):
     path = write_file("Ada B-PER\n\n" * 50_000, "f")
     command = [sys.executable, "-m", "tagger", "convert", str(path), "-", "--to", "conll"]
@@ -286,6 +287,7 @@ WHOLE = [
 ]
 
 
+@pytest.mark.slow
 @given(sentences(), st.lists(st.sampled_from(WHOLE), max_size=3), st.data())
 def test_any_way_through_formats_and_schemes_is_the_identity(folder, made, ways, data):
     path, format = folder / "0.conll", "conll"
@@ -307,6 +309,7 @@ def test_any_way_through_formats_and_schemes_is_the_identity(folder, made, ways,
     assert back == made
 
 
+@pytest.mark.slow
 @given(sentences(), st.sampled_from(["conll", "conllu"]))
 def test_tags_are_unchanged_without_a_scheme(folder, generated, to):
     tagged = [one.with_tags({"pos": one.tags["pos"], "ner": ["I-X"] * len(one)}) for one in generated]

@@ -127,6 +127,7 @@ def test_a_wide_matrix_is_replaced_by_the_most_confused_labels(model, corpus, tm
     assert max(map(len, output.splitlines())) <= 100
 
 
+@pytest.mark.slow
 def test_page_and_plots_are_written(model, corpus_with_errors, tmp_path):
     page, picture = tmp_path / "errors.html", tmp_path / "a.svg"
     (tmp_path / "errors.html").write_text("old")

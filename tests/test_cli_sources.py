@@ -68,6 +68,7 @@ def test_a_file_with_the_name_of_a_model_is_read():
     assert rows(run("tag", "en")[1]) == rows(run("tag", "letter.txt")[1])
 
 
+@pytest.mark.slow
 def test_command_line_text_is_tagged_like_piped_text(model):
     expected = run("tag", "-m", model, stdin=f"{TEXT}\n".encode())
     assert expected[0] == 0

@@ -224,6 +224,7 @@ def send(running, text):
     running.stdin.flush()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lookahead", [0, 1])
 @pytest.mark.parametrize("format", ["conll", "jsonl"])
 def test_a_word_is_tagged_before_the_next_one_is_written(model, format, lookahead):
@@ -257,6 +258,7 @@ def test_a_non_blocking_pipe_is_read_to_its_end():
         assert list(pieces) == []
 
 
+@pytest.mark.slow
 def test_an_interrupt_prints_nothing(model):
     with start(model, "--lookahead", "0") as running:
         send(running, "Ada ")
@@ -266,6 +268,7 @@ def test_an_interrupt_prints_nothing(model):
         assert running.returncode == 130
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_without_error(model):
     with start(model, "--lookahead", "0") as running:
         send(running, "Ada ")
@@ -277,6 +280,7 @@ def test_a_closed_pipe_ends_without_error(model):
         assert running.wait(timeout=60) == 0
 
 
+@pytest.mark.slow
 def test_a_closed_standard_output_is_reported_in_one_line(model):
     command = [sys.executable, "-m", "tagger", "tag", "-m", str(model), "--stream"]
     done = subprocess.run(

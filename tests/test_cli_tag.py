@@ -134,6 +134,7 @@ def test_standard_input_is_read_once(model, tmp_path):
     assert err.getvalue().startswith("tagger: Standard input is closed.")
 
 
+@pytest.mark.slow
 def test_help_and_completion_list_every_scheme():
     assert set(SCHEMES) <= set(re.findall(r"\w+", run("tag", "--help")[1]))
     words = {
@@ -162,6 +163,7 @@ TEXTS = st.lists(
 ).map("".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(text=TEXTS)
 def test_offsets_point_at_the_tokens_of_any_text(model, text):
@@ -170,6 +172,7 @@ def test_offsets_point_at_the_tokens_of_any_text(model, text):
     check_offsets(text, rows(output))
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(text=TEXTS)
 def test_offsets_point_at_pretokenized_tokens_of_any_text(model, text):
@@ -306,6 +309,7 @@ def test_empty_input_gives_empty_output(model, text):
     assert (code, Page(page).text) == (0, text.decode())
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(max_size=6)), st.lists(st.integers(0, 40)))
 def test_source_text_returns_the_recorded_text(pieces, ends):
     source = SourceText()
@@ -389,6 +393,7 @@ def test_a_full_disk_is_reported_in_one_line(model):
     stream.detach()
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_without_error(model, tmp_path):
     (tmp_path / "long.txt").write_text("Ada met Otto in Oslo.\n\n" * 2000)
     command = [sys.executable, "-m", "tagger", "tag", "-m", str(model), str(tmp_path / "long.txt")]

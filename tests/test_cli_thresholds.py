@@ -21,6 +21,7 @@ def thresholds(model) -> dict[str, float]:
     return {label: values[len(values) // 2] for label, values in scores.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
 def test_thresholds_by_label_agree_with_filtering(model, thresholds, workers):
     full = rows(run("tag", "-m", model, stdin=TEXT.encode())[1])

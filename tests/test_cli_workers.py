@@ -17,6 +17,8 @@ from tagger.cli import workers
 from tagger.text.blocks import cut_blocks
 from tagger.text.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.slow
+
 TEXT = "Ada met Otto in Oslo. Then  Otto left\nfor Lima,\tand Ada stayed.\r\n\r\n  Mia saw the sea 🌊!\n"
 PIECES = ["Ada met Otto. ", "He left\n", "\n", "for Oslo, ", "Dr. Mia ", "x " * 9]
 

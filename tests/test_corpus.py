@@ -366,6 +366,7 @@ def without_source(sentences):
     return [replace(sentence, source="") for sentence in sentences]
 
 
+@pytest.mark.slow
 @given(column_sentences(), st.sampled_from([" ", "\t"]))
 def test_columns_round_trip(folder, sentences, separator):
     def there_and_back(values):

@@ -148,6 +148,7 @@ def test_files_that_cannot_be_read(write_file, tmp_path):
         list(read_brat(tmp_path, Reading(columns="token")))
 
 
+@pytest.mark.slow
 @given(sentences(), st.sampled_from(["document", "sentence"]))
 def test_a_folder_round_trip(folder, result, unit):
     path = folder / "brat"

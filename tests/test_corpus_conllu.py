@@ -193,6 +193,7 @@ def without_text_comment(sentences):
     ]
 
 
+@pytest.mark.slow
 @given(conllu_files(), st.sampled_from([None, ("pos",)]))
 def test_conllu_round_trip(folder, content, tasks):
     path = folder / "round_trip.conllu"

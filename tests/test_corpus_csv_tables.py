@@ -204,6 +204,7 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00"), min
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=4), st.booleans()), min_size=1)
 )

@@ -166,6 +166,7 @@ def test_every_content_is_covered():
     assert {*VIEWS, "text"} == set(get_args(Content)) == {*TOLD, "spans", "text"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 @given(made=sentences())
 @settings(max_examples=40)

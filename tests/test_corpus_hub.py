@@ -17,6 +17,8 @@ from tagger.corpus.hub import Address, parse_address, read_dataset, to_dataset
 from tagger.corpus.reading import Reading
 from tagger.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["O", "B-PER", "I-PER"]
 STRINGS = datasets.List(datasets.Value("string"))
 NUMBERS = datasets.List(datasets.Value("int64"))

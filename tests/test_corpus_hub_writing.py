@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import datasets
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from input_errors import raises
@@ -16,6 +17,8 @@ from tagger.corpus.files import FORMATS, read_sentences
 from tagger.corpus.hub import read_dataset, to_dataset, write_dataset
 from tagger.corpus.reading import Reading, Writing
 from tagger.text.sentence import Sentence, from_tokens
+
+pytestmark = pytest.mark.slow
 
 NAMES = ["O", "B-PER", "I-PER"]
 ROWS = [(("Ada", "Byron", "wrote"), ("B-PER", "I-PER", "O")), (("Yes",), ("O",))]

@@ -367,6 +367,7 @@ RESULT = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(ANY_JSON | RESULT.map(lambda one: annotated(one)), max_size=3))
 def test_any_export_is_read_or_rejected_with_one_line(folder, values):
     path = folder / "any.json"
@@ -376,6 +377,7 @@ def test_any_export_is_read_or_rejected_with_one_line(folder, values):
     assert all(one.file == str(path) and "\n" not in str(one) for one in errors)
 
 
+@pytest.mark.slow
 @given(sentences(tasks=("ner", "chunk")), st.sampled_from([("ner",), ("chunk",), ("ner", "chunk")]))
 def test_predictions_preserve_texts_spans_and_scores(folder, found, tasks):
     path = folder / "predictions.json"

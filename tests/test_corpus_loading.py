@@ -49,6 +49,7 @@ def tiny(path, output, *more):
     return run("train", "--train", path, *TINY, *more, "--output", output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spell", MISSPELLED)
 def test_a_misspelled_tag_is_an_error_in_every_command(tmp_path, model, spell):
     path = write(tmp_path, lines(spell=spell))
@@ -70,6 +71,7 @@ def test_a_misspelled_tag_is_an_error_in_every_command(tmp_path, model, spell):
     assert (code, "ner one tag per token" in output) == (0, True)
 
 
+@pytest.mark.slow
 def test_bare_labels_are_spans_and_every_command_reports_them(tmp_path, model):
     path = write(tmp_path, lines(spell=BARE.get))
     code, output, error = tiny(path, tmp_path / "m")
@@ -96,6 +98,7 @@ def test_a_mixture_of_bare_and_prefixed_labels_is_an_error(tmp_path):
         load_split([path], ["ner"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_last", [True, False])
 def test_columns_without_tokens_or_tags(tmp_path, is_last):
     """The first column numbers the tokens, and the last tells whether a space follows."""
@@ -155,6 +158,7 @@ def test_the_only_candidate_column_gets_the_name_of_the_task(tmp_path, content, 
     assert task in detect(write(tmp_path, content), tasks=[task]).columns.split(",")
 
 
+@pytest.mark.slow
 def test_files_of_one_split_may_differ_in_columns_and_scheme(tmp_path):
     first = write(tmp_path, lines(columns=(0, 2)))
     iob1 = {"B-PER": "I-PER", "B-LOC": "I-LOC"}
@@ -191,6 +195,7 @@ def test_comparisons_take_several_files_too(tmp_path):
 CONLLU = "# text = Dogs bark\n1\tDogs\t_\tNOUN\t_\t_\t0\t_\t_\t_\n2\tbark\t_\t{}\t_\t_\t0\t_\t_\t_\n\n"
 
 
+@pytest.mark.slow
 def test_unspecified_tags_are_excluded_from_training_and_scores(tmp_path, model):
     path = write(tmp_path, CONLLU.format("_") + CONLLU.format("VERB"), "some.conllu")
     split = load_split([path], ["pos"], reading=Reading(warn=(notes := []).append))
@@ -238,6 +243,7 @@ def test_evaluate_scores_the_tasks_of_the_file_and_names_the_others(tmp_path, mo
     assert (tasks, list(lacking)) == ([], ["ner", "pos"])
 
 
+@pytest.mark.slow
 def test_suffix_and_content_override_the_format_of_training(tmp_path):
     """A model that was trained on CoNLL-U is scored on columns."""
     conllu = write(tmp_path, CONLLU.format("VERB"), "train.conllu")

@@ -59,6 +59,7 @@ def search(text, spans, mode):
     return kept
 
 
+@pytest.mark.slow
 @given(annotated_texts(), st.sampled_from(["error", "expand", "trim", "skip"]))
 def test_alignment_matches_a_search_over_all_characters(annotated, mode):
     text, spans = annotated
@@ -74,6 +75,7 @@ def test_alignment_matches_a_search_over_all_characters(annotated, mode):
     assert not ([one for one in warnings if "trimmed" not in one] if mode == "error" else errors)
 
 
+@pytest.mark.slow
 @given(annotated_texts(), st.sampled_from(["error", "expand", "trim", "skip"]))
 def test_every_lost_span_is_reported(annotated, mode):
     text, spans = annotated
@@ -92,6 +94,7 @@ def test_every_lost_span_is_reported(annotated, mode):
     assert len(errors) + sum(not any(word in one for word in changed) for one in warnings) == left_out
 
 
+@pytest.mark.slow
 @given(annotated_texts())
 def test_every_token_is_kept_and_the_text_can_be_reassembled(annotated):
     text, spans = annotated
@@ -204,6 +207,7 @@ def test_a_long_span_is_abbreviated_in_messages():
 # Documents
 
 
+@pytest.mark.slow
 @given(sentences())
 def test_a_document_has_the_text_and_the_spans_of_its_sentences(result):
     starts = [place for place, one in enumerate(result) if one.starts_document] + [len(result)]

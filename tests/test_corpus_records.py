@@ -217,6 +217,7 @@ ANY_JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.fixed_dictionaries({"text": st.just("Ada")}, optional=dict.fromkeys(KEYS[1:], ANY_JSON)) | ANY_JSON)
 def test_any_record_is_read_or_rejected_with_one_line(record):
     errors = []
@@ -289,6 +290,7 @@ def lines_of(write, result, **writing):
     return file.getvalue()
 
 
+@pytest.mark.slow
 @given(full_sentences())
 def test_json_lines_preserve_every_field(folder, result):
     tasks = ("ner", "chunk", "pos")
@@ -303,6 +305,7 @@ def test_json_lines_preserve_every_field(folder, result):
     assert [one.source for one in again] == [f"{path}:{number + 1}" for number in range(len(result))]
 
 
+@pytest.mark.slow
 @given(sentences(), st.sampled_from(["document", "sentence"]))
 def test_doccano_preserves_texts_and_spans(folder, result, unit):
     path = folder / "doccano.jsonl"

@@ -26,6 +26,8 @@ from tagger.training.processes import Processes
 from tagger.training.progress import Progress
 from tagger.training.run import run_training
 
+pytestmark = pytest.mark.slow
+
 SIZES = {
     "data.tasks": "pos,ner",
     "data.columns": "token,pos,ner",

@@ -65,6 +65,7 @@ def as_mapping(results, reader, begin, end):
     return dict(zip(keys, own.scores.tolist(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("constrained", [True, False])
 @pytest.mark.parametrize("scheme", ["BIOES", "IOB2"])
 @pytest.mark.parametrize("threshold", [0.001, 0.05, 0.3])

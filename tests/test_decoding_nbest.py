@@ -28,6 +28,7 @@ def sequences(result, row, length):
     return [tuple(path) for path in result.tags[row, : result.counts[row], :length].tolist()]
 
 
+@pytest.mark.slow
 @given(CASES, st.sampled_from([1, 2, 3, 7, 40, 1100]))
 def test_the_best_sequences_are_in_order(case, most):
     emissions, lengths, transitions = case
@@ -53,6 +54,7 @@ def test_the_best_sequences_are_in_order(case, most):
     assert not result.counts[lengths == 0].any()
 
 
+@pytest.mark.slow
 @given(CASES, st.integers(1, 20))
 def test_the_first_sequence_equals_viterbi(case, most):
     emissions, lengths, transitions = case
@@ -61,6 +63,7 @@ def test_the_first_sequence_equals_viterbi(case, most):
     assert (result.tags[:, 0] == tags).all()
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 0.3]))
 def test_ties_go_to_the_lower_tag_from_the_last_token_back(seed, forbid):
     rng = np.random.default_rng(seed)
@@ -76,6 +79,7 @@ def test_ties_go_to_the_lower_tag_from_the_last_token_back(seed, forbid):
         assert not expected or sequences(result, row, lengths[row]) == expected
 
 
+@pytest.mark.slow
 @given(CASES)
 def test_the_probabilities_of_all_sequences_sum_to_one(case):
     emissions, lengths, transitions = case

@@ -11,6 +11,7 @@ from tagger.text.schemes import SCHEMES, spans_to_tags, tags_to_spans
 TAGS = ["O", "B-PER", "I-PER", "E-PER", "S-PER", "B-LOC", "I-LOC", "L-LOC", "U-LOC", "M-LOC", "B", "I", "NN"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", SCHEMES)
 @given(sentences=st.lists(st.lists(st.sampled_from(TAGS), min_size=1, max_size=7), min_size=1, max_size=5))
 def test_spans_and_tags_are_those_of_each_sentence(target, sentences):

@@ -18,6 +18,8 @@ from tagger.cli.app import COMMANDS, app
 from tagger.config import option_names
 from tagger.included import included_models
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 TOP_PAGES = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")]
 DOCS = sorted((ROOT / "docs").glob("*.md"))

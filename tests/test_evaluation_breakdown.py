@@ -51,6 +51,7 @@ def sides_of(counts):
     return counts.right, counts.predicted, counts.gold
 
 
+@pytest.mark.slow
 @given(corpora(SPAN_TAG), st.sampled_from(sorted(set(SCHEMES) - {"IO"})))
 def test_buckets_of_spans(corpus, scheme):
     words, iob2, predicted, seen = columns_of(corpus)
@@ -66,6 +67,7 @@ def test_illegal_gold_tags_are_read_as_in_the_scorer(corpus):
     check_buckets(words, seen, (read_items(gold, "IOB2"), read_items(predicted, "IOB2")), scores, "f1")
 
 
+@pytest.mark.slow
 @given(corpora(TAG))
 def test_buckets_of_tags(corpus):
     words, gold, predicted, seen = columns_of(corpus)

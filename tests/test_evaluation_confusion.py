@@ -239,6 +239,7 @@ def test_mistakes_of_one_kind_and_text_are_grouped():
     assert sorted(itertools.chain(*groups), key=mistakes.index) == mistakes
 
 
+@pytest.mark.slow
 @given(CORPUS)
 def test_every_mistake_is_in_one_group(corpus):
     outcomes = match_task(*sides_of(corpus), scheme="IOB2")

@@ -34,6 +34,8 @@ from tagger.experiments.run_training import EpochDone, RunDone
 from tagger.network.model import TaggingModel
 from tagger.training.progress import build_model
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 2
 VARIANTS = build_grid(("forward", "bidirectional"), ("concat",), ("softmax",))
 

@@ -8,6 +8,8 @@ from pages import watch_page
 from tagger.experiments.findings import summarise
 from tagger.experiments.report import write_report
 
+pytestmark = pytest.mark.slow
+
 COMPARISONS = {
     "spans": lambda: (made := make_comparison(), summarise(made)),
     "tags of one seed": lambda: (made := make_comparison("tags", seeds=(1,)), summarise(made)),

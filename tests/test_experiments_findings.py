@@ -17,6 +17,8 @@ from tagger.experiments.grid import Variant
 from tagger.experiments.results import Lookahead
 from tagger.text.schemes import convert_tags
 
+pytestmark = pytest.mark.slow
+
 FORWARD, BACKWARD, BOTH = (
     Variant("forward", None, "crf"),
     Variant("backward", None, "crf"),

@@ -17,6 +17,8 @@ from tagger.experiments.grid import (
 from tagger.network.encoder import Encoder
 from tagger.network.model import TaggingModel
 
+pytestmark = pytest.mark.slow
+
 DIRECTIONS = ("forward", "backward", "bidirectional")
 MERGE_MODES = ("concat", "sum", "mul", "ave")
 GRID = build_grid(DIRECTIONS, MERGE_MODES, ("softmax", "crf"), has_lookahead=True)

@@ -35,6 +35,8 @@ from tagger.experiments.report_text import (
 )
 from tagger.experiments.results import Measure
 
+pytestmark = pytest.mark.slow
+
 PAGES = ("results.json", "report.md", "report.html")
 
 

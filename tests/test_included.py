@@ -60,6 +60,7 @@ def occupy_with_pipe(name):
     os.mkfifo(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "occupy",
     [occupy_with_folder, occupy_with_texts, occupy_with_file, occupy_with_broken_link, occupy_with_pipe],

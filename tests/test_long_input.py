@@ -23,6 +23,8 @@ from tagger.text.documents import stream_sentences
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["Ada", "met", "Otto", "in", "Oslo", "and", "then", "Mia", "saw", "the", "sea", "near", "New", "Lima"]
 # A process that loads a model, tags once and runs the code of a test. It prints by how many bytes its peak
 # memory grew (VmHWM, since ru_maxrss begins with the parent's peak).

@@ -300,6 +300,7 @@ def toy_accuracy(direction: str, merge_mode: str, neighbour: int) -> float:
     return float((guesses == batch.tags["bit"])[counted].mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neighbour", [1, -1])
 def test_only_an_encoder_that_sees_the_neighbour_can_predict_its_parity(neighbour):
     blind, seeing = ("forward", "backward") if neighbour == 1 else ("backward", "forward")

@@ -20,6 +20,8 @@ from sentiment import PADDING, Classifier, Settings, collate
 from sentiment import encode as encode_reviews
 from typer.testing import CliRunner
 
+pytestmark = pytest.mark.slow
+
 HOURS = YEAR + QUARTER + 60 * 24
 
 

@@ -168,6 +168,7 @@ def confusion_of(size, count):
     return {"names": names, "matrix": matrix, "kinds": {}, "by_label": {}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "count"), [(1, 7), (4, 12), (4, 123_456), (17, 3_000), (50, 20_000)])
 def test_numbers_are_readable_and_fit_in_their_cells(size, count):
     confusion = confusion_of(size, count)

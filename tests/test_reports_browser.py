@@ -101,6 +101,7 @@ LABELS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     kinds=st.sets(st.sampled_from(USED)),

@@ -49,6 +49,7 @@ def test_a_model_without_temperature_has_one_line_and_each_task_three_panels():
     assert axes[3].get_title() == "a$_b$: 300 predicted spans"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.svg", "b.png"])
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_or_no_predictions_can_be_drawn(tmp_path, name, count):

@@ -91,6 +91,7 @@ def test_a_call_with_more_words_than_the_capacity_returns_all_rows(components):
     assert cache.statistics.words <= 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [5, LONGEST_KEY, 10_000])
 def test_memory_stays_below_the_bound_for_any_words(components, length):
     """Look up new words with four-byte characters; tracemalloc sees Python and numpy allocations."""

@@ -42,6 +42,7 @@ def test_the_engine_equals_torch_in_documents(layers, merge_mode):
     assert engine.words.input_size == network.encoder.layers[0]["forward_lstm"].input_size
 
 
+@pytest.mark.slow
 @given(st.integers(0, 1000))
 def test_the_tagger_equals_torch_in_documents(seed):
     network, bundle = make_bundle()

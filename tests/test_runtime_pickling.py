@@ -17,6 +17,8 @@ from tagger import StreamingTagger, Tagger
 from tagger.bundle import save_bundle
 from tagger.text.sentence import from_tokens
 
+pytestmark = pytest.mark.slow
+
 SENTENCES = random_sentences(make_bundle()[1].vocabulary)
 
 

@@ -18,6 +18,8 @@ from tagger.bundle import MAPPED, SCALES, Bundle, load_bundle, save_bundle
 from tagger.runtime.stream import StreamingTagger
 from tagger.shrinking import WORD_TABLES, quantise_rows, restore_bundle, shrink_bundle
 
+pytestmark = pytest.mark.slow
+
 TRAINED = WORD_TABLES[0]
 
 

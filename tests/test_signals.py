@@ -12,6 +12,8 @@ import pytest
 from tagger.cli.main import main
 from tagger.signals import exit_code, interrupts_blocked, interrupts_deferred, signals_handled
 
+pytestmark = pytest.mark.slow
+
 # Sends the signal at one of the program's imports or file openings; the first one is its start.
 PROGRAM = """
 import os, sys

@@ -14,6 +14,8 @@ from small_data import FOLDS, SETTINGS, SYSTEMS, fold, markdown, split_of, summa
 from tagger.config import load_config
 from tagger.text.sentence import from_tokens
 
+pytestmark = pytest.mark.slow
+
 
 def run(setting: str, system: str, seed: int, f1: float) -> dict[str, object]:
     return {"setting": setting, "system": system, "seed": seed, "f1": f1}

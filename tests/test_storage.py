@@ -240,6 +240,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_a_killed_evaluation_leaves_complete_files_and_the_next_one_cleans_up(corpus, model, tmp_path):
     outputs = {"--errors": "e.html", "--picture": "p.svg", "--reliability": "r.svg"}
     for name in outputs.values():

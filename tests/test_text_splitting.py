@@ -239,6 +239,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tail", ["b_", "\n"])
 @pytest.mark.parametrize("convention", [Tokenizer(), Tokenizer(split_hyphens=True, split_clitics=False)])
 def test_adversarial_text_takes_linear_time(convention: Tokenizer, tail: str) -> None:

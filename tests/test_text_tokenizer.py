@@ -149,6 +149,7 @@ def check(text: str, sentences: list[Sentence], start: int = 0) -> None:
         assert covered or character.isspace() or unicodedata.category(character) in ("Cc", "Cf")
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(
     texts,
@@ -166,6 +167,7 @@ def test_offsets_are_exact_for_any_text(
     assert all(len(sentence) <= convention.longest for sentence in sentences)
 
 
+@pytest.mark.slow
 def test_every_unicode_character_is_kept() -> None:
     text = " ".join(map(chr, range(0x110000)))
     check(text, Tokenizer(newlines="space").tokenize(text))

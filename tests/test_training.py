@@ -22,6 +22,8 @@ from tagger.training.progress import build_model
 from tagger.training.sampling import LOOKAHEADS, draw_batches, draw_blocks
 from tagger.training.schedules import learning_rate
 
+pytestmark = pytest.mark.slow
+
 TINY = {
     "model.hidden_size": 12,
     "model.word_size": 10,

@@ -12,6 +12,8 @@ from tagger.training.loop import EpochRecord, train
 from tagger.training.preparation import Preparation, prepare
 from tagger.training.sampling import draw_casings
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "data.columns": "token,ner",
     "model.hidden_size": 10,

@@ -17,6 +17,8 @@ from tagger.training.preparation import prepare
 from tagger.training.processes import Processes
 from tagger.training.progress import Progress
 
+pytestmark = pytest.mark.slow
+
 SIZES = {
     "data.columns": "token,pos,ner",
     "model.hidden_size": 6,

@@ -6,6 +6,8 @@ import sys
 import pytest
 from command_line import train
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = ("--columns", "token,pos,ner", "--task", "pos,ner")
 
 

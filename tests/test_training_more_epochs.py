@@ -15,6 +15,8 @@ from tagger.training.loop import EpochRecord
 from tagger.training.run import StopRecord, run_training
 from tagger.training.schedules import cosine_cycle, learning_rate
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = "model.safetensors"
 SIZES = {
     "data.tasks": ("pos", "ner"),

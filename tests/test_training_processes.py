@@ -15,6 +15,8 @@ from command_line import run, write_corpus
 from tagger.bundle import load_bundle
 from tagger.training.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 ACCELERATE = (
     sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",

@@ -21,6 +21,8 @@ from tagger.training.loop import EpochRecord, StepRecord
 from tagger.training.prediction import score_split
 from tagger.training.run import DataRecord, StopRecord, run_training
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = ("--columns", "token,pos,ner", "--task", "pos,ner")
 WEIGHTS = "model.safetensors"
 # Options that involve all training state: momentum, moving average, words replaced by UNK, casings,

@@ -23,6 +23,8 @@ from tagger.training.loop import EpochRecord, StepRecord
 from tagger.training.run import DataRecord, StopRecord, run_training
 from tagger.training.run_folder import epoch_values
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = "token,pos,ner"
 
 

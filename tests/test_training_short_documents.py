@@ -14,6 +14,8 @@ from tagger.training.preparation import Preparation, prepare
 from tagger.training.processes import Processes
 from tagger.training.progress import Progress
 
+pytestmark = pytest.mark.slow
+
 SIZES = {
     "data.columns": "token,ner",
     "model.hidden_size": 4,

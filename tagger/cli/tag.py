@@ -5,27 +5,33 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from tagger.cli.formats import BY_SENTENCE, FORMATS, STREAMED, Document
+from tagger.cli.formats import FORMATS, Document
 from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_tokens, split_names
 from tagger.cli.output import open_output
 from tagger.cli.sources import (
     COLUMN_INPUTS,
     InputFormat,
     OutputStyle,
-    Source,
     default_format,
     find_sources,
-    reject_column_file,
     require_format,
     require_input,
 )
 from tagger.cli.stream_output import LOOKAHEAD, write_stream
+from tagger.cli.tag_checks import (
+    require_min_score,
+    require_scores_format,
+    require_sources,
+    require_spans,
+    require_stream,
+    require_workers,
+)
 from tagger.cli.thresholds import (
     CandidatesOption,
     MinScoreOption,
@@ -179,25 +185,25 @@ def tag_command(
     style = format or default_format(input, output, is_stream=stream)
     require_format(style, input)
     thresholds = parse_min_score(min_score)
-    _require_min_score(thresholds, is_stream=stream)
+    require_min_score(thresholds, is_stream=stream)
     sources = find_sources(files or [], text)
-    _require_stream(
+    require_stream(
         stream,
         lookahead,
         style,
         has_scores=bool(n_best or scores or candidates),
         has_one_source=len(sources) == 1,
     )
-    _require_scores_format(style, scores=scores, n_best=n_best)
+    require_scores_format(style, scores=scores, n_best=n_best)
     require_candidates_option(candidates, style)
-    _require_workers(workers, style, is_stream=stream)
+    require_workers(workers, style, is_stream=stream)
     if stream and precision != "f32":
         raise InputError(
             f"--precision must be f32 with --stream (got {precision}). Leave --precision out.",
             code="option.conflict",
             option="--precision",
         )
-    _require_sources(sources, output, has_input_option=input is not None, is_pretokenized=pretokenized)
+    require_sources(sources, output, has_input_option=input is not None, is_pretokenized=pretokenized)
     others = {"--pretokenized": pretokenized, "--stream": stream, "--workers": workers > 1}
     require_input(input, columns, sources, others=others)
     folder = default_model() if model is None else find_model(model)
@@ -223,7 +229,7 @@ def tag_command(
     if stream:
         write_stream(tagger, sources[0], output, options)
         return
-    _require_spans(options)
+    require_spans(options)
 
     def tag_all(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
         return tagger.annotate(sentences, options)
@@ -266,137 +272,6 @@ def document_names(paths: Sequence[Path]) -> list[str]:
     names = {path: "standard input" if path == STDIN else path.name for path in paths}
     is_unique = len(set(names.values())) == len(names)
     return [names[path] if is_unique or path == STDIN else str(path) for path in paths]
-
-
-def _require_scores_format(style: str, *, scores: bool, n_best: int) -> None:
-    """Check the bounds of ``--n-best``, and that the format can hold the scores."""
-    if not 0 <= n_best <= MOST_ALTERNATIVES:
-        raise InputError(
-            f"--n-best must be from 0 to {MOST_ALTERNATIVES} (got {n_best}). Use such a number.",
-            code="option.value",
-            option="--n-best",
-        )
-    if n_best and style != "jsonl":
-        raise InputError(
-            f"--n-best needs --format jsonl (got {style}). Pass --format jsonl.",
-            code="option.conflict",
-            option="--n-best",
-        )
-    if scores and style not in ("jsonl", "conll"):
-        raise InputError(
-            f"--scores needs --format jsonl or conll (got {style}). Pass one of them.",
-            code="option.conflict",
-            option="--scores",
-        )
-
-
-def _require_stream(
-    is_stream: bool, lookahead: int | None, style: str, *, has_scores: bool, has_one_source: bool
-) -> None:
-    """Check that all options support ``--stream``, and that ``--lookahead`` is used only with it."""
-    if not is_stream:
-        if lookahead is not None:
-            raise InputError(
-                f"--lookahead needs --stream (got --lookahead {lookahead} only). Pass both or neither.",
-                code="option.conflict",
-                option="--lookahead",
-            )
-    elif style not in STREAMED:
-        raise InputError(
-            f"--stream needs --format {' or '.join(STREAMED)} (got {style}). Pass one of them.",
-            code="option.conflict",
-            option="--stream",
-        )
-    elif has_scores:
-        raise InputError(
-            "--stream writes tags only. Leave out --n-best, --scores and --candidates.",
-            code="option.conflict",
-            option="--stream",
-        )
-    elif not has_one_source:
-        raise InputError(
-            "--stream reads one text (got several). Give one FILE, or none for standard input.",
-            code="option.conflict",
-            option="--stream",
-        )
-
-
-def _require_min_score(thresholds: Mapping[str, float], *, is_stream: bool) -> None:
-    if is_stream and any(thresholds.values()):
-        raise InputError(
-            "--stream writes the first tag of a span before its score is known. Leave --min-score out.",
-            code="option.conflict",
-            option="--min-score",
-        )
-
-
-def _require_spans(options: TagOptions) -> None:
-    if options.candidates and not options.labels:
-        raise InputError(
-            f"--candidates needs a task with spans (got {', '.join(options.task_names)}). Leave the option "
-            "out.",
-            code="option.conflict",
-            option="--candidates",
-        )
-
-
-def _require_workers(workers: int, style: str, *, is_stream: bool) -> None:
-    if workers < 1:
-        raise InputError(
-            f"--workers must be at least 1 (got {workers}). Use 1 to tag in this process only.",
-            code="option.value",
-            option="--workers",
-        )
-    if workers > 1 and is_stream:
-        raise InputError(
-            f"--workers must be 1 with --stream (got {workers}). Leave --workers out.",
-            code="option.conflict",
-            option="--workers",
-        )
-    if workers > 1 and style not in BY_SENTENCE:
-        raise InputError(
-            f"--workers needs --format {' or '.join(BY_SENTENCE)} (got {style}). Pass one of them.",
-            code="option.conflict",
-            option="--workers",
-        )
-
-
-def _require_sources(
-    sources: Sequence[Source], output: Path | None, *, has_input_option: bool, is_pretokenized: bool
-) -> None:
-    """Check all sources; without ``--input``, also reject column and record files."""
-    if sources.count(Source(STDIN)) > 1:
-        raise InputError(
-            "Standard input (-) can be read only once (got it twice). Leave one out.",
-            code="option.conflict",
-        )
-    for source in sources:
-        _require_readable(source, output)
-        if not has_input_option and source.text is None:
-            reject_column_file(source.path, has_tokens=is_pretokenized)
-
-
-def _require_readable(source: Source, output: Path | None) -> None:
-    """Check a source before the first line is written."""
-    path = source.path
-    if path == STDIN:
-        if sys.stdin is None:
-            raise InputError(
-                "Standard input is closed. Name a file, or use a pipe.",
-                code="file.missing",
-            )
-        return
-    if source.text is not None:
-        return
-    if not path.exists():
-        raise InputError("there is no such file. Check the path.", code="file.missing", where=path)
-    if output is not None and output.is_file() and output.samefile(path):
-        raise InputError(
-            "the output would overwrite the input. Use another --output.",
-            code="option.conflict",
-            where=output,
-            option="--output",
-        )
 
 
 def _is_coloured(option: bool | None, output: Path | None) -> bool:
