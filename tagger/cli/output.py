@@ -81,7 +81,9 @@ def _in_place(path: Path) -> Iterator[Path]:
     except OSError as error:
         problem = error.strerror or error
         raise InputError(
-            f"{path}: cannot be written ({problem}). Free disk space or use another path."
+            f"cannot be written ({problem}). Free disk space or use another path.",
+            code="file.unwritable",
+            where=path,
         ) from None
 
 
