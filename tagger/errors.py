@@ -65,9 +65,7 @@ class InputError(ValueError):
         option: The option to correct, for instance ``--columns`` or ``train.epochs``.
     """
 
-    def __init__(
-        self, message: str, *, code: Code = "argument.value", where: object = "", option: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, code: Code, where: object = "", option: str = "") -> None:
         super().__init__(f"{where}: {message}" if str(where) else message)
         self.message = message
         self.code = code

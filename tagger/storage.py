@@ -9,12 +9,13 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import partial
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from tagger.errors import InputError
 
@@ -27,6 +28,8 @@ except ImportError:  # Windows
 _NO_TERMINAL, _NO_WAIT, _NO_LINK, _CLOSE_ON_EXEC = (
     getattr(os, name, 0) for name in ("O_NOCTTY", "O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC")
 )
+_OBSERVED_BYTES = 65_536  # bytes per read of an observed file
+_on_read: ContextVar[Callable[[int], object] | None] = ContextVar("on_read", default=None)
 _STEM = 60  # maximum characters of an output's name in its temporary name, to respect the system's limit
 
 
@@ -42,13 +45,52 @@ def open_input(path: str | Path, *, is_stored: bool = False) -> BufferedReader:
         OSError: The file cannot be opened, or it is a folder, socket or device.
     """
     extra_flags = _NO_TERMINAL | (_NO_WAIT if is_stored else 0)
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | extra_flags))  # noqa: SIM115
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | extra_flags)
+
+    on_read = _on_read.get()
+    if on_read and not is_stored:
+        file: BufferedReader = BufferedReader(
+            cast(FileIO, _ObservedFile(path, opener, on_read)), _OBSERVED_BYTES
+        )
+    else:
+        file = open(path, "rb", opener=opener)  # noqa: SIM115
     try:
         _require_readable(os.fstat(file.fileno()), file.isatty(), is_stored=is_stored)
     except OSError as error:
         file.close()
         raise OSError(error.errno, error.strerror, str(path)) from None
     return file
+
+
+class _ObservedFile(FileIO):
+    """File that reports the number of bytes of each read."""
+
+    def __init__(
+        self, path: str | Path, opener: Callable[[str, int], int], on_read: Callable[[int], object]
+    ) -> None:
+        super().__init__(path, "rb", opener=opener)
+        self._on_read = on_read
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        n_bytes = super().readinto(buffer)
+        self._on_read(n_bytes or 0)
+        return n_bytes
+
+
+@contextmanager
+def reads_observed(on_read: Callable[[int], object]) -> Iterator[None]:
+    """Report the reads of all input files that are opened in the block, except those of model folders.
+
+    Args:
+        on_read: Receives the number of bytes of each read.
+    """
+    token = _on_read.set(on_read)
+    try:
+        yield
+    finally:
+        _on_read.reset(token)
 
 
 def read_input(path: str | Path, *, most: int, is_stored: bool = False) -> bytes:

@@ -8,7 +8,8 @@ import sys
 from unittest.mock import patch
 
 import pytest
-from command_line import OPTIONS, rows, run, train
+from command_line import OPTIONS, input_error, rows, run, run_error, train
+from input_errors import check
 
 from tagger import Tagger
 from tagger.corpus.files import read_sentences
@@ -172,47 +173,110 @@ def test_info_describes_the_model(model):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "code", "properties"),
+    [
+        ("train --train missing.conll", "file.missing", {"file": "missing.conll"}),
+        ("train --train {corpus}/empty.conll", "corpus.empty", {"file": "empty.conll"}),
+        (
+            "train --train {corpus}/train.conll --columns token,ner",
+            "corpus.columns",
+            {"file": "train.conll", "option": "--columns", "mentions": "3 columns but 2"},
+        ),
+        (
+            "train --train {corpus}/train.conll --set hiden_size=3",
+            "option.unknown",
+            {"option": "hiden_size", "mentions": "model.hidden_size?"},
+        ),
+        ("train --train {corpus}/train.conll --set epochs", "option.value", {"option": "--set"}),
+        ("train --train {corpus}/train.conll --epochs 0", "option.value", {"option": "train.epochs"}),
+        ("train missing.toml --train {corpus}/train.conll", "file.unreadable", {"file": "missing.toml"}),
+        (
+            "train --train {corpus}/train.conll --vectors missing.vec",
+            "file.unreadable",
+            {"file": "missing.vec"},
+        ),
+    ],
+)
+def test_invalid_input_of_train_leaves_no_folder(corpus, arguments, code, properties):
+    words = [word.format(corpus=corpus) for word in arguments.split()]
+    check(input_error(*words, "--output", corpus / "x"), code, **properties)
+    assert not (corpus / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "properties"),
+    [
+        ("{corpus}/empty.conll", "file.kind", {"file": "empty.conll"}),
+        ("", "option.value", {}),
+        ("/proc/x", "file.unwritable", {"file": "/proc/x", "option": ""}),
+    ],
+)
+def test_an_invalid_output_of_train_is_rejected(corpus, output, code, properties):
+    error = input_error("train", "--train", corpus / "train.conll", "--output", output.format(corpus=corpus))
+    check(error, code, **({"option": "--output"} | properties))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "properties"),
+    [
+        ("evaluate {model} {corpus}/empty.conll", "corpus.empty", {"file": "empty.conll"}),
+        (
+            "evaluate {model} {corpus}/dev.conll --columns token,pos,_ --task ner",
+            "corpus.task",
+            {"option": "--columns", "mentions": "have no 'ner'"},
+        ),
+        ("evaluate {model} {corpus}/dev.conll --task chunk", "corpus.task", {"mentions": "pos, ner"}),
+        ("info {corpus}", "bundle.damaged", {"file": "config.json"}),
+        ("tag missing.txt", "file.missing", {"file": "missing.txt", "option": "--text"}),
+        ("tag {corpus}", "file.kind", {"mentions": "a folder"}),
+        (
+            "tag --input text {corpus}/dev.conll --output {corpus}/dev.conll",
+            "option.conflict",
+            {"file": "dev.conll", "option": "--output"},
+        ),
+        ("tag -m {corpus} --input text {corpus}/dev.conll", "bundle.damaged", {"file": "config.json"}),
+        (
+            "tag -m {model} --input text {corpus}/dev.conll --task chunk",
+            "corpus.task",
+            {"mentions": "pos, ner"},
+        ),
+        (
+            "tag -m {model} --input text {corpus}/dev.conll --scheme BIX",
+            "option.unknown",
+            {"mentions": "BIX"},
+        ),
+        (
+            "tag -m {model} --input text {corpus}/dev.conll --output {corpus}/no/where",
+            "file.unwritable",
+            {"file": "no/where"},
+        ),
+    ],
+)
+def test_invalid_input_is_one_line_and_exit_code_2(corpus, model, arguments, code, properties):
+    words = [word.format(model=model, corpus=corpus) for word in arguments.split()]
+    check(input_error(*words), code, **properties)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("tag -m {model} missing.txt", "missing.txt: there is no such file"),
-        ("tag -m {model} {corpus}", "this is a folder"),
-        ("tag -m {corpus} --input text {corpus}/dev.conll", "config.json"),
         ("tag {corpus}/dev.conll --format jsn", "'--format': 'jsn' is not one of 'jsonl', "),
-        ("tag -m {model} --input text {corpus}/dev.conll --task chunk", "Its tasks are pos, ner"),
-        ("tag -m {model} --input text {corpus}/dev.conll --scheme BIX", "no tag scheme"),
-        ("tag -m {model} --input text {corpus}/dev.conll --output {corpus}/dev.conll", "would overwrite"),
-        ("tag -m {model} --input text {corpus}/dev.conll --output {corpus}/no/where", "cannot be written"),
-        ("train --train missing.conll --output {corpus}/x", "missing.conll: there is no such file"),
-        ("train --train {corpus}/empty.conll --output {corpus}/x", "has no sentences"),
-        ("train --train {corpus}/train.conll --columns token,ner --output {corpus}/x", "3 columns but 2"),
-        ("train --train {corpus}/train.conll --output {corpus}/x --set hiden_size=3", "model.hidden_size?"),
-        ("train --train {corpus}/train.conll --output {corpus}/x --set epochs", "key=value"),
-        ("train --train {corpus}/train.conll --output {corpus}/x --direction up", "model.direction"),
-        ("train --train {corpus}/train.conll --output {corpus}/x --epochs 0", "train.epochs"),
-        ("train missing.toml --train {corpus}/train.conll --output {corpus}/x", "missing.toml"),
-        ("train --train {corpus}/train.conll --output {corpus}/empty.conll", "this is a file"),
-        ("train --train {corpus}/train.conll --vectors missing.vec --output {corpus}/x", "missing.vec"),
-        ("evaluate {model} {corpus}/empty.conll", "has no sentences"),
-        ("evaluate {model} {corpus}/dev.conll --columns token,pos,_ --task ner", "have no 'ner'"),
-        ("evaluate {model} {corpus}/dev.conll --task chunk", "Its tasks are pos, ner"),
-        ("info {corpus}", "config.json"),
+        ("train --train {corpus}/train.conll --output {corpus}/x --direction up", "direction"),
         ("train --output {corpus}/x", "Missing option '--train'; see tagger train --help"),
         ("train --train {corpus}/train.conll --output {corpus}/x --epochs many", "value for '--epochs'"),
         ("tag --formt text", "No such option: --formt (Possible options: --format); see tagger tag"),
         ("tga {model}", "No such command 'tga'"),
         ("--verbose", "; see tagger --help"),
-        ("train --train {corpus}/train.conll --output=", "--output must not be empty"),
-        ("train --train {corpus}/train.conll --output /proc/x", "/proc/x: cannot be written"),
     ],
 )  # fmt: skip
-def test_invalid_input_is_one_line_and_exit_code_2(corpus, model, arguments, message):
+def test_an_invalid_command_line_is_one_line_and_exit_code_2(corpus, model, arguments, message):
     words = [word.format(model=model, corpus=corpus) for word in arguments.split()]
-    code, output, error = run(*words)
-    assert (code, output) == (2, "")
-    assert error.startswith("tagger: ")
-    assert error.count("\n") == 1
-    assert message in error
+    assert message in run_error(*words)
     assert not (corpus / "x").exists()
+
+
+def test_an_option_given_twice_is_rejected():
+    check(input_error("info", "--json", "--json", "m"), "option.conflict", option="--json")
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "tag", "info", ""])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_line import input_error, options, run, run_error
+from input_errors import check
 
 from tagger.experiments import run_training
 from tagger.training.loop import train
@@ -146,18 +147,26 @@ def test_invalid_comparisons_are_rejected_before_training(corpus, tmp_path, more
 
 
 @pytest.mark.parametrize(
-    ("more", "message"),
+    ("more", "code", "properties"),
     [
-        (["--set", "model.hiden_size=3"], "did you mean model.hidden_size"),
-        (["--seeds", "0"], "Invalid value for '--seeds'"),
-        (["--test", "nowhere.conll"], "nowhere.conll"),
+        (
+            ["--set", "model.hiden_size=3"],
+            "option.unknown",
+            {"option": "model.hiden_size", "mentions": "model.hidden_size?"},
+        ),
+        (["--test", "nowhere.conll"], "file.missing", {"file": "nowhere.conll"}),
     ],
 )
-def test_invalid_options_and_files_are_rejected_before_training(corpus, tmp_path, more, message):
-    assert message in run_error(*arguments(corpus, tmp_path, *more))
+def test_unknown_settings_and_files_are_rejected_before_training(corpus, tmp_path, more, code, properties):
+    check(input_error(*arguments(corpus, tmp_path, *more)), code, **properties)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_number_of_seeds_below_one_is_rejected(corpus, tmp_path):
+    assert "Invalid value for '--seeds'" in run_error(*arguments(corpus, tmp_path, "--seeds", "0"))
     assert not list(tmp_path.rglob("*.json"))
 
 
 def test_an_output_that_is_a_file_is_rejected(corpus, tmp_path):
     (tmp_path / "taken").write_text("")
-    assert "taken" in run_error(*arguments(corpus, tmp_path / "taken"))
+    check(input_error(*arguments(corpus, tmp_path / "taken")), "file.unwritable", file="taken/runs")

@@ -1,11 +1,15 @@
-"""``InputError``: location, code and pickling."""
+"""``InputError``: location, pickling, and the codes of all raise sites."""
 
+import ast
 import copy
 import pickle
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from tagger.errors import InputError
+import tagger
+from tagger.errors import Code, InputError
 
 
 @pytest.mark.parametrize(
@@ -33,3 +37,13 @@ def test_copies_keep_every_attribute(transfer):
     copied = transfer(error)
     assert str(copied) == str(error)
     assert vars(copied) == vars(error)
+
+
+def test_every_error_of_the_package_has_a_code_and_every_code_an_error():
+    used = set()
+    for path in Path(tagger.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "InputError":
+                (code,) = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
+                used |= {one.value for one in ast.walk(code) if isinstance(one, ast.Constant)}
+    assert set(get_args(Code)) <= used

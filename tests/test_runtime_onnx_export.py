@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from bundles import make_bundle, random_sentences
-from command_line import run, run_error
+from command_line import input_error, run
+from input_errors import check
 
 from tagger.bundle import save_bundle
 from tagger.features.batching import WordTable
@@ -85,7 +86,10 @@ def test_the_command(tmp_path):
     assert (code, output) == (0, "")
     assert "emissions differ from torch by at most" in error
     assert (tmp_path / "a.onnx").stat().st_size > 1000
-    assert "must end in .onnx" in run_error("export", folder, tmp_path / "a.txt")
-    assert "cannot be written" in run_error("export", folder, tmp_path / "none" / "a.onnx")
     (tmp_path / "b.onnx").mkdir()
-    assert "this is a folder" in run_error("export", folder, tmp_path / "b.onnx")
+    for name, error_code in (
+        ("a.txt", "option.value"),
+        ("b.onnx", "file.kind"),
+        ("none/a.onnx", "file.unwritable"),
+    ):
+        check(input_error("export", folder, tmp_path / name), error_code, file=tmp_path / name)

@@ -322,7 +322,11 @@ def test_a_full_disk_leaves_the_earlier_model_intact(corpus, whole, tmp_path):
     assert load_bundle(tmp_path).config.train.seed == 5
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), InputError("m: cannot be written")], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [KeyboardInterrupt(), InputError("cannot be written", code="file.unwritable", where="m")],
+    ids=repr,
+)
 def test_a_run_can_be_resumed_if_its_first_model_was_not_written(corpus, tmp_path, monkeypatch, error):
     list(train(corpus, tmp_path / "whole", configure()))
 
@@ -341,7 +345,7 @@ def test_a_run_can_be_resumed_if_its_first_model_was_not_written(corpus, tmp_pat
 def test_the_first_error_takes_precedence(corpus, tmp_path, monkeypatch):
     def fail(name: str) -> Callable[..., None]:
         def write(*_: object) -> None:
-            raise InputError(f"{name}: cannot be written.")
+            raise InputError("cannot be written.", code="file.unwritable", where=name)
 
         return write
 

@@ -63,7 +63,9 @@ def _reject_repeats(option: Any, seen: set[str]) -> Callable[[Any, Any], None]:
     def process_once(value: Any, state: Any) -> None:
         if option.dest in seen:
             names = "/".join([*option.obj.opts, *option.obj.secondary_opts])
-            raise InputError(f"{names} is given twice. Give it once.")
+            raise InputError(
+                f"{names} is given twice. Give it once.", code="option.conflict", option=option.obj.opts[0]
+            )
         seen.add(option.dest)
         process(value, state)
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from tagger.cli.input import LabelNamesOption, OffsetsOption
+from tagger.cli.progress_bar import ProgressBar
 from tagger.corpus.files import FORMATS
 from tagger.corpus.inspection import FileFacts, Inspection, inspect_files
 from tagger.corpus.offsets import require_offsets
@@ -83,15 +84,21 @@ def check_command(
     problems: list[InputError] = []
     names = parse_label_names(label_names)
     require_offsets(offsets)
-    inspection = inspect_files(
-        paths,
-        problems.append if json else _print_error,
-        columns=columns,
-        format=format,
-        scheme=scheme,
-        offsets=cast(Offsets, offsets),
-        label_names=names,
-    )
+    with ProgressBar("checking", files, n_passes=2) as bar:
+
+        def print_error(error: InputError) -> None:
+            bar.hide()
+            sys.stdout.write(escape_line(str(error)) + "\n")
+
+        inspection = inspect_files(
+            paths,
+            problems.append if json else print_error,
+            columns=columns,
+            format=format,
+            scheme=scheme,
+            offsets=cast(Offsets, offsets),
+            label_names=names,
+        )
     if json:
         typer.echo(json_format.dumps(report_values(inspection, problems), indent=2, ensure_ascii=False))
     else:
@@ -139,10 +146,6 @@ def report_values(inspection: Inspection, problems: Sequence[InputError]) -> dic
             for task, texts in inspection.inconsistent.items()
         },
     }
-
-
-def _print_error(error: InputError) -> None:
-    sys.stdout.write(escape_line(str(error)) + "\n")
 
 
 def _without_location(error: InputError) -> str:

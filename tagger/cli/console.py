@@ -54,7 +54,8 @@ def require_extra(command: str, *modules: str, extra: str = "train") -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise InputError(
-                f"`tagger {command}` needs the package {module}. Install the extra `{extra}` (see README)."
+                f"`tagger {command}` needs the package {module}. Install the extra `{extra}` (see README).",
+                code="package.missing",
             )
 
 

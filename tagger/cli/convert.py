@@ -10,6 +10,7 @@ import typer
 
 from tagger.cli.input import LabelNamesOption, OffsetsOption, split_names
 from tagger.cli.output import Notes, open_output, print_message
+from tagger.cli.progress_bar import ProgressBar
 from tagger.corpus.conversion import Conversion, Source, survey
 from tagger.corpus.files import FORMATS, find_format
 from tagger.corpus.offsets import require_offsets
@@ -112,35 +113,38 @@ def convert_command(
     to = find_format(target, to_format)
     require_offsets(offsets)
     require_offsets(offsets_out, get_args(OffsetUnit))
-    survey_result = survey(
-        source,
-        format=from_format,
-        columns=columns,
-        tasks=split_names(task),
-        on_misaligned=cast(OnMisaligned, _choose(on_misaligned, get_args(OnMisaligned), "--on-misaligned")),
-        schemes=parse_schemes(from_scheme),
-        offsets=cast(Offsets, offsets),
-        label_names=parse_label_names(label_names),
-    )
     notes = Notes()
-    record = cast(Unit, _choose(unit, get_args(Unit), "--unit"))
-    conversion = Conversion(
-        survey_result, to, scheme=scheme, unit=record, offsets=cast(OffsetUnit, offsets_out), warn=notes
-    )
-    write, write_folder = FORMATS[to].write, FORMATS[to].write_folder
-    if write:
-        with open_output(None if target == STDOUT else target) as file:
-            write(conversion.sentences(), file, conversion.writing)
-    elif write_folder and target != STDOUT:
-        with new_folder(target) as folder:
-            write_folder(conversion.sentences(), folder, conversion.writing)
-    else:
-        raise InputError(
-            f"the format {to} cannot be written there. Name another format with --to.",
-            code="option.conflict",
-            where=target,
-            option="--to",
+    with ProgressBar("converting", [source], n_passes=2, writes_output=target == STDOUT) as bar:
+        survey_result = survey(
+            source,
+            format=from_format,
+            columns=columns,
+            tasks=split_names(task),
+            on_misaligned=cast(
+                OnMisaligned, _choose(on_misaligned, get_args(OnMisaligned), "--on-misaligned")
+            ),
+            schemes=parse_schemes(from_scheme),
+            offsets=cast(Offsets, offsets),
+            label_names=parse_label_names(label_names),
         )
+        record = cast(Unit, _choose(unit, get_args(Unit), "--unit"))
+        conversion = Conversion(
+            survey_result, to, scheme=scheme, unit=record, offsets=cast(OffsetUnit, offsets_out), warn=notes
+        )
+        write, write_folder = FORMATS[to].write, FORMATS[to].write_folder
+        if write:
+            with open_output(None if target == STDOUT else target) as file:
+                write(bar.track(conversion.sentences()), file, conversion.writing)
+        elif write_folder and target != STDOUT:
+            with new_folder(target) as folder:
+                write_folder(bar.track(conversion.sentences()), folder, conversion.writing)
+        else:
+            raise InputError(
+                f"the format {to} cannot be written there. Name another format with --to.",
+                code="option.conflict",
+                where=target,
+                option="--to",
+            )
     _report(conversion, to, survey_result)
     notes.close()
 

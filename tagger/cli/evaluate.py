@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_format
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -12,6 +13,7 @@ import typer
 
 from tagger.cli.input import LabelNamesOption, OffsetsOption, split_names
 from tagger.cli.output import Notes
+from tagger.cli.progress_bar import ProgressBar
 from tagger.cli.tag import ModelName, PrecisionOption
 from tagger.cli.thresholds import MinScoreOption, parse_min_score, resolve_min_score
 from tagger.cli.train import FileScheme
@@ -128,8 +130,16 @@ def evaluate_command(
         label_names=parse_label_names(label_names) or data.label_names,
     )
     options = FileOptions(columns, format, parse_schemes(scheme), usual=data.columns)
-    sentences, tasks, summary = _read(tagger, files, split_names(task), options, reading)
-    evaluation = evaluate(tagger, sentences, tasks=tasks, min_score=resolved_min_score, has_calibration=True)
+    with ProgressBar("evaluating", files) as bar:
+        sentences, tasks, summary = _read(tagger, files, split_names(task), options, reading)
+        evaluation = evaluate(
+            tagger,
+            sentences,
+            tasks=tasks,
+            min_score=resolved_min_score,
+            has_calibration=True,
+            watch=partial(bar.track, total=len(sentences)),
+        )
     if errors:
         from tagger.reports.error_page import write_errors
 

@@ -24,9 +24,9 @@ def export_command(
 ) -> None:
     """Export the network of a model to ONNX, from word vectors to emissions, and check it against torch."""
     if output.suffix.lower() != ".onnx":
-        raise InputError(f"{output}: the name must end in .onnx. Rename it.")
+        raise InputError("the name must end in .onnx. Rename it.", code="option.value", where=output)
     if output.is_dir():
-        raise InputError(f"{output}: this is a folder. Name a file in it.")
+        raise InputError("this is a folder. Name a file in it.", code="file.kind", where=output)
     require_extra("export", "torch")
     require_extra("export", "onnx", extra="export")
     from tagger.runtime.onnx_export import export_model

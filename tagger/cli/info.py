@@ -45,7 +45,9 @@ def info_command(
         tables += [scores_table(f"dev, {name}", dev[name]) for name in description["tasks"] if name in dev]
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError(
-            f"{folder / 'metrics.json'}: contains no training facts. Copy or train the model again."
+            "contains no training facts. Copy or train the model again.",
+            code="bundle.damaged",
+            where=folder / "metrics.json",
         ) from None
     console = make_console()
     for table in tables:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -15,8 +16,24 @@ from tagger.storage import replace_file
 MOST_NOTES = 20  # most notes that one command prints
 
 
+_before_message: ContextVar[Callable[[], object] | None] = ContextVar("before_message", default=None)
+
+
+@contextmanager
+def before_messages(action: Callable[[], object]) -> Iterator[None]:
+    """Call a function before each message on standard error, e.g. to hide a progress bar."""
+    token = _before_message.set(action)
+    try:
+        yield
+    finally:
+        _before_message.reset(token)
+
+
 def print_stderr(message: str) -> None:
     """Write one line to standard error, with control characters escaped."""
+    action = _before_message.get()
+    if action:
+        action()
     sys.stderr.write(f"{escape_line(message)}\n")
 
 
@@ -81,7 +98,9 @@ def _in_place(path: Path) -> Iterator[Path]:
     except OSError as error:
         problem = error.strerror or error
         raise InputError(
-            f"{path}: cannot be written ({problem}). Free disk space or use another path."
+            f"cannot be written ({problem}). Free disk space or use another path.",
+            code="file.unwritable",
+            where=path,
         ) from None
 
 

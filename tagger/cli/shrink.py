@@ -51,14 +51,24 @@ def shrink_command(
     Measure it with `tagger evaluate`: its model card keeps the scores of the original model.
     """
     if precision not in PRECISIONS:
-        raise InputError(f"--precision must be one of {', '.join(PRECISIONS)} (got {precision!r}).")
+        raise InputError(
+            f"--precision must be one of {', '.join(PRECISIONS)} (got {precision!r}).",
+            code="option.unknown",
+            option="--precision",
+        )
     folder = find_model(model)
     bundle = Tagger.load(folder).bundle  # loads as `tagger tag` does, for the same error messages
     present = [name for name in FILES if (output / name).exists()]
     if present and not holds_bundle(output):
-        raise InputError(f"{output}: contains a {present[0]} that belongs to no model. Name another OUTPUT.")
+        raise InputError(
+            f"contains a {present[0]} that belongs to no model. Name another OUTPUT.",
+            code="bundle.output",
+            where=output,
+        )
     if output.exists() and output.resolve() == folder.resolve():
-        raise InputError(f"{output}: this is the model itself. Name another OUTPUT.")
+        raise InputError(
+            "this is the model itself. Name another OUTPUT.", code="option.conflict", where=output
+        )
     shrunk = shrink_bundle(bundle, words=words, precision=cast(StoredPrecision, precision))
     note = (
         f"Shrunk: {len(shrunk.vocabulary.frozen_words):,} words in addition to those of train, {precision}."

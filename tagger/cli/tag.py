@@ -14,6 +14,7 @@ import typer
 from tagger.cli.formats import FORMATS, Document
 from tagger.cli.input import LONGEST_LINE, STDIN, before_errors, read_tokens, split_names
 from tagger.cli.output import open_output
+from tagger.cli.progress_bar import ProgressBar
 from tagger.cli.sources import (
     COLUMN_INPUTS,
     InputFormat,
@@ -231,22 +232,26 @@ def tag_command(
         return
     require_spans(options)
 
+    paths = [source.path for source in sources]
+    bar = ProgressBar("tagging", paths, writes_output=output is None)
+
     def tag_all(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
-        return tagger.annotate(sentences, options)
+        return bar.track(tagger.annotate(sentences, options))
 
     def tag(lines: Iterable[str]) -> Iterator[Sentence]:
         return tag_all(read_tokens(lines) if pretokenized else stream_sentences(lines, tagger.tokenizer))
 
-    names = document_names([source.path for source in sources])
+    names = document_names(paths)
     if input in COLUMN_INPUTS:
         from tagger.cli.column_files import open_columns, write_columns  # slow import
 
-        paths = dict(zip([source.path for source in sources], names, strict=True))
+        named = dict(zip(paths, names, strict=True))
         column_files = [
-            open_columns(path, str(input), columns, style, name if len(paths) > 1 else None)
-            for path, name in paths.items()
+            open_columns(path, str(input), columns, style, name if len(named) > 1 else None)
+            for path, name in named.items()
         ]
-        write_columns(column_files, output, tag_all, options)
+        with bar:
+            write_columns(column_files, output, tag_all, options)
         return
     errors: list[InputError] = []
     documents = [
@@ -254,7 +259,7 @@ def tag_command(
         for name, source in zip(names, sources, strict=True)
     ]
     skipped: list[InputError] = []
-    with open_output(output) as file:
+    with bar, open_output(output) as file:
         if workers > 1:
             from tagger.cli.workers import tag_in_workers  # rarely needed
 

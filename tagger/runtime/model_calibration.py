@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import UNSPECIFIED, Sentence
 
 BATCH_SENTENCES = 256
+Watch = Callable[[Iterator[Sentence]], Iterator[Sentence]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,11 @@ class Calibration:
 
 
 def measure_calibration(
-    tagger: Tagger, sentences: Iterable[Sentence], *, tasks: Sequence[str] | None = None
+    tagger: Tagger,
+    sentences: Iterable[Sentence],
+    *,
+    tasks: Sequence[str] | None = None,
+    watch: Watch = iter,
 ) -> dict[str, Calibration]:
     """Tag labelled sentences and compare each predicted span with the gold spans; for other tasks, each tag.
 
@@ -92,6 +97,7 @@ def measure_calibration(
         tagger: The model.
         sentences: Sentences with gold tags.
         tasks: Tasks to measure, by default all of the model.
+        watch: Receives the tagged sentences of each pass and yields them unchanged, e.g. to show progress.
 
     Raises:
         InputError: The model lacks a task, or a sentence lacks its gold tags or has a tag outside the scheme.
@@ -99,10 +105,10 @@ def measure_calibration(
     gold = list(sentences)
     schemes = gold_schemes(tagger, gold, tasks)
     has_tags = None in schemes.values()
-    after = list(tagger.tag_sentences(gold, scores=has_tags))
+    after = list(watch(tagger.tag_sentences(gold, scores=has_tags)))
     before = after
     if any(tagger.bundle.temperature(name) != 1 for name in schemes):
-        before = list(tagger.with_temperatures({}).tag_sentences(gold, scores=has_tags))
+        before = list(watch(tagger.with_temperatures({}).tag_sentences(gold, scores=has_tags)))
     return {
         name: Calibration(
             scheme is not None,

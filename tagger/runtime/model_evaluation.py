@@ -13,7 +13,7 @@ from tagger.evaluation.mistakes import Mistake, find_mistakes, group_mistakes, g
 from tagger.evaluation.scores import TagSequences
 from tagger.evaluation.tasks import TaskScores, score_task
 from tagger.runtime.min_score import MinScore
-from tagger.runtime.model_calibration import Calibration, gold_schemes, measure_calibration
+from tagger.runtime.model_calibration import Calibration, Watch, gold_schemes, measure_calibration
 from tagger.runtime.tagger import Tagger
 from tagger.text.schemes import convert_tags
 from tagger.text.sentence import Sentence
@@ -109,6 +109,7 @@ def evaluate(
     tasks: Sequence[str] | None = None,
     min_score: MinScore = 0.0,
     has_calibration: bool = False,
+    watch: Watch = iter,
 ) -> Evaluation:
     """Tag labelled sentences, and compare the result with their gold tags.
 
@@ -119,6 +120,7 @@ def evaluate(
         min_score: Score threshold of predicted spans, for all labels or per label (see
             ``Tagger.tag_sentences``).
         has_calibration: True to measure the calibration too, of all spans; it tags the sentences again.
+        watch: Receives the tagged sentences of each pass and yields them unchanged, e.g. to show progress.
 
     Raises:
         InputError: The model lacks a task, a sentence lacks its gold tags or has a tag outside the scheme,
@@ -127,10 +129,10 @@ def evaluate(
     gold = list(sentences)
     schemes = gold_schemes(tagger, gold, tasks)
     begun = time.perf_counter()
-    tagged = list(tagger.tag_sentences(gold, min_score=min_score))
+    tagged = list(watch(tagger.tag_sentences(gold, min_score=min_score)))
     seconds = time.perf_counter() - begun
     seen = tagger.bundle.vocabulary.mark_seen(gold)
-    calibrations = measure_calibration(tagger, gold, tasks=tasks) if has_calibration else {}
+    calibrations = measure_calibration(tagger, gold, tasks=tasks, watch=watch) if has_calibration else {}
     known = {task.name: task.tags for task in tagger.tasks}
     results = {}
     for name, scheme in schemes.items():
