@@ -147,7 +147,7 @@ def documents(
     Args:
         sentences: The sentences of all documents in order. The first of each document ``starts_document``.
         tasks: The tasks whose spans to include.
-        unit: Whether each record is a document or a sentence.
+        unit: The text of one record: a document or a sentence.
 
     Raises:
         InputError: If a sentence has no spans for a task.

@@ -37,7 +37,7 @@ _NOT_GOLD: dict[str, frozenset[object]] = {
 }
 """Values, in lower case, that annotation tools write for records that nobody accepted."""
 GOLD_KEYS = (*_NOT_GOLD, _APPROVER)
-"""Keys that tell whether a record is gold."""
+"""Keys that tell if a record is gold."""
 
 NO_TOKEN = "the text has no tokens and was skipped."
 """Warning about a text without sentences."""

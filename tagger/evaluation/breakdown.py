@@ -19,7 +19,7 @@ from tagger.evaluation.scores import TagSequences
 from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import UNSPECIFIED, Sentence
 
-BucketKind = Literal["label", "novelty", "position", "length"]
+BucketKind = Literal["label", "vocabulary", "position", "length"]
 Item = tuple[int, int, str]
 """First token, token after the last, and label. For a tag: its token, the next token, and the tag."""
 Items = Sequence[Set[Item]]
@@ -37,9 +37,9 @@ LENGTHS = (*_BANDS.values(), _LONGER)
 BORDERS = "borders"
 TYPES = "type, where the borders are right"
 
-_KINDS: tuple[BucketKind, ...] = ("label", "novelty", "position", "length")
+_KINDS: tuple[BucketKind, ...] = ("label", "vocabulary", "position", "length")
 _FIXED_BUCKETS: dict[BucketKind, tuple[str, ...]] = {
-    "novelty": VOCABULARY_BUCKETS,
+    "vocabulary": VOCABULARY_BUCKETS,
     "position": POSITIONS,
     "length": LENGTHS,
 }
@@ -160,8 +160,8 @@ def _profiles(
         words = count_words(sentence.tokens)
         length = next((name for longest, name in _BANDS.items() if len(marks) <= longest), _LONGER)
         for start, end, label in own:
-            novelty = VOCABULARY_BUCKETS[unseen_before[end] > unseen_before[start]]
-            yield label, novelty, position_bucket(start, end, words), length
+            vocabulary = VOCABULARY_BUCKETS[unseen_before[end] > unseen_before[start]]
+            yield label, vocabulary, position_bucket(start, end, words), length
 
 
 def _sum_up(sides: Sequence[Counter[_Profile]], kind_index: int) -> dict[str, Counts]:

@@ -27,7 +27,7 @@ from tagger.experiments.results import Comparison, GoldSplit, Run
 from tagger.text.schemes import convert_tags
 from tagger.text.sentence import UNSPECIFIED
 
-GroupKind = Literal["label", "novelty", "position", "length", "span"]
+GroupKind = Literal["label", "vocabulary", "position", "length", "span"]
 MAX_CONFUSIONS = 20  # maximum number of reported kinds of confusion
 
 _ConfusionKey = tuple[Kind, str | None, str | None]  # kind, gold label, predicted label
@@ -39,8 +39,8 @@ class GroupGain:
     """The gain on one bucket of items.
 
     Attributes:
-        kind: The grouping of the items: by ``label``, ``novelty`` (in or out of vocabulary), ``position`` in
-            the sentence or sentence ``length``; for ``span``, the judged property (boundaries, types).
+        kind: The grouping of the items: by ``label``, ``vocabulary`` (in or out of it), ``position`` in the
+            sentence or sentence ``length``; for ``span``, the judged property (boundaries, types).
         bucket: The bucket of this grouping.
         support: Gold items in the bucket; for types, the gold spans with correctly predicted boundaries, mean
             over all runs.

@@ -35,7 +35,7 @@ STYLES = {  # by direction; bidirectional variants by merge mode
 }
 RANDOM = "s6"  # trained with a random lookahead
 GAIN, LOSS = "s2", "s0"
-DRAWN_GROUPS: tuple[GroupKind, ...] = ("novelty", "position", "length", "span")  # labels are slopes
+DRAWN_GROUPS: tuple[GroupKind, ...] = ("vocabulary", "position", "length", "span")  # labels are slopes
 
 
 @dataclass(frozen=True, slots=True)

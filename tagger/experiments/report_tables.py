@@ -33,7 +33,7 @@ from tagger.training.card import cell
 
 GROUP_TITLES: dict[GroupKind, str] = {
     "label": "label",
-    "novelty": "vocabulary",
+    "vocabulary": "vocabulary",
     "position": "position in the sentence",
     "length": "sentence length in tokens",
     "span": "boundaries and types",

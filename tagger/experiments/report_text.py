@@ -126,7 +126,7 @@ def describe_crf(findings: Findings) -> str:
 def describe_groups(contrast: Contrast) -> str:
     """Describe the gain in and out of vocabulary, and the position in the sentence that gains most."""
     clauses = []
-    by_vocabulary = {one.bucket: one for one in contrast.groups if one.kind == "novelty"}
+    by_vocabulary = {one.bucket: one for one in contrast.groups if one.kind == "vocabulary"}
     if {"seen", "unseen"} <= by_vocabulary.keys():
         seen, unseen = (format_gain(by_vocabulary[name].difference.mean) for name in ("seen", "unseen"))
         clauses.append(f"{unseen} points with out-of-vocabulary words, {seen} without")

@@ -159,7 +159,7 @@ def _train(
 
 
 class _Timer:
-    """Tells whether an interval has passed since the last restart.
+    """Tell if an interval has passed since the last restart.
 
     Args:
         seconds: The interval.
