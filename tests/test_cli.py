@@ -255,7 +255,6 @@ def test_invalid_input_is_one_line_and_exit_code_2(corpus, model, arguments, cod
         ("tag {model} {corpus}", "this is a folder"),
         ("tag {model} --input text {corpus}/dev.conll --format jsn", "Did you mean jsonl"),
         ("tag {model} --input text {corpus}/dev.conll --output {corpus}/dev.conll", "would overwrite"),
-        ("train --train {corpus}/train.conll --output {corpus}/x --direction up", "direction"),
         ("train --output {corpus}/x", "Missing option '--train'; see tagger train --help"),
         ("train --train {corpus}/train.conll --output {corpus}/x --epochs many", "value for '--epochs'"),
         ("tag {model} --formt text", "No such option: --formt (Possible options: --format); see tagger tag"),
