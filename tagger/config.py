@@ -25,6 +25,7 @@ Context = Literal["sentence", "document"]
 OptimizerKind = Literal["sgd", "adamw"]
 ScheduleKind = Literal["inverse_time", "cosine", "constant"]
 LookaheadTraining = Literal["full", "random"]
+Match = Literal["hidden", "width", "parameters"]  # what the variants of a comparison share
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 RENAMED = {"train.recased": "train.case_augmentation"}  # options of earlier versions
 

@@ -48,7 +48,6 @@ def test_exit_codes(files, write_file):
     ("words", "code", "properties"),
     [
         (["--scheme", "IOB9"], "option.unknown", {"mentions": "'IOB9'"}),
-        (["--format", "conl"], "corpus.format", {"option": "--format", "mentions": "'conl'"}),
         (["--columns", "a,b"], "corpus.columns", {"option": "--columns", "mentions": "'a,b'"}),
         (["-"], "file.kind", {"file": "-"}),
         (["/dev/null"], "file.kind", {"file": "/dev/null"}),

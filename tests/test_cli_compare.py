@@ -119,12 +119,6 @@ def test_an_interrupted_comparison_is_resumed(corpus, finished, tmp_path, monkey
             "concat, sum, mul, ave, separated by commas (got 'max')",
         ),
         (["--heads", ","], "option.value", "--heads", "crf, softmax, separated by commas (got ',')"),
-        (
-            ["--match", "hidden,width"],
-            "option.value",
-            "--match",
-            "hidden, width, parameters (got 'hidden,width')",
-        ),
         (["--lookahead", "1,-2"], "option.value", "--lookahead", "'full', separated by commas (got '1,-2')"),
         (["--lookahead", ""], "option.value", "--lookahead", "(got '')"),
         (

@@ -160,9 +160,6 @@ def test_nothing_is_written_after_an_error(news, write_file, tmp_path):
         ),
         ([news, news], "option.conflict", {"file": news}),
         ([news, output, "--scheme", "IOB9"], "option.unknown", {"mentions": "'IOB9'"}),
-        ([news, output, "--to", "nothing"], "corpus.format", {"option": "--format", "mentions": "'nothing'"}),
-        ([news, output, "--unit", "page"], "option.unknown", {"option": "--unit", "mentions": "'page'"}),
-        ([news, output, "--on-misaligned", "x"], "option.unknown", {"option": "--on-misaligned"}),
         ([news, output, "--task", "chunk"], "corpus.task", {"option": "--columns", "mentions": "'chunk'"}),
         ([news, "-"], "option.conflict", {"option": "--to"}),
         (["-", output], "file.kind", {"file": "-"}),
@@ -195,20 +192,20 @@ def test_folders_are_written_completely_or_not_at_all(news, tmp_path, monkeypatc
                 raise OSError(28, "No space left on device")
 
     folder_format = Format(FORMATS["conll"].read, None, frozenset({"spans"}), write_folder=write)
-    monkeypatch.setitem(FORMATS, "folder", folder_format)
+    monkeypatch.setitem(FORMATS, "brat", folder_format)
     (tmp_path / "empty").mkdir()
     for name in ("new", "empty"):
-        assert run("convert", news, tmp_path / name, "--to", "folder")[0] == 0
+        assert run("convert", news, tmp_path / name, "--to", "brat")[0] == 0
         assert {path.name for path in (tmp_path / name).iterdir()} == {"0.txt", "1.txt"}
     (tmp_path / "fail").touch()
     for name, message in [
         ("new", "must not exist, or be an empty folder"),
         ("newer", "No space left on device"),
     ]:
-        code, _, error = run("convert", news, tmp_path / name, "--to", "folder")
+        code, _, error = run("convert", news, tmp_path / name, "--to", "brat")
         assert (code, message in error) == (2, True)
-    error = input_error("convert", news, "-", "--to", "folder")
-    check(error, "option.conflict", file="-", option="--to", mentions="folder")
+    error = input_error("convert", news, "-", "--to", "brat")
+    check(error, "option.conflict", file="-", option="--to", mentions="brat")
     assert {path.name for path in tmp_path.iterdir()} == {"news.conll", "new", "empty", "fail"}
 
 

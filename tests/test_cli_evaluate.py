@@ -157,7 +157,6 @@ def test_page_and_plots_are_written(model, corpus_with_errors, tmp_path):
         ("--errors {folder}/no/x.html", "file.unwritable", ""),
         ("--picture {folder}/x.gif", "option.value", ".svg or .png"),
         ("--errors {folder}/x.svg --picture {folder}/x.svg", "option.conflict", "two outputs"),
-        ("--on-misaligned guess", "option.unknown", "error, expand, trim, skip (got 'guess')"),
     ],
 )
 def test_invalid_outputs_are_rejected_before_the_work(
@@ -170,10 +169,7 @@ def test_invalid_outputs_are_rejected_before_the_work(
     error = input_error("evaluate", tmp_path / "none", corpus_with_errors, *words)
     assert error.code == code
     assert fragment in error.message
-    if code == "option.unknown":
-        assert (error.file, error.option) == ("", "--on-misaligned")
-    else:
-        assert error.file == words[1]
+    assert error.file == words[1]
     assert error.option in ("", words[0])
     assert corpus_with_errors.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["link.conll"]

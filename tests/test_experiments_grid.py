@@ -1,12 +1,13 @@
 """The grid of a comparison: its variants and their matched sizes."""
 
+from typing import get_args
+
 import pytest
 from bundles import make_bundle
 
-from tagger.config import Config
+from tagger.config import Config, Match
 from tagger.errors import InputError
 from tagger.experiments.grid import (
-    MATCHES,
     Variant,
     build_grid,
     configure,
@@ -61,7 +62,7 @@ def test_parameter_counts_equal_those_of_torch(variant):
     assert counts["all"] == size(variant, 7)
 
 
-@pytest.mark.parametrize("match", MATCHES)
+@pytest.mark.parametrize("match", get_args(Match))
 def test_the_matched_quantity_is_equal(match):
     sizes = match_hidden_sizes(GRID, CONFIG, match, VOCABULARY, CONFIG.model.word_size)
     assert list(sizes) == GRID

@@ -11,12 +11,11 @@ from comparisons import TEXTS, UNSEEN, make_comparison
 from large_findings import NASTY, make_large
 from pages import Page
 
-from tagger.config import HeadKind, MergeMode
+from tagger.config import HeadKind, Match, MergeMode
 from tagger.errors import InputError
 from tagger.evaluation.significance import estimate, randomisation_test
 from tagger.experiments.contrasts import GroupKind
 from tagger.experiments.findings import Findings, summarise
-from tagger.experiments.grid import Match
 from tagger.experiments.report import MAX_EXAMPLES, make_sections, write_report
 from tagger.experiments.report_charts import STYLES
 from tagger.experiments.report_tables import GROUP_TITLES

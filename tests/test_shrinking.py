@@ -167,8 +167,6 @@ def test_the_command_writes_a_smaller_working_model(model, corpus, tmp_path):
 
 
 def test_errors_of_the_command(model, tmp_path):
-    error = input_error("shrink", model, tmp_path / "m", "--precision", "f8")
-    check(error, "option.unknown", option="--precision", mentions="f32, f16, int8 (got 'f8')")
     check(input_error("shrink", model, model), "option.conflict", file=model)
     check(input_error("shrink", tmp_path / "none", tmp_path / "m"), "bundle.missing", file=tmp_path / "none")
     (tmp_path / "config.json").write_text("{}")

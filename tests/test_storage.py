@@ -255,3 +255,17 @@ def test_a_killed_evaluation_leaves_complete_files_and_the_next_one_cleans_up(co
     assert run(*words)[0] == 0
     assert {path.name for path in tmp_path.iterdir()} == set(outputs.values())
     assert "<svg" in (tmp_path / "p.svg").read_text(encoding="utf-8")
+
+
+def test_reads_of_input_files_are_observed_but_not_those_of_model_folders(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"line\n" * 100_000)
+    counts: list[int] = []
+    with storage.reads_observed(counts.append):
+        with storage.open_input(path) as file:
+            assert sum(1 for _ in file) == 100_000
+        storage.read_input(path, most=1_000_000, is_stored=True)
+    with storage.open_input(path) as file:
+        file.read()
+    assert sum(counts) == path.stat().st_size
+    assert len(counts) > 1

@@ -5,6 +5,7 @@ from typing import Any, get_args
 import pytest
 
 from tagger.config import Characters, HeadKind, MergeMode, OptimizerKind, ScheduleKind
+from tagger.corpus.files import FORMATS, FormatName
 from tagger.network.encoder import MERGES
 from tagger.network.heads import HEADS
 from tagger.network.words import CHARACTERS
@@ -16,6 +17,7 @@ from tagger.training.schedules import SCHEDULES
     ("kind", "table"),
     [
         (Characters, CHARACTERS),
+        (FormatName, FORMATS),
         (HeadKind, HEADS),
         (MergeMode, MERGES),
         (OptimizerKind, OPTIMIZERS),

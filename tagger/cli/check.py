@@ -6,16 +6,14 @@ import json as json_format
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
 from tagger.cli.input import LabelNamesOption, OffsetsOption
 from tagger.cli.progress_bar import ProgressBar
-from tagger.corpus.files import FORMATS
+from tagger.corpus.files import FORMATS, FormatName
 from tagger.corpus.inspection import FileFacts, Inspection, inspect_files
-from tagger.corpus.offsets import require_offsets
-from tagger.corpus.reading import Offsets
 from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError, escape_line
 from tagger.text.schemes import SCHEMES
@@ -43,12 +41,8 @@ def check_command(
         ),
     ] = None,
     format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FORMAT",
-            help=f"File format, detected by default: {', '.join(FORMATS)}.",
-            autocompletion=lambda: list(FORMATS),
-        ),
+        FormatName | None,
+        typer.Option(metavar="FORMAT", help=f"File format, detected by default: {', '.join(FORMATS)}."),
     ] = None,
     scheme: Annotated[
         str | None,
@@ -83,7 +77,6 @@ def check_command(
             )
     problems: list[InputError] = []
     names = parse_label_names(label_names)
-    require_offsets(offsets)
     with ProgressBar("checking", files, n_passes=2) as bar:
 
         def print_error(error: InputError) -> None:
@@ -96,7 +89,7 @@ def check_command(
             columns=columns,
             format=format,
             scheme=scheme,
-            offsets=cast(Offsets, offsets),
+            offsets=offsets,
             label_names=names,
         )
     if json:

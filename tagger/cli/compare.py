@@ -15,13 +15,13 @@ from tagger.cli.train import (
     Columns,
     ConfigFile,
     FileScheme,
-    FormatName,
+    FormatOption,
     Settings,
     VectorsFile,
     read_changes,
     read_folder,
 )
-from tagger.config import Direction, HeadKind, MergeMode, load_config
+from tagger.config import Direction, HeadKind, Match, MergeMode, load_config
 from tagger.errors import InputError
 
 EXAMPLES = """Examples:
@@ -60,7 +60,7 @@ def compare_command(
     ] = None,
     task: Annotated[str | None, typer.Option(metavar="NAME", help="Task to train; ner by default.")] = None,
     columns: Columns = None,
-    format: FormatName = None,
+    format: FormatOption = None,
     scheme: FileScheme = None,
     vectors: VectorsFile = None,
     directions: Annotated[
@@ -72,11 +72,10 @@ def compare_command(
     heads: Annotated[str, typer.Option(metavar="NAMES", help="Output layers: crf, softmax.")] = "softmax,crf",
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Number of runs per variant.")] = 3,
     match: Annotated[
-        str,
+        Match,
         typer.Option(
-            metavar="hidden|width|parameters",
+            metavar="|".join(get_args(Match)),
             help="What all variants share: units per direction, output width or number of parameters.",
-            autocompletion=lambda: ["hidden", "width", "parameters"],
         ),
     ] = "hidden",
     lookahead: Annotated[
@@ -122,7 +121,7 @@ def compare_command(
 
     require_extra("compare", *EXTRA, "scipy", "jinja2")
     from tagger.cli.grid_display import watch_comparison
-    from tagger.experiments.grid import MATCHES, Match, Request, build_grid
+    from tagger.experiments.grid import Request, build_grid
 
     lookaheads = _read_lookaheads(lookahead)
     variants = build_grid(
@@ -137,7 +136,6 @@ def compare_command(
             code="option.conflict",
             option="--directions",
         )
-    (match_mode,) = _choose(match, MATCHES, "--match", most=1)
     request = Request(
         config=options,
         train_files=train,
@@ -146,26 +144,24 @@ def compare_command(
         vectors_file=vectors,
         variants=variants,
         seeds=seeds,
-        match=cast(Match, match_mode),
+        match=match,
         lookaheads=lookaheads,
         output=folder,
     )
     watch_comparison(request, processes=jobs, hide_words=hide_words)
 
 
-def _choose(text: str, allowed: Sequence[str], option: str, *, most: int | None = None) -> list[str]:
+def _choose(text: str, allowed: Sequence[str], option: str) -> list[str]:
     """Return the distinct names in an option.
 
     Raises:
-        InputError: A name is unknown, or there are no names or too many.
+        InputError: A name is unknown, or there are no names.
     """
     names = list(dict.fromkeys(split_names([text])))
     unknown = [name for name in names if name not in allowed]
-    if unknown or not names or (most and len(names) > most):
-        listed = ", ".join(allowed)
-        choices = f"one of {listed}" if most == 1 else f"any of {listed}, separated by commas"
+    if unknown or not names:
         raise InputError(
-            f"{option} must be {choices} (got {text!r}).",
+            f"{option} must be any of {', '.join(allowed)}, separated by commas (got {text!r}).",
             code="option.unknown" if unknown else "option.value",
             option=option,
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated, get_args
 
 import typer
 
@@ -12,9 +11,8 @@ from tagger.cli.input import LabelNamesOption, OffsetsOption, split_names
 from tagger.cli.output import Notes, open_output, print_message
 from tagger.cli.progress_bar import ProgressBar
 from tagger.corpus.conversion import Conversion, Source, survey
-from tagger.corpus.files import FORMATS, find_format
-from tagger.corpus.offsets import require_offsets
-from tagger.corpus.reading import Offsets, OffsetUnit, OnMisaligned, Unit
+from tagger.corpus.files import FORMATS, FormatName, find_format
+from tagger.corpus.reading import OffsetUnit, OnMisaligned, Unit
 from tagger.corpus.tags import parse_schemes
 from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError
@@ -38,22 +36,14 @@ def convert_command(
         Path, typer.Argument(metavar="OUT", help="File or folder to write; - for standard output.")
     ],
     from_format: Annotated[
-        str | None,
+        FormatName | None,
         typer.Option(
-            "--from",
-            metavar="FORMAT",
-            help=f"Format of IN, detected by default: {', '.join(FORMATS)}.",
-            autocompletion=lambda: list(FORMATS),
+            "--from", metavar="FORMAT", help=f"Format of IN, detected by default: {', '.join(FORMATS)}."
         ),
     ] = None,
     to_format: Annotated[
-        str | None,
-        typer.Option(
-            "--to",
-            metavar="FORMAT",
-            help="Format of OUT; by default from its suffix, else conll.",
-            autocompletion=lambda: list(FORMATS),
-        ),
+        FormatName | None,
+        typer.Option("--to", metavar="FORMAT", help="Format of OUT; by default from its suffix, else conll."),
     ] = None,
     columns: Annotated[
         str | None,
@@ -81,13 +71,13 @@ def convert_command(
         typer.Option(metavar="NAME", help="Tasks to convert; all by default (repeatable, or with commas)."),
     ] = None,
     unit: Annotated[
-        str,
+        Unit,
         typer.Option(
             metavar="|".join(get_args(Unit)), help="Content of one record, in formats with running text."
         ),
     ] = "document",
     on_misaligned: Annotated[
-        str,
+        OnMisaligned,
         typer.Option(
             metavar="|".join(get_args(OnMisaligned)),
             help="Reject, extend, shrink or drop spans that do not match token boundaries.",
@@ -95,11 +85,10 @@ def convert_command(
     ] = "error",
     offsets: OffsetsOption = "auto",
     offsets_out: Annotated[
-        str,
+        OffsetUnit,
         typer.Option(
             metavar="|".join(get_args(OffsetUnit)),
             help="Unit of the offsets in OUT, in formats with running text.",
-            autocompletion=lambda: list(get_args(OffsetUnit)),
         ),
     ] = "characters",
     label_names: LabelNamesOption = None,
@@ -111,8 +100,6 @@ def convert_command(
     """
     _require_apart(source, target, to_format)
     to = find_format(target, to_format)
-    require_offsets(offsets)
-    require_offsets(offsets_out, get_args(OffsetUnit))
     notes = Notes()
     with ProgressBar("converting", [source], n_passes=2, writes_output=target == STDOUT) as bar:
         survey_result = survey(
@@ -120,17 +107,12 @@ def convert_command(
             format=from_format,
             columns=columns,
             tasks=split_names(task),
-            on_misaligned=cast(
-                OnMisaligned, _choose(on_misaligned, get_args(OnMisaligned), "--on-misaligned")
-            ),
+            on_misaligned=on_misaligned,
             schemes=parse_schemes(from_scheme),
-            offsets=cast(Offsets, offsets),
+            offsets=offsets,
             label_names=parse_label_names(label_names),
         )
-        record = cast(Unit, _choose(unit, get_args(Unit), "--unit"))
-        conversion = Conversion(
-            survey_result, to, scheme=scheme, unit=record, offsets=cast(OffsetUnit, offsets_out), warn=notes
-        )
+        conversion = Conversion(survey_result, to, scheme=scheme, unit=unit, offsets=offsets_out, warn=notes)
         write, write_folder = FORMATS[to].write, FORMATS[to].write_folder
         if write:
             with open_output(None if target == STDOUT else target) as file:
@@ -147,16 +129,6 @@ def convert_command(
             )
     _report(conversion, to, survey_result)
     notes.close()
-
-
-def _choose(value: str, choices: Sequence[str], option: str) -> str:
-    if value not in choices:
-        raise InputError(
-            f"{option} must be one of {', '.join(choices)} (got {value!r}).",
-            code="option.unknown",
-            option=option,
-        )
-    return value
 
 
 def _require_apart(source: Path, target: Path, to_format: str | None) -> None:

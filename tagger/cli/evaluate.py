@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated, get_args
 
 import typer
 
@@ -17,10 +17,9 @@ from tagger.cli.progress_bar import ProgressBar
 from tagger.cli.tag import ModelName, PrecisionOption
 from tagger.cli.thresholds import MinScoreOption, parse_min_score, resolve_min_score
 from tagger.cli.train import FileScheme
-from tagger.corpus.files import FORMATS
+from tagger.corpus.files import FORMATS, FormatName
 from tagger.corpus.loading import FileOptions, find_tasks, load_split, name_files, untagged
-from tagger.corpus.offsets import require_offsets
-from tagger.corpus.reading import Offsets, OnMisaligned, Reading
+from tagger.corpus.reading import OnMisaligned, Reading
 from tagger.corpus.tags import parse_schemes
 from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError
@@ -29,7 +28,6 @@ from tagger.runtime.model_evaluation import Evaluation, evaluate
 from tagger.runtime.tagger import Tagger, choose_tasks
 from tagger.text.sentence import Sentence
 
-ON_MISALIGNED: tuple[str, ...] = get_args(OnMisaligned)
 PICTURE_SUFFIXES = (".svg", ".png")
 
 EXAMPLES = """Examples:
@@ -71,12 +69,8 @@ def evaluate_command(
         typer.Option(metavar="NAMES", help="Column names, e.g. token,pos,ner; detected by default."),
     ] = None,
     format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"File format, detected by default: {', '.join(FORMATS)}.",
-            autocompletion=lambda: list(FORMATS),
-        ),
+        FormatName | None,
+        typer.Option(metavar="FORMAT", help=f"File format, detected by default: {', '.join(FORMATS)}."),
     ] = None,
     scheme: FileScheme = None,
     task: Annotated[
@@ -87,9 +81,9 @@ def evaluate_command(
         ),
     ] = None,
     on_misaligned: Annotated[
-        str,
+        OnMisaligned,
         typer.Option(
-            metavar="|".join(ON_MISALIGNED),
+            metavar="|".join(get_args(OnMisaligned)),
             help="Reject, extend, shrink or drop gold spans that do not match token boundaries.",
         ),
     ] = "error",
@@ -113,20 +107,13 @@ def evaluate_command(
         _require_picture(option, path)
     _check_outputs(files, [path for path in (errors, picture, reliability) if path])
     thresholds = parse_min_score(min_score)
-    if on_misaligned not in ON_MISALIGNED:
-        raise InputError(
-            f"--on-misaligned must be one of {', '.join(ON_MISALIGNED)} (got {on_misaligned!r}).",
-            code="option.unknown",
-            option="--on-misaligned",
-        )
     tagger = Tagger.load(model, precision=precision)
     resolved_min_score = resolve_min_score(thresholds, tagger.labels)
-    require_offsets(offsets)
     data = tagger.bundle.config.data
     reading = Reading(
         tokenize=tagger.tokenizer,
-        on_misaligned=cast(OnMisaligned, on_misaligned),
-        offsets=cast(Offsets, data.offsets if offsets == "auto" else offsets),
+        on_misaligned=on_misaligned,
+        offsets=data.offsets if offsets == "auto" else offsets,
         label_names=parse_label_names(label_names) or data.label_names,
     )
     options = FileOptions(columns, format, parse_schemes(scheme), usual=data.columns)

@@ -35,11 +35,10 @@ _BORDER_LINE = re.compile(rf"{DOCUMENT_START}(?:[ \t]+(?:{'|'.join(BORDER_FILLER
 _TOKEN = re.compile(r"[^ \t\n\r\f\v]+")
 
 OffsetsOption = Annotated[
-    str,
+    Offsets,
     typer.Option(
         metavar="|".join(get_args(Offsets)),
         help="Unit of span offsets; auto detects it from the texts of the spans.",
-        autocompletion=lambda: list(get_args(Offsets)),
     ),
 ]
 LabelNamesOption = Annotated[

@@ -85,9 +85,10 @@ def _fail(message: str) -> int:
 
 
 def _fail_usage(error: Any) -> int:
-    message = error.format_message().replace("Value error, ", "")  # pydantic's prefix for a wrong choice
+    message = error.format_message()
     if not message:  # no arguments: click has printed the help
         return int(error.exit_code)
+    message = message.replace(": Value error, ", ": ", 1)  # some versions of typer add the kind of error
     command = error.ctx.command_path if error.ctx else "tagger"
     return _fail(f"{' '.join(message.rstrip('.').splitlines())}; see {command} --help")
 

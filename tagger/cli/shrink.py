@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated, get_args
 
 import typer
 
@@ -15,8 +15,6 @@ from tagger.errors import InputError
 from tagger.included import find_model
 from tagger.runtime.tagger import Tagger
 from tagger.shrinking import StoredPrecision, shrink_bundle
-
-PRECISIONS: tuple[str, ...] = get_args(StoredPrecision)
 
 EXAMPLES = """Examples:
 
@@ -38,11 +36,10 @@ def shrink_command(
         ),
     ] = None,
     precision: Annotated[
-        str,
+        StoredPrecision,
         typer.Option(
-            metavar="|".join(PRECISIONS),
+            metavar="|".join(get_args(StoredPrecision)),
             help="Storage precision of the weights; int8 stores word vectors in 8 bits and the rest in f16.",
-            autocompletion=lambda: list(PRECISIONS),
         ),
     ] = "f16",
 ) -> None:
@@ -50,12 +47,6 @@ def shrink_command(
 
     Measure it with `tagger evaluate`: its model card keeps the scores of the original model.
     """
-    if precision not in PRECISIONS:
-        raise InputError(
-            f"--precision must be one of {', '.join(PRECISIONS)} (got {precision!r}).",
-            code="option.unknown",
-            option="--precision",
-        )
     folder = find_model(model)
     bundle = Tagger.load(folder).bundle  # loads as `tagger tag` does, for the same error messages
     present = [name for name in FILES if (output / name).exists()]
@@ -69,7 +60,7 @@ def shrink_command(
         raise InputError(
             "this is the model itself. Name another OUTPUT.", code="option.conflict", where=output
         )
-    shrunk = shrink_bundle(bundle, words=words, precision=cast(StoredPrecision, precision))
+    shrunk = shrink_bundle(bundle, words=words, precision=precision)
     note = (
         f"Shrunk: {len(shrunk.vocabulary.frozen_words):,} words in addition to those of train, {precision}."
     )

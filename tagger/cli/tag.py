@@ -233,7 +233,8 @@ def tag_command(
     require_spans(options)
 
     paths = [source.path for source in sources]
-    bar = ProgressBar("tagging", paths, writes_output=output is None)
+    files_read = [source.path for source in sources if source.text is None]
+    bar = ProgressBar("tagging", files_read, writes_output=output is None)
 
     def tag_all(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
         return bar.track(tagger.annotate(sentences, options))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from tagger.cli.input import split_names
-from tagger.config import load_config, option_names, parse_setting
-from tagger.corpus.files import FORMATS
+from tagger.config import Direction, HeadKind, MergeMode, load_config, option_names, parse_setting
+from tagger.corpus.files import FORMATS, FormatName
+from tagger.corpus.reading import OnMisaligned
 from tagger.errors import InputError
 from tagger.text.schemes import SCHEMES
 
@@ -36,8 +37,8 @@ Columns = Annotated[
         help="Column names, e.g. token,pos,chunk,ner; detected by default.",
     ),
 ]
-FormatName = Annotated[
-    str | None,
+FormatOption = Annotated[
+    FormatName | None,
     typer.Option(metavar="FORMAT", help=f"File format, detected by default: {', '.join(FORMATS)}."),
 ]
 FileScheme = Annotated[
@@ -83,37 +84,27 @@ def train_command(
         typer.Option(metavar="NAME", help="Task to train (repeatable, or pos,ner); ner by default."),
     ] = None,
     columns: Columns = None,
-    format: FormatName = None,
+    format: FormatOption = None,
     scheme: FileScheme = None,
     on_misaligned: Annotated[
-        str | None,
+        OnMisaligned | None,
         typer.Option(
-            metavar="expand|trim|skip|error",
-            help="In formats with running text: extend, shrink, drop or reject (default) spans that do not "
+            metavar="|".join(get_args(OnMisaligned)),
+            help="In formats with running text: reject (default), extend, shrink or drop spans that do not "
             "match token boundaries.",
-            autocompletion=lambda: ["expand", "trim", "skip", "error"],
         ),
     ] = None,
     vectors: VectorsFile = None,
     direction: Annotated[
-        str | None,
-        typer.Option(
-            metavar="forward|backward|bidirectional",
-            help="Direction of the encoder.",
-            autocompletion=lambda: ["forward", "backward", "bidirectional"],
-        ),
+        Direction | None,
+        typer.Option(metavar="|".join(get_args(Direction)), help="Direction of the encoder."),
     ] = None,
     merge_mode: Annotated[
-        str | None,
-        typer.Option(
-            metavar="concat|sum|mul|ave",
-            help="How to merge the two directions.",
-            autocompletion=lambda: ["concat", "sum", "mul", "ave"],
-        ),
+        MergeMode | None,
+        typer.Option(metavar="|".join(get_args(MergeMode)), help="How to merge the two directions."),
     ] = None,
     head: Annotated[
-        str | None,
-        typer.Option(metavar="crf|softmax", help="Output layer.", autocompletion=lambda: ["crf", "softmax"]),
+        HeadKind | None, typer.Option(metavar="|".join(get_args(HeadKind)), help="Output layer.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Maximum number of epochs.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of weights, order and dropout.")] = None,

@@ -25,6 +25,7 @@ from tagger.corpus.table_header import find_header
 from tagger.errors import InputError, ignore
 from tagger.text.sentence import Sentence
 
+FormatName = Literal["conll", "conllu", "jsonl", "doccano", "csv", "labelstudio", "brat", "datasets"]
 Content = Literal[
     "tokens",
     "sentences",

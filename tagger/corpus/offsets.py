@@ -23,11 +23,11 @@ _SPACED_SCRIPTS_END = "\u0e00"  # from Thai on, scripts may write words without 
 _OPTION = "(data.offsets in a config)"
 
 
-def require_offsets(value: str, choices: Sequence[str] = get_args(Offsets)) -> None:
-    """Raise InputError if the name of a unit is not one of the choices."""
-    if value not in choices:
+def require_offsets(value: str) -> None:
+    """Raise InputError if there is no such unit of offsets."""
+    if value not in get_args(Offsets):
         raise InputError(
-            f"The unit of offsets must be one of {', '.join(choices)} (got {value!r}).",
+            f"The unit of offsets must be one of {', '.join(get_args(Offsets))} (got {value!r}).",
             code="option.unknown",
             option="--offsets",
         )

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from tagger.config import Config, Direction, HeadKind, LookaheadTraining, MergeMode, ModelConfig
+from tagger.config import Config, Direction, HeadKind, LookaheadTraining, Match, MergeMode, ModelConfig
 from tagger.errors import InputError
 from tagger.features.vocab import Vocabulary
 from tagger.runtime.weights import tensor_shapes
@@ -20,8 +19,6 @@ from tagger.training.checkpoint import data_digests, describe_options
 from tagger.training.preparation import EncodedSplit, Preparation, prepare, read_split
 from tagger.training.progress import build_model
 
-Match = Literal["hidden", "width", "parameters"]
-MATCHES: tuple[Match, ...] = ("hidden", "width", "parameters")
 RUNS = "runs"  # subfolder of the output folder with one file per run
 WHOLE = "full"  # name of the unbounded lookahead, the whole sentence
 

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tagger.config import Direction, HeadKind, LookaheadTraining, MergeMode
+from tagger.config import Direction, HeadKind, LookaheadTraining, Match, MergeMode
 from tagger.errors import InputError
-from tagger.experiments.grid import ComparisonData, Job, Match, Variant, lookahead_name
+from tagger.experiments.grid import ComparisonData, Job, Variant, lookahead_name
 from tagger.storage import read_input, write_whole
 from tagger.text.schemes import convert_tags, split_tag
 from tagger.text.sentence import Sentence
