@@ -9,6 +9,10 @@ from tagger.corpus.files import FORMATS, FormatName
 from tagger.network.encoder import MERGES
 from tagger.network.heads import HEADS
 from tagger.network.words import CHARACTERS
+from tagger.runtime import lstm
+from tagger.runtime.engine import TRANSITIONS
+from tagger.runtime.weights import CHARACTER_SHAPES, HEAD_SHAPES
+from tagger.runtime.word_inputs import CHARACTER_FEATURES
 from tagger.training.optimizers import OPTIMIZERS
 from tagger.training.schedules import SCHEDULES
 
@@ -17,9 +21,14 @@ from tagger.training.schedules import SCHEDULES
     ("kind", "table"),
     [
         (Characters, CHARACTERS),
+        (Characters, CHARACTER_FEATURES),
+        (Characters, CHARACTER_SHAPES),
         (FormatName, FORMATS),
         (HeadKind, HEADS),
+        (HeadKind, HEAD_SHAPES),
+        (HeadKind, TRANSITIONS),
         (MergeMode, MERGES),
+        (MergeMode, lstm.MERGES),
         (OptimizerKind, OPTIMIZERS),
         (ScheduleKind, SCHEDULES),
     ],

@@ -6,6 +6,7 @@ them, are computed once per distinct word; only the recurrence runs token by tok
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.bundle import Bundle
+from tagger.config import HeadKind
 from tagger.decoding.viterbi import Transitions, constrain
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints
@@ -111,15 +113,8 @@ class Engine:
 
     def _read_transitions(self, number: int) -> Transitions:
         task = self._tasks[number]
-        size = len(task.tags)
-        transitions = Transitions.free(size)
-        if self._config.head == "crf":
-            name = f"heads.{number}.crf"
-            transitions = Transitions(
-                self._tensors[f"{name}.transitions"],
-                self._tensors[f"{name}.start_transitions"],
-                self._tensors[f"{name}.end_transitions"],
-            )
+        read = TRANSITIONS[self._config.head]
+        transitions = read(self._tensors, f"heads.{number}", len(task.tags))
         return constrain(transitions, *task.allowed()) if self._config.constrain else transitions
 
     def emissions(self, inputs: Batch | Window) -> dict[str, Floats]:
@@ -188,3 +183,15 @@ class Engine:
             )
         by_task = np.split(scores, self._head_ends, axis=-1) if len(self._tasks) > 1 else [scores]
         return {task.name: own for task, own in zip(self._tasks, by_task, strict=True)}
+
+
+def _crf_transitions(tensors: Mapping[str, Floats], name: str, size: int) -> Transitions:
+    names = ("transitions", "start_transitions", "end_transitions")
+    return Transitions(*(tensors[f"{name}.crf.{one}"] for one in names))
+
+
+TRANSITIONS: dict[HeadKind, Callable[[Mapping[str, Floats], str, int], Transitions]] = {
+    "crf": _crf_transitions,
+    "softmax": lambda tensors, name, size: Transitions.free(size),
+}
+"""For each head, its transition scores, given all tensors, the head's name and the number of tags."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tagger.config import MergeMode
 
 Floats = NDArray[np.float32]
 
@@ -64,14 +66,20 @@ class Lstm:
         np.multiply(sigmoids[:, 3 * size :], np.tanh(cell), out=state)
 
 
-def merge(results: list[Floats], merge_mode: str) -> Floats:
+def merge(results: list[Floats], merge_mode: MergeMode) -> Floats:
     """Merge the outputs of one or two directions, as ``network.encoder.merge`` does."""
     if len(results) == 1:
         return results[0]
-    forward, backward = results
-    if merge_mode == "concat":
-        return np.concatenate([forward, backward], axis=-1)
-    if merge_mode == "mul":
-        return forward * backward
-    total = forward + backward
-    return total if merge_mode == "sum" else total * np.float32(0.5)
+    return MERGES[merge_mode](*results)
+
+
+def _concatenate(forward: Floats, backward: Floats) -> Floats:
+    return np.concatenate([forward, backward], axis=-1)
+
+
+MERGES: dict[MergeMode, Callable[[Floats, Floats], Floats]] = {
+    "concat": _concatenate,
+    "sum": np.add,
+    "mul": np.multiply,
+    "ave": lambda forward, backward: (forward + backward) * np.float32(0.5),
+}

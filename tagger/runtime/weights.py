@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tagger.bundle import MAPPED, SCALES, Bundle
-from tagger.config import ModelConfig
+from tagger.config import Characters, HeadKind, ModelConfig
 from tagger.errors import InputError
 from tagger.features.context_index import context_width
 from tagger.features.vocab import CASINGS, Vocabulary
@@ -35,17 +35,11 @@ def tensor_shapes(config: ModelConfig, vocabulary: Vocabulary, word_size: int) -
     width = word_size + config.casing_size
     if config.casing_size:
         shapes["words.casing.weight"] = (len(CASINGS), config.casing_size)
-    size, hidden = config.character_size, config.character_hidden
-    if config.characters != "none":
-        shapes["words.characters.embedding.weight"] = (len(vocabulary.characters), size)
-    if config.characters == "cnn":
-        for number, characters in enumerate(config.character_width):
-            shapes[f"words.characters.filters.{number}.weight"] = (hidden, size * characters)
-            shapes[f"words.characters.filters.{number}.bias"] = (hidden,)
-            width += hidden
-    elif config.characters == "lstm":
-        shapes |= _lstm_shapes(CHARACTER_LSTM, BOTH, size, hidden)
-        width += 2 * hidden
+    character_shapes, character_width = CHARACTER_SHAPES[config.characters](
+        config, len(vocabulary.characters)
+    )
+    shapes |= character_shapes
+    width += character_width
     if config.has_document_context:
         shapes |= {f"context.{side}.weight": (config.context_size, word_size) for side in ("left", "right")}
         width += context_width(config.context_size)
@@ -57,11 +51,45 @@ def tensor_shapes(config: ModelConfig, vocabulary: Vocabulary, word_size: int) -
         tags = len(task.tags)
         shapes[f"heads.{number}.projection.weight"] = (tags, width)
         shapes[f"heads.{number}.projection.bias"] = (tags,)
-        if config.head == "crf":
-            shapes[f"heads.{number}.crf.transitions"] = (tags, tags)
-            shapes[f"heads.{number}.crf.start_transitions"] = (tags,)
-            shapes[f"heads.{number}.crf.end_transitions"] = (tags,)
+        shapes |= {f"heads.{number}.{name}": shape for name, shape in HEAD_SHAPES[config.head](tags).items()}
     return shapes
+
+
+def _cnn_shapes(config: ModelConfig, n_characters: int) -> tuple[dict[str, Shape], int]:
+    hidden, width = config.character_hidden, config.character_size
+    shapes: dict[str, Shape] = {"words.characters.embedding.weight": (n_characters, width)}
+    for number, characters in enumerate(config.character_width):
+        shapes[f"words.characters.filters.{number}.weight"] = (hidden, width * characters)
+        shapes[f"words.characters.filters.{number}.bias"] = (hidden,)
+    return shapes, hidden * len(config.character_width)
+
+
+def _character_lstm_shapes(config: ModelConfig, n_characters: int) -> tuple[dict[str, Shape], int]:
+    hidden, width = config.character_hidden, config.character_size
+    shapes: dict[str, Shape] = {"words.characters.embedding.weight": (n_characters, width)}
+    return shapes | _lstm_shapes(CHARACTER_LSTM, BOTH, width, hidden), 2 * hidden
+
+
+def _crf_shapes(tags: int) -> dict[str, Shape]:
+    return {
+        "crf.transitions": (tags, tags),
+        "crf.start_transitions": (tags,),
+        "crf.end_transitions": (tags,),
+    }
+
+
+CHARACTER_SHAPES: dict[Characters, Callable[[ModelConfig, int], tuple[dict[str, Shape], int]]] = {
+    "cnn": _cnn_shapes,
+    "lstm": _character_lstm_shapes,
+    "none": lambda config, n_characters: ({}, 0),
+}
+"""For each character network, the shapes of its tensors and the size of its features."""
+
+HEAD_SHAPES: dict[HeadKind, Callable[[int], dict[str, Shape]]] = {
+    "crf": _crf_shapes,
+    "softmax": lambda tags: {},
+}
+"""For each head, the shapes of its tensors in addition to the projection, given the number of tags."""
 
 
 def check_tensors(bundle: Bundle) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tagger.bundle import MAPPED, forget_pages, frozen_vectors
-from tagger.config import ModelConfig
+from tagger.config import Characters, ModelConfig
 from tagger.features.batching import Batch, Ints
 from tagger.features.context_index import BatchContext, aggregate, context_width
 from tagger.features.vocab import PADDING
@@ -73,13 +73,8 @@ class WordInputs:
             InputError: The frozen vector of a word is not finite.
         """
         features = [self._embed(batch.words)]
-        if self._config.characters == "cnn":
-            features += [
-                self._convolve(number, batch.characters, batch.word_lengths)
-                for number in range(len(self._config.character_width))
-            ]
-        elif self._config.characters == "lstm":
-            features.append(self._read_characters(batch.characters, batch.word_lengths))
+        if read := CHARACTER_FEATURES[self._config.characters]:
+            features.append(read(self, batch))
         if self._config.casing_size:
             features.append(self._tensors["words.casing.weight"][batch.casing])
         return np.concatenate(features, axis=1)
@@ -166,8 +161,14 @@ class WordInputs:
             )
         return responses
 
+    def convolve(self, batch: Batch) -> Floats:
+        """Return the features (U, filters) of a batch's words, see ``network.words.CharacterCnn``."""
+        widths = range(len(self._config.character_width))
+        features = [self._convolve(number, batch.characters, batch.word_lengths) for number in widths]
+        return np.concatenate(features, axis=1)
+
     def _convolve(self, number: int, characters: Ints, lengths: Ints) -> Floats:
-        """Map character ids (U, L) to features (U, filters) of one filter width, see ``CharacterCnn``."""
+        """Map character ids (U, L) to features (U, filters) of one filter width."""
         by_offset = self._filters[number]
         bias = self._tensors[f"words.characters.filters.{number}.bias"]
         width, _, filters = by_offset.shape
@@ -180,9 +181,10 @@ class WordInputs:
         scores[np.arange(positions) >= lengths[:, None]] = -np.inf
         return np.asarray(scores.max(axis=1) + bias, np.float32)
 
-    def _read_characters(self, characters: Ints, lengths: Ints) -> Floats:
-        """Map character ids (U, L) to features (U, 2H), see ``network.words.CharacterLstm``."""
+    def read_characters(self, batch: Batch) -> Floats:
+        """Return the features (U, 2H) of a batch's words, see ``network.words.CharacterLstm``."""
         assert self._character_layer is not None
+        characters, lengths = batch.characters, batch.word_lengths
         projected = self._character_layer.project(self._tensors["words.characters.embedding.weight"])
         is_character = np.arange(characters.shape[1]) < lengths[:, None]
         forward, backward = self._character_layer.outputs(
@@ -190,3 +192,10 @@ class WordInputs:
         )
         ends = np.cumsum(lengths)
         return np.concatenate([forward[ends - 1], backward[ends - lengths]], axis=1)
+
+
+CHARACTER_FEATURES: dict[Characters, Callable[[WordInputs, Batch], Floats] | None] = {
+    "cnn": WordInputs.convolve,
+    "lstm": WordInputs.read_characters,
+    "none": None,
+}
