@@ -4,6 +4,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from tagger import Tagger
 from tagger.bundle import Bundle, load_bundle, save_bundle
+from tagger.config import Characters
 from tagger.errors import InputError
 from tagger.features.batching import WordTable
 from tagger.runtime.cache import WordCache, row_bytes
@@ -21,7 +23,7 @@ from tagger.text.schemes import violations
 from tagger.text.sentence import from_tokens
 
 
-@pytest.mark.parametrize("characters", ["cnn", "lstm", "none"])
+@pytest.mark.parametrize("characters", get_args(Characters))
 @pytest.mark.parametrize("head", ["crf", "softmax"])
 @pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave"])
 @pytest.mark.parametrize("direction", ["forward", "backward", "bidirectional"])
