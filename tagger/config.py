@@ -84,7 +84,7 @@ class DataConfig(Section):
         ("ner",), min_length=1, description='columns to learn, one head each; a list or "pos,ner"'
     )
     columns: str | None = Field(None, description='names of the file\'s columns, e.g. "token,pos,ner"')
-    format: str | None = Field(None, description="conll or conllu; by default, by the file's suffix")
+    format: str | None = Field(None, description="file format, such as conllu or jsonl; detected by default")
     scheme: str | None = Field(
         None,
         description="tag scheme of the files, bare (labels without prefix) or none (one tag per token); "

@@ -6,6 +6,7 @@ import pytest
 from command_line import OPTIONS, run, run_error
 
 from tagger.corpus.detection import detect
+from tagger.corpus.files import FORMATS
 from tagger.corpus.reading import Reading
 
 TEXT = "😀 我在成都见到王芳了"
@@ -86,9 +87,7 @@ def test_labels_with_spaces_are_written_in_readable_columns(spaced_model, write_
     assert "-full name" in output
 
 
-@pytest.mark.parametrize(
-    "format", ["conll", "conllu", "jsonl", "doccano", "csv", "labelstudio", "brat", "datasets"]
-)
+@pytest.mark.parametrize("format", FORMATS)
 def test_labels_with_spaces_survive_every_format(write_file, tmp_path, format):
     path = write_file(TABLE, "a.conll")
     there, back = tmp_path / "there", tmp_path / "back.conll"

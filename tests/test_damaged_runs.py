@@ -21,6 +21,7 @@ from tagger.experiments.comparison import compare
 from tagger.experiments.grid import Request, build_grid, load_data
 from tagger.experiments.results import load_run
 from tagger.training.checkpoint import CHECKPOINT, load_checkpoint, restore_progress
+from tagger.training.optimizers import OPTIMIZERS
 from tagger.training.preparation import prepare
 from tagger.training.processes import Processes
 from tagger.training.progress import Progress
@@ -95,7 +96,7 @@ def configure(**changes: object) -> Config:
     return load_config(None, {**SIZES, **changes})
 
 
-@pytest.fixture(scope="module", params=["sgd", "adamw"])
+@pytest.fixture(scope="module", params=OPTIMIZERS)
 def stopped(corpus, request, tmp_path_factory) -> tuple[Config, Path]:
     """The folder of a run that stopped in its second epoch."""
     folder, calls = tmp_path_factory.mktemp("stopped"), iter(range(100))

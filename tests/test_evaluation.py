@@ -97,7 +97,8 @@ def test_a_task_is_scored_in_the_scheme_of_its_file():
     }
     for scheme, gold in written.items():
         scores = score_task([gold], predicted, scheme=scheme, seen=seen)
-        assert scores == {**expected, "strict": {**expected["strict"], "scheme": scheme}, "repairs": 0}
+        strict = {**expected["strict"], "scheme": scheme}
+        assert scores.items() >= {**expected, "strict": strict, "repairs": 0}.items()
     broken = score_task([["O", "I-LOC"]], [["O", "B-LOC"]], scheme="IOB2", seen=[[True, True]])
     assert (broken["f1"], broken["strict"]["f1"], broken["repairs"]) == (1.0, 0.0, 1)
     tags = score_task([["X", "Y"]], [["X", "X"]], scheme=None, seen=[[True, False]])

@@ -4,7 +4,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,18 +13,20 @@ from hypothesis import strategies as st
 
 from tagger import Tagger
 from tagger.bundle import Bundle, load_bundle, save_bundle
-from tagger.config import Characters
 from tagger.errors import InputError
 from tagger.features.batching import WordTable
+from tagger.network.encoder import MERGES
+from tagger.network.heads import HEADS
+from tagger.network.words import CHARACTERS
 from tagger.runtime.cache import WordCache, row_bytes
 from tagger.runtime.engine import Engine
 from tagger.text.schemes import violations
 from tagger.text.sentence import from_tokens
 
 
-@pytest.mark.parametrize("characters", get_args(Characters))
-@pytest.mark.parametrize("head", ["crf", "softmax"])
-@pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave"])
+@pytest.mark.parametrize("characters", CHARACTERS)
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("merge_mode", MERGES)
 @pytest.mark.parametrize("direction", ["forward", "backward", "bidirectional"])
 def test_the_engine_equals_torch(direction, merge_mode, head, characters):
     layers = 2 if head == "crf" else 1

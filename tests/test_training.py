@@ -12,6 +12,8 @@ from torch import nn
 from tagger.config import Config, TrainConfig, load_config
 from tagger.errors import InputError
 from tagger.features.vocab import UNKNOWN
+from tagger.network.heads import HEADS
+from tagger.network.words import CHARACTERS
 from tagger.training.average import WeightAverage
 from tagger.training.loop import EpochRecord, StepRecord, train
 from tagger.training.optimizers import make_optimizer
@@ -141,8 +143,8 @@ def test_the_loop_learns_and_yields_correct_records(corpus, tmp_path):
         running = max(running, record.score)
 
 
-@pytest.mark.parametrize("head", ["crf", "softmax"])
-@pytest.mark.parametrize("characters", ["lstm", "none"])
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("characters", CHARACTERS)
 def test_every_head_and_character_network_learns(corpus, head, characters):
     config = configure(model__head=head, model__characters=characters, train__epochs=2)
     epochs, _ = run(config, corpus)

@@ -18,6 +18,7 @@ from tagger.config import Config, load_config
 from tagger.errors import InputError
 from tagger.training.checkpoint import CHECKPOINT, FORMAT, Checkpoint, load_checkpoint, save_checkpoint
 from tagger.training.loop import EpochRecord, StepRecord
+from tagger.training.optimizers import OPTIMIZERS
 from tagger.training.prediction import score_split
 from tagger.training.run import DataRecord, StopRecord, run_training
 
@@ -74,7 +75,7 @@ def whole(corpus, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("stride", [1, 4, 9, 13])
 def test_a_stopped_and_resumed_run_gives_the_same_result(corpus, tmp_path, optimizer, stride):
     config = configure(train__optimizer=optimizer)

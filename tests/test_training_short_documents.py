@@ -9,10 +9,11 @@ from command_line import run
 
 from tagger.config import Config, load_config
 from tagger.training.loop import EpochRecord, train
-from tagger.training.optimizers import dense_parameters, parameters_of
+from tagger.training.optimizers import OPTIMIZERS, dense_parameters, parameters_of
 from tagger.training.preparation import Preparation, prepare
 from tagger.training.processes import Processes
 from tagger.training.progress import Progress
+from tagger.training.rowwise_sgd import RowwiseSGD
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +52,7 @@ def finish(config: Config, corpus: Path) -> tuple[EpochRecord, Progress, Prepara
     return last, progress, preparation
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("head", ["crf", "softmax"])
 @pytest.mark.parametrize("context", ["document", "sentence"])
 @pytest.mark.parametrize("options", [
@@ -80,7 +81,7 @@ def test_every_order_of_the_documents_trains(corpus, seed):
     finish(configure(train__seed=seed), corpus)
 
 
-@pytest.mark.parametrize(("optimizer", "momentum"), list(product(["sgd", "adamw"], [0.0, 0.9])))
+@pytest.mark.parametrize(("optimizer", "momentum"), list(product(OPTIMIZERS, [0.0, 0.9])))
 def test_a_missing_gradient_counts_as_zero(corpus, optimizer, momentum):
     """Compare with torch's unfused optimizer on the same gradients, with zeros for missing ones."""
     config = configure(train__optimizer=optimizer, train__momentum=momentum, train__weight_decay=0.01,
@@ -93,7 +94,8 @@ def test_a_missing_gradient_counts_as_zero(corpus, optimizer, momentum):
     for group in progress.optimizer.param_groups:
         own = {key: value for key, value in group.items() if key != "fused"}
         groups.append({**own, "params": [next(left) for _ in group["params"]]})
-    plain = (torch.optim.SGD if optimizer == "sgd" else torch.optim.AdamW)(groups)
+    kind = type(progress.optimizer)
+    plain = (torch.optim.SGD if kind is RowwiseSGD else kind)(groups)
     records = train(preparation, config, progress)
     without_context = 0
     for _ in range(len(preparation.train.rows)):

@@ -39,12 +39,12 @@ def check_round_trip(name: str, data: bytes, folder: Path, view: Callable[[list[
         assert view(read(name, output)) == view(sentences)
 
 
-def labelstudio(data: bytes, folder: Path) -> None:
-    """Read Label Studio exports."""
-    path = folder / "input.json"
+def running_text(name: str, data: bytes, folder: Path) -> None:
+    """Read a file of a format of texts with spans."""
+    path = folder / f"input.{name}"
     path.write_bytes(data)
-    for sentences in readings("labelstudio", path):
-        check_documents("labelstudio", sentences, folder / "output.json")
+    for sentences in readings(name, path):
+        check_documents(name, sentences, folder / f"output.{name}")
 
 
 def brat(data: bytes, folder: Path) -> None:

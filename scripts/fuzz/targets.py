@@ -1,11 +1,13 @@
 """Fuzz targets by name: a target takes bytes and its own folder, and raises if a property is violated.
 
-To add a target, write the function, add an entry here, and put small inputs into ``seeds/NAME/``.
+To add a target, write the function, add an entry here, and put small inputs into ``seeds/NAME/``. A file
+format of running text needs no function of its own, see ``records.running_text``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import models
@@ -20,7 +22,7 @@ TARGETS: dict[str, Callable[[bytes, Path], None]] = {
     "loading": readers.loading,
     "jsonl": records.jsonl,
     "csv": records.csv,
-    "labelstudio": records.labelstudio,
+    "labelstudio": partial(records.running_text, "labelstudio"),
     "brat": records.brat,
     "vectors": readers.vectors,
     "tokenizer": texts.tokenizer,

@@ -15,7 +15,7 @@ from tagger.config import ModelConfig
 from tagger.decoding.viterbi import Transitions, constrain
 from tagger.features.batching import Batch
 from tagger.features.vectors import Vectors
-from tagger.features.vocab import CASINGS, PADDING, UNKNOWN, Vocabulary
+from tagger.features.vocab import PADDING, UNKNOWN, Vocabulary
 from tagger.network.document_context import DocumentContext
 from tagger.network.dropout import dropout
 from tagger.network.encoder import Blocks, Encoder
@@ -42,16 +42,10 @@ class TaggingModel(nn.Module):
         size = vectors.size if vectors else config.word_size
         frozen = vectors.frozen if vectors else np.zeros((0, size), np.float16)
         self.words = WordVectors(
+            config,
             words=len(vocabulary.words),
-            word_size=size,
             frozen=torch.from_numpy(frozen),
             alphabet=len(vocabulary.characters),
-            characters=config.characters,
-            character_size=config.character_size,
-            character_hidden=config.character_hidden,
-            character_width=config.character_width,
-            casings=len(CASINGS),
-            casing_size=config.casing_size,
         )
         self.context = DocumentContext(size, config.context_size) if config.has_document_context else None
         self.encoder = Encoder(

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tagger.config import Characters
-from tagger.features.vocab import PADDING, UNKNOWN
+from tagger.config import Characters, ModelConfig
+from tagger.features.vocab import CASINGS, PADDING, UNKNOWN
 from tagger.network.encoder import Encoder
 
 
@@ -128,10 +128,12 @@ class CharacterLstm(nn.Module):
 
 
 CharacterNetwork = CharacterCnn | CharacterLstm
-# Constructors of the networks over characters; arguments as in ``CharacterCnn``.
-CHARACTERS: dict[Characters, Callable[[int, int, int, Sequence[int]], CharacterNetwork] | None] = {
-    "cnn": CharacterCnn,
-    "lstm": lambda alphabet, size, hidden_size, widths: CharacterLstm(alphabet, size, hidden_size),
+# Constructors of the networks over characters, given the number of character ids.
+CHARACTERS: dict[Characters, Callable[[ModelConfig, int], CharacterNetwork] | None] = {
+    "cnn": lambda config, alphabet: CharacterCnn(
+        alphabet, config.character_size, config.character_hidden, config.character_width
+    ),
+    "lstm": lambda config, alphabet: CharacterLstm(alphabet, config.character_size, config.character_hidden),
     "none": None,
 }
 
@@ -140,43 +142,25 @@ class WordVectors(nn.Module):
     """Vectors of distinct words: word embedding, character features and casing embedding, concatenated.
 
     Args:
+        config: The sizes of character features and casing embedding.
         words: Number of trainable word ids; higher ids are rows of ``frozen``.
-        word_size: Size of word embeddings.
-        frozen: (N, word_size) float16 frozen vectors of words that train lacks.
+        frozen: (N, W) float16 frozen vectors of words that train lacks; W is the size of word embeddings.
         alphabet: Number of character ids.
-        characters: Network for the character features.
-        character_size: Size of character embeddings.
-        character_hidden: CNN filters per width, or LSTM units per direction.
-        character_width: Widths of the CNN filters in characters.
-        casings: Number of casing ids.
-        casing_size: Size of the casing embedding, 0 for none.
 
     Attributes:
         output_size: Size of the concatenated vectors.
     """
 
-    def __init__(
-        self,
-        *,
-        words: int,
-        word_size: int,
-        frozen: Tensor,
-        alphabet: int,
-        characters: Characters,
-        character_size: int,
-        character_hidden: int,
-        character_width: Sequence[int],
-        casings: int,
-        casing_size: int,
-    ) -> None:
+    def __init__(self, config: ModelConfig, *, words: int, frozen: Tensor, alphabet: int) -> None:
         super().__init__()
+        word_size = frozen.shape[1]
         self.trainable = make_embedding(words, word_size)
         self.register_buffer("frozen", frozen)
-        self.output_size = word_size + casing_size
-        self.casing = nn.Embedding(casings, casing_size) if casing_size else None
+        self.output_size = word_size + config.casing_size
+        self.casing = nn.Embedding(len(CASINGS), config.casing_size) if config.casing_size else None
         self.characters: CharacterNetwork | None = None
-        if make_characters := CHARACTERS[characters]:
-            self.characters = make_characters(alphabet, character_size, character_hidden, character_width)
+        if make_characters := CHARACTERS[config.characters]:
+            self.characters = make_characters(config, alphabet)
             self.output_size += self.characters.output_size
 
     def forward(self, words: Tensor, casing: Tensor, characters: Tensor, word_lengths: Tensor) -> Tensor:
@@ -199,7 +183,7 @@ class WordVectors(nn.Module):
         return torch.cat(features, dim=-1)
 
     def embed(self, words: Tensor) -> Tensor:
-        """Look up word embeddings, trainable or frozen: word ids (U,) to (U, word_size)."""
+        """Look up word embeddings, trainable or frozen: word ids (U,) to (U, W)."""
         trainable_count = self.trainable.num_embeddings
         if int(words.max()) < trainable_count:
             trainable: Tensor = self.trainable(words)
