@@ -23,7 +23,7 @@ NASTY = [
 ]
 WORDS = ("Word", "w" * 90, "<b>", "Ada", "\u202eflow", "said", "on", "Monday", ".", *NASTY)
 BUCKETS = {
-    "novelty": ["seen", "unseen"],
+    "vocabulary": ["seen", "unseen"],
     "position": ["whole sentence", "first", "second", "third", "middle", "last", "final punctuation"],
     "length": ["1-5", "6-10", "11-20", "21-30", "31+"],
     "span": ["borders", "type, where the borders are right"],

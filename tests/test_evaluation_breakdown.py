@@ -79,14 +79,14 @@ def check_buckets(words, seen, items, scores, measure):
     whole = count_sentences(*items).sum(axis=0)
     assert Counts(*whole).score == pytest.approx(scores[measure])
     buckets = break_down(words, *items, seen)
-    assert list(buckets) == ["label", "novelty", "position", "length"]
+    assert list(buckets) == ["label", "vocabulary", "position", "length"]
     for result in buckets.values():
         assert total(map(sides_of, result.values())) == tuple(whole)
     for label, score in scores["by_label"].items():
         counts = buckets["label"].pop(label)
         assert (counts.score, counts.gold) == (pytest.approx(score["f1"]), score["support"])
     assert not buckets["label"]
-    for name, counts in buckets["novelty"].items():
+    for name, counts in buckets["vocabulary"].items():
         assert counts.score == pytest.approx(scores[name][measure])
         assert counts.gold == scores[name]["support"]
     assert [name for name in POSITIONS if name in buckets["position"]] == list(buckets["position"])
@@ -120,7 +120,7 @@ def test_items_go_to_their_own_buckets():
     buckets = break_down([words], gold, predicted, [[True, False, True, True, True, True]])
     assert buckets == {
         "label": {"LOC": Counts(0, 0, 1), "PER": Counts(0, 1, 1), "ORG": Counts(0, 1, 0)},
-        "novelty": {"seen": Counts(0, 2, 1), "unseen": Counts(0, 0, 1)},
+        "vocabulary": {"seen": Counts(0, 2, 1), "unseen": Counts(0, 0, 1)},
         "position": {"first": Counts(0, 1, 1), "last": Counts(0, 1, 1)},
         "length": {"6-10": Counts(0, 2, 2)},
     }
@@ -189,7 +189,7 @@ def test_bands_of_length(tokens, band):
 
 def test_empty_breakdown():
     assert break_down([[]], [set()], [set()], [[]]) == {
-        kind: {} for kind in ("label", "novelty", "position", "length")
+        kind: {} for kind in ("label", "vocabulary", "position", "length")
     }
     assert count_sentences([], []).shape == (0, 3)
     assert Counts(0, 0, 0).score == 0.0

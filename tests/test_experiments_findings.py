@@ -113,7 +113,7 @@ def test_origins_agree_with_the_scorer(comparison, findings):
     ]
     for contrast in findings.contrasts:
         kinds = [origin.kind for origin in contrast.groups]
-        expected = ["label", "novelty", "position", "length", *["span"] * has_spans]
+        expected = ["label", "vocabulary", "position", "length", *["span"] * has_spans]
         assert list(dict.fromkeys(kinds)) == expected
         for origin in contrast.groups:
             assert origin.difference.mean == pytest.approx(origin.other.mean - origin.base.mean)
@@ -122,7 +122,7 @@ def test_origins_agree_with_the_scorer(comparison, findings):
                 if origin.kind == "label":
                     expected_values = [scores["by_label"][origin.bucket]["f1"] for scores in dev]
                     assert origin.support == dev[0]["by_label"][origin.bucket]["support"]
-                elif origin.kind == "novelty":
+                elif origin.kind == "vocabulary":
                     expected_values = [scores[origin.bucket][measure] for scores in dev]
                     assert origin.support == dev[0][origin.bucket]["support"]
                 else:
