@@ -125,7 +125,7 @@ class SpanMarginals:
             spans: The spans; none crosses a sentence end.
             begins: (B,) index of each sentence's first token among the tokens that the spans count, rising.
         """
-        rows = np.searchsorted(begins, spans.starts, side="right") - 1
+        rows = spans.sentences(begins)
         starts, ends = spans.starts - begins[rows], spans.ends - begins[rows]
         sizes = ends - starts
         logs = _log(self._begins[rows, starts, spans.labels])

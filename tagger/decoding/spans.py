@@ -43,6 +43,10 @@ class FoundSpans:
             self.starts[indices], self.ends[indices], self.labels[indices], self.scores[indices]
         )
 
+    def sentences(self, begins: IntArray) -> IntArray:
+        """Return the index (M,) of each span's sentence, given the sentences' first tokens (B,), rising."""
+        return np.searchsorted(begins, self.starts, side="right") - 1
+
 
 class SpanReader:
     """Vectorised ``text.schemes.tags_to_spans``, and conversion of the spans to a target scheme.

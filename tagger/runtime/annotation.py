@@ -79,7 +79,7 @@ class Annotator:
         is_first = np.zeros(len(ids), np.bool_)
         is_first[begins] = True
         spans, candidates = self._find_spans(ids, is_first), []
-        owners = _owners(spans, begins)
+        owners = spans.sentences(begins)
         has_candidates = self._reader is not None and options.candidates > 0
         annotations: Annotations = {name: [[] for _ in sentences] for name in self._requested(options)}
         # By default only sentences that have a span need a posterior.
@@ -143,7 +143,7 @@ class Annotator:
         self, spans: FoundSpans, begins: Ints, sentences: Sequence[Sentence]
     ) -> list[tuple[Span, ...]]:
         """Return each sentence's spans, with scores and offsets; ``begins`` (S,) are its first tokens."""
-        owners = _owners(spans, begins)
+        owners = spans.sentences(begins)
         shifts = begins[owners]
         columns = (owners, spans.starts - shifts, spans.ends - shifts, spans.labels, spans.scores)
         collected: list[list[Span]] = [[] for _ in sentences]
@@ -166,7 +166,7 @@ class Annotator:
         assert self._reader is not None
         if self._is_ambiguous:  # several tag sequences can encode the same span
             return SpanMarginals(posterior, self._reader).score(spans, begins)
-        rows, sizes = _owners(spans, begins), spans.ends - spans.starts
+        rows, sizes = spans.sentences(begins), spans.ends - spans.starts
         starts = spans.starts - begins[rows]
         scores = np.zeros(len(sizes), np.float32)
         # Group spans by similar length: one very long span would force padding on all short ones.
@@ -246,11 +246,6 @@ def _forbids_repairs(task: Task, transitions: Transitions) -> bool:
     return not any(
         (one & ~np.array(legal)).any() for one, legal in zip(possible, task.allowed(), strict=True)
     )
-
-
-def _owners(spans: FoundSpans, begins: Ints) -> Ints:
-    """Return the index (M,) of each span's sentence, given the sentences' first tokens (B,), rising."""
-    return np.searchsorted(begins, spans.starts, side="right") - 1
 
 
 def _pad(emissions: Floats, begins: Ints, lengths: Ints) -> Floats:
