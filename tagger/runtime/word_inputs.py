@@ -42,9 +42,6 @@ class WordInputs:
         self._config = config
         self._layer = layer
         self.context = context
-        self._character_layer = (
-            Layer.from_tensors(tensors, CHARACTER_LSTM, BOTH) if config.characters == "lstm" else None
-        )
 
     @property
     def size(self) -> int:
@@ -181,9 +178,13 @@ class WordInputs:
         scores[np.arange(positions) >= lengths[:, None]] = -np.inf
         return np.asarray(scores.max(axis=1) + bias, np.float32)
 
+    @cached_property
+    def _character_layer(self) -> Layer:
+        """The LSTM of the character network ``lstm``."""
+        return Layer.from_tensors(self._tensors, CHARACTER_LSTM, BOTH)
+
     def read_characters(self, batch: Batch) -> Floats:
         """Return the features (U, 2H) of a batch's words, see ``network.words.CharacterLstm``."""
-        assert self._character_layer is not None
         characters, lengths = batch.characters, batch.word_lengths
         projected = self._character_layer.project(self._tensors["words.characters.embedding.weight"])
         is_character = np.arange(characters.shape[1]) < lengths[:, None]
