@@ -7,7 +7,6 @@ idle if a batch has fewer sentences than there are processes.
 
 from __future__ import annotations
 
-import atexit
 import importlib.util
 import os
 import re
@@ -49,8 +48,6 @@ class Processes:
             log_with="tensorboard" if tensorboard else None,
             project_dir=tensorboard,
         )
-        if self.count > 1:  # gloo's threads sometimes abort a process that ends with its group
-            atexit.register(self._accelerator.state.destroy_process_group)
 
     @property
     def count(self) -> int:
