@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from command_line import input_error, rows, run, run_error
+from input_errors import check
 
 from tagger import Tagger
 from tagger.bundle import load_bundle, save_bundle
@@ -79,17 +80,15 @@ def test_invalid_probabilities_are_rejected_before_the_model_is_loaded(tmp_path,
     none = tmp_path / "none"
     for command in (("tag", "-m", none), ("evaluate", none, corpus / "dev.conll")):
         error = input_error(*command, "--min-score", value)
-        assert (error.code, error.option) == ("option.value", "--min-score")
-        assert f"(got {float(value):g})" in error.message
+        check(error, "option.value", option="--min-score", mentions=f"(got {float(value):g})")
 
 
 def test_streams_do_not_support_min_score(model):
     error = input_error("tag", "-m", model, "--stream", "--min-score", "0.5")
-    assert (error.code, error.option) == ("option.conflict", "--min-score")
+    check(error, "option.conflict", option="--min-score")
     assert run("tag", "-m", model, "--stream", "--min-score", "0", stdin=b"Ada sang.")[0] == 0
     error = input_error("tag", "-m", model, "--min-score", "most")
-    assert (error.code, error.option) == ("option.type", "--min-score")
-    assert "'most'" in error.message
+    check(error, "option.type", option="--min-score", mentions="'most'")
 
 
 def test_evaluate_filters_spans_but_calibrates_on_all(calibrated, corpus, min_score):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from command_line import input_error, rows, run, run_error
+from input_errors import check
 
 from tagger import included
 from tagger.cli.input import STDIN
@@ -87,10 +88,10 @@ def test_command_line_text_is_tagged_like_piped_text(model):
 def test_a_text_is_the_only_input_and_given_once():
     for arguments in (("letter.txt", "--text", TEXT), ("--text", TEXT, "-")):
         error = input_error("tag", *arguments)
-        assert (error.code, error.option) == ("option.conflict", "--text")
+        check(error, "option.conflict", option="--text")
     assert run_error("tag", "--text", "a", "--text", "b") == "--text is given twice. Give it once."
 
 
 def test_a_text_must_be_utf8():
     error = input_error("tag", "--text", "Ada met \udcff.")
-    assert (error.code, error.option) == ("corpus.encoding", "--text")
+    check(error, "corpus.encoding", option="--text")

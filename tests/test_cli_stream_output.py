@@ -12,6 +12,7 @@ import pytest
 from command_line import input_error, rows, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from input_errors import check
 
 from tagger import StreamingTagger, Tagger
 from tagger.cli.input import STDIN, read_lines
@@ -103,13 +104,12 @@ def test_incompatible_options_are_rejected(model, tmp_path):
         (["--stream", tmp_path / "a.txt", "-"], "--stream", "one text"),
     ):
         error = input_error("tag", "-m", model, *options)
-        assert (error.code, error.option) == ("option.conflict", option)
-        assert fragment in error.message
+        check(error, "option.conflict", option=option, mentions=fragment)
     assert "must be at least 0 (got -1)" in str(
         input_error("tag", "-m", model, "--stream", "--lookahead", "-1")
     )
     error = input_error("tag", "-m", model, "--stream", tmp_path / "none")
-    assert (error.code, error.file) == ("file.missing", str(tmp_path / "none"))
+    check(error, "file.missing", file=tmp_path / "none", option="--text")
 
 
 @pytest.mark.parametrize("text", ["", " \n\n\t\n", "\ufeff"])

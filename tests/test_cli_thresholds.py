@@ -4,6 +4,7 @@ import json
 
 import pytest
 from command_line import input_error, rows, run
+from input_errors import check
 
 from tagger import Tagger
 from tagger.corpus.files import read_sentences
@@ -90,8 +91,7 @@ def test_a_model_without_spans_has_no_labels(pos_model):
     assert (error.code, error.option) == ("corpus.labels", "--min-score")
     assert "'PER'" in str(error)
     error = input_error("tag", "-m", pos_model, "--candidates", "0.5")
-    assert (error.code, error.option) == ("option.conflict", "--candidates")
-    assert "(got pos)" in error.message
+    check(error, "option.conflict", option="--candidates", mentions="(got pos)")
 
 
 @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
@@ -129,8 +129,7 @@ def test_jsonl_candidates_agree_with_the_api(model, workers):
 )
 def test_invalid_candidate_options_are_rejected(model, options, code, fragment):
     error = input_error("tag", "-m", model, "--candidates", *options)
-    assert (error.code, error.option) == (code, "--candidates")
-    assert fragment in str(error)
+    check(error, code, option="--candidates", mentions=fragment)
 
 
 @pytest.mark.parametrize(
@@ -143,5 +142,4 @@ def test_invalid_candidate_options_are_rejected(model, options, code, fragment):
 )
 def test_options_that_exclude_candidates(model, options, option, fragment):
     error = input_error("tag", "-m", model, "--candidates", "0.1", *options)
-    assert (error.code, error.option) == ("option.conflict", option)
-    assert fragment in error.message
+    check(error, "option.conflict", option=option, mentions=fragment)

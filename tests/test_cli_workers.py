@@ -12,6 +12,7 @@ import pytest
 from command_line import input_error, rows, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from input_errors import check
 
 from tagger.cli import workers
 from tagger.text.blocks import cut_blocks
@@ -159,8 +160,7 @@ def test_incompatible_options_are_rejected(model):
         (["--workers", 2, "--stream", "--format", "conll"], "option.conflict", "--stream"),
     ):
         error = input_error("tag", "-m", model, *options)
-        assert (error.code, error.option) == (code, "--workers")
-        assert fragment in error.message
+        check(error, code, option="--workers", mentions=fragment)
 
 
 @pytest.mark.usefixtures("_in_one_process")

@@ -4,6 +4,8 @@ from typing import Any, get_args
 
 import pytest
 
+from tagger.cli.formats import FORMATS as FORMATS_OF_TAG
+from tagger.cli.sources import OutputStyle
 from tagger.config import Characters, HeadKind, MergeMode, OptimizerKind, ScheduleKind
 from tagger.corpus.files import FORMATS, FormatName
 from tagger.network.encoder import MERGES
@@ -30,6 +32,7 @@ from tagger.training.schedules import SCHEDULES
         (MergeMode, MERGES),
         (MergeMode, lstm.MERGES),
         (OptimizerKind, OPTIMIZERS),
+        (OutputStyle, {**FORMATS_OF_TAG, "conllu": None}),  # conllu is written by --input conllu only
         (ScheduleKind, SCHEDULES),
     ],
 )
