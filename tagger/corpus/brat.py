@@ -154,7 +154,7 @@ def _read_pair(path: Path, task: str, units: OffsetUnits, reading: Reading) -> I
 
 def _read_text(path: Path) -> str:
     try:
-        return read_input(path, most=LONGEST_LINE).decode()
+        return read_input(path, max_bytes=LONGEST_LINE).decode()
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         byte = error.start - error.object.rfind(b"\n", 0, error.start)

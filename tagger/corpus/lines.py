@@ -86,7 +86,7 @@ def _raw_lines(path: str | Path, on_error: OnError) -> Iterator[bytes]:
         with open_input(path) as file:
             is_packed = file.peek(2).startswith(_GZIP_MAGIC)  # peek, not seek: the file may be a pipe
             unpacked = cast(BinaryIO, gzip.GzipFile(fileobj=file) if is_packed else file)
-            yield from limited_lines(unpacked, most=LONGEST_LINE)
+            yield from limited_lines(unpacked, max_bytes=LONGEST_LINE)
         return
     except FileNotFoundError:
         problem = "there is no such file. Check the path."

@@ -188,7 +188,7 @@ def _width(first: bytes) -> int:
 
 
 def _lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
-    for line in limited_lines(file, most=_MAX_ROW_BYTES):
+    for line in limited_lines(file, max_bytes=_MAX_ROW_BYTES):
         if len(line) > _MAX_ROW_BYTES:
             raise _malformed(f"a line has more than {_MAX_ROW_BYTES:,} bytes. Pass a vectors file.", path)
         yield line
