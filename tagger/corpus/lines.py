@@ -84,8 +84,8 @@ def numbered_lines(
 def _raw_lines(path: str | Path, on_error: OnError) -> Iterator[bytes]:
     try:
         with open_input(path) as file:
-            is_packed = file.peek(2).startswith(_GZIP_MAGIC)  # peek, not seek: the file may be a pipe
-            unpacked = cast(BinaryIO, gzip.GzipFile(fileobj=file) if is_packed else file)
+            is_compressed = file.peek(2).startswith(_GZIP_MAGIC)  # peek, not seek: the file may be a pipe
+            unpacked = cast(BinaryIO, gzip.GzipFile(fileobj=file) if is_compressed else file)
             yield from limited_lines(unpacked, max_bytes=LONGEST_LINE)
         return
     except FileNotFoundError:
