@@ -44,7 +44,7 @@ def numbered_lines(
         if len(raw) > LONGEST_LINE:
             on_error(
                 InputError(
-                    f"the line has more than {LONGEST_LINE:,} bytes. Give a text file with line ends.",
+                    f"the line has more than {LONGEST_LINE:,} bytes. Pass a text file with line ends.",
                     code="input.size",
                     where=f"{path}:{number}",
                 )
@@ -95,7 +95,7 @@ def _raw_lines(path: str | Path, on_error: OnError) -> Iterator[bytes]:
         problem = "this is a folder. Name a file in it."
         code = "file.kind"
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        problem = f"the gzip data are damaged ({error}). Get the file again."
+        problem = f"the gzip data are damaged ({error}). Download or copy the file again."
         code = "file.unreadable"
     except OSError as error:
         problem = f"the file cannot be read ({error.strerror or error})."

@@ -35,7 +35,7 @@ _NOT_GOLD: dict[str, frozenset[object]] = {
     "is_confirmed": frozenset([False]),  # doccano
     "confirmed": frozenset([False]),
 }
-"""Values, in lower case, that annotation tools write for records that nobody accepted."""
+"""Values, in lower case, that annotation tools write for records without an accepted annotation."""
 GOLD_KEYS = (*_NOT_GOLD, _APPROVER)
 """Keys that tell if a record is gold."""
 
@@ -154,7 +154,7 @@ class Records:
 def read_record(record: object, reading: Reading, where: str) -> list[Sentence]:
     """Read the sentences of one record. Its keys determine the dialect.
 
-    - Our own, one sentence per record (see ``sentence_values``): ``{"text", "start", "tokens": [{"text",
+    - tagger's own, one sentence per record (see ``sentence_values``): ``{"text", "start", "tokens": [{"text",
       "start", "end"}], "tags": {task: […]}, "spans": {task: [{"start", "end", "label", "score"}]}}``. A
       record with ``start`` above 0 continues the previous document, unless it has ``starts_document``.
     - Prodigy: ``{"text", "tokens": [{"text", "start", "end"}], "spans": [{"start", "end", "label"}]}``.

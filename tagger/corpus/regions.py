@@ -134,7 +134,7 @@ def annotations_under(
 def _results(values: Mapping[str, object], export: Export, where: str, warn: Warn) -> Sequence[object] | None:
     """Return the results of the selected annotation or prediction. None if no annotation is gold."""
     annotations = annotations_under(values, ANNOTATIONS, where)
-    chosen = [one for one in annotations if not is_cancelled(one)]
+    chosen = [annotation for annotation in annotations if not is_cancelled(annotation)]
     if annotations and not chosen:
         warn(f"{where}: the text was skipped because its annotators cancelled it.")
         return None
@@ -150,7 +150,7 @@ def _results(values: Mapping[str, object], export: Export, where: str, warn: War
             warn(f"{where}: the text has no annotations{detail}; it is read as text without spans.")
             return ()
         return sequence(chosen[0].get("result", ()), "result", where)
-    truths = [one for one in chosen if one.get("ground_truth") is True]
+    truths = [annotation for annotation in chosen if annotation.get("ground_truth") is True]
     selected = (truths or chosen)[0]
     if len(chosen) > 1:
         which = "ground truth" if truths else "first"
