@@ -121,7 +121,7 @@ class Records:
         if not sentences:
             reading.warn(f"{where}: {NO_TOKEN}")
         tags = {} if sentence is None else sentence.tags
-        return [one for one in sentences if _tags_match_spans(one, tags, reading)]
+        return [aligned for aligned in sentences if _tags_match_spans(aligned, tags, reading)]
 
     def _in_characters(
         self,
@@ -235,8 +235,8 @@ def sentence_values(
         },
         "n_best": {
             task: [
-                {"tags": list(one.tags), "probability": shortened(one.probability)}
-                for one in sentence.alternatives[task]
+                {"tags": list(alternative.tags), "probability": shortened(alternative.probability)}
+                for alternative in sentence.alternatives[task]
             ]
             for task in tasks
             if task in sentence.alternatives

@@ -197,7 +197,7 @@ class TokenRecords:
     ) -> dict[str, str]:
         """Return the key of each task's tags."""
         tasks = self._reading.tasks
-        lists = [key for key, one in values.items() if key not in used and _is_list(one)]
+        lists = [key for key, value in values.items() if key not in used and _is_list(value)]
         plain = next((key for key in PLAIN_TAGS if key in lists), None)
 
         def is_tags(key: str) -> bool:
