@@ -39,16 +39,16 @@ from tagger.storage import write_synced, writing
 from tagger.validation import first_problem
 
 T = TypeVar("T")
-MAPPED = FROZEN  # the frozen word vectors: a large tensor, of which few rows are read
+MAPPED = FROZEN  # the memory-mapped tensor: the frozen word vectors, of which few rows are read
 SCALES = ".scales"  # suffix of an int8 tensor's name for its row scales
 # Limits of vocab.json per tensor row: words have 10 bytes on average, and rarely a comma.
-MOST_BYTES_A_ROW = 256
-MOST_COMMAS_A_ROW, MORE_COMMAS = 4, 1 << 18
+MAX_BYTES_PER_ROW = 256
+MAX_COMMAS_PER_ROW, MAX_OTHER_COMMAS = 4, 1 << 18
 # Limit of config.json and vocab.json, because pydantic collects an error for each invalid value.
-MOST_KEYS = 10_000
-# Limits of metrics.json, which can have any values, so that it can be written again and printed.
-MOST_DIGITS, MOST_DEPTH = 18, 40
-# In the order in which a save moves them to their final names: config.json last.
+MAX_KEYS = 10_000
+# Limits of metrics.json, whose values are not validated, so that it can be printed and written again.
+MAX_DIGITS, MAX_DEPTH = 18, 40
+# A save moves the files to their final names in this order, config.json last.
 FILES = (TENSORS, VOCABULARY, METRICS, "README.md", CONFIG)
 # A save writes its files to the first of these sub-folders; renaming it to the second commits the save.
 STAGED = ".saving"
@@ -68,8 +68,8 @@ class Bundle:
         card: The model card, as Markdown.
         temperatures: For each task, the divisor of its scores that calibrates probabilities (see
             ``decoding.temperature``), by default 1.
-        is_shrunk: True if tensors can be stored in half precision and word vectors as int8. Loaded tensors
-            are float32 all the same, except the frozen word vectors (see ``frozen_vectors``).
+        is_shrunk: True if tensors may be stored in half precision, and word vectors as int8. After loading,
+            all tensors are float32 except the frozen word vectors (see ``frozen_vectors``).
     """
 
     config: Config
@@ -137,9 +137,9 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
 def load_bundle(folder: Path) -> Bundle:
     """Load a bundle, after finishing a committed save that was interrupted.
 
-    In a folder of another user, nothing is written: committed files are read from where they are. The frozen
-    word vectors are memory-mapped: do not write to their file while the bundle is in use. Saving another
-    model there is safe, since it replaces the files.
+    The function does not write to another user's folder; it then reads the committed files in place. The
+    frozen word vectors are memory-mapped: do not write to their file while the bundle is in use. Saving
+    another model to the folder is safe, since it replaces the files.
 
     Raises:
         InputError: The folder holds no bundle, has a newer format, or mixes files of different models.
@@ -229,7 +229,7 @@ def _finish_save(folder: Path) -> None:
 
 
 def _require_real(complete: Path) -> None:
-    """Check that the folder of a committed save is not a link or file; files would be moved from elsewhere.
+    """Check that the folder of a committed save is a real folder: a link would move files from elsewhere.
 
     Raises:
         InputError: It is a link or file.
@@ -245,7 +245,7 @@ def _require_real(complete: Path) -> None:
 
 
 def _find(folder: Path, name: str) -> Path:
-    """Return the path of a file: in the folder of a committed save if it was not moved yet, else in place."""
+    """Return the path of a file: in the folder of a committed save until it is moved, else in place."""
     path = folder / COMPLETE / name
     # Path.exists raises if access is denied.
     is_pending = os.path.exists(path) and not path.parent.is_symlink()  # noqa: PTH110
@@ -253,7 +253,7 @@ def _find(folder: Path, name: str) -> Path:
 
 
 def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]) -> str:
-    """Return a digest of the content, stored in three files to detect files of different models."""
+    """Return a digest of the content. Three files store it, to detect files of different models."""
     import hashlib  # imported late: only saving needs it, and it loads OpenSSL
 
     digest = hashlib.sha256(_dump(vocabulary))
@@ -265,7 +265,7 @@ def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]
 
 def _load_json(folder: Path, name: str) -> dict[str, Any]:
     path = _find(folder, name)
-    return parse_object(path, read_stored(path), most_keys=MOST_KEYS)
+    return parse_object(path, read_stored(path), max_keys=MAX_KEYS)
 
 
 def _load_vocabulary(folder: Path, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
@@ -275,23 +275,23 @@ def _load_vocabulary(folder: Path, tensors: Mapping[str, NDArray[Any]]) -> dict[
     """
     path = _find(folder, VOCABULARY)
     rows = sum(len(tensor) for tensor in tensors.values() if tensor.ndim and tensor.size)
-    content = read_stored(path, most=LARGEST_FILE + MOST_BYTES_A_ROW * rows)
-    if content.count(b",") > MORE_COMMAS + MOST_COMMAS_A_ROW * rows:
+    content = read_stored(path, max_bytes=LARGEST_FILE + MAX_BYTES_PER_ROW * rows)
+    if content.count(b",") > MAX_OTHER_COMMAS + MAX_COMMAS_PER_ROW * rows:
         raise damaged(path, f"the file has many more entries than the {rows:,} rows of all tensors")
-    return parse_object(path, content, most_keys=MOST_KEYS)
+    return parse_object(path, content, max_keys=MAX_KEYS)
 
 
 def _load_metrics(folder: Path) -> dict[str, Any]:
     path = _find(folder, METRICS)
-    metrics = parse_object(path, read_stored(path), most_digits=MOST_DIGITS)
-    if not _is_shallow(metrics, MOST_DEPTH):
-        raise damaged(path, f"values must be nested at most {MOST_DEPTH} deep")
+    metrics = parse_object(path, read_stored(path), max_digits=MAX_DIGITS)
+    if not _is_shallow(metrics, MAX_DEPTH):
+        raise damaged(path, f"values must be nested at most {MAX_DEPTH} deep")
     return metrics
 
 
 def _is_shallow(values: Any, depth: int) -> bool:
     inner = values.values() if isinstance(values, dict) else values if isinstance(values, list) else ()
-    return depth > 0 and all(_is_shallow(one, depth - 1) for one in inner)
+    return depth > 0 and all(_is_shallow(value, depth - 1) for value in inner)
 
 
 def _load_tensors(folder: Path) -> tuple[dict[str, NDArray[Any]], str | None]:

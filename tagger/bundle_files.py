@@ -15,18 +15,18 @@ from tagger.storage import open_input, read_input
 LARGEST_FILE = 1 << 24  # maximum bytes of config.json, metrics.json and README.md
 
 
-def read_stored(path: Path, *, most: int = LARGEST_FILE) -> bytes:
-    """Read a file of a model folder; follows links, since model caches use them.
+def read_stored(path: Path, *, max_bytes: int = LARGEST_FILE) -> bytes:
+    """Read a file of a model folder. Follow links, since model caches use them.
 
     Args:
         path: The file.
-        most: Maximum number of bytes.
+        max_bytes: Maximum size.
 
     Raises:
         InputError: The file is missing or longer, or it is a pipe or device, which could be endless.
     """
     try:
-        return read_input(path, most=most, is_stored=True)
+        return read_input(path, max_bytes=max_bytes, is_stored=True)
     except OSError as error:
         raise _unreadable(path, error) from None
 
@@ -43,14 +43,14 @@ def require_stored(path: Path) -> None:
         raise _unreadable(path, error) from None
 
 
-def parse_object(path: Path, content: bytes, *, most_digits: int = 0, most_keys: int = 0) -> dict[str, Any]:
+def parse_object(path: Path, content: bytes, *, max_digits: int = 0, max_keys: int = 0) -> dict[str, Any]:
     """Parse a JSON object with unique keys and finite numbers.
 
     Args:
         path: The path of the file, for errors.
         content: The JSON text.
-        most_digits: Maximum digits of an integer; 0 for no limit.
-        most_keys: Maximum keys of an object; 0 for no limit.
+        max_digits: Maximum digits of an integer; 0 for no limit.
+        max_keys: Maximum keys of an object; 0 for no limit.
 
     Raises:
         InputError: The content is not such an object.
@@ -63,13 +63,13 @@ def parse_object(path: Path, content: bytes, *, most_digits: int = 0, most_keys:
 
     def read_int(text: str) -> int:
         value = int(text)  # Python itself raises for thousands of digits
-        if most_digits and len(text) > most_digits:
+        if max_digits and len(text) > max_digits:
             raise damaged(path, f"the number {_short(text)} is too large")
         return value
 
     def read_object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-        if most_keys and len(pairs) > most_keys:
-            raise damaged(path, f"an object must have at most {most_keys:,} keys (got {len(pairs):,})")
+        if max_keys and len(pairs) > max_keys:
+            raise damaged(path, f"an object must have at most {max_keys:,} keys (got {len(pairs):,})")
         return _unique_keys(pairs)
 
     try:

@@ -25,7 +25,7 @@ def _require_tokenizer(settings: dict[str, Any]) -> dict[str, Any]:
     known = Tokenizer().settings()
     for name, value in settings.items():
         if type(value) is not type(known.get(name)):
-            raise ValueError(f"must be settings of the tokenizer, without {name!r}: {value!r}")
+            raise ValueError(f"must be settings of the tokenizer, but {name!r}: {value!r} is not one")
     try:
         Tokenizer(**settings)
     except InputError as error:
@@ -38,8 +38,8 @@ class Header(Config):
 
     Attributes:
         identity: Digest of the content, equal in three files; None if the bundle has none.
-        tokenizer: See ``bundle.Bundle``, also for the attributes below.
-        temperatures: Temperature by task.
+        tokenizer: Settings of the tokenizer, learnt from the train split.
+        temperatures: Temperature by task (see ``bundle.Bundle``).
         is_shrunk: True for a shrunk model.
     """
 

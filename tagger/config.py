@@ -78,10 +78,10 @@ class Section(BaseModel):
 
 
 class DataConfig(Section):
-    """How the corpus files are read."""
+    """Options for reading the corpus files."""
 
     tasks: Names = Field(
-        ("ner",), min_length=1, description='columns to learn, one head each; a list or "pos,ner"'
+        ("ner",), min_length=1, description='tag columns to learn, with one head each; a list or "pos,ner"'
     )
     columns: str | None = Field(None, description='names of the file\'s columns, e.g. "token,pos,ner"')
     format: str | None = Field(None, description="file format, such as conllu or jsonl; detected by default")
@@ -91,12 +91,12 @@ class DataConfig(Section):
         'per task as in "ner=bare,pos=none"; detected by default',
     )
     tokenizer: dict[str, bool | int | str] = Field(
-        {}, description="options of text.tokenizer.Tokenizer that override what is learned from train"
+        {}, description="options of text.tokenizer.Tokenizer that override those learned from train"
     )
     on_misaligned: Literal["error", "expand", "trim", "skip"] = Field(
         "error",
-        description="spans whose borders are not token borders (formats with running text): raise an error, "
-        "expand to whole tokens, trim to the tokens inside, or skip the span",
+        description="spans whose boundaries are not token boundaries (formats with running text): raise an "
+        "error, expand to whole tokens, trim to the tokens inside, or skip the span",
     )
     offsets: Literal["auto", "characters", "utf16", "bytes"] = Field(
         "auto", description="unit of the spans' offsets; auto detects it from the spans' texts"
@@ -173,7 +173,7 @@ class ModelConfig(Section):
 
 
 class TrainConfig(Section):
-    """How the model is trained."""
+    """Options of the training."""
 
     epochs: int = Field(40, ge=1, description="maximum number of epochs (see min_steps)")
     seed: int = Field(
@@ -199,7 +199,7 @@ class TrainConfig(Section):
         0.9995, description="decay of the exponential moving average of the weights; 0 = off"
     )
     singleton_unknown: Probability = Field(
-        0.5, description="probability of replacing a word by UNK if train has it once and it has no vector"
+        0.5, description="probability of replacing a word by UNK if it occurs once in train and has no vector"
     )
     class_weights: Annotated[
         Literal["balanced"] | dict[str, Annotated[float, Field(gt=0.0, le=1e6)]], BeforeValidator(_weights)
@@ -212,8 +212,8 @@ class TrainConfig(Section):
         0.0,
         ge=-20.0,
         le=20.0,
-        description="span tasks: positive favours recall, negative precision (cost-augmented loss, Gimpel "
-        "and Smith 2010)",
+        description="span tasks: positive values favour recall, negative ones precision (cost-augmented "
+        "loss, Gimpel and Smith 2010)",
     )
     case_augmentation: Probability = Field(
         0.0,
@@ -342,7 +342,7 @@ def option_names() -> list[str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        content = read_input(path, most=LARGEST_FILE).removeprefix(codecs.BOM_UTF8)
+        content = read_input(path, max_bytes=LARGEST_FILE).removeprefix(codecs.BOM_UTF8)
         return tomllib.loads(content.decode())
     except OSError as error:
         raise InputError(
@@ -353,7 +353,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         before = content[: error.start].split(b"\n")
         raise InputError(
-            f"byte {len(before[-1]) + 1} of the line (0x{content[error.start]:02x}) is not UTF-8; convert "
+            f"byte {len(before[-1]) + 1} of the line (0x{content[error.start]:02x}) is not UTF-8. Convert "
             "the file to UTF-8, for instance with iconv.",
             code="corpus.encoding",
             where=f"{path}:{len(before)}",

@@ -17,13 +17,13 @@ _TERMINAL_CONTROLS = re.compile(r"(?!\r\n)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 Code = Literal[
     "argument.type",  # an argument of a Python function has a wrong type
-    "argument.value",  # an argument of a Python function is out of bounds or contradicts another one
+    "argument.value",  # an argument of a Python function is out of bounds or contradicts another argument
     "bundle.damaged",  # a file of a model folder cannot be used
     "bundle.missing",  # no model has this name or path
     "bundle.output",  # a model folder cannot be written
     "bundle.version",  # a model folder was written by a newer version
     "config.format",  # a TOML file is malformed
-    "corpus.columns",  # columns or features cannot be assigned, or a line has another number of columns
+    "corpus.columns",  # columns or features cannot be assigned, or a line has the wrong number of columns
     "corpus.empty",  # a file or split has no sentences, or no tags of a task
     "corpus.encoding",  # bytes or characters are not valid UTF-8
     "corpus.format",  # the format is unknown, or the file is in another format
@@ -41,7 +41,7 @@ Code = Literal[
     "option.conflict",  # two options exclude each other, or one requires another
     "option.type",  # an option has a value of the wrong type
     "option.unknown",  # there is no such option or choice
-    "option.value",  # an option has a value out of bounds
+    "option.value",  # an option's value is invalid or out of bounds
     "package.missing",  # an optional package is not installed
     "run.damaged",  # a checkpoint or result file of a run cannot be used
     "run.exists",  # a run, a result or another process is already in the folder
@@ -60,8 +60,8 @@ class InputError(ValueError):
     Args:
         message: What is wrong and what to do.
         code: The kind of the error. Stable, unlike the message.
-        where: The location, which the text of the error begins with: ``file``, ``file:line`` (perhaps with
-            a place in the line, ``file:line: text 2``) or an argument.
+        where: The location, at the start of the error's text: ``file``, ``file:line`` (optionally with a
+            position in the line, ``file:line: text 2``) or an argument.
         option: The option to correct, for instance ``--columns`` or ``train.epochs``.
     """
 
@@ -80,12 +80,12 @@ class InputError(ValueError):
 
     @property
     def file(self) -> str:
-        """``where`` without the line number and what follows it."""
+        """``where`` without the line number and anything after it."""
         match = _LOCATION.fullmatch(self.where)
         return match[1] if match else self.where
 
     def __reduce__(self) -> tuple[partial[InputError], tuple[str]]:
-        """Return what pickle needs to rebuild the error, in another process."""
+        """Return what pickle needs to rebuild the error in another process."""
         rebuild = partial(InputError, code=self.code, where=self.where, option=self.option)
         return rebuild, (self.message,)
 
@@ -95,7 +95,7 @@ OnError = Callable[[InputError], object]
 
 
 Warn = Callable[[str], object]
-"""Handler of the warnings of the corpus readers, each as ``file:line: message`` or ``file: message``."""
+"""Warning handler of the corpus readers. A warning is ``file:line: message`` or ``file: message``."""
 
 
 def ignore(_: object) -> None:
@@ -142,4 +142,7 @@ def escape_line(text: str) -> str:
     r"""Escape non-printable characters as ``\x1b`` etc., so that a message stays on one line."""
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )

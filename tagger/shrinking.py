@@ -21,7 +21,7 @@ def shrink_bundle(bundle: Bundle, *, words: int | None = None, precision: Stored
     """Return a smaller copy of a model in its stored form: save and load it before tagging.
 
     Args:
-        bundle: The model; it can already be shrunk.
+        bundle: The model, which may already be shrunk.
         words: Number of frozen vectors to keep, by default all. The first ones in the vectors file are kept;
             in most files these are the most frequent words.
         precision: ``f32`` keeps the trained weights unchanged. ``f16`` stores them in half precision.
@@ -33,7 +33,7 @@ def shrink_bundle(bundle: Bundle, *, words: int | None = None, precision: Stored
     tensors = {**plain.tensors, MAPPED: plain.tensors[MAPPED][: len(kept)]}
     if precision != "f32":
         tensors = {
-            name: np.clip(one, -_LARGEST, _LARGEST).astype(np.float16) for name, one in tensors.items()
+            name: np.clip(tensor, -_LARGEST, _LARGEST).astype(np.float16) for name, tensor in tensors.items()
         }
     if precision == "int8":
         for name in WORD_TABLES:
@@ -50,7 +50,7 @@ def shrink_bundle(bundle: Bundle, *, words: int | None = None, precision: Stored
 
 def restore_bundle(bundle: Bundle) -> Bundle:
     """Convert a loaded model to full-size types, with the same values."""
-    tensors = {name: one for name, one in bundle.tensors.items() if name != MAPPED + SCALES}
+    tensors = {name: tensor for name, tensor in bundle.tensors.items() if name != MAPPED + SCALES}
     return replace(bundle, tensors={**tensors, MAPPED: frozen_vectors(bundle.tensors)}, is_shrunk=False)
 
 

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_AGAIN_SECONDS = 0.01
+_RETRY_SECONDS = 0.01  # delay before a dropped interruption is raised again
 _STARTING, _WORKING, _ENDING = range(3)
 
 
@@ -85,7 +85,7 @@ def _raise_again(dropped: Any) -> None:
         sys.__unraisablehook__(dropped)
         return
     signal.signal(signal.SIGALRM, lambda *_: _receive(_State.received, None))
-    signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS)
 
 
 @contextmanager
@@ -99,9 +99,9 @@ def interrupts_deferred() -> Iterator[None]:
 def interrupts_blocked() -> Iterator[None]:
     """Start processes that never receive Ctrl-C, which terminals send to all processes of a command.
 
-    Child processes inherit the blocked signals, so this also holds while they import modules. SIGTERM ends
-    child processes. In this process it is deferred until the end of the block, since otherwise a process that
-    is just starting would be orphaned.
+    Child processes inherit the blocked signals, so Ctrl-C does not reach them even while they import modules.
+    SIGTERM still ends child processes. This process defers it until the end of the block, since otherwise a
+    child process that is just starting would be orphaned.
     """
     from multiprocessing import resource_tracker  # imported late: few commands start processes
 

@@ -30,7 +30,7 @@ _NO_TERMINAL, _NO_WAIT, _NO_LINK, _CLOSE_ON_EXEC = (
 )
 _OBSERVED_BYTES = 65_536  # bytes per read of an observed file
 _on_read: ContextVar[Callable[[int], object] | None] = ContextVar("on_read", default=None)
-_STEM = 60  # maximum characters of an output's name in its temporary name, to respect the system's limit
+_MAX_STEM = 60  # maximum characters of a target's name in a temporary name; systems limit a name's length
 
 
 def open_input(path: str | Path, *, is_stored: bool = False) -> BufferedReader:
@@ -93,12 +93,12 @@ def reads_observed(on_read: Callable[[int], object]) -> Iterator[None]:
         _on_read.reset(token)
 
 
-def read_input(path: str | Path, *, most: int, is_stored: bool = False) -> bytes:
+def read_input(path: str | Path, *, max_bytes: int, is_stored: bool = False) -> bytes:
     """Read a whole file, see ``open_input``.
 
     Args:
         path: The file.
-        most: Maximum number of bytes, so that an endless file does not fill the memory.
+        max_bytes: Maximum size, so that an endless file does not fill the memory.
         is_stored: See ``open_input``.
 
     Raises:
@@ -106,17 +106,17 @@ def read_input(path: str | Path, *, most: int, is_stored: bool = False) -> bytes
     """
     with open_input(path, is_stored=is_stored) as file:
         size = os.fstat(file.fileno()).st_size  # also 0 for pipes and virtual files such as those in /proc
-        content = file.read(min(size or most, most) + 1)
-    if len(content) > most:
-        raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
+        content = file.read(min(size or max_bytes, max_bytes) + 1)
+    if len(content) > max_bytes:
+        raise OSError(errno.EFBIG, f"more than {max_bytes:,} bytes", str(path))
     return content
 
 
-def limited_lines(file: BinaryIO, *, most: int) -> Iterator[bytes]:
-    """Yield a file's lines; stop at a line of more than ``most`` bytes, after its first ``most`` + 1."""
-    for line in iter(partial(file.readline, most + 1), b""):
+def limited_lines(file: BinaryIO, *, max_bytes: int) -> Iterator[bytes]:
+    """Yield a file's lines; of a line longer than ``max_bytes``, yield only ``max_bytes`` + 1 and stop."""
+    for line in iter(partial(file.readline, max_bytes + 1), b""):
         yield line
-        if len(line) > most:
+        if len(line) > max_bytes:
             return
 
 
@@ -166,18 +166,18 @@ def replace_file(path: Path, *, follows_links: bool = True) -> Iterator[Path]:
     # Unlike Path.resolve, os.path.realpath accepts loops of links; writing then raises an OSError.
     target = Path(os.path.realpath(path)) if follows_links else path
     with writing(path):
-        is_kept = target.is_file() and not target.is_symlink()
+        is_regular = target.is_file() and not target.is_symlink()
         if target.is_dir() and not target.is_symlink():
             raise InputError(
                 "must be a file (got a folder). Name a file in it.", code="file.kind", where=path
             )
-        if follows_links and target.exists() and not is_kept:
+        if follows_links and target.exists() and not is_regular:
             yield path
             return
         with _temporary(target.parent, target.name, is_folder=False) as temporary:
             yield temporary
             _sync(temporary)
-            if is_kept:
+            if is_regular:
                 shutil.copymode(target, temporary)
             temporary.replace(target)
             _sync(target.parent)  # makes the rename durable
@@ -203,11 +203,11 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
-    """Create a folder that is removed at the end; also remove those of killed processes for the same name.
+    """Create a folder, and remove it at the end; also remove folders of this name that killed processes left.
 
     Args:
         parent: The folder to create it in.
-        name: A name; the folder's own name contains it.
+        name: The temporary folder's name contains this name.
 
     Raises:
         OSError: The folder cannot be created.
@@ -219,7 +219,7 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
 @contextmanager
 def _temporary(parent: Path, name: str, *, is_folder: bool) -> Iterator[Path]:
     """Create a file or folder with a unique name, and lock it to distinguish it from abandoned ones."""
-    stem = f".{name[:_STEM]}."
+    stem = f".{name[:_MAX_STEM]}."
     _remove_abandoned(parent, stem)
     created: Path | None = None
     handle = None
@@ -306,7 +306,7 @@ def make_own_folder(path: Path) -> None:
 
 @contextmanager
 def claim_folder(path: Path) -> Iterator[None]:
-    """Create a folder and lock it for this process; the operating system releases the lock at its end.
+    """Create a folder and lock it; the operating system releases the lock when the process ends.
 
     Newly created folders that stay empty are removed at the end. If the system cannot lock folders (Windows,
     some network file systems), the folder is used without a lock.

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from tagger.errors import escape_line
 
-# Clauses for the types of errors whose own message names Python classes or pydantic's terms.
+# Clauses for error types whose own message names Python classes or uses pydantic's terms.
 _CLAUSES = {
     "missing": "is missing",
     "extra_forbidden": "is unknown",
@@ -33,13 +33,13 @@ def first_problem(error: ValidationError, *, depth: int | None = None) -> tuple[
     """
     errors = error.errors(include_url=False)
     keys = errors[0]["loc"][:depth]
-    # Of a value with several types, the error of the type that the value came closest to.
-    closest = max((one for one in errors if one["loc"][:depth] == keys), key=lambda one: len(one["loc"]))
+    # If a value may have several types: the error of the type that it matches best.
+    closest = max((item for item in errors if item["loc"][:depth] == keys), key=lambda item: len(item["loc"]))
     name = ".".join(map(str, keys))
     message = re.sub(r"^\w+ should ", "must ", closest["msg"].removeprefix("Value error, "))
     clause = _CLAUSES.get(closest["type"], message.partition(" after validation")[0])
     shows_value = keys and closest["type"] != "missing"
     got = f" (got {reprlib.repr(closest['input'])})" if shows_value else ""
-    # An error about the whole content is either our own, with a subject, or one of pydantic.
+    # Our own errors about the whole content name their subject; those of pydantic do not.
     subject = name or ("" if closest["type"] == "value_error" else "the content")
     return name, escape_line(f"{subject} {clause}{got}".lstrip())

@@ -101,9 +101,9 @@ HEADER: list[Case] = [
     (("identity",), None, "different models"),
 ]
 CONFIG: list[Case] = [
-    (("tokenizer",), {"path": "/etc/passwd"}, "tokenizer must be settings of the tokenizer, without 'path'"),
+    (("tokenizer",), {"path": "/etc/passwd"}, "tokenizer must be settings of the tokenizer, but 'path'"),
     (("tokenizer",), {"longest": 0}, "tokenizer must be settings of the tokenizer: "),
-    (("tokenizer",), {"longest": "many"}, "tokenizer must be settings of the tokenizer, without 'longest'"),
+    (("tokenizer",), {"longest": "many"}, "tokenizer must be settings of the tokenizer, but 'longest'"),
     (("temperatures",), [], "temperatures must contain named values (got [])"),
     (("temperatures",), None, "temperatures must contain named values (got None)"),
     (
@@ -136,7 +136,7 @@ CONFIG: list[Case] = [
         "must be those of the tasks ('ner', 'pos') (got 'x\\ud800')",
     ),
     (("temperatures",), {"a\nb": 1}, "must be those of the tasks ('ner', 'pos') (got 'a\\nb')"),
-    (("tokenizer",), {"x\ud800": 1}, "tokenizer must be settings of the tokenizer, without 'x\\ud800': 1"),
+    (("tokenizer",), {"x\ud800": 1}, "tokenizer must be settings of the tokenizer, but 'x\\ud800': 1"),
     (("train", "seed"), -1, "train.seed must be greater than or equal to 0 (got -1)"),
 ]
 VOCABULARY: list[Case] = [

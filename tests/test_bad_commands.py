@@ -77,7 +77,7 @@ def test_wrong_kinds_of_files_are_rejected(corpus, model, tmp_path):
     )
     assert run_error("tag", "-m", model, corpus) == f"{corpus}: this is a folder. Name a file in it."
     assert run_error("evaluate", model, corpus).startswith(f"{corpus}: this is a folder. Name a file in it")
-    assert run_error("evaluate", model, "/dev/null").startswith("/dev/null: the file has no sentences. Give")
+    assert run_error("evaluate", model, "/dev/null").startswith("/dev/null: the file has no sentences. Pass")
     assert run_error("tag", "-m", model, "--output", corpus, stdin=b"Ada").startswith(
         f"{corpus}: must be a file (got a folder)."
     )

@@ -252,8 +252,8 @@ CONFIGS = [
     ("no table", "model = 3\n", "c.toml: there is no option 'model'; did you mean model.head?"),
     ("a table", "[model.layers]\nx = 1\n", "c.toml: model.layers must be a valid integer (got {'x': 1})"),
     ("JSON", '{"model": 1}', "c.toml: not a valid TOML file (Invalid statement (at line 1, column 1)). C"),
-    ("Latin-1", b'[model]\nhead="\xe9"\n', "c.toml:2: byte 7 of the line (0xe9) is not UTF-8; convert"),
-    ("UTF-16", "[model]".encode("utf-16"), "c.toml:1: byte 1 of the line (0xff) is not UTF-8; convert"),
+    ("Latin-1", b'[model]\nhead="\xe9"\n', "c.toml:2: byte 7 of the line (0xe9) is not UTF-8. Convert"),
+    ("UTF-16", "[model]".encode("utf-16"), "c.toml:1: byte 1 of the line (0xff) is not UTF-8. Convert"),
     ("NUL", "a='\0'", "c.toml: not a valid TOML file ("),
     ("nested", "a=" + "[" * 9999, "c.toml: a number is too long or a value is nested too deeply. Corr"),
     (

@@ -200,7 +200,7 @@ def test_unspecified_tags_are_excluded_from_training_and_scores(tmp_path, model)
     path = write(tmp_path, CONLLU.format("_") + CONLLU.format("VERB"), "some.conllu")
     split = load_split([path], ["pos"], reading=Reading(warn=(notes := []).append))
     assert split.unspecified == {"pos": 1}
-    assert notes == [f"{path}: 1 of 4 tokens have no tag of 'pos' (_); loss and scores leave them out."]
+    assert notes == [f"{path}: 1 of 4 tokens have no tag of 'pos' (_); loss and scores ignore them."]
     for head in ("crf", "softmax"):
         code, output, _ = tiny(path, tmp_path / head, "--dev", path, "--task", "pos", "--head", head)
         assert code == 0, output

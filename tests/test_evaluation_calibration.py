@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tagger.evaluation.calibration import (
     BINS,
     expected_calibration_error,
-    judge_spans,
-    judge_tags,
+    mark_correct_spans,
+    mark_correct_tags,
     reliability,
     score_thresholds,
 )
@@ -99,10 +99,13 @@ def test_a_float32_score_reaches_an_equal_threshold():
 def test_only_the_exact_gold_span_is_right():
     gold = [[(0, 2, "PER"), (3, 4, "LOC")], [], [(0, 1, "ORG")]]
     predicted = [[(0, 2, "PER"), (3, 4, "ORG")], [(0, 1, "LOC")], [(0, 1, "ORG")]]
-    assert judge_spans(gold, predicted) == [True, False, False, True]
-    assert judge_spans([[(0, 2, "PER")]], [[(0, 1, "PER")]]) == [False]
-    assert judge_spans([iter([(0, 1, "A"), (1, 2, "A")])], [iter([(0, 1, "A"), (1, 2, "A")])]) == [True, True]
-    assert judge_tags([["N", "V"], [], ["N"]], [["N", "N"], [], ["N"]]) == [True, False, True]
+    assert mark_correct_spans(gold, predicted) == [True, False, False, True]
+    assert mark_correct_spans([[(0, 2, "PER")]], [[(0, 1, "PER")]]) == [False]
+    assert mark_correct_spans([iter([(0, 1, "A"), (1, 2, "A")])], [iter([(0, 1, "A"), (1, 2, "A")])]) == [
+        True,
+        True,
+    ]
+    assert mark_correct_tags([["N", "V"], [], ["N"]], [["N", "N"], [], ["N"]]) == [True, False, True]
 
 
 @pytest.mark.parametrize(

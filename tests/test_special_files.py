@@ -94,7 +94,7 @@ def test_a_too_long_line_is_an_error_and_not_read_completely(tmp_path, monkeypat
     monkeypatch.setattr("tagger.corpus.lines.LONGEST_LINE", 1000)
     content = b"Ada B-PER\n" + b"x" * 1000 + b"\n\n" + b"\0" * 5000
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
-    with pytest.raises(InputError, match=rf"{name}:2: the line has more than 1,000 bytes\. Give a text file"):
+    with pytest.raises(InputError, match=rf"{name}:2: the line has more than 1,000 bytes\. Pass a text file"):
         list(numbered_lines(tmp_path / name))
     errors: list[InputError] = []
     assert [number for number, _ in numbered_lines(tmp_path / name, on_error=errors.append)] == [1]

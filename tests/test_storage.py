@@ -149,9 +149,9 @@ def test_only_files_and_pipes_are_read(tmp_path):
     (tmp_path / "link").symlink_to("file")
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "file", tmp_path / "link"):
-        assert read_input(path, most=7, is_stored=True) == b"content"
+        assert read_input(path, max_bytes=7, is_stored=True) == b"content"
     with pytest.raises(OSError, match="more than 6 bytes"):
-        read_input(tmp_path / "file", most=6)
+        read_input(tmp_path / "file", max_bytes=6)
     with pytest.raises(OSError, match="not a regular file"):  # does not wait for a writer
         open_input(tmp_path / "pipe", is_stored=True)
     with pytest.raises(IsADirectoryError):
@@ -164,7 +164,7 @@ def test_only_files_and_pipes_are_read(tmp_path):
     ours, theirs = os.pipe()
     os.write(theirs, b"through a pipe")
     os.close(theirs)
-    assert read_input(f"/dev/fd/{ours}", most=100) == b"through a pipe"
+    assert read_input(f"/dev/fd/{ours}", max_bytes=100) == b"through a pipe"
     os.close(ours)
 
 
@@ -203,7 +203,7 @@ from pathlib import Path
 for name in COMMANDS:
     import_module(f"tagger.cli.{name}")
 write_whole(Path(sys.argv[1], "file"), b"content")
-assert read_input(Path(sys.argv[1], "file"), most=9) == b"content"
+assert read_input(Path(sys.argv[1], "file"), max_bytes=9) == b"content"
 assert Tagger.load(sys.argv[2]).tag("Ada met Otto.")
 """
 
@@ -264,7 +264,7 @@ def test_reads_of_input_files_are_observed_but_not_those_of_model_folders(tmp_pa
     with storage.reads_observed(counts.append):
         with storage.open_input(path) as file:
             assert sum(1 for _ in file) == 100_000
-        storage.read_input(path, most=1_000_000, is_stored=True)
+        storage.read_input(path, max_bytes=1_000_000, is_stored=True)
     with storage.open_input(path) as file:
         file.read()
     assert sum(counts) == path.stat().st_size

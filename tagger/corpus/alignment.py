@@ -78,5 +78,5 @@ def divide(surface: str, words: Sequence[str]) -> list[Offset]:
     return join(words, [False] * len(words))[1]
 
 
-def _is_same(one: str, other: str) -> bool:
-    return one == other or one.translate(_APOSTROPHES).lower() == other.translate(_APOSTROPHES).lower()
+def _is_same(first: str, second: str) -> bool:
+    return first == second or first.translate(_APOSTROPHES).lower() == second.translate(_APOSTROPHES).lower()

@@ -44,11 +44,12 @@ _BRAT_LABEL = re.compile(r"[A-Za-z0-9_-]+")
 def read_brat(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     r"""Read sentences from documents with standoff spans, one document at a time.
 
-    Offsets count the characters of the ``.txt`` unchanged (``\r\n`` is two), unless ``reading.offsets`` or
-    the texts of the spans show another unit. The spans belong to the only requested task, by default ``ner``.
-    A discontinuous span whose gaps are not line breaks is treated as misaligned; expanding it covers all from
-    its first fragment to its last. Sentences have no field for relations, events, attributes, normalisations
-    and notes; the reader reports each to ``reading.warn``, and also a text without an ``.ann``.
+    Offsets count the characters of the unchanged ``.txt`` (``\r\n`` counts as two), unless
+    ``reading.offsets`` names another unit or the texts of the spans reveal one. The spans belong to the only
+    requested task, by default ``ner``. A discontinuous span whose gaps are not line breaks is treated as
+    misaligned; expanded, it reaches from its first fragment to its last. Sentences have no field for
+    relations, events, attributes, normalisations and notes; the reader reports each of them to
+    ``reading.warn``, and each text without an ``.ann``.
 
     Args:
         path: A folder, whose ``.txt`` files are read in the order of their names, or one file of a pair.
@@ -69,7 +70,7 @@ def read_brat(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     if is_empty:
         reading.on_error(
             InputError(
-                "the folder has no sentences. Give a folder of .txt and .ann files.",
+                "the folder has no sentences. Pass a folder of .txt and .ann files.",
                 code="corpus.empty",
                 where=path,
             )
@@ -83,11 +84,11 @@ def write_brat(sentences: Iterable[Sentence], folder: Path, writing: Writing) ->
     ``# sent_id = …`` if it is a plain name. Spans are split at line breaks, as brat splits them.
 
     Raises:
-        InputError: If the number of tasks is not one, or a sentence has no spans for the task.
+        InputError: If there is not exactly one task, or a sentence has no spans for the task.
     """
     labels: dict[str, None] = {}  # an ordered set
-    own = documents_of_one_task(sentences, writing, "A brat folder")
-    for number, (document, spans) in enumerate(own, 1):
+    documents = documents_of_one_task(sentences, writing, "A brat folder")
+    for number, (document, spans) in enumerate(documents, 1):
         labels.update(dict.fromkeys(span.label for span in spans))
         at = measure(document.text, writing.offsets)
         lines = [_span_line(index, span, document.text, at) for index, span in enumerate(spans, 1)]
@@ -109,7 +110,7 @@ class _Line:
 
 
 def _text_paths(path: Path, reading: Reading) -> list[Path]:
-    """Return the texts to read, in order. Reports an ``.ann`` without a text."""
+    """Return the texts to read, in order, and report each ``.ann`` without a text."""
     if not path.exists():
         raise InputError("there is no such file or folder. Check the path.", code="file.missing", where=path)
     try:
@@ -119,15 +120,17 @@ def _text_paths(path: Path, reading: Reading) -> list[Path]:
             f"the folder cannot be read ({error.strerror or error}).", code="file.unreadable", where=path
         ) from None
     texts = []
-    for one in paths:
-        text_path = one.with_suffix(".txt")
-        if one.suffix == ".ann" and not text_path.exists():
+    for entry in paths:
+        text_path = entry.with_suffix(".txt")
+        if entry.suffix == ".ann" and not text_path.exists():
             reading.on_error(
                 InputError(
-                    f"there is no {text_path.name} next to it. Add the text.", code="file.missing", where=one
+                    f"there is no {text_path.name} next to it. Add the text.",
+                    code="file.missing",
+                    where=entry,
                 )
             )
-        elif one.suffix in (".ann", ".txt"):
+        elif entry.suffix in (".ann", ".txt"):
             texts.append(text_path)
     return list(dict.fromkeys(texts))
 
@@ -154,7 +157,7 @@ def _read_pair(path: Path, task: str, units: OffsetUnits, reading: Reading) -> I
 
 def _read_text(path: Path) -> str:
     try:
-        return read_input(path, most=LONGEST_LINE).decode()
+        return read_input(path, max_bytes=LONGEST_LINE).decode()
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         byte = error.start - error.object.rfind(b"\n", 0, error.start)
@@ -188,12 +191,13 @@ def _read_spans(path: Path, text: str, units: OffsetUnits, reading: Reading) -> 
             lines.append((where, _parse(line, where)))
         except InputError as error:
             reading.on_error(error)
-    evidence = [part for where, one in lines for part in _fragment_spans(one, where)]
+    evidence = [span for where, annotation in lines for span in _fragment_spans(annotation, where)]
     ruler = Ruler(text, units.choose(text, evidence, str(path)))
     for where, annotation in lines:
         try:
-            parts = [(part.start, part.end) for part in ruler.convert(_fragment_spans(annotation, where))]
-            span = _text_span(replace(annotation, fragments=parts), where, text, reading)
+            converted = ruler.convert(_fragment_spans(annotation, where))
+            fragments = [(fragment.start, fragment.end) for fragment in converted]
+            span = _text_span(replace(annotation, fragments=fragments), where, text, reading)
         except InputError as error:
             reading.on_error(error)
             continue
@@ -240,8 +244,8 @@ def _text_span(line: _Line, where: str, text: str, reading: Reading) -> TextSpan
     if reading.on_misaligned == "error":
         reading.on_error(
             InputError(
-                f"{problem}. Mark a contiguous span, or pass --on-misaligned expand (covers all from the "
-                "first fragment to the last) or skip (skips the span).",
+                f"{problem}. Mark a contiguous span, or pass --on-misaligned expand (the span then reaches "
+                "from its first fragment to its last) or skip.",
                 code="corpus.offsets",
                 where=where,
                 option="--on-misaligned",
@@ -262,7 +266,7 @@ def _name(line: _Line) -> str:
 def _span_line(number: int, span: TextSpan, text: str, at: Callable[[int], int]) -> str:
     """Return the line of a span, split into fragments at its line breaks, as brat does."""
     breaks = [match.span() for match in _BREAKS.finditer(text, span.start, span.end)]
-    borders = [span.start, *(position for one in breaks for position in one), span.end]
+    borders = [span.start, *(position for line_break in breaks for position in line_break), span.end]
     fragments = list(zip(borders[::2], borders[1::2], strict=True))
     if any(start == end for start, end in fragments):  # a token begins or ends with a line break
         fragments = [(span.start, span.end)]

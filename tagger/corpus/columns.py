@@ -12,7 +12,7 @@ TOKEN = "token"
 PARTS_OF_SPEECH = ("pos", "upos", "xpos")  # usual names of such columns
 _OF_SPANS = re.compile(r"(?:ner|chunk)\d*")
 _SKIPPED = ("_", "-")
-_EXAMPLE = "Write for instance token,pos,chunk,ner or token=0,ner=-1"
+_EXAMPLE = "Write, for instance, token,pos,chunk,ner or token=0,ner=-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def choose_columns(spec: str | None, tasks: Sequence[str]) -> Columns:
     for task in tasks:
         if task in ("", TOKEN):
             raise InputError(
-                f"A task cannot be named {task!r}. Give the name of a column of tags, like ner.",
+                f"A task cannot be named {task!r}. Pass the name of a tag column, such as ner.",
                 code="corpus.task",
             )
     if spec is None:
@@ -122,7 +122,7 @@ def parse_features(spec: str) -> dict[str, str | None]:
     Raises:
         InputError: If the list contains an empty name, repeats one or gives a number for a feature.
     """
-    example = "Write for instance token=words,ner=ner_tags"
+    example = "Write, for instance, token=words,ner=ner_tags"
     features: dict[str, str | None] = {}
     for item in spec.split(","):
         name, equals, feature = (part.strip() for part in item.partition("="))
@@ -162,5 +162,5 @@ def _number(index: str, spec: str) -> int:
 
 
 def is_span_column(name: str) -> bool:
-    """Return True if columns of spans usually have this name: ``ner`` or ``chunk``, perhaps with a number."""
+    """Return True for usual names of columns of spans: ``ner`` or ``chunk``, optionally with a number."""
     return _OF_SPANS.fullmatch(name) is not None

@@ -24,7 +24,7 @@ _KNOWN_COMMENT = re.compile(
     r"|#(?:begin|end) document"
 )
 _SEPARATORS = re.compile(r"[ \t]+")
-_LONG_SENTENCE = 200  # tokens; a file of one that is longer may lack blank lines
+_LONG_SENTENCE = 200  # tokens; a file that is one longer sentence probably lacks blank lines
 
 Line = tuple[int, str]
 
@@ -44,17 +44,21 @@ def read_conll(
 ) -> Iterator[Sentence]:
     """Read sentences from a column file, one at a time.
 
-    Tabs separate columns if the first line of data contains one (tokens may then contain spaces), else runs
-    of blanks do. All lines have as many columns as the first. The file is UTF-8, with or without byte order
-    mark or gzip, with Unix or Windows line ends. A line of white space ends a sentence.
+    Tabs separate columns if the first line of data contains one (tokens may then contain spaces); otherwise
+    runs of spaces and tabs do. All lines have as many columns as the first. The file is UTF-8 with Unix or
+    Windows line ends, optionally with a byte order mark or compressed with gzip. A line of white space ends a
+    sentence.
 
-    Two kinds of lines are not tokens. ``-DOCSTART-``, as the first field or the token, starts a document,
-    even without a blank line before it; a comment ``# newdoc`` or ``#begin document`` before a sentence's
-    first token also starts a document, and so does the file. A line that begins with ``#`` is a comment if
-    its number of fields or its separator (a tab in a file of blanks) differs from the lines of data, or if it
-    reads ``# key = value``, ``# id …``, ``# sent_id …``, ``# text …``, ``# newdoc``, ``# newpar``, ``#
-    global.columns``, ``#begin document`` or ``#end document``; otherwise its token begins with ``#`` (``# #
-    B-NP``). After a sentence's first token every line is a token.
+    Two kinds of lines are not tokens:
+
+    - Document starts. ``-DOCSTART-``, as the first field or the token, starts a document, even without a
+      blank line before it. So do the start of the file and a comment ``# newdoc`` or ``#begin document``
+      before a sentence's first token.
+    - Comments. A line that begins with ``#`` is a comment if its number of fields or its separator (a tab in
+      a file that spaces separate) differs from the lines of data, or if it reads ``# key = value``, ``# id
+      …``, ``# sent_id …``, ``# text …``, ``# newdoc``, ``# newpar``, ``# global.columns``, ``#begin
+      document`` or ``#end document``. Otherwise its token begins with ``#`` (``# # B-NP``). After a
+      sentence's first token, every line is a token.
 
     A comment ``# text = …`` that matches the tokens becomes the sentence's text. Otherwise the text is the
     tokens joined by single spaces.
@@ -74,7 +78,7 @@ def read_conll(
 
     Raises:
         InputError: If the columns do not match the tasks (immediately); while reading, with file and line, if
-            the file cannot be read, has no sentences, or has a line with another number of columns or an
+            the file cannot be read, has no sentences, or has a line with a different number of columns or an
             empty column.
     """
     return _read(path, choose_columns(columns, tasks), on_error, warn)
@@ -96,7 +100,7 @@ def write_conll(
     Args:
         sentences: The sentences to write.
         file: The file to write to.
-        columns: Names of the tags to write after the token, ``_`` where a sentence has no such tags.
+        columns: Names of the tags to write after the token, ``_`` if a sentence lacks them.
         separator: One space or one tab.
         has_texts: True to add a comment ``# text = …`` if the text is not the tokens joined by single spaces,
             no comment gives it and it can be written on one line.
@@ -105,7 +109,7 @@ def write_conll(
         InputError: If a token or tag cannot be written: it is empty, contains the separator or a line break,
             or is a sentence's first token and would be read as a document start or comment.
     """
-    is_tabbed = separator == "\t" and len(columns) > 0  # a file without a tab is read as one of blanks
+    is_tabbed = separator == "\t" and len(columns) > 0  # readers split a file without tabs at spaces
     filler = ["-X-" if name in PARTS_OF_SPEECH else "O" for name in columns]
     for sentence in sentences:
         comments = [_safe_comment(comment, len(columns) + 1, is_tabbed) for comment in sentence.comments]
@@ -180,7 +184,7 @@ class _Layout:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """The lines of one sentence: its first token's line number, its tokens' fields, and preceding comments.
+    """The lines of one sentence: its first token's line number, its tokens' fields, and the comments before.
 
     ``dropped`` holds the invalid lines, each with the index of the token that follows.
     """
@@ -208,7 +212,7 @@ def _read(path: str | Path, columns: Columns, on_error: OnError, warn: Warn) -> 
     if not n_sentences and not counted.count:
         on_error(
             InputError(
-                "the file has no sentences. Give a file with one token per line.",
+                "the file has no sentences. Pass a file with one token per line.",
                 code="corpus.empty",
                 where=path,
             )
@@ -267,7 +271,7 @@ def _find_mismatch(line: str, count: int, columns: Columns, *, is_tabbed: bool) 
     if count == 10 and is_tabbed and columns.count is None and columns.indices[TOKEN] == 0 and line[0] == "1":
         return "the file looks like CoNLL-U. Choose the format conllu, or name the columns."
     if count == 1 and len(columns.indices) > 1:
-        return "the line has only one column. Give a file with tokens and tags."
+        return "the line has only one column. Pass a file with tokens and tags."
     return None
 
 
@@ -333,7 +337,7 @@ def _sentence(block: _Block, layout: _Layout) -> Sentence:
 
 
 def split_fields(line: str, is_tabbed: bool) -> list[str]:
-    """Split a line at every tab, or at runs of blanks."""
+    """Split a line at every tab, or at runs of spaces and tabs."""
     # Never str.split(): tokens may contain no-break spaces and other Unicode separators.
     return line.rstrip(" \t").split("\t") if is_tabbed else _SEPARATORS.split(line.strip(" \t"))
 
@@ -387,7 +391,7 @@ def token_line(row: Sequence[str], separator: str = " ", *, is_first: bool, sour
         is_valid = False
     if not is_valid or line.isspace():
         raise InputError(
-            f"the line {line!r} cannot be written as CoNLL columns, readers would misread it. "
+            f"the line {line!r} cannot be written as CoNLL columns: readers would misread it. "
             "Leave the sentence out or write another format.",
             code="corpus.output",
             where=source,

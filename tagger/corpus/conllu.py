@@ -45,10 +45,10 @@ def read_conllu(
     become tags with lower-case names.
 
     Tokens are the syntactic words. The lines of multi-word tokens and empty nodes are kept in
-    ``extra_lines``. A ``# newdoc`` comment starts a document, and so does the file. ``text`` is the comment
-    ``# text = …``, and offsets refer to it. If it is missing or does not match the forms, the text is rebuilt
-    from the forms and ``SpaceAfter=No``. The words of a multi-word token cover parts of its surface form if
-    they concatenate to it (``do`` and ``n't`` in ``don't``); otherwise each covers all of it.
+    ``extra_lines``. A ``# newdoc`` comment starts a document, and so does the start of the file. ``text`` is
+    the comment ``# text = …``, and offsets refer to it. If it is missing or does not match the forms, the
+    text is rebuilt from the forms and ``SpaceAfter=No``. The words of a multi-word token cover parts of its
+    surface form if they concatenate to it (``do`` and ``n't`` in ``don't``); otherwise each covers all of it.
 
     Args:
         path: The file.
@@ -104,9 +104,9 @@ def write_conllu(sentences: Iterable[Sentence], file: TextIO, *, misc: Sequence[
         for index, line in sentence.extra_lines:
             extra.setdefault(index, []).append(line)
         for index, line in enumerate(_lines(sentence, misc)):
-            file.writelines(f"{one}\n" for one in extra.get(index, ()))
+            file.writelines(f"{extra_line}\n" for extra_line in extra.get(index, ()))
             file.write(line)
-        file.writelines(f"{one}\n" for one in extra.get(len(sentence), ()))
+        file.writelines(f"{extra_line}\n" for extra_line in extra.get(len(sentence), ()))
         file.write("\n")
 
 
@@ -122,7 +122,7 @@ class _MultiWord:
 
 @dataclass(slots=True)
 class _Block:
-    """The lines of one sentence while it is read. ``shift`` is the error of their token numbers."""
+    """The lines of one sentence while it is read. ``shift`` is the excess of their token numbers."""
 
     number: int = 0
     shift: int = 0
@@ -162,7 +162,7 @@ def _read(path: str | Path, tasks: Sequence[str] | None, on_error: Counted, warn
         problems = on_error.count
     if is_first and not on_error.count:
         on_error(
-            InputError("the file has no sentences. Give a CoNLL-U file.", code="corpus.empty", where=path)
+            InputError("the file has no sentences. Pass a CoNLL-U file.", code="corpus.empty", where=path)
         )
     if not is_first:
         _report_absent(layout, absent, on_error)
@@ -257,7 +257,7 @@ def _add_other(
 def _sentence(
     block: _Block, layout: TokenLines, on_error: OnError, absent: set[str], *, is_first: bool
 ) -> Sentence:
-    """Build a sentence, and remove the tasks that its MISC has from ``absent``."""
+    """Build a sentence, and remove from ``absent`` the tasks that its MISC contains."""
     path = layout.path
     last = block.multiwords[-1] if block.multiwords else None
     if last and last.end > len(block.rows):
@@ -348,7 +348,7 @@ def _lines(sentence: Sentence, misc: Sequence[str]) -> Iterator[str]:
     for row in zip(*columns, strict=True):
         if not all(row) or _BREAKS.search("".join(row)):
             raise InputError(
-                f"the token {row[FORM]!r} cannot be written as CoNLL-U, it or its tags are empty or "
+                f"the token {row[FORM]!r} cannot be written as CoNLL-U: it or its tags are empty or "
                 "contain a tab or line break. Leave the sentence out.",
                 code="corpus.output",
                 where=sentence.source,
@@ -365,12 +365,14 @@ def misc_attributes(misc: str) -> dict[str, str]:
 def _with_attribute(misc: str, name: str, tag: str, sentence: Sentence) -> str:
     if "|" in tag or not re.fullmatch(r"[^=|\s]+", name):
         raise InputError(
-            f"MISC cannot hold the attribute '{name}={tag}', where | ends a value and = a name. Rename it.",
+            f"MISC cannot hold the attribute '{name}={tag}': | ends a value, and = ends a name. Rename it.",
             code="corpus.output",
             where=sentence.source,
         )
-    kept = [one for one in misc.split("|") if one != "_" and one.partition("=")[0] != name]
-    return "|".join([*kept, f"{name}={tag}"])
+    attributes = [
+        attribute for attribute in misc.split("|") if attribute != "_" and attribute.partition("=")[0] != name
+    ]
+    return "|".join([*attributes, f"{name}={tag}"])
 
 
 def _known_tags(tags: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:

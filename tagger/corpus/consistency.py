@@ -54,16 +54,16 @@ class SpanIndex:
         while start < len(tags):
             length = 1
             if tags[start] == UNTAGGED and sentence.tokens[start] in self._lengths:
-                for one in self._lengths[sentence.tokens[start]]:
-                    text = sentence.tokens[start : start + one]
-                    if text in self._counts and set(tags[start : start + one]) == {UNTAGGED}:
+                for known_length in self._lengths[sentence.tokens[start]]:
+                    text = sentence.tokens[start : start + known_length]
+                    if text in self._counts and set(tags[start : start + known_length]) == {UNTAGGED}:
                         self.add(text, UNTAGGED, line_of(sentence, start))
-                        length = one
+                        length = known_length
                         break
             start += length
 
     def inconsistent(self) -> list[Inconsistent]:
-        """Return the texts with several labels, sorted by the number of minority labels, descending."""
+        """Return the texts with several labels; those with most occurrences of minority labels come first."""
         result = [
             Inconsistent(
                 " ".join(tokens),
@@ -73,4 +73,4 @@ class SpanIndex:
             for tokens, counts in self._counts.items()
             if len(counts) > 1
         ]
-        return sorted(result, key=lambda one: max(one.counts.values()) - sum(one.counts.values()))
+        return sorted(result, key=lambda text: max(text.counts.values()) - sum(text.counts.values()))

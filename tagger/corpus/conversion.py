@@ -134,13 +134,13 @@ def survey(
                 f"{reading_of_task.problem}", code="corpus.scheme", where=path, option=_SCHEME_OPTION
             )
     parts = [
-        describe_tags(task, evidence[task].tags, how.scheme, how, is_only=len(read) == 1)
-        for task, how in readings.items()
+        describe_tags(task, evidence[task].tags, tag_reading.scheme, tag_reading, is_only=len(read) == 1)
+        for task, tag_reading in readings.items()
     ]
     return Source(
         detected,
         known,
-        {task: how.scheme for task, how in readings.items()},
+        {task: tag_reading.scheme for task, tag_reading in readings.items()},
         readings,
         summarise(detected, parts),
         has_spaces,
@@ -210,13 +210,13 @@ class Conversion:
 
     def sentences(self) -> Iterator[Sentence]:
         """Read the source again, convert its sentences and update the tally."""
-        for task, how in self._source.readings.items():
-            if how.is_bare:
+        for task, tag_reading in self._source.readings.items():
+            if tag_reading.is_bare:
                 self._warn(bare_warning(self._source.detected, task, option=_SCHEME_OPTION))
         reading = Reading(tasks=self._source.tasks, on_misaligned=self._source.on_misaligned, warn=self._warn)
         for sentence in self._source.detected.read(reading):
-            for task, how in self._source.readings.items():
-                sentence = how.apply(sentence, task)
+            for task, tag_reading in self._source.readings.items():
+                sentence = tag_reading.apply(sentence, task)
             self.tally.sentences += 1
             self.tally.tokens += len(sentence)
             self.tally.documents += sentence.starts_document
@@ -248,7 +248,11 @@ class Conversion:
             if task not in self.writing.tasks
         ]
         has_text = "text" in self._holds  # a comment with the text is then redundant
-        comments = [one for one in sentence.comments if not has_text or text_comment([one]) != sentence.text]
+        comments = [
+            comment
+            for comment in sentence.comments
+            if not has_text or text_comment([comment]) != sentence.text
+        ]
         carried: list[tuple[Content, str, int]] = [
             *(("tags", f"tags of {task}", len(tags) - tags.count(UNSPECIFIED)) for task, tags in other_tags),
             ("comments", "comments", len(comments)),
@@ -281,4 +285,6 @@ class Conversion:
 
 def _count_adjacent(spans: Sequence[Span]) -> int:
     ordered = sorted(spans, key=lambda span: span.start)
-    return sum(one.end == other.start and one.label == other.label for one, other in pairwise(ordered))
+    return sum(
+        span.end == following.start and span.label == following.label for span, following in pairwise(ordered)
+    )

@@ -68,7 +68,7 @@ def read_table(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     if is_empty and not counted.count:
         reading.on_error(
             InputError(
-                "the file has no sentences. Give a file with one token or text per row.",
+                "the file has no sentences. Pass a file with one token or text per row.",
                 code="corpus.empty",
                 where=path,
             )
@@ -199,8 +199,8 @@ class _Block:
         if _is_list(token) and any(_is_list(cells[index]) for index in self._tags.values()):
             self._reading.on_error(
                 InputError(
-                    f"a row holds lists of tokens and tags (got {token!r:.60}). Give a token a row, or "
-                    'records of JSON, as {"tokens": […], "ner_tags": […]}.',
+                    f"a row holds lists of tokens and tags (got {token!r:.60}). Write one token per "
+                    'row, or JSON records such as {"tokens": […], "ner_tags": […]}.',
                     code="corpus.format",
                     where=where,
                 )
@@ -260,7 +260,7 @@ def _tag_columns(path: str | Path, header: Header, reading: Reading) -> dict[str
         may_be_plain = index is None and (task == "ner" or len(reading.tasks or named) == 1)
         index = plain if may_be_plain else index
         if index is None and task not in reading.tasks and named[task] is None:
-            continue  # a column of other files
+            continue  # the column belongs to other files
         if index is None:
             example = f"{TOKEN}={join_names([header.names[header.tokens or 0]])},{task}=COLUMN"
             raise InputError(

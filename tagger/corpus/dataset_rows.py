@@ -108,7 +108,7 @@ def find_layout(features: Mapping[str, Any], name: str, reading: Reading) -> Lay
         spans = [feature for feature in SPAN_LISTS if feature in features]
         if not spans:
             raise InputError(
-                "the rows have running text, but no tokens and no spans. Give a dataset with a "
+                "the rows have running text, but no tokens and no spans. Pass a dataset with a "
                 "feature of tokens.",
                 code="corpus.columns",
                 where=name,
@@ -241,14 +241,14 @@ def _kind(feature: Any) -> object:
 
 def _is_tags(kind: Any) -> bool:
     """Return True if a feature is a list of strings or ``ClassLabel``, or if all its lists are empty."""
-    of = getattr(kind, "feature", None)
-    return hasattr(of, "names") or getattr(of, "dtype", "") in ("string", "large_string", "null")
+    item = getattr(kind, "feature", None)
+    return hasattr(item, "names") or getattr(item, "dtype", "") in ("string", "large_string", "null")
 
 
 def _is_numbers(kind: Any) -> bool:
     """Return True if a feature is a list of integers without names."""
-    of = getattr(kind, "feature", None)
-    return not hasattr(of, "names") and str(getattr(of, "dtype", "")).lstrip("u").startswith("int")
+    item = getattr(kind, "feature", None)
+    return not hasattr(item, "names") and str(getattr(item, "dtype", "")).lstrip("u").startswith("int")
 
 
 def _requested_names(kind: Any, reading: Reading) -> Sequence[str] | None:

@@ -22,7 +22,7 @@ from tagger.errors import InputError, ignore
 from tagger.text.schemes import is_span_tag
 from tagger.text.sentence import Sentence
 
-HEAD_SENTENCES = 2_000  # number of sentences to detect from
+HEAD_SENTENCES = 2_000  # number of sentences that detection reads
 
 _OF_LINES = [name for name, known in FORMATS.items() if known.has_token_lines]
 _CONLLU_COLUMNS, _MISC = 10, FIELDS["misc"]
@@ -102,7 +102,7 @@ class Detected:
         )
 
     def find_missing_task(self, task: str, reading: Reading) -> InputError | None:
-        """Return why the file has no tags for a task, judged by its first sentences. None if it has some.
+        """Return why the first sentences of the file have no tags for a task; None if they have some.
 
         Args:
             task: The task.
@@ -135,8 +135,9 @@ def detect(
 ) -> Detected:
     """Detect the properties of a file from its name and first sentences. Single lines are not validated.
 
-    A requested format takes precedence. Otherwise content that is JSON or CoNLL-U overrides a suffix of
-    neither format, and the suffix decides the rest. Columns are named ``token`` (the first that does not
+    A requested format takes precedence. Otherwise the suffix decides, and the content where the suffix is
+    ambiguous: a file that would be read as CoNLL columns may be JSON, CSV or CoNLL-U, and a ``.json`` file
+    may be a Label Studio export or other records. Columns are named ``token`` (the first that does not
     number tokens or sentences), ``pos`` (most values are UD or Penn Treebank tags), ``chunk`` and ``ner``
     (span tags, with phrase labels or other labels). A second column of a kind is named ``ner2``; an unknown
     column is named ``column3``, counted from 1. A requested task names the only column that can hold it.
@@ -174,7 +175,7 @@ def _detect(
     if name not in _OF_LINES:
         return Detected(path, name, columns)
     if name == "conllu":
-        tags = ALL_TAGS if named is None else [one for one in named if one not in ("id", "form", "upos")]
+        tags = ALL_TAGS if named is None else [tag for tag in named if tag not in ("id", "form", "upos")]
         return Detected(path, name, columns, tasks=(*tags, *_span_attributes(blocks)))
     layout = find_layout(blocks)
     names, missing = layout.assign(tasks) if columns is None else (layout.names, ())
@@ -201,13 +202,13 @@ def _detect(
 
 
 def _find_header(blocks: Sequence[Sequence[str]], is_tabbed: bool) -> str | None:
-    """Return that the first line is a header, and what to do. None if it holds a token."""
+    """Return the error message if the first line is a header; None if it holds a token."""
     fields = split_fields(blocks[0][0], is_tabbed) if blocks else []
     header = find_header("\t".join(fields)) if len(fields) > 1 else None
     if header is None or not header.is_certain or header.tokens is None:
         return None
-    how = "read the file as csv" if is_tabbed else "separate the columns by tabs and read the file as csv"
-    return f"the first line is a header (got {' '.join(fields)!r:.60}). Remove it, or {how}."
+    remedy = "read the file as csv" if is_tabbed else "separate the columns by tabs and read the file as csv"
+    return f"the first line is a header (got {' '.join(fields)!r:.60}). Remove it, or {remedy}."
 
 
 def _matches(layout: Layout, columns: str, tasks: Sequence[str]) -> bool:

@@ -69,7 +69,7 @@ class Format:
 
 _TABLES = (".tsv", ".tab", ".txt")  # may also be columns without a header
 _JSON_BEGINNING = re.compile(r"\s*(?:\{|\[\s*(?:[\[{\"]|$))")
-_HEAD = 100  # number of records to detect the dialect of a JSON file from
+_HEAD = 100  # number of records that determine the dialect of a JSON file
 
 FORMATS: dict[str, Format] = {
     "conll": Format(
@@ -228,7 +228,7 @@ def find_format(path: str | Path, format: str | None = None) -> str:
     if format not in FORMATS:
         near = difflib.get_close_matches(format, FORMATS, n=1, cutoff=0.0)[0]
         raise InputError(
-            f"There is no format {format!r}; did you mean {near} (of {', '.join(FORMATS)})?",
+            f"There is no format {format!r}; did you mean {near}? The formats are {', '.join(FORMATS)}.",
             code="corpus.format",
             option="--format",
         )

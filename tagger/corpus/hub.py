@@ -161,7 +161,7 @@ def _exists(path: str | Path) -> bool:
 
 
 def _open(address: Address) -> Mapping[str, Any]:
-    """Return the splits by name. Of splits on the hub only the features are loaded yet."""
+    """Return the splits by name. Of splits on the hub, only the features are loaded."""
     datasets = import_packages().datasets
     path = Path(address.name)
     if not _exists(path):
@@ -270,7 +270,7 @@ def _read(dataset: Any, name: str, reading: Reading) -> Iterator[Sentence]:
     if is_empty and not counted.count:
         reading.on_error(
             InputError(
-                "the split has no sentences. Give a split whose rows have tokens.",
+                "the split has no sentences. Name a split whose rows have tokens.",
                 code="corpus.empty",
                 where=name,
             )

@@ -110,7 +110,7 @@ class Inspection:
     @property
     def findings(self) -> int:
         """Number of repeated sentences and inconsistent texts, which are not necessarily errors."""
-        repeated = sum(file.repeated for file in self.files) + sum(one.sentences for one in self.shared)
+        repeated = sum(file.repeated for file in self.files) + sum(pair.sentences for pair in self.shared)
         return repeated + sum(map(len, self.inconsistent.values()))
 
 
@@ -126,8 +126,9 @@ def inspect_files(
 ) -> Inspection:
     """Report every error in corpus files and summarise their contents.
 
-    Files are read twice: judging a tag requires the scheme of its column and the texts of all spans. Memory
-    grows with the distinct sentences (16 bytes and a location each) and the distinct texts of spans.
+    Files are read twice: checking tags requires the scheme of their column, and finding inconsistent labels
+    requires the texts of all spans. Memory grows with the distinct sentences (16 bytes and a location each)
+    and the distinct texts of spans.
 
     Args:
         paths: The files.
@@ -186,10 +187,10 @@ class _Repetitions:
         """Compare a sentence of the current file with all earlier sentences."""
         text = "\n".join(sentence.tokens).encode(errors="surrogatepass")
         digest = blake2b(text, digest_size=16).digest()
-        *earlier, (_, own) = self._files
+        *earlier, (_, current) = self._files
         location = line_of(sentence, 0)
-        facts.repeated += digest in own
-        own.setdefault(digest, location)
+        facts.repeated += digest in current
+        current.setdefault(digest, location)
         first = len(self._pairs) - len(earlier)
         for (_, known), (_, pair) in zip(earlier, self._pairs[first:], strict=True):
             if digest in known:
@@ -222,16 +223,20 @@ def _survey(detected: Detected, indexes: dict[str, SpanIndex], requested: Mappin
             _index_spans(sentence, task, indexes)
     parts = []
     for task, tag_evidence in evidence.items():
-        how = find_tag_reading(tag_evidence, task, requested, is_only=len(evidence) == 1)
-        facts.readings[task], facts.schemes[task] = how, how.scheme
+        tag_reading = find_tag_reading(tag_evidence, task, requested, is_only=len(evidence) == 1)
+        facts.readings[task], facts.schemes[task] = tag_reading, tag_reading.scheme
         facts.counts[task] = Counter()
-        parts.append(describe_tags(task, tag_evidence.tags, how.scheme, how, is_only=len(evidence) == 1))
-        if how.scheme is None and task in has_outside and task not in plain:
+        parts.append(
+            describe_tags(
+                task, tag_evidence.tags, tag_reading.scheme, tag_reading, is_only=len(evidence) == 1
+            )
+        )
+        if tag_reading.scheme is None and task in has_outside and task not in plain:
             facts.foreign.add(task)
-        n_unspecified = tag_evidence.tags[UNSPECIFIED] if how.scheme is None else 0
+        n_unspecified = tag_evidence.tags[UNSPECIFIED] if tag_reading.scheme is None else 0
         if n_unspecified:
             facts.notes.append(f"{detected.path}: {unspecified_warning(task, n_unspecified, n_tokens)}")
-        if how.is_bare:
+        if tag_reading.is_bare:
             facts.notes.append(bare_warning(detected, task))
     facts.summary = summarise(detected, parts)
     _index_bare_spans(facts, indexes)
@@ -246,7 +251,7 @@ def _index_spans(sentence: Sentence, task: str, indexes: dict[str, SpanIndex]) -
 
 def _index_bare_spans(facts: FileFacts, indexes: dict[str, SpanIndex]) -> None:
     """Read a file again if the first pass found labels without prefixes."""
-    bare = [task for task, how in facts.readings.items() if how.is_bare]
+    bare = [task for task, tag_reading in facts.readings.items() if tag_reading.is_bare]
     for sentence in _sentences(facts.detected, ignore) if bare else ():
         for task in bare:
             _index_spans(facts.readings[task].apply(sentence, task), task, indexes)
@@ -262,15 +267,17 @@ def _examine(facts: FileFacts, on_error: OnError) -> Iterator[Sentence]:
         facts.problems += len(pending)
         pending.clear()
 
-    for how in facts.readings.values():
-        if how.problem:
+    for tag_reading in facts.readings.values():
+        if tag_reading.problem:
             pending.append(
-                InputError(how.problem, code="corpus.scheme", where=facts.detected.path, option="--scheme")
+                InputError(
+                    tag_reading.problem, code="corpus.scheme", where=facts.detected.path, option="--scheme"
+                )
             )
     for sentence in _sentences(facts.detected, pending.append):
-        for task, how in facts.readings.items():
+        for task, tag_reading in facts.readings.items():
             if task in sentence.tags:
-                sentence = how.apply(sentence, task)
+                sentence = tag_reading.apply(sentence, task)
         facts.sentences += 1
         facts.tokens += len(sentence)
         facts.documents += sentence.starts_document
@@ -318,7 +325,7 @@ def _tag_errors(facts: FileFacts, sentence: Sentence, task: str) -> Iterator[Inp
 
 
 def _spans(sentence: Sentence, task: str) -> Sequence[Span]:
-    # Decode the tags of every scheme in the same way, also invalid ones, as conlleval does.
+    # Decode the tags of every scheme, valid or not, in the same way, as conlleval does.
     return sentence.spans[task] if task in sentence.spans else tags_to_spans(sentence.tags[task], "IOB2")
 
 

@@ -49,7 +49,7 @@ def read_jsonl(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     if is_empty:
         reading.on_error(
             InputError(
-                "the file has no sentences. Give a file of JSON records with annotations.",
+                "the file has no sentences. Pass a file of JSON records with annotations.",
                 code="corpus.empty",
                 where=path,
             )
@@ -133,7 +133,7 @@ def write_doccano(sentences: Iterable[Sentence], file: TextIO, writing: Writing)
     """Write lines ``{"text": …, "label": [[start, end, label], …]}`` for doccano, one per text.
 
     Raises:
-        InputError: If the number of tasks is not one, or a sentence has no spans for the task.
+        InputError: If there is not exactly one task, or a sentence has no spans for the task.
     """
     for document, spans in documents_of_one_task(sentences, writing, "A doccano file"):
         at = measure(document.text, writing.offsets)
@@ -160,7 +160,7 @@ def parse_json(line: str, where: str) -> object:
         return json.loads(line, parse_constant=_reject_constant)
     except json.JSONDecodeError as error:
         raise InputError(
-            f"column {error.colno} is not JSON ({error.msg}). Give one record per line.",
+            f"column {error.colno} is not JSON ({error.msg}). Write one record per line.",
             code="corpus.record",
             where=where,
         ) from None
@@ -192,7 +192,7 @@ def _is_whole_file(line: str) -> bool:
 def _annotations(value: object, where: str) -> Iterator[tuple[str, object]]:
     """Yield the records of a ner-annotator file, or any other value unchanged."""
     if isinstance(value, dict) and "classes" in value and isinstance(value.get("annotations"), list):
-        yield from ((where, one) for one in value["annotations"])
+        yield from ((where, record) for record in value["annotations"])
     else:
         yield where, value
 

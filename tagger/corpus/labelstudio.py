@@ -67,7 +67,7 @@ def read_labelstudio(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     if not content.lstrip(" \t\n\r").startswith("["):
         reading.on_error(
             InputError(
-                "the file does not begin with [, as Label Studio exports do. Give an export, or choose "
+                "the file does not begin with [, as Label Studio exports do. Pass an export, or choose "
                 "the file's own format.",
                 code="corpus.format",
                 where=path,
@@ -105,7 +105,7 @@ def read_labelstudio(path: str | Path, reading: Reading) -> Iterator[Sentence]:
     if is_empty:
         reading.on_error(
             InputError(
-                "the file has no sentences. Give a JSON export of Label Studio.",
+                "the file has no sentences. Pass a JSON export of Label Studio.",
                 code="corpus.empty",
                 where=path,
             )
@@ -118,9 +118,9 @@ def is_export(value: object) -> bool | None:
         return False
     if isinstance(value.get("data"), Mapping):
         return True
-    lists = [one for one in value.values() if isinstance(one, Sequence) and not isinstance(one, str)]
+    lists = [items for items in value.values() if isinstance(items, Sequence) and not isinstance(items, str)]
     if any(map(is_region_list, lists)) or any(
-        isinstance(one, Mapping) and "result" in one for its in lists for one in its
+        isinstance(item, Mapping) and "result" in item for items in lists for item in items
     ):
         return True
     return None if TEXT in value and not any(lists) else False
@@ -170,7 +170,7 @@ def _prediction(document: Document, unit: OffsetUnit) -> dict[str, object]:
 
 
 def _survey(path: str | Path, content: str, reading: Reading) -> Export:
-    """Collect the properties that the texts of an export share. Errors are reported on the second pass."""
+    """Collect the properties that an export's texts share; the second pass reports errors."""
     export = Export()
     names: set[str] = set()
     keys: Counter[str] = Counter()
@@ -178,12 +178,12 @@ def _survey(path: str | Path, content: str, reading: Reading) -> Export:
         with suppress(InputError):
             values = mapping(value, "text", where)
             annotations = annotations_under(values, ANNOTATIONS, where)
-            export.is_annotated |= any(not is_cancelled(one) for one in annotations)
+            export.is_annotated |= any(not is_cancelled(annotation) for annotation in annotations)
             export.n_predicted += not annotations and bool(annotations_under(values, PREDICTIONS, where))
             regions = read_regions(values, export, where, ignore) or ()
             names.update(region.name for region in regions)
             data = mapping(values.get("data", values), "data", where)
-            keys.update(_fitting_keys(data, [one.values for one in regions]))
+            keys.update(_fitting_keys(data, [region.values for region in regions]))
     if keys:
         export.key = max(keys, key=lambda name: (name == TEXT, keys[name]))
     export.tasks.update(_tasks_by_name(path, names, reading))
@@ -214,7 +214,7 @@ def _tasks_by_name(path: str | Path, names: set[str], reading: Reading) -> dict[
 
 def _fitting_keys(data: Mapping[str, object], regions: Sequence[Mapping[str, object]]) -> list[str]:
     """Return the keys of the strings that contain the texts of all regions."""
-    declared = [" ".join(text.split()) for one in regions if isinstance(text := one.get("text"), str)]
+    declared = [" ".join(text.split()) for region in regions if isinstance(text := region.get("text"), str)]
     texts = {key: " ".join(value.split()) for key, value in data.items() if isinstance(value, str)}
     return [key for key, text in texts.items() if declared and all(part in text for part in declared)]
 
@@ -225,7 +225,7 @@ def _read_text(value: object, export: Export, where: str, warn: Warn) -> tuple[s
     data = mapping(values.get("data", values), "data", where)
     key = export.key if export.key in data else TEXT
     if key not in data:
-        texts = [name for name, one in data.items() if isinstance(one, str)]
+        texts = [name for name, content in data.items() if isinstance(content, str)]
         if len(texts) != 1 or "data" not in values:
             raise InputError(
                 f"the data must have one string or a key {TEXT!r} (got {len(texts)} strings; "

@@ -103,13 +103,13 @@ def find_layout(blocks: Blocks) -> Layout:
         )
     elif joined := _find_joined(blocks):
         problem = (
-            f"each field joins a token and its tag (got {joined!r}). Write a token a line, with its tag in a "
-            "column of its own."
+            f"each field joins a token and its tag (got {joined!r}). Write one token per line, with its tag "
+            "in a separate column."
         )
     elif 2 * count < widths.total():
         problem = (
             f"the lines have from {min(widths)} to {max(widths)} columns, and no number of "
-            "columns occurs in at least half of them. Give a column file, or choose its format."
+            "columns occurs in at least half of them. Pass a column file, or choose its format."
         )
     columns = [[row[index] for block in rows for row in block] for index in range(width)]
     numbers = tuple(index for index, column in enumerate(columns) if all(map(_NUMBER.fullmatch, column)))

@@ -44,7 +44,7 @@ def numbered_lines(
         if len(raw) > LONGEST_LINE:
             on_error(
                 InputError(
-                    f"the line has more than {LONGEST_LINE:,} bytes. Give a text file with line ends.",
+                    f"the line has more than {LONGEST_LINE:,} bytes. Pass a text file with line ends.",
                     code="input.size",
                     where=f"{path}:{number}",
                 )
@@ -84,9 +84,9 @@ def numbered_lines(
 def _raw_lines(path: str | Path, on_error: OnError) -> Iterator[bytes]:
     try:
         with open_input(path) as file:
-            is_packed = file.peek(2).startswith(_GZIP_MAGIC)  # peek, not seek: the file may be a pipe
-            unpacked = cast(BinaryIO, gzip.GzipFile(fileobj=file) if is_packed else file)
-            yield from limited_lines(unpacked, most=LONGEST_LINE)
+            is_compressed = file.peek(2).startswith(_GZIP_MAGIC)  # peek, not seek: the file may be a pipe
+            unpacked = cast(BinaryIO, gzip.GzipFile(fileobj=file) if is_compressed else file)
+            yield from limited_lines(unpacked, max_bytes=LONGEST_LINE)
         return
     except FileNotFoundError:
         problem = "there is no such file. Check the path."
@@ -95,7 +95,7 @@ def _raw_lines(path: str | Path, on_error: OnError) -> Iterator[bytes]:
         problem = "this is a folder. Name a file in it."
         code = "file.kind"
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        problem = f"the gzip data are damaged ({error}). Get the file again."
+        problem = f"the gzip data are damaged ({error}). Download or copy the file again."
         code = "file.unreadable"
     except OSError as error:
         problem = f"the file cannot be read ({error.strerror or error})."

@@ -83,7 +83,7 @@ def find_tasks(
     options: FileOptions,
     reading: Reading,
 ) -> tuple[list[str], dict[str, InputError]]:
-    """Return which of several tasks all files of a split have, judged by their first sentences.
+    """Return which of several tasks all files of a split have, according to their first sentences.
 
     A single task is not checked: loading the split reports what is wrong.
 
@@ -164,7 +164,7 @@ def untagged(split: Split) -> dict[str, InputError]:
     path = path_of(split.sentences)
     return {
         task: InputError(
-            f"no token has a tag of {task!r} (got only {UNSPECIFIED}). Give a file with tags, or "
+            f"no token has a tag of {task!r} (got only {UNSPECIFIED}). Pass a file with tags, or "
             "leave the task out.",
             code="corpus.empty",
             where=path,
@@ -190,13 +190,13 @@ def _load(
         evidence = SchemeEvidence()
         for sentence in sentences:
             evidence.add(sentence.tags[task])
-        how = TagReading(None)
+        tag_reading = TagReading(None)
         if has_spans.get(task) is not False:
-            how = find_tag_reading(evidence, task, options.schemes, is_only=len(tasks) == 1)
-        if how.is_bare:
+            tag_reading = find_tag_reading(evidence, task, options.schemes, is_only=len(tasks) == 1)
+        if tag_reading.is_bare:
             reading.warn(bare_warning(detected, task))
-            sentences = [how.apply(sentence, task) for sentence in sentences]
-        scheme = find_scheme(sentences, task, has_spans=has_spans.get(task), reading=how)
+            sentences = [tag_reading.apply(sentence, task) for sentence in sentences]
+        scheme = find_scheme(sentences, task, has_spans=has_spans.get(task), reading=tag_reading)
         schemes[task] = scheme
         if scheme:
             repairs[task] = count_repairs(sentences, task, scheme, mode=options.broken_tags)
@@ -205,7 +205,7 @@ def _load(
         if unspecified.get(task):
             n_tokens = sum(map(len, sentences))
             reading.warn(f"{detected.path}: {unspecified_warning(task, unspecified[task], n_tokens)}")
-        parts.append(describe_tags(task, evidence.tags, scheme, how, is_only=len(tasks) == 1))
+        parts.append(describe_tags(task, evidence.tags, scheme, tag_reading, is_only=len(tasks) == 1))
     return Split(sentences, schemes, repairs, unspecified, (summarise(detected, parts),))
 
 
@@ -215,7 +215,7 @@ def summarise(detected: Detected, parts: Sequence[str]) -> str:
 
 
 def describe_tags(
-    task: str, counts: Mapping[str, int], scheme: str | None, how: TagReading, *, is_only: bool
+    task: str, counts: Mapping[str, int], scheme: str | None, tag_reading: TagReading, *, is_only: bool
 ) -> str:
     """Describe how a column is read, for instance ``scheme IOB1; spans PER, LOC``.
 
@@ -223,21 +223,21 @@ def describe_tags(
         task: The column.
         counts: The frequency of each tag, as spelled in the file.
         scheme: The scheme of its spans, or None.
-        how: How the tags are read.
+        tag_reading: How the tags are read.
         is_only: True if it is the only described column.
     """
     if scheme is None:
         n_tags = len(counts.keys() - {UNSPECIFIED})
         return f"{task} one tag per token, {n_tags:,} tags"
-    labels = sorted({tag if how.is_bare else split_tag(tag)[1] for tag in counts if tag != "O"})
+    labels = sorted({tag if tag_reading.is_bare else split_tag(tag)[1] for tag in counts if tag != "O"})
     more = f" and {len(labels) - MOST_LABELS:,} more" if len(labels) > MOST_LABELS else ""
     named = ", ".join(labels[:MOST_LABELS]) + more
-    spelled = "labels without prefix" if how.is_bare else f"scheme {scheme}"
+    spelled = "labels without prefix" if tag_reading.is_bare else f"scheme {scheme}"
     return f"{spelled}; spans {named or 'none'}" if is_only else f"{task} {spelled}, spans {named or 'none'}"
 
 
 def bare_warning(detected: Detected, task: str, option: str = "--scheme") -> str:
-    """Say that labels without prefix are read as spans, and which option reads them otherwise."""
+    """Return a warning that labels without prefix are read as spans, with the option to read them as tags."""
     return escape_line(
         f"{detected.path}: the tags of {task!r} are labels without prefix; a run of one label is read as one "
         f"span. Pass {option} {task}=none to read one tag per token."
@@ -247,8 +247,8 @@ def bare_warning(detected: Detected, task: str, option: str = "--scheme") -> str
 def unspecified_warning(task: str, count: int, n_tokens: int) -> str:
     """Return a warning with the number of tokens without a tag."""
     return (
-        f"{count:,} of {n_tokens:,} tokens have no tag of {task!r} ({UNSPECIFIED}); loss and scores leave "
-        "them out."
+        f"{count:,} of {n_tokens:,} tokens have no tag of {task!r} ({UNSPECIFIED}); loss and scores ignore "
+        "them."
     )
 
 
@@ -258,11 +258,13 @@ def _rewrite(file: Split, task: str) -> None:
     if scheme is None:
         raise InputError(
             f"the column {task!r} holds one tag per token, but other files of the "
-            "split mark spans in it. Give files of one kind.",
+            "split mark spans in it. Pass files of one kind.",
             code="corpus.scheme",
             where=path_of(file.sentences),
         )
     file.sentences[:] = [
-        replace(one, tags={**one.tags, task: tuple(convert_tags(one.tags[task], scheme, "IOB2"))})
-        for one in file.sentences
+        replace(
+            sentence, tags={**sentence.tags, task: tuple(convert_tags(sentence.tags[task], scheme, "IOB2"))}
+        )
+        for sentence in file.sentences
     ]

@@ -66,7 +66,9 @@ class Ruler:
         boundaries = _boundaries(self.text, self.unit)
         converted = []
         for span in spans:
-            start, end = (_index(boundaries, one - self.text_start) for one in (span.start, span.end))
+            start, end = (
+                _index(boundaries, position - self.text_start) for position in (span.start, span.end)
+            )
             if start is None or end is None:
                 raise InputError(
                     f"the span [{span.start}, {span.end}) ({span.label}) begins or ends inside "
@@ -97,7 +99,7 @@ class OffsetUnits:
         require_offsets(reading.offsets)
         self._reading = reading
         self._path = path
-        self._shown: set[OffsetUnit] = set()
+        self._detected: set[OffsetUnit] = set()
         self._unclear: str | None = None  # location of the first ambiguous text
 
     def choose(self, text: str, spans: Sequence[TextSpan], where: str, *, text_start: int = 0) -> OffsetUnit:
@@ -133,8 +135,8 @@ class OffsetUnits:
             unit: OffsetUnit = "utf16" if wrong else "characters"
             self._report_unit(unit, where, "because offsets in characters would leave the text or cut words")
             return unit
-        if len(self._shown) == 1:
-            return next(iter(self._shown))
+        if len(self._detected) == 1:
+            return next(iter(self._detected))
         if self._unclear is None:
             self._unclear = where
             self._reading.warn(
@@ -144,7 +146,7 @@ class OffsetUnits:
         return "characters"
 
     def _report_unit(self, unit: OffsetUnit, where: str, reason: str) -> None:
-        if unit not in self._shown and unit != "characters":
+        if unit not in self._detected and unit != "characters":
             self._reading.warn(f"{where}: the offsets are read as {NAMES[unit]}, {reason}.")
             if self._unclear:
                 self._reading.on_error(
@@ -156,7 +158,7 @@ class OffsetUnits:
                         option="--offsets",
                     )
                 )
-        self._shown.add(unit)
+        self._detected.add(unit)
 
 
 def is_same_text(declared: str, actual: str) -> bool:
@@ -186,8 +188,8 @@ def _differs(text: str, unit: OffsetUnit) -> bool:
 def _boundaries(text: str, unit: OffsetUnit) -> list[int]:
     """Return the T + 1 positions of the boundaries between characters, in the unit."""
     if unit == "bytes":
-        return list(accumulate((len(one.encode()) for one in text), initial=0))
-    return list(accumulate((1 + (one > "\uffff") for one in text), initial=0))
+        return list(accumulate((len(character.encode()) for character in text), initial=0))
+    return list(accumulate((1 + (character > "\uffff") for character in text), initial=0))
 
 
 def _index(boundaries: Sequence[int], position: int) -> int | None:
@@ -209,4 +211,6 @@ def _is_unlikely(text: str, start: int, end: int) -> bool:
 
 def _is_inside_word(text: str, position: int) -> bool:
     around = text[position - 1 : position + 1] if position else ""
-    return len(around) == 2 and all(one.isalnum() and one < _SPACED_SCRIPTS_END for one in around)
+    return len(around) == 2 and all(
+        character.isalnum() and character < _SPACED_SCRIPTS_END for character in around
+    )

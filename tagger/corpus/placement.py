@@ -12,7 +12,7 @@ from tagger.errors import InputError
 from tagger.text.schemes import spans_to_tags
 from tagger.text.sentence import Sentence, Span
 
-_SHOWN = 60  # maximum number of characters of a span in a message
+_MAX_QUOTED = 60  # maximum number of characters of a span in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def documents_of_one_task(
     """Assemble documents for a format of one task, each with the task's spans.
 
     Raises:
-        InputError: If the number of tasks is not one, or a sentence has no spans for the task.
+        InputError: If there is not exactly one task, or a sentence has no spans for the task.
     """
     if len(writing.tasks) != 1:
         tasks = ", ".join(writing.tasks) or "no task"
@@ -194,7 +194,7 @@ class _TokenOffsets:
     def range_name(self, start: int, end: int) -> str:
         first = max(start - self.text_start, 0)
         cut = self.text[first : max(end - self.text_start, first)]
-        return f"[{start}, {end}) {cut[:_SHOWN] + ('…' if len(cut) > _SHOWN else '')!r}"
+        return f"[{start}, {end}) {cut[:_MAX_QUOTED] + ('…' if len(cut) > _MAX_QUOTED else '')!r}"
 
 
 _Placed = tuple[TextSpan, Span]

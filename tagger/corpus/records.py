@@ -35,7 +35,7 @@ _NOT_GOLD: dict[str, frozenset[object]] = {
     "is_confirmed": frozenset([False]),  # doccano
     "confirmed": frozenset([False]),
 }
-"""Values, in lower case, that annotation tools write for records that nobody accepted."""
+"""Values, in lower case, that annotation tools write for records without an accepted annotation."""
 GOLD_KEYS = (*_NOT_GOLD, _APPROVER)
 """Keys that tell if a record is gold."""
 
@@ -121,7 +121,7 @@ class Records:
         if not sentences:
             reading.warn(f"{where}: {NO_TOKEN}")
         tags = {} if sentence is None else sentence.tags
-        return [one for one in sentences if _tags_match_spans(one, tags, reading)]
+        return [aligned for aligned in sentences if _tags_match_spans(aligned, tags, reading)]
 
     def _in_characters(
         self,
@@ -154,7 +154,7 @@ class Records:
 def read_record(record: object, reading: Reading, where: str) -> list[Sentence]:
     """Read the sentences of one record. Its keys determine the dialect.
 
-    - Our own, one sentence per record (see ``sentence_values``): ``{"text", "start", "tokens": [{"text",
+    - tagger's own, one sentence per record (see ``sentence_values``): ``{"text", "start", "tokens": [{"text",
       "start", "end"}], "tags": {task: […]}, "spans": {task: [{"start", "end", "label", "score"}]}}``. A
       record with ``start`` above 0 continues the previous document, unless it has ``starts_document``.
     - Prodigy: ``{"text", "tokens": [{"text", "start", "end"}], "spans": [{"start", "end", "label"}]}``.
@@ -235,8 +235,8 @@ def sentence_values(
         },
         "n_best": {
             task: [
-                {"tags": list(one.tags), "probability": shortened(one.probability)}
-                for one in sentence.alternatives[task]
+                {"tags": list(alternative.tags), "probability": shortened(alternative.probability)}
+                for alternative in sentence.alternatives[task]
             ]
             for task in tasks
             if task in sentence.alternatives

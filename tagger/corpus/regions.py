@@ -75,8 +75,8 @@ def read_regions(values: Mapping[str, object], export: Export, where: str, warn:
     if results is None:
         return None
     regions = []
-    for one in results:
-        result = mapping(one, "result", where)
+    for item in results:
+        result = mapping(item, "result", where)
         kind = result.get("type")
         if kind not in LABEL_TYPES:
             warn(f"{where}: a result of type {kind!r} was skipped; it is not a labelled span.")
@@ -124,17 +124,17 @@ def annotations_under(
         InputError: If one is not an object.
     """
     return [
-        mapping(one, name, where)
+        mapping(item, name, where)
         for name in names
-        for one in sequence(values.get(name, ()), f"list of {name}", where)
-        if not isinstance(one, int)  # exports may list predictions by id only
+        for item in sequence(values.get(name, ()), f"list of {name}", where)
+        if not isinstance(item, int)  # exports may list predictions by id only
     ]
 
 
 def _results(values: Mapping[str, object], export: Export, where: str, warn: Warn) -> Sequence[object] | None:
     """Return the results of the selected annotation or prediction. None if no annotation is gold."""
     annotations = annotations_under(values, ANNOTATIONS, where)
-    chosen = [one for one in annotations if not is_cancelled(one)]
+    chosen = [annotation for annotation in annotations if not is_cancelled(annotation)]
     if annotations and not chosen:
         warn(f"{where}: the text was skipped because its annotators cancelled it.")
         return None
@@ -150,7 +150,7 @@ def _results(values: Mapping[str, object], export: Export, where: str, warn: War
             warn(f"{where}: the text has no annotations{detail}; it is read as text without spans.")
             return ()
         return sequence(chosen[0].get("result", ()), "result", where)
-    truths = [one for one in chosen if one.get("ground_truth") is True]
+    truths = [annotation for annotation in chosen if annotation.get("ground_truth") is True]
     selected = (truths or chosen)[0]
     if len(chosen) > 1:
         which = "ground truth" if truths else "first"
@@ -186,10 +186,10 @@ def is_repeated(value: object, seen: set[object], where: str, warn: Warn) -> boo
 def _minimal_regions(values: Mapping[str, object], where: str) -> Iterator[Region]:
     """Yield the regions of a JSON-MIN task, which lists values under the name of each control tag."""
     for name, items in values.items():
-        for one in items if is_region_list(items) else ():
-            kind = next((kind for kind in LABEL_TYPES if kind in one), None)
+        for item in items if is_region_list(items) else ():
+            kind = next((kind for kind in LABEL_TYPES if kind in item), None)
             if kind:
-                value = mapping(one, name, where)
+                value = mapping(item, name, where)
                 labels = sequence(value.get(kind), "list of labels", where)
                 yield Region(name, value, labels, where, is_hypertext=kind != "labels")
 
@@ -198,5 +198,5 @@ def is_region_list(value: object) -> TypeGuard[Sequence[Mapping[str, object]]]:
     """Return True if a value of a JSON-MIN task is a list of regions, at least one of them labelled."""
     if not isinstance(value, Sequence) or isinstance(value, str):
         return False
-    are_objects = all(isinstance(one, Mapping) for one in value)
-    return are_objects and any(kind in one for one in value for kind in LABEL_TYPES)
+    are_objects = all(isinstance(item, Mapping) for item in value)
+    return are_objects and any(kind in item for item in value for kind in LABEL_TYPES)

@@ -72,7 +72,7 @@ def parse_schemes(spec: str | None) -> dict[str, str]:
             task, name = _ALL_TASKS, task
         if task in schemes:
             raise InputError(
-                f"{spec!r} gives {f'the scheme of {task!r}' if task else 'a scheme'} twice. Give it once.",
+                f"{spec!r} gives {f'the scheme of {task!r}' if task else 'a scheme'} twice. Name it once.",
                 code="option.value",
                 option="--scheme",
             )
@@ -196,13 +196,13 @@ def find_scheme(
 
 
 def foreign_tag_error(sentence: Sentence, index: int, task: str, scheme: str) -> InputError:
-    """Return the error of a tag outside a scheme. It suggests a spelling if one replacement is valid."""
+    """Return the error for a tag outside a scheme; it suggests the correct spelling, if there is one."""
     tag = sentence.tags[task][index]
-    right = respell(tag)
+    suggestion = respell(tag)
     return InputError(
         f"the tag {tag!r} of {sentence.tokens[index]!r} does not belong to "
         f"{scheme}, the scheme of the column {task!r}. "
-        + (f"Write {right!r}." if right else "Correct it or name another column."),
+        + (f"Write {suggestion!r}." if suggestion else "Correct it or name another column."),
         code="corpus.scheme",
         where=line_of(sentence, index),
     )
@@ -290,7 +290,7 @@ def reject_unseen(
 
 
 def _label(tag: str, has_spans: bool) -> str:
-    """Return what a model learns of a tag: for span tags the label, "" for O."""
+    """Return the label of a span tag ("" for O); without spans, the tag unchanged."""
     return split_tag(tag)[1] if has_spans else tag
 
 
@@ -311,7 +311,7 @@ def _reject_unknown_prefixes(sentences: Sequence[Sentence], task: str) -> None:
 
 
 def unknown_prefix_error(sentence: Sentence, index: int, task: str) -> InputError:
-    """Return the error of a tag that looks like a span tag but whose prefix no scheme has."""
+    """Return the error for a tag that looks like a span tag but has a prefix of no scheme."""
     return InputError(
         f"the tag {sentence.tags[task][index]!r} looks like a span tag, but no scheme has its prefix. "
         "Write B-, I-, E- or S-.",
@@ -324,12 +324,12 @@ def _find_tag(
     sentences: Iterable[Sentence], task: str, is_wrong: Callable[[str], bool]
 ) -> tuple[Sentence, int] | None:
     """Return the sentence and token index of the first wrong tag. Each distinct tag is checked once."""
-    judged: dict[str, bool] = {}
+    is_wrong_by_tag: dict[str, bool] = {}
     for sentence in sentences:
         for index, tag in enumerate(sentence.tags[task]):
-            if tag not in judged:
-                judged[tag] = is_wrong(tag)
-            if judged[tag]:
+            if tag not in is_wrong_by_tag:
+                is_wrong_by_tag[tag] = is_wrong(tag)
+            if is_wrong_by_tag[tag]:
                 return sentence, index
     return None
 

@@ -21,11 +21,11 @@ PLAIN_TAGS = ("tags", "labels", "label", "tag")
 DOCUMENT_KEYS = ("document_id", "doc_id", "newdoc", "document")
 """Keys whose value changes between documents."""
 NO_NAMES = (
-    "has integer tags without names. Give the names in the order of the integers with "
+    "has integer tags without names. Pass the names in the order of the integers with "
     "--label-names O,B-PER,I-PER,… (data.label_names in a config)."
 )
 """Error message about integer tags without names."""
-_MOST_DIGITS = 9  # maximum length of an integer tag
+_MAX_DIGITS = 9  # maximum length of an integer tag
 _TOKEN_KEYS = ("tokens", "words", "token", "form")
 _GLINER_TOKENS, _GLINER_SPANS = "tokenized_text", "ner"
 _TOKEN_SPANS = ("spans", "entities", "ents")
@@ -61,9 +61,9 @@ def name_tags(values: object, count: int, names: Sequence[str], key: str, where:
         InputError: If the number of tags is not ``count``, a tag is missing, or an integer has no name.
     """
     if isinstance(values, Sequence) and not isinstance(values, str) and all(map(_is_number, values)):
-        values = [int(value[:_MOST_DIGITS]) for value in values]
+        values = [int(value[:_MAX_DIGITS]) for value in values]
 
-    def one(value: object, name: str, where: str) -> str:
+    def read_tag(value: object, name: str, where: str) -> str:
         if isinstance(value, int) and not isinstance(value, bool):
             return name_of(value, names, key, where)
         tag = string(value, name, where)
@@ -75,7 +75,7 @@ def name_tags(values: object, count: int, names: Sequence[str], key: str, where:
             )
         return tag
 
-    return each(values, count, one, f"tag of {key}", where)
+    return each(values, count, read_tag, f"tag of {key}", where)
 
 
 def _is_number(value: object) -> bool:
@@ -114,7 +114,7 @@ def name_of(number: int, names: Sequence[str], key: str, where: str) -> str:
         raise InputError(f"{key} {NO_NAMES}", code="corpus.labels", where=where, option="--label-names")
     if not 0 <= number < len(names):
         raise InputError(
-            f"{key} has the integer tag {number}, outside its {len(names)} labels. Give all names in "
+            f"{key} has the integer tag {number}, outside its {len(names)} labels. Pass all names in "
             "the order of the integers, or leave such rows out.",
             code="corpus.labels",
             where=where,
@@ -197,7 +197,7 @@ class TokenRecords:
     ) -> dict[str, str]:
         """Return the key of each task's tags."""
         tasks = self._reading.tasks
-        lists = [key for key, one in values.items() if key not in used and _is_list(one)]
+        lists = [key for key, value in values.items() if key not in used and _is_list(value)]
         plain = next((key for key in PLAIN_TAGS if key in lists), None)
 
         def is_tags(key: str) -> bool:
@@ -212,7 +212,7 @@ class TokenRecords:
             if not keys and any(name in values for name in _TOKEN_SPANS):
                 raise InputError(
                     "the record has tokens without offsets, so its spans cannot be aligned. "
-                    "Give a tag for each token, as in ner_tags, or the offsets of tokens and spans.",
+                    "Write a tag for each token, as in ner_tags, or the offsets of tokens and spans.",
                     code="corpus.offsets",
                     where=where,
                 )
@@ -252,7 +252,7 @@ def _gliner_span(value: object, sentence: Sentence, where: str) -> TextSpan:
             code="corpus.record",
             where=where,
         )
-    first, last = (integer(one, "token of a span", where) for one in triple[:2])
+    first, last = (integer(index, "token of a span", where) for index in triple[:2])
     if not 0 <= first <= last < len(sentence):
         raise InputError(
             f"the span {value!r:.60} exceeds the {len(sentence)} tokens. Count tokens from 0, with "

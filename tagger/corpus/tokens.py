@@ -1,4 +1,4 @@
-"""Read the tokens with offsets of JSON records, and all other values of such a record except its spans."""
+"""Read JSON records of tokens with offsets, except their spans."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_tokens(
     """
     if text_start < 0:
         raise InputError(
-            f"start must be at least 0 (got {text_start}). Give the text's position.",
+            f"start must be at least 0 (got {text_start}). Write the text's position in its document.",
             code="corpus.offsets",
             where=where,
         )
@@ -88,9 +88,10 @@ def read_tokens(
         },
         alternatives={
             task: tuple(
-                _alternative(one, len(tokens), where) for one in sequence(its, "list of alternatives", where)
+                _alternative(item, len(tokens), where)
+                for item in sequence(items, "list of alternatives", where)
             )
-            for task, its in values_by_task(values, "n_best", reading, where).items()
+            for task, items in values_by_task(values, "n_best", reading, where).items()
         },
     )
 
@@ -128,7 +129,7 @@ def _tokens(
         if not form or not is_in_order or (is_exact and start < end_before):
             raise InputError(
                 f"the token {form!r} [{start}, {end}) is empty, exceeds the text or does not follow "
-                "the previous token. Give the tokens in order, with offsets in the document.",
+                "the previous token. Write the tokens in order, with offsets in the document.",
                 code="corpus.offsets",
                 where=where,
             )
@@ -157,7 +158,7 @@ def _extra_line(value: object, count: int, where: str) -> tuple[int, str]:
     index = integer(pair[0], "index of an extra line", where)
     if not 0 <= index <= count:
         raise InputError(
-            f"the index of an extra line must be from 0 to {count} (got {value!r:.60}). Give the "
+            f"the index of an extra line must be from 0 to {count} (got {value!r:.60}). Write the "
             "index of the token that follows the line.",
             code="corpus.record",
             where=where,

@@ -21,7 +21,7 @@ def join_names(names: Iterable[str], most: int = 10) -> str:
 
 
 def string(value: object, name: str, where: str) -> str:
-    """Check that a value is a string of whole characters, and return it.
+    """Check that a value is a string without lone surrogates, and return it.
 
     Args:
         value: The value.

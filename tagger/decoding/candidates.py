@@ -50,7 +50,7 @@ class SpanMarginals:
         may_begin = np.asarray((np.isfinite(scores) & ~joins).any(axis=0))
         begins[:, 1:, ~may_begin[self._tags]] = 0.0
         continues = (self._moves > -np.inf).any(axis=1) & begins[:, 1:].any(axis=(0, 1))  # (L, W)
-        rows, labels = (one.ravel() for one in np.indices((len(begins), len(self._tags))))
+        rows, labels = (indices.ravel() for indices in np.indices((len(begins), len(self._tags))))
         for token in range(1, begins.shape[1] if continues.any() else 0):  # subtract continuations
             before = self._posterior.tags[rows[:, None], token - 1, self._tags[labels]].astype(np.float64)
             before[is_padding[labels]] = 0.0
@@ -86,7 +86,8 @@ class SpanMarginals:
 
         Args:
             threshold: A probability above 0.
-            begins: (B,) index of each sentence's first token, to which the spans' indices are added.
+            begins: (B,) index of each sentence's first token in the flat batch; the token indices of the
+                result count from the start of the batch.
         """
         lengths, min_probability = self._posterior.lengths, threshold * _SLACK
         sums = self._begins.sum(axis=3)
@@ -119,11 +120,11 @@ class SpanMarginals:
         return FoundSpans(starts + begins[rows], ends + begins[rows], labels, values[is_above])
 
     def score(self, spans: FoundSpans, begins: IntArray) -> FloatArray:
-        """Return the marginals (M,) of given spans.
+        """Return the (M,) marginals of these spans.
 
         Args:
             spans: The spans; none crosses a sentence end.
-            begins: (B,) index of each sentence's first token among the tokens that the spans count, rising.
+            begins: (B,) index of each sentence's first token in the flat batch, in ascending order.
         """
         rows = spans.sentences(begins)
         starts, ends = spans.starts - begins[rows], spans.ends - begins[rows]

@@ -228,7 +228,7 @@ def _scaled(scores: DoubleArray, sizes: IntArray, transitions: Transitions) -> _
 
     Args:
         scores: (T, n, C) emissions of sentences sorted by falling length, 0 beyond each length.
-        sizes: (n,) tokens of each sentence, at least 1.
+        sizes: (n,) number of tokens of each sentence, at least 1.
         transitions: Scores of the C tags.
     """
     step, sentences = np.arange(len(scores))[:, None], np.arange(len(sizes))
@@ -279,10 +279,10 @@ def _is_trusted(passes: _Passes, sizes: IntArray, transitions: Transitions) -> B
     possible = np.isfinite(transitions.scores)
     alpha_counts = _possible_tags(np.isfinite(transitions.start), possible, steps)[step]
     beta_counts = _possible_tags(np.isfinite(transitions.end), possible.T, steps)[sizes - 1 - step]
-    sound = (passes.alphas > _TRUSTED).sum(axis=2) == alpha_counts
-    sound &= (passes.following > _TRUSTED).sum(axis=2) == beta_counts
-    trusted: BoolArray = (sound | ~passes.mask).all(axis=0)
-    return trusted
+    is_trusted = (passes.alphas > _TRUSTED).sum(axis=2) == alpha_counts
+    is_trusted &= (passes.following > _TRUSTED).sum(axis=2) == beta_counts
+    result: BoolArray = (is_trusted | ~passes.mask).all(axis=0)
+    return result
 
 
 def _in_logs(

@@ -1,4 +1,4 @@
-"""Exact probabilities of given spans."""
+"""Compute the exact probabilities of spans from the tags of their tokens."""
 
 from __future__ import annotations
 

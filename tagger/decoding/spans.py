@@ -73,7 +73,7 @@ class SpanReader:
             if prefix != "O":
                 by_label[label_ids[label]].append(tag_id)
         width = max(map(len, by_label), default=0)
-        padded = [own + [-1] * (width - len(own)) for own in by_label]
+        padded = [tag_ids + [-1] * (width - len(tag_ids)) for tag_ids in by_label]
         self.tags = np.array(padded, np.int64).reshape(len(padded), width)
         self.joins = np.array([[continues_span(before, tag) for tag in tags] for before in tags])
         first_tags = [spans_to_tags([Span(0, 2, label)], 2, "IOB2")[0] for label in self.labels]
@@ -88,7 +88,7 @@ class SpanReader:
         )
 
     def find(self, ids: IntArray, is_first: BoolArray) -> FoundSpans:
-        """Find the spans in a flat (unpadded) batch of sentences, in rising order.
+        """Find the spans in a flat (unpadded) batch of sentences, in ascending order.
 
         Args:
             ids: (N,) tag ids.

@@ -53,9 +53,9 @@ def fit_temperature(batches: Iterable[GoldBatch], transitions: Transitions) -> f
         transitions: Scores of the C tags at temperature 1.
 
     Returns:
-        A temperature from ``LOWEST`` to ``HIGHEST``, rounded to ``DIGITS``. It is 1 if there is no sentence
-        or the best sequence of every sentence is the gold one. The likelihood then increases without bound as
-        the temperature falls, and the sentences do not show how often the model errs.
+        A temperature from ``LOWEST`` to ``HIGHEST``, rounded to ``DIGITS``. It is 1 if there is no sentence,
+        or if the best sequence of every sentence is the gold one. In the latter case the likelihood has no
+        maximum: it rises as the temperature falls, and nothing shows how often the model errs.
     """
     held: list[tuple[FloatArray, IntArray]] = []
     total, has_errors = 0.0, False
@@ -97,16 +97,16 @@ def fit_temperatures(
     """
     batches: dict[str, list[GoldBatch]] = {name: [] for name in transitions}
     for batch in scored:
-        for name, one in batch.items():
-            batches[name].append(one)
-    return {name: fit_temperature(held, transitions[name]) for name, held in batches.items()}
+        for name, gold_batch in batch.items():
+            batches[name].append(gold_batch)
+    return {name: fit_temperature(task_batches, transitions[name]) for name, task_batches in batches.items()}
 
 
 def golden_section(function: Callable[[float], float], low: float, high: float, tolerance: float) -> float:
-    """Return the minimum of a unimodal function on an interval (golden-section search).
+    """Return the point of an interval at which a unimodal function is minimal (golden-section search).
 
-    Kiefer 1953, "Sequential minimax search for a maximum": every evaluation shortens the interval by a factor
-    of 0.618. For a monotonic function the search returns an end of the interval.
+    Kiefer 1953, "Sequential minimax search for a maximum": every evaluation shortens the interval to 0.618
+    of its length. For a monotonic function the search converges to an end of the interval.
 
     Args:
         function: The function to minimise.

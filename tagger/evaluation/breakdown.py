@@ -21,7 +21,7 @@ from tagger.text.sentence import UNSPECIFIED, Sentence
 
 BucketKind = Literal["label", "vocabulary", "position", "length"]
 Item = tuple[int, int, str]
-"""First token, token after the last, and label. For a tag: its token, the next token, and the tag."""
+"""Index of the first token, index after the last, and label; for a tag, those of its token and the tag."""
 Items = Sequence[Set[Item]]
 """Items of each sentence."""
 
@@ -68,9 +68,12 @@ def read_items(tags: TagSequences, scheme: str | None) -> list[Set[Item]]:
     """
     if scheme is None:
         return [
-            {(index, index + 1, tag) for index, tag in enumerate(own) if tag != UNSPECIFIED} for own in tags
+            {(index, index + 1, tag) for index, tag in enumerate(sequence) if tag != UNSPECIFIED}
+            for sequence in tags
         ]
-    return [{(span.start, span.end, span.label) for span in tags_to_spans(own, scheme)} for own in tags]
+    return [
+        {(span.start, span.end, span.label) for span in tags_to_spans(sequence, scheme)} for sequence in tags
+    ]
 
 
 def count_sentences(gold: Items, predicted: Items) -> NDArray[np.int64]:
@@ -120,7 +123,7 @@ def count_borders(gold: Items, predicted: Items) -> dict[str, Counts]:
 
 
 def count_words(tokens: Sequence[str]) -> int:
-    """Return the number of tokens before the final punctuation, the last tokens without a letter or digit."""
+    """Return the number of tokens before the final punctuation (trailing tokens without letter or digit)."""
     words = len(tokens)
     while words and not any(character.isalnum() for character in tokens[words - 1]):
         words -= 1
@@ -140,7 +143,7 @@ def position_bucket(start: int, end: int, words: int) -> str:
     Args:
         start: Index of the first token.
         end: Index after the last token.
-        words: Tokens without the final punctuation (see ``count_words``).
+        words: Number of tokens before the final punctuation (see ``count_words``).
     """
     if start >= words:
         return "final punctuation"
@@ -155,11 +158,11 @@ def _profiles(
     sentences: Sequence[Sentence], seen: Sequence[Sequence[bool]], items: Items
 ) -> Iterator[_Profile]:
     """Yield for each item its bucket of each kind."""
-    for sentence, marks, own in zip(sentences, seen, items, strict=True):
-        unseen_before = [0, *accumulate(not mark for mark in marks)]
+    for sentence, is_seen, sentence_items in zip(sentences, seen, items, strict=True):
+        unseen_before = [0, *accumulate(not known for known in is_seen)]
         words = count_words(sentence.tokens)
-        length = next((name for longest, name in _BANDS.items() if len(marks) <= longest), _LONGER)
-        for start, end, label in own:
+        length = next((name for longest, name in _BANDS.items() if len(is_seen) <= longest), _LONGER)
+        for start, end, label in sentence_items:
             vocabulary = VOCABULARY_BUCKETS[unseen_before[end] > unseen_before[start]]
             yield label, vocabulary, position_bucket(start, end, words), length
 
@@ -167,14 +170,18 @@ def _profiles(
 def _sum_up(sides: Sequence[Counter[_Profile]], kind_index: int) -> dict[str, Counts]:
     """Return the counts of each bucket of one kind; the sides are the correct, predicted and gold items."""
     sums = [Counter[str]() for _ in sides]
-    for own, profiles in zip(sums, sides, strict=True):
+    for side_sums, profiles in zip(sums, sides, strict=True):
         for profile, count in profiles.items():
-            own[profile[kind_index]] += count
+            side_sums[profile[kind_index]] += count
     _, predicted, gold = sums
     names = _FIXED_BUCKETS.get(_KINDS[kind_index])
     if names is None:
         names = tuple(sorted(predicted | gold, key=lambda label: (-gold[label], label)))
-    return {name: Counts(*(own[name] for own in sums)) for name in names if predicted[name] or gold[name]}
+    return {
+        name: Counts(*(side_sums[name] for side_sums in sums))
+        for name in names
+        if predicted[name] or gold[name]
+    }
 
 
 def _borders(items: Set[Item]) -> set[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """Measure the calibration of scores: reliability, calibration error and score thresholds.
 
 The items are predicted spans with the probability of exactly this span, or tokens with the probability of
-their tag. All functions take two parallel arrays: if each item is correct, and its score.
+their tag. The measures take two parallel arrays: True for each correct item, and each item's score.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 BINS = 15  # as in Guo et al. 2017
 THRESHOLDS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 
-Spans = Iterable[tuple[int, int, str]]  # first token, token after the last, label
+Spans = Iterable[tuple[int, int, str]]  # index of the first token, index after the last, label
 
 
 class Bin(TypedDict):
@@ -35,7 +35,7 @@ class Bin(TypedDict):
 class ThresholdScore(TypedDict):
     """Scores of the predictions with a score of at least ``min_score``.
 
-    ``found`` is their number. Recall is over all gold items, as without a threshold.
+    ``found`` is their number. Recall counts all gold items, whatever the threshold.
     """
 
     min_score: float
@@ -135,7 +135,7 @@ def score_thresholds(
     return results
 
 
-def judge_spans(gold: Sequence[Spans], predicted: Sequence[Spans]) -> list[bool]:
+def mark_correct_spans(gold: Sequence[Spans], predicted: Sequence[Spans]) -> list[bool]:
     """Return for each predicted span, in order, True if its sentence has an equal gold span.
 
     Args:
@@ -143,19 +143,19 @@ def judge_spans(gold: Sequence[Spans], predicted: Sequence[Spans]) -> list[bool]
         predicted: For each sentence its predicted spans.
     """
     return [
-        span in gold_spans
-        for own, spans in zip(gold, predicted, strict=True)
-        for gold_spans in (set(own),)
-        for span in spans
+        span in distinct_gold
+        for gold_spans, predicted_spans in zip(gold, predicted, strict=True)
+        for distinct_gold in (set(gold_spans),)
+        for span in predicted_spans
     ]
 
 
-def judge_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> list[bool]:
+def mark_correct_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> list[bool]:
     """Return for each token, in order, True if its predicted tag is the gold tag."""
     return [
-        gold_tag == tag
-        for own, tags in zip(gold, predicted, strict=True)
-        for gold_tag, tag in zip(own, tags, strict=True)
+        gold_tag == predicted_tag
+        for gold_tags, predicted_tags in zip(gold, predicted, strict=True)
+        for gold_tag, predicted_tag in zip(gold_tags, predicted_tags, strict=True)
     ]
 
 

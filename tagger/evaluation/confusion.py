@@ -113,7 +113,7 @@ def match_spans(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Outcome
     free_gold, free_predicted = dict(enumerate(gold)), dict(enumerate(predicted))
     for *_, gold_index, predicted_index in sorted(_shared(gold, predicted)):
         if gold_index in free_gold and predicted_index in free_predicted:
-            outcomes.append(_judge(free_gold.pop(gold_index), free_predicted.pop(predicted_index)))
+            outcomes.append(_compare(free_gold.pop(gold_index), free_predicted.pop(predicted_index)))
     outcomes += [Outcome("missed", span, None) for span in free_gold.values()]
     outcomes += [Outcome("spurious", None, span) for span in free_predicted.values()]
     return sorted(outcomes, key=lambda outcome: (outcome.start, outcome.end))
@@ -170,7 +170,7 @@ def most_confused(confusion: Confusion, count: int) -> list[ConfusedPair]:
     return sorted(cells, key=lambda cell: -cell["count"])[:count]
 
 
-def _judge(gold: Span, predicted: Span) -> Outcome:
+def _compare(gold: Span, predicted: Span) -> Outcome:
     has_borders = (gold.start, gold.end) == (predicted.start, predicted.end)
     if gold.label == predicted.label:
         return Outcome("right" if has_borders else "wrong borders", gold, predicted)

@@ -52,8 +52,8 @@ def find_mistakes(sentences: Sequence[Sentence], outcomes: Sequence[Sequence[Out
     """
     return [
         Mistake(outcome, index, sentence.source, sentence.tokens[outcome.start : outcome.end])
-        for index, (sentence, own) in enumerate(zip(sentences, outcomes, strict=True))
-        for outcome in own
+        for index, (sentence, sentence_outcomes) in enumerate(zip(sentences, outcomes, strict=True))
+        for outcome in sentence_outcomes
         if outcome.kind != "right"
     ]
 
@@ -79,7 +79,9 @@ def group_values(group: Sequence[Mistake], *, examples: int) -> dict[str, Any]:
         "predicted": predicted,
         "text": group[0].text,
         "count": len(group),
-        "examples": [{"sentence": one.sentence, "source": one.source} for one in group[:examples]],
+        "examples": [
+            {"sentence": mistake.sentence, "source": mistake.source} for mistake in group[:examples]
+        ],
     }
 
 

@@ -15,8 +15,8 @@ from tagger.errors import InputError
 from tagger.text.schemes import normalise_scheme, split_tag
 
 TagSequences = Sequence[Sequence[str]]
-# Label, first token, token after the last. Token indices continue from sentence to sentence, with one unused
-# index after each sentence.
+# Label, index of the first token, index after the last. Indices continue from sentence to sentence, with one
+# unused index after each sentence.
 _Span = tuple[str, int, int]
 
 # For each scheme its prefixes, and seqeval's class for strict mode.
@@ -282,7 +282,7 @@ def _import_seqeval() -> tuple[Any, Any]:
         from seqeval.metrics.sequence_labeling import get_entities
     except ImportError as error:
         raise InputError(
-            "Scoring spans needs the package seqeval; install the extra `train` (see README).",
+            "Scoring spans needs the package seqeval. Install the extra `train` (see README).",
             code="package.missing",
         ) from error
     return get_entities, scheme

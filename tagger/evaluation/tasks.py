@@ -82,7 +82,7 @@ class TaskTags:
 
 def count_repairs(tags: TaskTags) -> int:
     """Count the illegal gold tags, which were read as conlleval does."""
-    return sum(len(violations(own, tags.scheme)) for own in tags.gold)
+    return sum(len(violations(sequence, tags.scheme)) for sequence in tags.gold)
 
 
 Metric = Callable[[TaskTags], Any]
@@ -133,7 +133,7 @@ def score_task(
         gold, predicted, seen = _only_specified(gold, predicted, seen)
         tags, table = TaskTags(gold, predicted, "", seen), TAG_METRICS
     else:
-        converted = [convert_tags(own, "IOB2", scheme) for own in predicted]
+        converted = [convert_tags(sequence, "IOB2", scheme) for sequence in predicted]
         tags, table = TaskTags(gold, converted, scheme, seen), SPAN_METRICS
     return {name: compute(tags) for name, compute in table.items()}
 

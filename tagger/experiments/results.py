@@ -240,7 +240,7 @@ def load_run(job: Job, data: ComparisonData) -> Run | None:
     if not path.exists():
         return None
     try:
-        content = read_input(path, most=LARGEST_FILE, is_stored=True)
+        content = read_input(path, max_bytes=LARGEST_FILE, is_stored=True)
         values = json.loads(content.decode(errors="surrogatepass"))
         validate(SavedFile, values)
     except (OSError, ValueError, RecursionError) as error:

@@ -23,7 +23,7 @@ from tagger.text.sentence import Sentence
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-MAX_TOKENS = 8192  # maximum size of a document; a longer one (a single sentence) has no occurrences
+MAX_TOKENS = 8192  # a longer document (always a single sentence) gets no document context
 COUNTED = 10  # the number of other occurrences is clipped to this
 EXTRAS = len(CASINGS) + 2  # casing shares, number of other occurrences, and a flag for having any
 
@@ -147,7 +147,9 @@ class ContextIndex:
         casings = {word: casing_id(word) for word in words}
         self._lengths = np.array([len(tokens) for tokens in sentences], dtype=np.int64)
         self._begins = np.cumsum(self._lengths) - self._lengths
-        occurrences = find_occurrences([list(chain.from_iterable(one)) for one in documents], vocabulary)
+        occurrences = find_occurrences(
+            [list(chain.from_iterable(document)) for document in documents], vocabulary
+        )
         indices = occurrences.indices
         self._starts, self._word = occurrences.starts, occurrences.words
         self._occurrence = np.full(self._lengths.sum(), -1)  # occurrence index of each token, -1 if none
@@ -169,7 +171,7 @@ class ContextIndex:
         words, word_of_token = np.unique(self._word[own], return_inverse=True)
         sizes = np.diff(self._starts)[words]
         members, member_words = _ranges(self._starts[words], sizes)
-        # From an index in this object to one in the batch.
+        # Added to an occurrence's index in this object, it gives the index in the batch.
         shift = np.cumsum(sizes) - sizes - self._starts[words]
         return BatchContext(
             tokens=(row * lengths.max(initial=0) + step)[is_occurrence],
@@ -184,7 +186,7 @@ class ContextIndex:
 def index_context(
     sentences: Iterable[Sentence], vocabulary: Vocabulary, recasings: Sequence[str] = ()
 ) -> ContextIndex:
-    """Index the documents of some sentences, followed by copies of these documents in other casings.
+    """Index the documents that sentences form, followed by copies of these documents in other casings.
 
     Args:
         sentences: The sentences of the documents in order (see ``text.documents.cut_document_windows``).
@@ -192,9 +194,9 @@ def index_context(
         recasings: Casings from ``text.casing.RECASINGS``.
     """
     windows = list(cut_document_windows(sentences))
-    documents = [[one.tokens for one in window] for window in windows]
+    documents = [[sentence.tokens for sentence in window] for window in windows]
     for casing in recasings:
-        documents += [[recase(one, casing) for one in window] for window in windows]
+        documents += [[recase(sentence, casing) for sentence in window] for window in windows]
     return ContextIndex(documents, vocabulary)
 
 

@@ -67,7 +67,7 @@ class Layout:
         return word.strip(), [value.strip() for value in values]
 
     def _is_word(self, word: bytes) -> bool:
-        """True if this can be a complete word: it contains no value, separator or tab."""
+        """True if these bytes can be a complete word: they contain no value, separator or tab."""
         if b"\t" in word or any(map(holds_number, word.split(b" ")[1:])):
             return False
         is_table = self.after_word == self.between != b"\t"
@@ -113,7 +113,7 @@ def _candidates(row: bytes) -> list[Layout]:
     if b"\t" in row or row.endswith(b"]"):
         after = b"\t" if b"\t" in row else b"["
         rest = (row.partition(b"\t") if after == b"\t" else row.rpartition(b"["))[2].strip(_AROUND)
-        between = next((one for one in (b"\t", b",", b";") if one in rest), b" ")
+        between = next((mark for mark in (b"\t", b",", b";") if mark in rest), b" ")
         size = len(rest.split()) if between == b" " else rest.count(between) + 1
         return [Layout(after, between, size)]
     for between in (b",", b";"):
@@ -132,7 +132,7 @@ def _candidates(row: bytes) -> list[Layout]:
 def is_table_header(first: bytes) -> bool:
     """True if a first row is the header of a table: ``word,d1,d2``, or pandas' ``,0,1,2``."""
     row = first.strip(b" \r\n")
-    between = next((one for one in (b"\t", b",", b";") if one in row), None)
+    between = next((mark for mark in (b"\t", b",", b";") if mark in row), None)
     if between is None:
         return False
     head, *names = (name.strip(b' "') for name in row.split(between))

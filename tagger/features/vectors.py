@@ -93,7 +93,7 @@ def _copy_lowercase(selection: _Selection, words: Iterable[str]) -> dict[str, ND
 
 
 class _Selection:
-    """Selection of the rows to keep, decided row by row."""
+    """The rows of a vectors file that are kept, decided row by row."""
 
     def __init__(self, words: Collection[str], limit: int, normalise: Callable[[str], str]) -> None:
         self.words = words
@@ -107,7 +107,7 @@ class _Selection:
         self.frozen: dict[str, NDArray[np.float16]] = {}
 
     def is_required(self, word: str) -> bool:
-        """True if this row's values are required; called for every row of the file."""
+        """True if the values of this word's row are required; called for every row of the file."""
         self.is_empty = False
         return self._has_capacity(self.normalise(word))
 
@@ -132,9 +132,9 @@ class _Selection:
 def _rows(path: Path, is_required: Callable[[str], bool]) -> Rows:
     try:
         with open_input(path) as file:
-            is_packed = file.peek(2).startswith(b"\x1f\x8b")
+            is_compressed = file.peek(2).startswith(b"\x1f\x8b")
             yield from _parse(
-                path, cast(BinaryIO, gzip.GzipFile(fileobj=file) if is_packed else file), is_required
+                path, cast(BinaryIO, gzip.GzipFile(fileobj=file) if is_compressed else file), is_required
             )
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
@@ -188,7 +188,7 @@ def _width(first: bytes) -> int:
 
 
 def _lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
-    for line in limited_lines(file, most=_MAX_ROW_BYTES):
+    for line in limited_lines(file, max_bytes=_MAX_ROW_BYTES):
         if len(line) > _MAX_ROW_BYTES:
             raise _malformed(f"a line has more than {_MAX_ROW_BYTES:,} bytes. Pass a vectors file.", path)
         yield line

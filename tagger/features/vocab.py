@@ -20,7 +20,7 @@ PADDING = 0
 UNKNOWN = 1
 SPECIAL = ("<padding>", "<unknown>")  # names of these two ids; tokens never match them
 CASINGS = ("padding", "other", "number", "has_digit", "lower", "upper", "title", "mixed")
-LONGEST_WORD = 64  # in characters; a longer token keeps the first and the last half of that
+LONGEST_WORD = 64  # in characters; of a longer token, the first and the last 32 characters are used
 _DIGIT = re.compile(r"\d")
 _FORBID_UNKNOWN = ConfigDict(extra="forbid")
 _Strings = Annotated[tuple[str, ...], FailFast()]  # a damaged file can have many invalid items
@@ -39,7 +39,7 @@ def _require_special(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _require_single_characters(characters: tuple[str, ...]) -> tuple[str, ...]:
-    if any(len(one) != 1 for one in characters[len(SPECIAL) :]):
+    if any(len(character) != 1 for character in characters[len(SPECIAL) :]):
         raise ValueError("must be single characters")
     return _require_unique(characters)
 
@@ -86,7 +86,7 @@ class Task:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone: cached mappings cannot be pickled."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+        return {item.name: getattr(self, item.name) for item in fields(self)}
 
     @cached_property
     def ids(self) -> Mapping[str, int]:
@@ -100,8 +100,8 @@ class Task:
             tags: The tags from the file.
             source: The scheme of the tags; None for tags that do not encode spans.
         """
-        own = convert_tags(tags, source, self.scheme) if source and self.scheme else tags
-        return [self.ids.get(tag, -1) for tag in own]
+        converted = convert_tags(tags, source, self.scheme) if source and self.scheme else tags
+        return [self.ids.get(tag, -1) for tag in converted]
 
     def allowed(self) -> tuple[list[list[bool]], list[bool], list[bool]]:
         """Return the legal transitions (C, C; from, to), start tags (C,) and end tags (C,)."""
@@ -112,8 +112,9 @@ class Task:
 class Vocabulary:
     """Ids of words and characters. Also the schema of ``vocab.json`` (see ``restore_vocabulary``).
 
-    A word id below ``len(words)`` is an index into the trainable word vectors (0 padding, 1 unknown). Higher
-    ids are indices into the frozen vectors, for words that occur only in the vectors file.
+    A word id below ``len(words)`` is an index into the trainable word vectors (0 padding, 1 unknown). A
+    higher id minus ``len(words)`` is an index into the frozen vectors, for words that occur only in the
+    vectors file.
 
     Attributes:
         words: Normalised words of the training set (see ``normalise``), after the two special words.
@@ -122,8 +123,8 @@ class Vocabulary:
         tasks: The tagging tasks.
         lowercase: True if words are lowercased.
         fold_digits: True if every digit is replaced by ``0``.
-        n_frequent: Number of the most frequent words that make up half of the training set; ``words`` is
-            sorted by frequency.
+        n_frequent: Number of the most frequent words that together make up at most half of the training
+            set's tokens; ``words`` is sorted by frequency.
     """
 
     words: Annotated[_Strings, AfterValidator(_require_special)]
@@ -142,7 +143,7 @@ class Vocabulary:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone: cached mappings cannot be pickled."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+        return {item.name: getattr(self, item.name) for item in fields(self)}
 
     @cached_property
     def word_ids(self) -> Mapping[str, int]:

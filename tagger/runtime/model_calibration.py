@@ -18,8 +18,8 @@ from tagger.evaluation.calibration import (
     THRESHOLDS,
     ThresholdScore,
     expected_calibration_error,
-    judge_spans,
-    judge_tags,
+    mark_correct_spans,
+    mark_correct_tags,
     reliability,
     score_thresholds,
 )
@@ -201,14 +201,14 @@ def _judge(
 ) -> tuple[int, NDArray[np.bool_]]:
     """Return the number of gold spans or tokens, and a mask (M,) of the correct predictions."""
     if scheme is None:
-        right = judge_tags([one.tags[task] for one in gold], [one.tags[task] for one in tagged])
+        right = mark_correct_tags([one.tags[task] for one in gold], [one.tags[task] for one in tagged])
         is_specified = _specified(gold, task)
         return int(is_specified.sum()), np.array(right, np.bool_)[is_specified]
     expected = [
         [(span.start, span.end, span.label) for span in tags_to_spans(one.tags[task], scheme)] for one in gold
     ]
     predicted = [[(span.start, span.end, span.label) for span in one.spans[task]] for one in tagged]
-    return sum(map(len, expected)), np.array(judge_spans(expected, predicted), np.bool_)
+    return sum(map(len, expected)), np.array(mark_correct_spans(expected, predicted), np.bool_)
 
 
 def _specified(gold: Sequence[Sentence], task: str) -> NDArray[np.bool_]:

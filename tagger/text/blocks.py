@@ -76,7 +76,7 @@ def cut_blocks(
     held: list[str] = []
     # Positions in the document: start of the held text, start of the next block, end of the text read.
     start = begin = position = 0
-    block_end = -1  # end of that block once it is known, else -1
+    block_end = -1  # end of the next block, or -1 until it is known
     source = iter(pieces)
     for piece in source:
         position += len(piece)
@@ -99,11 +99,18 @@ def cut_blocks(
 def _stream_rest(
     pieces: Iterable[str], tokenize: Callable[[str], Sequence[Sentence]], start: int, begin: int
 ) -> Iterator[Block]:
-    """Yield the sentences from ``begin`` on of a document whose text before ``start`` is no longer held."""
+    """Yield blocks of sentences, from the first sentence of the document window that contains ``begin``.
+
+    Args:
+        pieces: The rest of the document; it begins at ``start``.
+        tokenize: As for ``stream_sentences``.
+        start: Position of the first piece in the document.
+        begin: Position after the previous block.
+    """
     first = begin - begin % WINDOW_CHARACTERS
     shifted = (sentence.shifted(start) for sentence in stream_sentences(pieces, tokenize))
     batch: list[Sentence] = []
-    for window in cut_document_windows(one for one in shifted if one.text_start >= first):
+    for window in cut_document_windows(sentence for sentence in shifted if sentence.text_start >= first):
         batch += window
         if len(batch) >= _YIELD_SIZE:
             yield Block(begin, sys.maxsize, sentences=batch)

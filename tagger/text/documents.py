@@ -10,7 +10,8 @@ from tagger.text.splitting import LINES_AROUND
 # Sentences that end within this many characters of the end of the input are held back: more text may change
 # them.
 _MARGIN = 256
-# Number of lines that may decide if a line break is a boundary: its neighbours, and their neighbours.
+# Number of lines before a line break that may decide if it is a boundary: the lines around it, and the lines
+# around those.
 _LINES = 2 * LINES_AROUND + 1
 WINDOW_CHARACTERS = 8192  # maximum size of a document window in characters
 WINDOW_TOKENS = 8192  # maximum size of a document window in tokens

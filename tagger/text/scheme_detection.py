@@ -9,14 +9,15 @@ from tagger.text.schemes import is_legal, is_span_tag
 
 _FOREIGN = "?"  # replaces every tag that no scheme has
 _MAX_TAGS = 10_000  # distinct tags to count in one column
-# The earlier one wins a tie. IO is not listed: its sequences are legal in IOB1 and encode the same spans.
+# In a tie, the earlier scheme wins. IO is not listed: its sequences are legal in IOB1 and encode the same
+# spans.
 _DETECTED = ("IOB2", "BIOES", "BILOU", "BMES", "IOB1", "IOE2", "IOE1")
 
 
 def detect_scheme(sequences: Iterable[Sequence[str]]) -> str | None:
     """Return the scheme under which the fewest tags are illegal, reading the sequences once.
 
-    The earlier of IOB2, BIOES, BILOU, BMES, IOB1, IOE2, IOE1 wins a tie. Tags with I and O only are IOB1,
+    In a tie, the earlier of IOB2, BIOES, BILOU, BMES, IOB1, IOE2, IOE1 wins. Tags with I and O only are IOB1,
     which reads them like IO and can also encode adjacent spans. O alone is IOB2.
 
     Returns:

@@ -274,7 +274,7 @@ def convert_next_tag(before: str, tag: str, source: str, target: str) -> str:
     if target_rules.needs_right and not has_ends:
         raise InputError(
             f"Tags in {source} cannot become {target} one by one: {source} does not mark the end of spans. "
-            "Use IOB2.",
+            "Convert to IOB2 instead.",
             code="argument.value",
         )
     letter, label = _read(tag)

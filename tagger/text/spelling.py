@@ -14,7 +14,7 @@ _OUTSIDE = frozenset(["o", "0", "\u041e", "\u043e", "\u039f", "\u03bf", "\uff2f"
 _LONE_OUTSIDE = _OUTSIDE | frozenset(
     ["_", "-", "*", ".", "OTHER", "NONE", "NULL", "other", "none", "null", "N"]
 )
-# What marks tokens outside of spans next to labels without a prefix, where nothing is ``O``.
+# Tags that replace ``O`` in a column of labels without a prefix.
 _BARE_OUTSIDE = _OUTSIDE | frozenset(["OTHER", "NONE", "NULL", "other", "none", "null"])
 _INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _LOOKALIKES = str.maketrans("\u0412\u0406\u0415\u0405\u041c\u039f\u0392\u0399\u0395\u041e", "BIESMOBIEO")
@@ -67,12 +67,12 @@ def are_bare_labels(counts: Mapping[str, int]) -> bool:
 
 
 def find_outside(counts: Mapping[str, int]) -> str | None:
-    """Return the tag that means ``O`` next to labels without a prefix, as ``o`` or ``OTHER``, or None.
+    """Return the tag that replaces ``O`` in a column of labels without a prefix, such as ``OTHER``, or None.
 
-    Lower-case words are labels only where most tokens are outside.
+    Labels may contain lower-case letters only if at least half of the tokens are outside of spans.
 
     Args:
-        counts: How often a column has each tag.
+        counts: Frequency of each tag of the column.
     """
     outside = [tag for tag in counts if tag in _BARE_OUTSIDE]
     labels = counts.keys() - set(outside)
@@ -131,8 +131,8 @@ def find_respelling(tags: Collection[str]) -> tuple[str, str] | None:
         tags: The distinct tags of a column.
 
     Returns:
-        A misspelled tag and its correct spelling; None if all tags are span tags or no single
-            replacement corrects all of them.
+        A misspelled tag and its correct spelling; None if all tags are span tags or no single replacement
+        corrects all of them.
     """
     for tag in tags:
         clean = _without_invisible(tag)
@@ -167,7 +167,7 @@ def _respellings(tags: Collection[str]) -> Iterator[dict[str, str]]:
     for separator in map(re.escape, "-" + _SEPARATORS):
         yield _rewrite(tags, rf"(.+){separator}({_PREFIX})", r"\2-\1")
     yield {tag: tag[0].upper() + tag[1:] for tag in tags if re.fullmatch(r"[biesulm]-.+", tag)}
-    yield {tag: like for tag in tags if is_span_tag(like := tag.translate(_LOOKALIKES))}
+    yield {tag: latin for tag in tags if is_span_tag(latin := tag.translate(_LOOKALIKES))}
     words = {tag: match for tag in tags if (match := _WORD_TAG.fullmatch(tag))}
     if len({match[1].lower() for match in words.values()}) > 1:
         yield {tag: f"{_WORD_PREFIXES[match[1].lower()]}-{match[2]}" for tag, match in words.items()}

@@ -10,7 +10,7 @@ from tagger.text.lexicon import ABBREVIATIONS, NUMBERED, STARTERS, TITLES
 
 Newlines = Literal["wrapped", "boundary", "space"]
 
-# Shorter lines, in characters, end where their author ended them; no program wrapped them.
+# Minimum line width, in characters, of hard-wrapped text; no program wraps text to shorter lines.
 _MIN_WRAP_WIDTH = 30
 # Number of lines on either side that decide if a line is wrapped.
 LINES_AROUND = 16
