@@ -244,7 +244,7 @@ def test_threads_share_a_tagger_whose_cache_evicts_words(monkeypatch):
     sentences = random_sentences(bundle.vocabulary, count=40)
     expected = [Tagger(bundle).tag_tokens([tokens])[0].tags for tokens in sentences]
     words = Tagger(bundle).engine.words
-    small = partial(WordCache, most_bytes=5 * row_bytes(words))
+    small = partial(WordCache, max_bytes=5 * row_bytes(words))
     monkeypatch.setattr("tagger.runtime.tagger.WordCache", lambda *args: small(*args[:2]))
     tagger = Tagger(bundle)
     assert tagger.cache_statistics.capacity == 5

@@ -150,14 +150,14 @@ def test_an_error_leaves_the_cache_consistent(components, monkeypatch):
 
 @pytest.mark.parametrize("has_documents", [True, False])
 def test_a_window_ends_early_after_many_new_words(components, monkeypatch, has_documents):
-    monkeypatch.setattr(cache_module, "FEWEST_WORDS", 40)
+    monkeypatch.setattr(cache_module, "MIN_WORDS", 40)
     cache = make_cache(components, 100)
     sentences = [
         from_tokens([f"w{number}-{index}" for index in range(9)], starts_document=True)
         for number in range(50)
     ]
     vocabulary = components[1] if has_documents else None
-    windows = list(make_windows(sentences, cache, vocabulary, most_items=1000, most_tokens=10_000))
+    windows = list(make_windows(sentences, cache, vocabulary, max_items=1000, max_tokens=10_000))
     assert [one for window in windows for one in window.sentences] == sentences
     assert max(len(set(window.words.tokens.tolist())) for window in windows) <= 40 + 9
 

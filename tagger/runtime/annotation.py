@@ -53,7 +53,7 @@ class Annotator:
         self._scheme = scheme
         self._reader = SpanReader(task.tags, scheme) if task.scheme else None
         self._names = np.array(task.tags, object)
-        self._is_ambiguous = task.scheme is not None and not _forbids_repairs(task, transitions)
+        self._is_ambiguous = task.scheme is not None and not _is_constrained(task, transitions)
 
     @property
     def labels(self) -> list[str]:
@@ -95,15 +95,15 @@ class Annotator:
                 )
             if has_candidates:
                 assert self._reader is not None
-                found = SpanMarginals(posterior, self._reader).find(options.candidates, begins[rows])
-                candidates.append(found)
+                marginals = SpanMarginals(posterior, self._reader)
+                candidates.append(marginals.find(options.candidates, begins[rows]))
             values: Annotations = {}
             if options.has_scores:
                 values = self._score_tags(posterior, ids, begins[rows])
             if options.n_best:
                 values["alternatives"] = self._find_alternatives(padded, posterior, options.n_best)
-            for name, one in values.items():
-                for row, value in zip(rows.tolist(), one, strict=True):
+            for name, batch_values in values.items():
+                for row, value in zip(rows.tolist(), batch_values, strict=True):
                     annotations[name][row] = value
         tags = self._write_tags(ids, spans, is_first)
         bounds = zip(begins.tolist(), (begins + lengths).tolist(), strict=True)
@@ -148,7 +148,7 @@ class Annotator:
         columns = (owners, spans.starts - shifts, spans.ends - shifts, spans.labels, spans.scores)
         collected: list[list[Span]] = [[] for _ in sentences]
         labels = self.labels
-        for owner, start, end, label, score in zip(*(one.tolist() for one in columns), strict=True):
+        for owner, start, end, label, score in zip(*(column.tolist() for column in columns), strict=True):
             offsets = sentences[owner].offsets
             span = Span(start, end, labels[label], score, offsets[start][0], offsets[end - 1][1])
             collected[owner].append(span)
@@ -160,7 +160,7 @@ class Annotator:
         Args:
             posterior: The posterior of B sentences.
             spans: M spans of these sentences.
-            ids: (N,) tag ids of the tokens that the spans count.
+            ids: (N,) tag ids of all tokens, which the indices of the spans refer to.
             begins: (B,) index of each sentence's first token.
         """
         assert self._reader is not None
@@ -197,8 +197,8 @@ class Annotator:
 
     def _merge(self, threshold: float, groups: Sequence[FoundSpans]) -> FoundSpans:
         """Sort the spans above a threshold by position and score; duplicates keep the first group's score."""
-        columns = np.concatenate([[one.starts, one.ends, one.labels] for one in groups], axis=1)
-        scores = np.concatenate([one.scores for one in groups])
+        columns = np.concatenate([[group.starts, group.ends, group.labels] for group in groups], axis=1)
+        scores = np.concatenate([group.scores for group in groups])
         _, first = np.unique(columns, axis=1, return_index=True)
         first = first[scores[first] >= threshold]
         starts, ends, labels = columns[:, first]
@@ -237,14 +237,15 @@ class Annotator:
         return convert_tags(tags, self.task.scheme, self._scheme) if self.task.scheme else tags
 
 
-def _forbids_repairs(task: Task, transitions: Transitions) -> bool:
+def _is_constrained(task: Task, transitions: Transitions) -> bool:
     """True if the transitions allow only sequences that are legal in the scheme.
 
     Each span then has exactly one tag sequence.
     """
-    possible = (np.isfinite(one) for one in (transitions.scores, transitions.start, transitions.end))
+    arrays = (transitions.scores, transitions.start, transitions.end)
     return not any(
-        (one & ~np.array(legal)).any() for one, legal in zip(possible, task.allowed(), strict=True)
+        (np.isfinite(scores) & ~np.array(is_legal)).any()
+        for scores, is_legal in zip(arrays, task.allowed(), strict=True)
     )
 
 

@@ -88,7 +88,7 @@ def require_probability(value: object, name: str) -> float:
         TypeError: It is not a number.
         InputError: It is below 0, above 1, or NaN.
     """
-    return require_number(value, name, least=0, most=1, hint="Use a probability; 0 leaves nothing out.")
+    return require_number(value, name, least=0, most=1, hint="Use a probability; 0 keeps all spans.")
 
 
 def require_min_score(min_score: object, labels: Collection[str]) -> dict[str, float]:
@@ -111,7 +111,7 @@ def require_min_score(min_score: object, labels: Collection[str]) -> dict[str, f
 
 
 def require_label(label: object, labels: Collection[str], name: str) -> None:
-    """Check that the model has a label, which the argument or option ``name`` gives.
+    """Check that the model has a label; the error names the argument or option ``name``.
 
     Raises:
         InputError: The label is unknown; the message lists the model's labels.
@@ -172,7 +172,7 @@ def require_settings(tokenizer: object, scheme: object, precision: object) -> No
         )
     for name, value in (("scheme", scheme), ("precision", precision)):
         if not isinstance(value, str):
-            raise TypeError(f"{name} must be a str (got {describe(value)}). Leave it out for the default.")
+            raise TypeError(f"{name} must be a str (got {describe(value)}). Omit it to use the default.")
 
 
 def require_threads(threads: object) -> int:
@@ -192,7 +192,7 @@ def require_megabytes(size: object) -> int:
         TypeError: It is not an integer.
         InputError: It is negative.
     """
-    return require_integer(size, "cache_megabytes", least=0, hint="Leave it out for the default.")
+    return require_integer(size, "cache_megabytes", least=0, hint="Omit it to use the default.")
 
 
 def require_text(text: object) -> str:
@@ -270,11 +270,11 @@ def _sentences_of_tokens(sentences: Iterable[Sequence[str]], *, is_document: boo
         if type(tokens) is not list and type(tokens) is not tuple:  # only other types need the slow check
             hint = "Pass it to Tagger.tag_sentences." if isinstance(tokens, Sentence) else _ONE_STRING
             require_iterable(tokens, f"sentences[{number}]", "a list of tokens", hint)
-        kept = tuple(tokens)
+        copied = tuple(tokens)
         try:
-            yield from_tokens(kept, starts_document=number == 0 or not is_document)
+            yield from_tokens(copied, starts_document=number == 0 or not is_document)
         except TypeError:  # valid sentences skip the check of each token
-            _require_tokens(kept, f"sentences[{number}]")
+            _require_tokens(copied, f"sentences[{number}]")
             raise
 
 
@@ -319,21 +319,21 @@ def _require_tokens(tokens: Iterable[object], where: str) -> None:
         require_token(token, f"{where}[{index}]")
 
 
-def limit_alternatives(sentences: Iterable[Sentence], n_best: int, most_tokens: int) -> Iterator[Sentence]:
+def limit_alternatives(sentences: Iterable[Sentence], n_best: int, max_tokens: int) -> Iterator[Sentence]:
     """Yield sentences after checking that their alternatives do not take too much memory.
 
     Args:
         sentences: The sentences.
         n_best: Number of alternatives per sentence.
-        most_tokens: Maximum number of tokens in all alternatives of one sentence.
+        max_tokens: Maximum number of tokens in all alternatives of one sentence.
 
     Raises:
         InputError: During iteration, a sentence is too long.
     """
     for sentence in sentences:
-        if n_best * len(sentence) > most_tokens:
+        if n_best * len(sentence) > max_tokens:
             raise InputError(
-                f"n_best must be at most {most_tokens // len(sentence)} for the sentence "
+                f"n_best must be at most {max_tokens // len(sentence)} for the sentence "
                 f"{sentence.text[:40]!r}… of {len(sentence):,} tokens (got {n_best}). More alternatives take "
                 f"too much memory: request fewer, or split the sentence.",
                 code="input.size",

@@ -24,7 +24,7 @@ LONGEST_KEY = 64  # characters; the key of a longer word is a hash
 # Per word: its string (at most 80 + 4 * LONGEST_KEY bytes) or hash, its entry in the dict (also while the
 # dict is resized), its row index, and its use and reader counts.
 KEY_BYTES = 512
-FEWEST_WORDS = 1024  # minimum of ``WordCache.most_words``, for small caches
+MIN_WORDS = 1024  # minimum of ``WordCache.max_words``, for small caches
 _EVICTED_SHARE = 16  # evict at least 1 / 16 of the rows at a time
 
 
@@ -51,7 +51,7 @@ class CacheStatistics:
 
 
 class CachedWords:
-    """The result of ``WordCache.look_up``; the cache keeps its rows until ``release`` or its deletion.
+    """The result of ``WordCache.look_up``; the cache keeps its rows until this is released or deleted.
 
     Attributes:
         projected: (U, ``WordInputs.projected_size``) projected inputs of words.
@@ -87,15 +87,15 @@ class WordCache:
     Args:
         inputs: Computes the rows.
         vocabulary: Maps words and characters to ids.
-        most_bytes: Maximum size of the table, including the words' strings and bookkeeping. It is allocated
+        max_bytes: Maximum size of the table, including the words' strings and bookkeeping. It is allocated
             at once, but the operating system provides memory only for rows in use. A call that needs more
             rows than can be freed gets a temporary table.
     """
 
-    def __init__(self, inputs: WordInputs, vocabulary: Vocabulary, most_bytes: int) -> None:
+    def __init__(self, inputs: WordInputs, vocabulary: Vocabulary, max_bytes: int) -> None:
         self._inputs = inputs
         self._vocabulary = vocabulary
-        self._capacity = max(1, most_bytes // row_bytes(inputs))
+        self._capacity = max(1, max_bytes // row_bytes(inputs))
         self._projected = np.empty((self._capacity, inputs.projected_size), np.float32)
         self._features = np.empty((self._capacity, inputs.feature_size), np.float32)
         self._rows: dict[Key, int] = {}
@@ -113,9 +113,9 @@ class WordCache:
         return CacheStatistics(len(self._rows), self._capacity, self._hits, self._misses)
 
     @property
-    def most_words(self) -> int:
+    def max_words(self) -> int:
         """Recommended maximum of distinct words per call, so that several calls can share the table."""
-        return max(FEWEST_WORDS, self._capacity // 4)
+        return max(MIN_WORDS, self._capacity // 4)
 
     def look_up(self, tokens: Sequence[str]) -> CachedWords:
         """Return the rows of tokens; words that are not in the cache are computed.

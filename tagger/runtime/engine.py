@@ -37,8 +37,8 @@ class Engine:
     emissions; each further layer adds its inputs, 32 * hidden_size bytes per token, and its outputs of the
     same size.
 
-    ``emissions`` is the only entrance for whole sentences. A stream reads word by word instead and uses
-    ``lstms`` and ``score``, with ``directions`` and ``merge_mode``.
+    Whole sentences always go through ``emissions``. Streams read word by word and use ``lstms``, ``score``,
+    ``directions`` and ``merge_mode`` instead.
 
     Args:
         bundle: A loaded bundle.
@@ -67,10 +67,12 @@ class Engine:
         context: DocumentContext | None = None
         if self._config.has_document_context:
             first = self._layers[0]
-            own = len(first.input_weights) - context_width(self._config.context_size)
-            context = DocumentContext(self._tensors, first.input_weights[own:], len(self.directions))
-            of_words = np.ascontiguousarray(first.input_weights[:own])
-            self._layers[0] = replace(first, input_weights=of_words)
+            n_word_inputs = len(first.input_weights) - context_width(self._config.context_size)
+            context = DocumentContext(
+                self._tensors, first.input_weights[n_word_inputs:], len(self.directions)
+            )
+            word_weights = np.ascontiguousarray(first.input_weights[:n_word_inputs])
+            self._layers[0] = replace(first, input_weights=word_weights)
         self.words = WordInputs(self._tensors, self._config, self._layers[0], context)
         self._read_heads()
         self.transitions = {
@@ -182,12 +184,12 @@ class Engine:
                 code="bundle.damaged",
             )
         by_task = np.split(scores, self._head_ends, axis=-1) if len(self._tasks) > 1 else [scores]
-        return {task.name: own for task, own in zip(self._tasks, by_task, strict=True)}
+        return {task.name: emissions for task, emissions in zip(self._tasks, by_task, strict=True)}
 
 
 def _crf_transitions(tensors: Mapping[str, Floats], name: str, size: int) -> Transitions:
-    names = ("transitions", "start_transitions", "end_transitions")
-    return Transitions(*(tensors[f"{name}.crf.{one}"] for one in names))
+    kinds = ("transitions", "start_transitions", "end_transitions")
+    return Transitions(*(tensors[f"{name}.crf.{kind}"] for kind in kinds))
 
 
 TRANSITIONS: dict[HeadKind, Callable[[Mapping[str, Floats], str, int], Transitions]] = {

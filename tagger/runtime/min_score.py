@@ -29,11 +29,11 @@ def apply_min_score(sentence: Sentence, min_score: MinScore, *, scheme: str = "I
         The sentence without these spans; the same object if there are none.
     """
     tags, spans, tag_scores = dict(sentence.tags), dict(sentence.spans), dict(sentence.tag_scores)
-    for task, own in sentence.spans.items():
-        dropped = [span for span in own if _is_below(span, min_score)]
+    for task, task_spans in sentence.spans.items():
+        dropped = [span for span in task_spans if _is_below(span, min_score)]
         if not dropped:
             continue
-        spans[task] = tuple(span for span in own if span not in dropped)
+        spans[task] = tuple(span for span in task_spans if span not in dropped)
         tags[task] = tuple(spans_to_tags(spans[task], len(sentence), scheme))
         if task in tag_scores:
             scores = list(tag_scores[task])

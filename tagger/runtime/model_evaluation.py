@@ -128,9 +128,9 @@ def evaluate(
     """
     gold = list(sentences)
     schemes = gold_schemes(tagger, gold, tasks)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     tagged = list(watch(tagger.tag_sentences(gold, min_score=min_score)))
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     seen = tagger.bundle.vocabulary.mark_seen(gold)
     calibrations = measure_calibration(tagger, gold, tasks=tasks, watch=watch) if has_calibration else {}
     known = {task.name: task.tags for task in tagger.tasks}
@@ -183,7 +183,9 @@ def evaluate_task(
         has_spans=has_spans,
         scores=cast(TaskScores, score_task(gold, predicted, scheme=scheme, seen=seen)),
         outcomes=outcomes,
-        confusion=count_confusion((one for own in outcomes for one in own), has_spans=has_spans),
+        confusion=count_confusion(
+            (outcome for of_sentence in outcomes for outcome in of_sentence), has_spans=has_spans
+        ),
         mistakes=find_mistakes(sentences, outcomes),
         unseen_tags=count_unseen(sentences, name, known_tags, has_spans=has_spans),
         calibration=calibration,

@@ -31,7 +31,7 @@ PROJECTION = Path(__file__).with_name("projection.onnx")
 GRAPHS: dict[Precision, Path] = {
     name: Path(__file__).with_name(f"recurrence_{name}.onnx") for name in ("f32", "int8")
 }
-MOST_SLOTS = 256
+MAX_SLOTS = 256
 # Maximum values per output array of the graph (float32: 4 MB); longer slots are read in several calls.
 _OUTPUT_BUDGET = 1 << 20
 # Maximum values of a block's projected inputs if some tokens have additional inputs (float32: 8 MB).
@@ -64,7 +64,7 @@ class PackedSlots:
         multiprocessing timing anomalies"). The number of slots is at most N divided by the longest length.
         """
         total, longest = int(lengths.sum()), int(lengths.max(initial=1))
-        count = max(1, min(MOST_SLOTS, total // longest))
+        count = max(1, min(MAX_SLOTS, total // longest))
         slots = [(0, slot) for slot in range(count)]
         begins = np.empty(len(lengths), np.int64)
         sizes = lengths.tolist()
@@ -162,7 +162,7 @@ def read(
     reset_mask: Floats,
     weights: HiddenWeights,
     heads: Floats | None,
-    own: TokenInputs | None = None,
+    additions: TokenInputs | None = None,
 ) -> Floats:
     """Run the LSTMs over all steps of packed slots.
 
@@ -172,8 +172,8 @@ def read(
         reset_mask: (T, D, B, 1) factor of the state before each step: 0 at the beginning of a sentence.
         weights: The recurrent weights.
         heads: (D, H, C) output projections of each direction, or None.
-        own: Additional inputs of single steps, with ``rows`` (T, D, B). They are projected in blocks; all at
-            once would take as much memory as a window of distinct words.
+        additions: Additional inputs of single steps, with ``rows`` (T, D, B). They are projected in
+            blocks; all at once would take as much memory as a window of distinct words.
 
     Returns:
         (T, D, B, C) the outputs projected by ``heads``, or (T, D, B, H) the outputs.
@@ -189,40 +189,41 @@ def read(
     output_names = ["states" if heads is None else "scores", "last_state", "last_cell"]
     outputs = []
     block_steps = max(1, _OUTPUT_BUDGET // max(1, directions * count * size))
-    if own is not None:
+    if additions is not None:
         block_steps = max(1, min(steps, block_steps, _INPUT_BUDGET // (directions * count * table.shape[1])))
         buffer = np.empty((block_steps * directions * count, table.shape[1]), np.float32)
     for begin in range(0, steps, block_steps):
         block = slice(begin, begin + block_steps)
         inputs["rows"], inputs["keep"] = rows[block], reset_mask[block]
-        if own is not None:
-            block_inputs = own._replace(rows=own.rows[block])
+        if additions is not None:
+            block_inputs = additions._replace(rows=additions.rows[block])
             inputs["table"], inputs["rows"] = _add_inputs(table, rows[block], block_inputs, buffer)
         output, inputs["state"], inputs["cell"] = session.run(output_names, inputs)
         outputs.append(output)
     return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
 
-def _add_inputs(table: Floats, rows: Ints, own: TokenInputs, buffer: Floats) -> tuple[Floats, Ints]:
+def _add_inputs(table: Floats, rows: Ints, additions: TokenInputs, buffer: Floats) -> tuple[Floats, Ints]:
     """Return a block's table (in ``buffer``) with the additional inputs added, and its rows (T, D, B)."""
-    table_rows, feature_rows = rows.reshape(-1), own.rows.reshape(-1)
+    table_rows, feature_rows = rows.reshape(-1), additions.rows.reshape(-1)
     block_rows = np.empty(len(table_rows), np.int64)
     is_plain = feature_rows < 0
     # Steps without additional inputs share a row per word.
     distinct, block_rows[is_plain] = np.unique(table_rows[is_plain], return_inverse=True)
-    added = [
+    steps_by_direction = [
         np.flatnonzero(~is_plain & (np.arange(len(table_rows)) // rows.shape[2] % rows.shape[1] == direction))
         for direction in range(rows.shape[1])
     ]
     begin = len(distinct)
-    block_table = buffer[: begin + sum(map(len, added))]
+    block_table = buffer[: begin + sum(map(len, steps_by_direction))]
     # With the default mode, which checks bounds, numpy would first copy the output array.
-    np.take(table, np.concatenate([distinct, *(table_rows[one] for one in added)]), 0, block_table, "clip")
+    word_rows = np.concatenate([distinct, *(table_rows[steps] for steps in steps_by_direction)])
+    np.take(table, word_rows, 0, block_table, "clip")
     no_bias = np.zeros(table.shape[1], np.float32)
-    for steps, weights in zip(added, own.weights, strict=True):
+    for steps, weights in zip(steps_by_direction, additions.weights, strict=True):
         if len(steps):
             end = begin + len(steps)
-            block_table[begin:end] += project(own.features[feature_rows[steps]], weights, no_bias)
+            block_table[begin:end] += project(additions.features[feature_rows[steps]], weights, no_bias)
             block_rows[steps] = np.arange(begin, end)
             begin = end
     return block_table, block_rows.reshape(rows.shape)
@@ -265,9 +266,9 @@ def _seconds(
     reset_mask = np.ones((*rows.shape, 1), np.float32)
     times = []
     for _ in range(trials + 1):  # the first trial loads the graph and is not counted
-        begun = perf_counter()
+        start = perf_counter()
         read(table, rows, reset_mask, weights, None)
-        times.append(perf_counter() - begun)
+        times.append(perf_counter() - start)
     return min(times[1:])
 
 

@@ -196,9 +196,9 @@ class StreamingTagger:
     """Tag words as they arrive, each after ``lookahead`` further words.
 
     If the lookahead is at least the sentence's length, the tags equal those of ``Tagger.tag_tokens`` in f32,
-    the precision of all streams. Models with document context run without it here. Each object reads one
-    stream: threads may share the ``Tagger``, but not a ``StreamingTagger``. It can be copied and pickled in
-    the middle of a sentence; a pickle includes the model.
+    the precision of all streams. Streams do not use document context. Each object reads one stream: threads
+    may share the ``Tagger``, but not a ``StreamingTagger``. It can be copied and pickled in the middle of a
+    sentence; a pickle includes the model.
 
     Args:
         model: A tagger, whose scheme is used for the tags, or a model folder.
@@ -332,9 +332,9 @@ def tag_with_lookahead(
             batch = table.batch([table.rows(sentences[index].tokens) for index in chosen])
             for task, ids in _tag_in_lockstep(tagger, batch, lookahead):
                 for index, row in zip(chosen, ids, strict=True):
-                    own = ["O", *(task.tags[number] for number in row)]
+                    model_tags = ["O", *(task.tags[number] for number in row)]
                     tags[index][task.name] = [
-                        _convert_tag(task, before, tag, tagger.scheme) for before, tag in pairwise(own)
+                        _convert_tag(task, before, tag, tagger.scheme) for before, tag in pairwise(model_tags)
                     ]
     return tags
 

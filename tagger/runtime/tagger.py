@@ -64,8 +64,9 @@ class Tagger:
             number of usable cores. With 1, the calling thread does everything.
         precision: Precision of the encoder's recurrent weights: ``f32``, ``int8`` (faster on most processors;
             changes the second digit of scores), or ``auto`` for the faster one in a short trial.
-        cache_megabytes: Size of the word cache in MiB, bookkeeping included: by default for 11,000 words of
-            the English model, or 20,000 with 100 units per direction. Each thread adds about 15 MB.
+        cache_megabytes: Size of the word cache in MiB, bookkeeping included. The default holds 11,000 words
+            of the English model, or 20,000 of a model with 100 units per direction. Each thread needs about
+            15 MB more.
 
     Raises:
         TypeError: An argument has a wrong type.
@@ -309,8 +310,9 @@ class Tagger:
                 other labels have none. Tasks without spans and alternatives are unaffected.
             candidates: Score threshold of the spans in ``Sentence.candidates``, which also lists spans that
                 are not in the tags: overlapping spans, and several labels for the same tokens. A span's score
-                is the probability that the tag sequence contains exactly this span with this label, for
-                either head. Independent of ``min_score``. At least ``arguments.LEAST_CANDIDATE``; 0 for none.
+                is the probability that the tag sequence contains exactly this span with this label,
+                whether the head is a CRF or softmax. Independent of ``min_score``. At least
+                ``arguments.LEAST_CANDIDATE``; 0 for none.
 
         Raises:
             TypeError: ``sentences`` is not iterable, an argument has a wrong type, or, during iteration, an
@@ -340,17 +342,17 @@ class Tagger:
             sentences,
             self._cache,
             self.bundle.vocabulary if self.engine.words.context else None,
-            most_items=WINDOW,
-            most_tokens=max(BATCH_TOKENS, WINDOW_TOKENS // max(1, options.n_best)),
+            max_items=WINDOW,
+            max_tokens=max(BATCH_TOKENS, WINDOW_TOKENS // max(1, options.n_best)),
         )
         tagged = (
-            one
+            sentence
             for window, emissions in compute_ahead(self._emissions, windows, self.threads)
-            for one in self._annotate(window, emissions, options)
+            for sentence in self._annotate(window, emissions, options)
         )
         if not options.min_score:
             return tagged
-        return (apply_min_score(one, options.min_score, scheme=self.scheme) for one in tagged)
+        return (apply_min_score(sentence, options.min_score, scheme=self.scheme) for sentence in tagged)
 
     def _emissions(self, window: Window) -> dict[str, Floats]:
         emissions = self.engine.emissions(window)
@@ -365,16 +367,16 @@ class Tagger:
         values: dict[str, dict[str, list[Any]]] = {}
         for annotator in self._annotators:
             task = annotator.task.name
-            own = annotator.annotate(emissions[task], window.lengths, sentences, options)
-            for name, one in own.items():
-                values.setdefault(name, {})[task] = one
+            annotations = annotator.annotate(emissions[task], window.lengths, sentences, options)
+            for name, task_values in annotations.items():
+                values.setdefault(name, {})[task] = task_values
         tagged = list(window.sentences)
         if len(window.non_empty) < len(tagged):
             empty = {name: dict.fromkeys(tasks, ()) for name, tasks in values.items()}
             tagged = [one if one.tokens else one.with_tags(**empty) for one in tagged]
         for number, (index, sentence) in enumerate(zip(window.non_empty, sentences, strict=True)):
             tagged[index] = sentence.with_tags(
-                **{name: {task: one[number] for task, one in tasks.items()} for name, tasks in values.items()}
+                **{name: {task: row[number] for task, row in tasks.items()} for name, tasks in values.items()}
             )
             if number % 64 == 63:
                 sleep(0)  # hands the interpreter's lock to a waiting thread

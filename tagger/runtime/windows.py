@@ -42,34 +42,37 @@ def make_windows(
     cache: WordCache,
     vocabulary: Vocabulary | None,
     *,
-    most_items: int,
-    most_tokens: int,
+    max_items: int,
+    max_tokens: int,
 ) -> Iterator[Window]:
     """Split a stream of sentences into windows; sentences before an error are yielded first.
 
-    A window also ends when it has ``cache.most_words`` distinct words.
+    A window also ends when it has ``cache.max_words`` distinct words.
 
     Args:
         sentences: The stream.
         cache: The word cache.
         vocabulary: Determines which words have document context; None for models without it.
-        most_items: Maximum sentences per window; with document context, maximum document windows, which are
+        max_items: Maximum sentences per window; with document context, maximum document windows, which are
             never split.
-        most_tokens: A window ends when it has this many tokens. With document context it is half of that,
+        max_tokens: A window ends when it has this many tokens. With document context it is half of that,
             because context features take additional memory.
     """
     if vocabulary is None:
-        for window in _cut(sentences, most_items, most_tokens, cache.most_words):
-            tokens = list(chain.from_iterable(one.tokens for one in window))
+        for window in _cut(sentences, max_items, max_tokens, cache.max_words):
+            tokens = list(chain.from_iterable(sentence.tokens for sentence in window))
             yield _make(window, tokens, cache, None)
         return
     for document_windows in _cut(
-        cut_document_windows(sentences), most_items, most_tokens // 2, cache.most_words
+        cut_document_windows(sentences), max_items, max_tokens // 2, cache.max_words
     ):
-        documents = [list(chain.from_iterable(one.tokens for one in each)) for each in document_windows]
-        sentences_of_all = list(chain.from_iterable(document_windows))
+        documents = [
+            list(chain.from_iterable(sentence.tokens for sentence in document))
+            for document in document_windows
+        ]
+        window = list(chain.from_iterable(document_windows))
         tokens = list(chain.from_iterable(documents))
-        yield _make(sentences_of_all, tokens, cache, find_occurrences(documents, vocabulary))
+        yield _make(window, tokens, cache, find_occurrences(documents, vocabulary))
 
 
 def _make(
@@ -80,7 +83,7 @@ def _make(
     return Window(sentences, non_empty, lengths, cache.look_up(tokens), occurrences)
 
 
-def _cut(items: Iterable[Item], most_items: int, most_tokens: int, most_words: int) -> Iterator[list[Item]]:
+def _cut(items: Iterable[Item], max_items: int, max_tokens: int, max_words: int) -> Iterator[list[Item]]:
     window: list[Item] = []
     tokens = 0
     words: set[str] = set()
@@ -90,7 +93,7 @@ def _cut(items: Iterable[Item], most_items: int, most_tokens: int, most_words: i
             for sentence in [item] if isinstance(item, Sentence) else item:
                 tokens += len(sentence)
                 words.update(sentence.tokens)
-            if len(window) == most_items or tokens >= most_tokens or len(words) >= most_words:
+            if len(window) == max_items or tokens >= max_tokens or len(words) >= max_words:
                 yield window
                 window, tokens, words = [], 0, set()
     except Exception:
