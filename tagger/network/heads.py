@@ -13,7 +13,7 @@ from tagger.config import HeadKind
 from tagger.decoding.crf import Gradient, loss_gradient
 from tagger.decoding.viterbi import Transitions
 
-_FORBIDDEN = -1e4  # score of a tag that contradicts the gold tag; its exp() is 0 in both precisions
+_FORBIDDEN = -1e4  # score of a tag that contradicts the gold tag; its exp() is 0 in float32 and in float64
 
 
 class _CrfLoss(torch.autograd.Function):
@@ -133,10 +133,10 @@ class CrfHead(Head):
     def _sum_loss(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         path = tags.clamp(min=0)
         loss = self._path_loss(emissions, path, mask)
-        is_given = tags >= 0
-        if not bool(is_given.all()):
+        has_gold = tags >= 0
+        if not bool(has_gold.all()):
             # Both losses contain the same path score, so their difference is that of the log-partitions.
-            is_wrong = is_given[:, :, None] & (
+            is_wrong = has_gold[:, :, None] & (
                 path[:, :, None] != torch.arange(emissions.shape[2], device=path.device)
             )
             loss = loss - self._path_loss(emissions.masked_fill(is_wrong, _FORBIDDEN), path, mask)

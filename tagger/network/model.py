@@ -93,7 +93,7 @@ class TaggingModel(nn.Module):
     def _document_context(self, batch: Batch, context: DocumentContext) -> Tensor:
         """Compute the context features of each token (B, T, output_size), zeros if a word does not repeat.
 
-        The neighbours' word vectors get no gradient from it: a step would have to update twice as many rows.
+        No gradient flows into the neighbours' word vectors: each step would update twice as many rows.
         """
         count, steps = batch.positions.shape
         features = self.words.trainable.weight.new_zeros(count * steps, context.output_size)
@@ -114,7 +114,7 @@ class TaggingModel(nn.Module):
 
     @torch.no_grad()
     def _embed_neighbours(self, words: Tensor) -> Tensor:
-        """Embed word ids (M,), ``PADDING`` if there is no neighbour, as vectors (M, D)."""
+        """Return the vectors (M, D) of word ids (M,); zeros for ``PADDING``, which means no neighbour."""
         return self.words.embed(words) * (words != PADDING)[:, None]
 
     def loss(

@@ -40,7 +40,7 @@ def make_costs(tasks: Sequence[Task], train: EncodedSplit, config: TrainConfig) 
     if not config.class_weights and not config.recall_bias:
         return {}
     labels = {task.name: [_label(task, tag) for tag in task.tags] for task in tasks}
-    known = {label for own in labels.values() for label in own}
+    known = {label for task_labels in labels.values() for label in task_labels}
     if not isinstance(config.class_weights, str):
         for label in config.class_weights.keys() - known:
             raise InputError(
@@ -58,12 +58,12 @@ def make_costs(tasks: Sequence[Task], train: EncodedSplit, config: TrainConfig) 
         )
     costs_by_task = {}
     for task in tasks:
-        own, counts = labels[task.name], np.concatenate([*train.tags[task.name]])
-        weights = _weights(config.class_weights, own, np.bincount(counts, minlength=len(own)))
-        costs = torch.tensor([[math.log(weights[label])] * len(own) for label in own])
+        task_labels, counts = labels[task.name], np.concatenate([*train.tags[task.name]])
+        weights = _weights(config.class_weights, task_labels, np.bincount(counts, minlength=len(task_labels)))
+        costs = torch.tensor([[math.log(weights[label])] * len(task_labels) for label in task_labels])
         if task.scheme:
             is_outside = torch.tensor([tag == "O" for tag in task.tags])
-            is_same = torch.tensor([[label == other for other in own] for label in own])
+            is_same = torch.tensor([[label == other for other in task_labels] for label in task_labels])
             is_missed, is_spurious = ~is_outside[:, None] & is_outside, ~is_same & ~is_outside
             costs[is_missed if config.recall_bias > 0 else is_spurious] += abs(config.recall_bias)
         costs_by_task[task.name] = costs.fill_diagonal_(0.0)

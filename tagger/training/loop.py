@@ -143,11 +143,12 @@ def _train_step(progress: Progress, batch: Batch, blocks: Blocks | None, rate: f
     optimizer, processes = progress.optimizer, progress.processes
     begin_step(optimizer, batch.words)
     loss = 0.0
-    own = processes.share(range(len(batch.lengths)))
-    if own:
+    own_indices = processes.share(range(len(batch.lengths)))
+    if own_indices:
         # Weight this process's mean by its share of sentences, so that the sum over processes is the mean.
-        own_batch = batch if processes.count == 1 else batch.select(own)
-        own_loss = progress.model.loss(own_batch, blocks, progress.costs) * (len(own) / len(batch.lengths))
+        own_batch = batch if processes.count == 1 else batch.select(own_indices)
+        own_share = len(own_indices) / len(batch.lengths)
+        own_loss = progress.model.loss(own_batch, blocks, progress.costs) * own_share
         torch.autograd.backward(own_loss)
         loss = own_loss.item()
     parameters = parameters_of(optimizer)

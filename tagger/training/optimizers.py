@@ -63,7 +63,7 @@ def make_optimizer(model: TaggingModel, config: TrainConfig) -> Optimizer:
 
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:
-    """Return the weights that the next step updates: of the table of row-wise SGD, the gathered rows."""
+    """Return the weights that the next step updates; of the table of row-wise SGD, only gathered rows."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
@@ -97,7 +97,7 @@ def expected_state(optimizer: Optimizer, actual: Mapping[str, Tensor]) -> dict[s
     probe = torch.zeros(2, 3, requires_grad=True)
     probe.grad = torch.zeros_like(probe)
     accepted = inspect.signature(kind).parameters  # not all defaults are arguments
-    trial = kind([probe], **{name: one for name, one in optimizer.defaults.items() if name in accepted})
+    trial = kind([probe], **{name: value for name, value in optimizer.defaults.items() if name in accepted})
     trial.step()
     expected: dict[str, Shape] = {}
     for number, parameter in enumerate(dense_parameters(optimizer)):

@@ -27,7 +27,7 @@ def predict_split(
     model.eval()
     transitions = model.transitions()
     batches = list(group_by_length(split.lengths, 256, DEV_BATCH_TOKENS))
-    own: list[tuple[int, str, list[str]]] = []
+    own_tags: list[tuple[int, str, list[str]]] = []  # sentence index, task and tags
     for indices in processes.share(batches):
         batch = split.batch(indices)
         emissions = model.emissions(batch)
@@ -36,9 +36,9 @@ def predict_split(
             for index, row, length in zip(indices, tag_ids, batch.lengths, strict=True):
                 tags = [task.tags[tag_id] for tag_id in row[:length]]
                 tags = convert_tags(tags, task.scheme, "IOB2") if task.scheme else tags
-                own.append((index, task.name, tags))
+                own_tags.append((index, task.name, tags))
     predicted: dict[str, list[list[str]]] = {task.name: [[]] * len(split.rows) for task in model.tasks}
-    for index, name, tags in processes.gather(own):
+    for index, name, tags in processes.gather(own_tags):
         predicted[name][index] = tags
     return predicted
 

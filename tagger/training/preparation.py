@@ -43,8 +43,8 @@ class EncodedSplit:
         context_index: Index of repeated words in each document; None without document context.
         recased: For each of ``RECASINGS`` the ids of each sentence's tokens in that casing; empty unless this
             is the train split and ``train.case_augmentation`` is set.
-        summary: As in ``Preparation``, of a split that ``read_split`` read.
-        notes: The same.
+        summary: As in ``Preparation``; empty unless ``read_split`` read the split.
+        notes: As in ``Preparation``; empty unless ``read_split`` read the split.
     """
 
     sentences: Sequence[Sentence]
@@ -234,7 +234,10 @@ def _encode_scored(config: Config, split: Split, table: WordTable) -> EncodedSpl
 
 
 def _load(config: Config, paths: Sequence[Path], reading: Reading, tasks: Sequence[Task] = ()) -> Split:
-    """Load a split and check that every task has tags, or spans; ``tasks`` are train's, once known."""
+    """Load a split and check that every task has tags, and every span task a span.
+
+    ``tasks`` are the tasks of train; empty while train itself is loaded.
+    """
     data = config.data
     split = load_split(
         paths,

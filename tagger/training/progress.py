@@ -68,10 +68,10 @@ class Progress:
         random_state: torch's random state on the CPU (GPU states are not saved).
         epoch: The current epoch, from 1.
         step: Steps done in the current epoch.
-        loss_sum: Sum of the losses of its sentences so far.
-        sentences: Its sentences so far.
-        tokens: Its tokens so far.
-        seconds: Its training time so far.
+        loss_sum: Sum of the losses of the current epoch's sentences so far.
+        sentences: Sentences of the current epoch so far.
+        tokens: Tokens of the current epoch so far.
+        seconds: Training time of the current epoch so far.
         best: The best dev score so far.
         epochs_without_gain: Epochs since the best dev score.
         is_finished: True if training is over.
@@ -87,7 +87,7 @@ class Progress:
         self.random_state = torch.get_rng_state()
         torch.set_rng_state(callers_state)
         costs = make_costs(preparation.vocabulary.tasks, preparation.train, config.train)
-        self.costs = {name: own.to(processes.device) for name, own in costs.items()}
+        self.costs = {name: cost.to(processes.device) for name, cost in costs.items()}
         self.optimizer = make_optimizer(self.model, config.train)
         self.average = self._average(config.train.ema) if config.train.ema else None
         self.generator = np.random.default_rng(config.train.seed)
@@ -130,7 +130,7 @@ class Progress:
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
-        """Replace the weights of the model by their moving average, if there is one, until the end."""
+        """Replace the weights of the model by their moving average, if there is one, within the block."""
         if self.average:
             self.average.swap()
         try:

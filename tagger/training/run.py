@@ -159,7 +159,7 @@ def _train(
 
 
 class _Timer:
-    """Tell if an interval has passed since the last restart.
+    """Timer that, when called, returns True if an interval has passed since the last restart.
 
     Args:
         seconds: The interval.
@@ -179,7 +179,7 @@ class _Timer:
 
 @contextmanager
 def _claimed(output: Path) -> Iterator[None]:
-    """Check the folder and claim it for this process, until the end."""
+    """Check the folder, and lock it for this process within the block."""
     require_usable(output)  # before reading the corpus: otherwise a wrong path fails after the first epoch
     with claim_folder(output):
         yield

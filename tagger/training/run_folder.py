@@ -97,14 +97,16 @@ class RunFolder:
             InputError: The folder cannot be written; the model stays intact, without temperatures.
         """
         preparation = self._preparation
-        if preparation.dev is None or not self.epochs:  # before the first epoch the model is of another run
+        if (
+            preparation.dev is None or not self.epochs
+        ):  # before the first epoch, the saved model belongs to another run
             return
         bundle = load_bundle(self.path)
         # A resumed run may have more epochs than the config that was saved with the best model.
         metrics = {**bundle.metrics, "epochs": self._config.train.epochs}
         bundle = replace(bundle, config=self._config, metrics=metrics)
-        shape, vocabulary = bundle.config.model, bundle.vocabulary
-        model = restore_model(shape, vocabulary, preparation.vectors, bundle.tensors)
+        vocabulary = bundle.vocabulary
+        model = restore_model(bundle.config.model, vocabulary, preparation.vectors, bundle.tensors)
         temperatures = fit_on_split(model, preparation.dev)
         card = write_card(bundle.config, vocabulary, bundle.tokenizer, bundle.metrics, temperatures)
         save_bundle(replace(bundle, temperatures=temperatures, card=card), self.path)
