@@ -24,7 +24,7 @@ TICKS = 22  # height of tick labels, in pixels
 CURVES = 220  # height of the plot area of curves, in pixels
 INSIDE = 90  # width of the plot area of bars, in percent of the chart
 MARKED = 10  # curves with at most this many points show point markers
-MOST_CHARACTERS = {"bar": 34, "slope": 11}  # maximum length of labels; the tooltip has the full text
+MAX_CHARACTERS = {"bar": 34, "slope": 11}  # maximum length of labels; the tooltip has the full text
 
 Interval = tuple[float, float]
 
@@ -297,5 +297,5 @@ def _down(share: float) -> float:
 
 def _short(label: str, kind: str) -> str:
     """Truncate a long label and isolate its text direction."""
-    most = MOST_CHARACTERS[kind]
-    return isolate(label if len(label) <= most else label[: most - 1] + "…")
+    limit = MAX_CHARACTERS[kind]
+    return isolate(label if len(label) <= limit else label[: limit - 1] + "…")

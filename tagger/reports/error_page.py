@@ -20,7 +20,7 @@ from tagger.storage import replace_file
 
 FREQUENT = 20  # most frequent groups of errors to list
 EXAMPLES = 3  # example sentences per group
-MANY = 12  # a matrix with more labels has a small font
+MANY = 12  # a matrix with more labels than this has a small font
 
 KINDS: tuple[Kind, ...] = tuple(kind for kind in (*SPAN_KINDS, *TAG_KINDS) if kind != "right")
 
@@ -46,7 +46,7 @@ class _Article:
 
     @property
     def errors(self) -> list[Outcome]:
-        return [one for one in self.task.result.outcomes[self.number] if one.kind != "right"]
+        return [outcome for outcome in self.task.result.outcomes[self.number] if outcome.kind != "right"]
 
     def pieces(self, side: Side) -> Iterator[Piece]:
         evaluation = self.task.evaluation
@@ -136,7 +136,7 @@ class _Task:
         for group in group_mistakes(self.result.mistakes)[:FREQUENT]:
             outcome, sentence = group[0].outcome, self.evaluation.sentences[group[0].sentence]
             before, words, after = words_around(sentence.tokens, outcome.start, outcome.end, width=110)
-            numbers = list(dict.fromkeys(one.sentence for one in group))[:EXAMPLES]
+            numbers = list(dict.fromkeys(mistake.sentence for mistake in group))[:EXAMPLES]
             groups.append(
                 {
                     "count": len(group),
@@ -176,9 +176,9 @@ def write_errors(evaluation: Evaluation, path: Path, *, model: str, file: str) -
 def errors_page(evaluation: Evaluation, *, model: str, file: str) -> Iterator[str]:
     """Yield the page in pieces; see ``write_errors``."""
     tasks = _make_tasks(evaluation)
-    counts = Counter(one.outcome.kind for task in tasks for one in task.result.mistakes)
+    counts = Counter(mistake.outcome.kind for task in tasks for mistake in task.result.mistakes)
     script = read_source("reports/errors.js")
-    # Even text that is not escaped by mistake can neither run scripts nor load anything.
+    # A second defence: text that the templates fail to escape can neither run scripts nor load anything.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     rules = hue_rules(hue for task in tasks for hue in task.hues.values())

@@ -44,7 +44,7 @@ class Piece:
 
     @property
     def is_gap(self) -> bool:
-        """True if the piece stands for omitted words."""
+        """True if the piece replaces omitted words."""
         return not self.tokens
 
 
@@ -66,7 +66,7 @@ def split_sentence(
         hues: The hue of each span label; empty for tasks without spans.
     """
     near = _mark_near(len(sentence), (outcome for outcome in outcomes if outcome.kind != "right"))
-    starts = {span.start: (span, one) for one in outcomes if (span := getattr(one, side))}
+    starts = {span.start: (span, outcome) for outcome in outcomes if (span := getattr(outcome, side))}
     index, is_cut = 0, False
     while index < len(sentence):
         span, outcome = starts.get(index, (None, None))
@@ -88,7 +88,7 @@ def split_sentence(
 
 
 def _end_of_plain(index: int, near: Sequence[bool], starts: Container[int]) -> int:
-    """Return the end of the unannotated tokens from ``index`` on that are all near an error, or all far."""
+    """Return the end of the run of unannotated tokens from ``index`` on, all near an error or all far."""
     stop = index + 1
     while stop < len(near) and stop not in starts and near[stop] == near[index]:
         stop += 1

@@ -17,7 +17,7 @@ from tagger.storage import replace_file
 
 POINTS_PER_INCH = 72
 DIGIT_WIDTH = 0.62  # width of a digit divided by the font size
-MOST_CHARACTERS = 24  # maximum length of a label; longer ones are truncated
+MAX_CHARACTERS = 24  # maximum length of a label; longer ones are truncated
 LABEL_POINTS = 9  # font size of labels
 
 
@@ -103,4 +103,4 @@ def _digits(confusion: Confusion) -> int:
 
 def short_name(text: str) -> str:
     """Return a label for drawing: truncated if it is long, without characters that XML forbids."""
-    return printable(text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…")
+    return printable(text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…")
