@@ -105,7 +105,7 @@ def _combine(data: ComparisonData, jobs: Sequence[Job], runs: Mapping[str, Run])
     for job in jobs:
         if job.name not in runs:
             raise InputError(
-                "the file has disappeared. Run again.",
+                "the run file was removed during the comparison. Run the same command again.",
                 code="file.missing",
                 where=data.folder / f"{job.name}.json",
             )

@@ -211,8 +211,8 @@ def _read(comparison: Comparison, run: Run, name: str) -> PairedRun:
         gold = [sentence.tags[comparison.task] for sentence in comparison.gold[name].sentences]
         tags = [
             [
-                UNSPECIFIED if own == UNSPECIFIED else tag
-                for own, tag in zip(gold_tags, predicted, strict=True)
+                UNSPECIFIED if gold_tag == UNSPECIFIED else tag
+                for gold_tag, tag in zip(gold_tags, predicted, strict=True)
             ]
             for gold_tags, predicted in zip(gold, tags, strict=True)
         ]
@@ -282,7 +282,7 @@ def _count_confusions(pairing: Pairing, runs: Sequence[PairedRun]) -> Counter[_C
         wrong = [index for index, is_right in enumerate(_right(pairing.items, run.items)) if not is_right]
         gold, predicted = ([tags[index] for index in wrong] for tags in (pairing.tags, run.tags))
         for outcomes in match_task(gold, predicted, scheme=pairing.gold.scheme):
-            counts.update((one.kind, *one.labels) for one in outcomes if one.kind != "right")
+            counts.update((outcome.kind, *outcome.labels) for outcome in outcomes if outcome.kind != "right")
     return counts
 
 
@@ -308,11 +308,13 @@ def _count(pairing: Pairing, run: PairedRun) -> dict[tuple[GroupKind, str], Coun
     split = pairing.gold
     kinds = count_buckets(split.sentences, split.seen, pairing.items, run.items)
     counts: dict[tuple[GroupKind, str], Counts] = {
-        (kind, bucket): own for kind, buckets in kinds.items() for bucket, own in buckets.items()
+        (kind, bucket): bucket_counts
+        for kind, buckets in kinds.items()
+        for bucket, bucket_counts in buckets.items()
     }
     if pairing.has_spans:
-        for bucket, own in count_borders(pairing.items, run.items).items():
-            counts["span", bucket] = own
+        for bucket, bucket_counts in count_borders(pairing.items, run.items).items():
+            counts["span", bucket] = bucket_counts
     return counts
 
 

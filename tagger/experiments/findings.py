@@ -102,8 +102,8 @@ class LookaheadCurve:
     Attributes:
         variant: The kind of model and its training lookahead.
         points: Points by increasing lookahead, whole sentences last.
-        half: The smallest tested lookahead from which every larger one also reaches at least half of the
-            gain; None if only whole sentences reach it, or not even they.
+        half: The smallest tested lookahead that reaches at least half of the gain, as do all larger ones;
+            None if only whole sentences reach it, or nothing does.
         most: The same for nine tenths.
     """
 
@@ -199,9 +199,9 @@ def _summarise_variant(comparison: Comparison, variant: Variant) -> Row:
         variant=variant,
         seeds=len(runs),
         scores={
-            name: estimate([comparison.score(run, name) for run in own])
-            for name, own in scored.items()
-            if own
+            name: estimate([comparison.score(run, name) for run in scored_runs])
+            for name, scored_runs in scored.items()
+            if scored_runs
         },
         curve=[fmean(entry["score"] for entry in epoch) for epoch in epochs],
         hidden_size=runs[0].hidden_size,
@@ -234,10 +234,10 @@ def _find_points(comparison: Comparison, variant: Variant) -> list[LookaheadPoin
 
 def _find_point(comparison: Comparison, name: str, runs: Sequence[Run]) -> LookaheadPoint:
     results = [run.lookahead[name] for run in runs]
-    times = [one.microseconds for one in results if one.microseconds is not None]
+    times = [result.microseconds for result in results if result.microseconds is not None]
     return LookaheadPoint(
         words=None if name == WHOLE else int(name),
-        score=estimate([one.score for one in results]),
+        score=estimate([result.score for result in results]),
         microseconds=median(times) if times else None,
         share=_share(comparison, {run.seed: run.lookahead[name].score for run in runs}, runs[0].variant),
     )
@@ -254,17 +254,17 @@ def _share(comparison: Comparison, scores: dict[int, float], variant: Variant) -
         Variant(variant.direction, variant.merge_mode, variant.head),
     )
     runs = [runs_by_seed(comparison, end, "dev") for end in ends]
-    seeds = [seed for seed in scores if all(seed in own for own in runs)]
+    seeds = [seed for seed in scores if all(seed in by_seed for by_seed in runs)]
     if not seeds:
         return None
-    forward, whole = (fmean(comparison.score(own[seed]) for seed in seeds) for own in runs)
+    forward, whole = (fmean(comparison.score(by_seed[seed]) for seed in seeds) for by_seed in runs)
     if whole <= forward:
         return None
     return (fmean(scores[seed] for seed in seeds) - forward) / (whole - forward)
 
 
 def _smallest_lookahead(points: Sequence[LookaheadPoint], share: float) -> int | None:
-    """Find the smallest lookahead such that it and all larger ones reach this share of the gain."""
+    """Find the smallest lookahead from which on every lookahead reaches this share of the gain."""
     smallest = None
     for point in reversed(points):
         if point.share is None or point.share < share:

@@ -171,7 +171,7 @@ def match_hidden_sizes(
 
 
 def _nearest(count: Callable[[int], int], target: int) -> int:
-    """Find the size (from 1) at which an increasing function is closest to a target; ties: the smaller."""
+    """Find the size (from 1) at which an increasing function is closest to a target; the smaller in a tie."""
     sizes = range(1, target + 1)  # a layer with this many units has at least this many parameters
     index = bisect_left(sizes, target, key=count)
     return min(sizes[max(0, index - 1) : index + 1], key=lambda size: abs(count(size) - target))

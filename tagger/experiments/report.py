@@ -65,7 +65,7 @@ from tagger.text.sentence import from_tokens
 
 RESULTS, MARKDOWN, PAGE = "results.json", "report.md", "report.html"
 MAX_EXAMPLES = 60  # maximum number of example sentences of either kind
-# Even text that is not escaped by mistake can neither run scripts nor load anything.
+# A second defence: text that the templates fail to escape can neither run scripts nor load anything.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -140,7 +140,7 @@ def _contrast_values(contrast: Contrast) -> Mapping[str, Any]:
         "origins": [asdict(group) for group in contrast.groups],
         "gained": len(contrast.gained),
         "lost": len(contrast.lost),
-        "vanished": [asdict(one) for one in contrast.confusions],
+        "vanished": [asdict(change) for change in contrast.confusions],
     }
 
 
@@ -304,9 +304,11 @@ def _marks(outcomes: Sequence[Outcome], side: Side, hues: Mapping[str, int]) -> 
 
 def _span_hues(contrast: Contrast) -> Mapping[str, int]:
     """Return the hue of each label: those of the label chart and those that occur only in predictions."""
-    tags = {tag for one in (*contrast.gained, *contrast.lost) for tag in (*one.gold, *one.wrong.tags)}
+    tags = {
+        tag for example in (*contrast.gained, *contrast.lost) for tag in (*example.gold, *example.wrong.tags)
+    }
     labels = {tag.partition("-")[2] for tag in tags if tag != "O"}
-    return label_hues({*labels, *(one.bucket for one in select_groups(contrast, "label"))})
+    return label_hues({*labels, *(group.bucket for group in select_groups(contrast, "label"))})
 
 
 def _merge(comparison: Comparison, findings: Findings) -> dict[str, Any]:

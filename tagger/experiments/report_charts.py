@@ -76,21 +76,23 @@ def label_figure(contrast: Contrast) -> Figure:
 
 def fit_gains(contrasts: Sequence[Contrast]) -> Axis:
     """Fit one axis to the gains of all contrasts, so that the charts are comparable."""
-    gains = [one.difference for own in contrasts for one in own.groups if one.kind in DRAWN_GROUPS]
+    gains = [
+        group.difference for contrast in contrasts for group in contrast.groups if group.kind in DRAWN_GROUPS
+    ]
     # A bucket with few items has a wide interval. It runs off the axis instead of shrinking all bars.
-    most = 150 * max((abs(gain.mean) for gain in gains), default=0.0)
+    limit = 150 * max((abs(gain.mean) for gain in gains), default=0.0)
     ends = [value for gain in gains for value in _extent(gain)]
-    return fit_axis([0.0, *(min(max(end, -most), most) for end in ends)])
+    return fit_axis([0.0, *(min(max(end, -limit), limit) for end in ends)])
 
 
 def gain_figure(contrast: Contrast, axis: Axis) -> Figure:
     """Draw the gain as bars: in and out of vocabulary, by position and length, for boundaries and types."""
     groups: dict[str, list[Bar]] = {}
     for kind in DRAWN_GROUPS:
-        for one in select_groups(contrast, kind):
-            gain = one.difference
+        for group in select_groups(contrast, kind):
+            gain = group.difference
             style, text = GAIN if gain.mean >= 0 else LOSS, format_gain(gain.mean)
-            bar = Bar(one.bucket, 100 * gain.mean, text, _interval(gain), style)
+            bar = Bar(group.bucket, 100 * gain.mean, text, _interval(gain), style)
             groups.setdefault(GROUP_TITLES[kind].capitalize(), []).append(bar)
     chart = draw_bars(groups, axis, title=f"Gain in points with {HEADS[contrast.base.head]}")
     return Figure(chart, "Gain in points, with 95 % intervals over seeds.")

@@ -126,14 +126,14 @@ def describe_crf(findings: Findings) -> str:
 def describe_groups(contrast: Contrast) -> str:
     """Describe the gain in and out of vocabulary, and the position in the sentence that gains most."""
     clauses = []
-    by_vocabulary = {one.bucket: one for one in contrast.groups if one.kind == "vocabulary"}
+    by_vocabulary = {group.bucket: group for group in contrast.groups if group.kind == "vocabulary"}
     if {"seen", "unseen"} <= by_vocabulary.keys():
         seen, unseen = (format_gain(by_vocabulary[name].difference.mean) for name in ("seen", "unseen"))
         clauses.append(f"{unseen} points with out-of-vocabulary words, {seen} without")
-    positions = [one for one in contrast.groups if one.kind == "position"]
+    positions = [group for group in contrast.groups if group.kind == "position"]
     if len(positions) > 1:
-        most = max(positions, key=lambda one: one.difference.mean)
-        clauses.append(f"largest gain by position: {most.bucket} ({format_gain(most.difference.mean)})")
+        best = max(positions, key=lambda group: group.difference.mean)
+        clauses.append(f"largest gain by position: {best.bucket} ({format_gain(best.difference.mean)})")
     return "; ".join(clauses)[:1].upper() + "; ".join(clauses)[1:] + "." if clauses else ""
 
 

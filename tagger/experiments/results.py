@@ -84,7 +84,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Name in file names."""
+        """The name of the run, used in file names."""
         return self.variant.run_name(self.seed)
 
     def values(self) -> dict[str, Any]:
