@@ -93,7 +93,8 @@ class TaggingModel(nn.Module):
     def _document_context(self, batch: Batch, context: DocumentContext) -> Tensor:
         """Compute the context features of each token (B, T, output_size), zeros if a word does not repeat.
 
-        No gradient flows into the neighbours' word vectors: each step would update twice as many rows.
+        No gradient flows into the neighbours' word vectors; otherwise each step would update twice as many
+        rows.
         """
         count, steps = batch.positions.shape
         features = self.words.trainable.weight.new_zeros(count * steps, context.output_size)

@@ -97,9 +97,7 @@ class RunFolder:
             InputError: The folder cannot be written; the model stays intact, without temperatures.
         """
         preparation = self._preparation
-        if (
-            preparation.dev is None or not self.epochs
-        ):  # before the first epoch, the saved model belongs to another run
+        if preparation.dev is None or not self.epochs:  # without epochs, the model belongs to another run
             return
         bundle = load_bundle(self.path)
         # A resumed run may have more epochs than the config that was saved with the best model.
