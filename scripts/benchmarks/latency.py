@@ -79,9 +79,9 @@ def measure_sentences(options: argparse.Namespace) -> list[Row]:
         for name, tag in tags.items():
             passes[name].append([milliseconds(tag, index) for index in range(len(sentences))])
     return [
-        {"name": f"{name}{when}, {figure}", "milliseconds": estimate(np.percentile(its, percent, axis=1))}
+        {"name": f"{name}{suffix}, {figure}", "milliseconds": estimate(np.percentile(times, percent, axis=1))}
         for name, (first, *later) in passes.items()
-        for when, its in (("", later), (", first pass", [first]))
+        for suffix, times in (("", later), (", first pass", [first]))
         for figure, percent in (("median", 50), ("99th percentile", 99))
     ]
 
@@ -96,16 +96,18 @@ def measure_starts(options: argparse.Namespace) -> list[Row]:
     text = " ".join(material.read_corpus(options.dev, 2).tokens[-1]) + "\n"
     inside: list[float] = []
 
-    def start(*arguments: str, given: str = "") -> str:
+    def start(*arguments: str, text_input: str = "") -> str:
         ran = subprocess.run(
-            [sys.executable, *arguments], input=given, capture_output=True, text=True, check=False
+            [sys.executable, *arguments], input=text_input, capture_output=True, text=True, check=False
         )
         if ran.returncode:
             sys.exit(f"{' '.join(arguments)} failed (torch must not be loaded): {ran.stderr}")
         return ran.stdout
 
     runs: dict[str, Callable[[], object]] = {
-        "echo TEXT | tagger tag": lambda: start("-m", "tagger", "tag", "-m", str(options.model), given=text),
+        "echo TEXT | tagger tag": lambda: start(
+            "-m", "tagger", "tag", "-m", str(options.model), text_input=text
+        ),
         "import tagger, whole process": lambda: inside.append(float(start("-c", IMPORT))),
         "Python that does nothing": lambda: start("-c", "pass"),
     }
@@ -113,10 +115,10 @@ def measure_starts(options: argparse.Namespace) -> list[Row]:
     rows: list[Row] = [
         {
             "name": name,
-            "milliseconds": in_milliseconds([timing.wall for timing in its]),
-            "processor_milliseconds": 1000 * min(timing.processor for timing in its),
+            "milliseconds": in_milliseconds([timing.wall for timing in rounds]),
+            "processor_milliseconds": 1000 * min(timing.processor for timing in rounds),
         }
-        for name, its in timings.items()
+        for name, rounds in timings.items()
     ]
     return [
         *rows,

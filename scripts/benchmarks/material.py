@@ -28,17 +28,17 @@ class Corpus:
         return sum(map(len, self.tokens))
 
 
-def read_corpus(path: Path, most: int | None = None) -> Corpus:
-    """Read the first ``most`` sentences of a CoNLL-2003 file with IOB1 or IOB2 tags."""
-    sentences = [one for one in read_conll(path, tasks=(TASK,)) if one.tokens][:most]
+def read_corpus(path: Path, limit: int | None = None) -> Corpus:
+    """Read the first ``limit`` sentences of a CoNLL-2003 file with IOB1 or IOB2 tags."""
+    sentences = [one for one in read_conll(path, tasks=(TASK,)) if one.tokens][:limit]
     return Corpus(
         [list(one.tokens) for one in sentences],
         [convert_tags(one.tags[TASK], "IOB1", "IOB2") for one in sentences],
     )
 
 
-def read_vectors(path: Path, most: int = 400_000) -> tuple[list[str], NDArray[np.float32]]:
-    """Read the first ``most`` word vectors of a GloVe text file: words, and (words, width) vectors."""
+def read_vectors(path: Path, limit: int = 400_000) -> tuple[list[str], NDArray[np.float32]]:
+    """Read the first ``limit`` word vectors of a GloVe text file: words, and (words, width) vectors."""
     words: list[str] = []
     rows: list[NDArray[np.float32]] = []
     with path.open(encoding="utf-8") as file:
@@ -46,7 +46,7 @@ def read_vectors(path: Path, most: int = 400_000) -> tuple[list[str], NDArray[np
             word, _, values = line.rstrip("\n").partition(" ")
             words.append(word)
             rows.append(np.array(values.split(" "), np.float32))
-            if len(words) == most:
+            if len(words) == limit:
                 break
     return words, np.stack(rows)
 

@@ -139,7 +139,7 @@ def shares(ours: Sequence[Timing], theirs: Sequence[Timing], *, by: Clock = "wal
             the machine, but includes threads that wait actively for others.
     """
     pairs = zip(ours, theirs, strict=True)
-    return estimate(getattr(other, by) / getattr(own, by) for own, other in pairs)
+    return estimate(getattr(their, by) / getattr(our, by) for our, their in pairs)
 
 
 def versions() -> dict[str, str]:
@@ -217,7 +217,7 @@ def text_of(figure: object) -> str:
         middle, low, high = (text_of(figure[key]) for key in ("median", "low", "high"))
         return middle if len(figure["runs"]) == 1 else f"{middle} [{low}, {high}]"
     if isinstance(figure, float):
-        decimals = next((count for count, least in ((0, 100), (1, 10), (2, 1)) if abs(figure) >= least), 4)
+        decimals = next((count for count, bound in ((0, 100), (1, 10), (2, 1)) if abs(figure) >= bound), 4)
         return f"{figure:,.{decimals}f}"
     return f"{figure:,}" if isinstance(figure, int) else str(figure)
 

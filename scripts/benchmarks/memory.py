@@ -143,8 +143,8 @@ def slope(sent: np.ndarray, resident: np.ndarray) -> float | None:
     return float(np.polyfit(sent, resident, 1)[0])
 
 
-def thin(samples: list[tuple[int, int]], most: int = 200) -> list[tuple[int, int]]:
-    return samples[:: -(-len(samples) // most)]
+def thin(samples: list[tuple[int, int]], limit: int = 200) -> list[tuple[int, int]]:
+    return samples[:: -(-len(samples) // limit)]
 
 
 def measure_sentence(options: argparse.Namespace) -> Row:

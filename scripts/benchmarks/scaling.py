@@ -22,8 +22,8 @@ from tagger import Tagger
 
 SMALLEST = 1_000
 BLOCK_WORDS = 200_000  # words per call, to limit the sentences in memory
-AT_LEAST_WORDS = 100_000  # minimum total words per size; small sizes are repeated, at least three times
-FEWEST_RUNS = 3
+MIN_WORDS = 100_000  # minimum total words per size; small sizes are repeated, at least three times
+MIN_RUNS = 3
 Row = dict[str, object]
 
 
@@ -36,7 +36,7 @@ def main() -> None:
     rows = [measure(tagger, corpus.tokens, corpus.words, 1, name="first pass over the corpus")]
     size = SMALLEST
     while size <= options.most:
-        runs = max(FEWEST_RUNS, AT_LEAST_WORDS // size) if size < options.most else 1
+        runs = max(MIN_RUNS, MIN_WORDS // size) if size < options.most else 1
         rows.append(measure(tagger, corpus.tokens, size, runs, name=f"{size:,} words"))
         size *= 10
     show(f"scaling, threads: {options.threads}", rows, COLUMNS)

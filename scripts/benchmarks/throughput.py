@@ -107,15 +107,15 @@ def measure_kernels(options: argparse.Namespace) -> list[Row]:
                 print(f"{kernel}: skipped ({error}). To include it: pip install onnx onnxruntime torch")
         timings = interleave(runs, repeats=options.repeats)
         ours = timings[name_of(folder)]
-        for name, its in timings.items():
+        for name, rounds in timings.items():
             rows.append(
                 {
                     "name": name,
                     "words": sum(lengths),
-                    "words_per_second": rates(sum(lengths), its),
-                    "processor_seconds": min(timing.processor for timing in its),
-                    "kernel_share": None if its is ours else shares(ours, its),
-                    "processor_share": None if its is ours else shares(ours, its, by="processor"),
+                    "words_per_second": rates(sum(lengths), rounds),
+                    "processor_seconds": min(timing.processor for timing in rounds),
+                    "kernel_share": None if rounds is ours else shares(ours, rounds),
+                    "processor_share": None if rounds is ours else shares(ours, rounds, by="processor"),
                 }
             )
     return rows
@@ -151,12 +151,12 @@ def measure_peers(options: argparse.Namespace) -> list[Row]:
         {
             "name": name,
             "words": dev.words,
-            "words_per_second": rates(dev.words, its),
-            "processor_seconds": min(timing.processor for timing in its),
+            "words_per_second": rates(dev.words, rounds),
+            "processor_seconds": min(timing.processor for timing in rounds),
             "f1": scores[name],
             "trained": trained.get(name),
         }
-        for name, its in timings.items()
+        for name, rounds in timings.items()
     ]
 
 
@@ -184,10 +184,10 @@ def measure_command(options: argparse.Namespace) -> list[Row]:
         {
             "name": name,
             "words": words[name],
-            "words_per_second": rates(words[name], its),
-            "processor_seconds": min(timing.processor for timing in its),
+            "words_per_second": rates(words[name], rounds),
+            "processor_seconds": min(timing.processor for timing in rounds),
         }
-        for name, its in timings.items()
+        for name, rounds in timings.items()
     ]
 
 

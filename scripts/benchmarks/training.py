@@ -53,15 +53,19 @@ def main() -> None:
     options.add_argument("--vectors", type=Path, required=True, help="static word vectors")
     options.add_argument("--epochs", type=int, default=3, help="epochs of each setting [3]")
     options.set_defaults(threads=1)
-    given = options.parse_args()
-    fix_threads(given.threads)
+    arguments = options.parse_args()
+    fix_threads(arguments.threads)
     show_machine()
     # Skip vectors of words that are not in train: training does not use them, and reading them is slow.
-    common = {"model.vectors_limit": 0, "train.threads": given.threads, "train.epochs": given.epochs}
+    common = {
+        "model.vectors_limit": 0,
+        "train.threads": arguments.threads,
+        "train.epochs": arguments.epochs,
+    }
     configs = {name: load_config(RECIPE, {**common, **changes}) for name, changes in SETTINGS.items()}
-    running = {name: time_epochs(config, given) for name, config in configs.items()}
+    running = {name: time_epochs(config, arguments) for name, config in configs.items()}
     timings: dict[str, list[Timing]] = {name: [] for name in configs}
-    for _ in range(given.epochs):
+    for _ in range(arguments.epochs):
         for name, epochs in running.items():
             timings[name].append(next(epochs))
     rows = [
@@ -69,14 +73,14 @@ def main() -> None:
             "name": name,
             "units": configs[name].model.hidden_size,
             "batch": configs[name].train.batch_size,
-            "seconds": estimate(timing.wall for timing in its),
-            "processor": estimate(timing.processor for timing in its),
+            "seconds": estimate(timing.wall for timing in epochs),
+            "processor": estimate(timing.processor for timing in epochs),
         }
-        for name, its in timings.items()
+        for name, epochs in timings.items()
     ]
-    show(f"one training epoch, threads: {given.threads}", rows, COLUMNS)
-    settings = {"threads": given.threads, "epochs": given.epochs}
-    print(write_results("training", given.results, rows, settings))
+    show(f"one training epoch, threads: {arguments.threads}", rows, COLUMNS)
+    settings = {"threads": arguments.threads, "epochs": arguments.epochs}
+    print(write_results("training", arguments.results, rows, settings))
 
 
 def time_epochs(config: Config, files: argparse.Namespace) -> Iterator[Timing]:

@@ -1,4 +1,4 @@
-"""Reproduce the accuracy table of the README, and measure the effect of single options on dev.
+"""Reproduce the accuracy table of docs/accuracy.md, and measure the effect of single options on dev.
 
 python scripts/experiments/accuracy.py CORPORA VECTORS OUTPUT [--only NAME]… [--trial NAME]… [--seeds N]
 
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
-# For each recipe: train file, dev file, measure of each task, and number of seeds in the README.
+# For each recipe: train file, dev file, measure of each task, and number of seeds in docs/accuracy.md.
 CORPORA = {
     "conll2003": ("conll2003/eng.train", "conll2003/eng.testa", {"ner": "f1"}, 5),
     "ud_ewt": (
@@ -75,11 +75,11 @@ def train(name: str, trial: str, seed: int, arguments: argparse.Namespace) -> li
 def show(runs: list[dict[str, object]]) -> None:
     table = Table("corpus", "task", "trial", "seeds", "best epoch", "sd", "last epoch", title="dev")
     for row in dict.fromkeys((run["corpus"], run["task"], run["trial"]) for run in runs):
-        own = [run for run in runs if (run["corpus"], run["task"], run["trial"]) == row]
-        best, last = ([float(str(run[key])) for run in own] for key in ("best", "last"))
-        spread = f"{statistics.stdev(best):.4f}" if len(own) > 1 else ""
+        row_runs = [run for run in runs if (run["corpus"], run["task"], run["trial"]) == row]
+        best, last = ([float(str(run[key])) for run in row_runs] for key in ("best", "last"))
+        spread = f"{statistics.stdev(best):.4f}" if len(row_runs) > 1 else ""
         means = (f"{statistics.mean(best):.4f}", spread, f"{statistics.mean(last):.4f}")
-        table.add_row(*map(str, row), str(len(own)), *means)
+        table.add_row(*map(str, row), str(len(row_runs)), *means)
     Console().print(table)
 
 
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--only", action="append", choices=list(CORPORA), default=[])
     parser.add_argument("--trial", action="append", choices=list(TRIALS), default=[])
-    parser.add_argument("--seeds", type=int, help="number of seeds [as in the README]")
+    parser.add_argument("--seeds", type=int, help="number of seeds [as in docs/accuracy.md]")
     parser.add_argument("--keep", type=Path, metavar="FILE.json")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)

@@ -55,12 +55,12 @@ def main() -> None:
     for fitted, measured in (halves, halves[::-1]):
         temperatures = fit_temperatures(tagger, fitted, tasks=tasks)
         results = measure_calibration(tagger.with_temperatures(temperatures), measured, tasks=tasks)
-        for task, one in results.items():
-            before, after = one.errors
-            items = "spans" if one.has_spans else "tokens"
+        for task, calibration in results.items():
+            before, after = calibration.errors
+            items = "spans" if calibration.has_spans else "tokens"
             print(
                 f"| {task} | {len(fitted):,} sentences | {temperatures[task]:g} | {len(measured):,} sentences"
-                f", {len(one.is_right):,} {items} | {before:.4f} | {after:.4f} |"
+                f", {len(calibration.is_right):,} {items} | {before:.4f} | {after:.4f} |"
             )
     if arguments.save:
         temperatures = fit_temperatures(tagger, sentences, tasks=tasks)

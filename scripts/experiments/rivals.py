@@ -68,7 +68,7 @@ def hand_features(tokens: Tokens) -> list[dict[str, Any]]:
 
 
 def shape(word: str) -> str:
-    """Map upper case to X, lower case to x, digits to d; collapse repeated signs."""
+    """Map upper case to X, lower case to x, digits to d; collapse repeated characters."""
     signs = [
         "d" if one.isdigit() else "X" if one.isupper() else "x" if one.islower() else one for one in word
     ]

@@ -1,4 +1,4 @@
-"""Reproduce the comparisons of the README, one ``tagger compare`` command each.
+"""Reproduce the comparisons of docs/comparison.md, one ``tagger compare`` command each.
 
 python scripts/experiments/run.py CORPORA VECTORS OUTPUT [--only NAME]… [--jobs 2] [--keep DIR]
 

@@ -63,13 +63,13 @@ def check_config(loaded: Config) -> None:
 
 
 def bundle(data: bytes, folder: Path) -> None:
-    """Load damaged files, also of an interrupted save: the model is rejected or can tag."""
+    """Load damaged files, including those of an interrupted save: the model is rejected or can tag."""
     choices = Choices(data)
     files = dict(choices.pick(bundles()))
     complete = folder / ".complete"
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    pending = FILES[choices.number(2 * len(FILES)) :]  # none, half of the time
+    pending = FILES[choices.number(2 * len(FILES)) :]  # empty for half of the choices
     while choices:
         name = choices.pick(FILES)
         files[name] = choices.pick(EDITS)(files[name], choices)

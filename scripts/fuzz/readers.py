@@ -105,8 +105,12 @@ def vectors(data: bytes, folder: Path) -> None:
         assert np.isfinite(table.frozen).all()
         content = unpacked(data)
         for word, row in table.trainable.items():
-            borrowed = [r for w, r in zip(table.frozen_words, table.frozen, strict=True) if w == word.lower()]
-            assert has_vector(content, row) or any(np.array_equal(row, other) for other in borrowed), word
+            of_lower_case = [
+                r for w, r in zip(table.frozen_words, table.frozen, strict=True) if w == word.lower()
+            ]
+            assert has_vector(content, row) or any(np.array_equal(row, other) for other in of_lower_case), (
+                word
+            )
 
 
 def sentences_of(read: Read, path: Path) -> list[Sentence]:
@@ -170,7 +174,7 @@ def check_lines_of_columns(lines: Sequence[str], sentences: Sequence[Sentence]) 
 
 def check_lines_of_conllu(lines: Sequence[str], sentences: Sequence[Sentence]) -> None:
     """Check that every line is a token, an extra line or blank, unless it is a comment."""
-    given = [line for line in lines if line.strip() and line[0] != "#"]
+    expected = [line for line in lines if line.strip() and line[0] != "#"]
     read: list[str] = []
     for sentence in sentences:
         extra = list(sentence.extra_lines)
@@ -179,8 +183,8 @@ def check_lines_of_conllu(lines: Sequence[str], sentences: Sequence[Sentence]) -
                 read.append(extra.pop(0)[1])
             read += [f"\t{token}\t" for token in sentence.tokens[index : index + 1]]
         assert not extra
-    assert len(read) == len(given)
-    assert all(piece in line for piece, line in zip(read, given, strict=True))
+    assert len(read) == len(expected)
+    assert all(piece in line for piece, line in zip(read, expected, strict=True))
     comments = [line for line in lines if line.strip() and line[0] == "#"]
     read = [comment for sentence in sentences for comment in sentence.comments]
     assert read == comments[: len(read)]

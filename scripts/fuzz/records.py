@@ -31,7 +31,7 @@ def csv(data: bytes, folder: Path) -> None:
 
 
 def check_round_trip(name: str, data: bytes, folder: Path, view: Callable[[list[Sentence]], object]) -> None:
-    """Read data in a format, and again what is written of it; both must be the same in the given view."""
+    """Read data, write the sentences and read them again; ``view`` of both must be equal."""
     path, output = folder / f"input.{name}", folder / f"output.{name}"
     path.write_bytes(data)
     for sentences in readings(name, path):
@@ -40,7 +40,7 @@ def check_round_trip(name: str, data: bytes, folder: Path, view: Callable[[list[
 
 
 def running_text(name: str, data: bytes, folder: Path) -> None:
-    """Read a file of a format of texts with spans."""
+    """Read a file in a format that holds texts with spans."""
     path = folder / f"input.{name}"
     path.write_bytes(data)
     for sentences in readings(name, path):
@@ -64,11 +64,13 @@ def brat(data: bytes, folder: Path) -> None:
 def readings(name: str, path: Path) -> list[list[Sentence]]:
     """Read a file with every option for misaligned spans; check each, return those without problems."""
     results = []
-    for way in get_args(OnMisaligned):
+    for on_misaligned in get_args(OnMisaligned):
         problems: list[InputError] = []
         warnings: list[str] = []
-        reading = Reading(tasks=(), on_misaligned=way, on_error=problems.append, warn=warnings.append)
-        sentences = attempt(lambda ways=reading: list(FORMATS[name].read(path, ways)))
+        reading = Reading(
+            tasks=(), on_misaligned=on_misaligned, on_error=problems.append, warn=warnings.append
+        )
+        sentences = attempt(lambda reading=reading: list(FORMATS[name].read(path, reading)))
         if sentences is None:
             continue
         assert all(len(message.splitlines()) == 1 for message in [*map(str, problems), *warnings])
@@ -77,7 +79,7 @@ def readings(name: str, path: Path) -> list[list[Sentence]]:
         assert sentences or problems
         # Without a problem collector, the reader raises on the first problem.
         strict = attempt(
-            lambda ways=reading: list(FORMATS[name].read(path, replace(ways, on_error=raise_error)))
+            lambda reading=reading: list(FORMATS[name].read(path, replace(reading, on_error=raise_error)))
         )
         assert (strict is None) == bool(problems)
         if strict is not None:

@@ -32,8 +32,8 @@ def main() -> None:
     name, *options = sys.argv[1:] or [""]
     if name not in TARGETS:
         sys.exit(f"unknown target {name!r}. Choose from {', '.join(TARGETS)}.")
-    own = f"scratch/{os.getpid()}"  # removed only by `make clean`: libFuzzer exits the process
-    corpus, finds, scratch = (RUNS / name / folder for folder in ("corpus", "finds", own))
+    of_process = f"scratch/{os.getpid()}"  # removed only by `make clean`: libFuzzer exits the process
+    corpus, finds, scratch = (RUNS / name / folder for folder in ("corpus", "finds", of_process))
     for folder in (corpus, finds, scratch):
         folder.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("error")

@@ -27,7 +27,7 @@ from tagger.text.schemes import (
     violations,
 )
 
-HOLDING = [scheme for scheme in SCHEMES if scheme != "IO"]
+LOSSLESS = [scheme for scheme in SCHEMES if scheme != "IO"]  # IO joins adjacent spans of one label
 # Tags that seqeval supports: span tags without the prefixes of BILOU and BMES.
 KNOWN_TO_SEQEVAL = re.compile(r"O|[BIES](-.*)?", re.DOTALL)
 INFINITY = float("inf")
@@ -44,7 +44,7 @@ def schemes(data: bytes, _: Path) -> None:
     for scheme in SCHEMES:
         check_scheme(tags, scheme)
     detected = detect_scheme([tags])
-    legal = [scheme for scheme in HOLDING if not violations(tags, scheme)]
+    legal = [scheme for scheme in LOSSLESS if not violations(tags, scheme)]
     if legal:
         assert detected is not None
         assert tags_to_spans(tags, detected, mode="strict") == tags_to_spans(tags, legal[0])
@@ -58,7 +58,7 @@ def check_scheme(tags: Sequence[str], scheme: str) -> None:
     after, start, end = allowed_transitions(tags, scheme)
     pairs = all(after[index - 1][index] for index in range(1, len(tags)))
     assert (start[0] and pairs and end[-1]) == (not illegal)
-    for other in HOLDING:
+    for other in LOSSLESS:
         converted = convert_tags(tags, scheme, other)
         assert converted == spans_to_tags(spans, len(tags), other)
         assert tags_to_spans(converted, other, mode="strict") == spans
@@ -108,10 +108,10 @@ def decoding(data: bytes, _: Path) -> None:
         marginals = np.stack([(paths == tag).T @ probabilities for tag in range(tag_count)], axis=1)
         np.testing.assert_allclose(posterior.tags[0, :length], marginals, atol=1e-5)
         last = first + len(span)
-        holds = (paths[:, first:last] == span).all(axis=1)
+        has_span = (paths[:, first:last] == span).all(axis=1)
         if last < length:
-            holds &= closing[paths[:, last]]
-        np.testing.assert_allclose(probability, probabilities[holds].sum(), atol=1e-5)
+            has_span &= closing[paths[:, last]]
+        np.testing.assert_allclose(probability, probabilities[has_span].sum(), atol=1e-5)
 
 
 def path_scores(

@@ -27,15 +27,15 @@ LONG = 30_000
 
 
 def tokenizer(data: bytes, _: Path) -> None:
-    """Check exact offsets and full cover under three conventions that differ in every option."""
+    """Check offsets, and that tokens cover every visible character, under three sets of options."""
     text = as_text(data)
     for convention in CONVENTIONS:
         sentences = convention.tokenize(text)
         check_cover(text, sentences)
         assert all(len(sentence) <= convention.longest for sentence in sentences)
         shifted = convention.tokenize(text, start=7)
-        for one, other in zip(sentences, shifted, strict=True):
-            assert other.offsets == tuple((start + 7, end + 7) for start, end in one.offsets)
+        for sentence, moved in zip(sentences, shifted, strict=True):
+            assert moved.offsets == tuple((start + 7, end + 7) for start, end in sentence.offsets)
 
 
 def long_text(data: bytes, _: Path) -> None:
@@ -48,7 +48,7 @@ def long_text(data: bytes, _: Path) -> None:
 
 
 def stream(data: bytes, _: Path) -> None:
-    """Check that streamed text, cut anywhere, gives the same sentences as whole text, if guaranteed."""
+    """Check that text streamed in any pieces gives the sentences of the whole text where guaranteed."""
     text = as_text(data)
     text *= 1 + 3 * WINDOW // max(1, len(text))
     convention = CONVENTIONS[0]
@@ -56,8 +56,8 @@ def stream(data: bytes, _: Path) -> None:
     generator = random.Random(zlib.crc32(data))
     cuts = sorted(generator.choices(range(len(text) + 1), k=20))
     pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-    for given in (text.splitlines(keepends=True), pieces, [text]):
-        streamed = list(stream_sentences(given, convention.tokenize, window=WINDOW))
+    for blocks in (text.splitlines(keepends=True), pieces, [text]):
+        streamed = list(stream_sentences(blocks, convention.tokenize, window=WINDOW))
         if is_guaranteed(text, whole):
             assert streamed == whole
         else:
