@@ -25,7 +25,8 @@ from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError
 from tagger.included import find_model
 from tagger.runtime.model_evaluation import Evaluation, evaluate
-from tagger.runtime.tagger import Tagger, choose_tasks
+from tagger.runtime.sentence_tagger import choose_tasks
+from tagger.runtime.tagger import Tagger
 from tagger.text.sentence import Sentence
 
 PICTURE_SUFFIXES = (".svg", ".png")
