@@ -5,12 +5,13 @@ from importlib import import_module
 # Imported on first access: the command installs its signal handlers before any slow import.
 _MODULES = {
     "InputError": "tagger.errors",
+    "ModelScores": "tagger.evaluation.model_scores",
     "Sentence": "tagger.text.sentence",
     "Span": "tagger.text.sentence",
     "StreamingTagger": "tagger.runtime.stream",
     "Tagger": "tagger.runtime.tagger",
 }
-__all__ = ["InputError", "Sentence", "Span", "StreamingTagger", "Tagger"]
+__all__ = ["InputError", "ModelScores", "Sentence", "Span", "StreamingTagger", "Tagger"]
 __version__ = "0.1.0"
 
 

@@ -195,6 +195,18 @@ def require_megabytes(size: object) -> int:
     return require_integer(size, "cache_megabytes", least=0, hint="Omit it to use the default.")
 
 
+def require_names(names: object, where: str) -> list[str]:
+    """Return names as a list: one name, several, or none if the argument is None.
+
+    Raises:
+        TypeError: It is neither a string nor a list or tuple of strings.
+    """
+    listed = [] if names is None else [names] if isinstance(names, str) else names
+    if not isinstance(listed, list | tuple) or not all(isinstance(name, str) for name in listed):
+        raise TypeError(f"{where} must be a str or a list of them (got {describe(names)}). Pass names.")
+    return list(listed)
+
+
 def require_text(text: object, name: str = "text") -> str:
     """Return a raw text.
 
@@ -279,12 +291,18 @@ def _sentences_of_tokens(sentences: Iterable[Sequence[str]], *, is_document: boo
             raise
 
 
-def checked_sentences(sentences: Iterable[Sentence], name: str) -> Iterator[Sentence]:
+def checked_sentences(
+    sentences: Iterable[Sentence],
+    name: str,
+    *,
+    hint: str = "Pass raw text to Tagger.tag, or lists of tokens to Tagger.tag_tokens.",
+) -> Iterator[Sentence]:
     """Yield sentences after checking their types.
 
     Args:
         sentences: The sentences.
         name: The name of the argument or of the function that returned the sentences.
+        hint: What to pass instead; messages end with this sentence.
 
     Returns:
         An iterator of the same sentences; it checks each sentence when it reaches it.
@@ -294,7 +312,6 @@ def checked_sentences(sentences: Iterable[Sentence], name: str) -> Iterator[Sent
             a ``Sentence`` or a token not a string.
         InputError: During iteration, a sentence has more or fewer offsets than tokens.
     """
-    hint = "Pass raw text to Tagger.tag, or lists of tokens to Tagger.tag_tokens."
     require_iterable(sentences, name, "an iterable of Sentence objects", hint)
     return _checked_sentences(sentences, name, hint)
 

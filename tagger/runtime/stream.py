@@ -279,7 +279,7 @@ class StreamingTagger:
         when the iterator is closed.
 
         Raises:
-            TypeError: ``tokens`` is a string or no ordered iterable; during iteration, a token is not a string.
+            TypeError: ``tokens`` is not an ordered iterable of strings; the tokens are checked one by one.
             InputError: As for ``push``.
         """
         require_iterable(tokens, "tokens", "an iterable of tokens", "Pass them one by one, as in a list.")

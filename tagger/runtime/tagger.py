@@ -11,6 +11,7 @@ from typing import Any, Self
 from tagger.bundle import Bundle, load_bundle
 from tagger.decoding.temperature import HIGHEST, LOWEST
 from tagger.errors import InputError
+from tagger.evaluation.model_scores import ModelScores
 from tagger.features.vocab import Task
 from tagger.included import find_model
 from tagger.runtime.arguments import (
@@ -20,6 +21,7 @@ from tagger.runtime.arguments import (
     require_integer,
     require_iterable,
     require_megabytes,
+    require_names,
     require_number,
     require_settings,
     require_threads,
@@ -346,6 +348,37 @@ class Tagger:
         The options of model, input and output are not used. Raises the errors of ``tag_sentences``.
         """
         return self._tag(checked_sentences(sentences, "sentences"), check_options(options, self.labels))
+
+    def evaluate(
+        self,
+        data: str | Path | Iterable[Sentence],
+        *,
+        task: str | Sequence[str] | None = None,
+        min_score: MinScore = 0.0,
+    ) -> ModelScores:
+        """Score the model on labelled data, as ``tagger evaluate`` does.
+
+        seqeval scores spans. ``runtime.model_evaluation.evaluate`` also returns errors and calibration.
+
+        Args:
+            data: The path of a labelled file, or sentences with gold tags.
+            task: The tasks to evaluate; by default those of the model that the data have.
+            min_score: Score threshold of the predicted spans, see ``tag_sentences``.
+
+        Raises:
+            TypeError: An argument has a wrong type.
+            InputError: The file cannot be read, there are no sentences, the model or the data lack a task, a
+                tag is outside its scheme, seqeval is missing, or ``min_score`` is invalid.
+        """
+        # Imported late: they load the corpus formats.
+        from tagger.runtime.gold_data import gold_data
+        from tagger.runtime.model_evaluation import evaluate
+
+        requested = require_names(task, "task")
+        self._options(0, False, min_score, 0.0)
+        sentences, tasks = gold_data(self, self.tokenizer, data, requested)
+        evaluation = evaluate(self, sentences, tasks=tasks, min_score=min_score)
+        return ModelScores.from_metrics(evaluation.scores)
 
     def _options(self, n_best: int, scores: bool, min_score: MinScore, candidates: float) -> TagOptions:
         options = TagOptions(n_best=n_best, has_scores=scores, min_score=min_score, candidates=candidates)
