@@ -6,6 +6,7 @@ from importlib import import_module
 _MODULES = {
     "EpochRecord": "tagger.training.loop",
     "InputError": "tagger.errors",
+    "ModelScores": "tagger.evaluation.model_scores",
     "Sentence": "tagger.text.sentence",
     "Span": "tagger.text.sentence",
     "StepRecord": "tagger.training.loop",
@@ -18,6 +19,7 @@ _MODULES = {
 __all__ = [
     "EpochRecord",
     "InputError",
+    "ModelScores",
     "Sentence",
     "Span",
     "StepRecord",
