@@ -14,8 +14,7 @@ from typing import Any
 from tagger.bundle import Bundle, load_bundle
 from tagger.config import Config
 from tagger.config_loading import configure
-from tagger.corpus.loading import Source
-from tagger.corpus.memory import hold
+from tagger.corpus.memory import Source, as_sources
 from tagger.errors import InputError
 from tagger.included import find_model
 from tagger.runtime.tagger import Tagger
@@ -175,21 +174,4 @@ def _sources(train_data: object, dev: object) -> tuple[list[Source], list[Source
     if isinstance(train_data, Mapping) and "train" in train_data:
         found = next((train_data[name] for name in _DEV_SPLITS if name in train_data), None)
         train_data, dev = train_data["train"], found if dev is None else dev
-    return sources(train_data, "train_data"), [] if dev is None else sources(dev, "dev")
-
-
-def sources(data: object, name: str) -> list[Source]:
-    """Return the sources of a split.
-
-    Args:
-        data: A path, a list of paths, or data in memory (see ``corpus.memory.hold``).
-        name: The name of data in memory in messages.
-
-    Raises:
-        TypeError: The data has another type.
-    """
-    if isinstance(data, str | os.PathLike):
-        return [Path(data)]
-    if isinstance(data, Sequence) and data and all(isinstance(item, os.PathLike) for item in data):
-        return [Path(path) for path in data]
-    return [hold(data, name)]
+    return as_sources(train_data, "train_data"), [] if dev is None else as_sources(dev, "dev")

@@ -80,11 +80,11 @@ def test_a_task_without_spans_has_accuracy(tagger, sentences):
 def test_only_the_tasks_of_the_data_are_evaluated(tagger, sentences):
     only_pos = [replace(one, tags={"pos": one.tags["pos"]}) for one in sentences]
     assert list(tagger.evaluate(only_pos)) == ["pos"]
-    with raises("corpus.task", option="--columns", file="sentence 1", mentions="'ner'"):
+    with raises("corpus.task", file="data[0]", mentions="'ner'"):
         tagger.evaluate([replace(one, source="") for one in only_pos], task="ner")
     with raises("corpus.task", mentions="'chunk'"):
         tagger.evaluate(only_pos, task="chunk")
-    with raises("corpus.task", option="--columns", mentions="'pos'"):
+    with raises("corpus.task", file="data[0]", mentions="'pos'"):
         tagger.evaluate([replace(only_pos[0], tags={}, source="")], task=None)
 
 
@@ -99,16 +99,16 @@ def test_the_record_is_readable_and_can_be_copied(tagger, sentences):
 
 @pytest.mark.parametrize("data", [None, 3, b"dev.conll"])
 def test_data_of_a_wrong_type(tagger, data):
-    with pytest.raises(TypeError, match=r"^data must be a path or an iterable of Sentence objects \(got "):
+    with pytest.raises(TypeError, match=r"^data must be labelled data \(got .* Pass a path, "):
         tagger.evaluate(data)
 
 
 def test_other_wrong_arguments(tagger, corpus, sentences):
-    with pytest.raises(TypeError, match=r"^data\[0\] must be a Sentence \(got list\)\. Pass the path of a"):
+    with raises("corpus.record", file="data[0]", mentions="['Mira']"):
         tagger.evaluate([["Mira"]])
     with pytest.raises(TypeError, match=r"^task must be a str or a list of them \(got int 3\)\."):
         tagger.evaluate(sentences, task=3)
-    with raises("corpus.empty", option="data"):
+    with raises("corpus.empty", file="data"):
         tagger.evaluate([])
     with raises("argument.value", option="min_score"):
         tagger.evaluate(sentences, min_score=2)

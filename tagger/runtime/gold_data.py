@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from tagger.corpus.loading import FileOptions, find_tasks, load_split, name_files, untagged
+from tagger.corpus.memory import Source, as_sources
 from tagger.corpus.reading import Reading
-from tagger.errors import InputError, ignore
-from tagger.runtime.arguments import checked_sentences
+from tagger.errors import ignore
 from tagger.runtime.document_pipe import TextTokenizer
 from tagger.runtime.sentence_tagger import SentenceTagger, choose_tasks
 from tagger.text.sentence import Sentence
 
-_HINT = "Pass the path of a labelled file, or sentences with tags."
-
 
 def read_gold_files(
     tagger: SentenceTagger,
-    files: Sequence[str | Path],
+    files: Sequence[Source],
     requested: Sequence[str],
     options: FileOptions,
     reading: Reading,
@@ -29,7 +25,7 @@ def read_gold_files(
 
     Args:
         tagger: The model.
-        files: Files with gold tags.
+        files: Files with gold tags, or data in memory.
         requested: The tasks to evaluate; by default those of the model that the files have.
         options: The file options.
         reading: The reader options.
@@ -66,30 +62,15 @@ def gold_data(
     Args:
         tagger: The model.
         tokenize: Splits running text in files without tokens.
-        data: The path of a file, or an iterable of sentences.
+        data: A path, several paths, or data in memory (see ``corpus.memory.hold``).
         requested: The tasks to evaluate; by default those of the model that the data have.
 
     Raises:
-        TypeError: The data are neither a path nor an iterable of sentences.
-        InputError: See ``read_gold_files``; or there are no sentences.
+        TypeError: The data have another type.
+        InputError: See ``read_gold_files``.
     """
-    if isinstance(data, str | os.PathLike):
-        settings = tagger.bundle.config.data
-        reading = Reading(tokenize=tokenize, offsets=settings.offsets, label_names=settings.label_names)
-        options = FileOptions(usual=settings.columns)
-        sentences, tasks, _ = read_gold_files(tagger, [os.fspath(data)], requested, options, reading)
-        return sentences, tasks
-    if not isinstance(data, Iterable) or isinstance(data, bytes | bytearray):
-        raise TypeError(
-            f"data must be a path or an iterable of Sentence objects (got {type(data).__name__}). {_HINT}"
-        )
-    sentences = list(checked_sentences(data, "data", hint=_HINT))
-    if not sentences:
-        raise InputError(
-            "data must have at least one sentence (got none). Pass labelled sentences.",
-            code="corpus.empty",
-            option="data",
-        )
-    tasks = list(choose_tasks(tagger, requested))
-    tagged = [task for task in tasks if all(task in sentence.tags for sentence in sentences)]
-    return sentences, tasks if requested else tagged or tasks  # without tags, evaluation names the sentence
+    settings = tagger.bundle.config.data
+    reading = Reading(tokenize=tokenize, offsets=settings.offsets, label_names=settings.label_names)
+    options = FileOptions(usual=settings.columns)
+    sentences, tasks, _ = read_gold_files(tagger, as_sources(data, "data"), requested, options, reading)
+    return sentences, tasks

@@ -11,7 +11,8 @@ import numpy as np
 
 from tagger.bundle import Bundle
 from tagger.config import Config
-from tagger.corpus.loading import FileOptions, Source, Split, find_tasks, load_split, untagged
+from tagger.corpus.loading import FileOptions, Split, find_tasks, load_split, untagged
+from tagger.corpus.memory import Source
 from tagger.corpus.reading import Reading
 from tagger.corpus.tags import count_unseen, parse_schemes, reject_unseen, require_spans
 from tagger.errors import InputError

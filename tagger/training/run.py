@@ -12,7 +12,7 @@ from typing import Any
 
 from tagger.bundle import Bundle
 from tagger.config import Config
-from tagger.corpus.loading import Source
+from tagger.corpus.memory import Source
 from tagger.errors import InputError
 from tagger.storage import claim_folder
 from tagger.training.checkpoint import CHECKPOINT, describe_run, restore_progress

@@ -10,7 +10,8 @@ from typing import Any
 
 from tagger.bundle import FILES, Bundle, holds_bundle, load_bundle, save_bundle
 from tagger.config import Config
-from tagger.corpus.loading import Source, name_files
+from tagger.corpus.loading import name_files
+from tagger.corpus.memory import Source
 from tagger.errors import InputError
 from tagger.network.model import restore_model
 from tagger.storage import temporary_folder, write_whole, writing
