@@ -3,6 +3,7 @@ from tagger.corpus.loading import read_corpus as read_corpus
 from tagger.corpus.loading import write_corpus as write_corpus
 from tagger.errors import InputError as InputError
 from tagger.evaluation.model_scores import ModelScores as ModelScores
+from tagger.runtime.forgetting import measure_forgetting as measure_forgetting
 from tagger.runtime.stream import StreamingTagger as StreamingTagger
 from tagger.runtime.tagger import Tagger as Tagger
 from tagger.text.sentence import Sentence as Sentence
@@ -19,6 +20,7 @@ __all__ = [
     "StepRecord",
     "StreamingTagger",
     "Tagger",
+    "measure_forgetting",
     "read_corpus",
     "train",
     "write_corpus",

@@ -1,14 +1,18 @@
 """Training from an existing model: what is taken over, what is added, and what stays the same."""
 
+import json
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import input_error, run
 from input_errors import check
 
-from tagger import InputError, Tagger, train
+from tagger import InputError, Tagger, measure_forgetting, train, write_corpus
 from tagger.bundle import load_bundle
+from tagger.runtime.forgetting import OVERALL
+from tagger.text.sentence import from_tokens
 
 SIZES = {
     "hidden_size": 8,
@@ -142,10 +146,6 @@ def test_vectors_of_new_words_come_from_the_file(model_with_vectors, vectors, mo
 def test_a_run_from_a_model_can_be_resumed(model, tmp_path):
     options = {"init_from": model, "epochs": 3, "dev": OLD, "task": "ner", "min_steps": 0}
     whole = train(NEW, **options | {"dev": NEW})
-
-    def stop(record: object) -> bool:
-        return True
-
     train(NEW, **options | {"dev": NEW}, output=tmp_path, callbacks=[lambda record: hasattr(record, "score")])
     resumed = train(NEW, **options | {"dev": NEW}, output=tmp_path, resume=True)
     for name, tensor in whole.bundle.tensors.items():
@@ -194,3 +194,46 @@ def test_the_folder_of_an_extended_model_has_no_checkpoint(model, tmp_path):
     train(NEW, init_from=model, epochs=0, output=tmp_path, resume=False)
     assert not (tmp_path / "checkpoint.safetensors").exists()
     assert load_bundle(tmp_path).metrics["epoch"] == 0
+
+
+def test_scores_before_and_after_equal_those_of_both_models(model):
+    extended = train(NEW, dev=NEW, init_from=model, epochs=2, min_steps=0)
+    changes = measure_forgetting(model, extended, {"old": OLD, "new": NEW})
+    assert [(one.split, one.task) for one in changes if one.label == OVERALL] == [
+        ("old", "pos"), ("old", "ner"), ("new", "ner"),
+    ]  # fmt: skip
+    for one in changes:
+        data = OLD if one.split == "old" else NEW
+        for score, tagger in ((one.before, model), (one.after, extended)):
+            task = tagger.evaluate(data)[one.task]
+            if one.label == OVERALL:
+                assert score == (task.accuracy if one.task == "pos" else task.f1)
+            elif one.label in task.by_label:
+                assert score == task.by_label[one.label].f1
+    assert any(one.label == "ORG" and one.before == 0.0 for one in changes)
+
+
+def test_the_command_extends_a_model(model, tmp_path):
+    """It gives the weights of the Python function, and prints scores before and after."""
+    files = {}
+    for name, data in {"old": OLD, "new": NEW}.items():
+        sentences = [from_tokens(tokens).with_tags(tags) for tokens, tags in data]
+        files[name] = tmp_path / f"{name}.conll"
+        write_corpus(sentences, files[name], task="ner")
+    train(OLD, task=["pos", "ner"], init_from=model, epochs=0, output=tmp_path / "model")
+    words = ["train", "--train", files["new"], "--dev", files["new"], "--init-from", tmp_path / "model"]
+    words += ["--old-dev", files["old"], "--epochs", 2, "--set", "train.min_steps=0"]
+    code, output, _ = run(*words, "--output", tmp_path / "run")
+    assert code == 0
+    assert "old dev, ner: PER" in output
+    assert "pos: no tags in the train split" in output
+    rows = json.loads((tmp_path / "run" / "forgetting.json").read_text())
+    assert {(row["split"], row["label"]) for row in rows} >= {("old dev", "PER"), ("dev", "ORG")}
+    expected = train(files["new"], dev=files["new"], init_from=tmp_path / "model", epochs=2, min_steps=0)
+    for name, tensor in expected.bundle.tensors.items():
+        assert np.array_equal(tensor, Tagger.load(tmp_path / "run").bundle.tensors[name]), name
+
+
+def test_old_dev_needs_an_initial_model(tmp_path):
+    error = input_error("train", "--train", "a", "--old-dev", "b", "--output", tmp_path / "run")
+    check(error, "option.conflict", option="--old-dev")
