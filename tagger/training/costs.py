@@ -13,7 +13,7 @@ from tagger.config import TrainConfig
 from tagger.errors import InputError
 from tagger.features.vocab import Task
 from tagger.text.schemes import split_tag
-from tagger.training.preparation import EncodedSplit
+from tagger.training.encoded_split import EncodedSplit
 
 
 def make_costs(tasks: Sequence[Task], train: EncodedSplit, config: TrainConfig) -> dict[str, Tensor]:
