@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from tagger.text.schemes import is_legal, is_span_tag
+from tagger.text.scheme_rules import is_legal, is_span_tag
+from tagger.text.sentence import UNKNOWN_TAG
 
-_FOREIGN = "?"  # replaces every tag that no scheme has
+_FOREIGN = "-"  # replaces every tag that no scheme has
 _MAX_TAGS = 10_000  # distinct tags to count in one column
 # In a tie, the earlier scheme wins. IO is not listed: its sequences are legal in IOB1 and encode the same
 # spans.
@@ -22,6 +23,7 @@ def detect_scheme(sequences: Iterable[Sequence[str]]) -> str | None:
 
     Returns:
         The scheme's name; None if most tags other than O are not span tags, for example parts of speech.
+        Unknown tags (``?``) do not count.
     """
     evidence = SchemeEvidence()
     for tags in sequences:
@@ -45,14 +47,18 @@ class SchemeEvidence:
         """Count the tags of one sentence, each with its neighbours."""
         if len(self.tags) < _MAX_TAGS:
             self.tags.update(tags)
-        marks = [tag if is_span_tag(tag) else _FOREIGN for tag in tags]
+        marks = [tag if tag == UNKNOWN_TAG or is_span_tag(tag) else _FOREIGN for tag in tags]
         self._counts.update(zip(("O", *marks), marks, (*marks[1:], "O"), strict=False))
         self._foreign += marks.count(_FOREIGN)
 
     @property
     def scheme(self) -> str | None:
         """Scheme of all sequences so far, as ``detect_scheme`` returns it."""
-        inside = [(context, count) for context, count in self._counts.items() if context[1] != "O"]
+        inside = [
+            (context, count)
+            for context, count in self._counts.items()
+            if context[1] not in ("O", UNKNOWN_TAG)
+        ]
         if 2 * self._foreign > sum(count for _, count in inside):
             return None
         illegal = {

@@ -13,6 +13,12 @@ Offset = tuple[int, int]
 UNSPECIFIED = "_"
 """Missing tag, as in Universal Dependencies. Only tasks with one tag per token use it."""
 
+UNKNOWN_TAG = "?"
+"""Tag of a token whose tag is unknown: any tag of the task is possible. Loss and scores ignore it.
+
+In a task without spans, a token ``?`` may have the ordinary tag ``?``, as ``,`` has ``,`` in some tag sets.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
