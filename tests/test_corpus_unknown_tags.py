@@ -10,10 +10,10 @@ from input_errors import raises
 
 from tagger.corpus.conversion import Conversion, survey
 from tagger.corpus.files import FORMATS
-from tagger.corpus.layout import _kind
 from tagger.corpus.loading import FileOptions, load_split, untagged
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.tags import count_unseen, require_spans
+from tagger.features.vocab import build_vocabulary
 from tagger.text.sentence import from_tokens
 
 PARTIAL = "Ada NN B-PER\nsang VB ?\n? ? O\n\nHi ? ?\nBonn NN B-LOC\n"
@@ -106,6 +106,13 @@ def test_loading_counts_unknown_tags_and_keeps_them_out_of_labels(write_file):
         for task, count in (("pos", 1), ("ner", 2))
     ]
     assert split.summary[0].endswith("pos one tag per token, 3 tags; ner scheme IOB2, spans LOC, PER")
+    vocabulary, _ = build_vocabulary(
+        split.sentences, split.schemes, scheme="IOB2", lowercase=False, fold_digits=False
+    )
+    assert [set(task.tags) for task in vocabulary.tasks] == [
+        {"NN", "VB", "?"},
+        {"O", "B-PER", "I-PER", "B-LOC", "I-LOC"},
+    ]
     assert not count_unseen(split.sentences, "ner", ["O", "B-PER", "B-LOC"], has_spans=True)
     assert not count_unseen(split.sentences, "pos", ["NN", "VB", "?"], has_spans=False)
 
@@ -128,9 +135,11 @@ def test_a_file_with_unknown_tags_only_is_an_error(write_file):
         require_spans(sentences, "ner")
 
 
-def test_columns_are_detected_despite_unknown_tags():
-    assert _kind([["?", "B-PER", "?", "O"], ["?"] * 9]) == "ner"
-    assert _kind([["?"] * 9]) is None
+def test_columns_are_detected_despite_many_unknown_tags(write_file):
+    path = write_file("Ada NN B-PER\n" + "sang ? ?\n" * 20 + "in IN O\n", "mostly.conll")
+    split = load_split([path], ["pos", "ner"])
+    assert split.schemes == {"pos": None, "ner": "IOB2"}
+    assert split.unknown == {"pos": 20, "ner": 20}
 
 
 def test_check_reports_unknown_tags_without_counting_them_as_tags(write_file):

@@ -103,7 +103,10 @@ class Task:
         return MappingProxyType({tag: number for number, tag in enumerate(self.tags)})
 
     def encode(self, tags: Sequence[str], source: str | None) -> list[int]:
-        """Return the ids of one sentence's tags; -1 for a tag that the task does not have.
+        """Return the ids of one sentence's tags; -1 for a tag that the task does not have or that is open.
+
+        A tag is open if ``encode_allowed`` returns several: most unknown tags (``?``), and tags next to them.
+        In a task without spans, ``?`` must be replaced before (see ``Sentence.without_unknown``).
 
         Args:
             tags: The tags from the file.
@@ -118,7 +121,7 @@ class Task:
         """Return (T, C): True for each tag that a token may have, given that a tag ``?`` may be any tag.
 
         These are the tags of all legal sequences that agree with the known tags, as a loss over incomplete
-        annotation needs them (Tsuboi et al. 2008, section 4.1). Where no tag is unknown, each token has one
+        annotation needs them (Tsuboi et al. 2008, section 3). Where no tag is unknown, each token has one
         tag; next to ``?`` a tag may have several prefixes (see ``text.schemes.possible_tags``). A token whose
         tag the task does not have may have any tag.
 
