@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from tagger.errors import InputError
@@ -12,6 +12,17 @@ Offset = tuple[int, int]
 
 UNSPECIFIED = "_"
 """Missing tag, as in Universal Dependencies. Only tasks with one tag per token use it."""
+
+UNKNOWN_TAG = "?"
+"""Tag of a token whose tag is unknown: any tag of the task is possible. Loss and scores ignore it.
+
+In a task without spans, a token ``?`` may have the ordinary tag ``?``, as ``,`` has ``,`` in some tag sets.
+"""
+
+
+def is_question_mark(token: str, tag: str) -> bool:
+    """True for the token ``?`` with the tag ``?``, an ordinary tag in a task without spans."""
+    return token == tag == UNKNOWN_TAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +146,20 @@ class Sentence:
         """Return a copy without tags, with ``shift`` added to all character positions."""
         offsets = tuple([(start + shift, end + shift) for start, end in self.offsets])
         return Sentence(self.tokens, offsets, self.text, self.text_start + shift)
+
+    def without_unknown(self, task: str) -> Sentence:
+        """Return a copy with ``_`` instead of the unknown tags (``?``) of a task without spans.
+
+        A token ``?`` keeps its tag ``?``.
+        """
+        tags = self.tags[task]
+        if UNKNOWN_TAG not in tags:
+            return self
+        known = tuple(
+            UNSPECIFIED if tag == UNKNOWN_TAG and not is_question_mark(token, tag) else tag
+            for token, tag in zip(self.tokens, tags, strict=True)
+        )
+        return replace(self, tags={**self.tags, task: known})
 
     def with_tags(
         self,
