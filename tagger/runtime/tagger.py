@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import copy, deepcopy
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
 
-from tagger.bundle import Bundle, load_bundle
+from tagger.bundle import Bundle, load_bundle, save_bundle
 from tagger.decoding.temperature import HIGHEST, LOWEST
 from tagger.errors import InputError
 from tagger.evaluation.model_scores import ModelScores
@@ -30,12 +30,13 @@ from tagger.runtime.arguments import (
 from tagger.runtime.cache import CacheStatistics
 from tagger.runtime.document_pipe import BATCH_SIZE, TextTokenizer, tag_documents, tokenize
 from tagger.runtime.engine import Engine
-from tagger.runtime.labeller import Labeller
+from tagger.runtime.labeller import Labeller, find_source
 from tagger.runtime.min_score import MinScore
 from tagger.runtime.options import TagOptions
 from tagger.runtime.overlap import usable_cores
 from tagger.runtime.recurrence import choose_precision
 from tagger.runtime.sentence_tagger import choose_tasks
+from tagger.text.markup import escape
 from tagger.text.schemes import normalise_scheme
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer
@@ -79,39 +80,11 @@ class Tagger:
                 f"bundle must be a Bundle (got {describe(bundle)}). Use Tagger.load for a folder."
             )
         require_settings(tokenizer, scheme, precision)
-        self.bundle = bundle
         self.tokenizer: TextTokenizer = tokenizer or Tokenizer(**bundle.tokenizer).tokenize
-        self.scheme = normalise_scheme(scheme)
         self.threads = usable_cores() if threads is None else require_threads(threads)
-        self._cache_megabytes = require_megabytes(cache_megabytes)
-        self.precision = choose_precision(precision, bundle.config.model.hidden_size)
-        self._labeller = self._make_labeller()
-
-    def _make_labeller(self) -> Labeller:
-        return Labeller(self.bundle, self.scheme, self.precision, self._cache_megabytes)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the model and the settings; an unpickled tagger rebuilds the rest, with an empty cache."""
-        return {name: value for name, value in self.__dict__.items() if name != "_labeller"}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Restore what ``__getstate__`` returned."""
-        self.__dict__.update(state)
-        self._labeller = self._make_labeller()
-
-    def __copy__(self) -> Self:
-        """Return a tagger that shares all state with this one."""
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        return other
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Return an independent tagger that shares the immutable bundle, which may be memory-mapped."""
-        memo[id(self.bundle)] = self.bundle
-        other = object.__new__(type(self))
-        memo[id(self)] = other
-        other.__setstate__(deepcopy(self.__getstate__(), memo))
-        return other
+        megabytes = require_megabytes(cache_megabytes)
+        recurrent = choose_precision(precision, bundle.config.model.hidden_size)
+        self._labeller = Labeller(bundle, normalise_scheme(scheme), recurrent, megabytes)
 
     @classmethod
     def load(
@@ -142,10 +115,11 @@ class Tagger:
         require_settings(tokenizer, scheme, precision)
         threads = None if threads is None else require_threads(threads)
         cache_megabytes = require_megabytes(cache_megabytes)
-        scheme, bundle = normalise_scheme(scheme), load_bundle(find_model(path))
+        scheme, folder = normalise_scheme(scheme), find_model(path)
+        bundle = load_bundle(folder)
         precision = choose_precision(precision, bundle.config.model.hidden_size)
         try:
-            return cls(
+            tagger = cls(
                 bundle,
                 tokenizer=tokenizer,
                 scheme=scheme,
@@ -155,6 +129,45 @@ class Tagger:
             )
         except InputError as error:  # it names the tensor but not the model's path
             raise InputError(str(error), code=error.code, where=path, option=error.option) from None
+        tagger._labeller.source = find_source(folder)
+        return tagger
+
+    def save(self, folder: str | Path) -> None:
+        """Save the model to a folder that ``load`` reads; an interruption leaves the old or the new model.
+
+        Args:
+            folder: The folder, which is created if needed. A model in it is replaced.
+
+        Raises:
+            TypeError: ``folder`` is neither a string nor a path.
+            InputError: The folder cannot be written.
+        """
+        if not isinstance(folder, str | os.PathLike):
+            raise TypeError(f"folder must be a str or Path (got {describe(folder)}). Pass a folder's path.")
+        save_bundle(self.bundle, Path(folder))
+
+    def __repr__(self) -> str:
+        tasks = ", ".join(self._labeller.describe_tasks())
+        return f"<Tagger {self._labeller.name}: {tasks}; {self.scheme}>"
+
+    def _repr_html_(self) -> str:
+        tasks = "".join(f"<li>{escape(task)}</li>" for task in self._labeller.describe_tasks())
+        return f"<b>Tagger</b> {escape(self._labeller.name)} ({self.scheme})<ul>{tasks}</ul>"
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model."""
+        return self._labeller.bundle
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the tags of span tasks."""
+        return self._labeller.scheme
+
+    @property
+    def precision(self) -> str:
+        """The precision of the recurrent weights."""
+        return self._labeller.precision
 
     @property
     def engine(self) -> Engine:
@@ -190,8 +203,7 @@ class Tagger:
             name, hint = f"temperatures[{task!r}]", "Pass 1 for the model's own probabilities."
             require_number(value, name, least=LOWEST, most=HIGHEST, hint=hint)
         other = copy(self)
-        other.bundle = replace(self.bundle, temperatures=dict(temperatures))
-        other._labeller = self._labeller.with_bundle(other.bundle)
+        other._labeller = self._labeller.with_bundle(replace(self.bundle, temperatures=dict(temperatures)))
         return other
 
     @property
