@@ -127,12 +127,13 @@ class Labeller:
             return "memory"
         return self.source.folder.name if self.source.is_included else str(self.source.folder)
 
-    def describe_tasks(self) -> list[str]:
-        """Return a description of each task: its name, and its span labels or number of tags."""
-        return [
+    def describe(self) -> str:
+        """Return the model's name, its tasks with their labels or number of tags, and the scheme."""
+        tasks = [
             f"{one.task.name} ({', '.join(sorted(one.labels)) or f'{len(one.task.tags)} tags'})"
             for one in self.annotators
         ]
+        return f"{self.name}: {', '.join(tasks)}; {self.scheme}"
 
     def _make_annotators(self) -> list[Annotator]:
         return [
@@ -147,6 +148,12 @@ class Labeller:
 
     def label(self, sentences: Iterable[Sentence], options: TagOptions, threads: int) -> Iterator[Sentence]:
         """Tag a stream of valid sentences in order (see ``Tagger.tag_sentences``).
+
+        The network reads windows of at most ``WINDOW`` sentences and ``WINDOW_TOKENS`` tokens (with
+        alternatives ``WINDOW_TOKENS / n_best``, but at least a batch). Each thread holds one window, and one
+        more is prepared. Memory does not grow with the stream, only with its longest sentence (see ``Engine``
+        and ``nbest``). A sentence whose alternatives need more than ``MOST_POINTERS`` back-pointers is an
+        error. Tags and the order of alternatives do not depend on temperatures.
 
         Args:
             sentences: The sentences.

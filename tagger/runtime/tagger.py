@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
 from tagger.bundle import Bundle, load_bundle, save_bundle
-from tagger.decoding.temperature import HIGHEST, LOWEST
 from tagger.errors import InputError
 from tagger.evaluation.model_scores import ModelScores
 from tagger.features.vocab import Task
@@ -22,20 +20,23 @@ from tagger.runtime.arguments import (
     require_iterable,
     require_megabytes,
     require_names,
-    require_number,
+    require_path,
     require_settings,
+    require_temperatures,
     require_threads,
     sentences_of_tokens,
 )
 from tagger.runtime.cache import CacheStatistics
 from tagger.runtime.document_pipe import BATCH_SIZE, TextTokenizer, tag_documents, tokenize
 from tagger.runtime.engine import Engine
+from tagger.runtime.entity_pipeline import EntityPipeline
 from tagger.runtime.labeller import Labeller, find_source
 from tagger.runtime.min_score import MinScore
 from tagger.runtime.options import TagOptions
 from tagger.runtime.overlap import usable_cores
 from tagger.runtime.recurrence import choose_precision
 from tagger.runtime.sentence_tagger import choose_tasks
+from tagger.runtime.tables import Frame, tag_table
 from tagger.text.markup import escape
 from tagger.text.schemes import normalise_scheme
 from tagger.text.sentence import Sentence
@@ -112,12 +113,8 @@ class Tagger:
             TypeError: An argument has a wrong type.
             InputError: The folder holds no model that this version reads, or see the class.
         """
-        require_settings(tokenizer, scheme, precision)
-        threads = None if threads is None else require_threads(threads)
-        cache_megabytes = require_megabytes(cache_megabytes)
-        scheme, folder = normalise_scheme(scheme), find_model(path)
+        folder = find_model(path)
         bundle = load_bundle(folder)
-        precision = choose_precision(precision, bundle.config.model.hidden_size)
         try:
             tagger = cls(
                 bundle,
@@ -127,8 +124,10 @@ class Tagger:
                 precision=precision,
                 cache_megabytes=cache_megabytes,
             )
-        except InputError as error:  # it names the tensor but not the model's path
-            raise InputError(str(error), code=error.code, where=path, option=error.option) from None
+        except InputError as error:
+            if error.code == "bundle.damaged":  # it names the tensor but not the model's path
+                raise InputError(str(error), code=error.code, where=path) from None
+            raise
         tagger._labeller.source = find_source(folder)
         return tagger
 
@@ -142,17 +141,13 @@ class Tagger:
             TypeError: ``folder`` is neither a string nor a path.
             InputError: The folder cannot be written.
         """
-        if not isinstance(folder, str | os.PathLike):
-            raise TypeError(f"folder must be a str or Path (got {describe(folder)}). Pass a folder's path.")
-        save_bundle(self.bundle, Path(folder))
+        save_bundle(self.bundle, require_path(folder, "folder"))
 
     def __repr__(self) -> str:
-        tasks = ", ".join(self._labeller.describe_tasks())
-        return f"<Tagger {self._labeller.name}: {tasks}; {self.scheme}>"
+        return f"<Tagger {self._labeller.describe()}>"
 
     def _repr_html_(self) -> str:
-        tasks = "".join(f"<li>{escape(task)}</li>" for task in self._labeller.describe_tasks())
-        return f"<b>Tagger</b> {escape(self._labeller.name)} ({self.scheme})<ul>{tasks}</ul>"
+        return f"<b>Tagger</b> {escape(self._labeller.describe())}"
 
     @property
     def bundle(self) -> Bundle:
@@ -194,14 +189,8 @@ class Tagger:
             TypeError: ``temperatures`` is not a mapping from tasks to numbers.
             InputError: A task is unknown, or a temperature is out of bounds.
         """
-        if not isinstance(temperatures, Mapping):
-            raise TypeError(
-                f"temperatures must be a mapping (got {describe(temperatures)}). Pass a number for each task."
-            )
+        require_temperatures(temperatures)
         choose_tasks(self, list(temperatures))
-        for task, value in temperatures.items():
-            name, hint = f"temperatures[{task!r}]", "Pass 1 for the model's own probabilities."
-            require_number(value, name, least=LOWEST, most=HIGHEST, hint=hint)
         other = copy(self)
         other._labeller = self._labeller.with_bundle(replace(self.bundle, temperatures=dict(temperatures)))
         return other
@@ -315,16 +304,12 @@ class Tagger:
     ) -> Iterator[Sentence]:
         """Tag a stream of sentences in order.
 
-        The network reads windows of at most ``labeller.WINDOW`` sentences and ``WINDOW_TOKENS`` tokens (with
-        alternatives ``WINDOW_TOKENS / n_best``, but at least a batch). Each thread holds one window, and one
-        more is prepared. Memory does not grow with the stream, only with its longest sentence (see ``Engine``
-        and ``nbest``). If the stream raises an error, the sentences before it are tagged and yielded first.
-        A sentence whose alternatives need more than ``labeller.MOST_POINTERS`` back-pointers is an error:
-        with 16 tags, a sentence of 100,000 tokens can have 41 alternatives, and one of 4,000 tokens 1000.
+        Memory does not grow with the stream, only with its longest sentence. If the stream raises an error,
+        the sentences before it are tagged and yielded first. With 16 tags, a sentence of 100,000 tokens can
+        have 41 alternatives, and one of 4,000 tokens 1000; more are an error.
 
-        If the model has a temperature for a task, all probabilities (of spans, tags and alternatives) are
-        computed from its scores divided by that temperature, which training fits on the dev split to
-        calibrate them. Tags and the order of alternatives do not depend on it.
+        If the model has a temperature for a task, all probabilities are computed from its scores divided by
+        that temperature, which training fits on the dev split to calibrate them.
 
         Args:
             sentences: Sentences to tag; tags that they already have are ignored.
@@ -387,10 +372,25 @@ class Tagger:
         from tagger.runtime.model_evaluation import evaluate
 
         requested = require_names(task, "task")
-        self._options(0, False, min_score, 0.0)
         sentences, tasks = gold_data(self, self.tokenizer, data, requested)
         evaluation = evaluate(self, sentences, tasks=tasks, min_score=min_score)
         return ModelScores.from_metrics(evaluation.scores)
+
+    def tag_table(
+        self,
+        frame: Frame,
+        text: str,
+        *,
+        column: str = "spans",
+        task: str | None = None,
+        min_score: MinScore = 0.0,
+    ) -> Frame:
+        """Return a pandas, polars or pyarrow table with a new column of spans; see ``tables.tag_table``."""
+        return tag_table(self, frame, text, column=column, task=task, min_score=min_score)
+
+    def as_pipeline(self, *, task: str | None = None, min_score: MinScore = 0.0) -> EntityPipeline:
+        """Return a function like Hugging Face's token-classification pipeline; see ``EntityPipeline``."""
+        return EntityPipeline(self, task, min_score)
 
     def _options(self, n_best: int, scores: bool, min_score: MinScore, candidates: float) -> TagOptions:
         options = TagOptions(n_best=n_best, has_scores=scores, min_score=min_score, candidates=candidates)
