@@ -187,7 +187,7 @@ class Sentence:
         ranges = {
             task: [(span.start, span.end, span.label) for span in spans] for task, spans in self.spans.items()
         } or {
-            task: [(index, index + 1, tag) for index, tag in enumerate(tags)]
+            task: [(index, index + 1, tag) for index, tag in enumerate(tags) if tag != "O"]
             for task, tags in self.tags.items()
         }
         lines = []
@@ -291,7 +291,7 @@ def sentence_values(
             {"text": token, "start": start, "end": end}
             for token, (start, end) in zip(sentence.tokens, sentence.offsets, strict=True)
         ],
-        "tags": by_task(sentence.tags, str),
+        "tags": {task: list(sentence.tags[task]) for task in tasks if task in sentence.tags},
         "spans": by_task(sentence.spans, span_values),
     }
     if sentence.starts_document != (sentence.text_start == 0):
