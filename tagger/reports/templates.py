@@ -9,7 +9,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tagger.reports.page import escape
+from tagger.text.markup import escape
 
 
 def render(template: str, **values: object) -> Iterator[str]:
@@ -44,6 +44,6 @@ def _environment() -> Environment:
 
 
 def _escape(value: object) -> object:
-    """Escape text as ``page.escape`` does: markupsafe keeps characters that HTML cannot contain."""
+    """Escape text as ``markup.escape`` does: markupsafe keeps characters that HTML cannot contain."""
     is_text = isinstance(value, str) and not isinstance(value, Markup)
     return Markup(escape(str(value))) if is_text else value
