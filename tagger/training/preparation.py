@@ -164,11 +164,13 @@ def _check_initial(config: Config, initial: Bundle | None) -> None:
 
 def _with_latent_labels(split: EncodedSplit, initial: Bundle) -> EncodedSplit:
     """Let unmarked tokens have the labels of the initial model that the split does not mark."""
-    tags, allowed = dict(split.tags), {}
+    tags, allowed = dict(split.tags), dict(split.allowed)
     tasks = split.table.vocabulary.tasks
     for task in tasks:
         if task.scheme and task.name in split.schemes:
-            tags[task.name], allowed[task.name] = allow_other_labels(task, split.tags[task.name])
+            tags[task.name], allowed[task.name] = allow_other_labels(
+                task, split.tags[task.name], split.allowed.get(task.name)
+            )
     soft = teach([initial], split.sentences, tasks, allowed)
     return replace(split, tags=tags, allowed=allowed, soft=soft)
 
