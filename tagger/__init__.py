@@ -4,13 +4,29 @@ from importlib import import_module
 
 # Imported on first access: the command installs its signal handlers before any slow import.
 _MODULES = {
+    "EpochRecord": "tagger.training.loop",
     "InputError": "tagger.errors",
     "Sentence": "tagger.text.sentence",
     "Span": "tagger.text.sentence",
+    "StepRecord": "tagger.training.loop",
     "StreamingTagger": "tagger.runtime.stream",
     "Tagger": "tagger.runtime.tagger",
+    "read_corpus": "tagger.corpus.loading",
+    "train": "tagger.api",
+    "write_corpus": "tagger.corpus.loading",
 }
-__all__ = ["InputError", "Sentence", "Span", "StreamingTagger", "Tagger"]
+__all__ = [
+    "EpochRecord",
+    "InputError",
+    "Sentence",
+    "Span",
+    "StepRecord",
+    "StreamingTagger",
+    "Tagger",
+    "read_corpus",
+    "train",
+    "write_corpus",
+]
 __version__ = "0.1.0"
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from tagger.config import RENAMED, Config
+from tagger.config import Config
+from tagger.config_loading import RENAMED
 from tagger.decoding.temperature import HIGHEST, LOWEST
 from tagger.errors import InputError
 from tagger.text.tokenizer import Tokenizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 import re
 import secrets
@@ -15,7 +16,7 @@ from contextvars import ContextVar
 from functools import partial
 from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 from tagger.errors import InputError
 
@@ -181,6 +182,16 @@ def replace_file(path: Path, *, follows_links: bool = True) -> Iterator[Path]:
                 shutil.copymode(target, temporary)
             temporary.replace(target)
             _sync(target.parent)  # makes the rename durable
+
+
+def open_text(path: Path, *, is_compressed: bool) -> TextIO:
+    """Open a text file for writing in UTF-8 with unchanged line ends, optionally compressed with gzip.
+
+    File names may contain bytes that are not UTF-8: they are written as escapes, which JSON readers
+    understand.
+    """
+    opener = gzip.open if is_compressed else open
+    return cast(TextIO, opener(path, "wt", encoding="utf-8", errors="backslashreplace", newline=""))
 
 
 @contextmanager

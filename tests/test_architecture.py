@@ -14,10 +14,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tagger"
 LAYERS = (
     {"errors"},
     {"storage", "signals", "validation"},
-    {"text", "config"},
+    {"text", "config", "config_loading"},
     {"corpus", "features", "decoding", "evaluation"},
     {"network", "bundle_files", "bundle_schema", "bundle", "shrinking", "included"},
     {"training", "runtime"},
+    {"api"},
     {"reports"},
     {"experiments"},
     {"serving", "integrations"},
@@ -30,6 +31,7 @@ ONLY_HOME = {
     "safetensors": ("bundle.py", "training/checkpoint.py"),
     "pydantic": (
         "config.py",
+        "config_loading.py",
         "validation.py",
         "bundle.py",
         "bundle_schema.py",
@@ -46,7 +48,7 @@ ONLY_HOME = {
     "onnxruntime": ("runtime/recurrence.py",),
     "onnx": ("runtime/onnx_export.py",),
     "typer": ("cli/",),
-    "rich": ("cli/",),
+    "rich": ("cli/", "training/training_bar.py"),
 }
 
 

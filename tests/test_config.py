@@ -2,7 +2,8 @@
 
 import pytest
 
-from tagger.config import Config, load_config, option_names, parse_setting
+from tagger.config import Config, option_names
+from tagger.config_loading import load_config, parse_setting
 from tagger.errors import InputError
 
 

@@ -15,7 +15,8 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from tagger.cli.compare import DEFAULTS
-from tagger.config import Config, load_config
+from tagger.config import Config
+from tagger.config_loading import load_config
 from tagger.errors import InputError
 from tagger.experiments.comparison import compare
 from tagger.experiments.grid import Request, build_grid, load_data

@@ -17,7 +17,7 @@ import pytest
 import torch
 from command_line import SMALL
 
-from tagger.config import load_config
+from tagger.config_loading import load_config
 from tagger.errors import InputError
 from tagger.experiments import run_training
 from tagger.experiments.comparison import GridRecord, compare

@@ -11,7 +11,7 @@ from peers import extract_features
 from rivals import RIVALS, SEEDLESS, add_vectors, hand_features, shape
 from small_data import FOLDS, SETTINGS, SYSTEMS, fold, markdown, split_of, summarise
 
-from tagger.config import load_config
+from tagger.config_loading import load_config
 from tagger.text.sentence import from_tokens
 
 pytestmark = pytest.mark.slow

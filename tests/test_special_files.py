@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from command_line import OPTIONS, input_error, run, run_error
 
-from tagger.config import load_config
+from tagger.config_loading import load_config
 from tagger.corpus.files import FORMATS, read_sentences
 from tagger.corpus.lines import numbered_lines
 from tagger.errors import InputError

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from tagger.config import Config, TrainConfig, load_config
+from tagger.config import Config, TrainConfig
+from tagger.config_loading import load_config
 from tagger.errors import InputError
 from tagger.features.vocab import UNKNOWN
 from tagger.network.heads import HEADS

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tagger.config import Config, load_config
+from tagger.config import Config
+from tagger.config_loading import load_config
 from tagger.text.casing import RECASINGS, recase
 from tagger.training.loop import EpochRecord, train
 from tagger.training.preparation import Preparation, prepare

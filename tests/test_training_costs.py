@@ -7,7 +7,7 @@ import pytest
 import torch
 from command_line import run_error, write_corpus
 
-from tagger.config import load_config
+from tagger.config_loading import load_config
 from tagger.errors import InputError
 from tagger.network import heads
 from tagger.network.heads import HEADS, CrfHead, Head

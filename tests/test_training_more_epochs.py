@@ -9,7 +9,8 @@ import pytest
 from command_line import run, run_error
 
 from tagger.bundle import load_bundle
-from tagger.config import Config, load_config
+from tagger.config import Config
+from tagger.config_loading import load_config
 from tagger.errors import InputError
 from tagger.training.loop import EpochRecord
 from tagger.training.run import StopRecord, run_training

@@ -14,7 +14,8 @@ import pytest
 from command_line import options, run, run_error
 
 from tagger.bundle import FILES, load_bundle
-from tagger.config import Config, load_config
+from tagger.config import Config
+from tagger.config_loading import load_config
 from tagger.errors import InputError
 from tagger.training.checkpoint import CHECKPOINT, FORMAT, Checkpoint, load_checkpoint, save_checkpoint
 from tagger.training.loop import EpochRecord, StepRecord

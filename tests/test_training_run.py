@@ -11,7 +11,8 @@ from command_line import SMALL
 
 from tagger import Tagger
 from tagger.bundle import FILES, load_bundle
-from tagger.config import Config, load_config
+from tagger.config import Config
+from tagger.config_loading import load_config
 from tagger.corpus.files import read_sentences
 from tagger.errors import InputError
 from tagger.runtime.model_calibration import fit_temperatures

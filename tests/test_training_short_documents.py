@@ -7,7 +7,8 @@ import pytest
 import torch
 from command_line import run
 
-from tagger.config import Config, load_config
+from tagger.config import Config
+from tagger.config_loading import load_config
 from tagger.training.loop import EpochRecord, train
 from tagger.training.optimizers import OPTIMIZERS, dense_parameters, parameters_of
 from tagger.training.preparation import Preparation, prepare

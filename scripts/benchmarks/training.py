@@ -17,7 +17,8 @@ from typing import Any
 
 from measurement import Timing, estimate, fix_threads, parser, show, show_machine, write_results
 
-from tagger.config import Config, load_config
+from tagger.config import Config
+from tagger.config_loading import load_config
 from tagger.training.loop import EpochRecord, train
 from tagger.training.preparation import prepare
 

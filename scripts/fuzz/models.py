@@ -17,7 +17,8 @@ import numpy as np
 from inputs import Choices, as_text, attempt
 
 from tagger.bundle import FILES, Bundle, load_bundle, save_bundle
-from tagger.config import Config, load_config, parse_setting
+from tagger.config import Config
+from tagger.config_loading import load_config, parse_setting
 from tagger.features.vocab import Task, Vocabulary
 from tagger.runtime.tagger import Tagger
 from tagger.runtime.weights import tensor_shapes

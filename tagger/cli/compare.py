@@ -21,7 +21,8 @@ from tagger.cli.train import (
     read_changes,
     read_folder,
 )
-from tagger.config import Direction, HeadKind, Match, MergeMode, load_config
+from tagger.config import Direction, HeadKind, Match, MergeMode
+from tagger.config_loading import load_config
 from tagger.errors import InputError
 
 EXAMPLES = """Examples:

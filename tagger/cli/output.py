@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TextIO, cast
+from typing import TextIO
 
 from tagger.errors import InputError, escape_line
-from tagger.storage import replace_file
+from tagger.storage import open_text, replace_file
 
 MOST_NOTES = 20  # most notes that one command prints
 
@@ -87,7 +86,7 @@ def open_output(path: Path | None, *, is_growing: bool = False) -> Iterator[Text
         sys.stdout.flush()
         return
     opened = _in_place(path) if is_growing else replace_file(path)
-    with opened as target, _open(target, is_compressed=path.suffix.lower() == ".gz") as file:
+    with opened as target, open_text(target, is_compressed=path.suffix.lower() == ".gz") as file:
         yield file
 
 
@@ -102,9 +101,3 @@ def _in_place(path: Path) -> Iterator[Path]:
             code="file.unwritable",
             where=path,
         ) from None
-
-
-def _open(path: Path, *, is_compressed: bool) -> TextIO:
-    # File names may contain bytes that are not UTF-8; JSON readers understand their escapes.
-    opener = gzip.open if is_compressed else open
-    return cast(TextIO, opener(path, "wt", encoding="utf-8", errors="backslashreplace", newline=""))

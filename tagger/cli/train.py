@@ -9,7 +9,8 @@ from typing import Annotated, Any, get_args
 import typer
 
 from tagger.cli.input import split_names
-from tagger.config import Direction, HeadKind, MergeMode, load_config, option_names, parse_setting
+from tagger.config import Direction, HeadKind, MergeMode, option_names
+from tagger.config_loading import load_config, parse_setting
 from tagger.corpus.files import FORMATS, FormatName
 from tagger.corpus.reading import OnMisaligned
 from tagger.errors import InputError

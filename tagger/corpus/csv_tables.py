@@ -132,11 +132,11 @@ def _sentences(
 ) -> Iterator[Sentence]:
     """Yield the sentences of a table with one token per row."""
     try:
-        tags = _tag_columns(path, header, reading)
+        tags = find_tag_columns(path, header, reading)
     except InputError as error:
         reading.on_error(error)
         return
-    block = _Block(path, header, tags, reading)
+    block = TokenRows(path, header, tags, reading)
     blanks = rows = 0
     for number, line in lines:
         where = f"{path}:{number}"
@@ -157,8 +157,15 @@ def _sentences(
     yield from block.take()
 
 
-class _Block:
-    """The rows of the sentence that is being read."""
+class TokenRows:
+    """Collects the rows of one sentence at a time, for a table with one token per row.
+
+    Args:
+        path: The file or table, for messages.
+        header: The roles of its columns.
+        tags: The index of each task's column.
+        reading: The reader options.
+    """
 
     def __init__(self, path: str | Path, header: Header, tags: Mapping[str, int], reading: Reading) -> None:
         self._header = header
@@ -242,7 +249,7 @@ def _is_list(cell: str) -> bool:
     return len(cell) > 2 and cell[0] == "[" and cell[-1] == "]"
 
 
-def _tag_columns(path: str | Path, header: Header, reading: Reading) -> dict[str, int]:
+def find_tag_columns(path: str | Path, header: Header, reading: Reading) -> dict[str, int]:
     """Return the column of each task.
 
     Raises:

@@ -6,7 +6,7 @@ import glob
 import io
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -99,7 +99,7 @@ def read_dataset(path: str | Path, reading: Reading) -> Iterator[Sentence]:
             code="argument.value",
             where=address.name,
         )
-    yield from _read(splits[split], f"{address.name}:{split}", reading)
+    yield from read_rows(splits[split], f"{address.name}:{split}", reading)
 
 
 def to_dataset(sentences: Iterable[Sentence], tasks: Sequence[str]) -> Any:
@@ -241,13 +241,24 @@ def _tables(dataset: Any, name: str) -> Iterator[Any]:
             yield table
 
 
-def _read(dataset: Any, name: str, reading: Reading) -> Iterator[Sentence]:
+def read_rows(
+    dataset: Any, name: str, reading: Reading, locate: Callable[[int], str] | None = None
+) -> Iterator[Sentence]:
+    """Yield the sentences of an open dataset, as in ``read_dataset``.
+
+    Args:
+        dataset: A ``datasets.Dataset`` or ``IterableDataset``.
+        name: Its name in messages.
+        reading: The reader options.
+        locate: Returns the location of a row, counted from 0, in messages; by default ``NAME:ROW`` with rows
+            counted from 1.
+    """
     counted = Counted(reading.on_error)
     is_empty = starts = True
     last = None
     records = Records(name, replace(reading, on_error=counted))
-    for number, (layout, row) in enumerate(_rows(dataset, name, reading), 1):
-        where = f"{name}:{number}"
+    for index, (layout, row) in enumerate(_layout_rows(dataset, name, reading)):
+        where = locate(index) if locate else f"{name}:{index + 1}"
         if layout.document:
             document = row[layout.document]
             starts |= document is True if layout.document == "starts_document" else document != last
@@ -277,7 +288,7 @@ def _read(dataset: Any, name: str, reading: Reading) -> Iterator[Sentence]:
         )
 
 
-def _rows(dataset: Any, name: str, reading: Reading) -> Iterator[tuple[Layout, Mapping[str, Any]]]:
+def _layout_rows(dataset: Any, name: str, reading: Reading) -> Iterator[tuple[Layout, Mapping[str, Any]]]:
     layout = None
     for table in _tables(dataset, name):
         if layout is None:  # the first batch determines the features of JSON

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tagger.corpus.detection import Detected, detect
-from tagger.corpus.reading import Reading
-from tagger.corpus.tags import TagReading, count_repairs, find_scheme, find_tag_reading, path_of
+from tagger.corpus.files import FORMATS, find_format
+from tagger.corpus.memory import MemoryCorpus
+from tagger.corpus.reading import Reading, Writing
+from tagger.corpus.tags import (
+    TagReading,
+    count_repairs,
+    find_scheme,
+    find_tag_reading,
+    parse_schemes,
+    path_of,
+)
 from tagger.errors import InputError, escape_line
+from tagger.storage import new_folder, open_text, replace_file
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import Mode, convert_tags, split_tag
 from tagger.text.sentence import UNSPECIFIED, Sentence
+
+Source = str | Path | MemoryCorpus
+"""A corpus file, or data in memory."""
 
 MOST_LABELS = 20  # maximum number of labels in a summary line
 
@@ -56,19 +69,24 @@ class Split:
     summary: tuple[str, ...]
 
 
-def detect_files(paths: Sequence[str | Path], tasks: Sequence[str], options: FileOptions) -> list[Detected]:
-    """Detect each file of a split.
+def detect_files(
+    paths: Sequence[Source], tasks: Sequence[str], options: FileOptions
+) -> list[Detected | MemoryCorpus]:
+    """Detect each file of a split; data in memory needs no detection.
 
     Raises:
         InputError: If a file contradicts its name or the options.
     """
-    repeated = [path for index, path in enumerate(paths) if Path(path) in map(Path, paths[:index])]
+    named = [Path(path) for path in paths if not isinstance(path, MemoryCorpus)]
+    repeated = [path for index, path in enumerate(named) if path in named[:index]]
     if repeated:
         raise InputError(
             "the split lists this file twice. List it once.", code="option.value", where=repeated[0]
         )
     files = [
-        detect(path, format=options.format, columns=options.columns, tasks=tasks, usual=options.usual)
+        path
+        if isinstance(path, MemoryCorpus)
+        else detect(path, format=options.format, columns=options.columns, tasks=tasks, usual=options.usual)
         for path in paths
     ]
     for detected in files:
@@ -78,7 +96,7 @@ def detect_files(paths: Sequence[str | Path], tasks: Sequence[str], options: Fil
 
 
 def find_tasks(
-    paths: Sequence[str | Path],
+    paths: Sequence[Source],
     tasks: Sequence[str],
     options: FileOptions,
     reading: Reading,
@@ -111,7 +129,7 @@ def find_tasks(
 
 
 def load_split(
-    paths: Sequence[str | Path],
+    paths: Sequence[Source],
     tasks: Sequence[str],
     *,
     options: FileOptions = FileOptions(),
@@ -153,9 +171,79 @@ def load_split(
     )
 
 
-def name_files(paths: Sequence[str | Path]) -> str:
+def read_corpus(
+    source: str | Path,
+    *,
+    task: str | Sequence[str] = (),
+    columns: str | None = None,
+    format: str | None = None,
+    scheme: str | None = None,
+) -> list[Sentence]:
+    """Read a corpus file into memory; everything that is not given is detected from the file.
+
+    Args:
+        source: The file; for some formats a folder, or the name of a dataset on the hub (see
+            ``corpus.files.read_sentences``).
+        task: The tasks that every sentence must have tags for, by default all tasks of the file.
+        columns: Names of its columns, e.g. ``token,pos,ner``.
+        format: A key of ``corpus.files.FORMATS``.
+        scheme: Its tag scheme (see ``corpus.tags.parse_schemes``).
+
+    Returns:
+        The sentences. If tasks are named, labels without prefix become IO tags; all other tags are
+        unchanged.
+
+    Raises:
+        InputError: The file cannot be read, contradicts the arguments or lacks a task.
+    """
+    options = FileOptions(columns=columns, format=format, schemes=parse_schemes(scheme))
+    tasks = (task,) if isinstance(task, str) else tuple(task)
+    if tasks:
+        return load_split([source], tasks, options=options).sentences
+    (detected,) = detect_files([source], (), options)
+    return list(detected.read(Reading(tasks=())))
+
+
+def write_corpus(
+    sentences: Iterable[Sentence],
+    target: str | Path,
+    *,
+    task: str | Sequence[str] = (),
+    format: str | None = None,
+) -> None:
+    """Write sentences to a corpus file; an existing file is replaced only after success.
+
+    Args:
+        sentences: The sentences.
+        target: The file, or for some formats a new folder.
+        task: The tasks to write, by default those of the first sentence.
+        format: A key of ``corpus.files.FORMATS``; by default the one of the suffix.
+
+    Raises:
+        InputError: The format does not exist or cannot hold a sentence, or the file cannot be written.
+    """
+    sentences = list(sentences)
+    known = FORMATS[find_format(target, format)]
+    tasks = (task,) if isinstance(task, str) else tuple(task)
+    has_spaces = any(" " in token for sentence in sentences for token in sentence.tokens)
+    writing = Writing(
+        tasks=tasks or tuple(sentences[0].tags if sentences else ()),
+        separator="\t" if has_spaces else " ",
+        has_texts=True,
+    )
+    target = Path(target)
+    if known.write:
+        is_compressed = target.suffix.lower() == ".gz"
+        with replace_file(target) as partial, open_text(partial, is_compressed=is_compressed) as file:
+            known.write(sentences, file, writing)
+    elif known.write_folder:
+        with new_folder(target) as folder:
+            known.write_folder(sentences, folder, writing)
+
+
+def name_files(paths: Sequence[Source]) -> str:
     """Return the file names of a split, without folders."""
-    return ", ".join(Path(path).name for path in paths)
+    return ", ".join(path.path if isinstance(path, MemoryCorpus) else Path(path).name for path in paths)
 
 
 def untagged(split: Split) -> dict[str, InputError]:
@@ -175,7 +263,7 @@ def untagged(split: Split) -> dict[str, InputError]:
 
 
 def _load(
-    detected: Detected,
+    detected: Detected | MemoryCorpus,
     tasks: Sequence[str],
     options: FileOptions,
     reading: Reading,
@@ -209,7 +297,7 @@ def _load(
     return Split(sentences, schemes, repairs, unspecified, (summarise(detected, parts),))
 
 
-def summarise(detected: Detected, parts: Sequence[str]) -> str:
+def summarise(detected: Detected | MemoryCorpus, parts: Sequence[str]) -> str:
     """Return a one-line summary of a file: its format, and its columns (see ``describe_tags``)."""
     return escape_line("; ".join([detected.describe(), *parts]))
 
@@ -236,7 +324,7 @@ def describe_tags(
     return f"{spelled}; spans {named or 'none'}" if is_only else f"{task} {spelled}, spans {named or 'none'}"
 
 
-def bare_warning(detected: Detected, task: str, option: str = "--scheme") -> str:
+def bare_warning(detected: Detected | MemoryCorpus, task: str, option: str = "--scheme") -> str:
     """Return a warning that labels without prefix are read as spans, with the option to read them as tags."""
     return escape_line(
         f"{detected.path}: the tags of {task!r} are labels without prefix; a run of one label is read as one "

@@ -71,28 +71,39 @@ def find_header(line: str, columns: str | None = None) -> Header | None:
     Raises:
         InputError: If the columns cannot be parsed.
     """
+    for delimiter in _DELIMITERS:
+        names = split_cells(line, delimiter) if delimiter in line else None
+        header = find_roles(names, columns, delimiter) if names else None
+        if header:
+            return header
+    return None
+
+
+def find_roles(names: Sequence[str], columns: str | None = None, delimiter: str = ",") -> Header | None:
+    """Find the roles of columns by their names (see ``find_header``). None if none holds tokens or spans.
+
+    Args:
+        names: The names.
+        columns: Other column names, as in ``find_header``.
+        delimiter: The column delimiter of the file, if they come from one.
+
+    Raises:
+        InputError: If ``columns`` cannot be parsed.
+    """
     named = parse_features(columns) if columns else {}
     token = named.get(TOKEN)
-    token_names = [token] if token else _TOKEN_NAMES
-    for delimiter in _DELIMITERS:
-        if delimiter not in line:
-            continue
-        names = split_cells(line, delimiter)
-        if names is None:
-            continue
-        lower = [name.strip().lower() for name in names]
+    lower = [name.strip().lower() for name in names]
 
-        def index(known: Iterable[str], lower: Sequence[str] = lower) -> int | None:
-            return next((lower.index(name) for name in known if name in lower), None)
+    def index(known: Iterable[str]) -> int | None:
+        return next((lower.index(name) for name in known if name in lower), None)
 
-        tokens = index(name.lower() for name in token_names)
-        text, spans = index([TEXT]), index(SPAN_LISTS)
-        if tokens is None and (text is None or spans is None or TOKEN in named):
-            continue
-        sentence, document = index(_SENTENCE_NAMES), index(_DOCUMENT_NAMES)
-        spans = spans if tokens is None else None
-        return Header(delimiter, tuple(names), tokens, sentence, document, text, spans)
-    return None
+    tokens = index([token.lower()] if token else _TOKEN_NAMES)
+    text, spans = index([TEXT]), index(SPAN_LISTS)
+    if tokens is None and (text is None or spans is None or TOKEN in named):
+        return None
+    sentence, document = index(_SENTENCE_NAMES), index(_DOCUMENT_NAMES)
+    spans = spans if tokens is None else None
+    return Header(delimiter, tuple(names), tokens, sentence, document, text, spans)
 
 
 def split_cells(line: str, delimiter: str) -> list[str] | None:

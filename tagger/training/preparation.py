@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tagger.config import Config
-from tagger.corpus.loading import FileOptions, Split, load_split, untagged
+from tagger.corpus.loading import FileOptions, Source, Split, load_split, untagged
 from tagger.corpus.reading import Reading
 from tagger.corpus.tags import count_unseen, parse_schemes, reject_unseen, require_spans
 from tagger.errors import InputError
@@ -114,13 +114,15 @@ class Preparation:
     summary: Sequence[str] = ()
 
 
-def prepare(config: Config, train: Sequence[Path], dev: Sequence[Path], vectors: Path | None) -> Preparation:
+def prepare(
+    config: Config, train: Sequence[Source], dev: Sequence[Source], vectors: Path | None
+) -> Preparation:
     """Read the files, build vocabulary and tokenizer, and encode the splits.
 
     Args:
         config: All options.
-        train: Corpus files of the train split.
-        dev: Corpus files of the dev split; empty for none.
+        train: Corpus files of the train split, or data in memory.
+        dev: As ``train``, for the dev split; empty for none.
         vectors: File of static word vectors, or None.
 
     Raises:
@@ -184,7 +186,7 @@ def coverage_warning(path: Path, vectors: Vectors, words: int) -> str | None:
     )
 
 
-def read_split(config: Config, paths: Sequence[Path], preparation: Preparation) -> EncodedSplit:
+def read_split(config: Config, paths: Sequence[Source], preparation: Preparation) -> EncodedSplit:
     """Read and encode another split for evaluation, such as test.
 
     Args:
@@ -233,7 +235,7 @@ def _encode_scored(config: Config, split: Split, table: WordTable) -> EncodedSpl
     return replace(_encode(split, table, config, with_tags=False), unseen_tags=unseen_tags)
 
 
-def _load(config: Config, paths: Sequence[Path], reading: Reading, tasks: Sequence[Task] = ()) -> Split:
+def _load(config: Config, paths: Sequence[Source], reading: Reading, tasks: Sequence[Task] = ()) -> Split:
     """Load a split and check that every task has tags, and every span task a span.
 
     ``tasks`` are the tasks of train; empty while train itself is loaded.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tagger.config import Config
+from tagger.corpus.loading import Source
 from tagger.errors import InputError
 from tagger.storage import claim_folder
 from tagger.training.checkpoint import describe_run, restore_progress
@@ -65,8 +66,8 @@ def run_training(
     config: Config,
     output: Path,
     *,
-    train_files: Sequence[Path],
-    dev_files: Sequence[Path] = (),
+    train_files: Sequence[Source],
+    dev_files: Sequence[Source] = (),
     vectors_file: Path | None = None,
     resume: bool | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
@@ -83,7 +84,7 @@ def run_training(
     Args:
         config: All options.
         output: The model folder; created if it does not exist.
-        train_files: Corpus files of the train split.
+        train_files: Corpus files of the train split, or data in memory.
         dev_files: Corpus files of the dev split, which selects the best epoch; empty for none.
         vectors_file: Static word vectors, or None.
         resume: True resumes the folder's unfinished run, if any; False starts a new run; None starts a new

@@ -10,7 +10,7 @@ from typing import Any
 
 from tagger.bundle import FILES, Bundle, holds_bundle, load_bundle, save_bundle
 from tagger.config import Config
-from tagger.corpus.loading import name_files
+from tagger.corpus.loading import Source, name_files
 from tagger.errors import InputError
 from tagger.network.model import restore_model
 from tagger.storage import temporary_folder, write_whole, writing
@@ -186,8 +186,8 @@ def require_usable(output: Path) -> None:
 
 def summarise_data(
     preparation: Preparation,
-    train_files: Sequence[Path],
-    dev_files: Sequence[Path],
+    train_files: Sequence[Source],
+    dev_files: Sequence[Source],
     vectors_file: Path | None,
 ) -> dict[str, Any]:
     """Describe the data as JSON values.
@@ -229,7 +229,7 @@ def epoch_values(record: EpochRecord) -> dict[str, Any]:
     }
 
 
-def _describe_split(split: EncodedSplit, paths: Sequence[Path]) -> dict[str, Any]:
+def _describe_split(split: EncodedSplit, paths: Sequence[Source]) -> dict[str, Any]:
     return {
         "file": name_files(paths),
         "sentences": len(split.sentences),

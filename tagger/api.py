@@ -1,0 +1,174 @@
+"""Functions of the public API that need several layers: train a model, read and write a corpus."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tagger.config import Config
+from tagger.config_loading import configure
+from tagger.corpus.loading import Source
+from tagger.corpus.memory import hold
+from tagger.errors import InputError
+from tagger.runtime.tagger import Tagger
+from tagger.training.loop import EpochRecord, StepRecord
+from tagger.training.processes import is_alone
+from tagger.training.run import DataRecord, StopRecord, run_training
+from tagger.training.training_bar import TrainingBar, is_notebook
+
+Callback = Callable[[StepRecord | EpochRecord], object]
+"""Receives each record of a training run; the run stops if it returns True."""
+
+_DEV_SPLITS = ("validation", "dev", "valid")
+
+
+def train(
+    train_data: object,
+    *,
+    dev: object = None,
+    task: str | Sequence[str] | None = None,
+    vectors: str | Path | None = None,
+    output: str | Path | None = None,
+    config: Config | Mapping[str, Any] | str | Path | None = None,
+    resume: bool | None = None,
+    callbacks: Iterable[Callback] = (),
+    progress: bool | None = None,
+    **options: Any,
+) -> Tagger:
+    """Train a model and return it with the weights of the best epoch on dev.
+
+    The result depends on the data, the options and the seed only: data in memory gives the same weights as
+    the same data in a file.
+
+    Example:
+        >>> from tagger import train
+        >>> data = [(["Ada", "sang"], ["B-PER", "O"]), (["in", "Oslo"], ["O", "B-LOC"])]
+        >>> model = train(data, epochs=2, hidden_size=8)  # doctest: +SKIP
+
+    Args:
+        train_data: The train split: the path of a corpus file, or of several in a list; an iterable of
+            ``Sentence`` objects, of ``(tokens, tags)`` pairs, where ``tags`` is a list or a mapping from
+            tasks to lists, or of records such as ``{"text": …, "spans": […]}``; an HF ``Dataset``, or a
+            ``DatasetDict`` with the split ``train``; or a data frame (see ``corpus.memory.hold``).
+        dev: The dev split, which selects the best epoch, in the same forms. Without it, the split
+            ``validation`` of a ``DatasetDict`` is used, or the last epoch is kept.
+        task: The task or tasks to learn, ``ner`` by default.
+        vectors: File of static word vectors in GloVe, word2vec or fastText format.
+        output: The model folder to write, with metrics, learning curves and a checkpoint. By default the
+            model is kept in memory only.
+        config: Options: a ``Config``, a mapping with dotted or nested keys, or the path of a TOML file.
+        resume: For a folder with an unfinished run, True to resume it and False to start again; None raises
+            an error. Ignored without ``output``.
+        callbacks: Functions that receive every ``StepRecord`` and ``EpochRecord``. A run stops after a
+            callback returns True; otherwise callbacks cannot change the result.
+        progress: True to show a progress bar; by default only in a notebook.
+        **options: Any option of the config by its name, for instance ``epochs=10``, ``hidden_size=100`` or
+            ``learning_rate=0.01``; ``scheme`` is the scheme of the data. They override ``config``.
+
+    Returns:
+        The model. If Ctrl-C or a callback ends the run, the model of the best epoch so far, with a warning
+        after Ctrl-C; with ``output``, ``resume=True`` continues the run.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+        InputError: An option is unknown (the message suggests the nearest name) or invalid, an item of the
+            data is invalid (the message gives its index), a file is invalid, the output cannot be written, or
+            the run ended before its first epoch.
+        KeyboardInterrupt: Ctrl-C ended the run before its first epoch.
+    """
+    settings = configure(config, _with_tasks(options, task))
+    train_sources, dev_sources = _sources(train_data, dev)
+    if output is None and not is_alone():
+        raise InputError(
+            "output must be a folder if several processes train. Pass output=FOLDER.",
+            code="argument.value",
+            option="output",
+        )
+    with ExitStack() as stack:
+        folder = Path(output or stack.enter_context(tempfile.TemporaryDirectory(prefix="tagger-")))
+        watched = list(callbacks)
+        if is_notebook() if progress is None else progress:
+            watched.append(stack.enter_context(TrainingBar(settings.train.epochs)))
+        stops: list[bool] = []
+        records = run_training(
+            settings,
+            folder,
+            train_files=train_sources,
+            dev_files=dev_sources,
+            vectors_file=None if vectors is None else Path(vectors),
+            resume=False if output is None else resume,
+            is_stopped=lambda: bool(stops),
+        )
+        has_model = False
+        try:
+            with closing(records):
+                for record in records:
+                    if isinstance(record, DataRecord):
+                        has_model = bool(record.earlier)
+                        _warn(record.preparation.notes)
+                    elif not isinstance(record, StopRecord):
+                        has_model |= isinstance(record, EpochRecord)
+                        stops += [True] * _notify(watched, record)
+        except KeyboardInterrupt:
+            if not has_model:
+                raise
+            warnings.warn(
+                "training was interrupted; this is the model of the best epoch so far", stacklevel=2
+            )
+        if not has_model:
+            raise InputError(
+                "a callback stopped the run before its first epoch, so there is no model. Stop it later.",
+                code="run.failed",
+                option="callbacks",
+            )
+        return Tagger.load(folder)
+
+
+def _with_tasks(options: Mapping[str, Any], task: str | Sequence[str] | None) -> dict[str, Any]:
+    if task is None:
+        return dict(options)
+    return {**options, "tasks": (task,) if isinstance(task, str) else tuple(task)}
+
+
+def _notify(callbacks: Iterable[Callback], record: StepRecord | EpochRecord) -> bool:
+    """Call all callbacks, without the weights, which they could change; return True if one stops the run."""
+    if isinstance(record, EpochRecord):
+        record = replace(record, weights=None)
+    results = [callback(record) for callback in callbacks]
+    return any(result is True for result in results)
+
+
+def _warn(notes: Iterable[str]) -> None:
+    for note in notes:
+        warnings.warn(note, stacklevel=3)
+
+
+def _sources(train_data: object, dev: object) -> tuple[list[Source], list[Source]]:
+    """Return the sources of both splits; a ``DatasetDict`` holds both."""
+    if isinstance(train_data, Mapping) and "train" in train_data:
+        found = next((train_data[name] for name in _DEV_SPLITS if name in train_data), None)
+        train_data, dev = train_data["train"], found if dev is None else dev
+    return sources(train_data, "train_data"), [] if dev is None else sources(dev, "dev")
+
+
+def sources(data: object, name: str) -> list[Source]:
+    """Return the sources of a split.
+
+    Args:
+        data: A path, a list of paths, or data in memory (see ``corpus.memory.hold``).
+        name: The name of data in memory in messages.
+
+    Raises:
+        TypeError: The data has another type.
+    """
+    if isinstance(data, str | os.PathLike):
+        return [Path(data)]
+    if isinstance(data, Sequence) and data and all(isinstance(item, os.PathLike) for item in data):
+        return [Path(path) for path in data]
+    return [hold(data, name)]
