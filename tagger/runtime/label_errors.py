@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import random
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.corpus.tags import line_of
+from tagger.corpus.tags import find_scheme, line_of
 from tagger.decoding.candidates import SpanMarginals
 from tagger.decoding.crf import Posterior, forward_backward
 from tagger.decoding.spans import FoundSpans, SpanReader
 from tagger.decoding.temperature import GoldBatch, scale_by_temperature
+from tagger.errors import InputError
 from tagger.evaluation.confusion import Kind, Outcome, match_spans
 from tagger.features.vocab import Task
-from tagger.runtime.model_calibration import Watch, gold_batches, gold_schemes
+from tagger.runtime.model_calibration import Watch, gold_batches, gold_schemes, require_gold
 from tagger.runtime.tagger import Tagger
-from tagger.text.schemes import tags_to_spans
+from tagger.text.schemes import convert_tags, tags_to_spans
 from tagger.text.sentence import UNSPECIFIED, Sentence, Span
 
 Floats = NDArray[np.float32]
@@ -115,7 +118,7 @@ def find_label_errors(
 
     Args:
         tagger: The model. If it was trained on the sentences, it has learnt some of their errors,
-            and does not find these.
+            and misses these; see ``cross_validate``.
         sentences: Sentences with gold tags.
         tasks: Tasks to check, by default all of the model.
         watch: Receives the sentences as they are scored and yields them unchanged, e.g. to show progress.
@@ -142,11 +145,106 @@ def find_label_errors(
             yield from chosen
 
     deque(watch(score()), maxlen=0)
-    return rank(suspicions)
+    return _rank(suspicions)
 
 
-def rank(suspicions: Iterable[Suspicion]) -> list[Suspicion]:
-    """Sort suspicions by their margin, then by their position."""
+def cross_validate(
+    sentences: Iterable[Sentence],
+    train: Callable[[Sequence[Sentence]], Tagger],
+    *,
+    tasks: Sequence[str],
+    n_folds: int,
+    seed: int = 1,
+    watch: Watch = iter,
+) -> list[Suspicion]:
+    """List the label errors of each fold of a corpus by a model that was trained on the other folds.
+
+    Confident learning needs such out-of-sample probabilities: a model learns the errors of the sentences that
+    it is trained on (Northcutt, Jiang and Chuang 2021, section 3).
+
+    Args:
+        sentences: Sentences with gold tags.
+        train: Function that trains a model for the tasks; it receives the tags of spans in IOB2.
+        tasks: The tasks to check.
+        n_folds: Number of folds, see ``assign_folds``.
+        seed: Seed of the folds.
+        watch: Receives the sentences of each fold as they are scored and yields them unchanged.
+
+    Returns:
+        The suspicions, most suspicious first; see ``find_label_errors``.
+
+    Raises:
+        InputError: The number of folds is out of bounds, or see ``find_label_errors`` and ``train``.
+    """
+    gold = list(sentences)
+    for task in tasks:
+        require_gold(gold, task)
+        if scheme := find_scheme(gold, task):
+            # A fold has too few tags to detect the scheme again.
+            tags = [convert_tags(one.tags[task], scheme, "IOB2") for one in gold]
+            gold = [
+                replace(one, tags={**one.tags, task: tuple(own)}) for one, own in zip(gold, tags, strict=True)
+            ]
+    folds = assign_folds(gold, n_folds, seed)
+    documents = list(accumulate(int(one.starts_document) for one in gold))
+    suspicions: list[Suspicion] = []
+    for fold in range(n_folds):
+        held_out = [index for index, own in enumerate(folds) if own == fold]
+        others = [index for index, own in enumerate(folds) if own != fold]
+        tagger = train(_select(gold, documents, others))
+        found = find_label_errors(tagger, _select(gold, documents, held_out), tasks=tasks, watch=watch)
+        suspicions += [replace(one, sentence=held_out[one.sentence]) for one in found]
+    return _rank(suspicions)
+
+
+def assign_folds(sentences: Sequence[Sentence], n_folds: int, seed: int) -> list[int]:
+    """Assign the documents of a corpus to folds of about the same number of sentences, in random order.
+
+    If there are fewer documents than folds, the function assigns single sentences.
+
+    Args:
+        sentences: The sentences.
+        n_folds: Number of folds, from 2 to the number of sentences.
+        seed: Seed of the order.
+
+    Returns:
+        The fold of each sentence, from 0.
+
+    Raises:
+        InputError: The number of folds is out of bounds.
+    """
+    if not 2 <= n_folds <= len(sentences):
+        raise InputError(
+            f"n_folds must be from 2 to the number of sentences (got {n_folds} folds of {len(sentences):,} "
+            "sentences). Choose another number.",
+            code="argument.value",
+            option="n_folds",
+        )
+    units = list(accumulate(int(one.starts_document) for one in sentences))
+    if len(set(units)) < n_folds:
+        units = list(range(len(sentences)))
+    sizes = Counter(units)
+    order = list(sizes)
+    random.Random(seed).shuffle(order)
+    totals, folds = [0] * n_folds, dict[int, int]()
+    for unit in order:
+        folds[unit] = totals.index(min(totals))
+        totals[folds[unit]] += sizes[unit]
+    return [folds[unit] for unit in units]
+
+
+def _select(
+    sentences: Sequence[Sentence], documents: Sequence[int], indices: Sequence[int]
+) -> list[Sentence]:
+    """Return the sentences at these indices; the first one of each document starts it."""
+    before = [None, *(documents[index] for index in indices)]
+    return [
+        replace(sentences[index], starts_document=documents[index] != document)
+        for index, document in zip(indices, before, strict=False)
+    ]
+
+
+def _rank(suspicions: Iterable[Suspicion]) -> list[Suspicion]:
     return sorted(suspicions, key=lambda one: (one.margin, one.sentence, one.outcome.start, one.task))
 
 

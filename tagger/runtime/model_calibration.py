@@ -181,12 +181,17 @@ def gold_schemes(
     known = {task.name: task for task in tagger.tasks}
     schemes = {}
     for name in choose_tasks(tagger, tasks):
-        _require_gold(gold, name)
+        require_gold(gold, name)
         schemes[name] = find_scheme(gold, name, has_spans=known[name].scheme is not None)
     return schemes
 
 
-def _require_gold(sentences: Iterable[Sentence], task: str) -> None:
+def require_gold(sentences: Iterable[Sentence], task: str) -> None:
+    """Check that all sentences have tags of a task.
+
+    Raises:
+        InputError: A sentence lacks them.
+    """
     for number, sentence in enumerate(sentences, start=1):
         if task not in sentence.tags:
             columns = ", ".join(sentence.tags) or "none"
