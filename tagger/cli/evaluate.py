@@ -105,20 +105,20 @@ def evaluate_command(
         require_extra("evaluate --errors", "jinja2")
     for option, path in (("--picture", picture), ("--reliability", reliability)):
         _require_picture(option, path)
-    _check_outputs(files, [path for path in (errors, picture, reliability) if path])
+    check_outputs(files, [path for path in (errors, picture, reliability) if path])
     thresholds = parse_min_score(min_score)
     tagger = Tagger.load(model, precision=precision)
     resolved_min_score = resolve_min_score(thresholds, tagger.labels)
-    data = tagger.bundle.config.data
-    reading = Reading(
-        tokenize=tagger.tokenizer,
-        on_misaligned=on_misaligned,
-        offsets=data.offsets if offsets == "auto" else offsets,
-        label_names=parse_label_names(label_names) or data.label_names,
-    )
-    options = FileOptions(columns, format, parse_schemes(scheme), usual=data.columns)
+    options = FileOptions(columns, format, parse_schemes(scheme))
+    names = parse_label_names(label_names)
     with ProgressBar("evaluating", files) as bar:
-        sentences, tasks, summary = _read(tagger, files, split_names(task), options, reading)
+        sentences, tasks, summary = read_gold(
+            tagger,
+            files,
+            split_names(task),
+            options,
+            Reading(offsets=offsets, on_misaligned=on_misaligned, label_names=names),
+        )
         evaluation = evaluate(
             tagger,
             sentences,
@@ -146,18 +146,29 @@ def evaluate_command(
         _show(summary, evaluation)
 
 
-def _read(
+def read_gold(
     tagger: Tagger,
     files: Sequence[Path],
     requested: Sequence[str],
     options: FileOptions,
     reading: Reading,
 ) -> tuple[list[Sentence], list[str], list[str]]:
-    """Return the sentences of the files, the tasks to evaluate, and a summary in lines.
+    """Return the sentences of the files, the tasks that they have, and a summary in lines.
+
+    The columns, offsets and label names default to those of the model, and running text is split by its
+    tokenizer.
 
     The summary names the model's tasks that the files lack; they are skipped, unless they were requested.
     Notes go to standard error.
     """
+    data = tagger.bundle.config.data
+    options = replace(options, usual=data.columns)
+    reading = replace(
+        reading,
+        tokenize=tagger.tokenizer,
+        offsets=data.offsets if reading.offsets == "auto" else reading.offsets,
+        label_names=reading.label_names or data.label_names,
+    )
     model_tasks = choose_tasks(tagger, requested)
     tasks, missing = find_tasks(files, model_tasks, options, reading)
     if missing and (requested or not tasks):
@@ -194,7 +205,7 @@ def _require_picture(option: str, path: Path | None) -> None:
             )
 
 
-def _check_outputs(files: Sequence[Path], outputs: Sequence[Path]) -> None:
+def check_outputs(files: Sequence[Path], outputs: Sequence[Path]) -> None:
     """Check the output paths before the work begins."""
     for path in outputs:
         if path.is_dir():
