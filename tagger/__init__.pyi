@@ -2,6 +2,8 @@ from tagger.api import train as train
 from tagger.corpus.loading import read_corpus as read_corpus
 from tagger.corpus.loading import write_corpus as write_corpus
 from tagger.errors import InputError as InputError
+from tagger.evaluation.model_scores import ModelScores as ModelScores
+from tagger.runtime.forgetting import measure_forgetting as measure_forgetting
 from tagger.runtime.stream import StreamingTagger as StreamingTagger
 from tagger.runtime.tagger import Tagger as Tagger
 from tagger.text.sentence import Sentence as Sentence
@@ -12,11 +14,13 @@ from tagger.training.loop import StepRecord as StepRecord
 __all__ = [
     "EpochRecord",
     "InputError",
+    "ModelScores",
     "Sentence",
     "Span",
     "StepRecord",
     "StreamingTagger",
     "Tagger",
+    "measure_forgetting",
     "read_corpus",
     "train",
     "write_corpus",

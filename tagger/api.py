@@ -11,12 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tagger.bundle import Bundle, load_bundle
 from tagger.config import Config
 from tagger.config_loading import configure
-from tagger.corpus.loading import Source
-from tagger.corpus.memory import hold
+from tagger.corpus.memory import Source, as_sources
 from tagger.errors import InputError
+from tagger.included import find_model
 from tagger.runtime.tagger import Tagger
+from tagger.training.initial import default_options
 from tagger.training.loop import EpochRecord, StepRecord
 from tagger.training.processes import is_alone
 from tagger.training.run import DataRecord, StopRecord, run_training
@@ -36,6 +38,7 @@ def train(
     vectors: str | Path | None = None,
     output: str | Path | None = None,
     config: Config | Mapping[str, Any] | str | Path | None = None,
+    init_from: Tagger | str | Path | None = None,
     resume: bool | None = None,
     callbacks: Iterable[Callback] = (),
     progress: bool | None = None,
@@ -63,6 +66,10 @@ def train(
         output: The model folder to write, with metrics, learning curves and a checkpoint. By default the
             model is kept in memory only.
         config: Options: a ``Config``, a mapping with dotted or nested keys, or the path of a TOML file.
+        init_from: An existing model, by folder, name or ``Tagger``, whose weights, words, characters and tags
+            are taken over; words, characters, labels and tasks of the train split are added. The network has
+            the model's sizes; by default, the learning rate is lower and the epochs are fewer (see
+            ``training.initial``). With ``epochs=0`` the model is extended but not trained.
         resume: For a folder with an unfinished run, True to resume it and False to start again; None raises
             an error. Ignored without ``output``.
         callbacks: Functions that receive every ``StepRecord`` and ``EpochRecord``. A run stops after a
@@ -82,7 +89,9 @@ def train(
             the run ended before its first epoch.
         KeyboardInterrupt: Ctrl-C ended the run before its first epoch.
     """
-    settings = configure(config, _with_tasks(options, task))
+    initial = None if init_from is None else _find_bundle(init_from)
+    defaults = default_options(initial) if initial else None
+    settings = configure(config, _with_tasks(options, task), defaults=defaults)
     train_sources, dev_sources = _sources(train_data, dev)
     if output is None and not is_alone():
         raise InputError(
@@ -102,6 +111,7 @@ def train(
             train_files=train_sources,
             dev_files=dev_sources,
             vectors_file=None if vectors is None else Path(vectors),
+            initial=initial,
             resume=False if output is None else resume,
             is_stopped=lambda: bool(stops),
         )
@@ -130,6 +140,16 @@ def train(
         return Tagger.load(folder)
 
 
+def _find_bundle(model: object) -> Bundle:
+    if isinstance(model, Tagger):
+        return model.bundle
+    if not isinstance(model, str | os.PathLike):
+        raise TypeError(
+            f"init_from must be a Tagger, a folder or a model's name (got {type(model).__name__}). Pass one."
+        )
+    return load_bundle(find_model(model))
+
+
 def _with_tasks(options: Mapping[str, Any], task: str | Sequence[str] | None) -> dict[str, Any]:
     if task is None:
         return dict(options)
@@ -154,21 +174,4 @@ def _sources(train_data: object, dev: object) -> tuple[list[Source], list[Source
     if isinstance(train_data, Mapping) and "train" in train_data:
         found = next((train_data[name] for name in _DEV_SPLITS if name in train_data), None)
         train_data, dev = train_data["train"], found if dev is None else dev
-    return sources(train_data, "train_data"), [] if dev is None else sources(dev, "dev")
-
-
-def sources(data: object, name: str) -> list[Source]:
-    """Return the sources of a split.
-
-    Args:
-        data: A path, a list of paths, or data in memory (see ``corpus.memory.hold``).
-        name: The name of data in memory in messages.
-
-    Raises:
-        TypeError: The data has another type.
-    """
-    if isinstance(data, str | os.PathLike):
-        return [Path(data)]
-    if isinstance(data, Sequence) and data and all(isinstance(item, os.PathLike) for item in data):
-        return [Path(path) for path in data]
-    return [hold(data, name)]
+    return as_sources(train_data, "train_data"), [] if dev is None else as_sources(dev, "dev")

@@ -86,6 +86,11 @@ class Bundle:
         return self.temperatures.get(task, 1.0)
 
 
+def identify(bundle: Bundle) -> str:
+    """Return a digest of the weights and the vocabulary."""
+    return _identify(bundle.tensors, asdict(bundle.vocabulary))
+
+
 def save_bundle(bundle: Bundle, folder: Path) -> None:
     """Save a bundle atomically: after an interruption, the folder holds the complete old or new model.
 

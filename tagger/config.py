@@ -163,7 +163,9 @@ class ModelConfig(Section):
 class TrainConfig(Section):
     """Options of the training."""
 
-    epochs: int = Field(40, ge=1, description="maximum number of epochs (see min_steps)")
+    epochs: int = Field(
+        40, ge=0, description="maximum number of epochs (see min_steps); 0 only with an initial model"
+    )
     seed: int = Field(
         1, ge=0, lt=2**32, description="random seed of initial weights, batch order and dropout"
     )

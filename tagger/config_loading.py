@@ -62,13 +62,19 @@ def load_config(
     return config
 
 
-def configure(config: Config | Mapping[str, Any] | str | Path | None, options: Mapping[str, Any]) -> Config:
+def configure(
+    config: Config | Mapping[str, Any] | str | Path | None,
+    options: Mapping[str, Any],
+    *,
+    defaults: Mapping[str, Any] | None = None,
+) -> Config:
     """Build the config of the Python API.
 
     Args:
         config: A ``Config``; a mapping with dotted (``"train.epochs"``), nested or plain keys; the path of a
             TOML file; or None for the defaults.
         options: Options that override the config, by their plain or dotted names.
+        defaults: As in ``load_config``.
 
     Raises:
         TypeError: ``config`` has another type.
@@ -76,15 +82,16 @@ def configure(config: Config | Mapping[str, Any] | str | Path | None, options: M
     """
     changes = {_dotted_name(key): value for key, value in options.items()}
     if isinstance(config, Config):
-        return load_config(None, _flatten(config.model_dump(exclude_unset=True)) | changes)
+        return load_config(None, _flatten(config.model_dump(exclude_unset=True)) | changes, defaults=defaults)
     if config is None or isinstance(config, str | Path):
-        return load_config(None if config is None else Path(config), changes)
+        return load_config(None if config is None else Path(config), changes, defaults=defaults)
     if not isinstance(config, Mapping):
         raise TypeError(
             f"config must be a Config, a mapping or a path (got {type(config).__name__}). Pass options by "
             "name, such as epochs=10."
         )
-    return load_config(None, {_dotted_name(key): value for key, value in _flatten(config).items()} | changes)
+    flat = {_dotted_name(key): value for key, value in _flatten(config).items()}
+    return load_config(None, flat | changes, defaults=defaults)
 
 
 def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:

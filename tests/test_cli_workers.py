@@ -129,7 +129,7 @@ def test_blocks_and_their_sentences_cover_the_document(pieces, size):
     text, tokenizer = "".join(pieces), Tokenizer()
     blocks = list(cut_blocks(pieces, tokenizer.tokenize, size=size, around=10_000))
     assert text.startswith("".join(block.own_text for block in blocks))
-    assert list(sentences_of(blocks, tokenizer)) == tokenizer.tokenize(text)
+    assert list(sentences_of(blocks, tokenizer)) == [one.shifted(0) for one in tokenizer.tokenize(text)]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_incompatible_options_are_rejected(model):
 
 @pytest.mark.usefixtures("_in_one_process")
 def test_output_before_an_error_is_written(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("tagger.runtime.tagger.MOST_POINTERS", 400)
+    monkeypatch.setattr("tagger.runtime.labeller.MOST_POINTERS", 400)
     (tmp_path / "a.txt").write_text("Ada met Otto .\n" * 3 + "Ada " * 400 + "\n")
     command = ("tag", "-m", model, tmp_path / "a.txt", "--format", "jsonl", "--pretokenized", "--n-best", "5")
     one, several = (run(*command, "--workers", count) for count in (1, 2))

@@ -44,7 +44,7 @@ def test_an_unknown_key_suggests_the_nearest_option(tmp_path, key, hint):
     [
         ("model.dropout", 1.0),
         ("model.direction", "sideways"),
-        ("train.epochs", 0),
+        ("train.epochs", -1),
         ("train.epochs", "many"),
         ("train.learning_rate", -1),
         ("data.tasks", ()),

@@ -203,7 +203,7 @@ def test_the_work_for_hostile_text_grows_as_the_text(monkeypatch, name):
     _, bundle = make_bundle()
     tagger = Tagger(bundle, threads=1)
     work = {"characters": 0, "tokens": 0, "decoded": 0}
-    emissions, annotate = tagger.engine.emissions, tagger._annotators[0].annotate
+    emissions, annotate = tagger.engine.emissions, tagger._labeller.annotators[0].annotate
 
     def tokenize(text):
         work["characters"] += len(text)
@@ -218,7 +218,7 @@ def test_the_work_for_hostile_text_grows_as_the_text(monkeypatch, name):
         return annotate(scores, *others, **options)
 
     monkeypatch.setattr(tagger.engine, "emissions", counted_emissions)
-    monkeypatch.setattr(tagger._annotators[0], "annotate", counted_annotate)
+    monkeypatch.setattr(tagger._labeller.annotators[0], "annotate", counted_annotate)
     for size in (10_000, 40_000):
         work.update(characters=0, tokens=0, decoded=0)
         text = (HOSTILE[name] * size)[:size]

@@ -37,6 +37,33 @@ def generated(*items):
 def test_a_text_that_is_not_a_string(text):
     with pytest.raises(TypeError, match=r"^text must be a str \(got .*\)\. (Pass|Decode) .*\.$"):
         TAGGER.tag(text)
+    with pytest.raises(TypeError, match=r"^text must be a str \(got .*\)\. Pass one document at a time\.$"):
+        TAGGER.tokenizer(text)
+    texts = iter(["Mira", text, "met"])
+    piped = TAGGER.pipe(texts)
+    assert [one.tokens for one in next(piped)] == [("Mira",)]
+    with pytest.raises(TypeError, match=r"^texts\[1\] must be a str \(got .*\)\. (Pass|Decode) .*\.$"):
+        next(piped)
+    assert list(texts) == ["met"]
+
+
+@pytest.mark.parametrize("texts", ["one string", None, 3, b"Mira", {"text": "Mira"}, {"Mira"}])
+def test_texts_that_are_no_iterable_of_strings(texts):
+    with pytest.raises(TypeError, match=r"^texts must be an iterable of strings \(got .*\)\. Pass one text"):
+        TAGGER.pipe(texts)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "kind", "message"),
+    [
+        (0, InputError, "batch_size"),
+        (1.5, TypeError, r"^batch_size must be an int"),
+        (None, TypeError, r"^batch_size must"),
+    ],
+)
+def test_a_wrong_batch_size(batch_size, kind, message):
+    with raises(kind, message):
+        TAGGER.pipe([], batch_size=batch_size)
 
 
 @pytest.mark.parametrize(
@@ -49,8 +76,8 @@ def test_a_text_that_is_not_a_string(text):
         (b"Mira met", TypeError, r"^sentences must be .* \(got bytes b'Mira met'\)\."),
         ({"Mira": 1}, TypeError, r"^sentences must be .* \(got dict\)\."),
         ({("Mira", "met")}, TypeError, r"^sentences must be .* \(got set\)\."),
-        ("Mira met Tom", InputError, "sentences"),
-        (["Mira", "met"], InputError, "sentences[0]"),
+        ("Mira met Tom", TypeError, r"^sentences must be .* \(got str 'Mira met Tom'\)\. Pass a list of"),
+        (["Mira met"], TypeError, r"^sentences\[0\] must be a list of tokens \(got str 'Mira met'\)\."),
         ([["Mira"], None], TypeError, r"^sentences\[1\] must be a list of tokens \(got None\)\."),
         ([["Mira"], NAN], TypeError, r"^sentences\[1\] must be a list of tokens \(got float nan\)\."),
         ([["Mira"], {"Mira": "PER"}], TypeError, r"^sentences\[1\] must be a list of tokens \(got dict\)\."),
@@ -99,7 +126,7 @@ def test_an_error_of_the_callers_iterator_is_raised_unchanged():
     [
         (None, TypeError, r"^sentences must be an iterable of Sentence objects \(got None\)\."),
         (from_tokens(["Mira"]), TypeError, r"^sentences must be .* \(got Sentence\)\."),
-        ("Mira", InputError, "sentences"),
+        ("Mira", TypeError, r"^sentences must be .* \(got str 'Mira'\)\. Pass raw text to Tagger\.tag"),
         ({from_tokens(["Mira"]).text: 1}, TypeError, r"\(got dict\)"),
         ([from_tokens(["Mira"]), ["Mira"]], TypeError, r"^sentences\[1\] must be a Sentence \(got list\)\."),
         (["Mira"], TypeError, r"^sentences\[0\] must be a Sentence \(got str 'Mira'\)\. Pass raw text to"),
@@ -122,7 +149,7 @@ def test_sentences_of_a_wrong_type(sentences, kind, message):
         (None, TypeError, r"^tokenizer\(text\) must be an iterable of Sentence objects \(got None\)\."),
         (["Mira", "met"], TypeError, r"^tokenizer\(text\)\[0\] must be a Sentence \(got str 'Mira'\)\."),
         ([["Mira", "met"]], TypeError, r"^tokenizer\(text\)\[0\] must be a Sentence \(got list\)\."),
-        ("Mira met", InputError, "tokenizer(text)"),
+        ("Mira met", TypeError, r"^tokenizer\(text\) must be an iterable of Sentence objects \(got str"),
     ],
 )
 def test_a_tokenizer_with_a_wrong_return_type(returned, kind, message):
@@ -148,6 +175,7 @@ def test_a_tokenizer_with_a_wrong_return_type(returned, kind, message):
 def test_options_of_tagging(arguments, kind, message):
     for call in (
         lambda: TAGGER.tag("Mira", **arguments),
+        lambda: TAGGER.pipe(["Mira"], **arguments),
         lambda: TAGGER.tag_tokens([["Mira"]], **arguments),
         lambda: TAGGER.tag_sentences([], **arguments),
     ):

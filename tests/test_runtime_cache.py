@@ -125,7 +125,8 @@ def test_long_words_are_cached_and_distinguished(components):
 def test_an_abandoned_stream_releases_its_rows(components):
     _, bundle = make_bundle()
     tagger = Tagger(bundle, threads=2)
-    tagger._cache = WordCache(tagger.engine.words, bundle.vocabulary, 60 * row_bytes(tagger.engine.words))
+    words = tagger.engine.words
+    tagger._labeller.cache = WordCache(words, bundle.vocabulary, 60 * row_bytes(words))
     for begin in range(0, 2000, 50):
         next(tagger.tag_sentences([from_tokens([f"w{number}" for number in range(begin, begin + 50)])]))
     assert tagger.cache_statistics.words >= 50  # and no call needed a temporary table

@@ -79,8 +79,8 @@ def test_windows_do_not_change_the_tags_of_a_document(monkeypatch, n_best):
         for tokens in random_sentences(bundle.vocabulary, count=60)
     ]
     whole = list(Tagger(bundle).tag_sentences(sentences, n_best=n_best))
-    monkeypatch.setattr("tagger.runtime.tagger.WINDOW_TOKENS", 16)
-    monkeypatch.setattr("tagger.runtime.tagger.BATCH_TOKENS", 16)
+    monkeypatch.setattr("tagger.runtime.labeller.WINDOW_TOKENS", 16)
+    monkeypatch.setattr("tagger.runtime.labeller.BATCH_TOKENS", 16)
     cut = list(Tagger(bundle).tag_sentences(iter(sentences), n_best=n_best))
     assert [one.tags for one in cut] == [one.tags for one in whole]
 

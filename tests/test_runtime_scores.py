@@ -100,7 +100,7 @@ def test_too_many_alternatives_for_memory_are_an_error(monkeypatch):
     _, bundle = make_bundle()
     tagger = Tagger(bundle)
     tag_count = max(len(task.tags) for task in tagger.tasks)
-    monkeypatch.setattr("tagger.runtime.tagger.MOST_POINTERS", 12 * tag_count)
+    monkeypatch.setattr("tagger.runtime.labeller.MOST_POINTERS", 12 * tag_count)
     sentences = [["Mira", "met", "Tom"], ["Tom", "met", "Mira", "again"]]
     assert len(tagger.tag_tokens(sentences, n_best=3)[1].alternatives["pos"]) == 3
     with pytest.raises(
@@ -124,8 +124,8 @@ def test_small_windows_give_the_same_tags(monkeypatch):
     _, bundle = make_bundle(context="sentence")
     sentences = [*random_sentences(bundle.vocabulary, count=20), []]
     expected = Tagger(bundle).tag_tokens(sentences)
-    monkeypatch.setattr("tagger.runtime.tagger.WINDOW_TOKENS", 9)
-    monkeypatch.setattr("tagger.runtime.tagger.BATCH_TOKENS", 5)
+    monkeypatch.setattr("tagger.runtime.labeller.WINDOW_TOKENS", 9)
+    monkeypatch.setattr("tagger.runtime.labeller.BATCH_TOKENS", 5)
     read = 0
 
     def stream():
@@ -146,7 +146,7 @@ def test_small_windows_give_the_same_tags(monkeypatch):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_sentences_before_an_error_are_tagged_first(monkeypatch, threads):
     _, bundle = make_bundle()
-    monkeypatch.setattr("tagger.runtime.tagger.WINDOW", 2)
+    monkeypatch.setattr("tagger.runtime.labeller.WINDOW", 2)
     sentences = [from_tokens(tokens) for tokens in random_sentences(bundle.vocabulary, count=7)]
 
     def stream():

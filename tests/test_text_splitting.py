@@ -2,6 +2,7 @@
 
 import random
 import textwrap
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -172,6 +173,7 @@ def test_stream_with_a_custom_function() -> None:
             if line.strip():
                 sentences.append(align(line.rstrip("\n"), line.split(), start=start))
             start += len(line)
+        sentences[0] = replace(sentences[0], starts_document=True)
         return sentences
 
     text = "\n\n".join(["one two", "three  four", "five"] * 500)

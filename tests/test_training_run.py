@@ -17,7 +17,7 @@ from tagger.corpus.files import read_sentences
 from tagger.errors import InputError
 from tagger.runtime.model_calibration import fit_temperatures
 from tagger.runtime.model_evaluation import evaluate
-from tagger.runtime.tagger import choose_tasks
+from tagger.runtime.sentence_tagger import choose_tasks
 from tagger.text.sentence import from_tokens
 from tagger.training.checkpoint import CHECKPOINT
 from tagger.training.loop import EpochRecord, StepRecord

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
 from typing import Any
@@ -23,6 +23,7 @@ from tagger.errors import InputError, printable
 from tagger.evaluation.calibration import BINS
 from tagger.evaluation.confusion import Confusion, most_confused
 from tagger.evaluation.mistakes import Mistake, group_mistakes, words_around
+from tagger.runtime.forgetting import Change
 from tagger.runtime.model_calibration import Calibration
 from tagger.runtime.model_evaluation import TaskEvaluation
 from tagger.text.sentence import Sentence
@@ -79,6 +80,21 @@ def scores_table(task: str, scores: Mapping[str, Any]) -> Table:
         table.add_row(*map(printable, row))
     if len(labels) > len(shown):
         table.add_row(f"{len(labels) - len(shown):,} more labels")
+    return table
+
+
+def changes_table(changes: Iterable[Change]) -> Table:
+    """Build the table of scores before and after training from an existing model."""
+    table = Table(title="before and after", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("")
+    for name in ("before", "after", "change", "gold"):
+        table.add_column(name, justify="right")
+    for one in changes:
+        before, change = "", ""
+        if one.before is not None:
+            before, change = f"{one.before:.4f}", f"{one.after - one.before:+.4f}"
+        name = printable(f"{one.split}, {one.task}: {one.label}")
+        table.add_row(name, before, f"{one.after:.4f}", change, f"{one.support:,}")
     return table
 
 

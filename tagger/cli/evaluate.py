@@ -18,15 +18,15 @@ from tagger.cli.tag import ModelName, PrecisionOption
 from tagger.cli.thresholds import MinScoreOption, parse_min_score, resolve_min_score
 from tagger.cli.train import FileScheme
 from tagger.corpus.files import FORMATS, FormatName
-from tagger.corpus.loading import FileOptions, find_tasks, load_split, name_files, untagged
+from tagger.corpus.loading import FileOptions, name_files
 from tagger.corpus.reading import OnMisaligned, Reading
 from tagger.corpus.tags import parse_schemes
 from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError
 from tagger.included import find_model
+from tagger.runtime.gold_data import read_gold_files
 from tagger.runtime.model_evaluation import Evaluation, evaluate
-from tagger.runtime.tagger import Tagger, choose_tasks
-from tagger.text.sentence import Sentence
+from tagger.runtime.tagger import Tagger
 
 PICTURE_SUFFIXES = (".svg", ".png")
 
@@ -109,16 +109,20 @@ def evaluate_command(
     thresholds = parse_min_score(min_score)
     tagger = Tagger.load(model, precision=precision)
     resolved_min_score = resolve_min_score(thresholds, tagger.labels)
-    options = FileOptions(columns, format, parse_schemes(scheme))
-    names = parse_label_names(label_names)
+    data = tagger.bundle.config.data
+    reading = Reading(
+        tokenize=tagger.tokenizer,
+        on_misaligned=on_misaligned,
+        offsets=data.offsets if offsets == "auto" else offsets,
+        label_names=parse_label_names(label_names) or data.label_names,
+    )
+    options = FileOptions(columns, format, parse_schemes(scheme), usual=data.columns)
     with ProgressBar("evaluating", files) as bar:
-        sentences, tasks, summary = read_gold(
-            tagger,
-            files,
-            split_names(task),
-            options,
-            Reading(offsets=offsets, on_misaligned=on_misaligned, label_names=names),
+        notes = Notes()
+        sentences, tasks, summary = read_gold_files(
+            tagger, files, split_names(task), options, replace(reading, warn=notes)
         )
+        notes.close()
         evaluation = evaluate(
             tagger,
             sentences,
@@ -144,50 +148,6 @@ def evaluate_command(
         typer.echo(json_format.dumps({**evaluation.values(), "read": summary}, indent=2))
     else:
         _show(summary, evaluation)
-
-
-def read_gold(
-    tagger: Tagger,
-    files: Sequence[Path],
-    requested: Sequence[str],
-    options: FileOptions,
-    reading: Reading,
-) -> tuple[list[Sentence], list[str], list[str]]:
-    """Return the sentences of the files, the tasks that they have, and a summary in lines.
-
-    The columns, offsets and label names default to those of the model, and running text is split by its
-    tokenizer.
-
-    The summary names the model's tasks that the files lack; they are skipped, unless they were requested.
-    Notes go to standard error.
-    """
-    data = tagger.bundle.config.data
-    options = replace(options, usual=data.columns)
-    reading = replace(
-        reading,
-        tokenize=tagger.tokenizer,
-        offsets=data.offsets if reading.offsets == "auto" else reading.offsets,
-        label_names=reading.label_names or data.label_names,
-    )
-    model_tasks = choose_tasks(tagger, requested)
-    tasks, missing = find_tasks(files, model_tasks, options, reading)
-    if missing and (requested or not tasks):
-        raise next(iter(missing.values()))
-    notes = Notes()
-    has_spans = {task.name: task.scheme is not None for task in tagger.tasks}
-    split = load_split(
-        files, tasks, options=options, reading=replace(reading, warn=notes), has_spans=has_spans
-    )
-    without_tags = untagged(split)
-    tasks = [task for task in tasks if task not in without_tags]
-    if without_tags and (requested or not tasks):
-        raise next(iter(without_tags.values()))
-    notes.close()
-    skipped = [
-        f"{name_files(files)}: no gold tags for the model's task {task!r}; it is not evaluated"
-        for task in [*missing, *without_tags]
-    ]
-    return split.sentences, tasks, [*split.summary, *skipped]
 
 
 def _require_picture(option: str, path: Path | None) -> None:

@@ -16,9 +16,10 @@ from tagger.cli.sources import Source
 from tagger.corpus.conll import DOCUMENT_START
 from tagger.corpus.lines import BOM
 from tagger.errors import InputError
+from tagger.runtime.document_pipe import TextTokenizer
 from tagger.runtime.options import TagOptions
 from tagger.runtime.stream import StreamingTagger
-from tagger.runtime.tagger import Tagger, TextTokenizer
+from tagger.runtime.tagger import Tagger
 
 LOOKAHEAD = 2  # words, by default
 LONGEST_WORD = 65_536  # longer words, in characters, are emitted in pieces

@@ -7,6 +7,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from rich import box
 from rich.table import Table
 
 from tagger.cli.console import UNBOUNDED, make_console, require_extra
-from tagger.cli.evaluate import check_outputs, read_gold
+from tagger.cli.evaluate import check_outputs
 from tagger.cli.output import Notes
 from tagger.cli.progress_bar import ProgressBar
 from tagger.cli.train import EXTRA
@@ -28,6 +29,7 @@ from tagger.corpus.tags import count_unseen
 from tagger.errors import InputError, printable
 from tagger.evaluation.confusion import NO_SPAN
 from tagger.included import find_model
+from tagger.runtime.gold_data import read_gold_files
 from tagger.runtime.label_errors import Suspicion, cross_validate, find_label_errors
 from tagger.runtime.model_calibration import gold_schemes
 from tagger.runtime.tagger import Tagger
@@ -66,7 +68,18 @@ def check_with_model(
     _require_page(files, page)
     tagger = Tagger.load(model)
     with ProgressBar("checking", files) as bar:
-        sentences, tasks, summary = read_gold(tagger, files, tasks, options, reading)
+        notes = Notes()
+        data = tagger.bundle.config.data
+        reading = replace(
+            reading,
+            tokenize=tagger.tokenizer,
+            offsets=data.offsets if reading.offsets == "auto" else reading.offsets,
+            label_names=reading.label_names or data.label_names,
+            warn=notes,
+        )
+        options = replace(options, usual=data.columns)
+        sentences, tasks, summary = read_gold_files(tagger, files, tasks, options, reading)
+        notes.close()
         found = find_label_errors(
             tagger, sentences, tasks=tasks, watch=lambda scored: bar.track(scored, total=len(sentences))
         )

@@ -44,7 +44,8 @@ from tagger.errors import InputError
 from tagger.included import DEFAULT, default_model, find_model
 from tagger.runtime.arguments import MOST_ALTERNATIVES
 from tagger.runtime.options import TagOptions
-from tagger.runtime.tagger import Tagger, choose_tasks
+from tagger.runtime.sentence_tagger import choose_tasks
+from tagger.runtime.tagger import Tagger
 from tagger.text.documents import stream_sentences
 from tagger.text.schemes import SCHEMES
 from tagger.text.sentence import Sentence

@@ -8,12 +8,14 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from tagger.bundle import load_bundle
 from tagger.cli.input import split_names
 from tagger.config import Direction, HeadKind, MergeMode, option_names
 from tagger.config_loading import load_config, parse_setting
 from tagger.corpus.files import FORMATS, FormatName
 from tagger.corpus.reading import OnMisaligned
 from tagger.errors import InputError
+from tagger.included import find_model
 from tagger.text.schemes import SCHEMES
 
 EXAMPLES = """Examples:
@@ -23,6 +25,8 @@ tagger train --train train.conll --dev dev.conll --output runs/news
 tagger train recipe.toml --train train.conll --dev dev.conll --output runs/2
 
 tagger train --train t.conll --columns token,pos,ner --task pos,ner --output m
+
+tagger train --train new.conll --init-from runs/news --output runs/more
 
 tagger train --train t.conll --set model.layers=2 --direction forward --output m"""
 
@@ -110,6 +114,22 @@ def train_command(
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Maximum number of epochs.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of weights, order and dropout.")] = None,
     set: Settings = None,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Start from this model (a folder or an included name): keep its weights and labels, add the "
+            "words and labels of the training files.",
+        ),
+    ] = None,
+    old_dev: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --init-from: dev file of the old data; prints scores before and after on it and on "
+            "--dev (repeatable).",
+        ),
+    ] = None,
     resume: Annotated[
         bool | None,
         typer.Option(
@@ -143,13 +163,28 @@ def train_command(
         "train.seed": seed,
         "train.tensorboard": tensorboard,
     }
-    options = load_config(config, read_changes(flags, set))
+    if old_dev and not init_from:
+        raise InputError(
+            "--old-dev needs --init-from: it compares with the initial model. Leave it out.",
+            code="option.conflict",
+            option="--old-dev",
+        )
     from tagger.cli.console import require_extra
 
+    initial, defaults = None, None
+    if init_from:
+        require_extra("train", *EXTRA)
+        from tagger.training.initial import default_options  # slow import
+
+        initial = load_bundle(find_model(init_from))
+        defaults = default_options(initial)
+    options = load_config(config, read_changes(flags, set), defaults=defaults)
     require_extra("train", *EXTRA)
     from tagger.cli.watch import watch_training
 
-    watch_training(options, folder, train, dev or [], vectors, resume=resume)
+    watch_training(
+        options, folder, train, dev or [], vectors, initial=initial, old_dev=old_dev or [], resume=resume
+    )
 
 
 def read_folder(output: str) -> Path:

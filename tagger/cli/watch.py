@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import signal
 import threading
@@ -15,16 +16,21 @@ from typing import Any
 
 import typer
 
-from tagger.cli.console import TrainingDisplay, scores_table
+from tagger.bundle import Bundle
+from tagger.cli.console import TrainingDisplay, changes_table, scores_table
 from tagger.cli.output import Notes
 from tagger.config import Config
 from tagger.features.vocab import Vocabulary
+from tagger.runtime.forgetting import measure_forgetting
+from tagger.runtime.tagger import Tagger
+from tagger.storage import write_whole
 from tagger.training.card import task_labels
 from tagger.training.loop import EpochRecord, StepRecord
 from tagger.training.processes import is_main_process
 from tagger.training.run import DataRecord, Record, StopRecord, run_training
 
 Scores = Mapping[str, Any]
+FORGETTING = "forgetting.json"  # scores before and after a run that started from a model
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A terminal and a launcher such as torchrun may both forward the same Ctrl-C.
 SAME_REQUEST_SECONDS = 2.0
@@ -73,6 +79,8 @@ def watch_training(
     dev: Sequence[Path],
     vectors: Path | None,
     *,
+    initial: Bundle | None = None,
+    old_dev: Sequence[Path] = (),
     resume: bool | None,
 ) -> None:
     """Train a model and display the run.
@@ -83,6 +91,8 @@ def watch_training(
         train: The training files.
         dev: The dev files, which select the best epoch; may be empty.
         vectors: File of static word vectors, or None.
+        initial: The model to start from, or None.
+        old_dev: Dev files of the initial model's data, to print scores before and after; may be empty.
         resume: True to resume an unfinished run, False to restart it (see ``run_training``).
 
     Raises:
@@ -96,6 +106,7 @@ def watch_training(
             train_files=train,
             dev_files=dev,
             vectors_file=vectors,
+            initial=initial,
             resume=resume,
             is_stopped=lambda: signals.is_requested,
         )
@@ -116,6 +127,13 @@ def watch_training(
         raise typer.Exit(signals.exit_code)
     if watch.best is not None:
         _show_result(watch.best, output, display)
+    if initial and is_main_process() and (dev or old_dev):
+        splits = {"old dev": old_dev, "dev": dev}
+        changes = measure_forgetting(
+            Tagger(initial), Tagger.load(output), {name: files for name, files in splits.items() if files}
+        )
+        display.print(changes_table(changes))
+        write_whole(output / FORGETTING, json.dumps([one.to_dict() for one in changes], indent=1).encode())
 
 
 class _Watch:
@@ -206,7 +224,7 @@ def _data_lines(data: Mapping[str, Any], vocabulary: Vocabulary, config: Config)
             continue
         yield f"{split:<9} {facts['file']}: {facts['sentences']:,} sentences, {facts['tokens']:,} tokens"
     labels = task_labels(vocabulary)
-    for task in vocabulary.tasks:
+    for task in [one for one in vocabulary.tasks if one.name in data["train"]["schemes"]]:
         scheme = data["train"]["schemes"][task.name]
         kind = f"spans in {scheme}, learnt as {task.scheme}" if task.scheme else "one tag per token"
         names = ", ".join(labels[task.name])

@@ -12,8 +12,9 @@ from multiprocessing import active_children, get_context
 from tagger.cli.formats import FORMATS, Document
 from tagger.cli.input import read_tokens
 from tagger.errors import InputError, OnError
+from tagger.runtime.document_pipe import TextTokenizer
 from tagger.runtime.options import TagOptions
-from tagger.runtime.tagger import Tagger, TextTokenizer
+from tagger.runtime.tagger import Tagger
 from tagger.signals import interrupts_blocked
 from tagger.text.blocks import Block, cut_blocks
 from tagger.text.sentence import Sentence

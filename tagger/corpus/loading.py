@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.files import FORMATS, find_format
-from tagger.corpus.memory import MemoryCorpus
+from tagger.corpus.memory import MemoryCorpus, Source
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.tags import (
     TagReading,
@@ -23,9 +23,6 @@ from tagger.storage import new_folder, open_text, replace_file
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import Mode, convert_tags, split_tag
 from tagger.text.sentence import UNSPECIFIED, Sentence
-
-Source = str | Path | MemoryCorpus
-"""A corpus file, or data in memory."""
 
 MOST_LABELS = 20  # maximum number of labels in a summary line
 

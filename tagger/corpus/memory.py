@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from tagger.corpus.csv_tables import TokenRows, find_tag_columns
@@ -76,6 +78,27 @@ class MemoryCorpus:
             counted(InputError(f"there are no sentences. {_EXPECTED}", code="corpus.empty", where=self.path))
 
 
+Source = str | Path | MemoryCorpus
+"""A corpus file, or data in memory."""
+
+
+def as_sources(data: object, name: str) -> list[Source]:
+    """Return the sources of a split.
+
+    Args:
+        data: A path, a list of ``Path`` objects, or data in memory (see ``hold``).
+        name: The name of data in memory in messages.
+
+    Raises:
+        TypeError: The data has another type.
+    """
+    if isinstance(data, str | os.PathLike):
+        return [Path(data)]
+    if isinstance(data, Sequence) and data and all(isinstance(item, os.PathLike) for item in data):
+        return [Path(path) for path in data]
+    return [hold(data, name)]
+
+
 def hold(data: object, name: str) -> MemoryCorpus:
     """Hold labelled data in memory; an iterator is read once.
 
@@ -134,7 +157,7 @@ def _with_tasks(sentence: Sentence, reading: Reading, where: str) -> Iterator[Se
                 InputError(
                     f"the sentence must have one tag of {task!r} per token (got {n_tags} tags for "
                     f"{len(sentence)} tokens). Add them with Sentence.with_tags, or leave the sentence out.",
-                    code="corpus.record",
+                    code="corpus.record" if task in sentence.tags else "corpus.task",
                     where=where,
                 )
             )

@@ -48,7 +48,7 @@ def _require_scheme(task: Task) -> Task:
     if task.scheme not in (None, "BIOES", "IOB2"):
         raise ValueError("must have the scheme BIOES, IOB2 or null")
     if task.scheme:
-        is_complete = len(task.tags) > 1 and task.tags == _span_tags(task.tags, task.scheme)
+        is_complete = len(task.tags) > 1 and task.tags == span_tags(task.tags, task.scheme)
     else:
         is_complete = len(task.tags) > 0 and "" not in task.tags
     if not is_complete:
@@ -279,10 +279,10 @@ def _collect_task(sentences: Iterable[Sentence], name: str, source: str | None, 
     counts = Counter(
         tag for sentence in sentences for tag in convert_tags(sentence.tags[name], source, scheme)
     )
-    return Task(name, _span_tags(counts, scheme), scheme)
+    return Task(name, span_tags(counts, scheme), scheme)
 
 
-def _span_tags(tags: Iterable[str], scheme: str) -> tuple[str, ...]:
+def span_tags(tags: Iterable[str], scheme: str) -> tuple[str, ...]:
     """Return O and every prefix of the scheme with each label of these tags, to encode every legal span."""
     labels = sorted({tag.partition("-")[2] for tag in tags if tag != "O"})
     prefixes = ("B", "I", "E", "S") if scheme == "BIOES" else ("B", "I")

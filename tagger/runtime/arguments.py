@@ -195,8 +195,24 @@ def require_megabytes(size: object) -> int:
     return require_integer(size, "cache_megabytes", least=0, hint="Omit it to use the default.")
 
 
-def require_text(text: object) -> str:
+def require_names(names: object, where: str) -> list[str]:
+    """Return names as a list: one name, several, or none if the argument is None.
+
+    Raises:
+        TypeError: It is neither a string nor a list or tuple of strings.
+    """
+    listed = [] if names is None else [names] if isinstance(names, str) else names
+    if not isinstance(listed, list | tuple) or not all(isinstance(name, str) for name in listed):
+        raise TypeError(f"{where} must be a str or a list of them (got {describe(names)}). Pass names.")
+    return list(listed)
+
+
+def require_text(text: object, name: str = "text") -> str:
     """Return a raw text.
+
+    Args:
+        text: The argument, or an item of it.
+        name: The name of the argument or item.
 
     Raises:
         TypeError: It is not a string.
@@ -207,8 +223,8 @@ def require_text(text: object) -> str:
     if isinstance(text, bytes | bytearray):
         hint = "Decode it first, for instance with text.decode('utf-8')."
     elif isinstance(text, Sequence):
-        hint = "Pass lists of tokens to Tagger.tag_tokens, and texts one by one."
-    raise TypeError(f"text must be a str (got {describe(text)}). {hint}")
+        hint = "Pass lists of tokens to Tagger.tag_tokens, and several texts to Tagger.pipe."
+    raise TypeError(f"{name} must be a str (got {describe(text)}). {hint}")
 
 
 def require_token(token: object, where: str) -> str:
@@ -232,13 +248,11 @@ def require_iterable(values: object, where: str, what: str, hint: str) -> None:
         hint: What to pass instead; the message ends with this sentence.
 
     Raises:
-        TypeError: It is not iterable, or bytes, a mapping or a set.
-        InputError: It is a string, whose items are single characters.
+        TypeError: It is not iterable, or a string (whose items are single characters), bytes, a mapping or a
+            set.
     """
     problem = f"{where} must be {what} (got {describe(values)}). {hint}"
-    if isinstance(values, str):
-        raise _invalid(problem, where)
-    if isinstance(values, bytes | bytearray | Mapping | Set):
+    if isinstance(values, str | bytes | bytearray | Mapping | Set):
         raise TypeError(problem)
     try:
         iter(values)  # type: ignore[call-overload]
@@ -257,9 +271,8 @@ def sentences_of_tokens(sentences: Iterable[Sequence[str]], *, is_document: bool
         An iterator of sentences; it checks the tokens of each sentence when it reaches it.
 
     Raises:
-        TypeError: ``sentences`` is not iterable or has no order; during iteration, a sentence is not a list
-            of strings.
-        InputError: ``sentences`` or, during iteration, a sentence is a string.
+        TypeError: ``sentences`` is a string, not iterable or has no order; during iteration, a sentence is
+            not a list of strings.
     """
     require_iterable(sentences, "sentences", "an iterable of token lists", _ONE_STRING)
     return _sentences_of_tokens(sentences, is_document=is_document)
@@ -278,23 +291,27 @@ def _sentences_of_tokens(sentences: Iterable[Sequence[str]], *, is_document: boo
             raise
 
 
-def checked_sentences(sentences: Iterable[Sentence], name: str) -> Iterator[Sentence]:
+def checked_sentences(
+    sentences: Iterable[Sentence],
+    name: str,
+    *,
+    hint: str = "Pass raw text to Tagger.tag, or lists of tokens to Tagger.tag_tokens.",
+) -> Iterator[Sentence]:
     """Yield sentences after checking their types.
 
     Args:
         sentences: The sentences.
         name: The name of the argument or of the function that returned the sentences.
+        hint: What to pass instead; messages end with this sentence.
 
     Returns:
         An iterator of the same sentences; it checks each sentence when it reaches it.
 
     Raises:
-        TypeError: ``sentences`` is not iterable or has no order; during iteration, an item is not a
-            ``Sentence`` or a token not a string.
-        InputError: ``sentences`` is a string; during iteration, a sentence has more or fewer offsets than
-            tokens.
+        TypeError: ``sentences`` is a string, not iterable or has no order; during iteration, an item is not
+            a ``Sentence`` or a token not a string.
+        InputError: During iteration, a sentence has more or fewer offsets than tokens.
     """
-    hint = "Pass raw text to Tagger.tag, or lists of tokens to Tagger.tag_tokens."
     require_iterable(sentences, name, "an iterable of Sentence objects", hint)
     return _checked_sentences(sentences, name, hint)
 

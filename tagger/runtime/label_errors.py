@@ -21,7 +21,7 @@ from tagger.errors import InputError
 from tagger.evaluation.confusion import Kind, Outcome, match_spans
 from tagger.features.vocab import Task
 from tagger.runtime.model_calibration import Watch, gold_batches, gold_schemes, require_gold
-from tagger.runtime.tagger import Tagger
+from tagger.runtime.sentence_tagger import SentenceTagger
 from tagger.text.schemes import convert_tags, tags_to_spans
 from tagger.text.sentence import UNSPECIFIED, Sentence, Span
 
@@ -103,7 +103,7 @@ class Suspicion:
 
 
 def find_label_errors(
-    tagger: Tagger,
+    tagger: SentenceTagger,
     sentences: Iterable[Sentence],
     *,
     tasks: Sequence[str] | None = None,
@@ -150,7 +150,7 @@ def find_label_errors(
 
 def cross_validate(
     sentences: Iterable[Sentence],
-    train: Callable[[Sequence[Sentence]], Tagger],
+    train: Callable[[Sequence[Sentence]], SentenceTagger],
     *,
     tasks: Sequence[str],
     n_folds: int,
@@ -265,7 +265,7 @@ def _locate(task: str, index: int, sentence: Sentence, doubts: Iterable[_Doubt])
         )
 
 
-def _posterior(tagger: Tagger, task: str, batch: GoldBatch) -> Posterior:
+def _posterior(tagger: SentenceTagger, task: str, batch: GoldBatch) -> Posterior:
     """Return the posterior of a batch at the model's temperature."""
     temperature = tagger.bundle.temperature(task)
     transitions = scale_by_temperature(tagger.engine.transitions[task], temperature)

@@ -25,7 +25,8 @@ from tagger.evaluation.calibration import (
 )
 from tagger.features.batching import WordTable, group_by_length
 from tagger.features.context_index import index_context
-from tagger.runtime.tagger import BATCH_TOKENS, Tagger, choose_tasks
+from tagger.runtime.labeller import BATCH_TOKENS
+from tagger.runtime.sentence_tagger import SentenceTagger, choose_tasks
 from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import UNSPECIFIED, Sentence
 
@@ -85,7 +86,7 @@ class Calibration:
 
 
 def measure_calibration(
-    tagger: Tagger,
+    tagger: SentenceTagger,
     sentences: Iterable[Sentence],
     *,
     tasks: Sequence[str] | None = None,
@@ -121,7 +122,7 @@ def measure_calibration(
 
 
 def fit_temperatures(
-    tagger: Tagger, sentences: Iterable[Sentence], *, tasks: Sequence[str] | None = None
+    tagger: SentenceTagger, sentences: Iterable[Sentence], *, tasks: Sequence[str] | None = None
 ) -> dict[str, float]:
     """Fit each task's temperature on labelled sentences (see ``decoding.temperature.fit_temperature``).
 
@@ -143,7 +144,7 @@ def fit_temperatures(
 
 
 def gold_batches(
-    tagger: Tagger, gold: Sequence[Sentence], schemes: Mapping[str, str | None]
+    tagger: SentenceTagger, gold: Sequence[Sentence], schemes: Mapping[str, str | None]
 ) -> Iterator[tuple[list[int], dict[str, GoldBatch]]]:
     """Yield batches of labelled sentences with the model's emissions: their indices, and a batch per task.
 
@@ -171,7 +172,7 @@ def gold_batches(
 
 
 def gold_schemes(
-    tagger: Tagger, gold: Sequence[Sentence], tasks: Sequence[str] | None
+    tagger: SentenceTagger, gold: Sequence[Sentence], tasks: Sequence[str] | None
 ) -> dict[str, str | None]:
     """Return the gold tags' scheme for each requested task, None for tasks without spans.
 

@@ -14,7 +14,7 @@ from tagger.evaluation.scores import TagSequences
 from tagger.evaluation.tasks import TaskScores, score_task
 from tagger.runtime.min_score import MinScore
 from tagger.runtime.model_calibration import Calibration, Watch, gold_schemes, measure_calibration
-from tagger.runtime.tagger import Tagger
+from tagger.runtime.sentence_tagger import SentenceTagger
 from tagger.text.schemes import convert_tags
 from tagger.text.sentence import Sentence
 
@@ -103,7 +103,7 @@ class Evaluation:
 
 
 def evaluate(
-    tagger: Tagger,
+    tagger: SentenceTagger,
     sentences: Iterable[Sentence],
     *,
     tasks: Sequence[str] | None = None,

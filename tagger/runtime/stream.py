@@ -23,8 +23,9 @@ from tagger.features.batching import Batch, Ints, WordTable, group_by_length
 from tagger.features.vocab import Task
 from tagger.runtime.arguments import describe, require_integer, require_iterable, require_token
 from tagger.runtime.engine import Engine, Floats
+from tagger.runtime.labeller import BATCH_TOKENS
 from tagger.runtime.lstm import Lstm, merge
-from tagger.runtime.tagger import BATCH_TOKENS, Tagger
+from tagger.runtime.tagger import Tagger
 from tagger.text.schemes import convert_next_tag
 from tagger.text.sentence import Sentence
 
@@ -278,8 +279,8 @@ class StreamingTagger:
         when the iterator is closed.
 
         Raises:
-            TypeError: ``tokens`` is not iterable or has no order; during iteration, a token is not a string.
-            InputError: ``tokens`` is a string, or as for ``push``.
+            TypeError: ``tokens`` is not an ordered iterable of strings; the tokens are checked one by one.
+            InputError: As for ``push``.
         """
         require_iterable(tokens, "tokens", "an iterable of tokens", "Pass them one by one, as in a list.")
         return self._tag(tokens)

@@ -2,54 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import replace
 from pathlib import Path
-from time import sleep
 from typing import Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tagger.bundle import Bundle, load_bundle
 from tagger.decoding.temperature import HIGHEST, LOWEST
 from tagger.errors import InputError
+from tagger.evaluation.model_scores import ModelScores
 from tagger.features.vocab import Task
 from tagger.included import find_model
-from tagger.runtime.annotation import Annotator
 from tagger.runtime.arguments import (
     check_options,
     checked_sentences,
     describe,
-    limit_alternatives,
+    require_integer,
+    require_iterable,
     require_megabytes,
+    require_names,
     require_number,
     require_settings,
-    require_text,
     require_threads,
     sentences_of_tokens,
 )
-from tagger.runtime.cache import CacheStatistics, WordCache
+from tagger.runtime.cache import CacheStatistics
+from tagger.runtime.document_pipe import BATCH_SIZE, TextTokenizer, tag_documents, tokenize
 from tagger.runtime.engine import Engine
-from tagger.runtime.min_score import MinScore, apply_min_score
+from tagger.runtime.labeller import Labeller
+from tagger.runtime.min_score import MinScore
 from tagger.runtime.options import TagOptions
-from tagger.runtime.overlap import compute_ahead, usable_cores
+from tagger.runtime.overlap import usable_cores
 from tagger.runtime.recurrence import choose_precision
-from tagger.runtime.windows import Window, make_windows
+from tagger.runtime.sentence_tagger import choose_tasks
 from tagger.text.schemes import normalise_scheme
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-
-TextTokenizer = Callable[[str], Sequence[Sentence]]
-WINDOW = 1024  # sentences per window; memory holds one window per thread and one in preparation
-WINDOW_TOKENS = 16_384  # tokens per window, unless a single sentence is longer; bounds the memory
-BATCH_TOKENS = 4096
 CACHE_MEGABYTES = 80  # with the English model and two threads, the process stays below 256 MB
-MOST_POINTERS = 1 << 26  # back-pointers for one sentence's alternatives, usually of two bytes (see ``nbest``)
 
 
 class Tagger:
@@ -94,22 +85,19 @@ class Tagger:
         self.threads = usable_cores() if threads is None else require_threads(threads)
         self._cache_megabytes = require_megabytes(cache_megabytes)
         self.precision = choose_precision(precision, bundle.config.model.hidden_size)
-        self._begin()
+        self._labeller = self._make_labeller()
 
-    def _begin(self) -> None:
-        """Build everything that is derived from the model and the settings."""
-        self.engine = Engine(self.bundle, self.precision)
-        self._cache = WordCache(self.engine.words, self.bundle.vocabulary, self._cache_megabytes << 20)
-        self._annotators = self._make_annotators()
+    def _make_labeller(self) -> Labeller:
+        return Labeller(self.bundle, self.scheme, self.precision, self._cache_megabytes)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the model and the settings; an unpickled tagger rebuilds the rest, with an empty cache."""
-        return {name: value for name, value in self.__dict__.items() if name not in _REBUILT}
+        return {name: value for name, value in self.__dict__.items() if name != "_labeller"}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Restore what ``__getstate__`` returned."""
         self.__dict__.update(state)
-        self._begin()
+        self._labeller = self._make_labeller()
 
     def __copy__(self) -> Self:
         """Return a tagger that shares all state with this one."""
@@ -124,17 +112,6 @@ class Tagger:
         memo[id(self)] = other
         other.__setstate__(deepcopy(self.__getstate__(), memo))
         return other
-
-    def _make_annotators(self) -> list[Annotator]:
-        return [
-            Annotator(
-                task,
-                self.engine.transitions[task.name],
-                self.scheme,
-                temperature=self.bundle.temperature(task.name),
-            )
-            for task in self.tasks
-        ]
 
     @classmethod
     def load(
@@ -180,6 +157,11 @@ class Tagger:
             raise InputError(str(error), code=error.code, where=path, option=error.option) from None
 
     @property
+    def engine(self) -> Engine:
+        """The network."""
+        return self._labeller.engine
+
+    @property
     def tasks(self) -> tuple[Task, ...]:
         """The model's tasks."""
         return self.bundle.vocabulary.tasks
@@ -187,7 +169,7 @@ class Tagger:
     @property
     def labels(self) -> tuple[str, ...]:
         """The span labels of all tasks."""
-        return tuple(dict.fromkeys(label for one in self._annotators for label in one.labels))
+        return tuple(dict.fromkeys(label for one in self._labeller.annotators for label in one.labels))
 
     def with_temperatures(self, temperatures: Mapping[str, float]) -> Tagger:
         """Return a tagger with other temperatures, which shares everything else with this one.
@@ -209,13 +191,13 @@ class Tagger:
             require_number(value, name, least=LOWEST, most=HIGHEST, hint=hint)
         other = copy(self)
         other.bundle = replace(self.bundle, temperatures=dict(temperatures))
-        other._annotators = other._make_annotators()
+        other._labeller = self._labeller.with_bundle(other.bundle)
         return other
 
     @property
     def cache_statistics(self) -> CacheStatistics:
         """The size and the hit counts of the word cache."""
-        return self._cache.statistics
+        return self._labeller.cache.statistics
 
     def tag(
         self,
@@ -241,8 +223,46 @@ class Tagger:
             InputError: A number is out of bounds, or ``min_score`` has an unknown label.
         """
         options = self._options(n_best, scores, min_score, candidates)
-        sentences = checked_sentences(self.tokenizer(require_text(text)), "tokenizer(text)")
-        return list(self._tag(sentences, options))
+        return list(self._tag(tokenize(self.tokenizer, text, "text"), options))
+
+    def pipe(
+        self,
+        texts: Iterable[str],
+        *,
+        batch_size: int = BATCH_SIZE,
+        n_best: int = 0,
+        scores: bool = False,
+        min_score: MinScore = 0.0,
+        candidates: float = 0.0,
+    ) -> Iterator[list[Sentence]]:
+        """Tag many raw texts, each as a document of its own; faster than ``tag`` for short texts.
+
+        The tags equal those of ``tag``; probabilities may differ in the sixth digit. Texts are read lazily,
+        at most ``batch_size`` before the first of them is yielded, so that an endless iterator works; memory
+        is bounded as in ``tag_sentences``. If the iterator raises an error, or an item is not a string, the
+        texts before it are tagged and yielded first.
+
+        Args:
+            texts: The documents.
+            batch_size: Maximum number of texts to read ahead and tag together. Pass a small number if texts
+                arrive slowly; 1 yields each text before the next one is read.
+            n_best: Number of alternatives per sentence, see ``tag_sentences``.
+            scores: True to return the probability of each tag, see ``tag_sentences``.
+            min_score: Score threshold of the returned spans, see ``tag_sentences``.
+            candidates: Probability threshold of candidate spans, see ``tag_sentences``.
+
+        Returns:
+            An iterator of the sentences of each text, in order; a text without tokens has none.
+
+        Raises:
+            TypeError: ``texts`` is a string or not iterable, another argument has a wrong type, or, during
+                iteration, an item is not a string.
+            InputError: As for ``tag_sentences``.
+        """
+        options = self._options(n_best, scores, min_score, candidates)
+        require_iterable(texts, "texts", "an iterable of strings", "Pass one text to Tagger.tag.")
+        size = require_integer(batch_size, "batch_size", least=1, hint="Omit it to use the default.")
+        return tag_documents(texts, self.tokenizer, lambda stream: self._tag(stream, options), size)
 
     def tag_tokens(
         self,
@@ -267,8 +287,7 @@ class Tagger:
 
         Raises:
             TypeError: A sentence is not a list of strings, or another argument has a wrong type.
-            InputError: A sentence is a string instead of a list of tokens, a number is out of bounds, or
-                ``min_score`` has an unknown label.
+            InputError: A number is out of bounds, or ``min_score`` has an unknown label.
         """
         options = self._options(n_best, scores, min_score, candidates)
         return list(self._tag(sentences_of_tokens(sentences, is_document=is_document), options))
@@ -284,12 +303,12 @@ class Tagger:
     ) -> Iterator[Sentence]:
         """Tag a stream of sentences in order.
 
-        The network reads windows of at most ``WINDOW`` sentences and ``WINDOW_TOKENS`` tokens (with
+        The network reads windows of at most ``labeller.WINDOW`` sentences and ``WINDOW_TOKENS`` tokens (with
         alternatives ``WINDOW_TOKENS / n_best``, but at least a batch). Each thread holds one window, and one
         more is prepared. Memory does not grow with the stream, only with its longest sentence (see ``Engine``
         and ``nbest``). If the stream raises an error, the sentences before it are tagged and yielded first.
-        A sentence whose alternatives need more than ``MOST_POINTERS`` back-pointers is an error: with 16
-        tags, a sentence of 100,000 tokens can have 41 alternatives, and one of 4,000 tokens 1000.
+        A sentence whose alternatives need more than ``labeller.MOST_POINTERS`` back-pointers is an error:
+        with 16 tags, a sentence of 100,000 tokens can have 41 alternatives, and one of 4,000 tokens 1000.
 
         If the model has a temperature for a task, all probabilities (of spans, tags and alternatives) are
         computed from its scores divided by that temperature, which training fits on the dev split to
@@ -330,71 +349,40 @@ class Tagger:
         """
         return self._tag(checked_sentences(sentences, "sentences"), check_options(options, self.labels))
 
+    def evaluate(
+        self,
+        data: str | Path | Iterable[Sentence],
+        *,
+        task: str | Sequence[str] | None = None,
+        min_score: MinScore = 0.0,
+    ) -> ModelScores:
+        """Score the model on labelled data, as ``tagger evaluate`` does.
+
+        seqeval scores spans. ``runtime.model_evaluation.evaluate`` also returns errors and calibration.
+
+        Args:
+            data: The path of a labelled file, or sentences with gold tags.
+            task: The tasks to evaluate; by default those of the model that the data have.
+            min_score: Score threshold of the predicted spans, see ``tag_sentences``.
+
+        Raises:
+            TypeError: An argument has a wrong type.
+            InputError: The file cannot be read, there are no sentences, the model or the data lack a task, a
+                tag is outside its scheme, seqeval is missing, or ``min_score`` is invalid.
+        """
+        # Imported late: they load the corpus formats.
+        from tagger.runtime.gold_data import gold_data
+        from tagger.runtime.model_evaluation import evaluate
+
+        requested = require_names(task, "task")
+        self._options(0, False, min_score, 0.0)
+        sentences, tasks = gold_data(self, self.tokenizer, data, requested)
+        evaluation = evaluate(self, sentences, tasks=tasks, min_score=min_score)
+        return ModelScores.from_metrics(evaluation.scores)
+
     def _options(self, n_best: int, scores: bool, min_score: MinScore, candidates: float) -> TagOptions:
         options = TagOptions(n_best=n_best, has_scores=scores, min_score=min_score, candidates=candidates)
         return check_options(options, self.labels)
 
     def _tag(self, sentences: Iterable[Sentence], options: TagOptions) -> Iterator[Sentence]:
-        if options.n_best:
-            tag_count = max(len(task.tags) for task in self.tasks)
-            sentences = limit_alternatives(sentences, options.n_best, MOST_POINTERS // tag_count)
-        windows = make_windows(
-            sentences,
-            self._cache,
-            self.bundle.vocabulary if self.engine.words.context else None,
-            max_items=WINDOW,
-            max_tokens=max(BATCH_TOKENS, WINDOW_TOKENS // max(1, options.n_best)),
-        )
-        tagged = (
-            sentence
-            for window, emissions in compute_ahead(self._emissions, windows, self.threads)
-            for sentence in self._annotate(window, emissions, options)
-        )
-        if not options.min_score:
-            return tagged
-        return (apply_min_score(sentence, options.min_score, scheme=self.scheme) for sentence in tagged)
-
-    def _emissions(self, window: Window) -> dict[str, Floats]:
-        emissions = self.engine.emissions(window)
-        window.words.release()  # a window is held until its sentences are emitted
-        return emissions
-
-    def _annotate(
-        self, window: Window, emissions: Mapping[str, Floats], options: TagOptions
-    ) -> list[Sentence]:
-        sentences = [window.sentences[index] for index in window.non_empty]
-        # For each parameter of ``Sentence.with_tags``, the values of each task that has it.
-        values: dict[str, dict[str, list[Any]]] = {}
-        for annotator in self._annotators:
-            task = annotator.task.name
-            annotations = annotator.annotate(emissions[task], window.lengths, sentences, options)
-            for name, task_values in annotations.items():
-                values.setdefault(name, {})[task] = task_values
-        tagged = list(window.sentences)
-        if len(window.non_empty) < len(tagged):
-            empty = {name: dict.fromkeys(tasks, ()) for name, tasks in values.items()}
-            tagged = [one if one.tokens else one.with_tags(**empty) for one in tagged]
-        for number, (index, sentence) in enumerate(zip(window.non_empty, sentences, strict=True)):
-            tagged[index] = sentence.with_tags(
-                **{name: {task: row[number] for task, row in tasks.items()} for name, tasks in values.items()}
-            )
-            if number % 64 == 63:
-                sleep(0)  # hands the interpreter's lock to a waiting thread
-        return tagged
-
-
-_REBUILT = ("engine", "_cache", "_annotators")  # attributes that ``Tagger._begin`` sets
-
-
-def choose_tasks(tagger: Tagger, tasks: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the requested tasks, by default all tasks of the model.
-
-    Raises:
-        InputError: The model lacks one of them.
-    """
-    known = [task.name for task in tagger.tasks]
-    for name in tasks or ():
-        if name not in known:
-            message = f"the model has no task {name!r}. Its tasks are {', '.join(known)}."
-            raise InputError(message, code="corpus.task")
-    return tuple(dict.fromkeys(tasks)) if tasks else tuple(known)
+        return self._labeller.label(sentences, options, self.threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from tagger.text.sentence import Sentence
 from tagger.text.splitting import LINES_AROUND
@@ -36,8 +37,19 @@ def stream_sentences(
         window: Number of characters without a blank line to tokenise at a time, at least 2,048.
 
     Yields:
-        Sentences with offsets from the start of the document.
+        Sentences with offsets from the start of the document. The first one has ``starts_document``.
     """
+    is_first = True
+    for sentence in _stream(lines, tokenize, window):
+        if sentence.starts_document != is_first:
+            sentence = replace(sentence, starts_document=is_first)
+        yield sentence
+        is_first = False
+
+
+def _stream(
+    lines: Iterable[str], tokenize: Callable[[str], Sequence[Sentence]], window: int
+) -> Iterator[Sentence]:
     window = max(window, 8 * _MARGIN)
     pieces: list[str] = []
     size = 0

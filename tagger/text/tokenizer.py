@@ -75,15 +75,20 @@ class Tokenizer:
             )
 
     def tokenize(self, text: str, *, start: int = 0) -> list[Sentence]:
-        """Split a text into tokenised sentences.
+        """Split a text into tokenised sentences; the first one starts the document unless ``start`` is given.
 
         Args:
             text: A document or a section of one.
             start: Position of the text's first character in the document, added to every offset.
+
+        Raises:
+            TypeError: ``text`` is not a string.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a str (got {type(text).__name__}). Pass one document at a time.")
         find = _pattern(self).finditer
         span = re.Match.span
-        sentences = []
+        sentences: list[Sentence] = []
         for first, last in sentence_ranges(text, newlines=self.newlines):
             offsets = tuple(map(span, find(text, first, last)))
             if not offsets:
@@ -91,7 +96,10 @@ class Tokenizer:
             tokens = tuple([text[a:b] for a, b in offsets])
             if start:
                 offsets = tuple([(a + start, b + start) for a, b in offsets])
-            sentence = Sentence(tokens, offsets, text[first:last], first + start)
+            starts_document = not (sentences or start)
+            sentence = Sentence(
+                tokens, offsets, text[first:last], first + start, starts_document=starts_document
+            )
             if len(tokens) <= self.longest:
                 sentences.append(sentence)
             else:
@@ -118,7 +126,9 @@ def _split_long(sentence: Sentence, length: int) -> Iterator[Sentence]:
         offsets = sentence.offsets[first : first + length]
         start, end = offsets[0][0], offsets[-1][1]
         text = sentence.text[start - sentence.text_start : end - sentence.text_start]
-        yield Sentence(sentence.tokens[first : first + length], offsets, text, start)
+        tokens = sentence.tokens[first : first + length]
+        starts_document = sentence.starts_document and not first
+        yield Sentence(tokens, offsets, text, start, starts_document=starts_document)
 
 
 def align(text: str, tokens: Sequence[str], *, start: int = 0) -> Sentence:

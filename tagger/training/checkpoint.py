@@ -13,6 +13,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from tagger.bundle import identify
 from tagger.config import Config
 from tagger.errors import InputError
 from tagger.features.vectors import Vectors
@@ -79,6 +80,8 @@ def data_digests(preparation: Preparation, test: EncodedSplit | None = None) -> 
         "the dev split": _split_digest(preparation.dev) if preparation.dev else "none",
         "the vectors": _vectors_digest(preparation.vectors) if preparation.vectors else "none",
     }
+    if preparation.initial:
+        described["the initial model"] = identify(preparation.initial)
     return described | ({"the test split": _split_digest(test)} if test else {})
 
 

@@ -175,25 +175,39 @@ def _end_epoch(preparation: Preparation, config: TrainConfig, progress: Progress
     """Evaluate the weights on dev and advance to the next epoch."""
     flush(progress.optimizer)
     with progress.averaged_weights():
-        dev = score_split(progress.model, preparation.dev, progress.processes) if preparation.dev else {}
-        score = _mean_score(dev)
-        is_best = score is None or score > progress.best
-        record = EpochRecord(
-            epoch=progress.epoch,
-            loss=progress.mean_loss,
-            learning_rate=learning_rate(config, progress.epoch, progress.step, progress.step),
-            seconds=progress.seconds,
-            tokens_per_second=progress.tokens_per_second,
-            dev=dev,
-            score=score,
-            is_best=is_best,
-            weights=_copy_weights(progress.model) if is_best else None,
+        record = _evaluate(
+            preparation, progress, learning_rate(config, progress.epoch, progress.step, progress.step)
         )
-    progress.best = max(progress.best, -math.inf if score is None else score)
-    progress.epochs_without_gain = 0 if is_best else progress.epochs_without_gain + 1
+    progress.best = max(progress.best, -math.inf if record.score is None else record.score)
+    progress.epochs_without_gain = 0 if record.is_best else progress.epochs_without_gain + 1
     progress.begin_epoch()
     progress.is_finished = is_over(config, progress)
     return record
+
+
+def evaluate_initial(preparation: Preparation, progress: Progress) -> EpochRecord:
+    """Evaluate the initial model on dev, as epoch 0 of a run without training, and end the run."""
+    progress.epoch, progress.is_finished = 0, True
+    with progress.own_torch():
+        return _evaluate(preparation, progress, 0.0)
+
+
+def _evaluate(preparation: Preparation, progress: Progress, rate: float) -> EpochRecord:
+    """Evaluate the weights on dev; return the record of the current epoch."""
+    dev = score_split(progress.model, preparation.dev, progress.processes) if preparation.dev else {}
+    score = _mean_score(dev)
+    is_best = score is None or score > progress.best
+    return EpochRecord(
+        epoch=progress.epoch,
+        loss=progress.mean_loss,
+        learning_rate=rate,
+        seconds=progress.seconds,
+        tokens_per_second=progress.tokens_per_second,
+        dev=dev,
+        score=score,
+        is_best=is_best,
+        weights=_copy_weights(progress.model) if is_best else None,
+    )
 
 
 def is_over(config: TrainConfig, progress: Progress) -> bool:

@@ -20,24 +20,25 @@ DEV_BATCH_TOKENS = 4096
 def predict_split(
     model: TaggingModel, split: EncodedSplit, processes: Processes
 ) -> dict[str, list[list[str]]]:
-    """Predict the tags of a split: by task, in the split's order; span tasks are in IOB2.
+    """Predict the tags of a split for its tasks: by task, in the split's order; span tasks are in IOB2.
 
     Each process tags its share of the batches.
     """
     model.eval()
     transitions = model.transitions()
     batches = list(group_by_length(split.lengths, 256, DEV_BATCH_TOKENS))
+    tasks = [task for task in model.tasks if task.name in split.schemes]
     own_tags: list[tuple[int, str, list[str]]] = []  # sentence index, task and tags
     for indices in processes.share(batches):
         batch = split.batch(indices)
         emissions = model.emissions(batch)
-        for task in model.tasks:
+        for task in tasks:
             tag_ids = viterbi(emissions[task.name], batch.lengths, transitions[task.name])
             for index, row, length in zip(indices, tag_ids, batch.lengths, strict=True):
                 tags = [task.tags[tag_id] for tag_id in row[:length]]
                 tags = convert_tags(tags, task.scheme, "IOB2") if task.scheme else tags
                 own_tags.append((index, task.name, tags))
-    predicted: dict[str, list[list[str]]] = {task.name: [[]] * len(split.rows) for task in model.tasks}
+    predicted: dict[str, list[list[str]]] = {task.name: [[]] * len(split.rows) for task in tasks}
     for index, name, tags in processes.gather(own_tags):
         predicted[name][index] = tags
     return predicted

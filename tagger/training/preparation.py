@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from tagger.bundle import Bundle
 from tagger.config import Config
-from tagger.corpus.loading import FileOptions, Source, Split, load_split, untagged
+from tagger.corpus.loading import FileOptions, Split, find_tasks, load_split, untagged
+from tagger.corpus.memory import Source
 from tagger.corpus.reading import Reading
 from tagger.corpus.tags import count_unseen, parse_schemes, reject_unseen, require_spans
 from tagger.errors import InputError
@@ -21,6 +23,12 @@ from tagger.features.vocab import Task, Vocabulary, build_vocabulary
 from tagger.text.casing import RECASINGS, recase
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer, learn_convention
+from tagger.training.initial import (
+    extend_vectors,
+    extend_vocabulary,
+    find_new_singletons,
+    require_compatible,
+)
 
 MIN_COVERAGE = (
     0.01  # share of train's distinct words with a vector; below it the vectors file is likely wrong
@@ -102,6 +110,7 @@ class Preparation:
         notes: Warnings: what the readers changed or skipped, one line each (see
             ``corpus.reading.Reading.warn``).
         summary: One line per corpus file: its format, columns, schemes and labels.
+        initial: The model that training starts from, or None.
     """
 
     vocabulary: Vocabulary
@@ -112,10 +121,15 @@ class Preparation:
     dev: EncodedSplit | None
     notes: Sequence[str] = ()
     summary: Sequence[str] = ()
+    initial: Bundle | None = None
 
 
 def prepare(
-    config: Config, train: Sequence[Source], dev: Sequence[Source], vectors: Path | None
+    config: Config,
+    train: Sequence[Source],
+    dev: Sequence[Source],
+    vectors: Path | None,
+    initial: Bundle | None = None,
 ) -> Preparation:
     """Read the files, build vocabulary and tokenizer, and encode the splits.
 
@@ -124,13 +138,25 @@ def prepare(
         train: Corpus files of the train split, or data in memory.
         dev: As ``train``, for the dev split; empty for none.
         vectors: File of static word vectors, or None.
+        initial: The model to start from, or None. The split may lack some of its tasks.
 
     Raises:
-        InputError: A file cannot be read or lacks what the config requests.
+        InputError: A file cannot be read or lacks what the config requests; or the initial model has other
+            options.
     """
+    if initial:
+        require_compatible(config, initial)
+    elif not config.train.epochs:
+        raise InputError(
+            "train.epochs must be at least 1 (got 0). Only training from an existing model can have 0.",
+            code="option.value",
+            where="settings",
+            option="train.epochs",
+        )
     notes: list[str] = []
     reading = _make_reading(config, notes)
-    split = _load(config, train, reading)
+    tasks = _choose_tasks(config, train, reading, initial)
+    split = _load(config, train, reading, tasks)
     sentences = split.sentences
     vocabulary, singletons = build_vocabulary(
         sentences,
@@ -139,9 +165,14 @@ def prepare(
         lowercase=config.model.lowercase,
         fold_digits=config.model.fold_digits,
     )
-    tokenizer = _choose_tokenizer(config, sentences)
+    if initial:
+        new_singletons = [vocabulary.words[word_id] for word_id in singletons]
+        vocabulary = extend_vocabulary(initial.vocabulary, vocabulary)
+        singletons = find_new_singletons(new_singletons, initial.vocabulary, vocabulary)
+    learned = initial.tokenizer if initial else learn_convention(sentences).settings()
+    tokenizer = Tokenizer(**{**learned, **config.data.tokenizer})
     # Load dev before the vectors, which take longer to read: errors in dev show early.
-    dev_split = _load(config, dev, reading, vocabulary.tasks) if dev else None
+    dev_split = _load(config, dev, reading, tasks, vocabulary.tasks) if dev else None
     static = None
     if vectors:
         words = vocabulary.word_ids
@@ -150,6 +181,9 @@ def prepare(
         )
         if warning := coverage_warning(vectors, static, len(words)):
             notes.append(warning)
+    if initial:
+        static = extend_vectors(initial, vocabulary, static)
+    if static:
         vocabulary = vocabulary.with_frozen_words(static.frozen_words)
         singletons = frozenset(
             word_id for word_id in singletons if vocabulary.words[word_id] not in static.trainable
@@ -165,7 +199,8 @@ def prepare(
         train=_with_recased(encoded) if config.train.case_augmentation else encoded,
         dev=encoded_dev,
         notes=notes,
-        summary=(*split.summary, *(dev_split.summary if dev_split else ())),
+        summary=(*split.summary, *(dev_split.summary if dev_split else ()), *_kept_tasks(vocabulary, split)),
+        initial=initial,
     )
 
 
@@ -198,7 +233,8 @@ def read_split(config: Config, paths: Sequence[Source], preparation: Preparation
         InputError: A file cannot be read or lacks what the config requests.
     """
     notes: list[str] = []
-    split = _load(config, paths, _make_reading(config, notes), preparation.vocabulary.tasks)
+    tasks = list(preparation.train.schemes)
+    split = _load(config, paths, _make_reading(config, notes), tasks, preparation.vocabulary.tasks)
     encoded = _encode_scored(config, split, preparation.train.table)
     return replace(encoded, summary=split.summary, notes=notes)
 
@@ -214,7 +250,7 @@ def load_train(config: Config, paths: Sequence[Source], notes: list[str]) -> Spl
     Raises:
         InputError: A file cannot be read or lacks what the config requests.
     """
-    return _load(config, paths, _make_reading(config, notes))
+    return _load(config, paths, _make_reading(config, notes), config.data.tasks)
 
 
 def _make_reading(config: Config, notes: list[str]) -> Reading:
@@ -239,33 +275,60 @@ def _make_reading(config: Config, notes: list[str]) -> Reading:
     )
 
 
-def _choose_tokenizer(config: Config, sentences: Sequence[Sentence]) -> Tokenizer:
-    settings = {**learn_convention(sentences).settings(), **config.data.tokenizer}
-    return Tokenizer(**settings)  # type: ignore[arg-type]
+def _choose_tasks(
+    config: Config, train: Sequence[Source], reading: Reading, initial: Bundle | None
+) -> list[str]:
+    """Return the tasks to learn: all of the config, but of an initial model only those that train has."""
+    tasks = list(config.data.tasks)
+    if initial is None:
+        return tasks
+    old = initial.config.data.tasks
+    has, missing = find_tasks(train, tasks, _file_options(config), reading)
+    for task, error in missing.items():
+        if task not in old or not has:
+            raise error
+    return has
 
 
 def _encode_scored(config: Config, split: Split, table: WordTable) -> EncodedSplit:
-    unseen_tags = _check_unseen(config, split.sentences, table.vocabulary.tasks)
+    tasks = [task for task in table.vocabulary.tasks if task.name in split.schemes]
+    unseen_tags = _check_unseen(config, split.sentences, tasks)
     return replace(_encode(split, table, config, with_tags=False), unseen_tags=unseen_tags)
 
 
-def _load(config: Config, paths: Sequence[Source], reading: Reading, tasks: Sequence[Task] = ()) -> Split:
+def _kept_tasks(vocabulary: Vocabulary, train: Split) -> Iterator[str]:
+    for task in vocabulary.tasks:
+        if task.name not in train.schemes:
+            yield f"{task.name}: no tags in the train split; those of the initial model are kept"
+
+
+def _file_options(config: Config) -> FileOptions:
+    data = config.data
+    return FileOptions(
+        columns=data.columns,
+        format=data.format,
+        schemes=parse_schemes(data.scheme),
+        broken_tags=data.broken_tags,
+    )
+
+
+def _load(
+    config: Config,
+    paths: Sequence[Source],
+    reading: Reading,
+    tasks: Sequence[str],
+    known: Sequence[Task] = (),
+) -> Split:
     """Load a split and check that every task has tags, and every span task a span.
 
-    ``tasks`` are the tasks of train; empty while train itself is loaded.
+    ``known`` are the tasks of train; empty while train itself is loaded.
     """
-    data = config.data
     split = load_split(
         paths,
-        data.tasks,
-        options=FileOptions(
-            columns=data.columns,
-            format=data.format,
-            schemes=parse_schemes(data.scheme),
-            broken_tags=data.broken_tags,
-        ),
+        tasks,
+        options=_file_options(config),
         reading=reading,
-        has_spans={task.name: task.scheme is not None for task in tasks},
+        has_spans={task.name: task.scheme is not None for task in known},
     )
     for error in untagged(split).values():
         raise error
@@ -292,9 +355,12 @@ def _encode(split: Split, table: WordTable, config: Config, *, with_tags: bool) 
     tags: dict[str, list[Ints]] = {}
     if with_tags:
         for task in table.vocabulary.tasks:
-            source = schemes[task.name]
+            source = schemes.get(task.name)
             tags[task.name] = [
-                np.array(task.encode(sentence.tags[task.name], source)) for sentence in sentences
+                np.array(task.encode(sentence.tags[task.name], source))
+                if task.name in schemes
+                else np.full(len(sentence), -1)  # a task of the initial model that train lacks
+                for sentence in sentences
             ]
     rows = [table.rows(sentence.tokens) for sentence in sentences]
     context_index = None

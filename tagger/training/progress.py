@@ -18,6 +18,7 @@ from tagger.features.batching import Batch
 from tagger.network.model import TaggingModel
 from tagger.training.average import WeightAverage
 from tagger.training.costs import make_costs
+from tagger.training.initial import load_weights
 from tagger.training.optimizers import dense_parameters, expected_state, make_optimizer
 from tagger.training.preparation import Preparation
 from tagger.training.processes import Processes
@@ -121,7 +122,7 @@ class Progress:
     @property
     def mean_loss(self) -> float:
         """Mean loss per sentence of the current epoch so far."""
-        return self.loss_sum / self.sentences
+        return self.loss_sum / max(1, self.sentences)
 
     @property
     def tokens_per_second(self) -> float:
@@ -229,9 +230,13 @@ def _optimizer_state(tensors: Mapping[str, Tensor]) -> dict[int | str, dict[str,
 
 
 def build_model(preparation: Preparation, config: Config) -> TaggingModel:
-    """Build the network with initial weights that depend on the seed only; reseeds torch."""
+    """Build the network with weights that depend on the seed and the initial model only; reseeds torch."""
     torch.manual_seed(config.train.seed)
-    return TaggingModel(config.model, preparation.vocabulary, preparation.vectors)
+    vocabulary, vectors, initial = preparation.vocabulary, preparation.vectors, preparation.initial
+    model = TaggingModel(config.model, vocabulary, vectors)
+    if initial and vectors:
+        load_weights(model, initial, vocabulary, vectors)
+    return model
 
 
 def make_bundle(
@@ -243,8 +248,10 @@ def make_bundle(
     card: str = "",
 ) -> Bundle:
     """Bundle the trained weights, as in ``TaggingModel.state_dict``, with vocabulary and config."""
+    tasks = tuple(task.name for task in preparation.vocabulary.tasks)  # those of an initial model too
+    data = config.data.model_copy(update={"tasks": tasks})
     return Bundle(
-        config=config,
+        config=config.model_copy(update={"data": data}),
         vocabulary=preparation.vocabulary,
         tokenizer=preparation.tokenizer.settings(),
         tensors={name: tensor.cpu().numpy() for name, tensor in weights.items()},

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tagger.bundle import Bundle
 from tagger.config import Config
-from tagger.corpus.loading import Source
+from tagger.corpus.memory import Source
 from tagger.errors import InputError
 from tagger.storage import claim_folder
-from tagger.training.checkpoint import describe_run, restore_progress
+from tagger.training.checkpoint import CHECKPOINT, describe_run, restore_progress
 from tagger.training.events import TENSORBOARD, log_record, remove_events
-from tagger.training.loop import EpochRecord, StepRecord, is_over, train
+from tagger.training.loop import EpochRecord, StepRecord, evaluate_initial, is_over, train
 from tagger.training.preparation import Preparation, prepare
 from tagger.training.processes import Processes
 from tagger.training.progress import Progress
@@ -69,6 +70,7 @@ def run_training(
     train_files: Sequence[Source],
     dev_files: Sequence[Source] = (),
     vectors_file: Path | None = None,
+    initial: Bundle | None = None,
     resume: bool | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Generator[Record, None, None]:
@@ -87,6 +89,7 @@ def run_training(
         train_files: Corpus files of the train split, or data in memory.
         dev_files: Corpus files of the dev split, which selects the best epoch; empty for none.
         vectors_file: Static word vectors, or None.
+        initial: The model to start from, or None. With 0 epochs, the run only extends it.
         resume: True resumes the folder's unfinished run, if any; False starts a new run; None starts a new
             run, but raises an error if the folder has an unfinished one.
         is_stopped: Called after every step; if it returns True, the run saves a checkpoint and ends.
@@ -103,7 +106,7 @@ def run_training(
     with _claimed(output) if processes.is_main else nullcontext():
         earlier = find_checkpoint(output, resume)
         processes.agree(False)  # barrier: every process has read the checkpoint before rank 0 overwrites it
-        preparation = prepare(config, train_files, dev_files, vectors_file)
+        preparation = prepare(config, train_files, dev_files, vectors_file, initial)
         data = summarise_data(preparation, train_files, dev_files, vectors_file)
         run = describe_run(config, preparation, processes.count)
         if earlier:
@@ -125,7 +128,10 @@ def run_training(
         )
         if not progress.is_finished:
             folder = RunFolder(output, config, preparation, data, run, epochs)
-            yield from _train(folder, preparation, config, progress, is_stopped)
+            if config.train.epochs:
+                yield from _train(folder, preparation, config, progress, is_stopped)
+            else:
+                yield _extend(folder, preparation, progress)
 
 
 def _train(
@@ -157,6 +163,16 @@ def _train(
                 yield StopRecord(progress.epoch, progress.step)
                 break
         processes.agree(False)  # barrier: no process ends while another still communicates
+
+
+def _extend(folder: RunFolder, preparation: Preparation, progress: Progress) -> EpochRecord:
+    """Save the initial model with the words and labels of train, without training."""
+    record = evaluate_initial(preparation, progress)
+    with _closing(folder, progress.processes):
+        if progress.processes.is_main:
+            (folder.path / CHECKPOINT).unlink(missing_ok=True)  # belongs to an earlier run
+            folder.keep(record)
+    return record
 
 
 class _Timer:

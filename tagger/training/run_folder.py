@@ -10,7 +10,8 @@ from typing import Any
 
 from tagger.bundle import FILES, Bundle, holds_bundle, load_bundle, save_bundle
 from tagger.config import Config
-from tagger.corpus.loading import Source, name_files
+from tagger.corpus.loading import name_files
+from tagger.corpus.memory import Source
 from tagger.errors import InputError
 from tagger.network.model import restore_model
 from tagger.storage import temporary_folder, write_whole, writing
@@ -102,10 +103,11 @@ class RunFolder:
         bundle = load_bundle(self.path)
         # A resumed run may have more epochs than the config that was saved with the best model.
         metrics = {**bundle.metrics, "epochs": self._config.train.epochs}
-        bundle = replace(bundle, config=self._config, metrics=metrics)
+        config = self._config.model_copy(update={"data": bundle.config.data})
+        bundle = replace(bundle, config=config, metrics=metrics)
         vocabulary = bundle.vocabulary
         model = restore_model(bundle.config.model, vocabulary, preparation.vectors, bundle.tensors)
-        temperatures = fit_on_split(model, preparation.dev)
+        temperatures = {**bundle.temperatures, **fit_on_split(model, preparation.dev)}
         card = write_card(bundle.config, vocabulary, bundle.tokenizer, bundle.metrics, temperatures)
         save_bundle(replace(bundle, temperatures=temperatures, card=card), self.path)
 
@@ -153,8 +155,16 @@ class RunFolder:
             "dev": dict(record.dev),
             "data": dict(self._data),
         }
-        card = write_card(self._config, vocabulary, tokenizer, metrics)
-        return make_bundle(self._preparation, self._config, weights, metrics=metrics, card=card)
+        temperatures = self._initial_temperatures()
+        card = write_card(self._config, vocabulary, tokenizer, metrics, temperatures)
+        bundle = make_bundle(self._preparation, self._config, weights, metrics=metrics, card=card)
+        return replace(bundle, temperatures=temperatures)
+
+    def _initial_temperatures(self) -> dict[str, float]:
+        """Return the temperatures of the initial model for all tasks that the run does not train."""
+        initial = self._preparation.initial
+        trained = self._preparation.train.schemes if self._config.train.epochs else {}
+        return {t: value for t, value in initial.temperatures.items() if t not in trained} if initial else {}
 
 
 def require_usable(output: Path) -> None:

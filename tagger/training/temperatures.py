@@ -31,6 +31,7 @@ def fit_on_split(model: TaggingModel, split: EncodedSplit) -> dict[str, float]:
             for sentence in split.sentences
         ]
         for task in model.tasks
+        if task.name in split.schemes
     }
     labelled = replace(split, tags=gold)
 
@@ -40,6 +41,8 @@ def fit_on_split(model: TaggingModel, split: EncodedSplit) -> dict[str, float]:
             yield {
                 name: GoldBatch(emissions, batch.lengths, batch.tags[name])
                 for name, emissions in model.emissions(batch).items()
+                if name in gold
             }
 
-    return temperature.fit_temperatures(gold_batches(), model.transitions())
+    transitions = {name: values for name, values in model.transitions().items() if name in gold}
+    return temperature.fit_temperatures(gold_batches(), transitions)
