@@ -35,12 +35,20 @@ class ProgressBar:
         n_passes: How often it reads them. Files with labels without prefix may be read once more; the bar is
             full meanwhile.
         writes_output: True if sentences are written to standard output at the same time.
+        unit: What ``track`` counts.
     """
 
     def __init__(
-        self, action: str, files: Sequence[Path], *, n_passes: int = 1, writes_output: bool = False
+        self,
+        action: str,
+        files: Sequence[Path],
+        *,
+        n_passes: int = 1,
+        writes_output: bool = False,
+        unit: str = "sentences",
     ) -> None:
         self._action = action
+        self._unit = unit
         self._is_on = sys.stderr.isatty() and not (writes_output and sys.stdout.isatty())
         are_regular = self._is_on and all(path.is_file() for path in files)
         self._size = n_passes * sum(path.stat().st_size for path in files) if are_regular else 0
@@ -125,12 +133,12 @@ class ProgressBar:
         """Return the completed amount, the whole amount or None, and both in words."""
         if self._total:
             again = f", pass {self._pass}" if self._pass > 1 else ""
-            facts = f"{self._n_sentences:,} of {self._total:,} sentences{again}"
+            facts = f"{self._n_sentences:,} of {self._total:,} {self._unit}{again}"
             return self._n_sentences, self._total, facts
         if self._n_bytes and self._size:
             done = min(self._n_bytes, self._size)
             facts = f"{done / self._size:.0%} of {self._size / _MEGABYTE:,.1f} MB"
             return done, self._size, facts
         if self._n_sentences:
-            return 0, None, f"{self._n_sentences:,} sentences"
+            return 0, None, f"{self._n_sentences:,} {self._unit}"
         return 0, None, f"{self._n_bytes / _MEGABYTE:,.1f} MB"

@@ -237,6 +237,20 @@ def read_split(config: Config, paths: Sequence[Source], preparation: Preparation
     return replace(encoded, summary=split.summary, notes=notes)
 
 
+def load_train(config: Config, paths: Sequence[Source], notes: list[str]) -> Split:
+    """Read and check files as ``prepare`` does with the train split.
+
+    Args:
+        config: All options.
+        paths: The files.
+        notes: Receives the warnings of the readers.
+
+    Raises:
+        InputError: A file cannot be read or lacks what the config requests.
+    """
+    return _load(config, paths, _make_reading(config, notes), config.data.tasks)
+
+
 def _make_reading(config: Config, notes: list[str]) -> Reading:
     """Build the reading options; the tokenizer for running text has the options of ``data.tokenizer``."""
     defaults = Tokenizer().settings()
