@@ -183,6 +183,15 @@ def load_bundle(folder: Path) -> Bundle:
     )
 
 
+def read_header(folder: Path) -> bytes:
+    """Return a saved model's config.json: all options, and a digest of weights and vocabulary.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    return read_stored(_find(folder, CONFIG))
+
+
 def _validate(
     validate: Callable[[dict[str, Any]], T], values: dict[str, Any], path: Path, *, depth: int | None = None
 ) -> T:

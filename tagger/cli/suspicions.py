@@ -31,7 +31,7 @@ from tagger.evaluation.confusion import NO_SPAN
 from tagger.included import find_model
 from tagger.runtime.gold_data import read_gold_files
 from tagger.runtime.label_errors import Suspicion, cross_validate, find_label_errors
-from tagger.runtime.model_calibration import gold_schemes
+from tagger.runtime.model_calibration import read_gold
 from tagger.runtime.tagger import Tagger
 from tagger.text.sentence import Sentence, Span
 
@@ -83,7 +83,7 @@ def check_with_model(
         found = find_label_errors(
             tagger, sentences, tasks=tasks, watch=lambda scored: bar.track(scored, total=len(sentences))
         )
-    schemes = gold_schemes(tagger, sentences, tasks)
+    sentences, schemes = read_gold(tagger, sentences, tasks)
     for task in tagger.tasks:
         has_spans = schemes.get(task.name) is not None
         if task.name in schemes and (

@@ -11,10 +11,11 @@ from typing import Any
 from tagger.evaluation.confusion import NO_SPAN, SPAN_KINDS, TAG_KINDS, Kind, Outcome
 from tagger.evaluation.mistakes import group_mistakes, words_around
 from tagger.reports.marks import SIDES, Piece, Side, split_sentence
-from tagger.reports.page import hue_rules, label_hues
+from tagger.reports.page import hue_rules
 from tagger.reports.templates import filtered_head, read_source, render
 from tagger.runtime.model_evaluation import Evaluation, TaskEvaluation
 from tagger.storage import replace_file
+from tagger.text.markup import label_hues
 
 FREQUENT = 20  # most frequent groups of errors to list
 EXAMPLES = 3  # example sentences per group

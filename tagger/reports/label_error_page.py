@@ -8,10 +8,11 @@ from pathlib import Path
 
 from tagger.evaluation.confusion import NO_SPAN, Outcome
 from tagger.reports.marks import SIDES, Piece, Side, split_sentence
-from tagger.reports.page import hue_rules, label_hues
+from tagger.reports.page import hue_rules
 from tagger.reports.templates import filtered_head, read_source, render
 from tagger.runtime.label_errors import LABELS, Suspicion
 from tagger.storage import replace_file
+from tagger.text.markup import label_hues
 from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import Sentence, Span
 

@@ -11,7 +11,8 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tagger.reports.page import escape, page_head
+from tagger.reports.page import page_head
+from tagger.text.markup import escape
 
 
 def render(template: str, **values: object) -> Iterator[str]:
@@ -61,6 +62,6 @@ def _environment() -> Environment:
 
 
 def _escape(value: object) -> object:
-    """Escape text as ``page.escape`` does: markupsafe keeps characters that HTML cannot contain."""
+    """Escape text as ``markup.escape`` does: markupsafe keeps characters that HTML cannot contain."""
     is_text = isinstance(value, str) and not isinstance(value, Markup)
     return Markup(escape(str(value))) if is_text else value

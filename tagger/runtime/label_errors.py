@@ -19,8 +19,9 @@ from tagger.decoding.spans import FoundSpans, SpanReader
 from tagger.decoding.temperature import GoldBatch, scale_by_temperature
 from tagger.errors import InputError
 from tagger.evaluation.confusion import Kind, Outcome, match_spans
+from tagger.evaluation.scores import find_ignored
 from tagger.features.vocab import Task
-from tagger.runtime.model_calibration import Watch, gold_batches, gold_schemes, require_gold
+from tagger.runtime.model_calibration import Watch, gold_batches, read_gold, require_gold
 from tagger.runtime.sentence_tagger import SentenceTagger
 from tagger.text.schemes import convert_tags, tags_to_spans
 from tagger.text.sentence import UNSPECIFIED, Sentence, Span
@@ -114,7 +115,8 @@ def find_label_errors(
     The probability of a gold span is its exact marginal. Where gold has no span, the probability of its label
     is that of the worst token: the smallest probability of ``O`` (the worst-token score of Wang and Mueller
     2022, "Detecting label errors in token classification data"). A gold span and the most probable span that
-    overlaps it are one suspicion; of overlapping suspicions, only the strongest is listed.
+    overlaps it are one suspicion; of overlapping suspicions, only the strongest is listed. Places with
+    unknown gold tags (``?``) are left out, see ``evaluation.scores.find_ignored``.
 
     Args:
         tagger: The model. If it was trained on the sentences, it has learnt some of their errors,
@@ -126,8 +128,7 @@ def find_label_errors(
     Raises:
         InputError: The model lacks a task, or a sentence lacks its gold tags or has a tag outside the scheme.
     """
-    gold = list(sentences)
-    schemes = gold_schemes(tagger, gold, tasks)
+    gold, schemes = read_gold(tagger, sentences, tasks)
     known = {task.name: task for task in tagger.tasks}
     suspicions: list[Suspicion] = []
 
@@ -297,7 +298,8 @@ def _doubt_spans(
             if not any(_overlaps(proposal, span) for span in spans):
                 outcome = Outcome("spurious", None, proposal)
                 doubts.append((outcome, _outside(proposal, outside), proposal.score or 0.0))
-        yield doubts
+        ignored = find_ignored(sentences[row].tags[task.name], scheme)
+        yield [doubt for doubt in doubts if ignored.isdisjoint(range(doubt[0].start, doubt[0].end))]
 
 
 def _score(
