@@ -292,3 +292,16 @@ def test_corrupted_labels_of_a_small_corpus_are_found():
         (index, token) for index, (token, _) in wrong.items()
     }
     assert {one.kind for one in found[:3]} == {"wrong type", "missing", "spurious"}
+
+
+def test_unknown_tags_are_no_label_errors():
+    """A place with an unknown tag is never suspicious; all other places are as without it."""
+    model = Tagger(make_bundle(3)[1])
+    gold = gold_sentences(WORDS, 5)
+    hidden = [
+        replace(one, tags={**one.tags, "ner": ("?",) * len(one)}) if number % 2 else one
+        for number, one in enumerate(gold)
+    ]
+    expected = [one for one in find_label_errors(model, gold, tasks=["ner"]) if not one.sentence % 2]
+    assert find_label_errors(model, hidden, tasks=["ner"]) == expected
+    assert expected

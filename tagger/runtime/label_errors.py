@@ -19,7 +19,7 @@ from tagger.decoding.spans import FoundSpans, SpanReader
 from tagger.decoding.temperature import GoldBatch, scale_by_temperature
 from tagger.errors import InputError
 from tagger.evaluation.confusion import Kind, Outcome, match_spans
-from tagger.evaluation.scores import find_ignored
+from tagger.evaluation.scores import find_ignored, is_scored
 from tagger.features.vocab import Task
 from tagger.runtime.model_calibration import Watch, gold_batches, read_gold, require_gold
 from tagger.runtime.sentence_tagger import SentenceTagger
@@ -278,7 +278,7 @@ def _doubt_spans(
 ) -> Iterator[list[_Doubt]]:
     """Yield the doubtful spans of each of B sentences, and proposed spans that overlap no gold span.
 
-    A label that the model lacks has the probability 0.
+    Spans at unknown tags (``?``) are skipped. A label that the model lacks has the probability 0.
     """
     reader = SpanReader(task.tags, "IOB2")
     begins = np.cumsum(posterior.lengths) - posterior.lengths
@@ -293,13 +293,19 @@ def _doubt_spans(
         proposals[row].append(Span(start - begin, end - begin, reader.labels[label], score))
     for row, spans in enumerate(gold):
         outside = posterior.tags[row, :, 0]  # ``O`` has id 0 in every task with spans
-        doubts = [_doubt_span(span, next(scores), proposals[row], outside) for span in spans]
-        for proposal in proposals[row]:
+        ignored = find_ignored(sentences[row].tags[task.name], scheme)
+        candidates = [one for one in proposals[row] if is_scored(one, ignored)]
+        scored = [(span, next(scores)) for span in spans]
+        doubts = [
+            _doubt_span(span, score, candidates, outside)
+            for span, score in scored
+            if is_scored(span, ignored)
+        ]
+        for proposal in candidates:
             if not any(_overlaps(proposal, span) for span in spans):
                 outcome = Outcome("spurious", None, proposal)
                 doubts.append((outcome, _outside(proposal, outside), proposal.score or 0.0))
-        ignored = find_ignored(sentences[row].tags[task.name], scheme)
-        yield [doubt for doubt in doubts if ignored.isdisjoint(range(doubt[0].start, doubt[0].end))]
+        yield doubts
 
 
 def _score(

@@ -150,7 +150,7 @@ def gold_batches(
     Args:
         tagger: The model.
         gold: Sentences with gold tags.
-        schemes: The scheme of each task (see ``read_gold``).
+        schemes: The result of ``read_gold``.
     """
     known = {task.name: task for task in tagger.tasks}
     table = WordTable(tagger.bundle.vocabulary)
