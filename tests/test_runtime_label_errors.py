@@ -168,6 +168,23 @@ def test_sources_name_the_line_of_the_first_token():
             assert one.values()["source"] == one.source
 
 
+def test_places_with_unknown_tags_are_left_out():
+    """The span before ``?`` may continue there, so its end is unknown, too."""
+    model = Tagger(make_bundle(3)[1])
+    rows = [gold_sentences(WORDS, seed) for seed in range(5)]
+    for before in [one for row in rows for one in row]:
+        tags = {name: (*before.tags[name][:-1], "?") for name in ("ner", "pos")}
+        after = before.with_tags(tags)
+        found = find_label_errors(model, [after])
+        start = len(before) - 1
+        while start > 0 and tags["ner"][start - 1] != "O" and tags["ner"][start][0] != "B":
+            start -= 1
+        assert all(one.outcome.end <= (start if one.task == "ner" else len(before) - 1) for one in found)
+        assert [one for one in found if one.task == "pos"] == [
+            one for one in find_label_errors(model, [before], tasks=["pos"]) if one.outcome.end < len(before)
+        ]
+
+
 def test_invalid_arguments():
     model = Tagger(make_bundle()[1])
     with raises("corpus.task", mentions="'chunk'"):

@@ -115,7 +115,8 @@ def find_label_errors(
     The probability of a gold span is its exact marginal. Where gold has no span, the probability of its label
     is that of the worst token: the smallest probability of ``O`` (the worst-token score of Wang and Mueller
     2022, "Detecting label errors in token classification data"). A gold span and the most probable span that
-    overlaps it are one suspicion; of overlapping suspicions, only the strongest is listed.
+    overlaps it are one suspicion; of overlapping suspicions, only the strongest is listed. Places with
+    unknown gold tags (``?``) are left out, see ``evaluation.scores.find_ignored``.
 
     Args:
         tagger: The model. If it was trained on the sentences, it has learnt some of their errors,
