@@ -1,3 +1,5 @@
+from tagger.api import distil as distil
+from tagger.api import evaluate as evaluate
 from tagger.api import train as train
 from tagger.corpus.loading import read_corpus as read_corpus
 from tagger.corpus.loading import write_corpus as write_corpus
@@ -20,6 +22,8 @@ __all__ = [
     "StepRecord",
     "StreamingTagger",
     "Tagger",
+    "distil",
+    "evaluate",
     "measure_forgetting",
     "read_corpus",
     "train",

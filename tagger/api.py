@@ -1,27 +1,30 @@
-"""Functions of the public API that need several layers: train a model, read and write a corpus."""
+"""Functions of the public API that need several layers: train, distil and evaluate models."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tagger.bundle import Bundle, load_bundle
 from tagger.config import Config
 from tagger.config_loading import configure
-from tagger.corpus.memory import Source, as_sources
+from tagger.corpus.memory import Source, as_sources, hold
 from tagger.errors import InputError
+from tagger.evaluation.model_scores import ModelScores
 from tagger.included import find_model
+from tagger.runtime.min_score import MinScore
 from tagger.runtime.tagger import Tagger
 from tagger.training.initial import default_options
 from tagger.training.loop import EpochRecord, StepRecord
 from tagger.training.processes import is_alone
-from tagger.training.run import DataRecord, StopRecord, run_training
+from tagger.training.run import DataRecord, Record, StopRecord, run_training
 from tagger.training.training_bar import TrainingBar, is_notebook
 
 Callback = Callable[[StepRecord | EpochRecord], object]
@@ -93,6 +96,133 @@ def train(
     defaults = default_options(initial) if initial else None
     settings = configure(config, _with_tasks(options, task), defaults=defaults)
     train_sources, dev_sources = _sources(train_data, dev)
+    run = partial(
+        run_training,
+        settings,
+        train_files=train_sources,
+        dev_files=dev_sources,
+        vectors_file=None if vectors is None else Path(vectors),
+        initial=initial,
+    )
+    return _train(run, settings, output, resume, callbacks, progress)
+
+
+def distil(
+    teachers: Tagger | str | Path | Sequence[Tagger | str | Path],
+    texts: object,
+    *,
+    gold: object = None,
+    dev: object = None,
+    vectors: str | Path | None = None,
+    output: str | Path | None = None,
+    config: Config | Mapping[str, Any] | str | Path | None = None,
+    resume: bool | None = None,
+    callbacks: Iterable[Callback] = (),
+    progress: bool | None = None,
+    **options: Any,
+) -> Tagger:
+    """Train one model (the student) on the probabilities that other models give to unlabelled text.
+
+    The student minimises the cross-entropy with the mean of the teachers' posteriors over whole tag sequences
+    (Wang et al. 2020, "Structure-level knowledge distillation for multilingual sequence labeling", section
+    3.2, here with exact marginals), and the usual loss on gold data. It has the size and the speed of any
+    model with the same options.
+
+    Args:
+        teachers: The models, by folder, name or ``Tagger``, all with the same tasks. An empty list uses the
+            probabilities in ``texts``.
+        texts: An iterable of unlabelled texts, each a document of its own. Without teachers, predictions with
+            probabilities: a JSON lines file as ``tagger tag --scores`` writes it, or such sentences.
+        gold: Labelled data to train on too (see ``train``).
+        dev: The dev split (see ``train``).
+        vectors: File of static word vectors.
+        output: See ``train``.
+        config: See ``train``.
+        resume: See ``train``.
+        callbacks: See ``train``.
+        progress: See ``train``.
+        **options: See ``train``.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+        InputError: See ``train``; or the teachers have different tasks, or no sentence has probabilities.
+    """
+    listed = [teachers] if isinstance(teachers, Tagger | str | Path) else list(teachers)
+    models = [one if isinstance(one, Tagger) else Tagger.load(one) for one in listed]
+    taught = label_texts(models, texts)
+    defaults = {"data.tasks": tuple(task.name for task in models[0].tasks)} if models else None
+    settings = configure(config, options, defaults=defaults)
+    run = partial(
+        run_training,
+        settings,
+        train_files=[*([] if gold is None else as_sources(gold, "gold")), *taught],
+        dev_files=[] if dev is None else as_sources(dev, "dev"),
+        vectors_file=None if vectors is None else Path(vectors),
+        teachers=[one.bundle for one in models],
+    )
+    return _train(run, settings, output, resume, callbacks, progress)
+
+
+def evaluate(
+    model: Tagger | str | Path,
+    data: object,
+    *,
+    task: str | Sequence[str] | None = None,
+    min_score: MinScore = 0.0,
+) -> ModelScores:
+    """Score a model on labelled data: ``Tagger.evaluate`` for a model in memory, a folder or a name.
+
+    Args:
+        model: The model.
+        data: See ``Tagger.evaluate``.
+        task: See ``Tagger.evaluate``.
+        min_score: See ``Tagger.evaluate``.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+        InputError: The model or the data cannot be read, or see ``Tagger.evaluate``.
+    """
+    tagger = model if isinstance(model, Tagger) else Tagger.load(model)
+    return tagger.evaluate(data, task=task, min_score=min_score)
+
+
+def label_texts(teachers: Sequence[Tagger], texts: object) -> list[Source]:
+    """Tag texts with the first teacher; the other teachers must have the same tasks.
+
+    Args:
+        teachers: The models; if there are none, ``texts`` are predictions.
+        texts: See ``distil``.
+
+    Raises:
+        TypeError: The texts have a wrong type.
+        InputError: The teachers have different tasks.
+    """
+    if not teachers:
+        return as_sources(texts, "texts")
+    tags = {task.name: set(task.tags) for task in teachers[0].tasks}
+    for number, other in enumerate(teachers[1:], 2):
+        if {task.name: set(task.tags) for task in other.tasks} != tags:
+            raise InputError(
+                f"teacher {number} must have the tasks and labels of teacher 1. Train or extend it with the "
+                "same labels.",
+                code="argument.value",
+                option="teachers",
+            )
+    if isinstance(texts, os.PathLike):
+        raise TypeError("texts must be an iterable of texts (got a path). Pass [path.read_text()].")
+    documents = teachers[0].pipe(texts, scores=True)  # type: ignore[arg-type]
+    return [hold((sentence for document in documents for sentence in document), "texts")]
+
+
+def _train(
+    run: Callable[..., Generator[Record, None, None]],
+    config: Config,
+    output: str | Path | None,
+    resume: bool | None,
+    callbacks: Iterable[Callback],
+    progress: bool | None,
+) -> Tagger:
+    """Run a training to its end, and load its model."""
     if output is None and not is_alone():
         raise InputError(
             "output must be a folder if several processes train. Pass output=FOLDER.",
@@ -103,18 +233,9 @@ def train(
         folder = Path(output or stack.enter_context(tempfile.TemporaryDirectory(prefix="tagger-")))
         watched = list(callbacks)
         if is_notebook() if progress is None else progress:
-            watched.append(stack.enter_context(TrainingBar(settings.train.epochs)))
+            watched.append(stack.enter_context(TrainingBar(config.train.epochs)))
         stops: list[bool] = []
-        records = run_training(
-            settings,
-            folder,
-            train_files=train_sources,
-            dev_files=dev_sources,
-            vectors_file=None if vectors is None else Path(vectors),
-            initial=initial,
-            resume=False if output is None else resume,
-            is_stopped=lambda: bool(stops),
-        )
+        records = run(folder, resume=False if output is None else resume, is_stopped=lambda: bool(stops))
         has_model = False
         try:
             with closing(records):
@@ -129,7 +250,7 @@ def train(
             if not has_model:
                 raise
             warnings.warn(
-                "training was interrupted; this is the model of the best epoch so far", stacklevel=2
+                "training was interrupted; this is the model of the best epoch so far", stacklevel=3
             )
         if not has_model:
             raise InputError(
@@ -166,7 +287,7 @@ def _notify(callbacks: Iterable[Callback], record: StepRecord | EpochRecord) -> 
 
 def _warn(notes: Iterable[str]) -> None:
     for note in notes:
-        warnings.warn(note, stacklevel=3)
+        warnings.warn(note, stacklevel=4)
 
 
 def _sources(train_data: object, dev: object) -> tuple[list[Source], list[Source]]:

@@ -205,6 +205,18 @@ class TrainConfig(Section):
         description="span tasks: positive values favour recall, negative ones precision (cost-augmented "
         "loss, Gimpel and Smith 2010)",
     )
+    partial: bool = Field(
+        False,
+        description="with an initial model: train marks only some of all labels; unmarked tokens may have "
+        "the others",
+    )
+    soft_weight: float = Field(
+        1.0,
+        ge=0.0,
+        le=1.0,
+        description="weight of the teachers' probabilities in the loss of a sentence; the rest is that of "
+        "its tags",
+    )
     case_augmentation: Probability = Field(
         0.0,
         description="case augmentation: share of sentences converted to lower, upper or title case, sampled "

@@ -14,7 +14,7 @@ from tagger.corpus.files import FORMATS, Content
 from tagger.corpus.placement import documents
 from tagger.corpus.reading import Reading, Writing
 from tagger.text.schemes import spans_to_tags, tags_to_spans
-from tagger.text.sentence import Alternative, Sentence, Span
+from tagger.text.sentence import UNKNOWN_TAG, Alternative, Sentence, Span
 
 TASKS = ("pos", "ner")
 COLUMNS = {"conll": "token,pos,ner"}
@@ -61,7 +61,10 @@ def sentences(draw):
         spans = draw(spans_of(offsets))
         tags = {
             "pos": draw(each_of(st.sampled_from(["NOUN", "VERB"]), len(tokens))),
-            "ner": tuple(spans_to_tags(spans, len(tokens), "IOB2")),
+            "ner": tuple(
+                draw(st.sampled_from(["O", "O", UNKNOWN_TAG])) if tag == "O" else tag
+                for tag in spans_to_tags(spans, len(tokens), "IOB2")
+            ),
         }
         rows = [(place, f"{place}.1" + "\t_" * 9) for place in (0, len(tokens))]
         made.append(
@@ -113,6 +116,9 @@ VIEWS = {
     "sentences": lambda read: ["".join(one.text.split()) for one in read],
     "documents": lambda read: ["".join(one.text.split()) for one in documents(read, ())],
     "tags": lambda read: by_sentence(one.tags.get("pos", ()) for one in read),
+    "unknown tags": lambda read: by_sentence(
+        [index for index, tag in enumerate(one.tags["ner"]) if tag == UNKNOWN_TAG] for one in read
+    ),
     "spans": lambda read: [(place, words, span.label) for place, words, span in spans_in(read)],
     "comments": lambda read: by_sentence(filter(is_no_writers, one.comments) for one in read),
     "extra lines": lambda read: by_sentence(one.extra_lines for one in read),
@@ -126,6 +132,7 @@ TOLD = {
     "sentences": "sentence boundaries",
     "documents": "document boundaries",
     "tags": "tags of pos",
+    "unknown tags": "unknown tags",
     "comments": "comments",
     "extra lines": "lines without a token",
     "span scores": "probabilities of spans",

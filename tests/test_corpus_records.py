@@ -14,8 +14,8 @@ from input_errors import raises
 from tagger.corpus.files import FORMATS, find_format, read_sentences
 from tagger.corpus.jsonl import read_jsonl, write_doccano, write_jsonl
 from tagger.corpus.reading import Reading, Writing
-from tagger.corpus.records import read_record, sentence_values
-from tagger.text.sentence import Alternative, Span, from_tokens
+from tagger.corpus.records import read_record
+from tagger.text.sentence import Alternative, Span, from_tokens, sentence_values
 
 TEXT = "Ada sang. 🌊 Otto left."
 TOKENS = [{"text": "Ada", "start": 0, "end": 3, "id": 0}, {"text": "sang.", "start": 4, "end": 9, "id": 1}]

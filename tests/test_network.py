@@ -11,7 +11,7 @@ from tagger.config import ModelConfig
 from tagger.features.batching import WordTable
 from tagger.features.vocab import Task, Vocabulary
 from tagger.network.encoder import Blocks, Encoder, locked_dropout, merge, reverse_ragged
-from tagger.network.heads import CrfHead, SoftmaxHead
+from tagger.network.heads import CrfHead, SoftmaxHead, Targets
 from tagger.network.model import TaggingModel
 from tagger.network.words import CharacterCnn
 
@@ -195,7 +195,7 @@ def test_head_losses_equal_their_definitions():
     tags = torch.randint(3, (4, 7), generator=torch.Generator().manual_seed(1)) * mask
     emissions = softmax(encoded)
     picked = emissions.log_softmax(-1).gather(2, tags[:, :, None]).squeeze(2)
-    torch.testing.assert_close(softmax.loss(emissions, tags, mask), -(picked * mask).sum() / 4)
+    torch.testing.assert_close(softmax.loss(emissions, Targets(tags), mask), -(picked * mask).sum() / 4)
 
     emissions = crf(encoded)
 
@@ -208,7 +208,7 @@ def test_head_losses_equal_their_definitions():
     for row, length in enumerate(lengths.tolist()):
         every = torch.stack([score(row, path) for path in itertools.product(range(3), repeat=length)])
         expected = expected + every.logsumexp(0) - score(row, tuple(tags[row, :length].tolist()))
-    torch.testing.assert_close(crf.loss(emissions, tags, mask), expected / 4)
+    torch.testing.assert_close(crf.loss(emissions, Targets(tags), mask), expected / 4)
 
 
 @pytest.mark.parametrize("option", ["dropout", "word_dropout", None])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchcrf import CRF
 
-from tagger.network.heads import HEADS, CrfHead, scaled_crf_loss
+from tagger.network.heads import HEADS, CrfHead, Targets, scaled_crf_loss
 
 Case = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -109,7 +109,7 @@ def test_the_head_falls_back_to_log_space_on_underflow(spoil):
     assert scaled_crf_loss(emissions, *transitions, gold, lengths) is None
     mask = torch.arange(emissions.shape[1]) < lengths[:, None]
     expected = -head.crf(emissions, gold, mask=mask, reduction="mean")
-    torch.testing.assert_close(head.loss(emissions, gold, mask), expected, equal_nan=True)
+    torch.testing.assert_close(head.loss(emissions, Targets(gold), mask), expected, equal_nan=True)
 
 
 def test_values_beyond_the_end_of_a_sentence_have_no_effect():
@@ -164,7 +164,7 @@ def test_the_loss_marginalises_over_tokens_without_a_gold_tag(kind, has_costs, s
                 agreeing.append(score)
         expected = expected + torch.logsumexp(torch.stack(everything), 0)
         expected = expected - torch.logsumexp(torch.stack(agreeing), 0)
-    loss = head.loss(emissions, gold, mask, costs)
+    loss = head.loss(emissions, Targets(gold), mask, costs)
     torch.testing.assert_close(loss, expected / len(lengths), rtol=1e-6, atol=1e-6)
     (ours,) = torch.autograd.grad(loss, emissions)
     (theirs,) = torch.autograd.grad(expected / len(lengths), emissions)

@@ -15,7 +15,8 @@ from tagger.evaluation.confusion import NO_SPAN
 from tagger.reports.error_page import errors_page, write_errors
 from tagger.reports.marks import AROUND
 from tagger.reports.matrix import draw_matrices, matrix_figure
-from tagger.reports.page import HUES, escape, label_hues, page_head
+from tagger.reports.page import page_head
+from tagger.text.markup import HUES, escape, label_hues
 
 
 def page_of(evaluation, **names):

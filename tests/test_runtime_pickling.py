@@ -5,16 +5,19 @@ import os
 import pickle
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bundles import make_bundle, random_sentences
+from input_errors import raises
 
 from tagger import StreamingTagger, Tagger
-from tagger.bundle import save_bundle
+from tagger.bundle import load_bundle, save_bundle
+from tagger.included import included_folder, included_models
 from tagger.text.sentence import from_tokens
 
 pytestmark = pytest.mark.slow
@@ -63,13 +66,59 @@ def test_a_copy_gives_the_same_tags_and_keeps_the_settings(tagger, duplicate):
     assert (copied.bundle is tagger.bundle) == (duplicate is not round_trip)
 
 
-def test_a_pickle_needs_no_folder(tmp_path):
+def test_the_pickle_of_a_model_in_memory_needs_no_folder(tmp_path):
     save_bundle(make_bundle()[1], tmp_path / "model")
-    tagger = Tagger.load(tmp_path / "model")
+    tagger = Tagger(load_bundle(tmp_path / "model"))
     content, expected = pickle.dumps(tagger), tag(tagger)
     (tmp_path / "model").rename(tmp_path / "elsewhere")
     assert tag(pickle.loads(content)) == expected
     assert len(content) < 200_000  # without the word cache's table
+
+
+def test_the_pickle_of_a_loaded_model_holds_its_path(tmp_path, monkeypatch):
+    save_bundle(make_bundle()[1], tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    tagger = Tagger.load("model", threads=1)
+    content = pickle.dumps(tagger)
+    assert len(content) < 2000
+    monkeypatch.chdir("/")
+    first, second = pickle.loads(content), pickle.loads(pickle.dumps(tagger.with_temperatures({"ner": 2})))
+    assert first.engine is second.engine
+    assert first.engine is not tagger.engine
+    assert tag(first) == tag(tagger)
+    assert tag(second) == tag(tagger.with_temperatures({"ner": 2})) != tag(first)
+    assert tag(round_trip(first)) == tag(first)
+    assert repr(first) == repr(tagger)
+
+
+def test_a_changed_or_missing_model_is_an_error(tmp_path):
+    folder = tmp_path / "model"
+    save_bundle(make_bundle()[1], folder)
+    tagger = Tagger.load(folder)
+    for changed in (make_bundle(seed=1)[1], replace(tagger.bundle, temperatures={"ner": 1.5})):
+        content = pickle.dumps(Tagger.load(folder))
+        save_bundle(changed, folder)
+        with raises("bundle.damaged", file="model"):
+            pickle.loads(content)
+    save_bundle(make_bundle()[1], folder)
+    assert tag(pickle.loads(pickle.dumps(tagger))) == tag(tagger)
+    content = pickle.dumps(tagger.with_temperatures({}))
+    folder.rename(tmp_path / "elsewhere")
+    assert tag(pickle.loads(content)) == tag(tagger)  # this process still has the model
+    content = pickle.dumps(Tagger.load(tmp_path / "elsewhere"))
+    (tmp_path / "elsewhere").rename(folder)
+    with raises("bundle.missing", file="config.json"):
+        pickle.loads(content)
+
+
+@pytest.mark.skipif("en" not in included_models(), reason="the package does not include the English model")
+def test_the_pickle_of_an_included_model_holds_its_name():
+    tagger = Tagger.load("en")
+    content = pickle.dumps(tagger)
+    assert str(included_folder()).encode() not in content
+    restored = pickle.loads(content)
+    assert repr(restored) == repr(tagger)
+    assert restored.tag("Mira met Tom.") == tagger.tag("Mira met Tom.")
 
 
 def test_the_settings_of_a_copy_are_independent(tagger):
@@ -177,6 +226,42 @@ def test_a_data_loader_worker_uses_a_tagger(tagger):
     )
     found = [tags for batch in loader for tags in batch]
     assert found == [list(one.tags["ner"]) for one in tagger.tag_tokens(SENTENCES)]
+
+
+def test_pandas_applies_a_tagger(tagger):
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    texts = [" ".join(sentence) for sentence in SENTENCES]
+    found = pandas.Series(texts).apply(tagger.tag)
+    assert list(found) == [tagger.tag(text) for text in texts]
+
+
+def test_threads_share_a_tagger(tagger):
+    texts = [" ".join(sentence) for sentence in SENTENCES]
+    expected = [[one.tags for one in tagger.tag(text)] for text in texts]
+    with ThreadPoolExecutor(4) as pool:
+        assert [[one.tags for one in found] for found in pool.map(tagger.tag, texts)] == expected
+        piped = pool.map(lambda _: [[one.tags for one in found] for found in tagger.pipe(texts)], range(4))
+        assert list(piped) == [expected] * 4
+
+
+def test_a_saved_model_gives_the_same_tags(tagger, tmp_path):
+    tagger.save(tmp_path / "copy")
+    loaded = Tagger.load(str(tmp_path / "copy"), scheme="BIOES", precision="int8")
+    assert tag(loaded) == tag(tagger)
+    loaded.save(str(tmp_path / "copy"))  # its vectors are memory-mapped from this folder
+    assert tag(Tagger.load(tmp_path / "copy", scheme="BIOES", precision="int8")) == tag(tagger)
+    with pytest.raises(TypeError, match=r"^folder must be a str or Path \(got None\)\."):
+        tagger.save(None)
+    (tmp_path / "file").write_text("")
+    with raises("file.unwritable", file="file"):
+        tagger.save(tmp_path / "file")
+
+
+def test_the_display_names_model_tasks_and_scheme(tagger):
+    folder = tagger._labeller.source.folder
+    assert repr(tagger) == f"<Tagger {folder}: ner (LOC, ORG, PER), pos (6 tags); BIOES>"
+    assert repr(Tagger(make_bundle()[1])) == "<Tagger memory: ner (LOC, ORG, PER), pos (6 tags); IOB2>"
+    assert tagger._repr_html_() == f"<b>Tagger</b> {folder}: ner (LOC, ORG, PER), pos (6 tags); BIOES"
 
 
 def test_a_pickled_bundle_has_the_same_arrays(tagger):

@@ -10,7 +10,7 @@ from command_line import run_error, write_corpus
 from tagger.config_loading import load_config
 from tagger.errors import InputError
 from tagger.network import heads
-from tagger.network.heads import HEADS, CrfHead, Head
+from tagger.network.heads import HEADS, CrfHead, Head, Targets
 from tagger.training.costs import make_costs
 from tagger.training.loop import EpochRecord, train
 from tagger.training.preparation import prepare
@@ -74,7 +74,7 @@ def path(request, monkeypatch) -> str:
 @pytest.mark.parametrize("seed", range(3))
 def test_the_loss_equals_the_softmax_margin(path, kind, seed):
     head, emissions, tags, mask, costs = make_case(kind, seed)
-    loss = head.loss(emissions, tags, mask, costs)
+    loss = head.loss(emissions, Targets(tags), mask, costs)
     torch.testing.assert_close(loss, brute_force(head, emissions, tags, mask, costs), rtol=1e-10, atol=1e-10)
 
 
@@ -82,17 +82,21 @@ def test_the_loss_equals_the_softmax_margin(path, kind, seed):
 def test_the_gradient_equals_finite_differences(path, kind):
     head, emissions, tags, mask, costs = make_case(kind)
     emissions.requires_grad_()
-    assert torch.autograd.gradcheck(lambda scores: head.loss(scores, tags, mask, costs), (emissions,))
+    assert torch.autograd.gradcheck(
+        lambda scores: head.loss(scores, Targets(tags), mask, costs), (emissions,)
+    )
     if isinstance(head, CrfHead):
         assert torch.autograd.gradcheck(
-            lambda _: head.loss(emissions.detach(), tags, mask, costs), (head.crf.transitions,)
+            lambda _: head.loss(emissions.detach(), Targets(tags), mask, costs), (head.crf.transitions,)
         )
 
 
 @pytest.mark.parametrize("kind", ["crf", "softmax"])
 def test_zero_costs_do_not_change_the_loss(path, kind):
     head, emissions, tags, mask, costs = make_case(kind)
-    assert torch.equal(head.loss(emissions, tags, mask), head.loss(emissions, tags, mask, 0 * costs))
+    assert torch.equal(
+        head.loss(emissions, Targets(tags), mask), head.loss(emissions, Targets(tags), mask, 0 * costs)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from tagger import (
     StepRecord,
     StreamingTagger,
     Tagger,
+    evaluate,
     measure_forgetting,
     read_corpus,
     train,
@@ -36,6 +37,7 @@ def train_and_score() -> Tagger:
     assert_type(train([(["Ada"], ["B-PER"])], init_from=model, output="runs/x"), Tagger)
     scores = model.evaluate("test.conll", task="ner")
     assert_type(scores, ModelScores)
+    assert_type(evaluate("en", data), ModelScores)
     assert_type(scores.ner.f1, float)
     assert_type(scores["ner"].by_label["PER"].precision, float)
     assert_type(measure_forgetting(Tagger.load("en"), model, {"old": data})[0].after, float)

@@ -27,7 +27,9 @@ UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
 Abort = typer.Abort
 
 # In the order of the help. Command NAME is the function ``NAME_command`` of ``tagger.cli.NAME``.
-COMMANDS = ("train", "compare", "evaluate", "tag", "info", "check", "convert", "export", "shrink")
+COMMANDS = (
+    "train", "distil", "compare", "evaluate", "tag", "info", "check", "convert", "export", "shrink",
+)  # fmt: skip
 
 
 class _Commands(TyperGroup):

@@ -10,9 +10,10 @@ from io import StringIO
 from tagger.corpus.conll import token_line, write_conll
 from tagger.corpus.jsonl import json_line
 from tagger.errors import InputError, OnError, printable, printable_lines
-from tagger.reports.page import PAGE_END, escape, hue_rules, label_hues, page_head
+from tagger.reports.page import PAGE_END, hue_rules, page_head
 from tagger.runtime.json_lines import sentence_line, sentence_lines
 from tagger.runtime.options import TagOptions
+from tagger.text.markup import escape, label_hues
 from tagger.text.sentence import Sentence
 
 Tag = Callable[[Iterable[str]], Iterator[Sentence]]

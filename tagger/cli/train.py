@@ -130,6 +130,14 @@ def train_command(
             "--dev (repeatable).",
         ),
     ] = None,
+    partial: Annotated[
+        bool | None,
+        typer.Option(
+            "--partial",
+            help="With --init-from: the training files mark only new labels; unmarked tokens may have "
+            "an old label.",
+        ),
+    ] = None,
     resume: Annotated[
         bool | None,
         typer.Option(
@@ -160,6 +168,7 @@ def train_command(
         "model.merge_mode": merge_mode,
         "model.head": head,
         "train.epochs": epochs,
+        "train.partial": partial,
         "train.seed": seed,
         "train.tensorboard": tensorboard,
     }

@@ -20,6 +20,7 @@ from tagger.bundle import Bundle
 from tagger.cli.console import TrainingDisplay, changes_table, scores_table
 from tagger.cli.output import Notes
 from tagger.config import Config
+from tagger.corpus.memory import Source
 from tagger.features.vocab import Vocabulary
 from tagger.runtime.forgetting import measure_forgetting
 from tagger.runtime.tagger import Tagger
@@ -75,11 +76,12 @@ class StopSignals:
 def watch_training(
     config: Config,
     output: Path,
-    train: Sequence[Path],
-    dev: Sequence[Path],
+    train: Sequence[Source],
+    dev: Sequence[Source],
     vectors: Path | None,
     *,
     initial: Bundle | None = None,
+    teachers: Sequence[Bundle] | None = None,
     old_dev: Sequence[Path] = (),
     resume: bool | None,
 ) -> None:
@@ -92,6 +94,7 @@ def watch_training(
         dev: The dev files, which select the best epoch; may be empty.
         vectors: File of static word vectors, or None.
         initial: The model to start from, or None.
+        teachers: Models whose probabilities replace tags (see ``preparation.prepare``).
         old_dev: Dev files of the initial model's data, to print scores before and after; may be empty.
         resume: True to resume an unfinished run, False to restart it (see ``run_training``).
 
@@ -107,6 +110,7 @@ def watch_training(
             dev_files=dev,
             vectors_file=vectors,
             initial=initial,
+            teachers=teachers,
             resume=resume,
             is_stopped=lambda: signals.is_requested,
         )

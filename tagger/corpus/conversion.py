@@ -18,8 +18,8 @@ from tagger.corpus.reading import Offsets, OffsetUnit, OnMisaligned, Reading, Un
 from tagger.corpus.tags import TagReading, find_tag_reading
 from tagger.errors import InputError, Warn, ignore
 from tagger.text.scheme_detection import SchemeEvidence
-from tagger.text.schemes import normalise_scheme, spans_to_tags, tags_to_spans, violations
-from tagger.text.sentence import UNSPECIFIED, Sentence, Span
+from tagger.text.schemes import convert_tags, normalise_scheme, spans_to_tags, tags_to_spans, violations
+from tagger.text.sentence import UNKNOWN_TAG, UNSPECIFIED, Sentence, Span
 
 _SCHEME_OPTION = "--from-scheme"
 _PLAIN_SPACES = ("", " ", "\n")
@@ -105,7 +105,7 @@ def survey(
     reading = Reading(tasks=tasks, on_misaligned=on_misaligned, on_error=problems.append)
     for sentence in detected.read(reading):
         for task, tags in sentence.tags.items():
-            evidence.setdefault(task, SchemeEvidence()).add(tags)
+            evidence.setdefault(task, SchemeEvidence()).add(tags, sentence.tokens)
             has_spaces = has_spaces or any(" " in tag for tag in tags)
             if task not in filled and (detected.format != "conllu" or tags.count(UNSPECIFIED) < len(tags)):
                 filled.add(task)
@@ -134,7 +134,13 @@ def survey(
                 f"{reading_of_task.problem}", code="corpus.scheme", where=path, option=_SCHEME_OPTION
             )
     parts = [
-        describe_tags(task, evidence[task].tags, tag_reading.scheme, tag_reading, is_only=len(read) == 1)
+        describe_tags(
+            task,
+            evidence[task].split_unknown(tag_reading.scheme)[0],
+            tag_reading.scheme,
+            tag_reading,
+            is_only=len(read) == 1,
+        )
         for task, tag_reading in readings.items()
     ]
     return Source(
@@ -234,7 +240,13 @@ class Conversion:
                 spans[task] = tuple(tags_to_spans(tags[task], scheme))
                 self.tally.illegal[task] += len(violations(tags[task], scheme))
             self.tally.spans[task] += len(spans[task])
-            if self._scheme:
+            unknown = tags[task].count(UNKNOWN_TAG)
+            if "unknown tags" not in self._holds:
+                self.tally.lost["unknown tags"] += unknown
+            if self._scheme and unknown:  # spans cannot hold them
+                tags[task] = tuple(convert_tags(tags[task], scheme, self._scheme))
+                self.tally.lost["tags next to unknown ones"] += tags[task].count(UNKNOWN_TAG) - unknown
+            elif self._scheme:
                 tags[task] = tuple(spans_to_tags(spans[task], len(sentence), self._scheme))
         return replace(sentence, tags=tags, spans=spans)
 
@@ -254,7 +266,10 @@ class Conversion:
             if not has_text or text_comment([comment]) != sentence.text
         ]
         carried: list[tuple[Content, str, int]] = [
-            *(("tags", f"tags of {task}", len(tags) - tags.count(UNSPECIFIED)) for task, tags in other_tags),
+            *(
+                ("tags", f"tags of {task}", sum(tag not in (UNSPECIFIED, UNKNOWN_TAG) for tag in tags))
+                for task, tags in other_tags
+            ),
             ("comments", "comments", len(comments)),
             ("extra lines", "lines without a token", len(sentence.extra_lines)),
             ("tokens", "token boundaries", len(sentence)),

@@ -32,6 +32,7 @@ Content = Literal[
     "documents",
     "text",
     "tags",
+    "unknown tags",
     "spans",
     "comments",
     "extra lines",
@@ -40,8 +41,8 @@ Content = Literal[
     "alternatives",
 ]
 """What a file can hold: the boundaries of tokens, sentences and documents; the text with its original white
-space; one tag per token; labelled spans; comment lines; CoNLL-U lines that are not tokens; probabilities of
-spans and tags; and the n-best tag sequences."""
+space; one tag per token; the unknown tag ``?`` in tasks with spans; labelled spans; comment lines; CoNLL-U
+lines that are not tokens; probabilities of spans and tags; and the n-best tag sequences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,9 @@ FORMATS: dict[str, Format] = {
             separator=writing.separator,
             has_texts=writing.has_texts,
         ),
-        holds=frozenset({"tokens", "sentences", "documents", "text", "tags", "spans", "comments"}),
+        holds=frozenset(
+            {"tokens", "sentences", "documents", "text", "tags", "unknown tags", "spans", "comments"}
+        ),
         suffixes=(".conll",),
         has_token_lines=True,
         has_columns=True,
@@ -100,7 +103,17 @@ FORMATS: dict[str, Format] = {
             sentences, file, misc=[task for task in writing.tasks if task not in FIELDS]
         ),
         holds=frozenset(
-            {"tokens", "sentences", "documents", "text", "tags", "spans", "comments", "extra lines"}
+            {
+                "tokens",
+                "sentences",
+                "documents",
+                "text",
+                "tags",
+                "unknown tags",
+                "spans",
+                "comments",
+                "extra lines",
+            }
         ),
         suffixes=(".conllu", ".conllup"),
         has_token_lines=True,
@@ -119,7 +132,7 @@ FORMATS: dict[str, Format] = {
     "csv": Format(
         read=read_table,
         write=write_table,
-        holds=frozenset({"tokens", "sentences", "documents", "text", "tags", "spans"}),
+        holds=frozenset({"tokens", "sentences", "documents", "text", "tags", "unknown tags", "spans"}),
         suffixes=(".csv",),
         has_columns=True,
     ),
@@ -140,7 +153,17 @@ FORMATS: dict[str, Format] = {
         read=read_dataset,
         write=None,
         holds=frozenset(
-            {"tokens", "sentences", "documents", "text", "tags", "spans", "comments", "extra lines"}
+            {
+                "tokens",
+                "sentences",
+                "documents",
+                "text",
+                "tags",
+                "unknown tags",
+                "spans",
+                "comments",
+                "extra lines",
+            }
         ),
         suffixes=(".parquet", ".arrow"),
         write_folder=write_dataset,

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from tagger.corpus.consistency import MAX_LOCATIONS, UNTAGGED, Inconsistent, SpanIndex
 from tagger.corpus.detection import Detected, detect
 from tagger.corpus.files import FORMATS
-from tagger.corpus.loading import bare_warning, describe_tags, summarise, unspecified_warning
+from tagger.corpus.loading import bare_warning, describe_tags, missing_warnings, summarise
 from tagger.corpus.reading import Offsets, Reading
 from tagger.corpus.tags import (
     TagReading,
@@ -29,7 +29,7 @@ from tagger.text.schemes import (
     tags_to_spans,
     violations,
 )
-from tagger.text.sentence import UNSPECIFIED, Sentence, Span
+from tagger.text.sentence import UNKNOWN_TAG, UNSPECIFIED, Sentence, Span
 
 _FREE_FIELDS = frozenset(["lemma", "feats", "head", "deps", "misc"])  # CoNLL-U columns without a tag set
 
@@ -215,10 +215,12 @@ def _survey(detected: Detected, indexes: dict[str, SpanIndex], requested: Mappin
     for sentence in _sentences(detected, ignore, facts.notes.append):
         n_tokens += len(sentence)
         for task, tags in sentence.tags.items():
-            evidence.setdefault(task, SchemeEvidence()).add(tags)
+            evidence.setdefault(task, SchemeEvidence()).add(tags, sentence.tokens)
             if UNTAGGED in tags:
                 has_outside.add(task)
-            if task not in plain and not all(tag == UNTAGGED or tag[1:2] == "-" for tag in tags):
+            if task not in plain and not all(
+                tag in (UNTAGGED, UNKNOWN_TAG) or tag[1:2] == "-" for tag in tags
+            ):
                 plain.add(task)
             _index_spans(sentence, task, indexes)
     parts = []
@@ -226,16 +228,13 @@ def _survey(detected: Detected, indexes: dict[str, SpanIndex], requested: Mappin
         tag_reading = find_tag_reading(tag_evidence, task, requested, is_only=len(evidence) == 1)
         facts.readings[task], facts.schemes[task] = tag_reading, tag_reading.scheme
         facts.counts[task] = Counter()
-        parts.append(
-            describe_tags(
-                task, tag_evidence.tags, tag_reading.scheme, tag_reading, is_only=len(evidence) == 1
-            )
-        )
+        known, n_unknown = tag_evidence.split_unknown(tag_reading.scheme)
+        parts.append(describe_tags(task, known, tag_reading.scheme, tag_reading, is_only=len(evidence) == 1))
         if tag_reading.scheme is None and task in has_outside and task not in plain:
             facts.foreign.add(task)
         n_unspecified = tag_evidence.tags[UNSPECIFIED] if tag_reading.scheme is None else 0
-        if n_unspecified:
-            facts.notes.append(f"{detected.path}: {unspecified_warning(task, n_unspecified, n_tokens)}")
+        for warning in missing_warnings(task, n_unspecified, n_unknown, n_tokens):
+            facts.notes.append(f"{detected.path}: {warning}")
         if tag_reading.is_bare:
             facts.notes.append(bare_warning(detected, task))
     facts.summary = summarise(detected, parts)
@@ -285,7 +284,8 @@ def _examine(facts: FileFacts, on_error: OnError) -> Iterator[Sentence]:
             if facts.schemes[task]:
                 facts.counts[task].update(span.label for span in _spans(sentence, task))
             else:
-                facts.counts[task].update(tags)
+                known = sentence.without_unknown(task).tags[task]
+                facts.counts[task].update(new for tag, new in zip(tags, known, strict=True) if tag == new)
             pending += _tag_errors(facts, sentence, task)
         flush()
         yield sentence
@@ -310,7 +310,7 @@ def _tag_errors(facts: FileFacts, sentence: Sentence, task: str) -> Iterator[Inp
     if scheme is None:
         if task in facts.foreign:
             for index, tag in enumerate(tags):
-                if not is_span_tag(tag):
+                if tag != UNKNOWN_TAG and not is_span_tag(tag):
                     yield unknown_prefix_error(sentence, index, task)
         return
     for index in violations(tags, scheme):

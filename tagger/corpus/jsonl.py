@@ -12,9 +12,9 @@ from tagger.corpus.lines import numbered_lines
 from tagger.corpus.offsets import measure
 from tagger.corpus.placement import documents_of_one_task
 from tagger.corpus.reading import Reading, Writing
-from tagger.corpus.records import Records, require_no_columns, sentence_values
+from tagger.corpus.records import Records, require_no_columns
 from tagger.errors import InputError, OnError
-from tagger.text.sentence import Sentence
+from tagger.text.sentence import Sentence, sentence_values
 
 
 def read_jsonl(path: str | Path, reading: Reading) -> Iterator[Sentence]:

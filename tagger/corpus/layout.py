@@ -12,6 +12,7 @@ from tagger.corpus.columns import PARTS_OF_SPEECH, TOKEN, is_span_column, parse_
 from tagger.corpus.conll import split_fields
 from tagger.text.scheme_detection import detect_scheme
 from tagger.text.schemes import is_span_tag, split_tag
+from tagger.text.sentence import UNKNOWN_TAG
 from tagger.text.spelling import (
     are_bare_labels,
     are_parts_of_speech,
@@ -259,7 +260,7 @@ def _is_constant(column: Sequence[Sequence[str]]) -> bool:
 
 def _kind(column: Sequence[Sequence[str]]) -> str | None:
     """Return the content of a column after the tokens: ``pos``, ``chunk``, ``ner``, or None if unknown."""
-    counts = Counter(value for values in column for value in values)
+    counts = Counter(value for values in column for value in values if value != UNKNOWN_TAG)
     if are_parts_of_speech(counts):
         return "pos"
     if are_bare_labels(counts):

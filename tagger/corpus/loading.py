@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from tagger.errors import InputError, escape_line
 from tagger.storage import new_folder, open_text, replace_file
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import Mode, convert_tags, split_tag
-from tagger.text.sentence import UNSPECIFIED, Sentence
+from tagger.text.sentence import UNKNOWN_TAG, UNSPECIFIED, Sentence
 
 MOST_LABELS = 20  # maximum number of labels in a summary line
 
@@ -57,6 +57,8 @@ class Split:
         repairs: For each span task, the number of tags that violate its scheme.
         unspecified: For each task without spans, the number of tokens without a tag (``_``).
         summary: One line per file: its format, columns, schemes and labels.
+        unknown: For each task, the number of tokens with the unknown tag (``?``). In a task without spans,
+            the sentences have ``_`` instead.
     """
 
     sentences: list[Sentence]
@@ -64,6 +66,7 @@ class Split:
     repairs: dict[str, int]
     unspecified: dict[str, int]
     summary: tuple[str, ...]
+    unknown: dict[str, int]
 
 
 def detect_files(
@@ -165,6 +168,7 @@ def load_split(
         repairs={task: sum(file.repairs.get(task, 0) for file in files) for task in tasks if schemes[task]},
         unspecified={task: sum(file.unspecified.get(task, 0) for file in files) for task in tasks},
         summary=tuple(line for file in files for line in file.summary),
+        unknown={task: sum(file.unknown[task] for file in files) for task in tasks},
     )
 
 
@@ -244,18 +248,18 @@ def name_files(paths: Sequence[Source]) -> str:
 
 
 def untagged(split: Split) -> dict[str, InputError]:
-    """Return an error for each task without any tags (all ``_``)."""
+    """Return an error for each task without any known tags (all ``_`` or ``?``)."""
     n_tokens = sum(map(len, split.sentences))
     path = path_of(split.sentences)
     return {
         task: InputError(
-            f"no token has a tag of {task!r} (got only {UNSPECIFIED}). Pass a file with tags, or "
-            "leave the task out.",
+            f"no token has a tag of {task!r} (got only {UNSPECIFIED} or {UNKNOWN_TAG}). Pass a file with "
+            "tags, or leave the task out.",
             code="corpus.empty",
             where=path,
         )
         for task, count in split.unspecified.items()
-        if count == n_tokens
+        if count + split.unknown[task] == n_tokens
     }
 
 
@@ -269,12 +273,12 @@ def _load(
     """Read one file."""
     sentences = list(detected.read(replace(reading, tasks=tuple(tasks))))
     schemes: dict[str, str | None] = {}
-    repairs, unspecified = dict[str, int](), dict[str, int]()
+    repairs, unspecified, unknown = dict[str, int](), dict[str, int](), dict[str, int]()
     parts = []
     for task in tasks:
         evidence = SchemeEvidence()
         for sentence in sentences:
-            evidence.add(sentence.tags[task])
+            evidence.add(sentence.tags[task], sentence.tokens)
         tag_reading = TagReading(None)
         if has_spans.get(task) is not False:
             tag_reading = find_tag_reading(evidence, task, options.schemes, is_only=len(tasks) == 1)
@@ -287,11 +291,13 @@ def _load(
             repairs[task] = count_repairs(sentences, task, scheme, mode=options.broken_tags)
         else:
             unspecified[task] = evidence.tags[UNSPECIFIED]
-        if unspecified.get(task):
-            n_tokens = sum(map(len, sentences))
-            reading.warn(f"{detected.path}: {unspecified_warning(task, unspecified[task], n_tokens)}")
-        parts.append(describe_tags(task, evidence.tags, scheme, tag_reading, is_only=len(tasks) == 1))
-    return Split(sentences, schemes, repairs, unspecified, (summarise(detected, parts),))
+            sentences = [sentence.without_unknown(task) for sentence in sentences]
+        counts, unknown[task] = evidence.split_unknown(scheme)
+        n_tokens = sum(map(len, sentences))
+        for warning in missing_warnings(task, unspecified.get(task, 0), unknown[task], n_tokens):
+            reading.warn(f"{detected.path}: {warning}")
+        parts.append(describe_tags(task, counts, scheme, tag_reading, is_only=len(tasks) == 1))
+    return Split(sentences, schemes, repairs, unspecified, (summarise(detected, parts),), unknown)
 
 
 def summarise(detected: Detected | MemoryCorpus, parts: Sequence[str]) -> str:
@@ -306,7 +312,7 @@ def describe_tags(
 
     Args:
         task: The column.
-        counts: The frequency of each tag, as spelled in the file.
+        counts: The frequency of each known tag, as spelled in the file.
         scheme: The scheme of its spans, or None.
         tag_reading: How the tags are read.
         is_only: True if it is the only described column.
@@ -329,12 +335,14 @@ def bare_warning(detected: Detected | MemoryCorpus, task: str, option: str = "--
     )
 
 
-def unspecified_warning(task: str, count: int, n_tokens: int) -> str:
-    """Return a warning with the number of tokens without a tag."""
-    return (
-        f"{count:,} of {n_tokens:,} tokens have no tag of {task!r} ({UNSPECIFIED}); loss and scores ignore "
-        "them."
-    )
+def missing_warnings(task: str, n_unspecified: int, n_unknown: int, n_tokens: int) -> Iterator[str]:
+    """Yield warnings with the numbers of tokens without a tag (``_``) and with an unknown one (``?``)."""
+    for count, problem in (
+        (n_unspecified, f"no tag of {task!r} ({UNSPECIFIED})"),
+        (n_unknown, f"the unknown tag {UNKNOWN_TAG} of {task!r}"),
+    ):
+        if count:
+            yield f"{count:,} of {n_tokens:,} tokens have {problem}; loss and scores ignore them."
 
 
 def _rewrite(file: Split, task: str) -> None:

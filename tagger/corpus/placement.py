@@ -215,7 +215,8 @@ def _fit(spans: Sequence[TextSpan], tokens: _TokenOffsets, reading: Reading) -> 
                 continue
             first, last = bounds
         start, end = tokens.starts[first], tokens.ends[last - 1]
-        placed.append((span, Span(first, last, span.label, span.score, start, end)))
+        text = tokens.text[start - tokens.text_start : end - tokens.text_start]
+        placed.append((span, Span(first, last, span.label, span.score, start, end, text)))
     return placed
 
 

@@ -1,4 +1,4 @@
-"""Convert JSON records of annotation tools to sentences, and sentences to JSON records.
+"""Convert JSON records of annotation tools to sentences; ``text.sentence.sentence_values`` is the reverse.
 
 All offsets count characters (code points, as in Python) and are half-open.
 """
@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tagger.corpus.offsets import OffsetUnits, Ruler, is_same_text
-from tagger.corpus.placement import TextSpan, attach_spans, place_spans, span_range
+from tagger.corpus.placement import TextSpan, attach_spans, place_spans
 from tagger.corpus.reading import Reading
 from tagger.corpus.token_records import TokenRecords, is_token_record
 from tagger.corpus.tokens import flat_task, raw_tokens, read_tokens, values_by_task
 from tagger.corpus.values import integer, join_names, label, mapping, probability, sequence, string
 from tagger.errors import InputError
 from tagger.text.schemes import split_tag
-from tagger.text.sentence import Sentence, Span
+from tagger.text.sentence import Sentence
 
 SPAN_LISTS = ("spans", "entities", "ents", "label", "labels", "annotations")
 """Keys of a record's list of spans."""
@@ -154,9 +154,10 @@ class Records:
 def read_record(record: object, reading: Reading, where: str) -> list[Sentence]:
     """Read the sentences of one record. Its keys determine the dialect.
 
-    - tagger's own, one sentence per record (see ``sentence_values``): ``{"text", "start", "tokens": [{"text",
-      "start", "end"}], "tags": {task: […]}, "spans": {task: [{"start", "end", "label", "score"}]}}``. A
-      record with ``start`` above 0 continues the previous document, unless it has ``starts_document``.
+    - tagger's own, one sentence per record (see ``sentence.sentence_values``): ``{"text", "start", "tokens":
+      [{"text", "start", "end"}], "tags": {task: […]}, "spans": {task: [{"start", "end", "label",
+      "score"}]}}``. A record with ``start`` above 0 continues the previous document, unless it has
+      ``starts_document``.
     - Prodigy: ``{"text", "tokens": [{"text", "start", "end"}], "spans": [{"start", "end", "label"}]}``.
     - doccano: ``{"text", "label": [[start, end, label]]}``, also ``labels``, and ``data`` for ``text``; with
       relations ``{"text", "entities": [{"start_offset", "end_offset", "label"}]}``.
@@ -182,67 +183,6 @@ def read_record(record: object, reading: Reading, where: str) -> list[Sentence]:
     sentences = records.read(record, where)
     records.finish()
     return sentences
-
-
-def sentence_values(
-    sentence: Sentence, tasks: Sequence[str], *, digits: int | None = None
-) -> dict[str, object]:
-    """Convert a sentence to JSON values that ``read_record`` reads.
-
-    Args:
-        sentence: The sentence. Empty fields and common default values are omitted.
-        tasks: The tasks whose tags and spans to write, in order, where the sentence has them.
-        digits: Number of digits to round probabilities to. By default they are not rounded.
-    """
-
-    def rounded(score: float | None) -> float | None:
-        return score if score is None or digits is None else round(score, digits)
-
-    def span_values(span: Span) -> dict[str, object]:
-        start, end = span_range(sentence, span)
-        text = sentence.text[start - sentence.text_start : end - sentence.text_start]
-        score = rounded(span.score)
-        return {"start": start, "end": end, "label": span.label, "text": text, "score": score}
-
-    def shortened(probability: float) -> float:
-        # Significant digits: the probability of a long tag sequence is small.
-        return probability if digits is None else float(f"{probability:.{digits}g}")
-
-    values: dict[str, object] = {
-        "text": sentence.text,
-        "start": sentence.text_start,
-        "tokens": [
-            {"text": token, "start": start, "end": end}
-            for token, (start, end) in zip(sentence.tokens, sentence.offsets, strict=True)
-        ],
-        "tags": {task: list(sentence.tags[task]) for task in tasks if task in sentence.tags},
-        "spans": {
-            task: [span_values(span) for span in sentence.spans[task]]
-            for task in tasks
-            if task in sentence.spans
-        },
-    }
-    if sentence.starts_document != (sentence.text_start == 0):
-        values["starts_document"] = sentence.starts_document
-    optional: dict[str, object] = {
-        "text_before": sentence.text_before,
-        "comments": list(sentence.comments),
-        "extra_lines": [list(line) for line in sentence.extra_lines],
-        "scores": {
-            task: list(map(rounded, sentence.tag_scores[task]))
-            for task in tasks
-            if task in sentence.tag_scores
-        },
-        "n_best": {
-            task: [
-                {"tags": list(alternative.tags), "probability": shortened(alternative.probability)}
-                for alternative in sentence.alternatives[task]
-            ]
-            for task in tasks
-            if task in sentence.alternatives
-        },
-    }
-    return values | {name: value for name, value in optional.items() if value}
 
 
 def require_no_columns(reading: Reading, path: str | Path) -> None:

@@ -18,7 +18,7 @@ from tagger.text.schemes import (
     tags_to_spans,
     violations,
 )
-from tagger.text.sentence import UNSPECIFIED, Sentence
+from tagger.text.sentence import UNKNOWN_TAG, UNSPECIFIED, Sentence
 from tagger.text.spelling import (
     add_prefixes,
     are_bare_labels,
@@ -97,7 +97,7 @@ def find_tag_reading(
         is_only: True if a scheme that is requested without a task can only refer to this column.
         option: The command-line option of ``requested``, for the error message.
     """
-    counts = evidence.tags
+    counts, _ = evidence.split_unknown("IOB2")
     is_named = task in PARTS_OF_SPEECH and task not in requested
     respelling = None if is_named else find_respelling(counts)
     if not is_named and not respelling and (outside := find_outside(counts)):
@@ -164,7 +164,7 @@ def find_scheme(
     if reading is None:
         evidence = SchemeEvidence()
         for sentence in sentences:
-            evidence.add(sentence.tags[task])
+            evidence.add(sentence.tags[task], sentence.tokens)
         reading = find_tag_reading(evidence, task, {})
         if reading.is_bare:  # only file readers may add prefixes, because they report it
             reading = TagReading(None)
@@ -179,7 +179,7 @@ def find_scheme(
     if reading.scheme is None:
         _reject_unknown_prefixes(sentences, task)
         if has_spans:
-            tag = sentences[0].tags[task][0]
+            tag = next(tag for sentence in sentences for tag in sentence.tags[task] if tag != UNKNOWN_TAG)
             raise InputError(
                 f"the column {task!r} must mark spans, as in B-PER (got "
                 f"{tag!r}). Name the right column with --columns.",
@@ -212,11 +212,12 @@ def require_spans(sentences: Sequence[Sentence], task: str) -> None:
     """Check that the column of a split for training or model selection marks at least one span.
 
     Raises:
-        InputError: If every tag of the column is O.
+        InputError: If every tag of the column is O or unknown (``?``).
     """
-    if all(tag == "O" for sentence in sentences for tag in sentence.tags[task]):
+    if all(tag in ("O", UNKNOWN_TAG) for sentence in sentences for tag in sentence.tags[task]):
+        got = sorted({tag for sentence in sentences for tag in sentence.tags[task]}, reverse=True)
         raise InputError(
-            f"the column {task!r} has no spans (got only O). Name the right column "
+            f"the column {task!r} has no spans (got only {' and '.join(got)}). Name the right column "
             "with --columns, or give a file with spans.",
             code="corpus.empty",
             where=path_of(sentences),
@@ -302,10 +303,10 @@ def path_of(sentences: Sequence[Sentence]) -> str:
 
 def _reject_unknown_prefixes(sentences: Sequence[Sentence], task: str) -> None:
     """Reject O and X-LABEL with an unknown prefix X: as plain tags their scores would be meaningless."""
-    tags = {tag for sentence in sentences for tag in sentence.tags[task]}
+    tags = {tag for sentence in sentences for tag in sentence.tags[task]} - {UNKNOWN_TAG}
     if "O" not in tags or not all(tag == "O" or tag[1:2] == "-" for tag in tags):
         return
-    location = _find_tag(sentences, task, lambda tag: not is_span_tag(tag))
+    location = _find_tag(sentences, task, lambda tag: tag in tags and not is_span_tag(tag))
     if location:
         raise unknown_prefix_error(*location, task)
 

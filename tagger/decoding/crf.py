@@ -214,6 +214,24 @@ def forward_backward(emissions: FloatArray, lengths: ArrayLike, transitions: Tra
     return Posterior(tags, backward, emissions, sizes, transitions, log_partition)
 
 
+def expected_transitions(posterior: Posterior) -> DoubleArray:
+    """Compute the (B, C, C) expected number of each transition, from -> to, in each sentence.
+
+    The pairwise marginals of Rabiner 1989 (section III.C, equation 37), summed over the tokens.
+    """
+    counts = np.zeros((len(posterior.lengths), *posterior.transitions.scores.shape))
+    moves = posterior.transitions.scores.astype(np.float64)
+    for row, length in enumerate(posterior.lengths):
+        tags = posterior.tags[row, :length].astype(np.float64)
+        onward = posterior.emissions[row, 1:length] + posterior.backward[row, 1:length]
+        with np.errstate(invalid="ignore"):
+            logs = moves + onward[:, None, :] - posterior.backward[row, : max(0, length - 1), :, None]
+        # Impossible tags have a backward score of -inf, and no probability to share.
+        shares = np.where(tags[:-1, :, None] > 0, np.exp(np.minimum(logs, 0.0)), 0.0)  # (T - 1, C, C)
+        counts[row] = np.einsum("ti,tij->ij", tags[:-1], np.nan_to_num(shares))
+    return counts
+
+
 def _by_step(emissions: FloatArray, sizes: IntArray) -> DoubleArray:
     """Return emissions (n, T, C) as (T, n, C) float64 with 0 beyond each length."""
     scores = emissions.transpose(1, 0, 2).astype(np.float64, order="C")

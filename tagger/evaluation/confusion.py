@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
-from tagger.evaluation.scores import TagSequences
+from tagger.evaluation.scores import TagSequences, remove_ignored
 from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import UNSPECIFIED, Span
 
@@ -82,12 +82,14 @@ def match_task(gold: TagSequences, predicted: TagSequences, *, scheme: str | Non
     """Return for each sentence the outcomes of its spans, or of its tags.
 
     Args:
-        gold: For each sentence its gold tags from the file; illegal ones are read as conlleval does.
+        gold: For each sentence its gold tags from the file; illegal ones are read as conlleval does. Spans
+            next to an unknown tag (``?``) are ignored (see ``scores.find_ignored``).
         predicted: For each sentence the predicted tags; span tags are in IOB2.
         scheme: The scheme of the gold tags; None for tags that do not encode spans.
     """
     if scheme is None:
         return [match_tags(*sides) for sides in zip(gold, predicted, strict=True)]
+    gold, predicted = remove_ignored(gold, predicted, scheme)
     return [
         match_spans(tags_to_spans(gold_tags, scheme), tags_to_spans(predicted_tags, "IOB2"))
         for gold_tags, predicted_tags in zip(gold, predicted, strict=True)

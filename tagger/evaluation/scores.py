@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, chain
+from itertools import accumulate, chain, repeat
 from typing import Any, TypedDict
 
 from tagger.errors import InputError
-from tagger.text.schemes import normalise_scheme, split_tag
+from tagger.text.schemes import normalise_scheme, split_tag, tags_to_spans
+from tagger.text.sentence import UNKNOWN_TAG, Span
 
 TagSequences = Sequence[Sequence[str]]
 # Label, index of the first token, index after the last. Indices continue from sentence to sentence, with one
@@ -76,6 +77,65 @@ class TagScores(TypedDict):
     accuracy: float
     support: int
     by_label: dict[str, Score]
+
+
+def find_ignored(gold: Sequence[str], scheme: str) -> frozenset[int]:
+    """Return the tokens of a sentence that unknown gold tags (``?``) exclude from span scores.
+
+    These are the tokens tagged ``?`` and those of the gold spans next to them, which may continue there. A
+    predicted span that contains one of them is neither correct nor wrong.
+
+    Args:
+        gold: The sentence's gold tags.
+        scheme: Their scheme.
+    """
+    if UNKNOWN_TAG not in gold:
+        return frozenset()
+    unknown = {index for index, tag in enumerate(gold) if tag == UNKNOWN_TAG}
+    open_spans = [span for span in tags_to_spans(gold, scheme) if {span.start - 1, span.end} & unknown]
+    return frozenset(unknown.union(*(range(span.start, span.end) for span in open_spans)))
+
+
+def is_scored(span: Span, ignored: frozenset[int]) -> bool:
+    """True if a span contains none of the tokens that ``find_ignored`` returned."""
+    return not ignored or ignored.isdisjoint(range(span.start, span.end))
+
+
+def remove_ignored(
+    gold: TagSequences, predicted: TagSequences, scheme: str, predicted_scheme: str = "IOB2"
+) -> tuple[TagSequences, TagSequences]:
+    """Return gold and predicted tags, with O for unknown gold tags and for spans with ignored tokens.
+
+    See ``find_ignored``.
+
+    Args:
+        gold: For each sentence its gold tags.
+        predicted: For each sentence its predicted tags.
+        scheme: Scheme of the gold tags.
+        predicted_scheme: Scheme of the predicted tags.
+
+    Raises:
+        InputError: The sentences do not match.
+    """
+    if not any(UNKNOWN_TAG in tags for tags in gold):
+        return gold, predicted
+    _check_shapes(gold, predicted, "gold tags", "predicted tags")
+    ignored = [find_ignored(tags, scheme) for tags in gold]
+    scored = [
+        list(map(_remove, side, repeat(name), ignored))
+        for side, name in ((gold, scheme), (predicted, predicted_scheme))
+    ]
+    return scored[0], scored[1]
+
+
+def _remove(tags: Sequence[str], scheme: str, ignored: frozenset[int]) -> Sequence[str]:
+    if not ignored:
+        return tags
+    scored = ["O" if tag == UNKNOWN_TAG else tag for tag in tags]
+    for span in tags_to_spans(tags, scheme):
+        if not is_scored(span, ignored):
+            scored[span.start : span.end] = ["O"] * (span.end - span.start)
+    return scored
 
 
 def score_spans(gold: TagSequences, predicted: TagSequences, *, scheme: str = "IOB2") -> SpanScores:

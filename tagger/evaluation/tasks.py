@@ -14,6 +14,7 @@ from tagger.evaluation.scores import (
     SpanScores,
     TagScores,
     TagSequences,
+    remove_ignored,
     score_spans,
     score_spans_by_vocabulary,
     score_tags,
@@ -118,7 +119,7 @@ def score_task(
 
     Args:
         gold: For each sentence its gold tags from the file. Tokens with the tag ``_`` are skipped, unless the
-            tags encode spans.
+            tags encode spans. Spans next to an unknown tag (``?``) are ignored (see ``scores.find_ignored``).
         predicted: For each sentence the predicted tags; span tags are in IOB2.
         scheme: The scheme of the gold tags; None for tags that do not encode spans.
         seen: For each sentence and token, True if the word is in the training set.
@@ -133,6 +134,7 @@ def score_task(
         gold, predicted, seen = _only_specified(gold, predicted, seen)
         tags, table = TaskTags(gold, predicted, "", seen), TAG_METRICS
     else:
+        gold, predicted = remove_ignored(gold, predicted, scheme)
         converted = [convert_tags(sequence, "IOB2", scheme) for sequence in predicted]
         tags, table = TaskTags(gold, converted, scheme, seen), SPAN_METRICS
     return {name: compute(tags) for name, compute in table.items()}

@@ -23,7 +23,7 @@ from tagger.experiments.grid import (
 from tagger.experiments.results import Comparison, GoldSplit, Measure, Run, load_run
 from tagger.experiments.run_training import Event, remove_checkpoint, train_runs
 from tagger.storage import claim_folder, make_own_folder, writing
-from tagger.training.preparation import EncodedSplit
+from tagger.training.encoded_split import EncodedSplit
 from tagger.training.processes import is_alone
 
 

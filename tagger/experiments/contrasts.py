@@ -20,7 +20,7 @@ from tagger.evaluation.breakdown import (
     read_items,
 )
 from tagger.evaluation.confusion import Kind, match_task
-from tagger.evaluation.scores import TagSequences
+from tagger.evaluation.scores import TagSequences, remove_ignored
 from tagger.evaluation.significance import Estimate, estimate, estimate_difference
 from tagger.experiments.grid import Variant
 from tagger.experiments.results import Comparison, GoldSplit, Run
@@ -196,7 +196,8 @@ def pair_runs(comparison: Comparison, base: Variant, other: Variant, name: str) 
     gold = comparison.gold[name]
     tags = [sentence.tags[comparison.task] for sentence in gold.sentences]
     runs_of_sides = [[_read(comparison, runs[seed], name) for seed in seeds] for runs in sides]
-    return Pairing(base, other, name, gold, tags, read_items(tags, gold.scheme), *runs_of_sides)
+    scored, _ = remove_ignored(tags, tags, gold.scheme, gold.scheme) if gold.scheme else (tags, tags)
+    return Pairing(base, other, name, gold, tags, read_items(scored, gold.scheme), *runs_of_sides)
 
 
 def runs_by_seed(comparison: Comparison, variant: Variant, name: str) -> dict[int, Run]:
@@ -205,18 +206,20 @@ def runs_by_seed(comparison: Comparison, variant: Variant, name: str) -> dict[in
 
 
 def _read(comparison: Comparison, run: Run, name: str) -> PairedRun:
-    tags = run.predictions[name]
-    scheme = None if comparison.gold[name].scheme is None else "IOB2"
-    if scheme is None:  # ignore predictions for tokens without a gold tag
-        gold = [sentence.tags[comparison.task] for sentence in comparison.gold[name].sentences]
-        tags = [
+    tags = scored = run.predictions[name]
+    scheme = comparison.gold[name].scheme
+    gold = [sentence.tags[comparison.task] for sentence in comparison.gold[name].sentences]
+    if scheme is not None:
+        _, scored = remove_ignored(gold, tags, scheme)
+    else:  # ignore predictions for tokens without a gold tag
+        tags = scored = [
             [
                 UNSPECIFIED if gold_tag == UNSPECIFIED else tag
                 for gold_tag, tag in zip(gold_tags, predicted, strict=True)
             ]
             for gold_tags, predicted in zip(gold, tags, strict=True)
         ]
-    return PairedRun(run.seed, comparison.score(run, name), tags, read_items(tags, scheme))
+    return PairedRun(run.seed, comparison.score(run, name), tags, read_items(scored, scheme and "IOB2"))
 
 
 def find_examples(pairing: Pairing) -> tuple[list[Example], list[Example]]:

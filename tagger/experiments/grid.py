@@ -16,7 +16,8 @@ from tagger.errors import InputError
 from tagger.features.vocab import Vocabulary
 from tagger.runtime.weights import tensor_shapes
 from tagger.training.checkpoint import data_digests, describe_options
-from tagger.training.preparation import EncodedSplit, Preparation, prepare, read_split
+from tagger.training.encoded_split import EncodedSplit
+from tagger.training.preparation import Preparation, prepare, read_split
 from tagger.training.progress import build_model
 
 RUNS = "runs"  # subfolder of the output folder with one file per run

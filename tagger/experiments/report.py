@@ -58,9 +58,10 @@ from tagger.experiments.report_text import (
 from tagger.experiments.results import FORMAT, Comparison
 from tagger.reports.charts import read_chart_style
 from tagger.reports.marks import SIDES, Side, split_sentence
-from tagger.reports.page import HUES, hue_rules, label_hues, page_head
+from tagger.reports.page import hue_rules, page_head
 from tagger.reports.templates import read_source, render
 from tagger.storage import replace_file
+from tagger.text.markup import HUES, label_hues
 from tagger.text.sentence import from_tokens
 
 RESULTS, MARKDOWN, PAGE = "results.json", "report.md", "report.html"

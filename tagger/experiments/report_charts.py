@@ -22,7 +22,7 @@ from tagger.reports.charts import (
     draw_slopes,
     fit_axis,
 )
-from tagger.reports.page import label_hues
+from tagger.text.markup import label_hues
 
 EPOCH_MARKS = 5  # maximum number of axis marks below a learning curve
 STYLES = {  # by direction; bidirectional variants by merge mode

@@ -38,9 +38,9 @@ from tagger.training.checkpoint import (
     restore_progress,
     save_checkpoint,
 )
+from tagger.training.encoded_split import EncodedSplit
 from tagger.training.loop import EpochRecord, train
 from tagger.training.prediction import predict_split, score_predicted
-from tagger.training.preparation import EncodedSplit
 from tagger.training.processes import Processes
 from tagger.training.progress import Progress, make_bundle
 from tagger.training.schema import SavedCurve

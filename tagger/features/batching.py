@@ -17,6 +17,34 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
+class SoftTags:
+    """A target distribution over the tag sequences of one sentence, by its expectations.
+
+    Attributes:
+        tags: (T, C) probability of each tag at each token.
+        transitions: (C, C) expected number of each transition, from -> to.
+    """
+
+    tags: NDArray[np.float32]
+    transitions: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SoftTargets:
+    """The soft tags of S sentences of a batch.
+
+    Attributes:
+        rows: (S,) indices of the sentences in the batch.
+        tags: (S, T, C) probability of each tag, 0 after a sentence's end.
+        transitions: (S, C, C) expected number of each transition, from -> to.
+    """
+
+    rows: Ints
+    tags: NDArray[np.float32]
+    transitions: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """B sentences of at most T tokens with U distinct words.
 
@@ -30,7 +58,11 @@ class Batch:
         characters: (U, L) character ids, 0 after a word's end; L >= 1.
         word_lengths: (U,) number of characters of each word.
         lengths: (B,) number of tokens of each sentence.
-        tags: For each task (B, T) tag ids, 0 after a sentence's end; empty for prediction.
+        tags: For each task (B, T) tag ids, -1 for tokens without a gold tag, 0 after a sentence's end; empty
+            for prediction.
+        allowed: For some tasks (B, T, C) True for the possible tags of tokens without a gold tag; by default
+            all are possible.
+        soft: For some tasks the soft tags of some sentences.
         context: Document context of the tokens; None without document context.
     """
 
@@ -41,6 +73,8 @@ class Batch:
     word_lengths: Ints
     lengths: Ints
     tags: Mapping[str, Ints] = field(default_factory=dict)
+    allowed: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    soft: Mapping[str, SoftTargets] = field(default_factory=dict)
     context: BatchContext | None = None
 
     @property
@@ -58,8 +92,38 @@ class Batch:
             positions=self.positions[rows, :width],
             lengths=self.lengths[rows],
             tags={task: ids[rows, :width] for task, ids in self.tags.items()},
+            allowed={task: values[rows, :width] for task, values in self.allowed.items()},
+            soft={task: _select_soft(targets, rows, width) for task, targets in self.soft.items()},
             context=self.context and self.context.select(rows, steps, width),
         )
+
+
+def _select_soft(targets: SoftTargets, rows: Ints, width: int) -> SoftTargets:
+    places = {int(row): place for place, row in enumerate(targets.rows)}
+    kept = [(new, places[int(row)]) for new, row in enumerate(rows) if int(row) in places]
+    indices = [place for _, place in kept]
+    return SoftTargets(
+        np.array([new for new, _ in kept], np.int64),
+        targets.tags[indices, :width],
+        targets.transitions[indices],
+    )
+
+
+def stack_soft(values: Sequence[SoftTags | None], width: int) -> SoftTargets | None:
+    """Combine the soft tags of a batch's sentences; None if no sentence has any.
+
+    Args:
+        values: The soft tags of each sentence, or None.
+        width: T of the batch.
+    """
+    present = [(row, one) for row, one in enumerate(values) if one is not None]
+    if not present:
+        return None
+    tags = np.zeros((len(present), width, present[0][1].tags.shape[1]), np.float32)
+    for place, (_, one) in enumerate(present):
+        tags[place, : len(one.tags)] = one.tags
+    rows = np.array([row for row, _ in present], np.int64)
+    return SoftTargets(rows, tags, np.stack([one.transitions for _, one in present]))
 
 
 class WordTable:

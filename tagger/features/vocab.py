@@ -11,10 +11,19 @@ from itertools import accumulate
 from types import MappingProxyType
 from typing import Annotated, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, ConfigDict, FailFast, Field, StrictBool, StrictInt, TypeAdapter
 
-from tagger.text.schemes import allowed_transitions, convert_tags
-from tagger.text.sentence import UNSPECIFIED, Sentence
+from tagger.text.schemes import (
+    allowed_transitions,
+    convert_tags,
+    possible_tags,
+    spans_to_tags,
+    split_tag,
+    tags_to_spans,
+)
+from tagger.text.sentence import UNKNOWN_TAG, UNSPECIFIED, Sentence
 
 PADDING = 0
 UNKNOWN = 1
@@ -94,14 +103,44 @@ class Task:
         return MappingProxyType({tag: number for number, tag in enumerate(self.tags)})
 
     def encode(self, tags: Sequence[str], source: str | None) -> list[int]:
-        """Return the ids of one sentence's tags; -1 for a tag that the task does not have.
+        """Return the ids of one sentence's tags; -1 for a tag that the task does not have or that is open.
+
+        A tag is open if ``encode_allowed`` returns several: most unknown tags (``?``), and tags next to them.
+        In a task without spans, ``?`` must be replaced before (see ``Sentence.without_unknown``).
 
         Args:
             tags: The tags from the file.
             source: The scheme of the tags; None for tags that do not encode spans.
         """
+        if source and self.scheme and UNKNOWN_TAG in tags:
+            return [int(row.argmax()) if row.sum() == 1 else -1 for row in self.encode_allowed(tags, source)]
         converted = convert_tags(tags, source, self.scheme) if source and self.scheme else tags
         return [self.ids.get(tag, -1) for tag in converted]
+
+    def encode_allowed(self, tags: Sequence[str], source: str | None) -> NDArray[np.bool_]:
+        """Return (T, C): True for each tag that a token may have, given that a tag ``?`` may be any tag.
+
+        These are the tags of all legal sequences that agree with the known tags, as a loss over incomplete
+        annotation needs them (Tsuboi et al. 2008, section 3). Where no tag is unknown, each token has one
+        tag; next to ``?`` a tag may have several prefixes (see ``text.schemes.possible_tags``). A token whose
+        tag the task does not have may have any tag.
+
+        Args:
+            tags: The T tags of one sentence from the file.
+            source: The scheme of the tags; None for tags that do not encode spans.
+        """
+        allowed = np.zeros((len(tags), len(self.tags)), np.bool_)
+        if source and self.scheme and UNKNOWN_TAG in tags:
+            labels = {split_tag(tag)[1] for tag in self.tags}
+            known = [tag if tag == UNKNOWN_TAG or split_tag(tag)[1] in labels else "O" for tag in tags]
+            options = possible_tags(known, source, self.tags, self.scheme)
+            for row, here, old, new in zip(allowed, options, tags, known, strict=True):
+                row[[self.ids[tag] for tag in here]] = True
+                row |= old != new
+            return allowed
+        for row, tag_id in zip(allowed, self.encode(tags, source), strict=True):
+            row[tag_id if tag_id >= 0 else slice(None)] = True
+        return allowed
 
     def allowed(self) -> tuple[list[list[bool]], list[bool], list[bool]]:
         """Return the legal transitions (C, C; from, to), start tags (C,) and end tags (C,)."""
@@ -277,7 +316,9 @@ def _collect_task(sentences: Iterable[Sentence], name: str, source: str | None, 
         counts = Counter(tag for sentence in sentences for tag in sentence.tags[name] if tag != UNSPECIFIED)
         return Task(name, tuple(tag for tag, _ in counts.most_common()), None)
     counts = Counter(
-        tag for sentence in sentences for tag in convert_tags(sentence.tags[name], source, scheme)
+        tag
+        for sentence in sentences
+        for tag in spans_to_tags(tags_to_spans(sentence.tags[name], source), len(sentence), scheme)
     )
     return Task(name, span_tags(counts, scheme), scheme)
 

@@ -19,7 +19,7 @@ from tagger.features.vocab import PADDING, UNKNOWN, Vocabulary
 from tagger.network.document_context import DocumentContext
 from tagger.network.dropout import dropout
 from tagger.network.encoder import Blocks, Encoder
-from tagger.network.heads import HEADS, Head
+from tagger.network.heads import HEADS, Head, Targets
 from tagger.network.words import WordVectors
 
 # Share of sentences trained without document context, if context dropout is on.
@@ -119,7 +119,11 @@ class TaggingModel(nn.Module):
         return self.words.embed(words) * (words != PADDING)[:, None]
 
     def loss(
-        self, batch: Batch, blocks: Blocks | None = None, costs: Mapping[str, Tensor] | None = None
+        self,
+        batch: Batch,
+        blocks: Blocks | None = None,
+        costs: Mapping[str, Tensor] | None = None,
+        soft_weight: float = 1.0,
     ) -> Tensor:
         """Compute the negative log-likelihood of the tags, summed over tasks and averaged over sentences.
 
@@ -127,15 +131,27 @@ class TaggingModel(nn.Module):
             batch: The sentences and their tags.
             blocks: As in ``forward``.
             costs: Costs of wrong tags (C, C) by task, for any of the tasks (see ``Head.loss``).
+            soft_weight: Weight of soft tags (see ``heads.Targets``).
         """
         mask = self._tensor(batch.mask)
         emissions = self(batch, blocks)
         total = torch.zeros((), device=mask.device)
         for task, head in zip(self.tasks, self.heads, strict=True):
             assert isinstance(head, Head)
-            tags, task_costs = self._tensor(batch.tags[task.name]), (costs or {}).get(task.name)
-            total = total + head.loss(emissions[task.name], tags, mask, task_costs)
+            targets = self._targets(batch, task.name, soft_weight)
+            total = total + head.loss(emissions[task.name], targets, mask, (costs or {}).get(task.name))
         return total
+
+    def _targets(self, batch: Batch, task: str, soft_weight: float) -> Targets:
+        allowed, soft = batch.allowed.get(task), batch.soft.get(task)
+        return Targets(
+            tags=self._tensor(batch.tags[task]),
+            allowed=None if allowed is None else self._tensor(allowed),
+            soft_rows=self._tensor(soft.rows) if soft else None,
+            soft_tags=self._tensor(soft.tags) if soft else None,
+            soft_transitions=self._tensor(soft.transitions) if soft else None,
+            soft_weight=soft_weight,
+        )
 
     @torch.inference_mode()
     def emissions(self, batch: Batch) -> dict[str, NDArray[np.float32]]:

@@ -1,13 +1,11 @@
-"""Shared parts of all HTML pages: head, style, escaping and label colours."""
+"""Shared parts of all HTML pages: head, style and colour rules."""
 
 from __future__ import annotations
 
-import html
-import zlib
 from collections.abc import Iterable
 
-HUES = tuple(range(0, 360, 30))  # in degrees
-HUE_SEED = 1030  # chosen so that common labels (PER, LOC, ...; NP, VP, ...) get clearly different hues
+from tagger.text.markup import escape
+
 PAGE_END = "</body>\n</html>\n"
 
 _STYLE = """\
@@ -24,16 +22,6 @@ mark b{font-size:.68em;letter-spacing:.03em;margin-left:.4em;user-select:none;-w
 rt{font-size:.6em;color:var(--quiet);user-select:none;-webkit-user-select:none}
 ruby{margin-right:.15em}
 """
-
-
-def escape(text: str) -> str:
-    r"""Escape text for HTML elements and quoted attributes.
-
-    Characters that HTML cannot contain are replaced: NUL by U+FFFD, lone surrogates by text as ``\ud800``.
-    """
-    text = html.escape(text).encode(errors="backslashreplace").decode()
-    # HTML parsers convert a carriage return to a line feed.
-    return text.replace("\0", "\ufffd").replace("\r", "&#13;")
 
 
 def isolate(text: str) -> str:
@@ -57,16 +45,6 @@ def page_head(title: str, *, style: str = "", policy: str = "", language: str = 
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n<style>\n{_STYLE}{style}</style>\n</head>\n<body>\n"
     )
-
-
-def label_hues(labels: Iterable[str]) -> dict[str, int]:
-    """Return a hue in degrees for each label by hashing its name; on collision, use the next free hue."""
-    hues: dict[str, int] = {}
-    for label in sorted(set(labels)):
-        index = zlib.crc32(label.encode("utf-8", "surrogatepass"), HUE_SEED) % len(HUES)
-        candidates = (HUES[(index + step) % len(HUES)] for step in range(len(HUES)))
-        hues[label] = next((hue for hue in candidates if hue not in hues.values()), HUES[index])
-    return hues
 
 
 def hue_rules(hues: Iterable[int]) -> str:

@@ -149,9 +149,10 @@ class Annotator:
         collected: list[list[Span]] = [[] for _ in sentences]
         labels = self.labels
         for owner, start, end, label, score in zip(*(column.tolist() for column in columns), strict=True):
-            offsets = sentences[owner].offsets
-            span = Span(start, end, labels[label], score, offsets[start][0], offsets[end - 1][1])
-            collected[owner].append(span)
+            sentence = sentences[owner]
+            first, last = sentence.offsets[start][0], sentence.offsets[end - 1][1]
+            text = sentence.text[first - sentence.text_start : last - sentence.text_start]
+            collected[owner].append(Span(start, end, labels[label], score, first, last, text))
         return list(map(tuple, collected))
 
     def _score_spans(self, posterior: Posterior, spans: FoundSpans, ids: Ints, begins: Ints) -> Floats:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 import reprlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from numbers import Real
+from pathlib import Path
 
+from tagger.decoding.temperature import HIGHEST, LOWEST
 from tagger.errors import InputError
 from tagger.runtime.options import TagOptions
 from tagger.text.sentence import Sentence, from_tokens
@@ -122,6 +125,22 @@ def require_label(label: object, labels: Collection[str], name: str) -> None:
         raise InputError(message, code="corpus.labels", where=name, option=name)
 
 
+def require_temperatures(temperatures: object) -> None:
+    """Check the temperatures of tasks.
+
+    Raises:
+        TypeError: It is not a mapping to numbers.
+        InputError: A temperature is out of bounds.
+    """
+    if not isinstance(temperatures, Mapping):
+        raise TypeError(
+            f"temperatures must be a mapping (got {describe(temperatures)}). Pass a number for each task."
+        )
+    for task, value in temperatures.items():
+        hint = "Pass 1 for the model's own probabilities."
+        require_number(value, f"temperatures[{task!r}]", least=LOWEST, most=HIGHEST, hint=hint)
+
+
 def require_candidates(threshold: object, name: str = "candidates") -> float:
     """Return the score threshold of candidate spans, 0 for no candidates.
 
@@ -193,6 +212,17 @@ def require_megabytes(size: object) -> int:
         InputError: It is negative.
     """
     return require_integer(size, "cache_megabytes", least=0, hint="Omit it to use the default.")
+
+
+def require_path(path: object, name: str) -> Path:
+    """Return a path.
+
+    Raises:
+        TypeError: It is neither a string nor a path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{name} must be a str or Path (got {describe(path)}). Pass a path.")
+    return Path(path)
 
 
 def require_names(names: object, where: str) -> list[str]:

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tagger.corpus.jsonl import json_line
-from tagger.corpus.records import sentence_values
 from tagger.runtime.options import TagOptions
-from tagger.text.sentence import Sentence, Span
+from tagger.text.sentence import Sentence, sentence_values
 
 SCORE_DIGITS = 6
 
@@ -40,18 +39,5 @@ def sentence_line(
     """
     if is_first and not sentence.starts_document:
         sentence = replace(sentence, starts_document=True)
-    values = sentence_values(sentence, options.task_names, digits=SCORE_DIGITS)
-    if sentence.candidates:
-        values["candidates"] = {
-            task: [_candidate_values(span, sentence) for span in sentence.candidates[task]]
-            for task in options.task_names
-            if task in sentence.candidates
-        }
+    values = sentence_values(sentence, options.task_names, digits=SCORE_DIGITS, has_candidates=True)
     return json_line(values if document is None else values | {"document": document})
-
-
-def _candidate_values(span: Span, sentence: Sentence) -> dict[str, object]:
-    start, end = span.start_char, span.end_char
-    text = sentence.text[start - sentence.text_start : end - sentence.text_start]
-    score = None if span.score is None else round(span.score, SCORE_DIGITS)
-    return {"start": start, "end": end, "label": span.label, "text": text, "score": score}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from copy import copy
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from time import sleep
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.bundle import Bundle
+from tagger.bundle import Bundle, load_bundle, read_header
+from tagger.errors import InputError
+from tagger.included import included_folder
 from tagger.runtime.annotation import Annotator
 from tagger.runtime.arguments import limit_alternatives
 from tagger.runtime.cache import WordCache
@@ -27,35 +31,109 @@ Floats = NDArray[np.float32]
 WINDOW = 1024  # sentences per window; memory holds one window per thread and one in preparation
 WINDOW_TOKENS = 16_384  # tokens per window, unless a single sentence is longer; bounds the memory
 BATCH_TOKENS = 4096
+RESTORED = 4  # models from pickles that a process keeps
 MOST_POINTERS = 1 << 26  # back-pointers for one sentence's alternatives, usually of two bytes (see ``nbest``)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """The folder of a loaded model, which a pickle holds in place of the weights.
+
+    Attributes:
+        folder: The absolute path.
+        header: The content of config.json, which identifies the model.
+    """
+
+    folder: Path
+    header: bytes
+
+    @property
+    def is_included(self) -> bool:
+        """True if the folder is that of a model in the package."""
+        return self.folder.parent == included_folder().resolve()
+
+    @property
+    def digest(self) -> str:
+        """A digest of the model."""
+        import hashlib  # imported late: only pickling needs it, and it loads OpenSSL
+
+        return hashlib.sha256(self.header).hexdigest()
+
+
+def find_source(folder: Path) -> ModelSource:
+    """Return the source of the model in a folder."""
+    return ModelSource(folder.resolve(), read_header(folder))
 
 
 class Labeller:
     """Tag sentences with a model; thread-safe.
+
+    The pickle of a model from a folder holds the path; a process loads the model once for all such pickles.
 
     Args:
         bundle: The model.
         scheme: Scheme of the tags of span tasks.
         precision: Precision of the recurrent weights: ``f32`` or ``int8``.
         cache_megabytes: Size of the word cache in MiB.
+        source: The folder of the model; None if it was built in memory.
 
     Raises:
         InputError: The bundle's tensors do not match its config.
     """
 
-    def __init__(self, bundle: Bundle, scheme: str, precision: Precision, cache_megabytes: int) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        scheme: str,
+        precision: Precision,
+        cache_megabytes: int,
+        *,
+        source: ModelSource | None = None,
+    ) -> None:
         self.bundle = bundle
         self.scheme = scheme
+        self.precision = precision
+        self.cache_megabytes = cache_megabytes
+        self.source = source
         self.engine = Engine(bundle, precision)
         self.cache = WordCache(self.engine.words, bundle.vocabulary, cache_megabytes << 20)
         self.annotators = self._make_annotators()
 
     def with_bundle(self, bundle: Bundle) -> Self:
         """Return a labeller with the temperatures of another bundle of the same model; it shares the rest."""
-        other = copy(self)
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
         other.bundle = bundle
         other.annotators = other._make_annotators()
         return other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what pickle needs: the path and digest of a loaded model, or the content of another one."""
+        settings = (self.scheme, self.precision, self.cache_megabytes)
+        if self.source is None:
+            return Labeller, (self.bundle, *settings)
+        path = self.source.folder.name if self.source.is_included else str(self.source.folder)
+        temperatures = dict(self.bundle.temperatures)
+        return restore_labeller, (path, self.source.is_included, self.source.digest, temperatures, *settings)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Labeller:
+        """Return an independent labeller that shares the immutable bundle, which may be memory-mapped."""
+        return Labeller(self.bundle, self.scheme, self.precision, self.cache_megabytes, source=self.source)
+
+    @property
+    def name(self) -> str:
+        """The name of a model in the package, the path of another one, or "memory"."""
+        if self.source is None:
+            return "memory"
+        return self.source.folder.name if self.source.is_included else str(self.source.folder)
+
+    def describe(self) -> str:
+        """Return the model's name, its tasks with their labels or number of tags, and the scheme."""
+        tasks = [
+            f"{one.task.name} ({', '.join(sorted(one.labels)) or f'{len(one.task.tags)} tags'})"
+            for one in self.annotators
+        ]
+        return f"{self.name}: {', '.join(tasks)}; {self.scheme}"
 
     def _make_annotators(self) -> list[Annotator]:
         return [
@@ -70,6 +148,12 @@ class Labeller:
 
     def label(self, sentences: Iterable[Sentence], options: TagOptions, threads: int) -> Iterator[Sentence]:
         """Tag a stream of valid sentences in order (see ``Tagger.tag_sentences``).
+
+        The network reads windows of at most ``WINDOW`` sentences and ``WINDOW_TOKENS`` tokens (with
+        alternatives ``WINDOW_TOKENS / n_best``, but at least a batch). Each thread holds one window, and one
+        more is prepared. Memory does not grow with the stream, only with its longest sentence (see ``Engine``
+        and ``nbest``). A sentence whose alternatives need more than ``MOST_POINTERS`` back-pointers is an
+        error. Tags and the order of alternatives do not depend on temperatures.
 
         Args:
             sentences: The sentences.
@@ -122,3 +206,48 @@ class Labeller:
             if number % 64 == 63:
                 sleep(0)  # hands the interpreter's lock to a waiting thread
         return tagged
+
+
+def restore_labeller(
+    path: str,
+    is_included: bool,
+    digest: str,
+    temperatures: dict[str, float],
+    scheme: str,
+    precision: Precision,
+    cache_megabytes: int,
+) -> Labeller:
+    """Return the labeller of a pickle; labellers of the same model share engine and word cache.
+
+    Args:
+        path: The model's folder, or its name in the package.
+        is_included: True if the model is in the package.
+        digest: The digest of the pickled model.
+        temperatures: The temperatures of the pickled model.
+        scheme: See ``Labeller``.
+        precision: See ``Labeller``.
+        cache_megabytes: See ``Labeller``.
+
+    Raises:
+        InputError: The model cannot be loaded, or it has changed.
+    """
+    folder = included_folder() / path if is_included else Path(path)
+    labeller = _load_once(folder, digest, scheme, precision, cache_megabytes)
+    if temperatures == labeller.bundle.temperatures:
+        return labeller
+    return labeller.with_bundle(replace(labeller.bundle, temperatures=temperatures))
+
+
+@lru_cache(maxsize=RESTORED)
+def _load_once(
+    folder: Path, digest: str, scheme: str, precision: Precision, cache_megabytes: int
+) -> Labeller:
+    bundle, source = load_bundle(folder), find_source(folder)
+    if source.digest != digest:
+        raise InputError(
+            "the model must be the one that was pickled (got another config.json). Restore it, or pickle the "
+            "tagger again.",
+            code="bundle.damaged",
+            where=folder,
+        )
+    return Labeller(bundle, scheme, precision, cache_megabytes, source=source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,12 +23,13 @@ from tagger.evaluation.calibration import (
     reliability,
     score_thresholds,
 )
+from tagger.evaluation.scores import find_ignored, is_scored, remove_ignored
 from tagger.features.batching import WordTable, group_by_length
 from tagger.features.context_index import index_context
 from tagger.runtime.labeller import BATCH_TOKENS
 from tagger.runtime.sentence_tagger import SentenceTagger, choose_tasks
 from tagger.text.schemes import tags_to_spans
-from tagger.text.sentence import UNSPECIFIED, Sentence
+from tagger.text.sentence import UNSPECIFIED, Sentence, Span
 
 BATCH_SENTENCES = 256
 Watch = Callable[[Iterator[Sentence]], Iterator[Sentence]]
@@ -103,8 +104,7 @@ def measure_calibration(
     Raises:
         InputError: The model lacks a task, or a sentence lacks its gold tags or has a tag outside the scheme.
     """
-    gold = list(sentences)
-    schemes = gold_schemes(tagger, gold, tasks)
+    gold, schemes = read_gold(tagger, sentences, tasks)
     has_tags = None in schemes.values()
     after = list(watch(tagger.tag_sentences(gold, scores=has_tags)))
     before = after
@@ -136,48 +136,67 @@ def fit_temperatures(
     Raises:
         InputError: As for ``measure_calibration``.
     """
-    gold = list(sentences)
-    schemes = gold_schemes(tagger, gold, tasks)
+    gold, schemes = read_gold(tagger, sentences, tasks)
+    batches = (batch for _, batch in gold_batches(tagger, gold, schemes))
+    transitions = {name: tagger.engine.transitions[name] for name in schemes}
+    return temperature.fit_temperatures(batches, transitions)
+
+
+def gold_batches(
+    tagger: SentenceTagger, gold: Sequence[Sentence], schemes: Mapping[str, str | None]
+) -> Iterator[tuple[list[int], dict[str, GoldBatch]]]:
+    """Yield batches of labelled sentences with the model's emissions: their indices, and a batch per task.
+
+    Args:
+        tagger: The model.
+        gold: Sentences with gold tags.
+        schemes: The result of ``read_gold``.
+    """
     known = {task.name: task for task in tagger.tasks}
     table = WordTable(tagger.bundle.vocabulary)
     has_context = tagger.engine.words.context is not None
     context_index = index_context(gold, table.vocabulary) if has_context else None
-
-    def gold_batches() -> Iterator[dict[str, GoldBatch]]:
-        for indices in group_by_length(list(map(len, gold)), BATCH_SENTENCES, BATCH_TOKENS):
-            chosen = [gold[index] for index in indices]
-            tags = {
-                name: [np.array(known[name].encode(one.tags[name], scheme), np.int64) for one in chosen]
-                for name, scheme in schemes.items()
-            }
-            batch = table.batch([table.rows(one.tokens) for one in chosen], tags)
-            if context_index:
-                batch = replace(batch, context=context_index.batch(indices))
-            emissions = tagger.engine.emissions(batch)
-            padded = {name: _pad(emissions[name], batch.mask) for name in schemes}
-            yield {name: GoldBatch(padded[name], batch.lengths, batch.tags[name]) for name in schemes}
-
-    transitions = {name: tagger.engine.transitions[name] for name in schemes}
-    return temperature.fit_temperatures(gold_batches(), transitions)
+    for indices in group_by_length(list(map(len, gold)), BATCH_SENTENCES, BATCH_TOKENS):
+        chosen = [gold[index] for index in indices]
+        tags = {
+            name: [np.array(known[name].encode(one.tags[name], scheme), np.int64) for one in chosen]
+            for name, scheme in schemes.items()
+        }
+        batch = table.batch([table.rows(one.tokens) for one in chosen], tags)
+        if context_index:
+            batch = replace(batch, context=context_index.batch(indices))
+        emissions = tagger.engine.emissions(batch)
+        padded = {name: _pad(emissions[name], batch.mask) for name in schemes}
+        yield indices, {name: GoldBatch(padded[name], batch.lengths, batch.tags[name]) for name in schemes}
 
 
-def gold_schemes(
-    tagger: SentenceTagger, gold: Sequence[Sentence], tasks: Sequence[str] | None
-) -> dict[str, str | None]:
-    """Return the gold tags' scheme for each requested task, None for tasks without spans.
+def read_gold(
+    tagger: SentenceTagger, sentences: Iterable[Sentence], tasks: Sequence[str] | None
+) -> tuple[list[Sentence], dict[str, str | None]]:
+    """Return the sentences, and the gold tags' scheme for each requested task.
+
+    In tasks without spans, which have no scheme, unknown tags (``?``) become ``_``.
 
     Raises:
         InputError: The model lacks a task, or a sentence lacks its gold tags or has a tag outside the scheme.
     """
+    gold = list(sentences)
     known = {task.name: task for task in tagger.tasks}
     schemes = {}
     for name in choose_tasks(tagger, tasks):
-        _require_gold(gold, name)
+        require_gold(gold, name)
         schemes[name] = find_scheme(gold, name, has_spans=known[name].scheme is not None)
-    return schemes
+        if schemes[name] is None:
+            gold = [one.without_unknown(name) for one in gold]
+    return gold, schemes
 
 
-def _require_gold(sentences: Iterable[Sentence], task: str) -> None:
+def require_gold(sentences: Iterable[Sentence], task: str) -> None:
+    """Check that all sentences have tags of a task.
+
+    Raises:
+        InputError: A sentence lacks them.
+    """
     for number, sentence in enumerate(sentences, start=1):
         if task not in sentence.tags:
             columns = ", ".join(sentence.tags) or "none"
@@ -205,10 +224,15 @@ def _judge(
         right = mark_correct_tags([one.tags[task] for one in gold], [one.tags[task] for one in tagged])
         is_specified = _specified(gold, task)
         return int(is_specified.sum()), np.array(right, np.bool_)[is_specified]
+    gold_tags = [one.tags[task] for one in gold]
     expected = [
-        [(span.start, span.end, span.label) for span in tags_to_spans(one.tags[task], scheme)] for one in gold
+        [(span.start, span.end, span.label) for span in tags_to_spans(tags, scheme)]
+        for tags in remove_ignored(gold_tags, gold_tags, scheme, scheme)[0]
     ]
-    predicted = [[(span.start, span.end, span.label) for span in one.spans[task]] for one in tagged]
+    predicted = [
+        [(span.start, span.end, span.label) for span in spans]
+        for spans in _scored_spans(gold, tagged, task, scheme)
+    ]
     return sum(map(len, expected)), np.array(mark_correct_spans(expected, predicted), np.bool_)
 
 
@@ -223,4 +247,14 @@ def _scores(
     if scheme is None:
         scores = np.array([score for one in tagged for score in one.tag_scores[task]], np.float32)
         return scores[_specified(gold, task)]
-    return np.array([span.score for one in tagged for span in one.spans[task]], np.float32)
+    spans = _scored_spans(gold, tagged, task, scheme)
+    return np.array([span.score for of_sentence in spans for span in of_sentence], np.float32)
+
+
+def _scored_spans(
+    gold: Sequence[Sentence], tagged: Sequence[Sentence], task: str, scheme: str
+) -> Iterator[list[Span]]:
+    """Yield the predicted spans of each sentence, without those that unknown gold tags exclude."""
+    for one, predicted in zip(gold, tagged, strict=True):
+        ignored = find_ignored(one.tags[task], scheme)
+        yield [span for span in predicted.spans[task] if is_scored(span, ignored)]

@@ -13,7 +13,7 @@ from tagger.evaluation.mistakes import Mistake, find_mistakes, group_mistakes, g
 from tagger.evaluation.scores import TagSequences
 from tagger.evaluation.tasks import TaskScores, score_task
 from tagger.runtime.min_score import MinScore
-from tagger.runtime.model_calibration import Calibration, Watch, gold_schemes, measure_calibration
+from tagger.runtime.model_calibration import Calibration, Watch, measure_calibration, read_gold
 from tagger.runtime.sentence_tagger import SentenceTagger
 from tagger.text.schemes import convert_tags
 from tagger.text.sentence import Sentence
@@ -126,8 +126,7 @@ def evaluate(
         InputError: The model lacks a task, a sentence lacks its gold tags or has a tag outside the scheme,
             seqeval is missing, or ``min_score`` is not a probability or has an unknown label.
     """
-    gold = list(sentences)
-    schemes = gold_schemes(tagger, gold, tasks)
+    gold, schemes = read_gold(tagger, sentences, tasks)
     start = time.perf_counter()
     tagged = list(watch(tagger.tag_sentences(gold, min_score=min_score)))
     seconds = time.perf_counter() - start

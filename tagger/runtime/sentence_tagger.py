@@ -1,4 +1,4 @@
-"""What evaluation and calibration need of a tagger; ``Tagger``, which calls them, implements it."""
+"""What functions that ``Tagger`` calls need of a tagger; ``Tagger`` implements it."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ class SentenceTagger(Protocol):
         self, sentences: Iterable[Sentence], *, scores: bool = False, min_score: MinScore = 0.0
     ) -> Iterator[Sentence]:
         """Tag a stream of sentences in order."""
+
+    def pipe(
+        self, texts: Iterable[str], *, scores: bool = False, min_score: MinScore = 0.0
+    ) -> Iterator[list[Sentence]]:
+        """Tag many raw texts."""
 
     def with_temperatures(self, temperatures: Mapping[str, float]) -> SentenceTagger:
         """Return a tagger with other temperatures."""

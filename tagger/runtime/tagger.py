@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import copy, deepcopy
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
 
-from tagger.bundle import Bundle, load_bundle
-from tagger.decoding.temperature import HIGHEST, LOWEST
+from tagger.bundle import Bundle, load_bundle, save_bundle
 from tagger.errors import InputError
 from tagger.evaluation.model_scores import ModelScores
 from tagger.features.vocab import Task
@@ -22,20 +20,24 @@ from tagger.runtime.arguments import (
     require_iterable,
     require_megabytes,
     require_names,
-    require_number,
+    require_path,
     require_settings,
+    require_temperatures,
     require_threads,
     sentences_of_tokens,
 )
 from tagger.runtime.cache import CacheStatistics
 from tagger.runtime.document_pipe import BATCH_SIZE, TextTokenizer, tag_documents, tokenize
 from tagger.runtime.engine import Engine
-from tagger.runtime.labeller import Labeller
+from tagger.runtime.entity_pipeline import EntityPipeline
+from tagger.runtime.labeller import Labeller, find_source
 from tagger.runtime.min_score import MinScore
 from tagger.runtime.options import TagOptions
 from tagger.runtime.overlap import usable_cores
 from tagger.runtime.recurrence import choose_precision
 from tagger.runtime.sentence_tagger import choose_tasks
+from tagger.runtime.tables import Frame, tag_table
+from tagger.text.markup import escape
 from tagger.text.schemes import normalise_scheme
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer
@@ -79,39 +81,11 @@ class Tagger:
                 f"bundle must be a Bundle (got {describe(bundle)}). Use Tagger.load for a folder."
             )
         require_settings(tokenizer, scheme, precision)
-        self.bundle = bundle
         self.tokenizer: TextTokenizer = tokenizer or Tokenizer(**bundle.tokenizer).tokenize
-        self.scheme = normalise_scheme(scheme)
         self.threads = usable_cores() if threads is None else require_threads(threads)
-        self._cache_megabytes = require_megabytes(cache_megabytes)
-        self.precision = choose_precision(precision, bundle.config.model.hidden_size)
-        self._labeller = self._make_labeller()
-
-    def _make_labeller(self) -> Labeller:
-        return Labeller(self.bundle, self.scheme, self.precision, self._cache_megabytes)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the model and the settings; an unpickled tagger rebuilds the rest, with an empty cache."""
-        return {name: value for name, value in self.__dict__.items() if name != "_labeller"}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Restore what ``__getstate__`` returned."""
-        self.__dict__.update(state)
-        self._labeller = self._make_labeller()
-
-    def __copy__(self) -> Self:
-        """Return a tagger that shares all state with this one."""
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        return other
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Return an independent tagger that shares the immutable bundle, which may be memory-mapped."""
-        memo[id(self.bundle)] = self.bundle
-        other = object.__new__(type(self))
-        memo[id(self)] = other
-        other.__setstate__(deepcopy(self.__getstate__(), memo))
-        return other
+        megabytes = require_megabytes(cache_megabytes)
+        recurrent = choose_precision(precision, bundle.config.model.hidden_size)
+        self._labeller = Labeller(bundle, normalise_scheme(scheme), recurrent, megabytes)
 
     @classmethod
     def load(
@@ -139,13 +113,10 @@ class Tagger:
             TypeError: An argument has a wrong type.
             InputError: The folder holds no model that this version reads, or see the class.
         """
-        require_settings(tokenizer, scheme, precision)
-        threads = None if threads is None else require_threads(threads)
-        cache_megabytes = require_megabytes(cache_megabytes)
-        scheme, bundle = normalise_scheme(scheme), load_bundle(find_model(path))
-        precision = choose_precision(precision, bundle.config.model.hidden_size)
+        folder = find_model(path)
+        bundle = load_bundle(folder)
         try:
-            return cls(
+            tagger = cls(
                 bundle,
                 tokenizer=tokenizer,
                 scheme=scheme,
@@ -153,8 +124,45 @@ class Tagger:
                 precision=precision,
                 cache_megabytes=cache_megabytes,
             )
-        except InputError as error:  # it names the tensor but not the model's path
-            raise InputError(str(error), code=error.code, where=path, option=error.option) from None
+        except InputError as error:
+            if error.code == "bundle.damaged":  # it names the tensor but not the model's path
+                raise InputError(str(error), code=error.code, where=path) from None
+            raise
+        tagger._labeller.source = find_source(folder)
+        return tagger
+
+    def save(self, folder: str | Path) -> None:
+        """Save the model to a folder that ``load`` reads; an interruption leaves the old or the new model.
+
+        Args:
+            folder: The folder, which is created if needed. A model in it is replaced.
+
+        Raises:
+            TypeError: ``folder`` is neither a string nor a path.
+            InputError: The folder cannot be written.
+        """
+        save_bundle(self.bundle, require_path(folder, "folder"))
+
+    def __repr__(self) -> str:
+        return f"<Tagger {self._labeller.describe()}>"
+
+    def _repr_html_(self) -> str:
+        return f"<b>Tagger</b> {escape(self._labeller.describe())}"
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model."""
+        return self._labeller.bundle
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the tags of span tasks."""
+        return self._labeller.scheme
+
+    @property
+    def precision(self) -> str:
+        """The precision of the recurrent weights."""
+        return self._labeller.precision
 
     @property
     def engine(self) -> Engine:
@@ -181,17 +189,10 @@ class Tagger:
             TypeError: ``temperatures`` is not a mapping from tasks to numbers.
             InputError: A task is unknown, or a temperature is out of bounds.
         """
-        if not isinstance(temperatures, Mapping):
-            raise TypeError(
-                f"temperatures must be a mapping (got {describe(temperatures)}). Pass a number for each task."
-            )
+        require_temperatures(temperatures)
         choose_tasks(self, list(temperatures))
-        for task, value in temperatures.items():
-            name, hint = f"temperatures[{task!r}]", "Pass 1 for the model's own probabilities."
-            require_number(value, name, least=LOWEST, most=HIGHEST, hint=hint)
         other = copy(self)
-        other.bundle = replace(self.bundle, temperatures=dict(temperatures))
-        other._labeller = self._labeller.with_bundle(other.bundle)
+        other._labeller = self._labeller.with_bundle(replace(self.bundle, temperatures=dict(temperatures)))
         return other
 
     @property
@@ -303,16 +304,12 @@ class Tagger:
     ) -> Iterator[Sentence]:
         """Tag a stream of sentences in order.
 
-        The network reads windows of at most ``labeller.WINDOW`` sentences and ``WINDOW_TOKENS`` tokens (with
-        alternatives ``WINDOW_TOKENS / n_best``, but at least a batch). Each thread holds one window, and one
-        more is prepared. Memory does not grow with the stream, only with its longest sentence (see ``Engine``
-        and ``nbest``). If the stream raises an error, the sentences before it are tagged and yielded first.
-        A sentence whose alternatives need more than ``labeller.MOST_POINTERS`` back-pointers is an error:
-        with 16 tags, a sentence of 100,000 tokens can have 41 alternatives, and one of 4,000 tokens 1000.
+        Memory does not grow with the stream, only with its longest sentence. If the stream raises an error,
+        the sentences before it are tagged and yielded first. With 16 tags, a sentence of 100,000 tokens can
+        have 41 alternatives, and one of 4,000 tokens 1000; more are an error.
 
-        If the model has a temperature for a task, all probabilities (of spans, tags and alternatives) are
-        computed from its scores divided by that temperature, which training fits on the dev split to
-        calibrate them. Tags and the order of alternatives do not depend on it.
+        If the model has a temperature for a task, all probabilities are computed from its scores divided by
+        that temperature, which training fits on the dev split to calibrate them.
 
         Args:
             sentences: Sentences to tag; tags that they already have are ignored.
@@ -351,7 +348,7 @@ class Tagger:
 
     def evaluate(
         self,
-        data: str | Path | Iterable[Sentence],
+        data: object,
         *,
         task: str | Sequence[str] | None = None,
         min_score: MinScore = 0.0,
@@ -361,7 +358,7 @@ class Tagger:
         seqeval scores spans. ``runtime.model_evaluation.evaluate`` also returns errors and calibration.
 
         Args:
-            data: The path of a labelled file, or sentences with gold tags.
+            data: The path of a labelled file, or data in memory (see ``corpus.memory.hold``).
             task: The tasks to evaluate; by default those of the model that the data have.
             min_score: Score threshold of the predicted spans, see ``tag_sentences``.
 
@@ -375,10 +372,25 @@ class Tagger:
         from tagger.runtime.model_evaluation import evaluate
 
         requested = require_names(task, "task")
-        self._options(0, False, min_score, 0.0)
         sentences, tasks = gold_data(self, self.tokenizer, data, requested)
         evaluation = evaluate(self, sentences, tasks=tasks, min_score=min_score)
         return ModelScores.from_metrics(evaluation.scores)
+
+    def tag_table(
+        self,
+        frame: Frame,
+        text: str,
+        *,
+        column: str = "spans",
+        task: str | None = None,
+        min_score: MinScore = 0.0,
+    ) -> Frame:
+        """Return a pandas, polars or pyarrow table with a new column of spans; see ``tables.tag_table``."""
+        return tag_table(self, frame, text, column=column, task=task, min_score=min_score)
+
+    def as_pipeline(self, *, task: str | None = None, min_score: MinScore = 0.0) -> EntityPipeline:
+        """Return a function like Hugging Face's token-classification pipeline; see ``EntityPipeline``."""
+        return EntityPipeline(self, task, min_score)
 
     def _options(self, n_best: int, scores: bool, min_score: MinScore, candidates: float) -> TagOptions:
         options = TagOptions(n_best=n_best, has_scores=scores, min_score=min_score, candidates=candidates)

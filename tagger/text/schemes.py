@@ -4,75 +4,39 @@ A span tag is ``O`` or a prefix with a label, ``B-PER``; a label may contain hyp
 word segmentation (``B``, ``I``, ``E``, ``S``), has the label ``_`` (seqeval's convention) and is written
 without a label. Internally all prefixes are four letters: B begins a span, I continues it, E ends it, S is a
 span of one token. BILOU writes L for E and U for S, BMES writes M for I.
+
+The tag ``?`` is unknown. It is legal in every scheme, and so is a tag next to it if some tag in its place
+would make that tag legal.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from itertools import pairwise, product
+from operator import or_
 from typing import Literal
 
 from tagger.errors import InputError
-from tagger.text.sentence import Span
+from tagger.text.scheme_rules import (
+    BARE_LABEL,
+    SCHEME_RULES,
+    belongs,
+    continues,
+    is_legal,
+    may_follow,
+    read_tag,
+)
+from tagger.text.scheme_rules import is_span_tag as is_span_tag
+from tagger.text.scheme_rules import split_tag as split_tag
+from tagger.text.sentence import UNKNOWN_TAG, Span
 
 Mode = Literal["strict", "repair"]
 
-BARE_LABEL = "_"
-_OTHER_SPELLINGS = {"L": "E", "U": "S", "M": "I"}
+_ANY_PREFIX = "*"
 
-
-@dataclass(frozen=True, slots=True)
-class _Scheme:
-    """Rules of one scheme, in the letters B, I, E, S.
-
-    Attributes:
-        only: Letter of a single-token span.
-        first: Letter of the first token of a longer span.
-        inside: Letter of the tokens between first and last.
-        last: Letter of the last token of a longer span.
-        needs_left: Letters that must follow B or I of the same label.
-        needs_right: Letters that must precede I or E of the same label.
-        spelling: Pairs of a letter and the scheme's own spelling of it.
-    """
-
-    only: str
-    first: str
-    inside: str
-    last: str
-    needs_left: str
-    needs_right: str
-    spelling: tuple[tuple[str, str], ...] = ()
-
-    def spell(self, letter: str) -> str:
-        return dict(self.spelling).get(letter, letter)
-
-    @property
-    def prefixes(self) -> set[str]:
-        letters = {self.only, self.first, self.inside, self.last, *self.needs_left, *self.needs_right}
-        return {self.spell(letter) for letter in letters}
-
-
-_RULES = {
-    # Ramshaw and Marcus (1995): B only if a span is adjacent to the previous one and has its label.
-    "IOB1": _Scheme("I", "I", "I", "I", needs_left="B", needs_right=""),
-    # Tjong Kim Sang and Veenstra (1999): every span begins with B.
-    "IOB2": _Scheme("B", "B", "I", "I", needs_left="I", needs_right=""),
-    "BIOES": _Scheme("S", "B", "I", "E", needs_left="IE", needs_right="BI"),
-    # Ratinov and Roth (2009).
-    "BILOU": _Scheme(
-        "S", "B", "I", "E", needs_left="IE", needs_right="BI", spelling=(("E", "L"), ("S", "U"))
-    ),
-    "BMES": _Scheme("S", "B", "I", "E", needs_left="IE", needs_right="BI", spelling=(("I", "M"),)),
-    # Tjong Kim Sang and Veenstra (1999): E only if the next span is adjacent and has the same label.
-    "IOE1": _Scheme("I", "I", "I", "I", needs_left="", needs_right="E"),
-    # Same source: every span ends with E.
-    "IOE2": _Scheme("E", "I", "I", "E", needs_left="", needs_right="I"),
-    # Adjacent spans of one label merge.
-    "IO": _Scheme("I", "I", "I", "I", needs_left="", needs_right=""),
-}
-SCHEMES = tuple(_RULES)
+SCHEMES = tuple(SCHEME_RULES)
 """Canonical names of all schemes, as ``normalise_scheme`` returns them."""
 
 # The set of letters identifies a scheme, in any order: BIOES = IOBES = BIESO.
@@ -95,7 +59,7 @@ def normalise_scheme(name: str) -> str:
         InputError: The scheme is unknown; the message suggests the closest name.
     """
     plain = name.upper().replace("-", "").replace("_", "")
-    if plain in _RULES:
+    if plain in SCHEME_RULES:
         return plain
     if plain in ("BIO1", "BIO2"):
         return f"IOB{plain[-1]}"
@@ -109,27 +73,13 @@ def normalise_scheme(name: str) -> str:
     )
 
 
-def split_tag(tag: str) -> tuple[str, str]:
-    """Return prefix and label: ``B-product-car`` gives ``("B", "product-car")``, ``O`` gives ``("O", "")``.
-
-    A bare prefix gets the label ``_``.
-    """
-    prefix, _, label = tag.partition("-")
-    return prefix, label or ("" if tag == "O" else BARE_LABEL)
-
-
-def is_span_tag(tag: str) -> bool:
-    """True if the tag is ``O`` or has a prefix of some scheme (``NN`` has none)."""
-    return tag == "O" or _read(tag)[0] != "O"
-
-
 def belongs_to(tag: str, scheme: str) -> bool:
-    """True if the scheme has this tag at any position: IOB2 has no ``E-PER``.
+    """True if the scheme has this tag at any position: IOB2 has no ``E-PER``. ``?`` belongs to every scheme.
 
     Raises:
         InputError: The scheme is unknown.
     """
-    return _belongs(tag, normalise_scheme(scheme))
+    return belongs(tag, normalise_scheme(scheme))
 
 
 def violations(tags: Sequence[str], scheme: str) -> list[int]:
@@ -172,8 +122,8 @@ def tags_to_spans(
 
     Both modes read legal sequences alike. ``repair`` reads illegal ones as the evaluation script of
     CoNLL-2000 does (Tjong Kim Sang and Buchholz 2000, ``conlleval``; seqeval extends it to E and S): a span
-    begins at B and S, after O, after E and S, and where the label changes. Tags that are not span tags count
-    as O.
+    begins at B and S, after O, after E and S, and where the label changes. Tags that are not span tags, ``?``
+    among them, count as O.
 
     Args:
         tags: T tags.
@@ -191,8 +141,8 @@ def tags_to_spans(
     spans: list[Span] = []
     before, label_before, start = "O", "", 0
     for index, tag in enumerate(tags):
-        letter, label = _read(tag)
-        is_continued = _continues(before, label_before, letter, label)
+        letter, label = read_tag(tag)
+        is_continued = continues(before, label_before, letter, label)
         if before != "O" and not is_continued:
             spans.append(Span(start, index, label_before))
         if not is_continued:
@@ -205,7 +155,7 @@ def tags_to_spans(
 
 def continues_span(before: str, tag: str) -> bool:
     """True if ``tag`` continues the span of the tag before it, as ``tags_to_spans`` reads them."""
-    return _continues(*_read(before), *_read(tag))
+    return continues(*read_tag(before), *read_tag(tag))
 
 
 def spans_to_tags(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
@@ -214,7 +164,7 @@ def spans_to_tags(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
     Raises:
         InputError: Spans overlap, are empty or exceed the sentence, or the scheme is unknown.
     """
-    rules = _RULES[normalise_scheme(scheme)]
+    rules = SCHEME_RULES[normalise_scheme(scheme)]
     tags = ["O"] * length
     end_before, label_before = 0, ""
     for span in sorted(spans, key=lambda span: span.start):
@@ -246,10 +196,67 @@ def spans_to_tags(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
 def convert_tags(tags: Sequence[str], source: str, target: str, *, mode: Mode = "repair") -> list[str]:
     """Convert T tags from one scheme to another, reading illegal tags as ``tags_to_spans`` does.
 
+    Unknown tags (``?``) stay unknown. A tag next to them becomes ``?`` as well if its prefix in the target
+    scheme depends on the unknown tag: in BIOES, IOB2's ``B-PER ?`` may begin with B-PER or S-PER.
+
     Raises:
         InputError: The sequence is illegal in strict mode, or the scheme is unknown.
     """
-    return spans_to_tags(tags_to_spans(tags, source, mode=mode), len(tags), target)
+    converted = spans_to_tags(tags_to_spans(tags, source, mode=mode), len(tags), target)
+    if UNKNOWN_TAG not in tags:
+        return converted
+    target = normalise_scheme(target)
+    if target == "IO":  # one prefix only
+        return [old if old == UNKNOWN_TAG else new for old, new in zip(tags, converted, strict=True)]
+    suffixes = sorted(
+        {tag.removeprefix(split_tag(tag)[0]) for tag in tags if is_span_tag(tag) and tag != "O"}
+    )
+    target_tags = (
+        "O",
+        *(prefix + end for end in suffixes for prefix in sorted(SCHEME_RULES[target].prefixes)),
+    )
+    return [
+        options[0] if len(options) == 1 and tag != UNKNOWN_TAG else UNKNOWN_TAG
+        for tag, options in zip(tags, possible_tags(tags, source, target_tags, target), strict=True)
+    ]
+
+
+def possible_tags(
+    tags: Sequence[str], source: str, target_tags: tuple[str, ...], target: str
+) -> list[list[str]]:
+    """Return for each of T tags the tags of another scheme that it may be, given that ``?`` may be any tag.
+
+    These are its tags in all legal sequences of target tags whose conversion to the source scheme agrees with
+    the known tags. An illegal tag is read as ``tags_to_spans`` does; next to ``?`` it may have any prefix. So
+    may the other tags next to ``?`` if no tag in its place is legal (BIOES's ``B-PER ? I-LOC``). IO is read
+    as IOB1.
+
+    Args:
+        tags: T tags.
+        source: Their scheme.
+        target_tags: O, and every tag of the target scheme for some labels, those of ``tags`` among them.
+        target: Their scheme: any but IO, which cannot encode all spans.
+
+    Raises:
+        InputError: A scheme is unknown.
+    """
+    source, target = normalise_scheme(source), normalise_scheme(target)
+    source = "IOB1" if source == "IO" else source
+    read = spans_to_tags(tags_to_spans(tags, source), len(tags), source)
+    padded = ["O", *tags, "O"]
+    is_next = [UNKNOWN_TAG in (padded[index], padded[index + 2]) for index in range(len(tags))]
+    loose = [
+        _ANY_PREFIX + tag.removeprefix(split_tag(tag)[0]) if is_span_tag(tag) and tag != "O" else tag
+        for tag in tags
+    ]
+    known = list(tags)
+    for index in violations(tags, source):
+        known[index] = loose[index] if is_next[index] and is_span_tag(tags[index]) else read[index]
+    possible = _complete(known, source, target_tags, target)
+    if not all(possible):
+        known = [loose[index] if is_next[index] else tag for index, tag in enumerate(known)]
+        possible = _complete(known, source, target_tags, target)
+    return possible
 
 
 @lru_cache(maxsize=1 << 12)
@@ -268,7 +275,7 @@ def convert_next_tag(before: str, tag: str, source: str, target: str) -> str:
         InputError: ``target`` marks the end of spans and ``source`` does not, so the conversion would need
             the next tag; or the scheme is unknown.
     """
-    rules, target_rules = _RULES[normalise_scheme(source)], _RULES[normalise_scheme(target)]
+    rules, target_rules = SCHEME_RULES[normalise_scheme(source)], SCHEME_RULES[normalise_scheme(target)]
     # IOE1 marks an end only if the next span is adjacent; no tag of another scheme encodes this.
     has_ends = rules.last == "E" if target_rules.last == "E" else rules is target_rules
     if target_rules.needs_right and not has_ends:
@@ -277,7 +284,7 @@ def convert_next_tag(before: str, tag: str, source: str, target: str) -> str:
             "Convert to IOB2 instead.",
             code="argument.value",
         )
-    letter, label = _read(tag)
+    letter, label = read_tag(tag)
     # A scheme with ends implies the next tag; schemes without ends do not read it.
     after = f"{rules.spell('I')}-{label}" if letter in rules.needs_right else "O"
     return convert_tags([before, tag, after], source, target)[1]
@@ -302,52 +309,61 @@ def allowed_transitions(
     if scheme is None:
         return [[True] * len(tags) for _ in tags], [True] * len(tags), [True] * len(tags)
     name = normalise_scheme(scheme)
-    after = [[_may_follow(before, tag, name) for tag in tags] for before in tags]
-    return after, [_may_follow("O", tag, name) for tag in tags], [_may_follow(tag, "O", name) for tag in tags]
+    after = [[may_follow(before, tag, name) for tag in tags] for before in tags]
+    return after, [may_follow("O", tag, name) for tag in tags], [may_follow(tag, "O", name) for tag in tags]
 
 
-@lru_cache(maxsize=1 << 12)
-def _read(tag: str) -> tuple[str, str]:
-    """Return letter and label; the letter is O unless the tag is a span tag."""
-    prefix, label = split_tag(tag)
-    letter = _OTHER_SPELLINGS.get(prefix, prefix)
-    return (letter, label) if letter in ("B", "I", "E", "S") else ("O", "")
+def _complete(known: Sequence[str], source: str, tags: tuple[str, ...], scheme: str) -> list[list[str]]:
+    """Return the tags at each position of all legal paths that agree with the known tags (may be none)."""
+    edges = [_edges(tag, source, tags, scheme) for tag in ("O", *known, "O")]
+    steps = [
+        [after & before for after, before in zip(right, left, strict=True)]
+        for (_, right), (left, _) in pairwise(edges)
+    ]
+    reached = [1 << tags.index("O")]  # bit masks of tags
+    for step in steps:
+        reached.append(reduce(or_, (after for tag, after in enumerate(step) if reached[-1] >> tag & 1), 0))
+    for index in reversed(range(len(steps))):
+        alive = (1 << tag for tag, after in enumerate(steps[index]) if after & reached[index + 1])
+        reached[index] &= sum(alive)
+    return [[tag for index, tag in enumerate(tags) if mask >> index & 1] for mask in reached[1:-1]]
 
 
-def _continues(before: str, label_before: str, letter: str, label: str) -> bool:
-    return before in "BI" and letter in "IE" and label == label_before
+@lru_cache(maxsize=1 << 10)
+def _edges(known: str, source: str, tags: tuple[str, ...], scheme: str) -> tuple[list[int], list[int]]:
+    """Return which tags may stand in the place of a known tag.
+
+    A source tag fixes whether a span begins here (a condition on the tag before and this one), and whether it
+    ends here (on this one and the next), independently.
+
+    Returns:
+        For each tag before, the bit mask of this tag; for each tag in this place, that of the next.
+    """
+    following = [_mask(may_follow(before, tag, scheme) for tag in tags) for before in tags]
+    if known == UNKNOWN_TAG:
+        return [_mask([True] * len(tags))] * len(tags), following
+    prefix, label = split_tag(known)
+    here = [tag for tag in tags if split_tag(tag)[1] == label]
+    # A neighbour with another label ends a span as O does.
+    seen = [tag if tag in here else "O" for tag in tags]
+    matches = {
+        (before, tag, after)
+        for before, tag, after in product({"O", *here}, here, {"O", *here})
+        if may_follow(before, tag, scheme) and may_follow(tag, after, scheme)
+        if prefix == _ANY_PREFIX
+        or spans_to_tags(tags_to_spans([before, tag, after], scheme), 3, source)[1] == known
+    }
+    begins, ends = {match[:2] for match in matches}, {match[1:] for match in matches}
+    left = [_mask((before, tag) in begins for tag in tags) for before in seen]
+    right = [
+        mask & _mask((tag, after) in ends for after in seen)
+        for tag, mask in zip(tags, following, strict=True)
+    ]
+    return left, right
 
 
-@lru_cache(maxsize=1 << 14)
-def is_legal(before: str, tag: str, after: str, scheme: str) -> bool:
-    """True if the tag is legal between its two neighbours; O pads the sentence on both sides."""
-    return _belongs(tag, scheme) and _accepts_left(before, tag, scheme) and _accepts_right(tag, after, scheme)
-
-
-def _may_follow(before: str, tag: str, scheme: str) -> bool:
-    """True if both tags are legal next to each other."""
-    return (
-        _belongs(before, scheme)
-        and _belongs(tag, scheme)
-        and _accepts_left(before, tag, scheme)
-        and _accepts_right(before, tag, scheme)
-    )
-
-
-def _belongs(tag: str, scheme: str) -> bool:
-    return tag == "O" or (is_span_tag(tag) and split_tag(tag)[0] in _RULES[scheme].prefixes)
-
-
-def _accepts_left(before: str, tag: str, scheme: str) -> bool:
-    letter_before, label_before = _read(before)
-    letter, label = _read(tag)
-    return letter not in _RULES[scheme].needs_left or (letter_before in "BI" and label_before == label)
-
-
-def _accepts_right(tag: str, after: str, scheme: str) -> bool:
-    letter, label = _read(tag)
-    letter_after, label_after = _read(after)
-    return letter not in _RULES[scheme].needs_right or (letter_after in "IE" and label_after == label)
+def _mask(flags: Iterable[bool]) -> int:
+    return sum(flag << index for index, flag in enumerate(flags))
 
 
 def _check_legal(tags: Sequence[str], scheme: str, tokens: Sequence[str] | None, where: str) -> None:

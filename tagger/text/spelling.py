@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 
 from tagger.text.schemes import is_span_tag, split_tag
+from tagger.text.sentence import UNKNOWN_TAG
 
 _PREFIX = "[BIESLUM]"
 # Separators that corpora use in place of the hyphen-minus, including Unicode dashes.
@@ -109,7 +110,7 @@ def mixes_prefixes(counts: Mapping[str, int]) -> tuple[str, str] | None:
 
 def add_prefixes(tags: Collection[str]) -> tuple[str, ...]:
     """Convert bare labels to IO tags, so that a run of one label is one span."""
-    return tuple([tag if tag == "O" else f"I-{tag}" for tag in tags])
+    return tuple([tag if tag in ("O", UNKNOWN_TAG) else f"I-{tag}" for tag in tags])
 
 
 def respell(tag: str) -> str | None:

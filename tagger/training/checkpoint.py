@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from tagger.config import Config
 from tagger.errors import InputError
 from tagger.features.vectors import Vectors
 from tagger.storage import open_input, write_whole
-from tagger.training.preparation import EncodedSplit, Preparation
+from tagger.training.encoded_split import EncodedSplit
+from tagger.training.preparation import Preparation
 from tagger.training.progress import Progress, Snapshot
 from tagger.training.schema import SavedState, SavedTraining, require_consecutive, require_equal, validate
 
@@ -81,7 +82,13 @@ def data_digests(preparation: Preparation, test: EncodedSplit | None = None) -> 
         "the vectors": _vectors_digest(preparation.vectors) if preparation.vectors else "none",
     }
     if preparation.initial:
-        described["the initial model"] = identify(preparation.initial)
+        described["the initial model"] = identify(
+            preparation.initial.tensors, asdict(preparation.initial.vocabulary)
+        )
+    if preparation.train.soft:
+        described["the soft tags"] = _digest(
+            (one.tags.tobytes() if one else b"") for soft in preparation.train.soft.values() for one in soft
+        )
     return described | ({"the test split": _split_digest(test)} if test else {})
 
 

@@ -13,7 +13,7 @@ from tagger.config import TrainConfig
 from tagger.errors import InputError
 from tagger.features.vocab import Task
 from tagger.text.schemes import split_tag
-from tagger.training.preparation import EncodedSplit
+from tagger.training.encoded_split import EncodedSplit
 
 
 def make_costs(tasks: Sequence[Task], train: EncodedSplit, config: TrainConfig) -> dict[str, Tensor]:
@@ -58,8 +58,9 @@ def make_costs(tasks: Sequence[Task], train: EncodedSplit, config: TrainConfig) 
         )
     costs_by_task = {}
     for task in tasks:
-        task_labels, counts = labels[task.name], np.concatenate([*train.tags[task.name]])
-        weights = _weights(config.class_weights, task_labels, np.bincount(counts, minlength=len(task_labels)))
+        task_labels, ids = labels[task.name], np.concatenate([*train.tags[task.name]])
+        counts = np.bincount(ids[ids >= 0], minlength=len(task_labels))  # -1: no tag, or unknown
+        weights = _weights(config.class_weights, task_labels, counts)
         costs = torch.tensor([[math.log(weights[label])] * len(task_labels) for label in task_labels])
         if task.scheme:
             is_outside = torch.tensor([tag == "O" for tag in task.tags])

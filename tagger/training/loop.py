@@ -112,7 +112,7 @@ def _train(
         started_at, seconds_before = time.perf_counter(), progress.seconds
         for batch, blocks in inputs:
             rate = learning_rate(config, progress.epoch, progress.step + 1, len(batches))
-            loss = _train_step(progress, batch, blocks, rate, config.clip)
+            loss = _train_step(progress, batch, blocks, rate, config)
             if not math.isfinite(loss):
                 raise _divergence(progress, config)
             progress.count(batch, loss)
@@ -138,7 +138,9 @@ def _order_batches(preparation: Preparation, config: TrainConfig, progress: Prog
     return draw_batches(preparation.train.lengths, config, ordering)
 
 
-def _train_step(progress: Progress, batch: Batch, blocks: Blocks | None, rate: float, clip: float) -> float:
+def _train_step(
+    progress: Progress, batch: Batch, blocks: Blocks | None, rate: float, config: TrainConfig
+) -> float:
     """Update the weights unless the loss is NaN or infinite; return the mean loss per sentence."""
     optimizer, processes = progress.optimizer, progress.processes
     begin_step(optimizer, batch.words)
@@ -148,14 +150,14 @@ def _train_step(progress: Progress, batch: Batch, blocks: Blocks | None, rate: f
         # Weight this process's mean by its share of sentences, so that the sum over processes is the mean.
         own_batch = batch if processes.count == 1 else batch.select(own_indices)
         own_share = len(own_indices) / len(batch.lengths)
-        own_loss = progress.model.loss(own_batch, blocks, progress.costs) * own_share
+        own_loss = progress.model.loss(own_batch, blocks, progress.costs, config.soft_weight) * own_share
         torch.autograd.backward(own_loss)
         loss = own_loss.item()
     parameters = parameters_of(optimizer)
     loss = processes.sum_gradients(parameters, loss)
     if math.isfinite(loss):
-        if clip:
-            torch.nn.utils.clip_grad_norm_(parameters, clip)
+        if config.clip:
+            torch.nn.utils.clip_grad_norm_(parameters, config.clip)
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.step()

@@ -11,7 +11,7 @@ from tagger.evaluation.tasks import score_task
 from tagger.features.batching import group_by_length
 from tagger.network.model import TaggingModel
 from tagger.text.schemes import convert_tags
-from tagger.training.preparation import EncodedSplit
+from tagger.training.encoded_split import EncodedSplit
 from tagger.training.processes import Processes
 
 DEV_BATCH_TOKENS = 4096

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from tagger.bundle import Bundle
 from tagger.config import Config
@@ -16,84 +14,23 @@ from tagger.corpus.memory import Source
 from tagger.corpus.reading import Reading
 from tagger.corpus.tags import count_unseen, parse_schemes, reject_unseen, require_spans
 from tagger.errors import InputError
-from tagger.features.batching import Batch, Ints, WordTable
-from tagger.features.context_index import ContextIndex, index_context
+from tagger.features.batching import WordTable
 from tagger.features.vectors import Vectors, read_vectors
 from tagger.features.vocab import Task, Vocabulary, build_vocabulary
-from tagger.text.casing import RECASINGS, recase
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer, learn_convention
+from tagger.training.encoded_split import EncodedSplit, encode_split, with_recased
 from tagger.training.initial import (
     extend_vectors,
     extend_vocabulary,
     find_new_singletons,
     require_compatible,
 )
+from tagger.training.soft_targets import allow_other_labels, read_soft_tags, teach
 
 MIN_COVERAGE = (
     0.01  # share of train's distinct words with a vector; below it the vectors file is likely wrong
 )
-
-
-@dataclass(frozen=True)
-class EncodedSplit:
-    """One encoded split of the corpus.
-
-    Attributes:
-        sentences: The sentences in file order.
-        rows: Ids of each sentence's tokens in ``table``, (T,) each.
-        tags: Tag ids of each sentence by task, (T,) each; empty if the split is only evaluated.
-        schemes: Tag scheme of the files by task; None for tasks without spans.
-        table: The distinct words.
-        repairs: Number of illegal tags in the file's scheme by span task, repaired as conlleval does.
-        unseen_tags: Number of tags by task whose label (or the tag itself) train lacks; empty for the train
-            split.
-        context_index: Index of repeated words in each document; None without document context.
-        recased: For each of ``RECASINGS`` the ids of each sentence's tokens in that casing; empty unless this
-            is the train split and ``train.case_augmentation`` is set.
-        summary: As in ``Preparation``; empty unless ``read_split`` read the split.
-        notes: As in ``Preparation``; empty unless ``read_split`` read the split.
-    """
-
-    sentences: Sequence[Sentence]
-    rows: Sequence[Ints]
-    tags: Mapping[str, Sequence[Ints]]
-    schemes: Mapping[str, str | None]
-    table: WordTable
-    repairs: Mapping[str, int]
-    unseen_tags: Mapping[str, int]
-    context_index: ContextIndex | None = None
-    recased: Sequence[Sequence[Ints]] = ()
-    summary: Sequence[str] = ()
-    notes: Sequence[str] = ()
-
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each sentence."""
-        return [len(rows) for rows in self.rows]
-
-    def batch(self, indices: Sequence[int], casings: Sequence[int] | None = None) -> Batch:
-        """Build a batch of sentences, with tags if the split has them.
-
-        Args:
-            indices: Indices of the sentences.
-            casings: For each sentence an index into ``RECASINGS``, or -1 for the original casing; by default
-                all original.
-        """
-        tags = {task: [values[index] for index in indices] for task, values in self.tags.items()}
-        casings = casings or [-1] * len(indices)
-        rows = [
-            self.rows[index] if casing < 0 else self.recased[casing][index]
-            for index, casing in zip(indices, casings, strict=True)
-        ]
-        batch = self.table.batch(rows, tags)
-        if self.context_index is None:
-            return batch
-        # The index has all original sentences first, then all sentences in each other casing.
-        versions = [
-            index + (casing + 1) * len(self.rows) for index, casing in zip(indices, casings, strict=True)
-        ]
-        return replace(batch, context=self.context_index.batch(versions))
 
 
 @dataclass(frozen=True)
@@ -111,6 +48,7 @@ class Preparation:
             ``corpus.reading.Reading.warn``).
         summary: One line per corpus file: its format, columns, schemes and labels.
         initial: The model that training starts from, or None.
+        teachers: The models whose posteriors are soft tags.
     """
 
     vocabulary: Vocabulary
@@ -122,6 +60,7 @@ class Preparation:
     notes: Sequence[str] = ()
     summary: Sequence[str] = ()
     initial: Bundle | None = None
+    teachers: Sequence[Bundle] = ()
 
 
 def prepare(
@@ -130,6 +69,7 @@ def prepare(
     dev: Sequence[Source],
     vectors: Path | None,
     initial: Bundle | None = None,
+    teachers: Sequence[Bundle] | None = None,
 ) -> Preparation:
     """Read the files, build vocabulary and tokenizer, and encode the splits.
 
@@ -139,20 +79,14 @@ def prepare(
         dev: As ``train``, for the dev split; empty for none.
         vectors: File of static word vectors, or None.
         initial: The model to start from, or None. The split may lack some of its tasks.
+        teachers: Models whose posteriors replace the tags of all sentences of train whose tags have
+            probabilities; with none of them, these probabilities do. None to ignore the probabilities.
 
     Raises:
         InputError: A file cannot be read or lacks what the config requests; or the initial model has other
             options.
     """
-    if initial:
-        require_compatible(config, initial)
-    elif not config.train.epochs:
-        raise InputError(
-            "train.epochs must be at least 1 (got 0). Only training from an existing model can have 0.",
-            code="option.value",
-            where="settings",
-            option="train.epochs",
-        )
+    _check_initial(config, initial)
     notes: list[str] = []
     reading = _make_reading(config, notes)
     tasks = _choose_tasks(config, train, reading, initial)
@@ -189,19 +123,83 @@ def prepare(
             word_id for word_id in singletons if vocabulary.words[word_id] not in static.trainable
         )
     table = WordTable(vocabulary)
-    encoded = _encode(split, table, config, with_tags=True)
+    encoded = encode_split(split, table, config, with_tags=True)
+    if initial and config.train.partial:
+        encoded = _with_latent_labels(encoded, initial)
+    if teachers is not None:
+        encoded = _with_teachers(encoded, teachers)
     encoded_dev = _encode_scored(config, dev_split, table) if dev_split else None
     return Preparation(
         vocabulary=vocabulary,
         unvectored_singletons=singletons,
         vectors=static,
         tokenizer=tokenizer,
-        train=_with_recased(encoded) if config.train.case_augmentation else encoded,
+        train=with_recased(encoded) if config.train.case_augmentation else encoded,
         dev=encoded_dev,
         notes=notes,
         summary=(*split.summary, *(dev_split.summary if dev_split else ()), *_kept_tasks(vocabulary, split)),
         initial=initial,
+        teachers=tuple(teachers or ()),
     )
+
+
+def _check_initial(config: Config, initial: Bundle | None) -> None:
+    """Check the options that depend on the existence of an initial model."""
+    if initial:
+        require_compatible(config, initial)
+    elif config.train.partial:
+        raise InputError(
+            "train.partial needs a model to start from: its labels are those that train does not mark.",
+            code="option.conflict",
+            option="train.partial",
+        )
+    elif not config.train.epochs:
+        raise InputError(
+            "train.epochs must be at least 1 (got 0). Only training from an existing model can have 0.",
+            code="option.value",
+            where="settings",
+            option="train.epochs",
+        )
+
+
+def _with_latent_labels(split: EncodedSplit, initial: Bundle) -> EncodedSplit:
+    """Let unmarked tokens have the labels of the initial model that the split does not mark."""
+    tags, allowed = dict(split.tags), dict(split.allowed)
+    tasks = split.table.vocabulary.tasks
+    for task in tasks:
+        if task.scheme and task.name in split.schemes:
+            tags[task.name], allowed[task.name] = allow_other_labels(
+                task, split.tags[task.name], split.allowed.get(task.name)
+            )
+    soft = teach([initial], split.sentences, tasks, allowed)
+    return replace(split, tags=tags, allowed=allowed, soft=soft)
+
+
+def _with_teachers(split: EncodedSplit, teachers: Sequence[Bundle]) -> EncodedSplit:
+    """Add soft tags to the sentences whose tags have probabilities."""
+    tasks = split.table.vocabulary.tasks
+    is_taught = [bool(sentence.tag_scores) for sentence in split.sentences]
+    if not any(is_taught):
+        raise InputError(
+            "no sentence has probabilities of its tags. Write predictions with `tagger tag --scores`, or "
+            "pass teachers.",
+            code="corpus.empty",
+            option="teachers",
+        )
+    if teachers:
+        taught = [one for one, is_one in zip(split.sentences, is_taught, strict=True) if is_one]
+        posteriors = {name: iter(soft) for name, soft in teach(teachers, taught, tasks).items()}
+        soft = {
+            name: [next(values) if is_one else None for is_one in is_taught]
+            for name, values in posteriors.items()
+        }
+    else:
+        soft = {
+            task.name: [read_soft_tags(one, task, split.schemes[task.name]) for one in split.sentences]
+            for task in tasks
+            if task.name in split.schemes
+        }
+    return replace(split, soft=soft)
 
 
 def coverage_warning(path: Path, vectors: Vectors, words: int) -> str | None:
@@ -237,6 +235,20 @@ def read_split(config: Config, paths: Sequence[Source], preparation: Preparation
     split = _load(config, paths, _make_reading(config, notes), tasks, preparation.vocabulary.tasks)
     encoded = _encode_scored(config, split, preparation.train.table)
     return replace(encoded, summary=split.summary, notes=notes)
+
+
+def load_train(config: Config, paths: Sequence[Source], notes: list[str]) -> Split:
+    """Read and check files as ``prepare`` does with the train split.
+
+    Args:
+        config: All options.
+        paths: The files.
+        notes: Receives the warnings of the readers.
+
+    Raises:
+        InputError: A file cannot be read or lacks what the config requests.
+    """
+    return _load(config, paths, _make_reading(config, notes), config.data.tasks)
 
 
 def _make_reading(config: Config, notes: list[str]) -> Reading:
@@ -279,7 +291,7 @@ def _choose_tasks(
 def _encode_scored(config: Config, split: Split, table: WordTable) -> EncodedSplit:
     tasks = [task for task in table.vocabulary.tasks if task.name in split.schemes]
     unseen_tags = _check_unseen(config, split.sentences, tasks)
-    return replace(_encode(split, table, config, with_tags=False), unseen_tags=unseen_tags)
+    return replace(encode_split(split, table, config, with_tags=False), unseen_tags=unseen_tags)
 
 
 def _kept_tasks(vocabulary: Vocabulary, train: Split) -> Iterator[str]:
@@ -334,29 +346,3 @@ def _check_unseen(config: Config, sentences: Sequence[Sentence], tasks: Sequence
             reject_unseen(sentences, task.name, unseen, has_spans=has_spans)
         counts[task.name] = sum(unseen.values())
     return counts
-
-
-def _encode(split: Split, table: WordTable, config: Config, *, with_tags: bool) -> EncodedSplit:
-    sentences, schemes = split.sentences, split.schemes
-    tags: dict[str, list[Ints]] = {}
-    if with_tags:
-        for task in table.vocabulary.tasks:
-            source = schemes.get(task.name)
-            tags[task.name] = [
-                np.array(task.encode(sentence.tags[task.name], source))
-                if task.name in schemes
-                else np.full(len(sentence), -1)  # a task of the initial model that train lacks
-                for sentence in sentences
-            ]
-    rows = [table.rows(sentence.tokens) for sentence in sentences]
-    context_index = None
-    if config.model.has_document_context:
-        recasings = RECASINGS if with_tags and config.train.case_augmentation else ()
-        context_index = index_context(sentences, table.vocabulary, recasings)
-    return EncodedSplit(sentences, rows, tags, schemes, table, split.repairs, {}, context_index)
-
-
-def _with_recased(split: EncodedSplit) -> EncodedSplit:
-    """Add the encoded sentences in every other casing, for case augmentation."""
-    recased = [[split.table.rows(recase(one, casing)) for one in split.sentences] for casing in RECASINGS]
-    return replace(split, recased=recased)

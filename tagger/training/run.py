@@ -71,6 +71,7 @@ def run_training(
     dev_files: Sequence[Source] = (),
     vectors_file: Path | None = None,
     initial: Bundle | None = None,
+    teachers: Sequence[Bundle] | None = None,
     resume: bool | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Generator[Record, None, None]:
@@ -90,6 +91,7 @@ def run_training(
         dev_files: Corpus files of the dev split, which selects the best epoch; empty for none.
         vectors_file: Static word vectors, or None.
         initial: The model to start from, or None. With 0 epochs, the run only extends it.
+        teachers: Models whose posteriors replace tags (see ``preparation.prepare``).
         resume: True resumes the folder's unfinished run, if any; False starts a new run; None starts a new
             run, but raises an error if the folder has an unfinished one.
         is_stopped: Called after every step; if it returns True, the run saves a checkpoint and ends.
@@ -106,7 +108,7 @@ def run_training(
     with _claimed(output) if processes.is_main else nullcontext():
         earlier = find_checkpoint(output, resume)
         processes.agree(False)  # barrier: every process has read the checkpoint before rank 0 overwrites it
-        preparation = prepare(config, train_files, dev_files, vectors_file, initial)
+        preparation = prepare(config, train_files, dev_files, vectors_file, initial, teachers)
         data = summarise_data(preparation, train_files, dev_files, vectors_file)
         run = describe_run(config, preparation, processes.count)
         if earlier:

@@ -18,8 +18,9 @@ from tagger.storage import temporary_folder, write_whole, writing
 from tagger.training.card import CURVES, write_card
 from tagger.training.checkpoint import Checkpoint, save_checkpoint
 from tagger.training.curves import draw_curves
+from tagger.training.encoded_split import EncodedSplit
 from tagger.training.loop import EpochRecord
-from tagger.training.preparation import EncodedSplit, Preparation, coverage_warning
+from tagger.training.preparation import Preparation, coverage_warning
 from tagger.training.progress import Progress, make_bundle
 from tagger.training.temperatures import fit_on_split
 

@@ -11,8 +11,8 @@ from tagger.decoding import temperature
 from tagger.decoding.temperature import GoldBatch
 from tagger.features.batching import group_by_length
 from tagger.network.model import TaggingModel
+from tagger.training.encoded_split import EncodedSplit
 from tagger.training.prediction import DEV_BATCH_TOKENS
-from tagger.training.preparation import EncodedSplit
 
 BATCH_SENTENCES = 256
 
