@@ -149,7 +149,8 @@ def _check_initial(config: Config, initial: Bundle | None) -> None:
         require_compatible(config, initial)
     elif config.train.partial:
         raise InputError(
-            "train.partial needs a model to start from: its labels are those that train does not mark.",
+            "train.partial needs an initial model, which has the labels that train does not mark. Pass "
+            "--init-from (init_from in Python), or leave it out.",
             code="option.conflict",
             option="train.partial",
         )
