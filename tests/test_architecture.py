@@ -49,6 +49,7 @@ ONLY_HOME = {
     "markupsafe": ("reports/templates.py",),
     "onnxruntime": ("runtime/recurrence.py",),
     "onnx": ("runtime/onnx_export.py",),
+    "sklearn": ("integrations/sklearn.py",),
     "typer": ("cli/",),
     "rich": ("cli/", "training/training_bar.py"),
 }
