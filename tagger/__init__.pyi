@@ -1,4 +1,5 @@
 from tagger.api import distil as distil
+from tagger.api import evaluate as evaluate
 from tagger.api import train as train
 from tagger.corpus.loading import read_corpus as read_corpus
 from tagger.corpus.loading import write_corpus as write_corpus
@@ -22,6 +23,7 @@ __all__ = [
     "StreamingTagger",
     "Tagger",
     "distil",
+    "evaluate",
     "measure_forgetting",
     "read_corpus",
     "train",

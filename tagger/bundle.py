@@ -86,11 +86,6 @@ class Bundle:
         return self.temperatures.get(task, 1.0)
 
 
-def identify(bundle: Bundle) -> str:
-    """Return a digest of the weights and the vocabulary."""
-    return _identify(bundle.tensors, asdict(bundle.vocabulary))
-
-
 def save_bundle(bundle: Bundle, folder: Path) -> None:
     """Save a bundle atomically: after an interruption, the folder holds the complete old or new model.
 
@@ -99,7 +94,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     """
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in bundle.tensors.items()}
     vocabulary = asdict(bundle.vocabulary)
-    identity = _identify(tensors, vocabulary)
+    identity = identify(tensors, vocabulary)
     header = Header(
         **dict(bundle.config),
         identity=identity,
@@ -266,7 +261,7 @@ def _find(folder: Path, name: str) -> Path:
     return path if is_pending else folder / name
 
 
-def _identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]) -> str:
+def identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any]) -> str:
     """Return a digest of the content. Three files store it, to detect files of different models."""
     import hashlib  # imported late: only saving needs it, and it loads OpenSSL
 

@@ -44,6 +44,13 @@ def corpora() -> Path:
 
 
 @pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Change to an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def write_file(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes text or bytes to a named file and returns its path."""
 

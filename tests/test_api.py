@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from input_errors import check
 
-from tagger import EpochRecord, InputError, Sentence, Tagger, read_corpus, train, write_corpus
+from tagger import EpochRecord, InputError, Sentence, Tagger, evaluate, read_corpus, train, write_corpus
 from tagger.config import Config
 from tagger.config_loading import load_config
 from tagger.corpus.files import read_sentences
@@ -269,3 +269,10 @@ def test_labels_without_prefix_are_read_as_spans(tmp_path):
     with pytest.raises(InputError) as error:
         read_corpus(file, task=["pos", "ner"])
     check(error.value, "corpus.task", file=file, option="--columns", mentions="pos")
+
+
+def test_evaluate_takes_a_model_or_its_folder(from_file, path, tmp_path):
+    from_file.save(tmp_path / "model")
+    expected = from_file.evaluate(path)
+    assert evaluate(from_file, ROWS).ner.f1 == evaluate(tmp_path / "model", path).ner.f1 == expected.ner.f1
+    assert evaluate(from_file, path, min_score=1.0).ner.recall == 0.0

@@ -1,4 +1,4 @@
-"""The progress bar of ``check``, ``convert`` and ``evaluate``: when it appears, its content, its removal."""
+"""The progress bar of the commands: when it appears, its content, its removal."""
 
 import io
 import re
@@ -95,6 +95,23 @@ def test_tag_shows_a_bar_if_sentences_do_not_go_to_the_terminal(model, tmp_path)
         assert (code, output, "100% of" in error, is_removed(error)) == (0, "", True, True)
     code, output, error = run_on_terminal("tag", "-m", model, path, has_terminal_output=True)
     assert (code, "LOC" in output, error) == (0, True, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--pretokenized",), ("--workers", 2)])
+def test_tag_shows_the_share_of_the_tagged_text(model, tmp_path, options, monkeypatch):
+    """Reading runs ahead, so its share would be 100 % from the start."""
+    monkeypatch.setattr("tagger.cli.workers.BLOCK_CHARACTERS", 20_000)
+    files = [tmp_path / name for name in ("a.txt", "b.txt")]
+    for path in files:
+        path.write_text("Ada met Zoë in Oslo.\n\n" * 5_000)
+    words = ("tag", "-m", model, *files, "--output", tmp_path / "out", "--format", "jsonl", *options)
+    code, _, error = run_on_terminal(*words)
+    shares = [int(share) for share in re.findall(r"(\d+)% of", error)]
+    assert code == 0
+    assert len(set(shares)) > 5
+    assert shares[shares.index(0) :] == sorted(shares[shares.index(0) :])
+    assert shares[-1] >= 95
 
 
 def test_nothing_appears_within_the_first_second(corpus_file, tmp_path):

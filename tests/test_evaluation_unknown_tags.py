@@ -13,7 +13,7 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from tagger import Tagger
 from tagger.bundle import load_bundle
-from tagger.config import load_config
+from tagger.config_loading import load_config
 from tagger.errors import InputError
 from tagger.evaluation.breakdown import count_sentences
 from tagger.evaluation.confusion import count_confusion, match_task

@@ -144,6 +144,8 @@ def test_unmarked_tokens_may_have_the_labels_that_train_does_not_mark():
     assert targets.tolist() == [-1, 1, 2, -1, -1]
     names = [[name for name, possible in zip(task.tags, row, strict=True) if possible] for row in allowed]
     latent = ["O", "B-OLD", "I-OLD"]
+    known = [np.array([[False, False, False, False, True]] * 5)]
+    assert allow_other_labels(task, tags, known)[1][0][4].tolist() == [False] * 4 + [True]
     assert names == [latent, ["B-NEW"], ["I-NEW"], latent, list(task.tags)]
 
 
@@ -217,3 +219,28 @@ def test_partial_needs_an_initial_model():
     with pytest.raises(InputError) as error:
         train(NEW, partial=True, **SIZES)
     check(error.value, "option.conflict", option="train.partial")
+
+
+@pytest.mark.parametrize("form", ["file", "memory"])
+def test_unknown_tags_are_latent_in_training(form, tmp_path):
+    """A model learns from the known tags only: what is unknown everywhere is not learnt as O."""
+    data = [(tokens, [*tags[:2], "?", tags[3]]) for tokens, tags in OLD]  # the place is unknown
+    if form == "file":
+        source = tmp_path / "train.conll"
+        source.write_text("\n\n".join("\n".join(map(" ".join, zip(*one, strict=True))) for one in data))
+    else:
+        source = data
+    known = OLD[::4]
+    with pytest.warns(UserWarning, match="12 of .* tokens have the unknown tag"):
+        model = train([*known, *data] if form == "memory" else source, **SIZES, learning_rate=0.1)
+    tagged = list(model.tag_tokens([tokens for tokens, _ in OLD]))
+    assert all(sentence.tags["ner"][0] == "B-PER" for sentence in tagged)
+    if form == "memory":  # read as O, the unknown places would outweigh the three known ones
+        as_outside = [(tokens, [tag.replace("?", "O") for tag in tags]) for tokens, tags in data]
+        other = train([*known, *as_outside], **SIZES, learning_rate=0.1)
+        spans, others = (
+            sum(sentence.tags["ner"][2] != "O" for sentence in one)
+            for one in (tagged, other.tag_tokens([tokens for tokens, _ in OLD]))
+        )
+        assert spans > others
+    assert "?" not in model.tasks[0].tags

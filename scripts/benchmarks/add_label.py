@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--hidden", type=int, default=100)
     parser.add_argument("--soft-weight", type=float, default=1.0)
-    parser.add_argument("--rate", type=float, default=0.01)
+    parser.add_argument("--rate", type=float, default=0.005)
     parser.add_argument("--ways", nargs="+", default=["partial", "full", "naive"])
     arguments = parser.parse_args()
     corpus = read_corpus(arguments.corpus / "eng.train", task="ner")

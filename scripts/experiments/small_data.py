@@ -32,7 +32,8 @@ from measurement import fix_threads, versions  # noqa: E402
 from rivals import RIVALS, SEEDLESS, Lesson  # noqa: E402
 
 from tagger import Sentence  # noqa: E402
-from tagger.config import Config, load_config  # noqa: E402
+from tagger.config import Config  # noqa: E402
+from tagger.config_loading import load_config  # noqa: E402
 from tagger.corpus.conll import read_conll, write_conll  # noqa: E402
 from tagger.storage import write_whole  # noqa: E402
 from tagger.text.schemes import convert_tags  # noqa: E402

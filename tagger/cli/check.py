@@ -10,10 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from tagger.cli.input import LabelNamesOption, OffsetsOption
+from tagger.cli.input import LabelNamesOption, OffsetsOption, split_names
 from tagger.cli.progress_bar import ProgressBar
+from tagger.cli.train import Settings, VectorsFile, read_changes
+from tagger.config_loading import load_config
 from tagger.corpus.files import FORMATS, FormatName
 from tagger.corpus.inspection import FileFacts, Inspection, inspect_files
+from tagger.corpus.loading import FileOptions
+from tagger.corpus.reading import Offsets, Reading
+from tagger.corpus.tags import parse_schemes
 from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError, escape_line
 from tagger.text.schemes import SCHEMES
@@ -24,7 +29,11 @@ tagger check train.conll dev.conll
 
 tagger check train.conll --columns token,pos,chunk,ner --scheme IOB1 --strict
 
-tagger check train.conll --json > report.json"""
+tagger check train.conll --json > report.json
+
+tagger check test.conll --model runs/news --page suspicions.html
+
+tagger check train.conll --folds 5 --vectors glove.txt --page suspicions.html"""
 
 SHOWN = 10  # most findings of each kind to print
 TAGS_SHOWN = 20  # most rows of a tag table
@@ -60,13 +69,131 @@ def check_command(
         bool,
         typer.Option("--strict", help="Also exit with 1 for repeated sentences and inconsistent labels."),
     ] = False,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="List probable label errors instead: places where this model prefers another label.",
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            min=2,
+            help="List probable label errors instead: split the documents into K folds, and score each by a "
+            "model trained on the others.",
+        ),
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Tasks to check for label errors (repeatable, or pos,ner); by default all of MODEL, or ner.",
+        ),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Number of label errors to print; 50 by default."),
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Write a page of all label errors, with filters."),
+    ] = None,
+    vectors: VectorsFile = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Epochs of the models of --folds; 8 by default.")
+    ] = None,
+    set: Settings = None,
 ) -> int:
     """List all problems of corpus files as `file:line: message`, with statistics.
 
     Notes list data that `train` and `convert` skip, change or read in an unusual
     way. The exit code is 0 if there is no problem, 1 if there are problems (an
     unreadable file is one; the others are still checked), 2 for an invalid option.
+    With --model or --folds, the command lists probable label errors instead, most
+    suspicious first; the exit code is 0.
     """
+    _require_mode(
+        {"--model": model, "--folds": folds},
+        for_both={"--task": task, "--top": top, "--page": page},
+        for_folds={"--vectors": vectors, "--epochs": epochs, "--set": set},
+        others={"--strict": strict or None},
+    )
+    if model:
+        from tagger.cli.suspicions import TOP, check_with_model
+
+        check_with_model(
+            model,
+            files,
+            split_names(task),
+            FileOptions(columns, format, parse_schemes(scheme)),
+            Reading(offsets=offsets, label_names=parse_label_names(label_names)),
+            top=top or TOP,
+            page=page,
+            json=json,
+        )
+        return 0
+    if folds:
+        from tagger.cli.suspicions import FOLD_EPOCHS, TOP, check_with_folds
+
+        flags = {
+            "data.tasks": tuple(split_names(task)) or None,
+            "data.columns": columns,
+            "data.format": format,
+            "data.scheme": scheme,
+            "data.offsets": None if offsets == "auto" else offsets,
+            "data.label_names": parse_label_names(label_names) or None,
+            "train.epochs": epochs,
+        }
+        config = load_config(None, read_changes(flags, set), defaults={"train.epochs": FOLD_EPOCHS})
+        check_with_folds(folds, files, config, vectors, top=top or TOP, page=page, json=json)
+        return 0
+    return _check_files(files, columns, format, scheme, offsets, label_names, json=json, strict=strict)
+
+
+def _require_mode(
+    modes: Mapping[str, object],
+    *,
+    for_both: Mapping[str, object],
+    for_folds: Mapping[str, object],
+    others: Mapping[str, object],
+) -> None:
+    """Check that the given options fit together; an option that is not given is None.
+
+    Raises:
+        InputError: Two options exclude each other, or one requires another.
+    """
+    given = [name for name, value in modes.items() if value is not None]
+    if len(given) > 1:
+        raise InputError(
+            "--model and --folds exclude each other (got both). Give one.",
+            code="option.conflict",
+            option="--folds",
+        )
+    wrong: list[tuple[str, str]] = []
+    if not given:
+        wrong += [(name, "needs --model or --folds") for name, value in for_both.items() if value is not None]
+    if given != ["--folds"]:
+        wrong += [(name, "needs --folds") for name, value in for_folds.items() if value is not None]
+    if given:
+        wrong += [(name, f"excludes {given[0]}") for name, value in others.items() if value is not None]
+    for name, problem in wrong:
+        raise InputError(f"{name} {problem}. Change the options.", code="option.conflict", option=name)
+
+
+def _check_files(
+    files: Sequence[Path],
+    columns: str | None,
+    format: FormatName | None,
+    scheme: str | None,
+    offsets: Offsets,
+    label_names: str | None,
+    *,
+    json: bool,
+    strict: bool,
+) -> int:
+    """List the problems of the files and return the exit code."""
     paths = [str(path) for path in files]
     for path in files:
         if str(path) == "-" or (path.exists() and not path.is_file() and not path.is_dir()):

@@ -105,7 +105,7 @@ def evaluate_command(
         require_extra("evaluate --errors", "jinja2")
     for option, path in (("--picture", picture), ("--reliability", reliability)):
         _require_picture(option, path)
-    _check_outputs(files, [path for path in (errors, picture, reliability) if path])
+    check_outputs(files, [path for path in (errors, picture, reliability) if path])
     thresholds = parse_min_score(min_score)
     tagger = Tagger.load(model, precision=precision)
     resolved_min_score = resolve_min_score(thresholds, tagger.labels)
@@ -165,7 +165,7 @@ def _require_picture(option: str, path: Path | None) -> None:
             )
 
 
-def _check_outputs(files: Sequence[Path], outputs: Sequence[Path]) -> None:
+def check_outputs(files: Sequence[Path], outputs: Sequence[Path]) -> None:
     """Check the output paths before the work begins."""
     for path in outputs:
         if path.is_dir():

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from tagger.cli.output import before_messages
 from tagger.storage import reads_observed
+from tagger.text.sentence import Sentence
 
 Item = TypeVar("Item")
 
@@ -23,7 +24,7 @@ _MEGABYTE = 1_000_000
 
 
 class ProgressBar:
-    """Context manager: show on a terminal how much of its files a command has read, or how many sentences.
+    """Context manager: show on a terminal how much of its files a command has processed.
 
     The bar appears on standard error after ``FIRST_SECONDS``. Messages are printed above it. It disappears
     at the end, also after an error or Ctrl-C. Nothing is shown, and rich is not imported, if standard error
@@ -35,16 +36,25 @@ class ProgressBar:
         n_passes: How often it reads them. Files with labels without prefix may be read once more; the bar is
             full meanwhile.
         writes_output: True if sentences are written to standard output at the same time.
+        unit: What ``track`` counts.
     """
 
     def __init__(
-        self, action: str, files: Sequence[Path], *, n_passes: int = 1, writes_output: bool = False
+        self,
+        action: str,
+        files: Sequence[Path],
+        *,
+        n_passes: int = 1,
+        writes_output: bool = False,
+        unit: str = "sentences",
     ) -> None:
         self._action = action
+        self._unit = unit
         self._is_on = sys.stderr.isatty() and not (writes_output and sys.stdout.isatty())
         are_regular = self._is_on and all(path.is_file() for path in files)
         self._size = n_passes * sum(path.stat().st_size for path in files) if are_regular else 0
         self._n_bytes = self._n_sentences = self._total = self._pass = 0
+        self._n_read = self._n_tagged = self._n_text_bytes = 0  # characters read and tagged, bytes read
         self._next = 0.0
         self._exits = ExitStack()
         self._progress: Any = None  # rich.progress.Progress, imported when the bar appears
@@ -78,6 +88,29 @@ class ProgressBar:
             if self._is_on:
                 self._n_sentences += 1
                 self._update()
+
+    def count_text(self, lines: Iterable[str]) -> Iterator[str]:
+        """Yield the lines of a text, and count their characters; ``advance`` then counts those tagged."""
+        for line in lines:
+            if self._is_on:
+                self._n_read += len(line)
+                self._n_text_bytes += len(line) if line.isascii() else len(line.encode(errors="replace"))
+            yield line
+
+    def track_text(self, sentences: Iterable[Sentence]) -> Iterator[Sentence]:
+        """Yield tagged sentences, and count the characters up to their ends, in each document."""
+        position = 0
+        for sentence in self.track(sentences):
+            yield sentence
+            end = sentence.text_start + len(sentence.text)
+            self._n_tagged += end - position if end >= position else end
+            position = end
+
+    def advance(self, n_characters: int) -> None:
+        """Count tagged characters."""
+        if self._is_on:
+            self._n_tagged += n_characters
+            self._update()
 
     def hide(self) -> None:
         """Erase the bar until the next update, so that a message can be printed."""
@@ -125,12 +158,15 @@ class ProgressBar:
         """Return the completed amount, the whole amount or None, and both in words."""
         if self._total:
             again = f", pass {self._pass}" if self._pass > 1 else ""
-            facts = f"{self._n_sentences:,} of {self._total:,} sentences{again}"
+            facts = f"{self._n_sentences:,} of {self._total:,} {self._unit}{again}"
             return self._n_sentences, self._total, facts
         if self._n_bytes and self._size:
-            done = min(self._n_bytes, self._size)
+            done = self._n_bytes
+            if self._n_read:  # reading runs ahead of tagging
+                done = self._n_tagged * self._n_text_bytes // self._n_read
+            done = min(done, self._size)
             facts = f"{done / self._size:.0%} of {self._size / _MEGABYTE:,.1f} MB"
             return done, self._size, facts
         if self._n_sentences:
-            return 0, None, f"{self._n_sentences:,} sentences"
+            return 0, None, f"{self._n_sentences:,} {self._unit}"
         return 0, None, f"{self._n_bytes / _MEGABYTE:,.1f} MB"

@@ -241,7 +241,8 @@ def tag_command(
         return bar.track(tagger.annotate(sentences, options))
 
     def tag(lines: Iterable[str]) -> Iterator[Sentence]:
-        return tag_all(read_tokens(lines) if pretokenized else stream_sentences(lines, tagger.tokenizer))
+        sentences = read_tokens(lines) if pretokenized else stream_sentences(lines, tagger.tokenizer)
+        return bar.track_text(tagger.annotate(sentences, options))
 
     names = document_names(paths)
     if input in COLUMN_INPUTS:
@@ -257,7 +258,7 @@ def tag_command(
         return
     errors: list[InputError] = []
     documents = [
-        Document(name, before_errors(source.lines(), errors))
+        Document(name, bar.count_text(before_errors(source.lines(), errors)))
         for name, source in zip(names, sources, strict=True)
     ]
     skipped: list[InputError] = []
@@ -265,7 +266,11 @@ def tag_command(
         if workers > 1:
             from tagger.cli.workers import tag_in_workers  # rarely needed
 
-            file.writelines(tag_in_workers(documents, options, workers, tagger.tokenizer, skipped.append))
+            file.writelines(
+                tag_in_workers(
+                    documents, options, workers, tagger.tokenizer, skipped.append, on_block=bar.advance
+                )
+            )
         else:
             file.writelines(FORMATS[style].write(documents, tag, options, skipped.append))
         errors += skipped

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context
 
 from tagger.cli.formats import FORMATS, Document
 from tagger.cli.input import read_tokens
-from tagger.errors import InputError, OnError
+from tagger.errors import InputError, OnError, ignore
 from tagger.runtime.document_pipe import TextTokenizer
 from tagger.runtime.options import TagOptions
 from tagger.runtime.tagger import Tagger
@@ -33,6 +33,7 @@ def tag_in_workers(
     workers: int,
     tokenize: TextTokenizer,
     on_error: OnError,
+    on_block: Callable[[int], object] = ignore,
 ) -> Iterator[str]:
     """Yield the output of ``FORMATS[options.format]`` for these documents, in larger pieces.
 
@@ -42,6 +43,7 @@ def tag_in_workers(
         workers: Number of processes.
         tokenize: The tokenizer of the model, for texts that must be split into sentences in this process.
         on_error: Receives an error for each sentence that the format cannot hold; the others are written.
+        on_block: Receives the number of characters of each finished block.
 
     Raises:
         InputError: ``Tagger`` rejects the input, or a worker process ended early.
@@ -51,16 +53,22 @@ def tag_in_workers(
         pool = ProcessPoolExecutor(
             workers, get_context("spawn"), initializer=_start_worker, initargs=(options,)
         )
-    pending: deque[Future[_Output]] = deque()
+    pending: deque[tuple[Future[_Output], int]] = deque()
     is_done = False
+
+    def next_output() -> Iterator[str]:
+        future, size = pending.popleft()
+        yield from _checked(future.result(), on_error)
+        on_block(size)
+
     try:
         for arguments in _blocks(documents, options, tokenize):
             with interrupts_blocked():  # submit may start a worker
-                pending.append(pool.submit(_tag_block, *arguments))
+                pending.append((pool.submit(_tag_block, *arguments), arguments[0].size))
             if len(pending) > 2 * workers:
-                yield from _checked(pending.popleft().result(), on_error)
+                yield from next_output()
         while pending:
-            yield from _checked(pending.popleft().result(), on_error)
+            yield from next_output()
         is_done = True
     except BrokenProcessPool:
         raise InputError(

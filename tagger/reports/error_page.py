@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +11,8 @@ from typing import Any
 from tagger.evaluation.confusion import NO_SPAN, SPAN_KINDS, TAG_KINDS, Kind, Outcome
 from tagger.evaluation.mistakes import group_mistakes, words_around
 from tagger.reports.marks import SIDES, Piece, Side, split_sentence
-from tagger.reports.page import hue_rules, page_head
-from tagger.reports.templates import read_source, render
+from tagger.reports.page import hue_rules
+from tagger.reports.templates import filtered_head, read_source, render
 from tagger.runtime.model_evaluation import Evaluation, TaskEvaluation
 from tagger.storage import replace_file
 from tagger.text.markup import label_hues
@@ -179,16 +177,8 @@ def errors_page(evaluation: Evaluation, *, model: str, file: str) -> Iterator[st
     tasks = _make_tasks(evaluation)
     counts = Counter(mistake.outcome.kind for task in tasks for mistake in task.result.mistakes)
     script = read_source("reports/errors.js")
-    # A second defence: text that the templates fail to escape can neither run scripts nor load anything.
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     rules = hue_rules(hue for task in tasks for hue in task.hues.values())
-    head = page_head(
-        f"Errors of {model} on {file}",
-        style=read_source("reports/sheet.css") + read_source("reports/errors.css") + rules,
-        policy=policy,
-        language="en",
-    )
+    head = filtered_head(f"Errors of {model} on {file}", script, style=rules)
     return render(
         "reports/error_page.html",
         head=head,

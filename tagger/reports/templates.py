@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
@@ -9,6 +11,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from tagger.reports.page import page_head
 from tagger.text.markup import escape
 
 
@@ -25,6 +28,21 @@ def render(template: str, **values: object) -> Iterator[str]:
 def read_source(path: str) -> str:
     """Return a style sheet or script of the package, for instance ``reports/sheet.css``."""
     return files("tagger").joinpath(path).read_text(encoding="utf-8")
+
+
+def filtered_head(title: str, script: str, *, style: str) -> str:
+    """Return the head of a page of sentences with filters (``reports/filters.html``), in English.
+
+    Args:
+        title: The page's title, not escaped.
+        script: The page's only script.
+        style: Additional CSS rules.
+    """
+    # A second defence: text that the templates fail to escape can neither run scripts nor load anything.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    style = read_source("reports/sheet.css") + read_source("reports/errors.css") + style
+    return page_head(title, style=style, policy=policy, language="en")
 
 
 @cache

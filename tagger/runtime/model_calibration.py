@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,17 +133,31 @@ def fit_temperatures(
         InputError: As for ``measure_calibration``.
     """
     gold, schemes = read_gold(tagger, sentences, tasks)
+    batches = (batch for _, batch in gold_batches(tagger, gold, schemes))
+    transitions = {name: tagger.engine.transitions[name] for name in schemes}
+    return temperature.fit_temperatures(batches, transitions)
+
+
+def gold_batches(
+    tagger: SentenceTagger, gold: Sequence[Sentence], schemes: Mapping[str, str | None]
+) -> Iterator[tuple[list[int], dict[str, GoldBatch]]]:
+    """Yield batches of labelled sentences with the model's emissions: their indices, and a batch per task.
+
+    Args:
+        tagger: The model.
+        gold: Sentences with gold tags.
+        schemes: The result of ``read_gold``.
+    """
     known = {task.name: task for task in tagger.tasks}
     tags = {
         name: [np.array(known[name].encode(one.tags[name], scheme), np.int64) for one in gold]
         for name, scheme in schemes.items()
     }
-    gold_batches = (
-        {name: GoldBatch(emissions[name], batch.lengths, batch.tags[name]) for name in schemes}
-        for _, batch, emissions in emission_batches(tagger, gold, tags)
-    )
-    transitions = {name: tagger.engine.transitions[name] for name in schemes}
-    return temperature.fit_temperatures(gold_batches, transitions)
+    for indices, batch, emissions in emission_batches(tagger, gold, tags):
+        yield (
+            indices,
+            {name: GoldBatch(emissions[name], batch.lengths, batch.tags[name]) for name in schemes},
+        )
 
 
 def read_gold(
@@ -160,14 +174,19 @@ def read_gold(
     known = {task.name: task for task in tagger.tasks}
     schemes = {}
     for name in choose_tasks(tagger, tasks):
-        _require_gold(gold, name)
+        require_gold(gold, name)
         schemes[name] = find_scheme(gold, name, has_spans=known[name].scheme is not None)
         if schemes[name] is None:
             gold = [one.without_unknown(name) for one in gold]
     return gold, schemes
 
 
-def _require_gold(sentences: Iterable[Sentence], task: str) -> None:
+def require_gold(sentences: Iterable[Sentence], task: str) -> None:
+    """Check that all sentences have tags of a task.
+
+    Raises:
+        InputError: A sentence lacks them.
+    """
     for number, sentence in enumerate(sentences, start=1):
         if task not in sentence.tags:
             columns = ", ".join(sentence.tags) or "none"

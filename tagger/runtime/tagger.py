@@ -348,7 +348,7 @@ class Tagger:
 
     def evaluate(
         self,
-        data: str | Path | Iterable[Sentence],
+        data: object,
         *,
         task: str | Sequence[str] | None = None,
         min_score: MinScore = 0.0,
@@ -358,7 +358,7 @@ class Tagger:
         seqeval scores spans. ``runtime.model_evaluation.evaluate`` also returns errors and calibration.
 
         Args:
-            data: The path of a labelled file, or sentences with gold tags.
+            data: The path of a labelled file, or data in memory (see ``corpus.memory.hold``).
             task: The tasks to evaluate; by default those of the model that the data have.
             min_score: Score threshold of the predicted spans, see ``tag_sentences``.
 

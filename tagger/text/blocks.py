@@ -32,6 +32,11 @@ class Block:
     sentences: Sequence[Sentence] | None = None
 
     @property
+    def size(self) -> int:
+        """Number of characters of the block itself."""
+        return self.end - self.begin
+
+    @property
     def own_text(self) -> str:
         """The text of the block itself."""
         return self.text[self.begin - self.text_start : self.end - self.text_start]

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,9 @@ def data_digests(preparation: Preparation, test: EncodedSplit | None = None) -> 
         "the vectors": _vectors_digest(preparation.vectors) if preparation.vectors else "none",
     }
     if preparation.initial:
-        described["the initial model"] = identify(preparation.initial)
+        described["the initial model"] = identify(
+            preparation.initial.tensors, asdict(preparation.initial.vocabulary)
+        )
     if preparation.train.soft:
         described["the soft tags"] = _digest(
             (one.tags.tobytes() if one else b"") for soft in preparation.train.soft.values() for one in soft

@@ -113,6 +113,7 @@ def encode_split(split: Split, table: WordTable, config: Config, *, with_tags: b
     """
     sentences, schemes = split.sentences, split.schemes
     tags: dict[str, list[Ints]] = {}
+    allowed: dict[str, list[Bools]] = {}
     if with_tags:
         for task in table.vocabulary.tasks:
             source = schemes.get(task.name)
@@ -122,12 +123,14 @@ def encode_split(split: Split, table: WordTable, config: Config, *, with_tags: b
                 else np.full(len(sentence), -1)  # a task of the initial model that train lacks
                 for sentence in sentences
             ]
+            if source and split.unknown[task.name]:  # the tags next to unknown ones are restricted by them
+                allowed[task.name] = [task.encode_allowed(one.tags[task.name], source) for one in sentences]
     rows = [table.rows(sentence.tokens) for sentence in sentences]
     context_index = None
     if config.model.has_document_context:
         recasings = RECASINGS if with_tags and config.train.case_augmentation else ()
         context_index = index_context(sentences, table.vocabulary, recasings)
-    return EncodedSplit(sentences, rows, tags, schemes, table, split.repairs, {}, context_index)
+    return EncodedSplit(sentences, rows, tags, schemes, table, split.repairs, {}, context_index, allowed)
 
 
 def with_recased(split: EncodedSplit) -> EncodedSplit:

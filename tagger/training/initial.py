@@ -18,7 +18,7 @@ from tagger.features.vocab import UNKNOWN, Task, Vocabulary, span_tags
 from tagger.network.model import TaggingModel
 from tagger.text.schemes import split_tag
 
-LEARNING_RATE, EPOCHS = 0.01, 10
+LEARNING_RATE, EPOCHS = 0.005, 10
 """Defaults of training from an existing model, whose weights need smaller and fewer steps."""
 
 # Options of the network that do not change its weights; all others are those of the initial model.

@@ -164,11 +164,13 @@ def _check_initial(config: Config, initial: Bundle | None) -> None:
 
 def _with_latent_labels(split: EncodedSplit, initial: Bundle) -> EncodedSplit:
     """Let unmarked tokens have the labels of the initial model that the split does not mark."""
-    tags, allowed = dict(split.tags), {}
+    tags, allowed = dict(split.tags), dict(split.allowed)
     tasks = split.table.vocabulary.tasks
     for task in tasks:
         if task.scheme and task.name in split.schemes:
-            tags[task.name], allowed[task.name] = allow_other_labels(task, split.tags[task.name])
+            tags[task.name], allowed[task.name] = allow_other_labels(
+                task, split.tags[task.name], split.allowed.get(task.name)
+            )
     soft = teach([initial], split.sentences, tasks, allowed)
     return replace(split, tags=tags, allowed=allowed, soft=soft)
 
@@ -233,6 +235,20 @@ def read_split(config: Config, paths: Sequence[Source], preparation: Preparation
     split = _load(config, paths, _make_reading(config, notes), tasks, preparation.vocabulary.tasks)
     encoded = _encode_scored(config, split, preparation.train.table)
     return replace(encoded, summary=split.summary, notes=notes)
+
+
+def load_train(config: Config, paths: Sequence[Source], notes: list[str]) -> Split:
+    """Read and check files as ``prepare`` does with the train split.
+
+    Args:
+        config: All options.
+        paths: The files.
+        notes: Receives the warnings of the readers.
+
+    Raises:
+        InputError: A file cannot be read or lacks what the config requests.
+    """
+    return _load(config, paths, _make_reading(config, notes), config.data.tasks)
 
 
 def _make_reading(config: Config, notes: list[str]) -> Reading:

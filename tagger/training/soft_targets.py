@@ -24,7 +24,9 @@ from tagger.training.encoded_split import Bools
 BATCH_SENTENCES, BATCH_TOKENS = 256, 4096
 
 
-def allow_other_labels(task: Task, tags: Sequence[Ints]) -> tuple[list[Ints], list[Bools]]:
+def allow_other_labels(
+    task: Task, tags: Sequence[Ints], unknown: Sequence[Bools] | None = None
+) -> tuple[list[Ints], list[Bools]]:
     """Return the targets of a split that marks only some labels of a span task.
 
     A token tagged O may have any label that the split never marks, or none (Tsuboi et al. 2008, section 3).
@@ -32,6 +34,7 @@ def allow_other_labels(task: Task, tags: Sequence[Ints]) -> tuple[list[Ints], li
     Args:
         task: The task with all labels.
         tags: The tag ids of each sentence; -1 for unknown.
+        unknown: The possible tags (T, C) of each sentence's tokens; by default, unknown ones may have any.
 
     Returns:
         For each sentence the tag ids, with -1 for O, and the possible tags (T, C).
@@ -41,8 +44,8 @@ def allow_other_labels(task: Task, tags: Sequence[Ints]) -> tuple[list[Ints], li
     is_latent = np.array([tag == "O" or split_tag(tag)[1] not in marked for tag in task.tags])
     outside = task.ids["O"]
     targets, possible = [], []
-    for ids in tags:
-        allowed = np.ones((len(ids), len(task.tags)), np.bool_)
+    for index, ids in enumerate(tags):
+        allowed = unknown[index].copy() if unknown else np.ones((len(ids), len(task.tags)), np.bool_)
         allowed[ids == outside] = is_latent
         known = (ids >= 0) & (ids != outside)
         allowed[known] = np.eye(len(task.tags), dtype=np.bool_)[ids[known]]
