@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
-from tagger.decoding.crf import forward_backward
 from tagger.decoding.tag_marginals import TagMarginals
-from tagger.decoding.temperature import scale_by_temperature
+from tagger.decoding.temperature import compute_posterior
 from tagger.features.vocab import Task
 from tagger.runtime.sentence_tagger import SentenceTagger, choose_tasks, emission_batches
 from tagger.text.sentence import Sentence
@@ -44,11 +41,11 @@ def token_marginals(
     converter = TagMarginals(found.tags, tagger.scheme) if found.scheme else None
     tags = converter.tags if converter else found.tags
     temperature = tagger.bundle.temperature(task)
-    transitions = scale_by_temperature(tagger.engine.transitions[task], temperature)
+    transitions = tagger.engine.transitions[task]
     listed = list(sentences)
     result: list[list[dict[str, float]]] = [[] for _ in listed]
     for indices, batch, emissions in emission_batches(tagger, listed):
-        posterior = forward_backward(emissions[task] / np.float32(temperature), batch.lengths, transitions)
+        posterior = compute_posterior(emissions[task], batch.lengths, transitions, temperature)
         probabilities = converter.compute(posterior) if converter else posterior.tags
         for index, values in zip(indices, probabilities, strict=True):
             rows = values[: len(listed[index])].tolist()
