@@ -2,6 +2,8 @@
 
 import inspect
 import pickle
+import sys
+from importlib import import_module
 from itertools import chain
 
 import numpy as np
@@ -274,6 +276,22 @@ def test_a_pickled_estimator_predicts_the_same(unsure, tmp_path):
         assert copied.predict(X) == unsure.predict(X)
         assert copied.predict_marginals(X) == unsure.predict_marginals(X)
         assert copied.get_params() == unsure.get_params()
+
+
+@pytest.mark.slow
+def test_estimators_are_fitted_in_threads():
+    """They share a random generator, so the weights vary."""
+    fits = (joblib.delayed(make(epochs=5).fit)(X, Y) for _ in range(2))
+    for tagger in joblib.Parallel(n_jobs=2, backend="threading")(fits):
+        assert [len(tags) for tags in tagger.predict(X)] == list(map(len, X))
+
+
+def test_a_missing_package_is_an_error(monkeypatch):
+    monkeypatch.delitem(sys.modules, "tagger.integrations.sklearn")
+    monkeypatch.setitem(sys.modules, "sklearn.base", None)
+    with pytest.raises(InputError) as error:
+        import_module("tagger.integrations.sklearn")
+    check(error.value, "package.missing", mentions="scikit-learn")
 
 
 class OfRows(SequenceTagger):

@@ -53,7 +53,8 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
     """Train a BiLSTM-CRF on token lists and predict tag lists.
 
     It works with ``clone``, ``GridSearchCV``, ``cross_val_predict`` (which returns an array of lists) and
-    joblib. Splitters that stratify by ``y`` need one label per sentence, so pass ``KFold`` instead.
+    joblib. Stratified splitters need one label per sentence; use ``KFold``. Several processes, joblib's
+    default, give the results of one; with threads, results vary because they share torch's random generator.
 
     Every sentence is a document of its own: predictions for a sentence do not depend on the others.
 
