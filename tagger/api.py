@@ -259,7 +259,8 @@ def _train(
                 code="run.failed",
                 option="callbacks",
             )
-        return Tagger.load(folder)
+        # Without output, the tagger must not be pickled by the path of the temporary folder.
+        return Tagger.load(folder) if output else Tagger(load_bundle(folder))
 
 
 def _find_bundle(model: object) -> Bundle:
