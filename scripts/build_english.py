@@ -8,17 +8,15 @@ uner_ewt/{train.prelim,dev}.iob2 (Universal NER on the same sentences); VECTORS 
 With --wikigold, the training data also includes wikigold/train.iob2. A first model predicts its parts of
 speech, a second model is trained on all data, and the model with the better NER F1 on dev is saved.
 
-With --work, the merged files and whole models are kept in that folder; run the same command again to resume
-an interrupted training.
+With --work, the whole models are kept in that folder; run the same command again to resume an interrupted
+training.
 """
 
 import argparse
-import subprocess
-import sys
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +24,17 @@ from english_card import Step, write_english_card
 from rich.console import Console
 from rich.table import Table
 
-from tagger import Tagger
-from tagger.bundle import FILES, Bundle, load_bundle, save_bundle
-from tagger.corpus.conllu import write_conllu
-from tagger.corpus.files import read_sentences
-from tagger.runtime.model_evaluation import evaluate
+from tagger import Sentence, Tagger, read_corpus, train
+from tagger.bundle import FILES, Bundle, save_bundle
+from tagger.config_loading import parse_setting
 from tagger.shrinking import StoredPrecision, shrink_bundle
 from tagger.text.casing import RECASINGS, recase
-from tagger.text.sentence import Sentence
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "scripts" / "recipes" / "english.toml"
 UD = "ud_ewt/en_ewt-ud-{split}.conllu"
 NAMES = {"train": "uner_ewt/train.prelim.iob2", "dev": "uner_ewt/dev.iob2"}
 WIKIGOLD = "wikigold/train.iob2"
-TASKS = ("pos", "ner")
 WORDS = 60_000  # words from the vectors file that are not in train
 LARGEST_MEGABYTES = 12  # maximum total size of the files, which the wheel contains
 PRECISIONS: tuple[StoredPrecision, ...] = ("f32", "f16", "int8")
@@ -53,10 +47,10 @@ def sentence_id(sentence: Sentence) -> str:
 
 def merge(corpora: Path, split: str) -> Iterator[Sentence]:
     """Add the names of Universal NER to the sentences of UD EWT; skip sentences with different tokens."""
-    names = read_sentences(corpora / NAMES[split], columns="token,ner", tasks=("ner",))
+    names = read_corpus(corpora / NAMES[split], columns="token,ner")
     by_id = {sentence_id(sentence): sentence for sentence in names}
     skipped = 0
-    for sentence in read_sentences(corpora / UD.format(split=split), tasks=("pos",)):
+    for sentence in read_corpus(corpora / UD.format(split=split), task="pos"):
         named = by_id.get(sentence_id(sentence))
         if named and named.tokens == sentence.tokens:
             yield sentence.with_tags({"pos": sentence.tags["pos"], "ner": named.tags["ner"]})
@@ -67,25 +61,10 @@ def merge(corpora: Path, split: str) -> Iterator[Sentence]:
 
 def tag_wikigold(corpora: Path, tagger: Tagger) -> Iterator[Sentence]:
     """Tag Wikigold with predicted parts of speech; MISC, which Universal NER lacks, becomes O."""
-    sentences = list(read_sentences(corpora / WIKIGOLD, columns="token,ner", tasks=("ner",)))
+    sentences = read_corpus(corpora / WIKIGOLD, columns="token,ner")
     for sentence, tagged in zip(sentences, tagger.tag_sentences(sentences), strict=True):
         names = ["O" if tag.endswith("-MISC") else tag for tag in sentence.tags["ner"]]
         yield sentence.with_tags({"pos": tagged.tags["pos"], "ner": names})
-
-
-def write(sentences: Iterable[Sentence], path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        write_conllu(sentences, file, misc=["ner"])
-
-
-def train(work: Path, name: str, vectors: Path, settings: Sequence[str]) -> Path:
-    """Train on ``name.conllu`` with the recipe; return the folder of the model."""
-    command = [sys.executable, "-m", "tagger", "train", str(RECIPE), "--resume"]
-    command += ["--train", str(work / f"{name}.conllu"), "--dev", str(work / "dev.conllu")]
-    command += ["--vectors", str(vectors), "--output", str(work / name)]
-    command += [word for setting in settings for word in ("--set", setting)]
-    subprocess.run(command, check=True)
-    return work / name
 
 
 def recased(sentences: Iterable[Sentence], casing: str) -> list[Sentence]:
@@ -95,12 +74,13 @@ def recased(sentences: Iterable[Sentence], casing: str) -> list[Sentence]:
 def score(tagger: Tagger, dev: Sequence[Sentence]) -> dict[str, dict[str, Any]]:
     """Evaluate on dev in its original and in every other casing, by task."""
     versions = {"unchanged": list(dev)} | {casing: recased(dev, casing) for casing in RECASINGS}
-    return {name: evaluate(tagger, sentences).scores for name, sentences in versions.items()}
+    return {name: tagger.evaluate(sentences).to_dict() for name, sentences in versions.items()}
 
 
-def try_steps(whole: Path, work: Path, dev: Sequence[Sentence], words: int) -> Iterator[tuple[Step, Bundle]]:
+def try_steps(
+    bundle: Bundle, work: Path, dev: Sequence[Sentence], words: int
+) -> Iterator[tuple[Step, Bundle]]:
     """Yield the whole model and each step of shrinking it, with scores; the last bundle is the final one."""
-    bundle = load_bundle(whole)
     for count in (None, words):
         for precision in PRECISIONS if count else PRECISIONS[:1]:
             smaller = shrink_bundle(bundle, words=count, precision=precision)
@@ -120,25 +100,24 @@ def show(steps: Iterable[Step]) -> None:
 
 
 def build(arguments: argparse.Namespace, work: Path) -> None:
-    work.mkdir(parents=True, exist_ok=True)
-    for split in NAMES:
-        write(merge(arguments.corpora, split), work / f"{split}.conllu")
-    dev = list(read_sentences(work / "dev.conllu", tasks=TASKS))
-    whole = train(work, "train", arguments.vectors, arguments.set)
+    splits = {split: list(merge(arguments.corpora, split)) for split in NAMES}
+    dev = splits["dev"]
+    options: dict[str, Any] = {"dev": dev, "vectors": arguments.vectors, "config": RECIPE}
+    options |= {"resume": True, "progress": True, **dict(map(parse_setting, arguments.set))}
+    models = {"train": train(splits["train"], output=work / "train", **options)}
     if arguments.wikigold:
-        silver = tag_wikigold(arguments.corpora, Tagger.load(whole))
-        merged = read_sentences(work / "train.conllu", tasks=TASKS)
-        write(chain(merged, silver), work / "train_wikigold.conllu")
-        candidates = [whole, train(work, "train_wikigold", arguments.vectors, arguments.set)]
-        scores = {path: evaluate(Tagger.load(path), dev).scores["ner"]["f1"] for path in candidates}
-        print("NER F1 on dev:", ", ".join(f"{path.name} {f1:.4f}" for path, f1 in scores.items()))
-        whole = max(scores, key=scores.__getitem__)
-    results = list(try_steps(whole, work, dev, arguments.words))
+        merged = [*splits["train"], *tag_wikigold(arguments.corpora, models["train"])]
+        models["train_wikigold"] = train(merged, output=work / "train_wikigold", **options)
+        scores = {name: model.evaluate(dev).ner.f1 for name, model in models.items()}
+        print("NER F1 on dev:", ", ".join(f"{name} {f1:.4f}" for name, f1 in scores.items()))
+        best = max(scores, key=scores.__getitem__)
+    else:
+        best = "train"
+    results = list(try_steps(models[best].bundle, work, dev, arguments.words))
     steps, smallest = [step for step, _ in results], results[-1][1]
     show(steps)
     metrics = {**smallest.metrics, "dev": steps[-1].scores["unchanged"]}
-    with_wikigold = whole.name != "train"
-    card = write_english_card(smallest, steps, with_wikigold=with_wikigold)
+    card = write_english_card(smallest, steps, with_wikigold=best != "train")
     save_bundle(replace(smallest, metrics=metrics, card=card), arguments.output)
     size = sum((arguments.output / file).stat().st_size for file in FILES)
     print(f"{arguments.output}: {size / 1e6:.1f} MB (at most {LARGEST_MEGABYTES} MB for the wheel)")
@@ -158,6 +137,7 @@ def main() -> None:
         "--set", action="append", default=[], metavar="key=value", help="option of tagger train"
     )
     arguments = parser.parse_args()
+    warnings.filterwarnings("error", "training was interrupted")  # Ctrl-C ends the script
     if arguments.work:
         build(arguments, arguments.work)
     else:

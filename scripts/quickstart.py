@@ -4,20 +4,16 @@ python scripts/quickstart.py [--epochs N] [--output runs/quickstart]
 """
 
 import argparse
-import subprocess
-import sys
 import time
+import warnings
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from tagger import Tagger
-from tagger.corpus.files import read_sentences
-from tagger.runtime.model_evaluation import evaluate
+from tagger import Sentence, train
 
 ROOT = Path(__file__).resolve().parent.parent
-COLUMNS = "token,pos,ner"
 PARAGRAPH = (
     "Jordan scored twice in the final minutes, and Chelsea smiled at him from the stand. "
     "Jordan has closed its border with Syria, May said on Tuesday; May 4 will be wet in Leeds. "
@@ -25,11 +21,13 @@ PARAGRAPH = (
 )
 
 
-def train(direction: str, output: Path, epochs: int) -> None:
-    command = [sys.executable, "-m", "tagger", "train", str(ROOT / "scripts/recipes/quickstart.toml")]
-    command += ["--train", str(ROOT / "data/train.conll"), "--dev", str(ROOT / "data/dev.conll")]
-    command += ["--direction", direction, "--epochs", str(epochs), "--output", str(output)]
-    subprocess.run(command, check=True)
+def make_span_table(sentences: list[Sentence]) -> Table:
+    table = Table("characters", "label", "score", "text")
+    for sentence in sentences:
+        for span in sentence.spans["ner"]:
+            text = PARAGRAPH[span.start_char : span.end_char]
+            table.add_row(f"{span.start_char}-{span.end_char}", span.label, f"{span.score:.2f}", text)
+    return table
 
 
 def main() -> None:
@@ -37,15 +35,23 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "quickstart")
     arguments = parser.parse_args()
+    warnings.filterwarnings("error", "training was interrupted")  # Ctrl-C ends the script
     console = Console()
     start = time.monotonic()
     scores = {}
     for direction in ("forward", "bidirectional"):
         console.rule(f"training: {direction}")
-        folder = arguments.output / direction
-        train(direction, folder, arguments.epochs)
-        sentences = read_sentences(ROOT / "data" / "test.conll", columns=COLUMNS, tasks=("pos", "ner"))
-        scores[direction] = evaluate(Tagger.load(folder), list(sentences)).scores
+        model = train(
+            ROOT / "data" / "train.conll",
+            dev=ROOT / "data" / "dev.conll",
+            config=ROOT / "scripts" / "recipes" / "quickstart.toml",
+            direction=direction,
+            epochs=arguments.epochs,
+            output=arguments.output / direction,
+            resume=False,
+            progress=True,
+        )
+        scores[direction] = model.evaluate(ROOT / "data" / "test.conll").to_dict()
 
     console.rule("what the backward pass adds")
     table = Table("score on data/test.conll", "forward", "bidirectional", "backward pass adds")
@@ -60,15 +66,14 @@ def main() -> None:
         table.add_row(name, f"{one:.4f}", f"{both:.4f}", f"{both - one:+.4f}")
     console.print(table)
 
-    model = str(arguments.output / "bidirectional")
-    for style in ("text", "jsonl"):
-        console.rule(f"tagger tag -m {model} --format {style}")
-        sys.stdout.flush()
-        command = [sys.executable, "-m", "tagger", "tag", "-m", model, "--format", style]
-        subprocess.run(command, input=PARAGRAPH.encode(), check=True)
-    console.rule()
+    console.rule("a paragraph tagged by the bidirectional model")
+    sentences = model.tag(PARAGRAPH)
+    for sentence in sentences:
+        console.print(*map("/".join, zip(sentence.tokens, sentence.tags["pos"], strict=True)), markup=False)
+    console.print(make_span_table(sentences))
     console.print(
-        f"Models: {arguments.output}/forward and {model} ({time.monotonic() - start:.0f} s in total)"
+        f"Models: {arguments.output}/forward and {arguments.output}/bidirectional "
+        f"({time.monotonic() - start:.0f} s in total)"
     )
 
 

@@ -30,6 +30,7 @@ from tagger.training.training_bar import TrainingBar, is_notebook
 Callback = Callable[[StepRecord | EpochRecord], object]
 """Receives each record of a training run; the run stops if it returns True."""
 
+MOST_WARNINGS = 20  # warnings about the data of one run
 _DEV_SPLITS = ("validation", "dev", "valid")
 
 
@@ -258,7 +259,8 @@ def _train(
                 code="run.failed",
                 option="callbacks",
             )
-        return Tagger.load(folder)
+        # Without output, the tagger must not be pickled by the path of the temporary folder.
+        return Tagger.load(folder) if output else Tagger(load_bundle(folder))
 
 
 def _find_bundle(model: object) -> Bundle:
@@ -285,8 +287,8 @@ def _notify(callbacks: Iterable[Callback], record: StepRecord | EpochRecord) -> 
     return any(result is True for result in results)
 
 
-def _warn(notes: Iterable[str]) -> None:
-    for note in notes:
+def _warn(notes: Sequence[str]) -> None:
+    for note in notes[:MOST_WARNINGS]:
         warnings.warn(note, stacklevel=4)
 
 

@@ -39,8 +39,7 @@ def made_corpora(tmp_path: Path) -> Path:
 
 
 def test_each_task_has_the_score_of_the_saved_model(made_corpora, tmp_path, monkeypatch, capfd):
-    settings = [f"{name}={json.dumps(value)}" for name, value in (SMALL | {"train.epochs": 4}).items()]
-    monkeypatch.setitem(accuracy.TRIALS, "recipe", settings)
+    monkeypatch.setitem(accuracy.TRIALS, "recipe", SMALL | {"train.epochs": 4})
     kept = tmp_path / "kept.json"
     words = [made_corpora, tmp_path / "vectors.txt", tmp_path / "m", "--keep", kept]
     words += ["--only", "ud_ewt", "--seeds", 1]

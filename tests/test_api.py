@@ -1,6 +1,7 @@
 """``tagger.train``: data in memory gives the same weights as files; options, callbacks and interruption."""
 
 import json
+import pickle
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -236,7 +237,7 @@ def test_a_run_without_output_leaves_no_files(path, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", None)
     model = train(path, **SIZES)
     assert not list(tmp_path.iterdir())
-    assert model.tag("Ada met Bo.")
+    assert pickle.loads(pickle.dumps(model)).tag("Ada met Bo.") == model.tag("Ada met Bo.")
 
 
 def test_no_warning_for_clean_data(path):

@@ -14,6 +14,7 @@ import pytest
 import sentiment
 import torch
 import typer
+from hold_out import hold_out
 from missing_word import EDGE, SIDES, UNKNOWN, Guesser, encode, guess, hide, pad
 from power import NEXT, PAST, QUARTER, YEAR, Forecaster, cut, divide, read_hours, scale, window_starts
 from sentiment import PADDING, Classifier, Settings, collate
@@ -48,6 +49,15 @@ def household(folder: Path) -> Path:
             used = 60 * (1 + np.sin(now.hour / 24 * 2 * np.pi)) + generator.normal()
             writer.writerow([now, used, 14000 + generator.normal()])
     return path
+
+
+def test_every_third_sentence_is_held_out_unchanged(tmp_path):
+    blocks = [f"# {number}\nw{number}\tB-X\tO\nend O O" for number in range(1, 8)]
+    (tmp_path / "all.conll").write_text("\n \n\n".join(blocks) + "\n")
+    hold_out(tmp_path / "all.conll", tmp_path / "out", every=3)
+    train, dev = ((tmp_path / "out" / f"{name}.txt").read_text() for name in ("train", "dev"))
+    assert dev == "".join(blocks[index] + "\n\n" for index in (2, 5))
+    assert train == "".join(blocks[index] + "\n\n" for index in (0, 1, 3, 4, 6))
 
 
 class TestPower:

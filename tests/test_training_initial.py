@@ -86,6 +86,41 @@ def test_same_labels_and_no_epochs_give_the_same_tags(name, form, request, tmp_p
     assert tags(Tagger.load(tmp_path / "run")) == tags(model)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"head": "softmax"},
+        {"characters": "lstm", "layers": 2},
+        {"characters": "none", "casing_size": 0},
+        {"direction": "forward"},
+        {"lowercase": False, "fold_digits": True, "scheme": "none"},
+    ],
+    ids=str,
+)
+def test_every_architecture_can_be_extended(options):
+    """Also with a new label: without training, tags of old labels lose at most to it."""
+    scheme = options.pop("scheme", None)
+    tasks = ["pos"] if scheme else ["pos", "ner"]
+    model = train(OLD, task=tasks, **SIZES, **options)
+    same = [(tokens, {"pos": ["N", "V", "N", "."]}) for tokens, _ in NEW]
+    assert tags(train(same, init_from=model, task="pos", epochs=0), "pos") == tags(model, "pos")
+    if not scheme:
+        new = train(NEW, init_from=model, task="ner", epochs=0)
+        assert new.labels == ("LOC", "ORG", "PER")
+        for (before, _), (after, _) in zip(tags(model), tags(new), strict=True):
+            assert all(a == b or a.endswith("ORG") for a, b in zip(after, before, strict=True))
+
+
+def test_the_english_model_can_be_extended():
+    """Its frozen vectors are stored in 8 bits."""
+    english = Tagger.load("en")
+    data = [(tokens, {"ner": all_tags["ner"]}) for tokens, all_tags in OLD]
+    extended = train(data, init_from="en", epochs=0)
+    for sentence in (["Angela", "Merkel", "flew", "to", "Paris", "."], ["IBM", "hired", "Zoe"]):
+        (one,), (other,) = english.tag_tokens([sentence]), extended.tag_tokens([sentence])
+        assert one.tags == other.tags
+
+
 def test_a_new_label_is_added_and_old_ones_are_kept(model):
     extended = train(NEW, dev=NEW, init_from=model, epochs=30, learning_rate=0.05, min_steps=0)
     by_name = {task.name: task for task in extended.tasks}

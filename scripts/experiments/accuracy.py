@@ -10,13 +10,15 @@ and finished runs are reused. --keep FILE.json saves the figures.
 import argparse
 import json
 import statistics
-import subprocess
-import sys
+import warnings
 from pathlib import Path
+from typing import Any
 
 from held_out import hold_out_chunks
 from rich.console import Console
 from rich.table import Table
+
+from tagger import train
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 # For each recipe: train file, dev file, measure of each task, and number of seeds in docs/accuracy.md.
@@ -30,30 +32,36 @@ CORPORA = {
     ),
     "conll2000": ("train.txt", "dev.txt", {"chunk": "f1"}, 3),
 }
-TRIALS = {
-    "recipe": [],
-    "sentence": ["model.context=sentence"],
-    "one-width": ["model.character_width=3"],
-    "no-characters": ["model.characters=none"],
-    "character-lstm": ["model.characters=lstm"],
-    "two-layers": ["model.layers=2", "model.layer_dropout=0.3"],
-    "word-dropout": ["model.word_dropout=0.05"],
-    "no-average": ["train.ema=0.0"],
-    "adamw": ["train.optimizer=adamw", "train.learning_rate=0.002"],
+TRIALS: dict[str, dict[str, Any]] = {
+    "recipe": {},
+    "sentence": {"context": "sentence"},
+    "one-width": {"character_width": 3},
+    "no-characters": {"characters": "none"},
+    "character-lstm": {"characters": "lstm"},
+    "two-layers": {"layers": 2, "layer_dropout": 0.3},
+    "word-dropout": {"word_dropout": 0.05},
+    "no-average": {"ema": 0.0},
+    "adamw": {"optimizer": "adamw", "learning_rate": 0.002},
 }
 
 
-def train(name: str, trial: str, seed: int, arguments: argparse.Namespace) -> list[dict[str, object]]:
+def measure(name: str, trial: str, seed: int, arguments: argparse.Namespace) -> list[dict[str, object]]:
     """Train one model unless it is finished, and return the dev scores of each task."""
     train_file, dev_file, measures, _ = CORPORA[name]
     root = arguments.output / "held_out" if name == "conll2000" else arguments.corpora
     folder = arguments.output / f"{name}-{trial}-{seed}"
-    command = [sys.executable, "-m", "tagger", "train", str(RECIPES / f"{name}.toml"), "--resume"]
-    command += ["--train", str(root / train_file), "--dev", str(root / dev_file)]
-    command += ["--vectors", str(arguments.vectors), "--output", str(folder), "--seed", str(seed)]
-    command += [word for setting in TRIALS[trial] for word in ("--set", setting)]
-    if code := subprocess.run(command, check=False).returncode:
-        sys.exit(code)
+    print(folder, flush=True)
+    train(
+        root / train_file,
+        dev=root / dev_file,
+        vectors=arguments.vectors,
+        config=RECIPES / f"{name}.toml",
+        output=folder,
+        resume=True,
+        progress=True,
+        seed=seed,
+        **TRIALS[trial],
+    )
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     epochs = [json.loads(line) for line in lines]
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
@@ -93,6 +101,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="number of seeds [as in docs/accuracy.md]")
     parser.add_argument("--keep", type=Path, metavar="FILE.json")
     arguments = parser.parse_args()
+    warnings.filterwarnings("error", "training was interrupted")  # Ctrl-C ends the script
     arguments.output.mkdir(parents=True, exist_ok=True)
     names = arguments.only or list(CORPORA)
     if "conll2000" in names:
@@ -101,7 +110,7 @@ def main() -> None:
     for name in names:
         for trial in arguments.trial or ["recipe"]:
             for seed in range(1, (arguments.seeds or CORPORA[name][3]) + 1):
-                runs += train(name, trial, seed, arguments)
+                runs += measure(name, trial, seed, arguments)
                 if arguments.keep:
                     arguments.keep.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
     show(runs)

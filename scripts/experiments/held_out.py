@@ -1,11 +1,12 @@
 """Make a dev split for CoNLL-2000, which has none; shared by the experiments."""
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parent.parent / "recipes" / "hold_out.py"
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "recipes"))
+
+from hold_out import hold_out
 
 
 def hold_out_chunks(corpora: Path, folder: Path, parser: argparse.ArgumentParser) -> None:
@@ -13,6 +14,4 @@ def hold_out_chunks(corpora: Path, folder: Path, parser: argparse.ArgumentParser
     chunks = corpora / "conll2000" / "train.txt"
     if not chunks.is_file():
         parser.error(f"{chunks}: file not found. Check CORPORA.")
-    hold_out = [sys.executable, str(SCRIPT), str(chunks)]
-    if code := subprocess.run([*hold_out, str(folder)], check=False).returncode:
-        sys.exit(code)
+    hold_out(chunks, folder)

@@ -34,7 +34,7 @@ from rivals import RIVALS, SEEDLESS, Lesson  # noqa: E402
 from tagger import Sentence  # noqa: E402
 from tagger.config import Config  # noqa: E402
 from tagger.config_loading import load_config  # noqa: E402
-from tagger.corpus.conll import read_conll, write_conll  # noqa: E402
+from tagger.corpus.conll import read_conll  # noqa: E402
 from tagger.storage import write_whole  # noqa: E402
 from tagger.text.schemes import convert_tags  # noqa: E402
 
@@ -175,17 +175,10 @@ def measure(
 
 def run_tagger(split: Split, vectors: Path, config: Config, folder: Path) -> list[list[str]]:
     """Train a model as `tagger train` does, load it and tag the test sentences; returns IOB2 tags."""
-    from tagger import Tagger  # imported late: the baselines need no torch
-    from tagger.training.run import run_training
+    from tagger import Tagger, train  # imported late: the baselines need no torch
 
-    with (folder / "train.conll").open("w", encoding="utf-8") as file:
-        write_conll(split.train, file, columns=(TASK,), separator="\t")
-    model = folder / "model"
-    for _ in run_training(
-        config, model, train_files=[folder / "train.conll"], vectors_file=vectors, resume=False
-    ):
-        pass
-    tagger = Tagger.load(model, threads=1)
+    train(split.train, config=config, vectors=vectors, output=folder / "model", progress=True)
+    tagger = Tagger.load(folder / "model", threads=1)
     tagged = tagger.tag_sentences([one.with_tags({}) for one in split.test])
     return [convert_tags(one.tags[TASK], tagger.scheme, "IOB2") for one in tagged]
 

@@ -22,8 +22,8 @@ from figures import Figures, show
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tagger import read_corpus
 from tagger.config import Direction
-from tagger.corpus.files import read_sentences
 from tagger.features.batching import group_by_length, shuffled_batches
 from tagger.network.encoder import Encoder
 from tagger.text.tokenizer import Tokenizer
@@ -65,7 +65,7 @@ def read_words(path: Path) -> list[list[str]]:
     if path.suffix == ".txt":
         sentences = Tokenizer().tokenize(path.read_text(encoding="utf-8"))
     else:
-        sentences = list(read_sentences(path, tasks=()))
+        sentences = read_corpus(path)
     return [[token.lower() for token in sentence.tokens] for sentence in sentences]
 
 

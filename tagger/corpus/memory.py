@@ -197,7 +197,9 @@ def _to_record(item: object, tasks: Sequence[str], where: str) -> dict[str, obje
                 where=where,
             )
         tags = {tasks[0] if tasks else "ner": tags}
-    named = {f"{task}{TAGS_SUFFIX}": _plain(values) for task, values in tags.items()}
+    named = {
+        f"{task}{TAGS_SUFFIX}": _plain(values) for task, values in tags.items() if not tasks or task in tasks
+    }
     return {"tokens": _plain(tokens), **named}
 
 

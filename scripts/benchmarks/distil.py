@@ -1,0 +1,49 @@
+"""Distil the English model into a student without word vectors; measure how often both agree.
+
+python scripts/benchmarks/distil.py NEWS.jsonl.gz [--documents 3000] [--epochs 6]
+
+NEWS has one JSON record with a "text" per line. The last 200 of the documents are held out.
+"""
+
+import argparse
+import gzip
+import json
+import time
+from itertools import islice
+from pathlib import Path
+
+from tagger import Tagger, distil
+
+HELD_OUT = 200  # documents
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("news", type=Path)
+    parser.add_argument("--teacher", default="en")
+    parser.add_argument("--documents", type=int, default=3000)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--hidden", type=int, default=200)
+    arguments = parser.parse_args()
+    with gzip.open(arguments.news, "rt", encoding="utf-8") as lines:
+        texts = [json.loads(line)["text"] for line in islice(lines, arguments.documents + HELD_OUT)]
+    teacher = Tagger.load(arguments.teacher)
+    start = time.perf_counter()
+    student = distil(
+        teacher, texts[:-HELD_OUT], epochs=arguments.epochs, hidden_size=arguments.hidden, patience=0
+    )
+    print(f"distilled from {len(texts) - HELD_OUT:,} documents in {time.perf_counter() - start:,.0f} s")
+    taught, learnt = (list(one.pipe(texts[-HELD_OUT:])) for one in (teacher, student))
+    for task in teacher.tasks:
+        pairs = [
+            pair
+            for first, second in zip(taught, learnt, strict=True)
+            for one, other in zip(first, second, strict=True)
+            for pair in zip(one.tags[task.name], other.tags[task.name], strict=True)
+        ]
+        agreement = sum(a == b for a, b in pairs) / len(pairs)
+        print(f"{task.name}: equal tags of {len(pairs):,} held-out tokens {agreement:.4f}")
+
+
+if __name__ == "__main__":
+    main()
