@@ -34,6 +34,7 @@ except ImportError as error:
         code="package.missing",
     ) from error
 
+__all__ = ["SequenceTagger"]
 Item = TypeVar("Item")
 
 
