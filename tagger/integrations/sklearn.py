@@ -170,7 +170,6 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             scheme=f"{self.task}={scheme or PLAIN}",  # a small split could look like another scheme
         )
         self.scheme_ = BARE if reading.is_bare else scheme
-        # A tagger of the bundle is pickled with its weights; that of the run, by its temporary folder.
         self.model_ = Tagger(model.bundle, scheme=scheme or "IOB2")
         self.classes_ = np.array(sorted(map(self._spell, predictable_tags(self.model_, self.task))))
         return self
