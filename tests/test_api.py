@@ -123,6 +123,8 @@ def test_text_with_spans_gives_the_weights_of_a_jsonl_file(tmp_path):
         ({"text": "Ada", "spans": [{"start": 0, "end": 9, "label": "PER"}]}, "corpus.offsets", "9"),
         (Sentence(("Ada",), ((0, 3),), "Ada"), "corpus.task", "ner"),
         (Sentence(("Ada",), ((0, 3),), "Ada", tags={"ner": ()}), "corpus.record", "ner"),
+        (Sentence(("Ada",), ((0, 3),), "Ada", tags={"ner": ("",)}), "corpus.record", "''"),
+        (Sentence(("Ada",), ((0, 3),), "Ada", tags={"ner": (3,)}), "corpus.record", "3"),
     ],
 )
 def test_an_invalid_item_is_an_error_with_its_index(item, code, words):

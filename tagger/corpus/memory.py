@@ -151,7 +151,19 @@ def _warn_empty(warn: Warn, where: str) -> None:
 def _with_tasks(sentence: Sentence, reading: Reading, where: str) -> Iterator[Sentence]:
     """Yield a sentence if it has tokens and the tags of every requested task."""
     for task in reading.tasks:
-        n_tags = len(sentence.tags.get(task, ()))
+        tags = sentence.tags.get(task, ())
+        wrong = next((tag for tag in tags if not isinstance(tag, str) or not tag), None)
+        if wrong is not None:
+            reading.on_error(
+                InputError(
+                    f"a tag of {task!r} must be a non-empty string (got {wrong!r}). Write O for a token "
+                    "outside all spans.",
+                    code="corpus.record",
+                    where=where,
+                )
+            )
+            return
+        n_tags = len(tags)
         if n_tags != len(sentence):
             reading.on_error(
                 InputError(

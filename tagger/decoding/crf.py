@@ -220,16 +220,29 @@ def expected_transitions(posterior: Posterior) -> DoubleArray:
     The pairwise marginals of Rabiner 1989 (section III.C, equation 37), summed over the tokens.
     """
     counts = np.zeros((len(posterior.lengths), *posterior.transitions.scores.shape))
-    moves = posterior.transitions.scores.astype(np.float64)
     for row, length in enumerate(posterior.lengths):
-        tags = posterior.tags[row, :length].astype(np.float64)
-        onward = posterior.emissions[row, 1:length] + posterior.backward[row, 1:length]
-        with np.errstate(invalid="ignore"):
-            logs = moves + onward[:, None, :] - posterior.backward[row, : max(0, length - 1), :, None]
-        # Impossible tags have a backward score of -inf, and no probability to share.
-        shares = np.where(tags[:-1, :, None] > 0, np.exp(np.minimum(logs, 0.0)), 0.0)  # (T - 1, C, C)
-        counts[row] = np.einsum("ti,tij->ij", tags[:-1], np.nan_to_num(shares))
+        shares = transition_probabilities(posterior, row, 1, length)
+        counts[row] = np.einsum("ti,tij->ij", posterior.tags[row, : len(shares)].astype(np.float64), shares)
     return counts
+
+
+def transition_probabilities(posterior: Posterior, row: int, first: int, stop: int) -> DoubleArray:
+    """Compute the probability of each tag of a token, given the tag before it (T, C, C; from, to).
+
+    Args:
+        posterior: The posterior.
+        row: The sentence.
+        first: The first of T tokens, at least 1.
+        stop: The token after the last of them.
+    """
+    at, before = slice(first, stop), slice(first - 1, max(first, stop) - 1)
+    onward = posterior.emissions[row, at] + posterior.backward[row, at]
+    with np.errstate(invalid="ignore"):
+        logs = posterior.transitions.scores.astype(np.float64) + onward[:, None, :]
+        logs -= posterior.backward[row, before, :, None]
+    # Impossible tags have a backward score of -inf, and no probability to share.
+    shares = np.where(posterior.tags[row, before, :, None] > 0, np.exp(np.minimum(logs, 0.0)), 0.0)
+    return np.nan_to_num(shares)
 
 
 def _by_step(emissions: FloatArray, sizes: IntArray) -> DoubleArray:

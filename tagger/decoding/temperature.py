@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.decoding.crf import forward_backward, path_scores
+from tagger.decoding.crf import Posterior, forward_backward, path_scores
 from tagger.decoding.viterbi import FloatArray, IntArray, Transitions, viterbi
 
 LOWEST, HIGHEST = 0.1, 10.0
@@ -36,6 +36,21 @@ def scale_by_temperature(transitions: Transitions, temperature: float) -> Transi
     """Return the transitions scaled by the temperature; forbidden transitions stay forbidden."""
     divisor = np.float32(temperature)
     return Transitions(transitions.scores / divisor, transitions.start / divisor, transitions.end / divisor)
+
+
+def compute_posterior(
+    emissions: FloatArray, lengths: IntArray, transitions: Transitions, temperature: float
+) -> Posterior:
+    """Compute the posterior of B sentences with all scores divided by a temperature.
+
+    Args:
+        emissions: (B, T, C) emissions.
+        lengths: (B,) number of tokens of each sentence.
+        transitions: The transitions at temperature 1.
+        temperature: The temperature.
+    """
+    scaled = scale_by_temperature(transitions, temperature)
+    return forward_backward(emissions / np.float32(temperature), lengths, scaled)
 
 
 def fit_temperature(batches: Iterable[GoldBatch], transitions: Transitions) -> float:
@@ -74,10 +89,9 @@ def fit_temperature(batches: Iterable[GoldBatch], transitions: Transitions) -> f
 
     def negative_log_likelihood(log_temperature: float) -> float:
         temperature = math.exp(log_temperature)
-        scaled = scale_by_temperature(transitions, temperature)
         loss = -total / temperature
         for emissions, lengths in held:
-            posterior = forward_backward(emissions / np.float32(temperature), lengths, scaled)
+            posterior = compute_posterior(emissions, lengths, transitions, temperature)
             loss += float(posterior.log_partition.sum())
         return loss
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from tagger.corpus.tags import find_scheme, line_of
 from tagger.decoding.candidates import SpanMarginals
-from tagger.decoding.crf import Posterior, forward_backward
+from tagger.decoding.crf import Posterior
 from tagger.decoding.spans import FoundSpans, SpanReader
-from tagger.decoding.temperature import GoldBatch, scale_by_temperature
+from tagger.decoding.temperature import compute_posterior
 from tagger.errors import InputError
 from tagger.evaluation.confusion import Kind, Outcome, match_spans
 from tagger.evaluation.scores import find_ignored, is_scored
@@ -136,7 +136,10 @@ def find_label_errors(
         for indices, batches in gold_batches(tagger, gold, schemes):
             chosen = [gold[index] for index in indices]
             for name, batch in batches.items():
-                posterior, scheme = _posterior(tagger, name, batch), schemes[name]
+                scheme, transitions = schemes[name], tagger.engine.transitions[name]
+                posterior = compute_posterior(
+                    batch.emissions, batch.lengths, transitions, tagger.bundle.temperature(name)
+                )
                 if scheme:
                     doubts = _doubt_spans(known[name], posterior, chosen, scheme)
                 else:
@@ -264,13 +267,6 @@ def _locate(task: str, index: int, sentence: Sentence, doubts: Iterable[_Doubt])
             source=line_of(sentence, outcome.start) if sentence.source else "",
             words=sentence.tokens[outcome.start : outcome.end],
         )
-
-
-def _posterior(tagger: SentenceTagger, task: str, batch: GoldBatch) -> Posterior:
-    """Return the posterior of a batch at the model's temperature."""
-    temperature = tagger.bundle.temperature(task)
-    transitions = scale_by_temperature(tagger.engine.transitions[task], temperature)
-    return forward_backward(batch.emissions / np.float32(temperature), batch.lengths, transitions)
 
 
 def _doubt_spans(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,10 @@ from tagger.evaluation.calibration import (
     score_thresholds,
 )
 from tagger.evaluation.scores import find_ignored, is_scored, remove_ignored
-from tagger.features.batching import WordTable, group_by_length
-from tagger.features.context_index import index_context
-from tagger.runtime.labeller import BATCH_TOKENS
-from tagger.runtime.sentence_tagger import SentenceTagger, choose_tasks
+from tagger.runtime.sentence_tagger import SentenceTagger, choose_tasks, emission_batches
 from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import UNSPECIFIED, Sentence, Span
 
-BATCH_SENTENCES = 256
 Watch = Callable[[Iterator[Sentence]], Iterator[Sentence]]
 
 
@@ -153,21 +149,15 @@ def gold_batches(
         schemes: The result of ``read_gold``.
     """
     known = {task.name: task for task in tagger.tasks}
-    table = WordTable(tagger.bundle.vocabulary)
-    has_context = tagger.engine.words.context is not None
-    context_index = index_context(gold, table.vocabulary) if has_context else None
-    for indices in group_by_length(list(map(len, gold)), BATCH_SENTENCES, BATCH_TOKENS):
-        chosen = [gold[index] for index in indices]
-        tags = {
-            name: [np.array(known[name].encode(one.tags[name], scheme), np.int64) for one in chosen]
-            for name, scheme in schemes.items()
-        }
-        batch = table.batch([table.rows(one.tokens) for one in chosen], tags)
-        if context_index:
-            batch = replace(batch, context=context_index.batch(indices))
-        emissions = tagger.engine.emissions(batch)
-        padded = {name: _pad(emissions[name], batch.mask) for name in schemes}
-        yield indices, {name: GoldBatch(padded[name], batch.lengths, batch.tags[name]) for name in schemes}
+    tags = {
+        name: [np.array(known[name].encode(one.tags[name], scheme), np.int64) for one in gold]
+        for name, scheme in schemes.items()
+    }
+    for indices, batch, emissions in emission_batches(tagger, gold, tags):
+        yield (
+            indices,
+            {name: GoldBatch(emissions[name], batch.lengths, batch.tags[name]) for name in schemes},
+        )
 
 
 def read_gold(
@@ -207,13 +197,6 @@ def require_gold(sentences: Iterable[Sentence], task: str) -> None:
                 where=sentence.source or f"sentence {number}",
                 option="--columns",
             )
-
-
-def _pad(emissions: NDArray[np.float32], is_token: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return emissions (N, C) as (B, T, C), given the mask of the tokens (B, T); padding is 0."""
-    padded = np.zeros((*is_token.shape, emissions.shape[1]), np.float32)
-    padded[is_token] = emissions
-    return padded
 
 
 def _judge(

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tagger.bundle import Bundle
 from tagger.errors import InputError
+from tagger.features.batching import Batch, WordTable, group_by_length
+from tagger.features.context_index import index_context
 from tagger.features.vocab import Task
 from tagger.runtime.engine import Engine
+from tagger.runtime.labeller import BATCH_TOKENS
 from tagger.runtime.min_score import MinScore
 from tagger.text.sentence import Sentence
+
+BATCH_SENTENCES = 256
 
 
 class SentenceTagger(Protocol):
@@ -58,3 +67,41 @@ def choose_tasks(tagger: SentenceTagger, tasks: Sequence[str] | None) -> tuple[s
             message = f"the model has no task {name!r}. Its tasks are {', '.join(known)}."
             raise InputError(message, code="corpus.task")
     return tuple(dict.fromkeys(tasks)) if tasks else tuple(known)
+
+
+def emission_batches(
+    tagger: SentenceTagger,
+    sentences: Sequence[Sentence],
+    tags: Mapping[str, Sequence[NDArray[np.int64]]] | None = None,
+) -> Iterator[tuple[list[int], Batch, dict[str, NDArray[np.float32]]]]:
+    """Compute the emissions of sentences in batches of similar length; empty sentences are skipped.
+
+    Args:
+        tagger: The model.
+        sentences: The sentences, in the order of their documents.
+        tags: For each task the tag ids of each sentence, for the batches.
+
+    Yields:
+        The indices of B sentences, their batch, and the emissions of each task (B, T, C); padding is 0.
+    """
+    table = WordTable(tagger.bundle.vocabulary)
+    has_context = tagger.engine.words.context is not None
+    context_index = index_context(sentences, table.vocabulary) if has_context else None
+    non_empty = [index for index, sentence in enumerate(sentences) if sentence.tokens]
+    lengths = [len(sentences[index]) for index in non_empty]
+    for group in group_by_length(lengths, BATCH_SENTENCES, BATCH_TOKENS):
+        indices = [non_empty[number] for number in group]
+        rows = [table.rows(sentences[index].tokens) for index in indices]
+        chosen = {name: [values[index] for index in indices] for name, values in (tags or {}).items()}
+        batch = table.batch(rows, chosen)
+        if context_index:
+            batch = replace(batch, context=context_index.batch(indices))
+        emissions = tagger.engine.emissions(batch)
+        yield indices, batch, {name: _pad(values, batch.mask) for name, values in emissions.items()}
+
+
+def _pad(emissions: NDArray[np.float32], is_token: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return emissions (N, C) as (B, T, C), given the mask of the tokens (B, T); padding is 0."""
+    padded = np.zeros((*is_token.shape, emissions.shape[1]), np.float32)
+    padded[is_token] = emissions
+    return padded
