@@ -2,9 +2,11 @@
 
 import json
 import pickle
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import datasets
 import numpy as np
@@ -279,3 +281,13 @@ def test_evaluate_takes_a_model_or_its_folder(from_file, path, tmp_path):
     expected = from_file.evaluate(path)
     assert evaluate(from_file, ROWS).ner.f1 == evaluate(tmp_path / "model", path).ner.f1 == expected.ner.f1
     assert evaluate(from_file, path, min_score=1.0).ner.recall == 0.0
+
+
+def test_a_notebook_gets_a_progress_bar(path, monkeypatch, capsys):
+    """A Jupyter kernel has an IPython shell of this class; a terminal's shell has another one."""
+    shells = {name: type(name, (), {})() for name in ("ZMQInteractiveShell", "TerminalInteractiveShell")}
+    for name, shell in shells.items():
+        module = SimpleNamespace(get_ipython=lambda shell=shell: shell, version_info=(9, 0))
+        monkeypatch.setitem(sys.modules, "IPython", module)
+        train(path, **SIZES)
+        assert ("epoch 2/2" in capsys.readouterr().out) == (name == "ZMQInteractiveShell")
