@@ -58,6 +58,13 @@ def launch(launcher: tuple[str, ...], words: list[str]) -> subprocess.CompletedP
     )
 
 
+def launch_to_end(launcher: tuple[str, ...], words: list[str]) -> subprocess.CompletedProcess:
+    """Run a command that must succeed; a failure shows what its processes printed."""
+    done = launch(launcher, words)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
 def tensors(folder: Path) -> dict[str, np.ndarray]:
     return dict(load_bundle(folder).tensors)
 
@@ -71,8 +78,7 @@ def corpus(tmp_path_factory) -> Path:
 def test_the_gradient_of_a_batch_equals_that_of_one_process(corpus, tmp_path, launcher):
     """Train one step over all sentences with a learning rate of 1: the weights change by the gradient."""
     sizes = {"train__batch_size": 50, "train__batch_tokens": 100_000}
-    done = launch(launcher, command(corpus, tmp_path / "two", **sizes))
-    assert done.returncode == 0, done.stderr
+    done = launch_to_end(launcher, command(corpus, tmp_path / "two", **sizes))
     assert "processes 2" in done.stdout
     assert len(re.findall("^epoch 1/1", done.stdout, re.MULTILINE)) == 1  # only rank 0 prints
     assert run(*command(corpus, tmp_path / "one", **sizes))[0] == 0
@@ -87,8 +93,7 @@ def test_the_gradient_of_a_batch_equals_that_of_one_process(corpus, tmp_path, la
 def test_batches_smaller_than_the_number_of_processes_and_words_replaced_by_unk(corpus, tmp_path):
     changes = {"train__batch_size": 5, "train__epochs": 2, "train__learning_rate": 0.1, "train__ema": 0.5}
     three = command(corpus, tmp_path / "three", **changes)
-    done = launch((*TORCHRUN[:-1], "3"), three)  # 36 sentences in batches of 5: the last has one
-    assert done.returncode == 0, done.stderr
+    launch_to_end((*TORCHRUN[:-1], "3"), three)  # 36 sentences in batches of 5: the last has one
     assert run(*command(corpus, tmp_path / "one", **changes))[0] == 0
     one, many = tensors(tmp_path / "one"), tensors(tmp_path / "three")
     for name, weights in one.items():
@@ -102,8 +107,7 @@ def test_documents_of_one_sentence_give_the_same_weights_as_one_process(tmp_path
     for name in ("train.conll", "dev.conll"):
         (tmp_path / name).write_text("".join(f"-DOCSTART- O O\n\n{one}\n" for one in documents))
     changes = {"train__batch_size": 3, "train__momentum": 0.9, "train__learning_rate": 0.1}
-    done = launch(TORCHRUN, command(tmp_path, tmp_path / "two", **changes))
-    assert done.returncode == 0, done.stderr
+    launch_to_end(TORCHRUN, command(tmp_path, tmp_path / "two", **changes))
     assert run(*command(tmp_path, tmp_path / "one", **changes))[0] == 0
     one, two = tensors(tmp_path / "one"), tensors(tmp_path / "two")
     for name, weights in one.items():
@@ -144,8 +148,8 @@ def test_a_killed_worker_ends_the_run_with_an_error_and_a_checkpoint(corpus, tmp
     alone = run(*words, "--resume")
     assert alone[0] == 2
     assert "the number of processes is 1, was 2" in alone[2]
-    assert launch(TORCHRUN, [*words, "--resume"]).returncode == 0
-    assert launch(TORCHRUN, command(corpus, tmp_path / "whole", **changes)).returncode == 0
+    launch_to_end(TORCHRUN, [*words, "--resume"])
+    launch_to_end(TORCHRUN, command(corpus, tmp_path / "whole", **changes))
     hurt, whole = tensors(tmp_path / "hurt"), tensors(tmp_path / "whole")
     for name, weights in whole.items():
         assert np.array_equal(hurt[name], weights), name
@@ -167,5 +171,5 @@ def test_a_signal_to_the_launcher_stops_all_processes_and_the_run_can_be_resumed
     assert re.search(
         r"^stopped after step \d of epoch \d+; .* run the same command with --resume", output, re.MULTILINE
     )
-    assert launch(TORCHRUN, [*words, "--resume"]).returncode == 0
+    launch_to_end(TORCHRUN, [*words, "--resume"])
     assert load_checkpoint(tmp_path).is_finished
