@@ -13,12 +13,13 @@ _MODULES = {
     "StreamingTagger": "tagger.runtime.stream",
     "Tagger": "tagger.runtime.tagger",
     "distil": "tagger.api",
-    "evaluate": "tagger.api",
-    "measure_forgetting": "tagger.runtime.forgetting",
+    "evaluate": "tagger.runtime.scoring",
+    "measure_forgetting": "tagger.runtime.scoring",
     "read_corpus": "tagger.corpus.loading",
     "train": "tagger.api",
     "write_corpus": "tagger.corpus.loading",
 }
+_TRAINING_PACKAGES = ("torch", "torchcrf", "accelerate", "matplotlib")
 __all__ = [
     "EpochRecord",
     "InputError",
@@ -41,7 +42,17 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module 'tagger' has no attribute {name!r}")
-    value: object = getattr(import_module(_MODULES[name]), name)
+    try:
+        value: object = getattr(import_module(_MODULES[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name not in _TRAINING_PACKAGES:
+            raise
+        from tagger.errors import InputError
+
+        raise InputError(
+            f"tagger.{name} needs the package {error.name}. Install the extra `train` (see README).",
+            code="package.missing",
+        ) from None
     globals()[name] = value
     return value
 

@@ -1,11 +1,11 @@
 from tagger.api import distil as distil
-from tagger.api import evaluate as evaluate
 from tagger.api import train as train
 from tagger.corpus.loading import read_corpus as read_corpus
 from tagger.corpus.loading import write_corpus as write_corpus
 from tagger.errors import InputError as InputError
 from tagger.evaluation.model_scores import ModelScores as ModelScores
-from tagger.runtime.forgetting import measure_forgetting as measure_forgetting
+from tagger.runtime.scoring import evaluate as evaluate
+from tagger.runtime.scoring import measure_forgetting as measure_forgetting
 from tagger.runtime.stream import StreamingTagger as StreamingTagger
 from tagger.runtime.tagger import Tagger as Tagger
 from tagger.text.sentence import Sentence as Sentence

@@ -1,4 +1,4 @@
-"""Functions of the public API that need several layers: train, distil and evaluate models."""
+"""Functions of the public API that need several layers: train a model, or distil several into one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from tagger.config import Config
 from tagger.config_loading import configure
 from tagger.corpus.memory import Source, as_sources, hold
 from tagger.errors import InputError
-from tagger.evaluation.model_scores import ModelScores
 from tagger.included import find_model
-from tagger.runtime.min_score import MinScore
 from tagger.runtime.tagger import Tagger
 from tagger.training.initial import default_options
 from tagger.training.loop import EpochRecord, StepRecord
@@ -162,29 +160,6 @@ def distil(
         teachers=[one.bundle for one in models],
     )
     return _train(run, settings, output, resume, callbacks, progress)
-
-
-def evaluate(
-    model: Tagger | str | Path,
-    data: object,
-    *,
-    task: str | Sequence[str] | None = None,
-    min_score: MinScore = 0.0,
-) -> ModelScores:
-    """Score a model on labelled data: ``Tagger.evaluate`` for a model in memory, a folder or a name.
-
-    Args:
-        model: The model.
-        data: See ``Tagger.evaluate``.
-        task: See ``Tagger.evaluate``.
-        min_score: See ``Tagger.evaluate``.
-
-    Raises:
-        TypeError: An argument has a wrong type.
-        InputError: The model or the data cannot be read, or see ``Tagger.evaluate``.
-    """
-    tagger = model if isinstance(model, Tagger) else Tagger.load(model)
-    return tagger.evaluate(data, task=task, min_score=min_score)
 
 
 def label_texts(teachers: Sequence[Tagger], texts: object) -> list[Source]:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -274,6 +275,21 @@ def test_labels_without_prefix_are_read_as_spans(tmp_path):
     with pytest.raises(InputError) as error:
         read_corpus(file, task=["pos", "ner"])
     check(error.value, "corpus.task", file=file, option="--columns", mentions="pos")
+
+
+def test_training_without_torch_is_an_error_that_names_the_extra():
+    """Scoring works without it."""
+    code = (
+        "import sys; sys.modules['torch'] = None; import tagger\n"
+        "try: tagger.train\n"
+        "except tagger.InputError as error: print(error.code, error)\n"
+        "print(tagger.evaluate.__name__, tagger.measure_forgetting.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "package.missing tagger.train needs the package torch. Install the extra `train` (see README).",
+        "evaluate measure_forgetting",
+    ]
 
 
 def test_evaluate_takes_a_model_or_its_folder(from_file, path, tmp_path):

@@ -11,7 +11,7 @@ from input_errors import check
 
 from tagger import InputError, Tagger, measure_forgetting, train, write_corpus
 from tagger.bundle import load_bundle
-from tagger.runtime.forgetting import OVERALL
+from tagger.runtime.scoring import OVERALL
 from tagger.text.sentence import from_tokens
 
 SIZES = {

@@ -23,9 +23,9 @@ from tagger.errors import InputError, printable
 from tagger.evaluation.calibration import BINS
 from tagger.evaluation.confusion import Confusion, most_confused
 from tagger.evaluation.mistakes import Mistake, group_mistakes, words_around
-from tagger.runtime.forgetting import Change
 from tagger.runtime.model_calibration import Calibration
 from tagger.runtime.model_evaluation import TaskEvaluation
+from tagger.runtime.scoring import Change
 from tagger.text.sentence import Sentence
 from tagger.training.card import score_rows
 

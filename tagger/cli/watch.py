@@ -22,7 +22,7 @@ from tagger.cli.output import Notes
 from tagger.config import Config
 from tagger.corpus.memory import Source
 from tagger.features.vocab import Vocabulary
-from tagger.runtime.forgetting import measure_forgetting
+from tagger.runtime.scoring import measure_forgetting
 from tagger.runtime.tagger import Tagger
 from tagger.storage import write_whole
 from tagger.training.card import task_labels

@@ -1,14 +1,17 @@
-"""What a model gained and lost by further training: scores before and after, per label."""
+"""Score models on labelled data: one model, or a model before and after further training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from tagger.evaluation.model_scores import ModelScores
 from tagger.evaluation.tasks import main_score
 from tagger.runtime.gold_data import gold_data
-from tagger.runtime.model_evaluation import evaluate
+from tagger.runtime.min_score import MinScore
+from tagger.runtime.model_evaluation import evaluate as evaluate_model
 from tagger.runtime.tagger import Tagger
 
 OVERALL = "all"
@@ -39,6 +42,29 @@ class Change:
         return asdict(self)
 
 
+def evaluate(
+    model: Tagger | str | Path,
+    data: object,
+    *,
+    task: str | Sequence[str] | None = None,
+    min_score: MinScore = 0.0,
+) -> ModelScores:
+    """Score a model on labelled data: ``Tagger.evaluate`` for a model in memory, a folder or a name.
+
+    Args:
+        model: The model.
+        data: See ``Tagger.evaluate``.
+        task: See ``Tagger.evaluate``.
+        min_score: See ``Tagger.evaluate``.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+        InputError: The model or the data cannot be read, or see ``Tagger.evaluate``.
+    """
+    tagger = model if isinstance(model, Tagger) else Tagger.load(model)
+    return tagger.evaluate(data, task=task, min_score=min_score)
+
+
 def measure_forgetting(before: Tagger, after: Tagger, splits: Mapping[str, object]) -> list[Change]:
     """Score two models on labelled splits, usually the dev sets of the old and of the new data.
 
@@ -61,8 +87,8 @@ def measure_forgetting(before: Tagger, after: Tagger, splits: Mapping[str, objec
     for name, data in splits.items():
         sentences, tasks = gold_data(after, after.tokenizer, data, ())
         old_tasks = [task.name for task in before.tasks if task.name in tasks]
-        old = evaluate(before, sentences, tasks=old_tasks).scores if old_tasks else {}
-        new = evaluate(after, sentences, tasks=tasks).scores
+        old = evaluate_model(before, sentences, tasks=old_tasks).scores if old_tasks else {}
+        new = evaluate_model(after, sentences, tasks=tasks).scores
         for task, scores in new.items():
             earlier = old.get(task)
             overall = None if earlier is None else main_score(earlier)
