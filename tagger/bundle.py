@@ -19,7 +19,15 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from tagger.bundle_files import LARGEST_FILE, damaged, parse_object, read_stored, require_stored
+from tagger.bundle_files import (
+    MAX_KEYS,
+    damaged,
+    parse_metrics,
+    parse_object,
+    parse_vocabulary,
+    read_stored,
+    require_stored,
+)
 from tagger.bundle_schema import (
     CONFIG,
     EARLIER_FROZEN,
@@ -29,6 +37,7 @@ from tagger.bundle_schema import (
     METRICS,
     TENSORS,
     VOCABULARY,
+    EncoderInfo,
     Header,
     migrate,
 )
@@ -39,15 +48,9 @@ from tagger.storage import write_synced, writing
 from tagger.validation import first_problem
 
 T = TypeVar("T")
+ENCODER = "encoder"  # sub-folder with the contextual encoder, in place of the one that the config names
 MAPPED = FROZEN  # the memory-mapped tensor: the frozen word vectors, of which few rows are read
 SCALES = ".scales"  # suffix of an int8 tensor's name for its row scales
-# Limits of vocab.json per tensor row: words have 10 bytes on average, and rarely a comma.
-MAX_BYTES_PER_ROW = 256
-MAX_COMMAS_PER_ROW, MAX_OTHER_COMMAS = 4, 1 << 18
-# Limit of config.json and vocab.json, because pydantic collects an error for each invalid value.
-MAX_KEYS = 10_000
-# Limits of metrics.json, whose values are not validated, so that it can be printed and written again.
-MAX_DIGITS, MAX_DEPTH = 18, 40
 # A save moves the files to their final names in this order, config.json last.
 FILES = (TENSORS, VOCABULARY, METRICS, "README.md", CONFIG)
 # A save writes its files to the first of these sub-folders; renaming it to the second commits the save.
@@ -70,6 +73,7 @@ class Bundle:
             ``decoding.temperature``), by default 1.
         is_shrunk: True if tensors may be stored in half precision, and word vectors as int8. After loading,
             all tensors are float32 except the frozen word vectors (see ``frozen_vectors``).
+        encoder: The contextual encoder; None without.
     """
 
     config: Config
@@ -80,6 +84,7 @@ class Bundle:
     card: str
     temperatures: Mapping[str, float] = field(default_factory=dict)
     is_shrunk: bool = False
+    encoder: EncoderInfo | None = None
 
     def temperature(self, task: str) -> float:
         """Return the temperature of a task."""
@@ -101,6 +106,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         tokenizer=dict(bundle.tokenizer),
         temperatures=dict(bundle.temperatures),
         is_shrunk=bundle.is_shrunk,
+        encoder=bundle.encoder,
     )
     contents = {
         TENSORS: save(tensors, metadata={"identity": identity}),
@@ -151,8 +157,8 @@ def load_bundle(folder: Path) -> Bundle:
     values = {CONFIG: _load_json(folder, CONFIG)}
     version = _read_version(folder, values[CONFIG])
     values[TENSORS], identity = _load_tensors(folder)
-    values[VOCABULARY] = _load_vocabulary(folder, values[TENSORS])
-    values[METRICS] = _load_metrics(folder)
+    values[VOCABULARY] = parse_vocabulary(_find(folder, VOCABULARY), values[TENSORS])
+    values[METRICS] = parse_metrics(_find(folder, METRICS))
     identities = [values[CONFIG].get("identity"), values[VOCABULARY].pop("identity", None)]
     if identities != [identity, identity]:
         raise InputError(
@@ -166,8 +172,11 @@ def load_bundle(folder: Path) -> Bundle:
     if {task.name for task in vocabulary.tasks} != set(header.data.tasks):
         raise damaged(_find(folder, VOCABULARY), "the tasks must be those of config.json")
     tensors = values[TENSORS]
+    model = header.model
+    if model.encoder and (folder / ENCODER).is_dir():
+        model = model.model_copy(update={"encoder": str(folder / ENCODER)})
     return Bundle(
-        config=Config(data=header.data, model=header.model, train=header.train),
+        config=Config(data=header.data, model=model, train=header.train),
         vocabulary=vocabulary,
         tokenizer=header.tokenizer,
         tensors=_widen(tensors) if header.is_shrunk else tensors,
@@ -175,6 +184,7 @@ def load_bundle(folder: Path) -> Bundle:
         card=_load_card(folder),
         temperatures=header.temperatures,
         is_shrunk=header.is_shrunk,
+        encoder=header.encoder,
     )
 
 
@@ -275,32 +285,6 @@ def identify(tensors: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Any])
 def _load_json(folder: Path, name: str) -> dict[str, Any]:
     path = _find(folder, name)
     return parse_object(path, read_stored(path), max_keys=MAX_KEYS)
-
-
-def _load_vocabulary(folder: Path, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """Load vocab.json; a file with many more entries than tensor rows is an error before parsing.
-
-    Parsed JSON takes twenty times the memory of its text.
-    """
-    path = _find(folder, VOCABULARY)
-    rows = sum(len(tensor) for tensor in tensors.values() if tensor.ndim and tensor.size)
-    content = read_stored(path, max_bytes=LARGEST_FILE + MAX_BYTES_PER_ROW * rows)
-    if content.count(b",") > MAX_OTHER_COMMAS + MAX_COMMAS_PER_ROW * rows:
-        raise damaged(path, f"the file has many more entries than the {rows:,} rows of all tensors")
-    return parse_object(path, content, max_keys=MAX_KEYS)
-
-
-def _load_metrics(folder: Path) -> dict[str, Any]:
-    path = _find(folder, METRICS)
-    metrics = parse_object(path, read_stored(path), max_digits=MAX_DIGITS)
-    if not _is_shallow(metrics, MAX_DEPTH):
-        raise damaged(path, f"values must be nested at most {MAX_DEPTH} deep")
-    return metrics
-
-
-def _is_shallow(values: Any, depth: int) -> bool:
-    inner = values.values() if isinstance(values, dict) else values if isinstance(values, list) else ()
-    return depth > 0 and all(_is_shallow(value, depth - 1) for value in inner)
 
 
 def _load_tensors(folder: Path) -> tuple[dict[str, NDArray[Any]], str | None]:

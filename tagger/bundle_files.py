@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+from numpy.typing import NDArray
 
 from tagger.errors import InputError
 from tagger.storage import open_input, read_input
 
 LARGEST_FILE = 1 << 24  # maximum bytes of config.json, metrics.json and README.md
+# Limits of vocab.json per tensor row: words have 10 bytes on average, and rarely a comma.
+MAX_BYTES_PER_ROW = 256
+MAX_COMMAS_PER_ROW, MAX_OTHER_COMMAS = 4, 1 << 18
+# Limit of config.json and vocab.json, because pydantic collects an error for each invalid value.
+MAX_KEYS = 10_000
+# Limits of metrics.json, whose values are not validated, so that it can be printed and written again.
+MAX_DIGITS, MAX_DEPTH = 18, 40
 
 
 def read_stored(path: Path, *, max_bytes: int = LARGEST_FILE) -> bytes:
@@ -87,6 +96,38 @@ def parse_object(path: Path, content: bytes, *, max_digits: int = 0, max_keys: i
     if not isinstance(values, dict):
         raise damaged(path, "must be a JSON object")
     return values
+
+
+def parse_vocabulary(path: Path, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Parse vocab.json; a file with many more entries than tensor rows is an error before parsing.
+
+    Parsed JSON takes twenty times the memory of its text.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    rows = sum(len(tensor) for tensor in tensors.values() if tensor.ndim and tensor.size)
+    content = read_stored(path, max_bytes=LARGEST_FILE + MAX_BYTES_PER_ROW * rows)
+    if content.count(b",") > MAX_OTHER_COMMAS + MAX_COMMAS_PER_ROW * rows:
+        raise damaged(path, f"the file has many more entries than the {rows:,} rows of all tensors")
+    return parse_object(path, content, max_keys=MAX_KEYS)
+
+
+def parse_metrics(path: Path) -> dict[str, Any]:
+    """Parse metrics.json, whose values are not validated.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    metrics = parse_object(path, read_stored(path), max_digits=MAX_DIGITS)
+    if not _is_shallow(metrics, MAX_DEPTH):
+        raise damaged(path, f"values must be nested at most {MAX_DEPTH} deep")
+    return metrics
+
+
+def _is_shallow(values: Any, depth: int) -> bool:
+    inner = values.values() if isinstance(values, dict) else values if isinstance(values, list) else ()
+    return depth > 0 and all(_is_shallow(value, depth - 1) for value in inner)
 
 
 def damaged(path: Path, reason: str) -> InputError:

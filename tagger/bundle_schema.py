@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from tagger.config import Config
+from tagger.config import Config, Section
 from tagger.config_loading import RENAMED
 from tagger.decoding.temperature import HIGHEST, LOWEST
 from tagger.errors import InputError
@@ -34,6 +34,20 @@ def _require_tokenizer(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
+class EncoderInfo(Section):
+    """The contextual encoder that a model was trained with.
+
+    Attributes:
+        identity: Digest of its files (see ``features.contextual.ContextualEncoder``).
+        n_layers: L, the number of states per token.
+        size: D, the size of a state.
+    """
+
+    identity: str
+    n_layers: int = Field(ge=1, le=1000)
+    size: int = Field(ge=1, le=100_000)
+
+
 class Header(Config):
     """The content of ``config.json``: the options of the training run, and the other values of a bundle.
 
@@ -42,6 +56,7 @@ class Header(Config):
         tokenizer: Settings of the tokenizer, learnt from the train split.
         temperatures: Temperature by task (see ``bundle.Bundle``).
         is_shrunk: True for a shrunk model.
+        encoder: The contextual encoder; None without.
     """
 
     format: Literal["tagger"] = FORMAT
@@ -52,6 +67,7 @@ class Header(Config):
     ] = Field(default_factory=dict)
     temperatures: dict[str, Annotated[float, Field(ge=LOWEST, le=HIGHEST)]] = Field(default_factory=dict)
     is_shrunk: bool = False
+    encoder: EncoderInfo | None = None
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Header:
@@ -67,6 +83,8 @@ class Header(Config):
         for task in self.temperatures:
             if task not in self.data.tasks:
                 raise ValueError(f"temperatures must be those of the tasks {self.data.tasks} (got {task!r})")
+        if (self.model.encoder is None) != (self.encoder is None):
+            raise ValueError("encoder must be given if and only if model.encoder is")
         return self
 
 

@@ -142,6 +142,12 @@ class ModelConfig(Section):
     context_dropout: Probability = Field(
         0.5, description="dropout on document context; some sentences are also trained without any context"
     )
+    encoder: str | None = Field(
+        None,
+        min_length=1,
+        description="folder of a frozen contextual encoder, whose states are an input (bidirectional models)",
+    )
+    encoder_dropout: Probability = Field(0.5, description="dropout on the contextual encoder's states")
     dropout: Probability = Field(0.5, description="dropout on the encoder's input vectors and on its outputs")
     layer_dropout: Probability = Field(0.0, description="dropout between stacked layers")
     recurrent_dropout: Probability = Field(

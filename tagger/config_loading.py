@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tagger.config import Config, option_names
+from tagger.config import Config, ModelConfig, option_names
 from tagger.errors import InputError
 from tagger.storage import read_input
 from tagger.validation import first_problem
@@ -123,6 +123,22 @@ def _require_coherent(config: Config, origin: str) -> None:
             where=origin,
             option="train.lookahead",
         )
+    if config.model.encoder and (config.model.direction != "bidirectional" or train.lookahead == "random"):
+        raise InputError(
+            "model.encoder needs a bidirectional model and train.lookahead = full: a contextual encoder "
+            "reads the next words too. Remove it, or the other option.",
+            code="option.conflict",
+            where=origin,
+            option="model.encoder",
+        )
+    if config.model.encoder and train.case_augmentation:
+        raise InputError(
+            "train.case_augmentation must be 0 with model.encoder (got "
+            f"{train.case_augmentation:g}). Remove one of them.",
+            code="option.conflict",
+            where=origin,
+            option="train.case_augmentation",
+        )
     ends = (0, *train.warm_restarts, train.epochs)
     if train.warm_restarts and (train.schedule != "cosine" or sorted(set(ends)) != list(ends)):
         raise InputError(
@@ -132,6 +148,25 @@ def _require_coherent(config: Config, origin: str) -> None:
             code="option.conflict",
             where=origin,
             option="train.warm_restarts",
+        )
+
+
+def reject_encoder(model: ModelConfig, what: str) -> None:
+    """Check that a model has no contextual encoder.
+
+    Args:
+        model: The network's options.
+        what: What needs such a model, at the beginning of the message.
+
+    Raises:
+        InputError: It has one.
+    """
+    if model.encoder:
+        raise InputError(
+            f"{what} without a contextual encoder, which reads the next words too. Train one without "
+            "model.encoder.",
+            code="option.conflict",
+            option="model.encoder",
         )
 
 

@@ -15,7 +15,7 @@ from tagger.experiments.grid import (
     match_hidden_sizes,
     require_comparable,
 )
-from tagger.network.encoder import Encoder
+from tagger.network.bilstm import Encoder
 from tagger.network.model import TaggingModel
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ from torch import nn
 from tagger.config import ModelConfig
 from tagger.features.batching import WordTable
 from tagger.features.vocab import Task, Vocabulary
-from tagger.network.encoder import Blocks, Encoder, locked_dropout, merge, reverse_ragged
+from tagger.network.bilstm import Blocks, Encoder, locked_dropout, merge, reverse_ragged
 from tagger.network.heads import CrfHead, SoftmaxHead, Targets
 from tagger.network.model import TaggingModel
 from tagger.network.words import CharacterCnn

@@ -15,7 +15,7 @@ from tagger import Tagger
 from tagger.bundle import Bundle, load_bundle, save_bundle
 from tagger.errors import InputError
 from tagger.features.batching import WordTable
-from tagger.network.encoder import MERGES
+from tagger.network.bilstm import MERGES
 from tagger.network.heads import HEADS
 from tagger.network.words import CHARACTERS
 from tagger.runtime.cache import WordCache, row_bytes

@@ -8,7 +8,7 @@ from tagger.cli.formats import FORMATS as FORMATS_OF_TAG
 from tagger.cli.sources import OutputStyle
 from tagger.config import Characters, HeadKind, MergeMode, OptimizerKind, ScheduleKind
 from tagger.corpus.files import FORMATS, FormatName
-from tagger.network.encoder import MERGES
+from tagger.network.bilstm import MERGES
 from tagger.network.heads import HEADS
 from tagger.network.words import CHARACTERS
 from tagger.runtime import lstm

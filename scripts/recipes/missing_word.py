@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from tagger import read_corpus
 from tagger.config import Direction
 from tagger.features.batching import group_by_length, shuffled_batches
-from tagger.network.encoder import Encoder
+from tagger.network.bilstm import Encoder
 from tagger.text.tokenizer import Tokenizer
 
 WORDS, BATCH_SENTENCES, BATCH_TOKENS = 10_000, 64, 2000

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tagger.config import Direction
-from tagger.network.encoder import Encoder
+from tagger.network.bilstm import Encoder
 
 PAST, NEXT = 168, 24  # hours
 YEAR, QUARTER = 365 * 24, 91 * 24

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tagger.config import Direction, MergeMode
-from tagger.network.encoder import Encoder, locked_dropout, merge
+from tagger.network.bilstm import Encoder, locked_dropout, merge
 
 Reviews = Sequence[tuple[list[str], int]]  # words, and the label: 1 is good, 0 is bad
 PADDING, UNKNOWN = 0, 1

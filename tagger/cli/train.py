@@ -100,6 +100,13 @@ def train_command(
         ),
     ] = None,
     vectors: VectorsFile = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Contextual encoder from `tagger encoder export`; its states are a further input.",
+        ),
+    ] = None,
     direction: Annotated[
         Direction | None,
         typer.Option(metavar="|".join(get_args(Direction)), help="Direction of the encoder."),
@@ -164,6 +171,7 @@ def train_command(
         "data.format": format,
         "data.scheme": scheme,
         "data.on_misaligned": on_misaligned,
+        "model.encoder": None if encoder is None else str(encoder),
         "model.direction": direction,
         "model.merge_mode": merge_mode,
         "model.head": head,

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tagger.config import Config, Direction, HeadKind, LookaheadTraining, Match, MergeMode, ModelConfig
+from tagger.config_loading import reject_encoder
 from tagger.errors import InputError
 from tagger.features.vocab import Vocabulary
 from tagger.runtime.weights import tensor_shapes
@@ -319,6 +320,7 @@ def load_data(request: Request) -> ComparisonData:
         InputError: A file cannot be read, or lacks the requested data.
     """
     config = request.config
+    reject_encoder(config.model, "a comparison needs models")
     preparation = prepare(config, request.train_files, request.dev_files, request.vectors_file)
     test = read_split(config, request.test_files, preparation) if request.test_files else None
     return ComparisonData(request, preparation, test, data_digests(preparation, test))

@@ -64,6 +64,7 @@ class Batch:
             all are possible.
         soft: For some tasks the soft tags of some sentences.
         context: Document context of the tokens; None without document context.
+        states: (B, T, L, D) float16 states of a contextual encoder, 0 after a sentence's end; None without.
     """
 
     positions: Ints
@@ -76,6 +77,7 @@ class Batch:
     allowed: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     soft: Mapping[str, SoftTargets] = field(default_factory=dict)
     context: BatchContext | None = None
+    states: NDArray[np.float16] | None = None
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -95,6 +97,7 @@ class Batch:
             allowed={task: values[rows, :width] for task, values in self.allowed.items()},
             soft={task: _select_soft(targets, rows, width) for task, targets in self.soft.items()},
             context=self.context and self.context.select(rows, steps, width),
+            states=None if self.states is None else self.states[rows, :width],
         )
 
 
@@ -107,6 +110,14 @@ def _select_soft(targets: SoftTargets, rows: Ints, width: int) -> SoftTargets:
         targets.tags[indices, :width],
         targets.transitions[indices],
     )
+
+
+def stack_states(values: Sequence[NDArray[np.float16]], width: int) -> NDArray[np.float16]:
+    """Combine the states (T, L, D) of a batch's sentences to (B, T, L, D) with this width T."""
+    states = np.zeros((len(values), width, *values[0].shape[1:]), np.float16)
+    for row, one in enumerate(values):
+        states[row, : len(one)] = one
+    return states
 
 
 def stack_soft(values: Sequence[SoftTags | None], width: int) -> SoftTargets | None:

@@ -16,10 +16,11 @@ from tagger.decoding.viterbi import Transitions, constrain
 from tagger.features.batching import Batch
 from tagger.features.vectors import Vectors
 from tagger.features.vocab import PADDING, UNKNOWN, Vocabulary
+from tagger.network.bilstm import Blocks, Encoder
 from tagger.network.document_context import DocumentContext
 from tagger.network.dropout import dropout
-from tagger.network.encoder import Blocks, Encoder
 from tagger.network.heads import HEADS, Head, Targets
+from tagger.network.state_mix import StateMix
 from tagger.network.words import WordVectors
 
 # Share of sentences trained without document context, if context dropout is on.
@@ -33,9 +34,16 @@ class TaggingModel(nn.Module):
         config: Architecture of the network.
         vocabulary: Words, characters and tasks; they determine the sizes of embeddings and heads.
         vectors: Static word vectors that initialise the word embeddings, or None.
+        states: Number L and size D of the contextual encoder's states per token; None without an encoder.
     """
 
-    def __init__(self, config: ModelConfig, vocabulary: Vocabulary, vectors: Vectors | None = None) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        vocabulary: Vocabulary,
+        vectors: Vectors | None = None,
+        states: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         self.tasks = vocabulary.tasks
@@ -48,8 +56,11 @@ class TaggingModel(nn.Module):
             alphabet=len(vocabulary.characters),
         )
         self.context = DocumentContext(size, config.context_size) if config.has_document_context else None
+        self.states = StateMix(*states) if states else None
         self.encoder = Encoder(
-            self.words.output_size + (self.context.output_size if self.context else 0),
+            self.words.output_size
+            + (self.context.output_size if self.context else 0)
+            + (self.states.output_size if self.states else 0),
             config.hidden_size,
             layers=config.layers,
             direction=config.direction,
@@ -86,6 +97,10 @@ class TaggingModel(nn.Module):
         inputs = dropout(inputs, self.config.dropout, self.training)
         if self.context:
             inputs = torch.cat([inputs, self._document_context(batch, self.context)], dim=-1)
+        if self.states:
+            assert batch.states is not None
+            states = self.states(self._tensor(batch.states))
+            inputs = torch.cat([inputs, dropout(states, self.config.encoder_dropout, self.training)], dim=-1)
         encoded, _ = self.encoder(inputs, self._tensor(batch.lengths), blocks)
         encoded = dropout(encoded, self.config.dropout, self.training)
         return {task.name: head(encoded) for task, head in zip(self.tasks, self.heads, strict=True)}
@@ -175,7 +190,11 @@ class TaggingModel(nn.Module):
 
 
 def restore_model(
-    config: ModelConfig, vocabulary: Vocabulary, vectors: Vectors | None, tensors: Mapping[str, NDArray[Any]]
+    config: ModelConfig,
+    vocabulary: Vocabulary,
+    vectors: Vectors | None,
+    tensors: Mapping[str, NDArray[Any]],
+    states: tuple[int, int] | None = None,
 ) -> TaggingModel:
     """Build a trained network in evaluation mode.
 
@@ -184,7 +203,8 @@ def restore_model(
         vocabulary: Words, characters and tasks.
         vectors: The word vectors that the network was built with, or None; only the frozen ones are used.
         tensors: The weights by the names of ``TaggingModel.state_dict``.
+        states: As in ``TaggingModel``.
     """
-    model = TaggingModel(config, vocabulary, vectors)
+    model = TaggingModel(config, vocabulary, vectors, states)
     model.load_state_dict({name: torch.from_numpy(np.array(tensor)) for name, tensor in tensors.items()})
     return model.eval()

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from tagger.config import Characters, ModelConfig
 from tagger.features.vocab import CASINGS, PADDING, UNKNOWN
-from tagger.network.encoder import Encoder
+from tagger.network.bilstm import Encoder
 
 
 def make_embedding(count: int, size: int) -> nn.Embedding:

@@ -6,7 +6,7 @@ them, are computed once per distinct word; only the recurrence runs token by tok
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -19,10 +19,12 @@ from tagger.decoding.viterbi import Transitions, constrain
 from tagger.errors import InputError
 from tagger.features.batching import Batch, Ints
 from tagger.features.context_index import context_width
+from tagger.features.contextual import ContextualEncoder
 from tagger.runtime.context_inputs import DocumentContext
 from tagger.runtime.layer import Layer
 from tagger.runtime.lstm import Lstm, merge
 from tagger.runtime.recurrence import PackedSlots, Precision, TokenInputs
+from tagger.runtime.state_inputs import StateInputs
 from tagger.runtime.weights import check_tensors, directions_of, is_moderate
 from tagger.runtime.windows import Window
 from tagger.runtime.word_inputs import WordInputs
@@ -44,6 +46,7 @@ class Engine:
         bundle: A loaded bundle.
         precision: Precision of the encoder's recurrent weights and states: ``f32``, or ``int8``, which is
             faster on processors with 8-bit products and changes emissions by a few hundredths.
+        encoder: The model's contextual encoder; None without.
 
     Attributes:
         words: Computes the inputs of distinct words.
@@ -55,7 +58,9 @@ class Engine:
         InputError: The bundle's tensors do not match its config and vocabulary.
     """
 
-    def __init__(self, bundle: Bundle, precision: Precision = "f32") -> None:
+    def __init__(
+        self, bundle: Bundle, precision: Precision = "f32", encoder: ContextualEncoder | None = None
+    ) -> None:
         self._tensors = bundle.tensors
         self._config = bundle.config.model
         self._tasks = bundle.vocabulary.tasks
@@ -64,6 +69,14 @@ class Engine:
         check_tensors(bundle)
         names = [f"encoder.layers.{number}" for number in range(self._config.layers)]
         self._layers = [Layer.from_tensors(self._tensors, name, self.directions, precision) for name in names]
+        self._encoder = encoder
+        self._states: StateInputs | None = None
+        if bundle.encoder:
+            first = self._layers[0]
+            weights = first.input_weights[-bundle.encoder.size :]
+            self._states = StateInputs(self._tensors, weights, len(self.directions))
+            rest = np.ascontiguousarray(first.input_weights[: -bundle.encoder.size])
+            self._layers[0] = replace(first, input_weights=rest)
         context: DocumentContext | None = None
         if self._config.has_document_context:
             first = self._layers[0]
@@ -136,11 +149,23 @@ class Engine:
                 additions = self.words.context.token_inputs(
                     words.features, words.tokens, lengths, inputs.occurrences
                 )
+            if states := self.encode([inputs.sentences[index].tokens for index in inputs.non_empty]):
+                additions = self._add_states(np.concatenate(states), additions)
             return self._read(words.projected, words.tokens, lengths, additions)
         projected = self.words.project(self.words.vectors(inputs))
         tokens, lengths = inputs.positions[inputs.mask], inputs.lengths[inputs.lengths > 0]
         additions = self.words.batch_token_inputs(inputs)
+        if inputs.states is not None:
+            additions = self._add_states(inputs.states[inputs.mask], additions)
         return self._read(projected, tokens, lengths, additions)
+
+    def encode(self, sentences: Sequence[Sequence[str]]) -> list[NDArray[np.float16]]:
+        """Return the encoder's states (T, L, D) of each sentence; empty for models without an encoder."""
+        return self._encoder.encode(sentences) if self._encoder else []
+
+    def _add_states(self, states: NDArray[np.float16], additions: TokenInputs | None) -> TokenInputs:
+        assert self._states is not None
+        return self._states.token_inputs(states, additions)
 
     def _read(
         self, projected: Floats, tokens: Ints, lengths: Ints, additions: TokenInputs | None

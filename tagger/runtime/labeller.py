@@ -12,8 +12,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.bundle import Bundle, load_bundle, read_header
+from tagger.bundle import ENCODER, Bundle, load_bundle, read_header
 from tagger.errors import InputError
+from tagger.features.contextual import ContextualEncoder
 from tagger.included import included_folder
 from tagger.runtime.annotation import Annotator
 from tagger.runtime.arguments import limit_alternatives
@@ -65,6 +66,26 @@ def find_source(folder: Path) -> ModelSource:
     return ModelSource(folder.resolve(), read_header(folder))
 
 
+def open_encoder(bundle: Bundle) -> ContextualEncoder | None:
+    """Open the contextual encoder of a model; None if it has none.
+
+    Raises:
+        InputError: There is no such encoder, or it is not the one that the model was trained with.
+    """
+    if bundle.encoder is None or bundle.config.model.encoder is None:
+        return None
+    path = Path(bundle.config.model.encoder)
+    encoder = ContextualEncoder(path)
+    if encoder.identity != bundle.encoder.identity:
+        raise InputError(
+            "the contextual encoder must be the one that the model was trained with (got other files). Copy "
+            f"that encoder to the sub-folder {ENCODER} of the model.",
+            code="bundle.damaged",
+            where=path,
+        )
+    return encoder
+
+
 class Labeller:
     """Tag sentences with a model; thread-safe.
 
@@ -95,7 +116,7 @@ class Labeller:
         self.precision = precision
         self.cache_megabytes = cache_megabytes
         self.source = source
-        self.engine = Engine(bundle, precision)
+        self.engine = Engine(bundle, precision, open_encoder(bundle))
         self.cache = WordCache(self.engine.words, bundle.vocabulary, cache_megabytes << 20)
         self.annotators = self._make_annotators()
 

@@ -67,7 +67,7 @@ class Lstm:
 
 
 def merge(results: list[Floats], merge_mode: MergeMode) -> Floats:
-    """Merge the outputs of one or two directions, as ``network.encoder.merge`` does."""
+    """Merge the outputs of one or two directions, as ``network.bilstm.merge`` does."""
     if len(results) == 1:
         return results[0]
     return MERGES[merge_mode](*results)

@@ -21,6 +21,7 @@ from onnx.helper import (
 from onnx.numpy_helper import from_array
 
 from tagger.bundle import Bundle
+from tagger.config_loading import reject_encoder
 from tagger.errors import InputError
 from tagger.features.batching import Batch, WordTable
 from tagger.features.vectors import Vectors
@@ -54,6 +55,7 @@ def export_model(bundle: Bundle, path: Path) -> float:
     Raises:
         InputError: The file cannot be written, or the graph's emissions differ from those of torch.
     """
+    reject_encoder(bundle.config.model, "an exported graph needs a model")
     engine = Engine(bundle)
     content = build_graph(bundle, engine).SerializeToString(deterministic=True)
     difference = _difference(bundle, engine, content)

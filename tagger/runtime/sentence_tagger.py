@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.bundle import Bundle
+from tagger.config_loading import reject_encoder
 from tagger.errors import InputError
-from tagger.features.batching import Batch, WordTable, group_by_length
+from tagger.features.batching import Batch, WordTable, group_by_length, stack_states
 from tagger.features.context_index import index_context
 from tagger.features.vocab import Task
 from tagger.runtime.engine import Engine
 from tagger.runtime.labeller import BATCH_TOKENS
 from tagger.runtime.min_score import MinScore
+from tagger.text.schemes import convert_next_tag
 from tagger.text.sentence import Sentence
 
 BATCH_SENTENCES = 256
@@ -69,6 +71,18 @@ def choose_tasks(tagger: SentenceTagger, tasks: Sequence[str] | None) -> tuple[s
     return tuple(dict.fromkeys(tasks)) if tasks else tuple(known)
 
 
+def require_causal(tagger: SentenceTagger) -> None:
+    """Reject a tagger whose tags depend on later words than the lookahead.
+
+    Raises:
+        InputError: Its scheme marks the ends of spans but the model's does not, or it has an encoder.
+    """
+    reject_encoder(tagger.bundle.config.model, "streams need a model")
+    for task in tagger.tasks:
+        if task.scheme:
+            convert_next_tag("O", "O", task.scheme, tagger.scheme)
+
+
 def emission_batches(
     tagger: SentenceTagger,
     sentences: Sequence[Sentence],
@@ -96,6 +110,8 @@ def emission_batches(
         batch = table.batch(rows, chosen)
         if context_index:
             batch = replace(batch, context=context_index.batch(indices))
+        if states := tagger.engine.encode([sentences[index].tokens for index in indices]):
+            batch = replace(batch, states=stack_states(states, batch.positions.shape[1]))
         emissions = tagger.engine.emissions(batch)
         yield indices, batch, {name: _pad(values, batch.mask) for name, values in emissions.items()}
 

@@ -25,6 +25,7 @@ from tagger.runtime.arguments import describe, require_integer, require_iterable
 from tagger.runtime.engine import Engine, Floats
 from tagger.runtime.labeller import BATCH_TOKENS
 from tagger.runtime.lstm import Lstm, merge
+from tagger.runtime.sentence_tagger import require_causal
 from tagger.runtime.tagger import Tagger
 from tagger.text.schemes import convert_next_tag
 from tagger.text.sentence import Sentence
@@ -218,7 +219,7 @@ class StreamingTagger:
             )
         lookahead = _require_lookahead(lookahead)
         self._tagger = model if isinstance(model, Tagger) else Tagger.load(model)
-        _require_causal_scheme(self._tagger)
+        require_causal(self._tagger)
         self._lookahead = lookahead
         self._begin()
 
@@ -322,7 +323,7 @@ def tag_with_lookahead(
         InputError: As for ``StreamingTagger``.
     """
     lookahead = _require_lookahead(lookahead)
-    _require_causal_scheme(tagger)
+    require_causal(tagger)
     tags: list[dict[str, list[str]]] = [{} for _ in sentences]
     lengths = [len(sentence) for sentence in sentences]
     table = WordTable(tagger.bundle.vocabulary)
@@ -385,16 +386,6 @@ def _convert_tag(task: Task, before: str, tag: str, scheme: str) -> str:
 
 
 def _require_lookahead(lookahead: object) -> int:
-    hint = "Pass 0 to tag at once, or a number of words."
-    return require_integer(lookahead, "lookahead", least=0, hint=hint)
-
-
-def _require_causal_scheme(tagger: Tagger) -> None:
-    """Reject a tagger whose scheme makes a tag depend on the next word's tag.
-
-    Raises:
-        InputError: The scheme marks the ends of spans, but the model's scheme does not.
-    """
-    for task in tagger.tasks:
-        if task.scheme:
-            convert_next_tag("O", "O", task.scheme, tagger.scheme)
+    return require_integer(
+        lookahead, "lookahead", least=0, hint="Pass 0 to tag at once, or a number of words."
+    )

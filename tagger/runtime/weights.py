@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.bundle import MAPPED, SCALES, Bundle
+from tagger.bundle_schema import EncoderInfo
 from tagger.config import Characters, HeadKind, ModelConfig
 from tagger.errors import InputError
 from tagger.features.context_index import context_width
@@ -26,7 +27,9 @@ def directions_of(config: ModelConfig) -> tuple[str, ...]:
     return BOTH if config.direction == "bidirectional" else (config.direction,)
 
 
-def tensor_shapes(config: ModelConfig, vocabulary: Vocabulary, word_size: int) -> dict[str, Shape]:
+def tensor_shapes(
+    config: ModelConfig, vocabulary: Vocabulary, word_size: int, encoder: EncoderInfo | None = None
+) -> dict[str, Shape]:
     """Return the name and shape of each tensor in ``TaggingModel.state_dict``."""
     shapes: dict[str, Shape] = {
         "words.trainable.weight": (len(vocabulary.words), word_size),
@@ -43,6 +46,9 @@ def tensor_shapes(config: ModelConfig, vocabulary: Vocabulary, word_size: int) -
     if config.has_document_context:
         shapes |= {f"context.{side}.weight": (config.context_size, word_size) for side in ("left", "right")}
         width += context_width(config.context_size)
+    if encoder:
+        shapes |= {"states.mix": (encoder.n_layers,), "states.scale": (1,)}
+        width += encoder.size
     directions = directions_of(config)
     for number in range(config.layers):
         shapes |= _lstm_shapes(f"encoder.layers.{number}", directions, width, config.hidden_size)
@@ -100,7 +106,7 @@ def check_tensors(bundle: Bundle) -> None:
     """
     # The word vectors keep the size of the vectors file, which can differ from the config.
     word_size = (0, *np.shape(bundle.tensors.get("words.trainable.weight", 0)))[-1]
-    expected = tensor_shapes(bundle.config.model, bundle.vocabulary, word_size)
+    expected = tensor_shapes(bundle.config.model, bundle.vocabulary, word_size, bundle.encoder)
     has_scales = bundle.is_shrunk and MAPPED + SCALES in bundle.tensors
     if has_scales:
         expected[MAPPED + SCALES] = (len(bundle.vocabulary.frozen_words),)

@@ -85,6 +85,8 @@ def data_digests(preparation: Preparation, test: EncodedSplit | None = None) -> 
         described["the initial model"] = identify(
             preparation.initial.tensors, asdict(preparation.initial.vocabulary)
         )
+    if preparation.encoder:
+        described["the contextual encoder"] = preparation.encoder.identity
     if preparation.train.soft:
         described["the soft tags"] = _digest(
             (one.tags.tobytes() if one else b"") for soft in preparation.train.soft.values() for one in soft

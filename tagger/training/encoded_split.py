@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tagger.config import Config
 from tagger.corpus.loading import Split
-from tagger.features.batching import Batch, Ints, SoftTags, WordTable, stack_soft
+from tagger.features.batching import Batch, Ints, SoftTags, WordTable, stack_soft, stack_states
 from tagger.features.context_index import ContextIndex, index_context
 from tagger.text.casing import RECASINGS, recase
 from tagger.text.sentence import Sentence
@@ -34,6 +34,7 @@ class EncodedSplit:
         context_index: Index of repeated words in each document; None without document context.
         allowed: For some tasks the possible tags of each sentence's tokens, (T, C) each (see ``Batch``).
         soft: For some tasks the soft tags of each sentence, or None.
+        states: The states (T, L, D) of a contextual encoder for each sentence; None without.
         recased: For each of ``RECASINGS`` the ids of each sentence's tokens in that casing; empty unless this
             is the train split and ``train.case_augmentation`` is set.
         summary: As in ``Preparation``; empty unless ``read_split`` read the split.
@@ -50,6 +51,7 @@ class EncodedSplit:
     context_index: ContextIndex | None = None
     allowed: Mapping[str, Sequence[Bools]] = field(default_factory=dict)
     soft: Mapping[str, Sequence[SoftTags | None]] = field(default_factory=dict)
+    states: Sequence[NDArray[np.float16]] | None = None
     recased: Sequence[Sequence[Ints]] = ()
     summary: Sequence[str] = ()
     notes: Sequence[str] = ()
@@ -74,6 +76,9 @@ class EncodedSplit:
             for index, casing in zip(indices, casings, strict=True)
         ]
         batch = self._with_targets(self.table.batch(rows, tags), indices)
+        if self.states is not None:
+            states = stack_states([self.states[index] for index in indices], batch.positions.shape[1])
+            batch = replace(batch, states=states)
         if self.context_index is None:
             return batch
         # The index has all original sentences first, then all sentences in each other casing.

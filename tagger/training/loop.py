@@ -16,7 +16,7 @@ from tagger.config import Config, TrainConfig
 from tagger.errors import InputError
 from tagger.evaluation.tasks import main_score
 from tagger.features.batching import Batch
-from tagger.network.encoder import Blocks
+from tagger.network.bilstm import Blocks
 from tagger.training.optimizers import begin_step, flush, parameters_of
 from tagger.training.prediction import score_split
 from tagger.training.preparation import Preparation

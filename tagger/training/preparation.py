@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tagger.bundle import Bundle
+from tagger.bundle_schema import EncoderInfo
 from tagger.config import Config
 from tagger.corpus.loading import FileOptions, Split, find_tasks, load_split, untagged
 from tagger.corpus.memory import Source
@@ -20,6 +21,7 @@ from tagger.features.vocab import Task, Vocabulary, build_vocabulary
 from tagger.text.sentence import Sentence
 from tagger.text.tokenizer import Tokenizer, learn_convention
 from tagger.training.encoded_split import EncodedSplit, encode_split, with_recased
+from tagger.training.encoder_states import StateCache, find_cache
 from tagger.training.initial import (
     extend_vectors,
     extend_vocabulary,
@@ -48,6 +50,7 @@ class Preparation:
             ``corpus.reading.Reading.warn``).
         summary: One line per corpus file: its format, columns, schemes and labels.
         initial: The model that training starts from, or None.
+        encoder: The contextual encoder, or None.
         teachers: The models whose posteriors are soft tags.
     """
 
@@ -60,6 +63,7 @@ class Preparation:
     notes: Sequence[str] = ()
     summary: Sequence[str] = ()
     initial: Bundle | None = None
+    encoder: EncoderInfo | None = None
     teachers: Sequence[Bundle] = ()
 
 
@@ -122,13 +126,16 @@ def prepare(
         singletons = frozenset(
             word_id for word_id in singletons if vocabulary.words[word_id] not in static.trainable
         )
+    encoder = find_cache(config)
     table = WordTable(vocabulary)
     encoded = encode_split(split, table, config, with_tags=True)
+    if encoder:
+        encoded = replace(encoded, states=encoder.read([one.tokens for one in encoded.sentences]))
     if initial and config.train.partial:
         encoded = _with_latent_labels(encoded, initial)
     if teachers is not None:
         encoded = _with_teachers(encoded, teachers)
-    encoded_dev = _encode_scored(config, dev_split, table) if dev_split else None
+    encoded_dev = _encode_scored(config, dev_split, table, encoder) if dev_split else None
     return Preparation(
         vocabulary=vocabulary,
         unvectored_singletons=singletons,
@@ -139,6 +146,7 @@ def prepare(
         notes=notes,
         summary=(*split.summary, *(dev_split.summary if dev_split else ()), *_kept_tasks(vocabulary, split)),
         initial=initial,
+        encoder=encoder.info if encoder else None,
         teachers=tuple(teachers or ()),
     )
 
@@ -234,7 +242,7 @@ def read_split(config: Config, paths: Sequence[Source], preparation: Preparation
     notes: list[str] = []
     tasks = list(preparation.train.schemes)
     split = _load(config, paths, _make_reading(config, notes), tasks, preparation.vocabulary.tasks)
-    encoded = _encode_scored(config, split, preparation.train.table)
+    encoded = _encode_scored(config, split, preparation.train.table, find_cache(config))
     return replace(encoded, summary=split.summary, notes=notes)
 
 
@@ -289,10 +297,14 @@ def _choose_tasks(
     return has
 
 
-def _encode_scored(config: Config, split: Split, table: WordTable) -> EncodedSplit:
+def _encode_scored(
+    config: Config, split: Split, table: WordTable, encoder: StateCache | None
+) -> EncodedSplit:
     tasks = [task for task in table.vocabulary.tasks if task.name in split.schemes]
     unseen_tags = _check_unseen(config, split.sentences, tasks)
-    return replace(encode_split(split, table, config, with_tags=False), unseen_tags=unseen_tags)
+    states = encoder.read([one.tokens for one in split.sentences]) if encoder else None
+    encoded = encode_split(split, table, config, with_tags=False)
+    return replace(encoded, unseen_tags=unseen_tags, states=states)
 
 
 def _kept_tasks(vocabulary: Vocabulary, train: Split) -> Iterator[str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from tagger.features.batching import Batch
 from tagger.network.model import TaggingModel
 from tagger.training.average import WeightAverage
 from tagger.training.costs import make_costs
+from tagger.training.encoder_states import states_of
 from tagger.training.initial import load_weights
 from tagger.training.optimizers import dense_parameters, expected_state, make_optimizer
 from tagger.training.preparation import Preparation
@@ -233,7 +235,7 @@ def build_model(preparation: Preparation, config: Config) -> TaggingModel:
     """Build the network with weights that depend on the seed and the initial model only; reseeds torch."""
     torch.manual_seed(config.train.seed)
     vocabulary, vectors, initial = preparation.vocabulary, preparation.vectors, preparation.initial
-    model = TaggingModel(config.model, vocabulary, vectors)
+    model = TaggingModel(config.model, vocabulary, vectors, states_of(preparation.encoder))
     if initial and vectors:
         load_weights(model, initial, vocabulary, vectors)
     return model
@@ -250,11 +252,15 @@ def make_bundle(
     """Bundle the trained weights, as in ``TaggingModel.state_dict``, with vocabulary and config."""
     tasks = tuple(task.name for task in preparation.vocabulary.tasks)  # those of an initial model too
     data = config.data.model_copy(update={"tasks": tasks})
+    model = config.model
+    if model.encoder:  # the model may be loaded from another working directory
+        model = model.model_copy(update={"encoder": str(Path(model.encoder).absolute())})
     return Bundle(
-        config=config.model_copy(update={"data": data}),
+        config=config.model_copy(update={"data": data, "model": model}),
         vocabulary=preparation.vocabulary,
         tokenizer=preparation.tokenizer.settings(),
         tensors={name: tensor.cpu().numpy() for name, tensor in weights.items()},
         metrics=metrics or {},
         card=card,
+        encoder=preparation.encoder,
     )

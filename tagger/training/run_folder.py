@@ -19,6 +19,7 @@ from tagger.training.card import CURVES, write_card
 from tagger.training.checkpoint import Checkpoint, save_checkpoint
 from tagger.training.curves import draw_curves
 from tagger.training.encoded_split import EncodedSplit
+from tagger.training.encoder_states import states_of
 from tagger.training.loop import EpochRecord
 from tagger.training.preparation import Preparation, coverage_warning
 from tagger.training.progress import Progress, make_bundle
@@ -107,7 +108,9 @@ class RunFolder:
         config = self._config.model_copy(update={"data": bundle.config.data})
         bundle = replace(bundle, config=config, metrics=metrics)
         vocabulary = bundle.vocabulary
-        model = restore_model(bundle.config.model, vocabulary, preparation.vectors, bundle.tensors)
+        model = restore_model(
+            bundle.config.model, vocabulary, preparation.vectors, bundle.tensors, states_of(bundle.encoder)
+        )
         temperatures = {**bundle.temperatures, **fit_on_split(model, preparation.dev)}
         card = write_card(bundle.config, vocabulary, bundle.tokenizer, bundle.metrics, temperatures)
         save_bundle(replace(bundle, temperatures=temperatures, card=card), self.path)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tagger.config import TrainConfig
 from tagger.features.batching import Batch, shuffled_batches
 from tagger.features.vocab import UNKNOWN
-from tagger.network.encoder import Blocks
+from tagger.network.bilstm import Blocks
 from tagger.text.casing import RECASINGS
 from tagger.training.preparation import Preparation
 

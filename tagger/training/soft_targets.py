@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tagger.bundle import SCALES, Bundle, frozen_vectors
 from tagger.decoding.crf import expected_transitions, forward_backward
 from tagger.decoding.viterbi import Transitions, constrain
-from tagger.features.batching import Ints, SoftTags, WordTable, group_by_length
+from tagger.features.batching import Ints, SoftTags, WordTable, group_by_length, stack_states
 from tagger.features.context_index import index_context
 from tagger.features.vectors import Vectors
 from tagger.features.vocab import Task
@@ -20,6 +20,7 @@ from tagger.network.model import restore_model
 from tagger.text.schemes import split_tag
 from tagger.text.sentence import Sentence
 from tagger.training.encoded_split import Bools
+from tagger.training.encoder_states import find_cache, states_of
 
 BATCH_SENTENCES, BATCH_TOKENS = 256, 4096
 
@@ -114,7 +115,10 @@ def _posteriors(
         vocabulary,
         vectors,
         {name: tensor for name, tensor in weights.items() if not name.endswith(SCALES)},
+        states_of(teacher.encoder),
     )
+    encoder = find_cache(teacher.config)
+    states = encoder.read([sentence.tokens for sentence in sentences]) if encoder else None
     table = WordTable(vocabulary)
     rows = [table.rows(sentence.tokens) for sentence in sentences]
     context = index_context(sentences, vocabulary) if teacher.config.model.has_document_context else None
@@ -125,6 +129,9 @@ def _posteriors(
         batch = table.batch([rows[index] for index in indices])
         if context is not None:
             batch = replace(batch, context=context.batch(indices))
+        if states is not None:
+            own = stack_states([states[index] for index in indices], batch.positions.shape[1])
+            batch = replace(batch, states=own)
         emissions = model.emissions(batch)
         for view in views:
             name = view.student.name
