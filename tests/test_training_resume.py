@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import options, run, run_error
+from input_errors import check
 
 from tagger.bundle import FILES, load_bundle
 from tagger.config import Config
@@ -143,6 +145,19 @@ def test_an_error_lists_changed_settings_and_corpora(corpus, tmp_path):
     # Options without an effect on the weights may change.
     watched = configure(train__checkpoint_minutes=1)
     assert list(train(corpus, tmp_path / "m", watched, resume=True))
+
+
+def test_a_run_of_a_version_with_fewer_options_can_be_resumed(corpus, tmp_path):
+    """An option that its checkpoint lacks had its default; another value is an error."""
+    list(train(corpus, tmp_path, configure(), is_stopped=lambda: True))
+    checkpoint = load_checkpoint(tmp_path)
+    run = {name: value for name, value in checkpoint.run.items() if name != "train.soft_weight"}
+    save_checkpoint(replace(checkpoint, run=run), tmp_path)
+    with pytest.raises(InputError) as error:
+        list(train(corpus, tmp_path, configure(train__soft_weight=0.5), resume=True))
+    change = "train.soft_weight is 0.5, was 1"
+    check(error.value, "run.mismatch", file=tmp_path, option="--restart", mentions=change)
+    assert list(train(corpus, tmp_path, configure(), resume=True))
 
 
 def test_a_run_can_be_resumed_with_a_moved_corpus(corpus, tmp_path):

@@ -7,9 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tagger.bundle import holds_bundle
-from tagger.config import TrainConfig
+from tagger.config import Config, TrainConfig
 from tagger.errors import InputError
-from tagger.training.checkpoint import CHECKPOINT, RESTART, Checkpoint, differences, load_checkpoint
+from tagger.training.checkpoint import (
+    CHECKPOINT,
+    RESTART,
+    Checkpoint,
+    describe_options,
+    differences,
+    load_checkpoint,
+)
 from tagger.training.schedules import cosine_cycle
 
 LENGTH_OPTIONS = ("train.epochs", "train.warm_restarts")  # options that may change when a run is resumed
@@ -52,11 +59,13 @@ def require_same(run: Mapping[str, str], earlier: Checkpoint, config: TrainConfi
     Raises:
         InputError: Other options or data differ, or the epochs already done would differ.
     """
-    problems = differences(run, earlier.run)
+    # An option that a newer version of tagger has added had the effect of its default.
+    before = {**describe_options(Config()), **earlier.run}
+    problems = differences(run, before)
     if not problems:
         return
     kind = "finished" if earlier.is_finished else "unfinished"
-    if not differences({**run, **{name: earlier.run.get(name, "") for name in LENGTH_OPTIONS}}, earlier.run):
+    if not differences({**run, **{name: before[name] for name in LENGTH_OPTIONS}}, before):
         problem = _find_length_problem(earlier, config, output)
         if not problem:
             return
