@@ -11,7 +11,7 @@ from tagger.bundle import MAPPED, SCALES, Bundle
 from tagger.config import Characters, HeadKind, ModelConfig
 from tagger.errors import InputError
 from tagger.features.context_index import context_width
-from tagger.features.vocab import CASINGS, Vocabulary
+from tagger.features.vocab import AFFIXES, CASINGS, Vocabulary
 
 Floats = NDArray[np.float32]
 Shape = tuple[int, ...]
@@ -35,6 +35,9 @@ def tensor_shapes(config: ModelConfig, vocabulary: Vocabulary, word_size: int) -
     width = word_size + config.casing_size
     if config.casing_size:
         shapes["words.casing.weight"] = (len(CASINGS), config.casing_size)
+    if config.affix_size:
+        shapes["words.affixes.weight"] = (1 + len(vocabulary.affixes), config.affix_size)
+        width += config.affix_size * len(AFFIXES)
     character_shapes, character_width = CHARACTER_SHAPES[config.characters](
         config, len(vocabulary.characters)
     )
