@@ -131,6 +131,12 @@ class ModelConfig(Section):
         description='widths of the CNN filters in characters; a number, a list or "2,3,4"',
     )
     casing_size: int = Field(8, ge=0, le=10_000, description="size of the casing embedding; 0 = no casing")
+    affix_size: int = Field(
+        0, ge=0, le=10_000, description="size of each affix embedding (prefixes, suffixes); 0 = no affixes"
+    )
+    affix_min_words: int = Field(
+        2, ge=1, description="minimum number of distinct words of train with an affix that gets an embedding"
+    )
     context: Context = Field(
         "document",
         description="document: add features of a word's other occurrences in the document (bidirectional "

@@ -55,6 +55,26 @@ def test_words_are_counted_in_normalised_form():
     assert folded.word_id("2024") == folded.word_id("1996") > UNKNOWN
 
 
+@given(st.lists(st.text(st.sampled_from("aBc-"), min_size=1, max_size=6), min_size=1, max_size=8))
+def test_affixes_are_those_of_enough_distinct_words(words):
+    tokens = sentence(*((word, "O") for word in (*words, *words)))
+    options = {"scheme": "BIOES", "lowercase": True, "fold_digits": False}
+    vocabulary, _ = build_vocabulary([tokens], {"ner": "IOB1"}, affix_min_words=2, **options)
+    forms = {word.lower() for word in words}
+    starts = [lambda form, n=length: form[:n] for length in (1, 2, 3)]
+    ends = [lambda form, n=length: form[max(0, len(form) - n) :] for length in (1, 2, 3, 4)]
+    ids = [vocabulary.word_affixes(word) for word in words]
+    for kind, affix in enumerate([*starts, *ends]):
+        for word, row in zip(words, ids, strict=True):
+            shared = {form for form in forms if affix(form) == affix(word.lower())}
+            assert (row[kind] > 0) == (len(shared) >= 2)
+            for other, other_row in zip(words, ids, strict=True):
+                if row[kind]:
+                    assert (row[kind] == other_row[kind]) == (other.lower() in shared)
+    known = [{row[kind] for row in ids} - {0} for kind in range(7)]
+    assert sum(map(len, known)) == len(set.union(*known)) == len(vocabulary.affixes)
+
+
 def test_special_words_are_never_looked_up_by_name():
     vocabulary, _ = small_vocabulary()
     assert vocabulary.word_id("<padding>") == vocabulary.word_id("<unknown>") == UNKNOWN

@@ -53,6 +53,16 @@ def test_the_engine_equals_torch_for_other_sizes(character_width, casing_size):
     np.testing.assert_allclose(found, network.emissions(batch)["ner"][batch.mask], atol=1e-4)
 
 
+@pytest.mark.parametrize("characters", ["cnn", "none"])
+def test_the_engine_equals_torch_with_affixes(characters):
+    network, bundle = make_bundle(affix_size=2, affix_min_words=2, characters=characters)
+    table = WordTable(bundle.vocabulary)
+    batch = table.batch([table.rows(tokens) for tokens in random_sentences(bundle.vocabulary)])
+    assert 0 < (batch.affixes > 0).mean() < 1
+    found = Engine(bundle).emissions(batch)["ner"]
+    np.testing.assert_allclose(found, network.emissions(batch)["ner"][batch.mask], atol=1e-4)
+
+
 def test_too_large_weights_and_scores_are_an_error():
     _, bundle = make_bundle()
     large = {"heads.0.projection.weight": np.full_like(bundle.tensors["heads.0.projection.weight"], 9e29)}
@@ -93,6 +103,7 @@ def test_a_missing_tensor_or_a_wrong_shape_is_an_error():
         {"hidden_size": 6},
         {"casing_size": 7},
         {"casing_size": 0},
+        {"affix_size": 3},
         {"character_size": 4},
         {"character_hidden": 5},
         {"characters": "none"},

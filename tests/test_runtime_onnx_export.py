@@ -24,10 +24,18 @@ MERGES = ("concat", "sum", "mul", "ave")
     [("forward", "concat"), ("backward", "sum")]
     + [("bidirectional", m) for m in ("concat", "sum", "mul", "ave")],
 )
-@pytest.mark.parametrize(("layers", "characters"), [(1, "cnn"), (2, "lstm"), (1, "none")])
-def test_the_graph_gives_the_emissions_of_torch(tmp_path, direction, merge_mode, layers, characters):
+@pytest.mark.parametrize(
+    ("layers", "characters", "affix_size"), [(1, "cnn", 0), (2, "lstm", 0), (1, "none", 2)]
+)
+def test_the_graph_gives_the_emissions_of_torch(
+    tmp_path, direction, merge_mode, layers, characters, affix_size
+):
     network, bundle = make_bundle(
-        direction=direction, merge_mode=merge_mode, layers=layers, characters=characters
+        direction=direction,
+        merge_mode=merge_mode,
+        layers=layers,
+        characters=characters,
+        affix_size=affix_size,
     )
     assert export.export_model(bundle, tmp_path / "model.onnx") < 1e-4
     table = WordTable(bundle.vocabulary)

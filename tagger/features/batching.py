@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.features.context_index import BatchContext
-from tagger.features.vocab import PADDING, Vocabulary, casing_id
+from tagger.features.vocab import AFFIXES, PADDING, Vocabulary, casing_id
 
 Ints = NDArray[np.int64]
 
@@ -52,11 +52,12 @@ class Batch:
     padding.
 
     Attributes:
-        positions: (B, T) index of each token in the four arrays below; 0 after a sentence's end.
+        positions: (B, T) index of each token in the five arrays below; 0 after a sentence's end.
         words: (U,) word ids.
         casing: (U,) casing ids.
         characters: (U, L) character ids, 0 after a word's end; L >= 1.
         word_lengths: (U,) number of characters of each word.
+        affixes: (U, ``len(AFFIXES)``) affix ids, 0 for unknown affixes.
         lengths: (B,) number of tokens of each sentence.
         tags: For each task (B, T) tag ids, -1 for tokens without a gold tag, 0 after a sentence's end; empty
             for prediction.
@@ -72,6 +73,7 @@ class Batch:
     casing: Ints
     characters: Ints
     word_lengths: Ints
+    affixes: Ints
     lengths: Ints
     tags: Mapping[str, Ints] = field(default_factory=dict)
     allowed: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
@@ -151,6 +153,7 @@ class WordTable:
         self._words = [PADDING]
         self._casing = [0]
         self._characters: list[list[int]] = [[PADDING]]
+        self._affixes = [[PADDING] * len(AFFIXES)]  # stays as short as this without affixes in the vocabulary
 
     def __len__(self) -> int:
         return len(self._words)
@@ -167,6 +170,8 @@ class WordTable:
                 self._words.append(self.vocabulary.word_id(token))
                 self._casing.append(casing_id(token))
                 self._characters.append(self.vocabulary.word_characters(token) or [PADDING])
+                if self.vocabulary.affixes:
+                    self._affixes.append(self.vocabulary.word_affixes(token))
                 self._rows[token] = row  # last, so that every visible row has its features
         return self._rows[token]
 
@@ -189,9 +194,15 @@ class WordTable:
             casing=np.array([self._casing[row] for row in distinct], dtype=np.int64),
             characters=_pad(characters),
             word_lengths=np.array([len(ids) for ids in characters], dtype=np.int64),
+            affixes=self._affix_ids(distinct),
             lengths=np.array([len(row) for row in rows], dtype=np.int64),
             tags={task: _pad(values) for task, values in (tags or {}).items()},
         )
+
+    def _affix_ids(self, rows: Ints) -> Ints:
+        if not self.vocabulary.affixes:
+            return np.full((len(rows), len(AFFIXES)), PADDING, np.int64)
+        return np.array([self._affixes[row] for row in rows], dtype=np.int64)
 
 
 def group_by_length(lengths: Sequence[int], batch_size: int, batch_tokens: int) -> Iterator[list[int]]:

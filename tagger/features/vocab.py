@@ -29,6 +29,9 @@ PADDING = 0
 UNKNOWN = 1
 SPECIAL = ("<padding>", "<unknown>")  # names of these two ids; tokens never match them
 CASINGS = ("padding", "other", "number", "has_digit", "lower", "upper", "title", "mixed")
+AFFIXES = tuple(
+    [slice(length) for length in (1, 2, 3)] + [slice(-length, None) for length in (1, 2, 3, 4)]
+)  # the characters of each kind of affix: prefixes, then suffixes
 LONGEST_WORD = 64  # in characters; of a longer token, the first and the last 32 characters are used
 _DIGIT = re.compile(r"\d")
 _FORBID_UNKNOWN = ConfigDict(extra="forbid")
@@ -162,6 +165,8 @@ class Vocabulary:
         tasks: The tagging tasks.
         lowercase: True if words are lowercased.
         fold_digits: True if every digit is replaced by ``0``.
+        affixes: Affixes that have an embedding, each after the index of its kind in ``AFFIXES``, as in
+            ``4ng``; an affix's id is its index + 1. Empty for models without affixes.
         n_frequent: Number of the most frequent words that together make up at most half of the training
             set's tokens; ``words`` is sorted by frequency.
     """
@@ -177,6 +182,7 @@ class Vocabulary:
     fold_digits: StrictBool
     frozen_words: _Strings = field(default=(), repr=False)
     n_frequent: Annotated[StrictInt, Field(ge=0)] = 0
+    affixes: Annotated[_Strings, AfterValidator(_require_unique)] = field(default=(), repr=False)
 
     __pydantic_config__ = _FORBID_UNKNOWN
 
@@ -195,6 +201,11 @@ class Vocabulary:
     def character_ids(self) -> Mapping[str, int]:
         """Mapping from characters to ids, without the two special ones."""
         return MappingProxyType({c: n for n, c in enumerate(self.characters) if n > UNKNOWN})
+
+    @cached_property
+    def affix_ids(self) -> Mapping[str, int]:
+        """Mapping from ``affixes`` to ids."""
+        return MappingProxyType({affix: number for number, affix in enumerate(self.affixes, start=1)})
 
     @cached_property
     def frequent_forms(self) -> frozenset[str]:
@@ -230,6 +241,11 @@ class Vocabulary:
             token = token[: LONGEST_WORD // 2] + token[-LONGEST_WORD // 2 :]
         ids = self.character_ids
         return [ids.get(character, UNKNOWN) for character in token]
+
+    def word_affixes(self, token: str) -> list[int]:
+        """Return a token's id of each kind of affix in ``AFFIXES``; ``PADDING`` for unknown affixes."""
+        ids = self.affix_ids
+        return [ids.get(affix, PADDING) for affix in affixes_of(token)]
 
     def with_frozen_words(self, words: Sequence[str]) -> Vocabulary:
         """Return a copy with these words of a vectors file as frozen words."""
@@ -268,6 +284,15 @@ def casing_id(token: str) -> int:
     return next(number for number, test in _CASING_TESTS if test(token))
 
 
+def affixes_of(token: str) -> list[str]:
+    """Return a token's lower-cased affix of each kind in ``AFFIXES``, after the kind's index.
+
+    Of a token shorter than the affix, the affix is the whole token.
+    """
+    form = token.lower()
+    return [f"{kind}{form[part]}" for kind, part in enumerate(AFFIXES)]
+
+
 def build_vocabulary(
     sentences: Sequence[Sentence],
     schemes: Mapping[str, str | None],
@@ -275,6 +300,7 @@ def build_vocabulary(
     scheme: str,
     lowercase: bool,
     fold_digits: bool,
+    affix_min_words: int = 0,
 ) -> tuple[Vocabulary, frozenset[int]]:
     """Build the vocabulary of a training set.
 
@@ -284,6 +310,8 @@ def build_vocabulary(
         scheme: The scheme of the model's span tags.
         lowercase: True to lowercase words.
         fold_digits: True to replace every digit by ``0``.
+        affix_min_words: Minimum number of distinct lower-cased words with an affix of the vocabulary; 0 for
+            no affixes.
 
     Returns:
         The vocabulary, and the ids of words that occur exactly once.
@@ -298,11 +326,18 @@ def build_vocabulary(
         lowercase=lowercase,
         fold_digits=fold_digits,
         n_frequent=_count_frequent([count for _, count in counts.most_common()]),
+        affixes=_collect_affixes(sentences, affix_min_words) if affix_min_words else (),
     )
     singletons = frozenset(
         number for number, word in enumerate(vocabulary.words) if number > UNKNOWN and counts[word] == 1
     )
     return vocabulary, singletons
+
+
+def _collect_affixes(sentences: Iterable[Sentence], min_words: int) -> tuple[str, ...]:
+    words = dict.fromkeys(token.lower() for sentence in sentences for token in sentence.tokens)
+    counts = Counter(affix for word in words for affix in affixes_of(word))
+    return tuple(affix for affix, count in counts.most_common() if count >= min_words)
 
 
 def _count_frequent(counts: Sequence[int]) -> int:

@@ -54,6 +54,7 @@ class TaggingModel(nn.Module):
             words=len(vocabulary.words),
             frozen=torch.from_numpy(frozen),
             alphabet=len(vocabulary.characters),
+            affixes=1 + len(vocabulary.affixes),
         )
         self.context = DocumentContext(size, config.context_size) if config.has_document_context else None
         self.states = StateMix(*states) if states else None
@@ -91,7 +92,7 @@ class TaggingModel(nn.Module):
         if self.training and self.config.word_dropout:
             is_dropped = torch.rand(words.shape, device=words.device) < self.config.word_dropout
             words = words.masked_fill(is_dropped & (words > UNKNOWN), UNKNOWN)
-        shapes = (batch.casing, batch.characters, batch.word_lengths)
+        shapes = (batch.casing, batch.characters, batch.word_lengths, batch.affixes)
         vectors = self.words(words, *map(self._tensor, shapes))
         inputs = F.embedding(self._tensor(batch.positions), vectors)  # (B, T, D)
         inputs = dropout(inputs, self.config.dropout, self.training)

@@ -1,4 +1,4 @@
-"""Word vectors: word embedding, character features and casing, all functions of the word alone."""
+"""Word vectors: word embedding, characters, casing and affixes, all functions of the word alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tagger.config import Characters, ModelConfig
-from tagger.features.vocab import CASINGS, PADDING, UNKNOWN
+from tagger.features.vocab import AFFIXES, CASINGS, PADDING, UNKNOWN
 from tagger.network.bilstm import Encoder
 
 
@@ -139,19 +139,22 @@ CHARACTERS: dict[Characters, Callable[[ModelConfig, int], CharacterNetwork] | No
 
 
 class WordVectors(nn.Module):
-    """Vectors of distinct words: word embedding, character features and casing embedding, concatenated.
+    """Vectors of distinct words: embeddings of word, casing and affixes, and character features.
 
     Args:
-        config: The sizes of character features and casing embedding.
+        config: The sizes of character features, casing embedding and affix embeddings.
         words: Number of trainable word ids; higher ids are rows of ``frozen``.
         frozen: (N, W) float16 frozen vectors of words that train lacks; W is the size of word embeddings.
         alphabet: Number of character ids.
+        affixes: Number of affix ids.
 
     Attributes:
         output_size: Size of the concatenated vectors.
     """
 
-    def __init__(self, config: ModelConfig, *, words: int, frozen: Tensor, alphabet: int) -> None:
+    def __init__(
+        self, config: ModelConfig, *, words: int, frozen: Tensor, alphabet: int, affixes: int
+    ) -> None:
         super().__init__()
         word_size = frozen.shape[1]
         self.trainable = make_embedding(words, word_size)
@@ -162,8 +165,14 @@ class WordVectors(nn.Module):
         if make_characters := CHARACTERS[config.characters]:
             self.characters = make_characters(config, alphabet)
             self.output_size += self.characters.output_size
+        self.affixes: nn.Embedding | None = None
+        if config.affix_size:
+            self.affixes = make_embedding(affixes, config.affix_size)
+            self.output_size += config.affix_size * len(AFFIXES)
 
-    def forward(self, words: Tensor, casing: Tensor, characters: Tensor, word_lengths: Tensor) -> Tensor:
+    def forward(
+        self, words: Tensor, casing: Tensor, characters: Tensor, word_lengths: Tensor, affixes: Tensor
+    ) -> Tensor:
         """Compute the vectors of U words.
 
         Args:
@@ -171,6 +180,7 @@ class WordVectors(nn.Module):
             casing: (U,) casing ids.
             characters: (U, L) character ids.
             word_lengths: (U,) characters of each word, at least 1.
+            affixes: (U, ``len(AFFIXES)``) affix ids.
 
         Returns:
             (U, output_size).
@@ -180,6 +190,8 @@ class WordVectors(nn.Module):
             features.append(self.characters(characters, word_lengths))
         if self.casing is not None:
             features.append(self.casing(casing))
+        if self.affixes is not None:
+            features.append(self.affixes(affixes).flatten(1))
         return torch.cat(features, dim=-1)
 
     def embed(self, words: Tensor) -> Tensor:

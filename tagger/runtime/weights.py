@@ -12,7 +12,7 @@ from tagger.bundle_schema import EncoderInfo
 from tagger.config import Characters, HeadKind, ModelConfig
 from tagger.errors import InputError
 from tagger.features.context_index import context_width
-from tagger.features.vocab import CASINGS, Vocabulary
+from tagger.features.vocab import AFFIXES, CASINGS, Vocabulary
 
 Floats = NDArray[np.float32]
 Shape = tuple[int, ...]
@@ -38,6 +38,9 @@ def tensor_shapes(
     width = word_size + config.casing_size
     if config.casing_size:
         shapes["words.casing.weight"] = (len(CASINGS), config.casing_size)
+    if config.affix_size:
+        shapes["words.affixes.weight"] = (1 + len(vocabulary.affixes), config.affix_size)
+        width += config.affix_size * len(AFFIXES)
     character_shapes, character_width = CHARACTER_SHAPES[config.characters](
         config, len(vocabulary.characters)
     )

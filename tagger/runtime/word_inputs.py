@@ -64,7 +64,7 @@ class WordInputs:
         return self.context.feature_size if self.context else 0
 
     def vectors(self, batch: Batch) -> Floats:
-        """Return the vectors (U, D) of a batch's distinct words: word, character and casing features.
+        """Return the vectors (U, D) of a batch's distinct words: word, character, casing and affix features.
 
         Raises:
             InputError: The frozen vector of a word is not finite.
@@ -74,6 +74,10 @@ class WordInputs:
             features.append(read(self, batch))
         if self._config.casing_size:
             features.append(self._tensors["words.casing.weight"][batch.casing])
+        if self._config.affix_size:
+            features.append(
+                self._tensors["words.affixes.weight"][batch.affixes].reshape(len(batch.words), -1)
+            )
         return np.concatenate(features, axis=1)
 
     def project(self, vectors: Floats) -> Floats:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from tagger.bundle import Bundle, frozen_vectors
 from tagger.config import Config
@@ -26,10 +27,11 @@ _FREE = {
     "vectors_limit", "context_dropout", "encoder_dropout", "dropout", "layer_dropout", "recurrent_dropout",
     "word_dropout", "constrain",
 }  # fmt: skip
-_WORDS, _FROZEN, _CHARACTERS = (
+_WORDS, _FROZEN, _CHARACTERS, _AFFIXES = (
     "words.trainable.weight",
     "words.frozen",
     "words.characters.embedding.weight",
+    "words.affixes.weight",
 )
 _NEW_LABEL_BIAS = -1.0  # added to a new label's bias, so that old labels win until it is trained
 
@@ -63,10 +65,10 @@ def require_compatible(config: Config, initial: Bundle) -> None:
 
 
 def extend_vocabulary(initial: Vocabulary, train: Vocabulary) -> Vocabulary:
-    """Add the words, characters, labels and tasks of a train split to an existing vocabulary.
+    """Add the words, characters, affixes, labels and tasks of a train split to an existing vocabulary.
 
-    All ids of trainable words and of characters stay the same. A word that was frozen and occurs in the train
-    split becomes trainable. Ids of tags change if a label is added.
+    All ids of trainable words, characters and affixes stay the same. A word that was frozen and occurs in
+    the train split becomes trainable. Ids of tags change if a label is added.
 
     Args:
         initial: The existing vocabulary.
@@ -84,6 +86,7 @@ def extend_vocabulary(initial: Vocabulary, train: Vocabulary) -> Vocabulary:
         initial,
         words=words,
         characters=characters,
+        affixes=tuple(dict.fromkeys((*initial.affixes, *train.affixes))),
         tasks=(*tasks, *added.values()),
         frozen_words=tuple(word for word in initial.frozen_words if word not in now_trainable),
     )
@@ -154,8 +157,9 @@ def load_weights(model: TaggingModel, initial: Bundle, vocabulary: Vocabulary, v
     """Copy the weights of the initial model into the network of an extended vocabulary.
 
     New words without a vector start with the vector that the initial model gives them (usually that of UNK),
-    new characters with that of unknown characters. The weights of a new label are the means of those of the
-    old labels with the same prefix. With the same labels, the network thus computes the same emissions.
+    new characters with that of unknown characters, and new affixes with zeros, like unknown affixes. The
+    weights of a new label are the means of those of the old labels with the same prefix. With the same
+    labels, the network thus computes the same emissions.
 
     Args:
         model: The network, with random weights.
@@ -175,6 +179,9 @@ def load_weights(model: TaggingModel, initial: Bundle, vocabulary: Vocabulary, v
         count = len(vocabulary.characters) - len(old.characters)
         new = tensors[_CHARACTERS][UNKNOWN].expand(count, -1)
         tensors[_CHARACTERS] = torch.cat([tensors[_CHARACTERS], new])
+    if _AFFIXES in tensors:
+        count = len(vocabulary.affixes) - len(old.affixes)
+        tensors[_AFFIXES] = F.pad(tensors[_AFFIXES], (0, 0, 0, count))
     state = model.state_dict()
     for number, task in enumerate(vocabulary.tasks):
         if number < len(old.tasks):
