@@ -16,6 +16,7 @@ from tagger.bundle import load_bundle
 from tagger.features.batching import WordTable, stack_states
 from tagger.features.contextual import ContextualEncoder
 from tagger.features.contextual_cache import StateFile
+from tagger.network.encoder_export import mark_words
 from tagger.network.model import restore_model
 from tagger.training.encoder_states import states_of
 
@@ -81,6 +82,16 @@ def folder(source, tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def rounded_folder(source, tmp_path_factory) -> Path:
+    """The exported encoder in int8."""
+    path = tmp_path_factory.mktemp("encoders") / "int8"
+    words = ("encoder", "export", source, path, "--layers", "0,2", "--precision", "int8")
+    code, output, _ = run(*words)
+    assert (code, "0,2, int8" in output) == (0, True)
+    return path
+
+
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("TAGGER_CACHE", str(tmp_path / "cache"))
@@ -119,9 +130,10 @@ def test_states_equal_those_of_transformers(source, folder):
 
 @given(st.lists(st.lists(st.sampled_from(["Ada", "met", "osslo", ".", "\u200b"]), max_size=30), max_size=8))
 @settings(max_examples=25)
-def test_states_do_not_depend_on_other_sentences(folder, sentences):
+@pytest.mark.parametrize("precision", ["f32", "int8"])
+def test_states_do_not_depend_on_other_sentences(folder, rounded_folder, precision, sentences):
     """Also, sentences may be longer than the encoder's 16 positions, and empty."""
-    encoder = ContextualEncoder(folder)
+    encoder = ContextualEncoder(folder if precision == "f32" else rounded_folder)
     together = encoder.encode(sentences)
     for words, states in zip(sentences, together, strict=True):
         assert states.shape == (len(words), 2, 8)
@@ -142,17 +154,18 @@ def test_long_sentences_are_read_in_overlapping_windows(source, folder):
 
 def test_the_cache_gives_the_states_and_survives_a_kill(folder, cache):
     encoder = ContextualEncoder(folder)
+    assert [len(states) for states in StateFile(cache / "empty", encoder).read([[]])] == [0]
     sentences = [words for words, _ in DATA[:4]]
     expected = encoder.encode(sentences)
     for _ in range(2):
         for states, other in zip(StateFile(cache, encoder).read(sentences), expected, strict=True):
             assert np.array_equal(states, other)
-    (index,) = cache.rglob("*.index")
+    (index,) = (cache / encoder.identity[:32]).glob("*.index")
     lines = index.read_text().splitlines(keepends=True)
     index.write_text("".join(lines[:2]) + lines[2][:10])  # killed while it wrote the third entry
     for states, other in zip(StateFile(cache, encoder).read(sentences), expected, strict=True):
         assert np.array_equal(states, other)
-    assert len(list(cache.rglob("*.index"))) == 2
+    assert len(list((cache / encoder.identity[:32]).glob("*.index"))) == 2
     data = max(cache.rglob("*.states"), key=lambda path: path.stat().st_size)
     data.write_bytes(data.read_bytes()[:40])  # states without their end are computed again
     for states, other in zip(StateFile(cache, encoder).read(sentences), expected, strict=True):
@@ -266,7 +279,16 @@ def test_what_must_not_read_the_next_words_is_rejected(model, output, folder, tm
         ("model.onnx", b"no graph", "bundle.damaged"),
         ("tokenizer.json", b"{}", "bundle.damaged"),
         ("config.json", b"{", "bundle.damaged"),
-        ("config.json", b'{"size": 8, "n_layers": "2", "max_tokens": 16}', "bundle.damaged"),
+        (
+            "config.json",
+            b'{"size": 8, "n_layers": "2", "max_tokens": 9, "precision": "f32"}',
+            "bundle.damaged",
+        ),
+        (
+            "config.json",
+            b'{"size": 8, "n_layers": 2, "max_tokens": 9, "precision": "f64"}',
+            "bundle.damaged",
+        ),
         ("model.onnx", None, "bundle.missing"),
         ("tokenizer.json", None, "bundle.missing"),
         ("config.json", None, "bundle.missing"),
@@ -282,18 +304,25 @@ def test_damaged_encoders_are_rejected(folder, tmp_path, name, content, code):
         ContextualEncoder(tmp_path)
 
 
-def test_int8_changes_the_states_slightly(source, folder, tmp_path):
-    code, output, _ = run(
-        "encoder", "export", source, tmp_path / "int8", "--layers", "0,2", "--precision", "int8"
-    )
-    assert (code, "0,2, int8" in output) == (0, True)
-    exact, rounded = ContextualEncoder(folder), ContextualEncoder(tmp_path / "int8")
+def test_int8_changes_the_states_slightly(folder, rounded_folder):
+    exact, rounded = ContextualEncoder(folder), ContextualEncoder(rounded_folder)
     assert exact.identity != rounded.identity
     sentences = [words for words, _ in DATA[:4]]
     first, second = (np.concatenate(one.encode(sentences)).astype(np.float32) for one in (exact, rounded))
     assert not np.array_equal(first[:, 1], second[:, 1])
     np.testing.assert_allclose(first, second, atol=0.1)
-    assert len(list((tmp_path / "int8").iterdir())) == 3
+    assert len(list(rounded_folder.iterdir())) == 3
+
+
+def testmark_words_keep_the_mark_of_their_beginning(tmp_path):
+    """A byte-level tokenizer that adds no space would read "met" as the end of a word."""
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
+        [tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    changed = tokenizers.Tokenizer.from_str(mark_words(tmp_path / "tokenizer.json"))
+    assert [piece for piece, _ in changed.pre_tokenizer.pre_tokenize_str("met")] == ["\u0120met"]
 
 
 def test_invalid_exports_are_rejected(source, tmp_path):

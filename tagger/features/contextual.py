@@ -21,6 +21,7 @@ States = NDArray[np.float16]
 MODEL, TOKENIZER, CONFIG = "model.onnx", "tokenizer.json", "config.json"
 INPUTS, OUTPUT = ("input_ids", "attention_mask"), "states"
 BATCH_SENTENCES, BATCH_TOKENS = 16, 2048  # padding included; bounds the memory of a run
+_NUMBERS = ("size", "n_layers", "max_tokens")  # in config.json
 _MAX_CONFIG_BYTES = 1 << 20
 _MAX_TOKENIZER_BYTES = 1 << 28
 
@@ -59,7 +60,8 @@ class ContextualEncoder:
     Attributes:
         size: D, the size of a state.
         n_layers: L, the number of states per word.
-        identity: Digest of graph and tokenizer.
+        max_tokens: Most tokens that it reads at once.
+        identity: Digest of its files.
         before: Ids of the tokens before those of the words, for instance of ``[CLS]``.
         after: Ids of the tokens after them.
 
@@ -70,9 +72,9 @@ class ContextualEncoder:
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
         self._folder = folder
         config = _read_config(folder / CONFIG)
-        self.size, self.n_layers, self._max_tokens = (
-            config[name] for name in ("size", "n_layers", "max_tokens")
-        )
+        self.size, self.n_layers, self.max_tokens = (config[name] for name in _NUMBERS)
+        # A rounded graph scales all states of a run together, so that they would depend on each other.
+        self._batch_sentences = BATCH_SENTENCES if config["precision"] == "f32" else 1
         self.identity = _identify(folder)
         self._tokenizer = _open_tokenizer(folder / TOKENIZER)
         self._session = _open_graph(folder / MODEL, threads)
@@ -89,7 +91,7 @@ class ContextualEncoder:
         """
         states = [np.zeros((len(words), self.n_layers, self.size), np.float16) for words in sentences]
         windows = [window for number, words in enumerate(sentences) for window in self._cut(number, words)]
-        for indices in group_by_length([one.length for one in windows], BATCH_SENTENCES, BATCH_TOKENS):
+        for indices in group_by_length([one.length for one in windows], self._batch_sentences, BATCH_TOKENS):
             batch = [windows[index] for index in indices]
             for window, values in zip(batch, self._run(batch), strict=True):
                 begin, end = window.kept
@@ -98,7 +100,7 @@ class ContextualEncoder:
 
     def _cut(self, number: int, words: Sequence[str]) -> Iterator[_Window]:
         """Yield the windows of a sentence: usually one."""
-        capacity = self._max_tokens - len(self.before) - len(self.after)
+        capacity = self.max_tokens - len(self.before) - len(self.after)
         ids = self.tokens(words)
         sizes = [len(word) for word in ids]
         if sum(sizes) <= capacity:
@@ -147,18 +149,19 @@ class ContextualEncoder:
             yield means
 
 
-def _read_config(path: Path) -> dict[str, int]:
-    names = ("size", "n_layers", "max_tokens")
+def _read_config(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(read_input(path, max_bytes=_MAX_CONFIG_BYTES))
-        config = {name: values[name] for name in names}
+        config = {name: values[name] for name in (*_NUMBERS, "precision")}
     except OSError as error:
         raise _missing(path, error) from None
     except (ValueError, TypeError, KeyError, RecursionError):
         config = {}
-    if not config or not all(type(value) is int and value > 0 for value in config.values()):
+    is_valid = config and all(type(config[name]) is int and config[name] > 0 for name in _NUMBERS)
+    if not is_valid or config["precision"] not in ("f32", "int8"):
         raise InputError(
-            f"must have {', '.join(names)} as `tagger encoder` writes them. Export the encoder again.",
+            f"must have {', '.join(_NUMBERS)} and precision as `tagger encoder` writes them. Export the "
+            "encoder again.",
             code="bundle.damaged",
             where=path,
         )
@@ -167,7 +170,7 @@ def _read_config(path: Path) -> dict[str, int]:
 
 def _identify(folder: Path) -> str:
     digest = hashlib.sha256()
-    for name in (MODEL, TOKENIZER):
+    for name in (MODEL, TOKENIZER, CONFIG):
         try:
             with open_input(folder / name) as file:
                 while block := file.read(1 << 20):

@@ -48,6 +48,9 @@ class StateFile:
         result = []
         for key, words in zip(keys, sentences, strict=True):
             path, begin = places[key]
+            if not words:  # an empty file cannot be mapped
+                result.append(np.zeros((0, *self._shape), np.float16))
+                continue
             if path not in files:
                 files[path] = np.memmap(path, np.float16, "r").reshape(-1, *self._shape)
             result.append(files[path][begin : begin + len(words)])

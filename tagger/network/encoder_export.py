@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import warnings
 from collections.abc import Sequence
 from itertools import chain
@@ -85,12 +84,20 @@ def export_encoder(
                 opset_version=OPSET,
                 dynamo=False,
             )
-        shutil.copy(source / TOKENIZER, folder / TOKENIZER)
+        if len(list(folder.iterdir())) > 1:
+            raise InputError(
+                "the encoder must be smaller than 2 GB, the limit of one ONNX file. Choose a smaller one, or "
+                "lower --layers.",
+                code="input.size",
+                where=source,
+            )
+        (folder / TOKENIZER).write_text(mark_words(source / TOKENIZER), encoding="utf-8")
         facts = {
             "size": int(model.config.hidden_size),
             "n_layers": len(layers),
             "max_tokens": _max_tokens(model),
             "layers": list(layers),
+            "precision": "f32",
         }
         (folder / CONFIG).write_text(json.dumps(facts), encoding="utf-8")
         difference, similarity = _compare(lower, ContextualEncoder(folder))
@@ -103,8 +110,22 @@ def export_encoder(
             )
         if precision == "int8":
             _quantize(folder / MODEL)
+            (folder / CONFIG).write_text(json.dumps(facts | {"precision": precision}), encoding="utf-8")
             _, similarity = _compare(lower, ContextualEncoder(folder))
     return difference, similarity
+
+
+def mark_words(path: Path) -> str:
+    """Return the content of a tokenizer.json that marks the beginning of each word.
+
+    The tokenizers of GPT-2 and RoBERTa take a space before a word as its mark, which split words lack.
+    """
+    values = json.loads(path.read_text(encoding="utf-8"))
+    outer = values.get("pre_tokenizer") or {}
+    for step in (outer, *(outer.get("pretokenizers") or ())):
+        if step.get("type") == "ByteLevel":
+            step["add_prefix_space"] = True
+    return json.dumps(values, ensure_ascii=False)
 
 
 def _quantize(path: Path) -> None:
@@ -174,7 +195,11 @@ def _max_tokens(model: Any) -> int:
 def _compare(lower: _Lower, encoder: ContextualEncoder) -> tuple[float, float]:
     """Return the largest difference and the mean cosine of torch's states of words and the graph's."""
     largest, cosines = 0.0, []
-    for words, found in zip(_EXAMPLES, encoder.encode(_EXAMPLES), strict=True):
+    capacity = encoder.max_tokens - len(encoder.before) - len(encoder.after)
+    # Long too: a graph may hold only for positions like those that it was traced with.
+    long = ["a"] * min(200, capacity // max(1, len(encoder.tokens(["a"])[0])))
+    examples = [*_EXAMPLES, long]
+    for words, found in zip(examples, encoder.encode(examples), strict=True):
         ids = encoder.tokens(words)
         row = torch.tensor([[*encoder.before, *chain.from_iterable(ids), *encoder.after]])
         states = lower(row, torch.ones_like(row))[0].numpy()
