@@ -43,12 +43,12 @@ from tagger.bundle_schema import (
 )
 from tagger.config import Config
 from tagger.errors import InputError
+from tagger.features.contextual import ENCODER
 from tagger.features.vocab import Vocabulary, restore_vocabulary
 from tagger.storage import write_synced, writing
 from tagger.validation import first_problem
 
 T = TypeVar("T")
-ENCODER = "encoder"  # sub-folder with the contextual encoder, in place of the one that the config names
 MAPPED = FROZEN  # the memory-mapped tensor: the frozen word vectors, of which few rows are read
 SCALES = ".scales"  # suffix of an int8 tensor's name for its row scales
 # A save moves the files to their final names in this order, config.json last.

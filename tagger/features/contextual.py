@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -18,6 +17,7 @@ from tagger.storage import open_input, read_input
 
 States = NDArray[np.float16]
 
+ENCODER = "encoder"  # sub-folder of a model with its encoder, in place of the one that the config names
 MODEL, TOKENIZER, CONFIG = "model.onnx", "tokenizer.json", "config.json"
 INPUTS, OUTPUT = ("input_ids", "attention_mask"), "states"
 BATCH_SENTENCES, BATCH_TOKENS = 16, 2048  # padding included; bounds the memory of a run
@@ -56,6 +56,7 @@ class ContextualEncoder:
     Args:
         folder: Folder with ``model.onnx``, ``tokenizer.json`` and ``config.json``.
         threads: Number of threads of one run.
+        identity: The expected digest: that of the encoder that a model was trained with; None accepts any.
 
     Attributes:
         size: D, the size of a state.
@@ -66,16 +67,23 @@ class ContextualEncoder:
         after: Ids of the tokens after them.
 
     Raises:
-        InputError: A file is missing or invalid, or tokenizers is not installed.
+        InputError: A file is missing or invalid, it is another encoder, or tokenizers is not installed.
     """
 
-    def __init__(self, folder: Path, *, threads: int = 1) -> None:
+    def __init__(self, folder: Path, *, threads: int = 1, identity: str | None = None) -> None:
         self._folder = folder
         config = _read_config(folder / CONFIG)
         self.size, self.n_layers, self.max_tokens = (config[name] for name in _NUMBERS)
         # A rounded graph scales all states of a run together, so that they would depend on each other.
         self._batch_sentences = BATCH_SENTENCES if config["precision"] == "f32" else 1
         self.identity = _identify(folder)
+        if identity not in (None, self.identity):
+            raise InputError(
+                "the contextual encoder must be the one that the model was trained with (got other files). "
+                f"Copy that encoder to the sub-folder {ENCODER} of the model.",
+                code="bundle.damaged",
+                where=folder,
+            )
         self._tokenizer = _open_tokenizer(folder / TOKENIZER)
         self._session = _open_graph(folder / MODEL, threads)
         special = self._tokenizer.encode("").ids
@@ -169,6 +177,8 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _identify(folder: Path) -> str:
+    import hashlib  # imported late: few models have an encoder, and it loads OpenSSL
+
     digest = hashlib.sha256()
     for name in (MODEL, TOKENIZER, CONFIG):
         try:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.bundle import ENCODER, Bundle, load_bundle, read_header
+from tagger.bundle import Bundle, load_bundle, read_header
 from tagger.errors import InputError
 from tagger.features.contextual import ContextualEncoder
 from tagger.included import included_folder
@@ -74,16 +74,7 @@ def open_encoder(bundle: Bundle) -> ContextualEncoder | None:
     """
     if bundle.encoder is None or bundle.config.model.encoder is None:
         return None
-    path = Path(bundle.config.model.encoder)
-    encoder = ContextualEncoder(path)
-    if encoder.identity != bundle.encoder.identity:
-        raise InputError(
-            "the contextual encoder must be the one that the model was trained with (got other files). Copy "
-            f"that encoder to the sub-folder {ENCODER} of the model.",
-            code="bundle.damaged",
-            where=path,
-        )
-    return encoder
+    return ContextualEncoder(Path(bundle.config.model.encoder), identity=bundle.encoder.identity)
 
 
 class Labeller:

@@ -20,13 +20,14 @@ class StateCache:
 
     Args:
         folder: The encoder's folder.
+        identity: Its expected digest, see ``ContextualEncoder``.
 
     Attributes:
         info: The encoder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        encoder = ContextualEncoder(folder, threads=os.cpu_count() or 1)
+    def __init__(self, folder: Path, identity: str | None = None) -> None:
+        encoder = ContextualEncoder(folder, threads=os.cpu_count() or 1, identity=identity)
         self.info = EncoderInfo(identity=encoder.identity, n_layers=encoder.n_layers, size=encoder.size)
         self._file = StateFile(cache_folder(), encoder)
 
@@ -35,13 +36,19 @@ class StateCache:
         return self._file.read(sentences)
 
 
-def find_cache(config: Config) -> StateCache | None:
+def find_cache(config: Config, trained: EncoderInfo | None = None) -> StateCache | None:
     """Return the states of the config's encoder; None without one.
 
+    Args:
+        config: All options.
+        trained: The encoder of a trained model, which it must be; None for a new model.
+
     Raises:
-        InputError: The encoder cannot be used.
+        InputError: The encoder cannot be used, or it is another one.
     """
-    return StateCache(Path(config.model.encoder)) if config.model.encoder else None
+    if config.model.encoder is None:
+        return None
+    return StateCache(Path(config.model.encoder), trained.identity if trained else None)
 
 
 def states_of(info: EncoderInfo | None) -> tuple[int, int] | None:

@@ -127,7 +127,7 @@ def prepare(
         singletons = frozenset(
             word_id for word_id in singletons if vocabulary.words[word_id] not in static.trainable
         )
-    encoder = find_cache(config)
+    encoder = find_cache(config, initial.encoder if initial else None)
     table = WordTable(vocabulary)
     encoded = encode_split(split, table, config, with_tags=True)
     if encoder:
@@ -243,7 +243,7 @@ def read_split(config: Config, paths: Sequence[Source], preparation: Preparation
     notes: list[str] = []
     tasks = list(preparation.train.schemes)
     split = _load(config, paths, _make_reading(config, notes), tasks, preparation.vocabulary.tasks)
-    encoded = _encode_scored(config, split, preparation.train.table, find_cache(config))
+    encoded = _encode_scored(config, split, preparation.train.table, find_cache(config, preparation.encoder))
     return replace(encoded, summary=split.summary, notes=notes)
 
 

@@ -117,7 +117,7 @@ def _posteriors(
         {name: tensor for name, tensor in weights.items() if not name.endswith(SCALES)},
         states_of(teacher.encoder),
     )
-    encoder = find_cache(teacher.config)
+    encoder = find_cache(teacher.config, teacher.encoder)
     states = encoder.read([sentence.tokens for sentence in sentences]) if encoder else None
     table = WordTable(vocabulary)
     rows = [table.rows(sentence.tokens) for sentence in sentences]
