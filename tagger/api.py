@@ -19,6 +19,7 @@ from tagger.corpus.memory import Source, as_sources, hold
 from tagger.errors import InputError
 from tagger.included import find_model
 from tagger.runtime.tagger import Tagger
+from tagger.training.encoder_states import find_cache
 from tagger.training.initial import default_options
 from tagger.training.loop import EpochRecord, StepRecord
 from tagger.training.processes import is_alone
@@ -186,8 +187,19 @@ def label_texts(teachers: Sequence[Tagger], texts: object) -> list[Source]:
             )
     if isinstance(texts, os.PathLike):
         raise TypeError("texts must be an iterable of texts (got a path). Pass [path.read_text()].")
-    documents = teachers[0].pipe(texts, scores=True)  # type: ignore[arg-type]
+    first = _with_cached_states(teachers[0])
+    documents = first.pipe(texts, scores=True)  # type: ignore[arg-type]
     return [hold((sentence for document in documents for sentence in document), "texts")]
+
+
+def _with_cached_states(tagger: Tagger) -> Tagger:
+    """Let a tagger with a contextual encoder use the cache: training reads the same states."""
+    cache = find_cache(tagger.bundle.config, tagger.bundle.encoder)
+    if cache is None:
+        return tagger
+    cached = Tagger(tagger.bundle, tokenizer=tagger.tokenizer, threads=tagger.threads)
+    cached.engine.use_states(cache.read)
+    return cached
 
 
 def _train(

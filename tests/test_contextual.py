@@ -242,8 +242,21 @@ def test_a_run_is_resumed_and_extended(folder, model, tmp_path):
     extended = train(new, init_from=model, epochs=0)
     assert extended.bundle.encoder == model.bundle.encoder
     assert extended.labels == ("LOC", "ORG", "PER")
-    student = distil(model, ["Ada met Bo. Bo sang in Oslo."] * 3, **SIZES)
+
+
+def test_distillation_reads_each_sentence_once(model, monkeypatch):
+    read: list[list[str]] = []
+    encode = ContextualEncoder.encode
+
+    def record(self, sentences):
+        read.extend(sentences)
+        return encode(self, sentences)
+
+    monkeypatch.setattr(ContextualEncoder, "encode", record)
+    texts = ["Mia left Bo. Bo sang for Lev.", "Mia left Bo. Lev came."] * 3
+    student = distil([model, model], texts, **SIZES)
     assert student.bundle.encoder is None
+    assert sorted(map(" ".join, read)) == ["Bo sang for Lev .", "Lev came .", "Mia left Bo ."]
 
 
 def test_the_commands_train_and_tag_in_several_processes(folder, model, tmp_path):

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -16,7 +17,7 @@ _BLOCK = 512  # sentences per append: a killed run loses at most these
 
 
 class StateFile:
-    """The states of sentences in one growing file per encoder, memory-mapped for reading.
+    """The states of sentences in growing files of one encoder, memory-mapped for reading; thread-safe.
 
     A sentence's states are found by a digest of its words. Writers append a block of states and then its
     index entries, so that a killed process leaves at most states without an entry. Several processes may
@@ -31,6 +32,10 @@ class StateFile:
         self._folder = folder / encoder.identity[:32]
         self._encoder = encoder
         self._shape = (encoder.n_layers, encoder.size)
+        self._row_bytes = 2 * encoder.n_layers * encoder.size  # of float16
+        self._places: dict[str, tuple[Path, int]] = {}
+        self._own = self._folder / f"{os.getpid()}-{os.urandom(4).hex()}"
+        self._lock = Lock()
 
     def read(self, sentences: Sequence[Sequence[str]]) -> list[States]:
         """Return the states (T, L, D) of each sentence; missing ones are computed and added.
@@ -39,15 +44,16 @@ class StateFile:
             InputError: The cache cannot be written.
         """
         keys = [_key(words) for words in sentences]
-        places = self._index()
-        missing = list({key: index for index, key in enumerate(keys) if key not in places}.values())
-        if missing:
-            self._add([keys[index] for index in missing], [sentences[index] for index in missing])
-            places = self._index()
+        with self._lock:
+            if any(key not in self._places for key in keys):
+                self._places = self._index()
+            missing = list({key: index for index, key in enumerate(keys) if key not in self._places}.values())
+            if missing:
+                self._add([keys[index] for index in missing], [sentences[index] for index in missing])
         files: dict[Path, States] = {}
         result = []
         for key, words in zip(keys, sentences, strict=True):
-            path, begin = places[key]
+            path, begin = self._places[key]
             if not words:  # an empty file cannot be mapped
                 result.append(np.zeros((0, *self._shape), np.float16))
                 continue
@@ -61,7 +67,7 @@ class StateFile:
         places: dict[str, tuple[Path, int]] = {}
         for index in sorted(self._folder.glob("*.index")) if self._folder.is_dir() else ():
             data = index.with_suffix(".states")
-            rows = data.stat().st_size // (2 * self._shape[0] * self._shape[1]) if data.exists() else 0
+            rows = data.stat().st_size // self._row_bytes if data.exists() else 0
             for line in index.read_text(encoding="ascii").splitlines():
                 key, _, place = line.partition(" ")
                 begin, _, count = place.partition(" ")
@@ -70,22 +76,24 @@ class StateFile:
         return places
 
     def _add(self, keys: Sequence[str], sentences: Sequence[Sequence[str]]) -> None:
-        """Compute states and write them to a file of this process."""
+        """Compute states and append them to the file of this object."""
+        states_path, index_path = self._own.with_suffix(".states"), self._own.with_suffix(".index")
         with writing(self._folder):
             make_own_folder(self._folder)
-            name = self._folder / f"{os.getpid()}-{os.urandom(4).hex()}"
-            row = 0
-            with open(f"{name}.states", "xb") as data, open(f"{name}.index", "x", encoding="ascii") as index:  # noqa: PTH123
+            with open(states_path, "ab") as data, open(index_path, "a", encoding="ascii") as index:  # noqa: PTH123
+                row = data.tell() // self._row_bytes
+                data.truncate(row * self._row_bytes)  # after a failed write
                 for first in range(0, len(keys), _BLOCK):
                     block = slice(first, first + _BLOCK)
-                    entries = []
+                    entries = {}
                     for key, states in zip(keys[block], self._encoder.encode(sentences[block]), strict=True):
                         data.write(states.tobytes())
-                        entries.append(f"{key} {row} {len(states)}\n")
+                        entries[key] = f"{row} {len(states)}"
+                        self._places[key] = states_path, row
                         row += len(states)
                     data.flush()
                     os.fsync(data.fileno())
-                    index.write("".join(entries))
+                    index.writelines(f"{key} {place}\n" for key, place in entries.items())
                     index.flush()
 
 

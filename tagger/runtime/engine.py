@@ -30,6 +30,7 @@ from tagger.runtime.windows import Window
 from tagger.runtime.word_inputs import WordInputs
 
 Floats = NDArray[np.float32]
+Encode = Callable[[Sequence[Sequence[str]]], list[NDArray[np.float16]]]
 
 
 class Engine:
@@ -69,7 +70,7 @@ class Engine:
         check_tensors(bundle)
         names = [f"encoder.layers.{number}" for number in range(self._config.layers)]
         self._layers = [Layer.from_tensors(self._tensors, name, self.directions, precision) for name in names]
-        self._encoder = encoder
+        self._encode: Encode | None = encoder.encode if encoder else None
         self._states: StateInputs | None = None
         if bundle.encoder:
             first = self._layers[0]
@@ -161,7 +162,11 @@ class Engine:
 
     def encode(self, sentences: Sequence[Sequence[str]]) -> list[NDArray[np.float16]]:
         """Return the encoder's states (T, L, D) of each sentence; empty for models without an encoder."""
-        return self._encoder.encode(sentences) if self._encoder else []
+        return self._encode(sentences) if self._encode else []
+
+    def use_states(self, encode: Encode) -> None:
+        """Take the encoder's states from elsewhere, such as a cache."""
+        self._encode = encode
 
     def _add_states(self, states: NDArray[np.float16], additions: TokenInputs | None) -> TokenInputs:
         assert self._states is not None

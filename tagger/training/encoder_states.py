@@ -31,7 +31,7 @@ class StateCache:
         self.info = EncoderInfo(identity=encoder.identity, n_layers=encoder.n_layers, size=encoder.size)
         self._file = StateFile(cache_folder(), encoder)
 
-    def read(self, sentences: Sequence[Sequence[str]]) -> Sequence[NDArray[np.float16]]:
+    def read(self, sentences: Sequence[Sequence[str]]) -> list[NDArray[np.float16]]:
         """Return the states (T, L, D) of each sentence, memory-mapped."""
         return self._file.read(sentences)
 
