@@ -246,8 +246,12 @@ def _train(
                 code="run.failed",
                 option="callbacks",
             )
-        # Without output, the tagger must not be pickled by the path of the temporary folder.
-        return Tagger.load(folder) if output else Tagger(load_bundle(folder))
+        if output:
+            return Tagger.load(folder)
+        # The tagger must not use the paths of the temporary folder.
+        bundle = load_bundle(folder)
+        model = bundle.config.model.model_copy(update={"encoder": config.model.encoder})
+        return Tagger(replace(bundle, config=bundle.config.model_copy(update={"model": model})))
 
 
 def _find_bundle(model: object) -> Bundle:

@@ -43,7 +43,7 @@ from tagger.bundle_schema import (
 )
 from tagger.config import Config
 from tagger.errors import InputError
-from tagger.features.contextual import ENCODER
+from tagger.features.contextual import ENCODER, keep_encoder
 from tagger.features.vocab import Vocabulary, restore_vocabulary
 from tagger.storage import write_synced, writing
 from tagger.validation import first_problem
@@ -94,8 +94,11 @@ class Bundle:
 def save_bundle(bundle: Bundle, folder: Path) -> None:
     """Save a bundle atomically: after an interruption, the folder holds the complete old or new model.
 
+    A contextual encoder is linked in the folder's ``encoder``, or copied from another file system.
+
     Raises:
-        InputError: The folder cannot be written, or it has a sub-folder with the name of a file.
+        InputError: The folder cannot be written, it has a sub-folder with the name of a file, or the encoder
+            is missing or another one.
     """
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in bundle.tensors.items()}
     vocabulary = asdict(bundle.vocabulary)
@@ -128,6 +131,9 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
                     )
             _require_real(folder / COMPLETE)
             _finish_save(folder)
+            if bundle.encoder and bundle.config.model.encoder:
+                folder.mkdir(parents=True, exist_ok=True)
+                keep_encoder(Path(bundle.config.model.encoder), folder / ENCODER, bundle.encoder.identity)
             if staged.is_symlink():
                 staged.unlink()
             shutil.rmtree(staged, ignore_errors=True)  # left by a killed save

@@ -1,6 +1,8 @@
 """Contextual encoders: export, states of words, training and tagging, with a small random BERT."""
 
-import json
+import errno
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from input_errors import check, raises
 
 from tagger import InputError, StreamingTagger, Tagger, distil, train
-from tagger.bundle import load_bundle
+from tagger.bundle import holds_bundle, load_bundle
 from tagger.features.batching import WordTable, stack_states
 from tagger.features.contextual import ContextualEncoder
 from tagger.features.contextual_cache import StateFile
@@ -208,27 +210,42 @@ def test_tagging_equals_training(folder, tmp_path, options):
         np.testing.assert_allclose(alone.tag_scores["ner"], sentence.tag_scores["ner"], atol=1e-5)
 
 
-def test_a_model_folder_names_its_encoder(model, folder, source, output, tmp_path):
-    bundle = load_bundle(output)
-    assert bundle.encoder.identity == ContextualEncoder(folder).identity
-    own = output / "encoder"
-    own.symlink_to(folder)  # a copy in the model folder takes precedence over the path
-    config = json.loads((output / "config.json").read_text())
-    try:
-        assert Tagger.load(output).tag_tokens([["Ada", "sang"]]) == model.tag_tokens([["Ada", "sang"]])
-        own.unlink()
-        assert run("encoder", "export", source, tmp_path / "other", "--layers", "1,3")[0] == 0
-        own.symlink_to(tmp_path / "other")
-        for use in (
-            lambda: Tagger.load(output),
-            lambda: train(DATA, init_from=output, epochs=0),
-            lambda: teach([load_bundle(output)], [from_tokens(["Ada"])], model.tasks),
-        ):
-            with raises("bundle.damaged", mentions="other files"):
-                use()
-    finally:
-        own.unlink()
-    assert config["encoder"]["n_layers"] == 2
+def test_a_model_folder_holds_its_encoder(model, folder, source, tmp_path, monkeypatch):
+    """Also on another file system, and if the original encoder is gone."""
+    original = tmp_path / "original"
+    shutil.copytree(folder, original)
+    in_memory = train(DATA, dev=DATA, encoder=str(original), **SIZES)
+    in_memory.save(tmp_path / "linked")
+    assert (tmp_path / "linked" / "encoder" / "model.onnx").samefile(original / "model.onnx")
+
+    def fail(*paths):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", fail)
+        for _ in range(2):  # the second time it is there
+            in_memory.save(tmp_path / "copied")
+    shutil.rmtree(original)
+    with raises("bundle.missing", mentions="model.onnx"):
+        in_memory.save(tmp_path / "none")
+    assert not holds_bundle(tmp_path / "none")
+    moved = (tmp_path / "copied").rename(tmp_path / "moved")
+    assert load_bundle(moved).encoder.identity == ContextualEncoder(folder).identity
+    for path in (tmp_path / "linked", moved):
+        assert Tagger.load(path).tag_tokens([["Ada", "sang"]]) == model.tag_tokens([["Ada", "sang"]])
+    assert run("encoder", "export", source, tmp_path / "other", "--layers", "1,3")[0] == 0
+    shutil.rmtree(moved / "encoder")
+    (moved / "encoder").symlink_to(tmp_path / "other")
+    for use in (
+        lambda: Tagger.load(moved),
+        lambda: train(DATA, init_from=moved, epochs=0),
+        lambda: teach([load_bundle(moved)], [from_tokens(["Ada"])], model.tasks),
+    ):
+        with raises("bundle.damaged", mentions="other files"):
+            use()
+    model.save(moved)  # replaces the link, not its target
+    assert Tagger.load(moved).labels == model.labels
+    assert (tmp_path / "other" / "model.onnx").exists()
 
 
 def test_a_run_is_resumed_and_extended(folder, model, tmp_path):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,12 +16,13 @@ from numpy.typing import NDArray
 
 from tagger.errors import InputError
 from tagger.features.batching import group_by_length
-from tagger.storage import open_input, read_input
+from tagger.storage import open_input, read_input, temporary_folder, writing
 
 States = NDArray[np.float16]
 
-ENCODER = "encoder"  # sub-folder of a model with its encoder, in place of the one that the config names
+ENCODER = "encoder"  # sub-folder of a model with its encoder
 MODEL, TOKENIZER, CONFIG = "model.onnx", "tokenizer.json", "config.json"
+_FILES = (MODEL, TOKENIZER, CONFIG)
 INPUTS, OUTPUT = ("input_ids", "attention_mask"), "states"
 BATCH_SENTENCES, BATCH_TOKENS = 16, 2048  # padding included; bounds the memory of a run
 _NUMBERS = ("size", "n_layers", "max_tokens")  # in config.json
@@ -76,14 +80,7 @@ class ContextualEncoder:
         self.size, self.n_layers, self.max_tokens = (config[name] for name in _NUMBERS)
         # A rounded graph scales all states of a run together, so that they would depend on each other.
         self._batch_sentences = BATCH_SENTENCES if config["precision"] == "f32" else 1
-        self.identity = _identify(folder)
-        if identity not in (None, self.identity):
-            raise InputError(
-                "the contextual encoder must be the one that the model was trained with (got other files). "
-                f"Copy that encoder to the sub-folder {ENCODER} of the model.",
-                code="bundle.damaged",
-                where=folder,
-            )
+        self.identity = _identify(folder, identity)
         self._tokenizer = _open_tokenizer(folder / TOKENIZER)
         self._session = _open_graph(folder / MODEL, threads)
         special = self._tokenizer.encode("").ids
@@ -176,18 +173,56 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _identify(folder: Path) -> str:
+def keep_encoder(folder: Path, target: Path, identity: str) -> None:
+    """Link the files of an encoder in another folder, or copy them to another file system.
+
+    Args:
+        folder: The encoder.
+        target: The other folder; another encoder in it is replaced.
+        identity: The expected digest, see ``ContextualEncoder``.
+
+    Raises:
+        InputError: A file is missing, it is another encoder, or the folder cannot be written.
+    """
+    with suppress(InputError):
+        if folder.resolve() == target.resolve() or _identify(target, identity):
+            return
+    with writing(target), temporary_folder(target.parent, target.name) as temporary:
+        for name in _FILES:
+            source = (folder / name).resolve()
+            try:
+                os.link(source, temporary / name)
+            except FileNotFoundError as error:
+                raise _missing(folder / name, error) from None
+            except OSError:
+                shutil.copyfile(source, temporary / name)
+        _identify(temporary, identity)
+        if target.is_symlink():
+            target.unlink()
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.replace(target)
+
+
+def _identify(folder: Path, expected: str | None = None) -> str:
     import hashlib  # imported late: few models have an encoder, and it loads OpenSSL
 
     digest = hashlib.sha256()
-    for name in (MODEL, TOKENIZER, CONFIG):
+    for name in _FILES:
         try:
             with open_input(folder / name) as file:
                 while block := file.read(1 << 20):
                     digest.update(block)
         except OSError as error:
             raise _missing(folder / name, error) from None
-    return digest.hexdigest()
+    identity = digest.hexdigest()
+    if expected not in (None, identity):
+        raise InputError(
+            "the contextual encoder must be the one that the model was trained with (got other files). Copy "
+            f"that encoder to the sub-folder {ENCODER} of the model.",
+            code="bundle.damaged",
+            where=folder,
+        )
+    return identity
 
 
 def _missing(path: Path, error: OSError) -> InputError:
