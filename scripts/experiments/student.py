@@ -1,0 +1,111 @@
+"""Distil contextual models of CoNLL-2003 and raw news into a model without an encoder; compare all of them.
+
+python scripts/experiments/student.py CORPORA VECTORS ENCODER WORK [--teachers 3] [--seeds 3] [--set K=V]…
+
+CORPORA contains conll2003, wikigold and raw_news; ENCODER is a folder that `tagger encoder export` wrote. The
+teachers are trained with the default options and the encoder; the mean of their probabilities on the news,
+and CoNLL-2003 train, train the students. Scored are CoNLL-2003 dev, its entities with a word that is not in
+CoNLL-2003 train, and all of Wikigold. WORK has the models; a call that is interrupted continues at the next.
+"""
+
+import argparse
+import gzip
+import json
+import re
+import statistics
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tagger import Tagger, distil, read_corpus, train
+from tagger.config_loading import parse_setting
+from tagger.evaluation.scores import score_spans_by_vocabulary
+
+RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "conll2003.toml"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("corpora", type=Path)
+    parser.add_argument("vectors", type=Path)
+    parser.add_argument("encoder", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--teachers", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--documents", type=int, default=8000, help="number of news articles")
+    parser.add_argument("--gold", type=int, default=1, help="passes over CoNLL-2003 per pass over the news")
+    parser.add_argument("--name", default="student", help="prefix of the students' folders")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="option of the students"
+    )
+    arguments = parser.parse_args()
+    files = {name: arguments.corpora / "conll2003" / f"eng.{name}" for name in ("train", "testa")}
+    shared = {"dev": files["testa"], "vectors": arguments.vectors, "config": RECIPE, "resume": True}
+    teachers = [
+        train(
+            files["train"],
+            encoder=str(arguments.encoder),
+            seed=seed,
+            output=arguments.work / f"teacher-{seed}",
+            **shared,
+        )
+        for seed in range(1, arguments.teachers + 1)
+    ]
+    evaluation = Evaluation(arguments.corpora)
+    evaluation.report("teachers", teachers)
+    news = arguments.corpora / "raw_news" / "reuters21578.jsonl.gz"
+    students = [
+        distil(
+            teachers,
+            list(read_news(news))[: arguments.documents],
+            gold=[files["train"]] * arguments.gold,
+            output=arguments.work / f"{arguments.name}-{seed}",
+            seed=seed,
+            **dict(map(parse_setting, arguments.set)),
+            **shared,
+        )
+        for seed in range(1, arguments.seeds + 1)
+    ]
+    evaluation.report(arguments.name, students)
+
+
+def read_news(path: Path) -> Iterator[str]:
+    """Yield the title and the text of each article; only the first lines of paragraphs are indented."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            article = json.loads(line)
+            yield f"{article['title']}\n\n" + re.sub(r"\n(?=\S)", " ", article["text"])
+
+
+class Evaluation:
+    """The scored corpora.
+
+    Args:
+        corpora: Folder of the corpora.
+    """
+
+    def __init__(self, corpora: Path) -> None:
+        self._dev = read_corpus(corpora / "conll2003" / "eng.testa", task="ner")
+        self._wikigold = read_corpus(corpora / "wikigold" / "train.iob2", columns="token,ner")
+        split = read_corpus(corpora / "conll2003" / "eng.train", task="ner")
+        self._known = {word for sentence in split for word in sentence.tokens}
+
+    def report(self, name: str, models: Iterable[Tagger]) -> None:
+        """Print the F1 of some models on each corpus, with the mean."""
+        for title, values in zip(
+            ("dev", "unseen words", "Wikigold"), zip(*map(self.score, models), strict=True), strict=True
+        ):
+            each = " ".join(f"{value:.4f}" for value in values)
+            print(f"{name:<12} {title:<13} {statistics.mean(values):.4f} ({each})", flush=True)
+
+    def score(self, model: Tagger) -> tuple[float, float, float]:
+        """Return F1 on dev, on its entities with a word that is not in train, and on Wikigold."""
+        unseen = score_spans_by_vocabulary(
+            [sentence.tags["ner"] for sentence in self._dev],
+            [sentence.tags["ner"] for sentence in model.tag_sentences(self._dev)],
+            [[word in self._known for word in sentence.tokens] for sentence in self._dev],
+        )["unseen"]["f1"]
+        return model.evaluate(self._dev).ner.f1, unseen, model.evaluate(self._wikigold).ner.f1
+
+
+if __name__ == "__main__":
+    main()
