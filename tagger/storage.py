@@ -252,6 +252,15 @@ def _temporary(parent: Path, name: str, *, is_folder: bool) -> Iterator[Path]:
             os.close(handle)
 
 
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Wait for other processes in such a block with the same lock file; no effect without file locks."""
+    with path.open("ab") as file:
+        with suppress(OSError, AttributeError):  # AttributeError on Windows
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _flock(handle: int) -> None:
     """Lock an open file or folder for this process.
 

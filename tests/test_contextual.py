@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,6 +175,21 @@ def test_the_cache_gives_the_states_and_survives_a_kill(folder, cache):
     data.write_bytes(data.read_bytes()[:40])  # states without their end are computed again
     for states, other in zip(StateFile(cache, encoder).read(sentences), expected, strict=True):
         assert np.array_equal(states, other)
+
+
+def test_readers_of_the_same_sentences_compute_each_once(folder, cache):
+    encoder = ContextualEncoder(folder)
+    sentences = [[word, *words] for words, _ in DATA for word in ("Ada", "Bo", "Rome")]
+    distinct = set(map(tuple, sentences))
+    own = cache / "shared"
+    with ThreadPoolExecutor(4) as pool:
+        readers = [pool.submit(StateFile(own, encoder).read, sentences[start:]) for start in (0, 2, 0, 5)]
+        results = [reader.result() for reader in readers]
+    for found, start in zip(results, (0, 2, 0, 5), strict=True):
+        for states, other in zip(found, encoder.encode(sentences[start:]), strict=True):
+            assert np.array_equal(states, other)
+    entries = [line for path in own.rglob("*.index") for line in path.read_text().splitlines()]
+    assert len(entries) == len(distinct)
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 
 from tagger.features.contextual import ContextualEncoder, States
-from tagger.storage import make_own_folder, writing
+from tagger.storage import exclusive, make_own_folder, writing
 
 _BLOCK = 512  # sentences per append: a killed run loses at most these
 
@@ -33,7 +34,8 @@ class StateFile:
         self._encoder = encoder
         self._shape = (encoder.n_layers, encoder.size)
         self._row_bytes = 2 * encoder.n_layers * encoder.size  # of float16
-        self._places: dict[str, tuple[Path, int]] = {}
+        self._places: dict[str, tuple[Path, int]] = {}  # file and first row of each sentence's states
+        self._sizes: dict[Path, int] = {}  # bytes of the index files when they were read
         self._own = self._folder / f"{os.getpid()}-{os.urandom(4).hex()}"
         self._lock = Lock()
 
@@ -44,12 +46,8 @@ class StateFile:
             InputError: The cache cannot be written.
         """
         keys = [_key(words) for words in sentences]
-        with self._lock:
-            if any(key not in self._places for key in keys):
-                self._places = self._index()
-            missing = list({key: index for index, key in enumerate(keys) if key not in self._places}.values())
-            if missing:
-                self._add([keys[index] for index in missing], [sentences[index] for index in missing])
+        with self._lock, writing(self._folder):
+            self._complete(dict(zip(keys, sentences, strict=True)))
         files: dict[Path, States] = {}
         result = []
         for key, words in zip(keys, sentences, strict=True):
@@ -62,39 +60,45 @@ class StateFile:
             result.append(files[path][begin : begin + len(words)])
         return result
 
-    def _index(self) -> dict[str, tuple[Path, int]]:
-        """Return the file and the first row of each sentence's states."""
-        places: dict[str, tuple[Path, int]] = {}
-        for index in sorted(self._folder.glob("*.index")) if self._folder.is_dir() else ():
-            data = index.with_suffix(".states")
-            rows = data.stat().st_size // self._row_bytes if data.exists() else 0
+    def _complete(self, sentences: Mapping[str, Sequence[str]]) -> None:
+        """Add missing states in blocks; processes that need the same sentences take turns and share them."""
+        missing = {key: words for key, words in sentences.items() if key not in self._places}
+        while missing:
+            make_own_folder(self._folder)
+            with exclusive(self._folder / "lock"):
+                self._read_entries()
+                missing = {key: words for key, words in missing.items() if key not in self._places}
+                if missing:
+                    self._add(dict(islice(missing.items(), _BLOCK)))
+
+    def _read_entries(self) -> None:
+        """Read the entries of all index files that are new or have grown."""
+        for index in sorted(self._folder.glob("*.index")):
+            size, data = index.stat().st_size, index.with_suffix(".states")
+            if self._sizes.get(index) == size or not data.exists():
+                continue
+            self._sizes[index] = size
+            rows = data.stat().st_size // self._row_bytes
             for line in index.read_text(encoding="ascii").splitlines():
                 key, _, place = line.partition(" ")
                 begin, _, count = place.partition(" ")
                 if count.isdecimal() and int(begin) + int(count) <= rows:  # the last line may be incomplete
-                    places.setdefault(key, (data, int(begin)))
-        return places
+                    self._places.setdefault(key, (data, int(begin)))
 
-    def _add(self, keys: Sequence[str], sentences: Sequence[Sequence[str]]) -> None:
+    def _add(self, sentences: Mapping[str, Sequence[str]]) -> None:
         """Compute states and append them to the file of this object."""
         states_path, index_path = self._own.with_suffix(".states"), self._own.with_suffix(".index")
-        with writing(self._folder):
-            make_own_folder(self._folder)
-            with open(states_path, "ab") as data, open(index_path, "a", encoding="ascii") as index:  # noqa: PTH123
-                row = data.tell() // self._row_bytes
-                data.truncate(row * self._row_bytes)  # after a failed write
-                for first in range(0, len(keys), _BLOCK):
-                    block = slice(first, first + _BLOCK)
-                    entries = {}
-                    for key, states in zip(keys[block], self._encoder.encode(sentences[block]), strict=True):
-                        data.write(states.tobytes())
-                        entries[key] = f"{row} {len(states)}"
-                        self._places[key] = states_path, row
-                        row += len(states)
-                    data.flush()
-                    os.fsync(data.fileno())
-                    index.writelines(f"{key} {place}\n" for key, place in entries.items())
-                    index.flush()
+        with open(states_path, "ab") as data, open(index_path, "a", encoding="ascii") as index:  # noqa: PTH123
+            row = data.tell() // self._row_bytes
+            data.truncate(row * self._row_bytes)  # after a failed write
+            entries = []
+            for key, states in zip(sentences, self._encoder.encode(list(sentences.values())), strict=True):
+                data.write(states.tobytes())
+                entries.append(f"{key} {row} {len(states)}\n")
+                row += len(states)
+            data.flush()
+            os.fsync(data.fileno())
+            index.writelines(entries)
 
 
 def _key(words: Sequence[str]) -> str:
