@@ -131,14 +131,6 @@ def _require_coherent(config: Config, origin: str) -> None:
             where=origin,
             option="model.encoder",
         )
-    if config.model.encoder and train.case_augmentation:
-        raise InputError(
-            "train.case_augmentation must be 0 with model.encoder (got "
-            f"{train.case_augmentation:g}). Remove one of them.",
-            code="option.conflict",
-            where=origin,
-            option="train.case_augmentation",
-        )
     ends = (0, *train.warm_restarts, train.epochs)
     if train.warm_restarts and (train.schedule != "cosine" or sorted(set(ends)) != list(ends)):
         raise InputError(

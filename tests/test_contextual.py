@@ -315,7 +315,7 @@ def test_what_must_not_read_the_next_words_is_rejected(model, output, folder, tm
     with raises("option.conflict", option="model.encoder"):
         StreamingTagger(model, lookahead=1)
     check(input_error("export", output, tmp_path / "a.onnx"), "option.conflict", option="model.encoder")
-    for option, value in (("direction", "forward"), ("lookahead", "random"), ("case_augmentation", 0.1)):
+    for option, value in (("direction", "forward"), ("lookahead", "random")):
         with pytest.raises(InputError) as error:
             train(DATA, encoder=str(folder), **SIZES, **{option: value})
         assert error.value.code == "option.conflict"

@@ -1,6 +1,7 @@
 """Case augmentation: the sampled casings, and its effect on lowercase text."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from tagger.config import Config
 from tagger.config_loading import load_config
 from tagger.text.casing import RECASINGS, recase
+from tagger.training.encoded_split import with_recased
 from tagger.training.loop import EpochRecord, train
 from tagger.training.preparation import Preparation, prepare
 from tagger.training.sampling import draw_casings
@@ -107,3 +109,25 @@ def test_the_seed_determines_the_casings(corpus):
 
     assert losses(1) == losses(1)
     assert losses(1) != losses(2)
+
+
+def test_recased_sentences_have_the_states_of_their_words(corpus):
+    class Encoder:
+        """A state is the sum of the code points of its word."""
+
+        @staticmethod
+        def read(sentences):
+            return [
+                np.array([[[sum(map(ord, word)) % 1000]] for word in words], np.float16)
+                for words in sentences
+            ]
+
+    config = configure(0.5)
+    split = read(corpus, config).train
+    words = [list(sentence.tokens) for sentence in split.sentences[:4]]
+    split = with_recased(
+        replace(split, states=Encoder.read([one.tokens for one in split.sentences])), Encoder
+    )
+    casings = [-1, 0, 1, 2]
+    expected = Encoder.read([words[0], *(recase(split.sentences[i], RECASINGS[i - 1]) for i in (1, 2, 3))])
+    assert np.array_equal(split.batch([0, 1, 2, 3], casings).states, np.stack(expected))

@@ -57,7 +57,7 @@ def main() -> None:
         distil(
             teachers,
             list(read_news(news))[: arguments.documents],
-            gold=[files["train"]] * arguments.gold,
+            gold=read_corpus(files["train"], task="ner") * arguments.gold,
             output=arguments.work / f"{arguments.name}-{seed}",
             seed=seed,
             **dict(map(parse_setting, arguments.set)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -20,9 +21,10 @@ _BLOCK = 512  # sentences per append: a killed run loses at most these
 class StateFile:
     """The states of sentences in growing files of one encoder, memory-mapped for reading; thread-safe.
 
-    A sentence's states are found by a digest of its words. Writers append a block of states and then its
-    index entries, so that a killed process leaves at most states without an entry. Several processes may
-    write at the same time: each has its own file.
+    A sentence's states are found by a digest of its token ids: sentences that the encoder cannot distinguish
+    share them, for instance the casings of a sentence if it lowercases. Writers append a block of states and
+    then its index entries, so that a killed process leaves at most states without an entry. Several processes
+    may write at the same time: each has its own file.
 
     Args:
         folder: Folder of all cached states.
@@ -45,7 +47,7 @@ class StateFile:
         Raises:
             InputError: The cache cannot be written.
         """
-        keys = [_key(words) for words in sentences]
+        keys = list(map(self._key, sentences))
         with self._lock, writing(self._folder):
             self._complete(dict(zip(keys, sentences, strict=True)))
         files: dict[Path, States] = {}
@@ -59,6 +61,10 @@ class StateFile:
                 files[path] = np.memmap(path, np.float16, "r").reshape(-1, *self._shape)
             result.append(files[path][begin : begin + len(words)])
         return result
+
+    def _key(self, words: Sequence[str]) -> str:
+        ids = json.dumps(self._encoder.tokens(words), separators=(",", ":"))
+        return hashlib.sha256(ids.encode()).hexdigest()[:32]
 
     def _complete(self, sentences: Mapping[str, Sequence[str]]) -> None:
         """Add missing states in blocks; processes that need the same sentences take turns and share them."""
@@ -99,8 +105,3 @@ class StateFile:
             data.flush()
             os.fsync(data.fileno())
             index.writelines(entries)
-
-
-def _key(words: Sequence[str]) -> str:
-    text = "\n".join(word.replace("\\", "\\\\").replace("\n", "\\n") for word in words)
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]

@@ -14,6 +14,7 @@ from tagger.features.batching import Batch, Ints, SoftTags, WordTable, stack_sof
 from tagger.features.context_index import ContextIndex, index_context
 from tagger.text.casing import RECASINGS, recase
 from tagger.text.sentence import Sentence
+from tagger.training.encoder_states import StateCache
 
 Bools = NDArray[np.bool_]
 
@@ -37,6 +38,7 @@ class EncodedSplit:
         states: The states (T, L, D) of a contextual encoder for each sentence; None without.
         recased: For each of ``RECASINGS`` the ids of each sentence's tokens in that casing; empty unless this
             is the train split and ``train.case_augmentation`` is set.
+        recased_states: For each of ``RECASINGS`` as ``states``; empty without ``states`` or ``recased``.
         summary: As in ``Preparation``; empty unless ``read_split`` read the split.
         notes: As in ``Preparation``; empty unless ``read_split`` read the split.
     """
@@ -53,6 +55,7 @@ class EncodedSplit:
     soft: Mapping[str, Sequence[SoftTags | None]] = field(default_factory=dict)
     states: Sequence[NDArray[np.float16]] | None = None
     recased: Sequence[Sequence[Ints]] = ()
+    recased_states: Sequence[Sequence[NDArray[np.float16]]] = ()
     summary: Sequence[str] = ()
     notes: Sequence[str] = ()
 
@@ -77,8 +80,11 @@ class EncodedSplit:
         ]
         batch = self._with_targets(self.table.batch(rows, tags), indices)
         if self.states is not None:
-            states = stack_states([self.states[index] for index in indices], batch.positions.shape[1])
-            batch = replace(batch, states=states)
+            own = [
+                self.states[index] if casing < 0 else self.recased_states[casing][index]
+                for index, casing in zip(indices, casings, strict=True)
+            ]
+            batch = replace(batch, states=stack_states(own, batch.positions.shape[1]))
         if self.context_index is None:
             return batch
         # The index has all original sentences first, then all sentences in each other casing.
@@ -138,7 +144,16 @@ def encode_split(split: Split, table: WordTable, config: Config, *, with_tags: b
     return EncodedSplit(sentences, rows, tags, schemes, table, split.repairs, {}, context_index, allowed)
 
 
-def with_recased(split: EncodedSplit) -> EncodedSplit:
-    """Add the encoded sentences in every other casing, for case augmentation."""
-    recased = [[split.table.rows(recase(one, casing)) for one in split.sentences] for casing in RECASINGS]
-    return replace(split, recased=recased)
+def with_recased(split: EncodedSplit, encoder: StateCache | None = None) -> EncodedSplit:
+    """Add the encoded sentences in every other casing, for case augmentation.
+
+    Args:
+        split: The split.
+        encoder: The contextual encoder of its states.
+    """
+    versions = [[recase(one, casing) for one in split.sentences] for casing in RECASINGS]
+    return replace(
+        split,
+        recased=[list(map(split.table.rows, version)) for version in versions],
+        recased_states=list(map(encoder.read, versions)) if encoder else (),
+    )

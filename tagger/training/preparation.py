@@ -142,7 +142,7 @@ def prepare(
         unvectored_singletons=singletons,
         vectors=static,
         tokenizer=tokenizer,
-        train=with_recased(encoded) if config.train.case_augmentation else encoded,
+        train=with_recased(encoded, encoder) if config.train.case_augmentation else encoded,
         dev=encoded_dev,
         notes=notes,
         summary=(*split.summary, *(dev_split.summary if dev_split else ()), *_kept_tasks(vocabulary, split)),
