@@ -94,6 +94,13 @@ def test_two_teachers_and_predictions_of_a_file(teacher, tmp_path):
     assert agreement(teacher, student, "ner") >= 0.97
 
 
+def test_a_teacher_with_memory_mapped_vectors_gives_no_warning(tmp_path):
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("".join(f"{word} {row} 0.5\n" for row, word in enumerate(["likes", "left", "met"])))
+    train(GOLD, task=["pos", "ner"], epochs=1, vectors=vectors, output=tmp_path / "run", **SIZES)
+    distil(tmp_path / "run", TEXTS[:4], epochs=1, min_steps=0, **SIZES)
+
+
 def test_the_command_gives_the_weights_of_the_function(teacher, tmp_path):
     """Also, its errors for options that exclude each other."""
     model, text, output = tmp_path / "model", tmp_path / "text.txt", tmp_path / "run"

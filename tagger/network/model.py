@@ -52,7 +52,7 @@ class TaggingModel(nn.Module):
         self.words = WordVectors(
             config,
             words=len(vocabulary.words),
-            frozen=torch.from_numpy(frozen),
+            frozen=torch.from_numpy(np.require(frozen, requirements="W")),  # it can be memory-mapped
             alphabet=len(vocabulary.characters),
             affixes=1 + len(vocabulary.affixes),
         )
