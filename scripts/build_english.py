@@ -1,18 +1,20 @@
-"""Build the English model of the package in tagger/models/en from corpora and word vectors.
+"""Build the English model of the package in tagger/models/en from corpora, texts and word vectors.
 
-python scripts/build_english.py CORPORA VECTORS [--output DIR] [--work DIR] [--words N] [--wikigold]
+python scripts/build_english.py CORPORA VECTORS ENCODER TEXTS.jsonl… [--own N] [--output DIR] [--work DIR]
 
-CORPORA contains ud_ewt/en_ewt-ud-{train,dev}.conllu (Universal Dependencies, English EWT) and
-uner_ewt/{train.prelim,dev}.iob2 (Universal NER on the same sentences); VECTORS is glove.6B.100d.txt.
+CORPORA contains ud_ewt/en_ewt-ud-{train,dev}.conllu (Universal Dependencies, English EWT),
+uner_ewt/{train.prelim,dev}.iob2 (Universal NER on the same sentences) and wikigold/train.iob2; VECTORS is
+glove.6B.100d.txt; `tagger encoder export` writes ENCODER, and english_sources.py TEXTS.
 
-With --wikigold, the training data also includes wikigold/train.iob2. A first model predicts its parts of
-speech, a second model is trained on all data, and the model with the better NER F1 on dev is saved.
+A teacher with the encoder learns from the corpora. Its probabilities on TEXTS and on N texts of the project's
+own (english_texts.py), and the corpora, train the model, which is then made small.
 
 With --work, the whole models are kept in that folder; run the same command again to resume an interrupted
 training.
 """
 
 import argparse
+import json
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,20 +23,24 @@ from pathlib import Path
 from typing import Any
 
 from english_card import Step, write_english_card
+from english_texts import make_texts
 from rich.console import Console
 from rich.table import Table
 
-from tagger import Sentence, Tagger, read_corpus, train
+from tagger import Sentence, Tagger, distil, read_corpus, train
 from tagger.bundle import FILES, Bundle, save_bundle
 from tagger.config_loading import parse_setting
 from tagger.shrinking import StoredPrecision, shrink_bundle
 from tagger.text.casing import RECASINGS, recase
+from tagger.text.sentence import UNKNOWN_TAG
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "scripts" / "recipes" / "english.toml"
 UD = "ud_ewt/en_ewt-ud-{split}.conllu"
 NAMES = {"train": "uner_ewt/train.prelim.iob2", "dev": "uner_ewt/dev.iob2"}
 WIKIGOLD = "wikigold/train.iob2"
+TEACHER_EPOCHS = 10
+OWN_TEXTS = 20_000
 WORDS = 60_000  # words from the vectors file that are not in train
 LARGEST_MEGABYTES = 12  # maximum total size of the files, which the wheel contains
 PRECISIONS: tuple[StoredPrecision, ...] = ("f32", "f16", "int8")
@@ -59,12 +65,18 @@ def merge(corpora: Path, split: str) -> Iterator[Sentence]:
     print(f"{split}: skipped {skipped} sentences whose tokens differ between the two corpora")
 
 
-def tag_wikigold(corpora: Path, tagger: Tagger) -> Iterator[Sentence]:
-    """Tag Wikigold with predicted parts of speech; MISC, which Universal NER lacks, becomes O."""
-    sentences = read_corpus(corpora / WIKIGOLD, columns="token,ner")
-    for sentence, tagged in zip(sentences, tagger.tag_sentences(sentences), strict=True):
+def read_wikigold(corpora: Path) -> Iterator[Sentence]:
+    """Read Wikigold with unknown parts of speech; MISC, which Universal NER lacks, becomes O."""
+    for sentence in read_corpus(corpora / WIKIGOLD, columns="token,ner"):
         names = ["O" if tag.endswith("-MISC") else tag for tag in sentence.tags["ner"]]
-        yield sentence.with_tags({"pos": tagged.tags["pos"], "ner": names})
+        yield sentence.with_tags({"pos": [UNKNOWN_TAG] * len(names), "ner": names})
+
+
+def read_texts(path: Path) -> Iterator[str]:
+    """Read the texts of a JSON lines file."""
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)["text"]
 
 
 def recased(sentences: Iterable[Sentence], casing: str) -> list[Sentence]:
@@ -102,22 +114,21 @@ def show(steps: Iterable[Step]) -> None:
 def build(arguments: argparse.Namespace, work: Path) -> None:
     splits = {split: list(merge(arguments.corpora, split)) for split in NAMES}
     dev = splits["dev"]
+    gold = [*splits["train"], *read_wikigold(arguments.corpora)]
+    texts = [text for path in arguments.texts for text in read_texts(path)]
+    texts += make_texts(seed=1, count=arguments.own)
     options: dict[str, Any] = {"dev": dev, "vectors": arguments.vectors, "config": RECIPE}
     options |= {"resume": True, "progress": True, **dict(map(parse_setting, arguments.set))}
-    models = {"train": train(splits["train"], output=work / "train", **options)}
-    if arguments.wikigold:
-        merged = [*splits["train"], *tag_wikigold(arguments.corpora, models["train"])]
-        models["train_wikigold"] = train(merged, output=work / "train_wikigold", **options)
-        scores = {name: model.evaluate(dev).ner.f1 for name, model in models.items()}
-        print("NER F1 on dev:", ", ".join(f"{name} {f1:.4f}" for name, f1 in scores.items()))
-        best = max(scores, key=scores.__getitem__)
-    else:
-        best = "train"
-    results = list(try_steps(models[best].bundle, work, dev, arguments.words))
+    taught = {**options, "train.epochs": arguments.teacher_epochs, "model.encoder": str(arguments.encoder)}
+    teacher = train(gold, output=work / "teacher", **taught)
+    for casing, tasks in score(teacher, dev).items():
+        print(f"teacher, {casing}: {tasks['pos']['accuracy']:.4f}, {tasks['ner']['f1']:.4f}")
+    model = distil(teacher, texts, gold=gold, output=work / "student", **options)
+    results = list(try_steps(model.bundle, work, dev, arguments.words))
     steps, smallest = [step for step, _ in results], results[-1][1]
     show(steps)
     metrics = {**smallest.metrics, "dev": steps[-1].scores["unchanged"]}
-    card = write_english_card(smallest, steps, with_wikigold=best != "train")
+    card = write_english_card(smallest, steps, texts=len(texts) - arguments.own, own_texts=arguments.own)
     save_bundle(replace(smallest, metrics=metrics, card=card), arguments.output)
     size = sum((arguments.output / file).stat().st_size for file in FILES)
     print(f"{arguments.output}: {size / 1e6:.1f} MB (at most {LARGEST_MEGABYTES} MB for the wheel)")
@@ -127,17 +138,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("corpora", type=Path)
     parser.add_argument("vectors", type=Path)
+    parser.add_argument("encoder", type=Path)
+    parser.add_argument("texts", type=Path, nargs="*")
+    parser.add_argument("--own", type=int, default=OWN_TEXTS, help="number of the project's own texts")
+    parser.add_argument("--teacher-epochs", type=int, default=TEACHER_EPOCHS)
     parser.add_argument("--output", type=Path, default=ROOT / "tagger" / "models" / "en")
     parser.add_argument(
         "--work", type=Path, help="folder for intermediate files, outside the project [temporary]"
     )
     parser.add_argument("--words", type=int, default=WORDS, metavar="N")
-    parser.add_argument("--wikigold", action="store_true")
     parser.add_argument(
         "--set", action="append", default=[], metavar="key=value", help="option of tagger train"
     )
     arguments = parser.parse_args()
     warnings.filterwarnings("error", "training was interrupted")  # Ctrl-C ends the script
+    warnings.filterwarnings("ignore", ".* have the unknown tag")  # Wikigold's parts of speech
     if arguments.work:
         build(arguments, arguments.work)
     else:

@@ -11,10 +11,6 @@ from tagger.training.card import cell, score_rows
 
 TEMPLATE = Path(__file__).with_name("english_card.md")
 CASINGS = {"unchanged": "unchanged", "lower": "lower-cased", "upper": "upper-cased", "title": "title-cased"}
-WIKIGOLD = (
-    "| more names | Wikigold (Balasuriya et al. 2009) without MISC; a first model predicted its parts of "
-    "speech | CC BY 4.0 |\n"
-)
 
 
 @dataclass(frozen=True)
@@ -38,13 +34,14 @@ class Step:
         return [f"{tasks['pos']['accuracy']:.4f}, {tasks['ner']['f1']:.4f}" for tasks in self.scores.values()]
 
 
-def write_english_card(bundle: Bundle, steps: Sequence[Step], *, with_wikigold: bool) -> str:
+def write_english_card(bundle: Bundle, steps: Sequence[Step], *, texts: int, own_texts: int) -> str:
     """Write the card as Markdown.
 
     Args:
         bundle: The saved model.
         steps: Steps of shrinking it, from the whole model to the saved one.
-        with_wikigold: True if Wikigold was part of the training data.
+        texts: Number of unlabelled texts that the teacher tagged.
+        own_texts: Number of texts of the project's own.
     """
     config, splits = bundle.config, bundle.metrics["data"]
     settings = (
@@ -54,7 +51,8 @@ def write_english_card(bundle: Bundle, steps: Sequence[Step], *, with_wikigold: 
     )
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         hidden_size=config.model.hidden_size,
-        wikigold=WIKIGOLD if with_wikigold else "",
+        texts=f"{texts:,}",
+        own_texts=f"{own_texts:,}",
         sizes=" ".join(
             f"{name.capitalize()} has {split['sentences']:,} sentences, {split['tokens']:,} tokens."
             for name, split in splits.items()

@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from build_english import NAMES, UD, WIKIGOLD, main, merge, recased, tag_wikigold
+from build_english import NAMES, UD, WIKIGOLD, main, merge, read_wikigold, recased
+from command_line import run
+from encoders import make_bert
 
-from tagger import Tagger
 from tagger.bundle import load_bundle
 
 pytestmark = pytest.mark.slow
@@ -58,28 +59,42 @@ def test_sentences_are_joined_by_their_ids(made_corpora, capsys):
 
 
 def test_a_model_is_built_with_its_card(made_corpora, monkeypatch, capfd):
+    monkeypatch.setenv("TAGGER_CACHE", str(made_corpora / "cache"))
+    encoder = made_corpora / "encoder"
+    assert run("encoder", "export", make_bert(made_corpora / "bert"), encoder, "--layers", "2")[0] == 0
+    texts = made_corpora / "texts.jsonl"
+    texts.write_text('{"text": "Mia saw Rome. Otto sank."}\n')
     options = ["model.hidden_size=4", "train.epochs=2", "train.case_augmentation=0.5"]
     command = [
         "build_english.py",
         str(made_corpora),
         str(made_corpora / "vectors.txt"),
+        str(encoder),
+        str(texts),
+        "--own",
+        "5",
+        "--teacher-epochs",
+        "1",
         "--output",
         str(made_corpora / "en"),
     ]
-    command += ["--words", "2", "--wikigold", "--work", str(made_corpora / "work")]
+    command += ["--words", "2", "--work", str(made_corpora / "work")]
     monkeypatch.setattr(sys, "argv", [*command, *(word for one in options for word in ("--set", one))])
     main()
-    assert "NER F1 on dev: train " in capfd.readouterr().out
+    assert "teacher, lower: " in capfd.readouterr().out
     bundle = load_bundle(made_corpora / "en")
     assert bundle.is_shrunk
     assert bundle.vocabulary.frozen_words == ("bonn", "lima")
     assert bundle.metrics["shrunk"] == {"frozen_words": 2, "precision": "int8"}
     assert set(bundle.metrics["dev"]) == {"pos", "ner"}
-    (silver,) = tag_wikigold(made_corpora, Tagger.load(made_corpora / "work" / "train"))
-    assert silver.tags["ner"] == ("B-LOC", "O", "O")
+    assert bundle.encoder is None
+    (sentence,) = read_wikigold(made_corpora)
+    assert sentence.tags == {"pos": ("?", "?", "?"), "ner": ("B-LOC", "O", "O")}
     assert bundle.metrics["data"]["dev"]["sentences"] == 3
     for text in (
         "CC BY-SA 4.0",
+        "| 1 texts without labels |",
+        "| 5 texts without labels |",
         "PDDL",
         "| lower-cased |",
         "| 2 | int8 |",

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import input_error, run
+from encoders import make_bert
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from input_errors import check, raises
@@ -30,24 +31,6 @@ transformers = pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")
 pytestmark = pytest.mark.slow
 
-PIECES = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "ada",
-    "bo",
-    "met",
-    "sang",
-    "in",
-    "oslo",
-    "rome",
-    ".",
-    "o",
-    "##slo",
-    "##s",
-]
-POSITIONS = 16
 DATA = [
     (["Ada", "met", "Bo", "."], ["B-PER", "O", "B-PER", "O"]),
     (["Bo", "sang", "in", "Oslo", "."], ["B-PER", "O", "O", "B-LOC", "O"]),
@@ -61,21 +44,7 @@ SIZES = {
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> Path:
-    """A BERT of 3 layers with random weights."""
-    folder = tmp_path_factory.mktemp("bert")
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=len(PIECES), hidden_size=8, num_hidden_layers=3, num_attention_heads=2,
-        intermediate_size=12, max_position_embeddings=POSITIONS,
-    )  # fmt: skip
-    transformers.BertModel(config).save_pretrained(folder)
-    vocabulary = {piece: number for number, piece in enumerate(PIECES)}
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = tokenizers.normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = tokenizers.processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
+    return make_bert(tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture(scope="module")
