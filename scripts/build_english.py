@@ -6,8 +6,8 @@ CORPORA contains ud_ewt/en_ewt-ud-{train,dev}.conllu (Universal Dependencies, En
 uner_ewt/{train.prelim,dev}.iob2 (Universal NER on the same sentences) and wikigold/train.iob2; VECTORS is
 glove.6B.100d.txt; `tagger encoder export` writes ENCODER, and english_sources.py TEXTS.
 
-A teacher with the encoder learns from the corpora. Its probabilities on TEXTS and on N texts of the project's
-own (english_texts.py), and the corpora, train the model, which is then made small.
+Teachers with the encoder learn from the corpora. The mean of their probabilities on TEXTS and on N texts of
+the project's own (english_texts.py), and the corpora, train the model, which is then made small.
 
 With --work, the whole models are kept in that folder; run the same command again to resume an interrupted
 training.
@@ -39,8 +39,9 @@ RECIPE = ROOT / "scripts" / "recipes" / "english.toml"
 UD = "ud_ewt/en_ewt-ud-{split}.conllu"
 NAMES = {"train": "uner_ewt/train.prelim.iob2", "dev": "uner_ewt/dev.iob2"}
 WIKIGOLD = "wikigold/train.iob2"
-TEACHER_EPOCHS = 10
-OWN_TEXTS = 20_000
+TEACHERS, TEACHER_EPOCHS = 2, 10
+GOLD_PASSES = 2  # over the labelled data in each epoch of the student
+OWN_TEXTS = 12_000
 WORDS = 60_000  # words from the vectors file that are not in train
 LARGEST_MEGABYTES = 12  # maximum total size of the files, which the wheel contains
 PRECISIONS: tuple[StoredPrecision, ...] = ("f32", "f16", "int8")
@@ -116,14 +117,16 @@ def build(arguments: argparse.Namespace, work: Path) -> None:
     dev = splits["dev"]
     gold = [*splits["train"], *read_wikigold(arguments.corpora)]
     texts = [text for path in arguments.texts for text in read_texts(path)]
-    texts += make_texts(seed=1, count=arguments.own)
+    texts += make_texts(seed=1, count=arguments.own) if arguments.own else ()
     options: dict[str, Any] = {"dev": dev, "vectors": arguments.vectors, "config": RECIPE}
     options |= {"resume": True, "progress": True, **dict(map(parse_setting, arguments.set))}
     taught = {**options, "train.epochs": arguments.teacher_epochs, "model.encoder": str(arguments.encoder)}
-    teacher = train(gold, output=work / "teacher", **taught)
-    for casing, tasks in score(teacher, dev).items():
-        print(f"teacher, {casing}: {tasks['pos']['accuracy']:.4f}, {tasks['ner']['f1']:.4f}")
-    model = distil(teacher, texts, gold=gold, output=work / "student", **options)
+    teachers = []
+    for seed in range(1, 1 + arguments.teachers):
+        teachers.append(train(gold, seed=seed, output=work / f"teacher-{seed}", **taught))
+        for casing, tasks in score(teachers[-1], dev).items():
+            print(f"teacher {seed}, {casing}: {tasks['pos']['accuracy']:.4f}, {tasks['ner']['f1']:.4f}")
+    model = distil(teachers, texts, gold=gold * GOLD_PASSES, output=work / "student", **options)
     results = list(try_steps(model.bundle, work, dev, arguments.words))
     steps, smallest = [step for step, _ in results], results[-1][1]
     show(steps)
@@ -141,6 +144,7 @@ def main() -> None:
     parser.add_argument("encoder", type=Path)
     parser.add_argument("texts", type=Path, nargs="*")
     parser.add_argument("--own", type=int, default=OWN_TEXTS, help="number of the project's own texts")
+    parser.add_argument("--teachers", type=int, default=TEACHERS)
     parser.add_argument("--teacher-epochs", type=int, default=TEACHER_EPOCHS)
     parser.add_argument("--output", type=Path, default=ROOT / "tagger" / "models" / "en")
     parser.add_argument(

@@ -20,7 +20,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-YEAR = 1961
+YEAR = 1991
 ARTICLES = "enwiki-latest-pages-articles1.xml"
 NOT_TEXT = ("ref", "table", "gallery", "math", "timeline")
 MARKUP = re.compile(r"[{}|=<>\[\]]|thumb")
