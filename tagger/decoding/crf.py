@@ -310,8 +310,9 @@ def _is_trusted(passes: _Passes, sizes: IntArray, transitions: Transitions) -> B
     possible = np.isfinite(transitions.scores)
     alpha_counts = _possible_tags(np.isfinite(transitions.start), possible, steps)[step]
     beta_counts = _possible_tags(np.isfinite(transitions.end), possible.T, steps)[sizes - 1 - step]
-    is_trusted = (passes.alphas > _TRUSTED).sum(axis=2) == alpha_counts
-    is_trusted &= (passes.following > _TRUSTED).sum(axis=2) == beta_counts
+    ones = np.ones(len(possible), np.float32)  # a product counts short rows faster than a sum does
+    is_trusted = (passes.alphas > _TRUSTED) @ ones == alpha_counts
+    is_trusted &= (passes.following > _TRUSTED) @ ones == beta_counts
     result: BoolArray = (is_trusted | ~passes.mask).all(axis=0)
     return result
 

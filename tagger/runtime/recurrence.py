@@ -206,25 +206,27 @@ def read(
 def _add_inputs(table: Floats, rows: Ints, additions: TokenInputs, buffer: Floats) -> tuple[Floats, Ints]:
     """Return a block's table (in ``buffer``) with the additional inputs added, and its rows (T, D, B)."""
     table_rows, feature_rows = rows.reshape(-1), additions.rows.reshape(-1)
-    block_rows = np.empty(len(table_rows), np.int64)
-    is_plain = feature_rows < 0
+    is_plain = additions.rows < 0
     # Steps without additional inputs share a row per word.
-    distinct, block_rows[is_plain] = np.unique(table_rows[is_plain], return_inverse=True)
-    steps_by_direction = [
-        np.flatnonzero(~is_plain & (np.arange(len(table_rows)) // rows.shape[2] % rows.shape[1] == direction))
-        for direction in range(rows.shape[1])
-    ]
+    is_used = np.zeros(len(table), np.bool_)
+    is_used[rows[is_plain]] = True
+    distinct = np.flatnonzero(is_used)
+    block_row = np.empty(len(table), np.int64)  # of each used row of the table
+    block_row[distinct] = np.arange(len(distinct))
+    block_rows = block_row[table_rows]
+    steps = np.arange(rows.size).reshape(rows.shape)
+    steps_by_direction = [steps[:, d][~is_plain[:, d]] for d in range(rows.shape[1])]
     begin = len(distinct)
     block_table = buffer[: begin + sum(map(len, steps_by_direction))]
     # With the default mode, which checks bounds, numpy would first copy the output array.
-    word_rows = np.concatenate([distinct, *(table_rows[steps] for steps in steps_by_direction)])
+    word_rows = np.concatenate([distinct, table_rows[np.concatenate(steps_by_direction)]])
     np.take(table, word_rows, 0, block_table, "clip")
     no_bias = np.zeros(table.shape[1], np.float32)
-    for steps, weights in zip(steps_by_direction, additions.weights, strict=True):
-        if len(steps):
-            end = begin + len(steps)
-            block_table[begin:end] += project(additions.features[feature_rows[steps]], weights, no_bias)
-            block_rows[steps] = np.arange(begin, end)
+    for added, weights in zip(steps_by_direction, additions.weights, strict=True):
+        if len(added):
+            end = begin + len(added)
+            block_table[begin:end] += project(additions.features[feature_rows[added]], weights, no_bias)
+            block_rows[added] = np.arange(begin, end)
             begin = end
     return block_table, block_rows.reshape(rows.shape)
 
