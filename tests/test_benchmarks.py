@@ -70,6 +70,11 @@ class TestSpeeds:
     def test_rates_are_work_over_seconds(self):
         assert rates(100, seconds(2.0, 4.0, 5.0))["runs"] == [50.0, 25.0, 20.0]
 
+    def test_rates_use_the_requested_clock(self):
+        timings = [Timing(wall=4.0, processor=2.0)]
+        assert rates(100, timings)["runs"] == [25.0]
+        assert rates(100, timings, by="processor")["runs"] == [50.0]
+
     def test_shares_are_taken_round_by_round(self):
         """Both are half as fast in the second round, as on a busy machine; the share stays the same."""
         result = shares(seconds(4.0, 8.0, 4.0), seconds(1.0, 2.0, 1.0))

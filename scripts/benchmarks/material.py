@@ -37,6 +37,11 @@ def read_corpus(path: Path, limit: int | None = None) -> Corpus:
     )
 
 
+def read_documents(path: Path, limit: int | None = None) -> list[Sentence]:
+    """Read the same sentences as ``read_corpus``, with the document boundaries of the file."""
+    return [one for one in read_conll(path, tasks=(TASK,)) if one.tokens][:limit]
+
+
 def read_vectors(path: Path, limit: int = 400_000) -> tuple[list[str], NDArray[np.float32]]:
     """Read the first ``limit`` word vectors of a GloVe text file: words, and (words, width) vectors."""
     words: list[str] = []

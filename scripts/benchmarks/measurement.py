@@ -124,9 +124,9 @@ def estimate(values: Iterable[float]) -> Estimate:
     return {"median": float(np.median(runs)), "low": low, "high": high, "runs": runs}
 
 
-def rates(count: int, timings: Iterable[Timing]) -> Estimate:
-    """Estimate items per wall-clock second, for runs that process ``count`` items each."""
-    return estimate(count / timing.wall for timing in timings)
+def rates(count: int, timings: Iterable[Timing], *, by: Clock = "wall") -> Estimate:
+    """Estimate items per second of a clock, for runs that process ``count`` items each."""
+    return estimate(count / getattr(timing, by) for timing in timings)
 
 
 def shares(ours: Sequence[Timing], theirs: Sequence[Timing], *, by: Clock = "wall") -> Estimate:

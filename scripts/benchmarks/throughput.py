@@ -3,13 +3,16 @@
     python scripts/benchmarks/throughput.py --model DIR [--model DIR]... --train eng.train --dev eng.testa
         --vectors glove.6B.100d.txt --peers DIR --text moby_dick.txt
 
-Three parts, each with its own table and JSON file; the rows of a table take turns in one run:
+Four parts, each with its own table and JSON file; the rows of a table take turns in one run:
 
 kernels  `Tagger.tag_tokens` over train and dev: strings in, `Sentence` objects out, all tags read.
          The baseline is a bare bidirectional LSTM with the sizes of the model; the table shows our speed as a
          share of its speed, by wall-clock and by processor time.
 peers    The same over dev, compared with other taggers on the same strings, each with its F1 on dev. They are
          trained on train the first time and saved in the folder --peers.
+documents  `Tagger.tag_sentences` over dev with its document boundaries, and `Tagger.tag` over the raw text
+         --text, by processor time. The share compares with crfsuite on the same sentences, and the tags that
+         int8 changes are counted. `context.py` measures the cost of document context.
 command  `tagger tag` from raw text to JSON lines and to CoNLL columns, including process start-up.
 """
 
@@ -24,10 +27,21 @@ from pathlib import Path
 import material
 from kernels import KERNELS, make_inputs, sizes_of
 from material import Tokens
-from measurement import fix_threads, interleave, parser, rates, shares, show, show_machine, write_results
+from measurement import (
+    Estimate,
+    Timing,
+    fix_threads,
+    interleave,
+    parser,
+    rates,
+    shares,
+    show,
+    show_machine,
+    write_results,
+)
 from peers import PEERS, TrainingSetup, find_peers
 
-from tagger import Tagger
+from tagger import Sentence, Tagger
 
 Row = dict[str, object]
 
@@ -160,6 +174,59 @@ def measure_peers(options: argparse.Namespace) -> list[Row]:
     ]
 
 
+def measure_documents(options: argparse.Namespace) -> list[Row]:
+    dev = material.read_corpus(options.dev, options.sentences)
+    whole = material.read_documents(options.dev, options.sentences)
+    setup = TrainingSetup(
+        options.peers, material.read_corpus(options.train), None, 0, options.peer_minutes, options.threads
+    )
+    text = options.text.read_text(encoding="utf-8") if options.text else ""
+    runs: dict[str, Callable[[], object]] = {}
+    words: dict[str, int] = {}
+    changed: dict[str, int] = {}
+    for name, peer in find_peers(setup, ["sklearn-crfsuite"]).items():
+        runs[name], words[name] = lambda peer=peer: peer.tag(dev.tokens), dev.words
+    peers = list(runs)
+    for folder in options.model:
+        exact = Tagger.load(folder, threads=options.threads)
+        rounded = Tagger.load(folder, threads=options.threads, precision="int8")
+        name = name_of(folder)
+        changed[f"{name}, int8"] = count_changes(exact, rounded, whole)
+        for suffix, tagger in (("", exact), (", int8", rounded)):
+            runs[name + suffix] = lambda tagger=tagger: material.touch(tagger.tag_sentences(whole))
+            words[name + suffix] = dev.words
+            if text:
+                runs[f"{name}{suffix}, raw text"] = lambda tagger=tagger: material.touch(tagger.tag(text))
+                words[f"{name}{suffix}, raw text"] = sum(map(len, tagger.tokenizer(text)))
+    timings = interleave(runs, repeats=options.repeats)
+
+    def peer_share(rounds: Sequence[Timing], count: int) -> Estimate | None:
+        is_comparable = bool(peers) and count == dev.words
+        return shares(rounds, timings[peers[0]], by="processor") if is_comparable else None
+
+    return [
+        {
+            "name": name,
+            "words": words[name],
+            "words_per_second": rates(words[name], rounds),
+            "words_per_processor_second": rates(words[name], rounds, by="processor"),
+            "peer_share": peer_share(rounds, words[name]),
+            "changed_tags": changed.get(name),
+        }
+        for name, rounds in timings.items()
+    ]
+
+
+def count_changes(exact: Tagger, rounded: Tagger, sentences: Sequence[Sentence]) -> int:
+    """Return the number of tokens whose tags differ between two taggers."""
+    pairs = zip(exact.tag_sentences(sentences), rounded.tag_sentences(sentences), strict=True)
+    return sum(
+        before != after
+        for one, other in pairs
+        for before, after in zip(one.tags[material.TASK], other.tags[material.TASK], strict=True)
+    )
+
+
 def measure_command(options: argparse.Namespace) -> list[Row]:
     if options.text is None:
         print("command: skipped, because --text is missing")
@@ -191,14 +258,22 @@ def measure_command(options: argparse.Namespace) -> list[Row]:
     ]
 
 
-PARTS = {"kernels": measure_kernels, "peers": measure_peers, "command": measure_command}
+PARTS = {
+    "kernels": measure_kernels,
+    "peers": measure_peers,
+    "documents": measure_documents,
+    "command": measure_command,
+}
 COLUMNS = {
     "name": "",
     "words": "words",
     "words_per_second": "words/s",
+    "words_per_processor_second": "words per processor s",
     "processor_seconds": "processor s",
     "kernel_share": "kernel share",
     "processor_share": "by processor time",
+    "peer_share": "of crfsuite",
+    "changed_tags": "changed tags",
     "f1": "F1 on dev",
 }
 
