@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tagger
 from tagger.config import Config
 from tagger.config_loading import load_config
 from tagger.text.casing import RECASINGS, recase
@@ -131,3 +132,14 @@ def test_recased_sentences_have_the_states_of_their_words(corpus):
     casings = [-1, 0, 1, 2]
     expected = Encoder.read([words[0], *(recase(split.sentences[i], RECASINGS[i - 1]) for i in (1, 2, 3))])
     assert np.array_equal(split.batch([0, 1, 2, 3], casings).states, np.stack(expected))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_recased_word_can_have_a_frozen_vector(optimizer, tmp_path):
+    """In capitals, the sharp s of German becomes two letters."""
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("weiss 1 2\nfuss 3 4\nging 5 6\n")
+    data = [(["Weiß", "ging", "zu", "Fuß"], ["B-PER", "O", "O", "O"])] * 20
+    options = {"hidden_size": 4, "character_hidden": 3, "epochs": 2, "min_steps": 0, "optimizer": optimizer}
+    model = tagger.train(data, vectors=vectors, case_augmentation=0.9, **options)
+    assert model.bundle.vocabulary.frozen_words == ("weiss", "fuss")

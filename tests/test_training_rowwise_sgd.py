@@ -106,7 +106,7 @@ def test_gathered_rows_are_up_to_date():
     optimizer = make_optimizer(table, 0.9)
     other = torch.optim.SGD(whole.parameters(), lr=1.0, momentum=0.9)
     for step, (row_ids, rate) in enumerate(batches(2)):
-        optimizer.gather(row_ids)
+        optimizer.gather(np.append(row_ids, WORDS + step))  # and a frozen word
         ids = torch.from_numpy(row_ids)
         torch.testing.assert_close(table(ids), whole(ids), rtol=1e-4, atol=1e-5)
         add_gradient(table, row_ids, step)

@@ -67,8 +67,13 @@ class RowwiseSGD(torch.optim.Optimizer):
         self._coefficients[:, 0] = (1.0, 0.0, 1.0, 0.0)
 
     def gather(self, row_ids: NDArray[np.int64]) -> None:
-        """Bring a batch's rows up to date; call once per step, before the forward pass. Ids may repeat."""
-        self._row_ids = np.unique(row_ids)
+        """Bring a batch's rows up to date; call once per step, before the forward pass.
+
+        Args:
+            row_ids: The rows, possibly repeated. ``WordVectors`` reads row 0 for words with higher ids, which
+                are frozen.
+        """
+        self._row_ids = np.unique(np.where(row_ids < len(self._weight), row_ids, 0))
         self._rows = torch.from_numpy(self._row_ids).to(self._weight.device)
         self._batch, self._batch_velocity, self._batch_average = self._catch_up(self._row_ids, self._rows)
         self._weight.index_copy_(0, self._rows, self._batch)

@@ -52,7 +52,8 @@ def draw_inputs(
         generator: Random generator; each batch draws from it only when it is requested.
     """
     # Words of train have the lower ids; words that only the vectors file has come after them.
-    singletons = np.zeros(len(preparation.vocabulary.words), np.bool_)
+    vocabulary = preparation.vocabulary
+    singletons = np.zeros(len(vocabulary.words) + len(vocabulary.frozen_words), np.bool_)
     singletons[list(preparation.unvectored_singletons)] = True
     for indices in batches:
         casings = (
