@@ -1,0 +1,160 @@
+"""Compare training options on four dev sets that share fewer and fewer words and topics with train.
+
+python scripts/experiments/generalisation.py CORPORA VECTORS WORK [--set KEY=VALUE]… [--seeds N] [--epochs N]
+
+CORPORA contains conll2003 and wikigold. The scores are span F1 on CoNLL-2003 dev, on its entities with a word
+that train lacks, on all of Wikigold, and on a topic split: documents of eng.train are clustered by topic, and
+whole clusters with about 15 % of the sentences are held out. One model is trained on all of eng.train for the
+first three sets, another on the rest of the topic split for the last. --screen trains only the latter, scores
+it on all four sets, and takes half the time. No set selects an epoch. WORK has one JSON file per run;
+finished runs are reused. The table has the mean differences from the runs without --set and the same seeds.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sklearn.cluster import KMeans
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from tagger import Sentence, Tagger, read_corpus, train
+from tagger.config_loading import parse_setting
+from tagger.storage import write_whole
+
+SETS = {"dev": "dev", "unseen": "unseen words", "wikigold": "Wikigold", "topics": "topic split"}
+CLUSTERS = 20
+HELD_OUT = 0.15  # share of the sentences
+Run = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("corpora", type=Path)
+    parser.add_argument("vectors", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--set", action="append", default=[], dest="settings", help="as of `tagger train`")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=12, help="the full recipe has 40 [12]")
+    parser.add_argument("--screen", action="store_true", help="train only on the rest of the topic split")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    data = None
+    for seed in range(1, options.seeds + 1):
+        name = ",".join(sorted(options.settings)).replace("/", "_") or "baseline"
+        mode = f"{options.epochs}-screen" if options.screen else str(options.epochs)
+        path = options.work / f"{name}-{mode}-{seed}.json"
+        if not path.is_file():
+            data = data or Data(options.corpora)
+            run = measure(data, options, seed)
+            write_whole(path, json.dumps(run).encode() + b"\n")
+    print(
+        table([json.loads(path.read_text(encoding="utf-8")) for path in sorted(options.work.glob("*.json"))])
+    )
+
+
+class Data:
+    """The corpora and the topic split.
+
+    Args:
+        corpora: Folder of the corpora.
+    """
+
+    def __init__(self, corpora: Path) -> None:
+        self.train = read_corpus(corpora / "conll2003" / "eng.train", task="ner")
+        self.dev = read_corpus(corpora / "conll2003" / "eng.testa", task="ner")
+        self.wikigold = read_corpus(corpora / "wikigold" / "train.iob2", columns="token,ner")
+        self.rest, self.held_out = split_topics(self.train)
+
+
+def split_topics(sentences: Sequence[Sentence]) -> tuple[list[Sentence], list[Sentence]]:
+    """Hold out whole clusters of documents with together at most 15 % of the sentences.
+
+    Returns:
+        The sentences of the other clusters, and those of the clusters held out, both in file order.
+    """
+    documents: list[list[Sentence]] = []
+    for sentence in sentences:
+        if sentence.starts_document or not documents:
+            documents.append([])
+        documents[-1].append(sentence)
+    texts = [" ".join(token for one in document for token in one.tokens) for document in documents]
+    features = TfidfVectorizer(sublinear_tf=True, min_df=3, max_df=0.3).fit_transform(texts)
+    clusters = KMeans(CLUSTERS, n_init=3, random_state=0).fit_predict(features)
+    sizes = [
+        sum(len(one) for one, cluster in zip(documents, clusters, strict=True) if cluster == number)
+        for number in range(CLUSTERS)
+    ]
+    held_out: set[int] = set()
+    for number in range(CLUSTERS):  # k-means numbers the clusters at random
+        if sum(sizes[one] for one in held_out) + sizes[number] <= HELD_OUT * len(sentences):
+            held_out.add(number)
+    parts: tuple[list[Sentence], list[Sentence]] = ([], [])
+    for document, cluster in zip(documents, clusters, strict=True):
+        parts[cluster in held_out].extend(document)
+    return parts
+
+
+def measure(data: Data, options: argparse.Namespace, seed: int) -> Run:
+    """Train one or two models and score them."""
+    start = time.process_time()
+    config = {
+        "train.epochs": options.epochs,
+        "train.seed": seed,
+        **dict(map(parse_setting, options.settings)),
+    }
+
+    def fit(split: Sequence[Sentence]) -> Tagger:
+        return train(split, task="ner", vectors=options.vectors, config=config, progress=False)
+
+    transfer = fit(data.rest)
+    model = transfer if options.screen else fit(data.train)
+    dev = model.evaluate(data.dev).ner
+    scores = {
+        "dev": dev.f1,
+        "unseen": dev.metrics["unseen"]["f1"],
+        "wikigold": model.evaluate(data.wikigold).ner.f1,
+        "topics": transfer.evaluate(data.held_out).ner.f1,
+    }
+    return {
+        "settings": sorted(options.settings),
+        "epochs": options.epochs,
+        "trained_on": "rest of the topic split" if options.screen else "all",
+        "seed": seed,
+        **{name: round(score, 5) for name, score in scores.items()},
+        "processor_seconds": round(time.process_time() - start, 1),
+    }
+
+
+def table(runs: Sequence[Run]) -> str:
+    """Format the mean F1 of the baseline, and the mean differences from it, in points."""
+    lines = []
+    for epochs, trained_on in sorted({(run["epochs"], run["trained_on"]) for run in runs}):
+        group = [run for run in runs if (run["epochs"], run["trained_on"]) == (epochs, trained_on)]
+        baseline = {run["seed"]: run for run in group if not run["settings"]}
+        lines += ["", f"{epochs} epochs (of 40 in the full recipe), trained on: {trained_on}", ""]
+        lines += ["| options | " + " | ".join(SETS.values()) + " | seeds |", "|---" * (len(SETS) + 2) + "|"]
+        for settings in sorted({tuple(run["settings"]) for run in group}):
+            pairs = [
+                (run, baseline[run["seed"]])
+                for run in group
+                if tuple(run["settings"]) == settings and run["seed"] in baseline
+            ]
+            if pairs:
+                cells = [cell(pairs, name) for name in SETS]
+                lines.append(f"| {' '.join(settings) or 'baseline'} | {' | '.join(cells)} | {len(pairs)} |")
+    return "\n".join(lines)
+
+
+def cell(pairs: Sequence[tuple[Run, Run]], name: str) -> str:
+    """Format a mean difference over seeds with its sign, or the mean if the run is the baseline itself."""
+    if pairs[0][0] is pairs[0][1]:
+        return f"{100 * statistics.fmean(run[name] for run, _ in pairs):.2f}"
+    return f"{100 * statistics.fmean(run[name] - base[name] for run, base in pairs):+.2f}"
+
+
+if __name__ == "__main__":
+    main()
