@@ -1,12 +1,14 @@
 """Compare training options on four dev sets that share fewer and fewer words and topics with train.
 
 python scripts/experiments/generalisation.py CORPORA VECTORS WORK [--set KEY=VALUE]… [--seeds N] [--epochs N]
+    [--common KEY=VALUE]… [--screen]
 
 CORPORA contains conll2003 and wikigold. The scores are span F1 on CoNLL-2003 dev, on its entities with a word
 that train lacks, on all of Wikigold, and on a topic split: documents of eng.train are clustered by topic, and
 whole clusters with about 15 % of the sentences are held out. One model is trained on all of eng.train for the
 first three sets, another on the rest of the topic split for the last. --screen trains only the latter, scores
-it on all four sets, and takes half the time. No set selects an epoch. WORK has one JSON file per run;
+it on all four sets, and takes half the time; --common sets an option of all runs, such as a smaller size. No
+set selects an epoch. WORK has one JSON file per run;
 finished runs are reused. The table has the mean differences from the runs without --set and the same seeds.
 """
 
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument("vectors", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--set", action="append", default=[], dest="settings", help="as of `tagger train`")
+    parser.add_argument("--common", action="append", default=[], help="as --set, of the baseline too")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=12, help="the full recipe has 40 [12]")
     parser.add_argument("--screen", action="store_true", help="train only on the rest of the topic split")
@@ -45,7 +48,7 @@ def main() -> None:
     data = None
     for seed in range(1, options.seeds + 1):
         name = ",".join(sorted(options.settings)).replace("/", "_") or "baseline"
-        mode = f"{options.epochs}-screen" if options.screen else str(options.epochs)
+        mode = "-".join([str(options.epochs), *sorted(options.common), *["screen"] * options.screen])
         path = options.work / f"{name}-{mode}-{seed}.json"
         if not path.is_file():
             data = data or Data(options.corpora)
@@ -104,7 +107,7 @@ def measure(data: Data, options: argparse.Namespace, seed: int) -> Run:
     config = {
         "train.epochs": options.epochs,
         "train.seed": seed,
-        **dict(map(parse_setting, options.settings)),
+        **dict(map(parse_setting, options.common + options.settings)),
     }
 
     def fit(split: Sequence[Sentence]) -> Tagger:
@@ -122,6 +125,7 @@ def measure(data: Data, options: argparse.Namespace, seed: int) -> Run:
     return {
         "settings": sorted(options.settings),
         "epochs": options.epochs,
+        "common": sorted(options.common),
         "trained_on": "rest of the topic split" if options.screen else "all",
         "seed": seed,
         **{name: round(score, 5) for name, score in scores.items()},
@@ -131,12 +135,15 @@ def measure(data: Data, options: argparse.Namespace, seed: int) -> Run:
 
 def table(runs: Sequence[Run]) -> str:
     """Format the mean F1 of the baseline, and the mean differences from it, in points."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        title = " ".join([f"{run['epochs']} epochs (of 40 in the full recipe)", *run["common"]])
+        groups.setdefault(f"{title}, trained on {run['trained_on']}", []).append(run)
     lines = []
-    for epochs, trained_on in sorted({(run["epochs"], run["trained_on"]) for run in runs}):
-        group = [run for run in runs if (run["epochs"], run["trained_on"]) == (epochs, trained_on)]
+    for title, group in groups.items():
         baseline = {run["seed"]: run for run in group if not run["settings"]}
-        lines += ["", f"{epochs} epochs (of 40 in the full recipe), trained on: {trained_on}", ""]
-        lines += ["| options | " + " | ".join(SETS.values()) + " | seeds |", "|---" * (len(SETS) + 2) + "|"]
+        lines += ["", title, "", "| options | " + " | ".join(SETS.values()) + " | seeds |"]
+        lines.append("|---" * (len(SETS) + 2) + "|")
         for settings in sorted({tuple(run["settings"]) for run in group}):
             pairs = [
                 (run, baseline[run["seed"]])
