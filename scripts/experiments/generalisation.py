@@ -1,14 +1,15 @@
 """Compare training options on four dev sets that share fewer and fewer words and topics with train.
 
 python scripts/experiments/generalisation.py CORPORA VECTORS WORK [--set KEY=VALUE]… [--seeds N] [--epochs N]
-    [--common KEY=VALUE]… [--screen]
+    [--common KEY=VALUE]… [--screen] [--every N]
 
 CORPORA contains conll2003 and wikigold. The scores are span F1 on CoNLL-2003 dev, on its entities with a word
 that train lacks, on all of Wikigold, and on a topic split: documents of eng.train are clustered by topic, and
 whole clusters with about 15 % of the sentences are held out. One model is trained on all of eng.train for the
 first three sets, another on the rest of the topic split for the last. --screen trains only the latter, scores
-it on all four sets, and takes half the time; --common sets an option of all runs, such as a smaller size. No
-set selects an epoch. WORK has one JSON file per run;
+it on all four sets, and takes half the time; --every N trains on
+every Nth document only, and --common sets an option of all runs, such as a smaller size. No set selects an
+epoch. WORK has one JSON file per run;
 finished runs are reused. The table has the mean differences from the runs without --set and the same seeds.
 """
 
@@ -43,20 +44,26 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=12, help="the full recipe has 40 [12]")
     parser.add_argument("--screen", action="store_true", help="train only on the rest of the topic split")
+    parser.add_argument("--every", type=int, default=1, help="train on every Nth document only [1]")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     data = None
     for seed in range(1, options.seeds + 1):
-        name = ",".join(sorted(options.settings)).replace("/", "_") or "baseline"
-        mode = "-".join([str(options.epochs), *sorted(options.common), *["screen"] * options.screen])
-        path = options.work / f"{name}-{mode}-{seed}.json"
+        path = options.work / f"{name_of(options)}-{seed}.json"
         if not path.is_file():
             data = data or Data(options.corpora)
             run = measure(data, options, seed)
             write_whole(path, json.dumps(run).encode() + b"\n")
-    print(
-        table([json.loads(path.read_text(encoding="utf-8")) for path in sorted(options.work.glob("*.json"))])
-    )
+    paths = sorted(options.work.glob("*.json"))
+    print(table([json.loads(path.read_text(encoding="utf-8")) for path in paths]))
+
+
+def name_of(options: argparse.Namespace) -> str:
+    """Return the name of a run without its seed."""
+    settings = ",".join(sorted(options.settings)).replace("/", "_") or "baseline"
+    mode = [str(options.epochs), *sorted(options.common)]
+    mode += ["screen"] * options.screen + [f"every{options.every}"] * (options.every > 1)
+    return "-".join([settings, *mode])
 
 
 class Data:
@@ -79,11 +86,7 @@ def split_topics(sentences: Sequence[Sentence]) -> tuple[list[Sentence], list[Se
     Returns:
         The sentences of the other clusters, and those of the clusters held out, both in file order.
     """
-    documents: list[list[Sentence]] = []
-    for sentence in sentences:
-        if sentence.starts_document or not documents:
-            documents.append([])
-        documents[-1].append(sentence)
+    documents = split_documents(sentences)
     texts = [" ".join(token for one in document for token in one.tokens) for document in documents]
     features = TfidfVectorizer(sublinear_tf=True, min_df=3, max_df=0.3).fit_transform(texts)
     clusters = KMeans(CLUSTERS, n_init=3, random_state=0).fit_predict(features)
@@ -101,6 +104,16 @@ def split_topics(sentences: Sequence[Sentence]) -> tuple[list[Sentence], list[Se
     return parts
 
 
+def split_documents(sentences: Sequence[Sentence]) -> list[list[Sentence]]:
+    """Return the sentences of each document."""
+    documents: list[list[Sentence]] = []
+    for sentence in sentences:
+        if sentence.starts_document or not documents:
+            documents.append([])
+        documents[-1].append(sentence)
+    return documents
+
+
 def measure(data: Data, options: argparse.Namespace, seed: int) -> Run:
     """Train one or two models and score them."""
     start = time.process_time()
@@ -111,6 +124,7 @@ def measure(data: Data, options: argparse.Namespace, seed: int) -> Run:
     }
 
     def fit(split: Sequence[Sentence]) -> Tagger:
+        split = [one for document in split_documents(split)[:: options.every] for one in document]
         return train(split, task="ner", vectors=options.vectors, config=config, progress=False)
 
     transfer = fit(data.rest)
@@ -127,6 +141,7 @@ def measure(data: Data, options: argparse.Namespace, seed: int) -> Run:
         "epochs": options.epochs,
         "common": sorted(options.common),
         "trained_on": "rest of the topic split" if options.screen else "all",
+        "every": options.every,
         "seed": seed,
         **{name: round(score, 5) for name, score in scores.items()},
         "processor_seconds": round(time.process_time() - start, 1),
@@ -137,8 +152,11 @@ def table(runs: Sequence[Run]) -> str:
     """Format the mean F1 of the baseline, and the mean differences from it, in points."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        title = " ".join([f"{run['epochs']} epochs (of 40 in the full recipe)", *run["common"]])
-        groups.setdefault(f"{title}, trained on {run['trained_on']}", []).append(run)
+        title = ", ".join([f"{run['epochs']} epochs (of 40 in the full recipe)", *run["common"]])
+        title += f", trained on {run['trained_on']}" + f", every {run['every']}th document" * (
+            run["every"] > 1
+        )
+        groups.setdefault(title, []).append(run)
     lines = []
     for title, group in groups.items():
         baseline = {run["seed"]: run for run in group if not run["settings"]}
