@@ -162,6 +162,11 @@ class ModelConfig(Section):
     word_dropout: Probability = Field(0.0, description="share of words replaced by UNK")
     scheme: Literal["BIOES", "IOB2"] = Field("BIOES", description="tag scheme that the network learns")
     constrain: bool = Field(True, description="decode only tag sequences that the scheme allows")
+    consistent_labels: bool = Field(
+        False,
+        description="with document context: spans of the same words in a document vote on their label when "
+        "the model tags; spans with a low score take the majority's",
+    )
 
     @property
     def has_document_context(self) -> bool:
@@ -170,6 +175,14 @@ class ModelConfig(Section):
         Off for one-way models: later occurrences would leak the right context.
         """
         return self.context == "document" and self.direction == "bidirectional"
+
+    @property
+    def has_consistent_labels(self) -> bool:
+        """True if the spans of a document vote on their labels.
+
+        Off without document context, for the same reason.
+        """
+        return self.consistent_labels and self.has_document_context
 
 
 class TrainConfig(Section):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tagger.decoding.candidates import SpanMarginals
 from tagger.decoding.crf import Posterior, forward_backward
+from tagger.decoding.label_votes import find_conflicts, vote_labels
 from tagger.decoding.nbest import nbest
 from tagger.decoding.span_scores import span_probabilities
 from tagger.decoding.spans import FoundSpans, SpanReader
@@ -18,7 +19,7 @@ from tagger.decoding.viterbi import Transitions, viterbi_flat
 from tagger.features.batching import group_by_length
 from tagger.features.vocab import Task
 from tagger.runtime.options import TagOptions
-from tagger.text.schemes import convert_tags
+from tagger.text.schemes import convert_tags, spans_to_tags
 from tagger.text.sentence import Alternative, Sentence, Span
 
 Floats = NDArray[np.float32]
@@ -61,7 +62,12 @@ class Annotator:
         return self._reader.labels if self._reader else []
 
     def annotate(
-        self, emissions: Floats, lengths: Ints, sentences: Sequence[Sentence], options: TagOptions
+        self,
+        emissions: Floats,
+        lengths: Ints,
+        sentences: Sequence[Sentence],
+        options: TagOptions,
+        documents: Ints | None = None,
     ) -> Annotations:
         """Decode S sentences.
 
@@ -70,6 +76,8 @@ class Annotator:
             lengths: (S,) sentence lengths, at least 1 each, N in total.
             sentences: The S sentences, for the offsets of their tokens.
             options: The values to compute. The score threshold is not applied.
+            documents: (S,) number of each sentence's document, whose spans vote on their labels; None for no
+                vote. Alternatives and candidates are those of the model, without the vote.
 
         Returns:
             ``tags``; ``spans`` if the task's tags mark spans; and the requested values.
@@ -78,6 +86,7 @@ class Annotator:
         begins = np.cumsum(lengths) - lengths
         is_first = np.zeros(len(ids), np.bool_)
         is_first[begins] = True
+        self._settle_labels(ids, is_first, emissions, lengths, sentences, documents)
         spans, candidates = self._find_spans(ids, is_first), []
         owners = spans.sentences(begins)
         has_candidates = self._reader is not None and options.candidates > 0
@@ -120,6 +129,35 @@ class Annotator:
         if self._reader is None:
             return FoundSpans.unscored(*np.zeros((3, 0), np.int64))
         return self._reader.find(ids, is_first)
+
+    def _settle_labels(
+        self,
+        ids: Ints,
+        is_first: NDArray[np.bool_],
+        emissions: Floats,
+        lengths: Ints,
+        sentences: Sequence[Sentence],
+        documents: Ints | None,
+    ) -> None:
+        """Change the tag ids (N,) of spans that other spans of the same words outvote in their document."""
+        if documents is None or self._reader is None:
+            return
+        begins = np.cumsum(lengths) - lengths
+        spans = self._find_spans(ids, is_first)
+        names = _name_spans(spans, begins, sentences, documents)
+        conflicts = find_conflicts(names, spans.labels)
+        spans, names = spans.select(conflicts), [names[index] for index in conflicts]
+        owners = spans.sentences(begins)
+        for rows in self._groups(lengths, np.unique(owners)):
+            posterior = self._posterior(_pad(emissions, begins[rows], lengths[rows]), lengths[rows])
+            selected = np.flatnonzero(np.isin(owners, rows))
+            spans.scores[selected] = self._score_spans(posterior, spans.select(selected), ids, begins[rows])
+        voted = vote_labels(names, spans.labels, spans.scores)
+        for index in np.flatnonzero(voted != spans.labels):
+            start, end = int(spans.starts[index]), int(spans.ends[index])
+            span = Span(0, end - start, self.labels[voted[index]])
+            tags = spans_to_tags([span], end - start, str(self.task.scheme))
+            ids[start:end] = [self.task.ids[tag] for tag in tags]
 
     def _write_tags(self, ids: Ints, spans: FoundSpans, is_first: NDArray[np.bool_]) -> list[str]:
         """Return the N tags, those of spans in the target scheme."""
@@ -236,6 +274,19 @@ class Annotator:
 
     def _convert_tags(self, tags: Sequence[str]) -> Sequence[str]:
         return convert_tags(tags, self.task.scheme, self._scheme) if self.task.scheme else tags
+
+
+def _name_spans(
+    spans: FoundSpans, begins: Ints, sentences: Sequence[Sentence], documents: Ints
+) -> list[tuple[int | str, ...]]:
+    """Return the document and the lower-cased words of each span."""
+    owners = spans.sentences(begins)
+    shifts = begins[owners]
+    columns = (owners, spans.starts - shifts, spans.ends - shifts, documents[owners])
+    return [
+        (document, *map(str.lower, sentences[owner].tokens[start:end]))
+        for owner, start, end, document in zip(*(column.tolist() for column in columns), strict=True)
+    ]
 
 
 def _is_constrained(task: Task, transitions: Transitions) -> bool:

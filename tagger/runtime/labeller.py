@@ -24,7 +24,7 @@ from tagger.runtime.min_score import apply_min_score
 from tagger.runtime.options import TagOptions
 from tagger.runtime.overlap import compute_ahead
 from tagger.runtime.recurrence import Precision
-from tagger.runtime.windows import Window, make_windows
+from tagger.runtime.windows import Window, make_windows, number_documents
 from tagger.text.sentence import Sentence
 
 Floats = NDArray[np.float32]
@@ -200,11 +200,14 @@ class Labeller:
         self, window: Window, emissions: Mapping[str, Floats], options: TagOptions
     ) -> list[Sentence]:
         sentences = [window.sentences[index] for index in window.non_empty]
+        documents = None
+        if self.bundle.config.model.has_consistent_labels:
+            documents = number_documents(window.sentences)[window.non_empty]
         # For each parameter of ``Sentence.with_tags``, the values of each task that has it.
         values: dict[str, dict[str, list[Any]]] = {}
         for annotator in self.annotators:
             task = annotator.task.name
-            annotations = annotator.annotate(emissions[task], window.lengths, sentences, options)
+            annotations = annotator.annotate(emissions[task], window.lengths, sentences, options, documents)
             for name, task_values in annotations.items():
                 values.setdefault(name, {})[task] = task_values
         tagged = list(window.sentences)

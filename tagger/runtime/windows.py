@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple, TypeVar
 
@@ -73,6 +73,16 @@ def make_windows(
         window = list(chain.from_iterable(document_windows))
         tokens = list(chain.from_iterable(documents))
         yield _make(window, tokens, cache, find_occurrences(documents, vocabulary))
+
+
+def number_documents(sentences: Sequence[Sentence]) -> Ints:
+    """Return the number (S,) of each sentence's document window.
+
+    Args:
+        sentences: S sentences, from the start of a document window.
+    """
+    sizes = list(map(len, cut_document_windows(sentences)))
+    return np.repeat(np.arange(len(sizes)), sizes)
 
 
 def _make(

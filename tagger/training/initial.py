@@ -25,7 +25,7 @@ LEARNING_RATE, EPOCHS = 0.005, 10
 # Options of the network that do not change its weights; all others are those of the initial model.
 _FREE = {
     "vectors_limit", "context_dropout", "encoder_dropout", "dropout", "layer_dropout", "recurrent_dropout",
-    "word_dropout", "constrain",
+    "word_dropout", "constrain", "consistent_labels",
 }  # fmt: skip
 _WORDS, _FROZEN, _CHARACTERS, _AFFIXES = (
     "words.trainable.weight",
