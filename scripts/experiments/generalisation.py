@@ -153,7 +153,7 @@ def table(runs: Sequence[Run]) -> str:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         title = ", ".join([f"{run['epochs']} epochs (of 40 in the full recipe)", *run["common"]])
-        title += f", trained on {run['trained_on']}" + f", every {run['every']}th document" * (
+        title += f", trained on {run['trained_on']}" + f", one document in {run['every']}" * (
             run["every"] > 1
         )
         groups.setdefault(title, []).append(run)
