@@ -314,9 +314,9 @@ class Tagger:
         Args:
             sentences: Sentences to tag; tags that they already have are ignored.
             n_best: Number of most probable tag sequences per task to store in ``Sentence.alternatives``, or
-                all if there are fewer; the first is the sentence's own tags. The probabilities are those of
-                the model's sequences. Several of these can be equal once they are converted to the tagger's
-                scheme (if it is IO, or if decoding does not constrain the model's tags to their own scheme);
+                all if there are fewer; the first is the sentence's own tags, without ``consistent_labels``.
+                The probabilities are those of the model's sequences. Several of these can be equal once they
+                are converted to the tagger's scheme (if it is IO, or if decoding is not constrained);
                 they remain separate alternatives. At most ``arguments.MOST_ALTERNATIVES``.
             scores: True to store the marginal probability of each token's tag in ``Sentence.tag_scores``. If
                 the tagger's scheme differs from the model's, it is the probability of the model's own tag:
