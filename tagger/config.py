@@ -137,6 +137,12 @@ class ModelConfig(Section):
     affix_min_words: int = Field(
         2, ge=1, description="minimum number of distinct words of train with an affix that gets an embedding"
     )
+    linear: bool = Field(
+        False,
+        description="add a linear model's emissions: words, affixes and shapes of a token and its neighbours "
+        "(bidirectional models only)",
+    )
+    linear_dropout: Probability = Field(0.2, description="dropout on the features of the linear model")
     context: Context = Field(
         "document",
         description="document: add features of a word's other occurrences in the document (bidirectional "
@@ -183,6 +189,16 @@ class ModelConfig(Section):
         Off without document context, for the same reason.
         """
         return self.consistent_labels and self.has_document_context
+
+    @property
+    def has_linear(self) -> bool:
+        """True if the model has a linear part. Off for one-way models: it reads the next two words."""
+        return self.linear and self.direction == "bidirectional"
+
+    @property
+    def affix_threshold(self) -> int:
+        """Minimum number of distinct words with an affix of the vocabulary; 0 for models without affixes."""
+        return self.affix_min_words if self.affix_size or self.has_linear else 0
 
 
 class TrainConfig(Section):

@@ -123,6 +123,14 @@ def _require_coherent(config: Config, origin: str) -> None:
             where=origin,
             option="train.lookahead",
         )
+    if train.lookahead == "random" and config.model.has_linear:
+        raise InputError(
+            "train.lookahead must be full if model.linear is true (got random). Set model.linear = false: "
+            "the linear part reads the next two words.",
+            code="option.conflict",
+            where=origin,
+            option="train.lookahead",
+        )
     if config.model.encoder and (config.model.direction != "bidirectional" or train.lookahead == "random"):
         raise InputError(
             "model.encoder needs a bidirectional model and train.lookahead = full: a contextual encoder "

@@ -47,7 +47,8 @@ def make_bundle(seed: int = 0, **model: object) -> tuple[TaggingModel, Bundle]:
         scheme=config.model.scheme,
         lowercase=True,
         fold_digits=False,
-        affix_min_words=config.model.affix_min_words if config.model.affix_size else 0,
+        affix_min_words=config.model.affix_threshold,
+        has_shapes=config.model.has_linear,
     )
     vocabulary = vocabulary.with_frozen_words(["glasgow", "river"])
     frozen = np.random.default_rng(seed).normal(size=(2, 4)).astype(np.float16)

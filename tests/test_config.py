@@ -82,6 +82,7 @@ def test_tasks_may_be_comma_separated_and_errors_name_their_origin(tmp_path):
 def test_options_that_contradict_each_other_are_an_error():
     for changes, option in (
         ({"train.lookahead": "random", "model.context": "document"}, "train.lookahead"),
+        ({"train.lookahead": "random", "model.linear": True}, "train.lookahead"),
         ({"train.warm_restarts": "20,10"}, "train.warm_restarts"),
         ({"train.warm_restarts": 10, "train.schedule": "constant"}, "train.warm_restarts"),
     ):

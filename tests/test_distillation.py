@@ -42,8 +42,9 @@ def agreement(first: Tagger, second: Tagger, task: str) -> float:
     return float(np.mean(np.array(tags[0]) == np.array(tags[1])))
 
 
-def test_a_student_agrees_with_its_teacher_on_held_out_text(teacher):
-    student = distil(teacher, TEXTS, epochs=3, **SIZES)
+@pytest.mark.parametrize("linear", [False, True])
+def test_a_student_agrees_with_its_teacher_on_held_out_text(teacher, linear):
+    student = distil(teacher, TEXTS, epochs=3, linear=linear, **SIZES)
     assert [task.name for task in student.tasks] == ["pos", "ner"]
     for task in ("pos", "ner"):
         assert agreement(teacher, student, task) >= 0.97

@@ -94,6 +94,9 @@ def test_options_of_a_run_combine_common_options_and_its_variant():
         "crf",
     )
     assert (config.model.hidden_size, config.train.seed, config.train.lookahead) == (12, 7, "random")
+    assert not configure(
+        variant, replace_section("model", {"linear": True}), hidden_size=1, seed=7
+    ).model.linear
     assert config.model.word_size == CONFIG.model.word_size
     assert config.data == CONFIG.data
 

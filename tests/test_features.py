@@ -14,16 +14,8 @@ from hypothesis import strategies as st
 from tagger.errors import InputError
 from tagger.features.batching import WordTable, group_by_length, shuffled_batches
 from tagger.features.vectors import read_vectors
-from tagger.features.vocab import (
-    CASING_TESTS,
-    CASINGS,
-    LONGEST_WORD,
-    UNKNOWN,
-    Vocabulary,
-    build_vocabulary,
-    casing_id,
-    restore_vocabulary,
-)
+from tagger.features.vocab import UNKNOWN, Vocabulary, build_vocabulary, restore_vocabulary
+from tagger.features.word_forms import CASING_TESTS, CASINGS, LONGEST_WORD, casing_id
 from tagger.text.sentence import Sentence, from_tokens
 
 WORDS = {"the": [1.0, 2.0], "New York": [3.0, 4.0], "Ärger": [5.5, -6.25], "apple": [7.0, 8.0]}
@@ -73,6 +65,17 @@ def test_affixes_are_those_of_enough_distinct_words(words):
                     assert (row[kind] == other_row[kind]) == (other.lower() in shared)
     known = [{row[kind] for row in ids} - {0} for kind in range(7)]
     assert sum(map(len, known)) == len(set.union(*known)) == len(vocabulary.affixes)
+
+
+def test_shapes_are_those_of_train():
+    tokens = sentence(("Leeds", "O"), ("B-52s", "O"), ("ärger", "O"))
+    options = {"scheme": "BIOES", "lowercase": True, "fold_digits": False}
+    vocabulary, _ = build_vocabulary([tokens], {"ner": "IOB1"}, has_shapes=True, **options)
+    assert vocabulary.shapes == ("0Xxxxx", "1Xx", "0X-00x", "1X-0x", "0xxxxx", "1x")
+    assert vocabulary.word_shapes("Paris") == vocabulary.word_shapes("Leeds") == [1, 2]
+    assert vocabulary.word_shapes("Bath") == [0, 2]
+    assert vocabulary.word_shapes("?") == [0, 0]
+    assert build_vocabulary([tokens], {"ner": "IOB1"}, **options)[0].shapes == ()
 
 
 def test_special_words_are_never_looked_up_by_name():

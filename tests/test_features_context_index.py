@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tagger.features.batching import WordTable
 from tagger.features.context_index import EXTRAS, MAX_TOKENS, ContextIndex, aggregate, find_occurrences
-from tagger.features.vocab import CASINGS, SPECIAL, Vocabulary, casing_id
+from tagger.features.vocab import SPECIAL, Vocabulary
+from tagger.features.word_forms import CASINGS, casing_id
 
 FREQUENT = ("the", "of")
 RARE = ("Ayr", "ayr", "AYR", "Mira", "mira", "lost", "7", "7b", "-", "unseen", "Ärger", "ärger", "東京")

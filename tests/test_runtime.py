@@ -20,6 +20,8 @@ from tagger.network.heads import HEADS
 from tagger.network.words import CHARACTERS
 from tagger.runtime.cache import WordCache, row_bytes
 from tagger.runtime.engine import Engine
+from tagger.runtime.labeller import Labeller
+from tagger.runtime.windows import make_windows
 from tagger.text.schemes import violations
 from tagger.text.sentence import from_tokens
 
@@ -63,6 +65,22 @@ def test_the_engine_equals_torch_with_affixes(characters):
     np.testing.assert_allclose(found, network.emissions(batch)["ner"][batch.mask], atol=1e-4)
 
 
+@pytest.mark.parametrize("merge_mode", ["concat", "mul"])
+@pytest.mark.parametrize("context", ["document", "sentence"])
+def test_the_engine_equals_torch_with_a_linear_part(context, merge_mode):
+    network, bundle = make_bundle(linear=True, affix_min_words=1, context=context, merge_mode=merge_mode)
+    table = WordTable(bundle.vocabulary)
+    sentences = [from_tokens(tokens) for tokens in random_sentences(bundle.vocabulary)]
+    batch = table.batch([table.rows(sentence.tokens) for sentence in sentences])
+    assert 0 < (batch.shapes > 0).mean() < 1
+    labeller = Labeller(bundle, "BIOES", "f32", 1)
+    (window,) = make_windows(sentences, labeller.cache, None, max_items=99, max_tokens=9999)
+    for task, expected in network.emissions(batch).items():
+        for inputs in (batch, window):
+            found = labeller.engine.emissions(inputs)[task]
+            np.testing.assert_allclose(found, expected[batch.mask], atol=1e-4)
+
+
 def test_too_large_weights_and_scores_are_an_error():
     _, bundle = make_bundle()
     large = {"heads.0.projection.weight": np.full_like(bundle.tensors["heads.0.projection.weight"], 9e29)}
@@ -104,6 +122,7 @@ def test_a_missing_tensor_or_a_wrong_shape_is_an_error():
         {"casing_size": 7},
         {"casing_size": 0},
         {"affix_size": 3},
+        {"linear": True},
         {"character_size": 4},
         {"character_hidden": 5},
         {"characters": "none"},

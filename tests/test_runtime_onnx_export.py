@@ -46,6 +46,13 @@ def test_the_graph_gives_the_emissions_of_torch(
         np.testing.assert_allclose(found[task][batch.mask], expected[task][batch.mask], atol=1e-4)
 
 
+def test_a_model_with_a_linear_part_is_an_error(tmp_path):
+    _, bundle = make_bundle(linear=True)
+    with pytest.raises(export.InputError) as error:
+        export.export_model(bundle, tmp_path / "model.onnx")
+    assert (error.value.code, error.value.option) == ("option.conflict", "model.linear")
+
+
 def test_the_file_contains_the_decoding_data(tmp_path):
     _, bundle = make_bundle()
     bundle = replace(bundle, temperatures={"ner": 1.5})

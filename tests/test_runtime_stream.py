@@ -91,6 +91,16 @@ def test_an_unlimited_lookahead_gives_the_tags_of_the_sentence(model, scheme):
             np.testing.assert_allclose(window[task], emissions, atol=1e-4)
 
 
+def test_streams_do_not_use_the_linear_part():
+    _, bundle = make_bundle(context="sentence", linear=True)
+    tensors = {name: one * (not name.startswith("linear.")) for name, one in bundle.tensors.items()}
+    tagger, plain = Tagger(bundle), Tagger(replace(bundle, tensors=tensors))
+    sentences = random_sentences(bundle.vocabulary)
+    assert tagger.tag_tokens(sentences) != plain.tag_tokens(sentences)
+    for tokens, expected in zip(sentences, plain.tag_tokens(sentences), strict=True):
+        assert streamed(tagger, tokens, 99) == {task: list(tags) for task, tags in expected.tags.items()}
+
+
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("lookahead", [0, 1, 3])
 def test_emissions_of_a_forward_model_do_not_depend_on_the_lookahead(lookahead, layers):

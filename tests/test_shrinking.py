@@ -65,10 +65,10 @@ def test_kept_vectors_and_stored_types(tmp_path, precision, words):
 
 
 @pytest.mark.parametrize("precision", ["f32", "f16", "int8"])
-@pytest.mark.parametrize(("characters", "affix_size"), [("cnn", 0), ("lstm", 2)])
-def test_the_engine_gives_the_results_of_the_restored_model(tmp_path, precision, characters, affix_size):
+@pytest.mark.parametrize("options", [{"linear": True}, {"characters": "lstm", "affix_size": 2}], ids=str)
+def test_the_engine_gives_the_results_of_the_restored_model(tmp_path, precision, options):
     for seed in range(3):
-        _, bundle = make_bundle(seed, characters=characters, affix_size=affix_size)
+        _, bundle = make_bundle(seed, **options)
         loaded = stored(shrink_bundle(bundle, words=2, precision=precision), tmp_path / str(seed))
         plain = stored(restore_bundle(loaded), tmp_path / f"plain{seed}")
         assert plain.tensors[MAPPED].dtype == np.float16

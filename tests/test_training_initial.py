@@ -94,6 +94,7 @@ def test_same_labels_and_no_epochs_give_the_same_tags(name, form, request, tmp_p
         {"characters": "none", "casing_size": 0},
         {"direction": "forward"},
         {"affix_size": 3, "affix_min_words": 1},
+        {"linear": True},
         {"lowercase": False, "fold_digits": True, "scheme": "none"},
     ],
     ids=str,

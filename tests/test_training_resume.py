@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -78,10 +79,15 @@ def whole(corpus, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("stride", [1, 4, 9, 13])
-def test_a_stopped_and_resumed_run_gives_the_same_result(corpus, tmp_path, optimizer, stride):
-    config = configure(train__optimizer=optimizer)
+@pytest.mark.parametrize(
+    ("optimizer", "stride", "changes"),
+    [
+        *product(OPTIMIZERS, [1, 4, 9, 13], [{}]),
+        ("sgd", 9, {"model__linear": True, "train__lookahead": "full"}),
+    ],
+)
+def test_a_stopped_and_resumed_run_gives_the_same_result(corpus, tmp_path, optimizer, stride, changes):
+    config = configure(train__optimizer=optimizer, **changes)
     list(train(corpus, tmp_path / "whole", config))
     calls = 0
 

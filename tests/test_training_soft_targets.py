@@ -190,10 +190,11 @@ def test_two_teachers_give_the_mean(model):
         np.testing.assert_allclose(mean.tags, (a.tags + b.tags) / 2, atol=1e-6)
 
 
-@pytest.mark.parametrize("weight", [1.0, 0.5, 0.0])
-def test_a_new_label_leaves_the_old_ones(model, weight):
+@pytest.mark.parametrize(("weight", "linear"), [(1.0, False), (0.5, False), (0.0, False), (0.5, True)])
+def test_a_new_label_leaves_the_old_ones(model, weight, linear):
     """The data mark ORG only; read as complete labels, they make PER vanish."""
-    options = {"init_from": model, "epochs": 3, "learning_rate": 0.1}
+    source = train(OLD, linear=True, **SIZES) if linear else model
+    options = {"init_from": source, "epochs": 3, "learning_rate": 0.1}
     extended = train(NEW, partial=True, soft_weight=weight, **options)
     spans = [
         [(span.start, span.label) for span in sentence.spans["ner"]]

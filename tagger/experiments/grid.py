@@ -111,6 +111,7 @@ def configure(variant: Variant, config: Config, *, hidden_size: int, seed: int) 
         "constrain": config.model.constrain and variant.head == "crf",
         "hidden_size": hidden_size,
         "context": "sentence",  # document context would leak the right context: it includes later occurrences
+        "linear": False,  # as does the linear part: it reads the next two words
     }
     train = {"seed": seed, "lookahead": variant.lookahead}
     return config.model_copy(

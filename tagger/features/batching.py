@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.features.context_index import BatchContext
-from tagger.features.vocab import AFFIXES, PADDING, Vocabulary, casing_id
+from tagger.features.vocab import PADDING, Vocabulary
+from tagger.features.word_forms import AFFIXES, SHAPES, casing_id
 
 Ints = NDArray[np.int64]
 
@@ -52,12 +53,13 @@ class Batch:
     padding.
 
     Attributes:
-        positions: (B, T) index of each token in the five arrays below; 0 after a sentence's end.
+        positions: (B, T) index of each token in the arrays of words below; 0 after a sentence's end.
         words: (U,) word ids.
         casing: (U,) casing ids.
         characters: (U, L) character ids, 0 after a word's end; L >= 1.
         word_lengths: (U,) number of characters of each word.
         affixes: (U, ``len(AFFIXES)``) affix ids, 0 for unknown affixes.
+        shapes: (U, ``SHAPES``) shape ids, 0 for unknown shapes.
         lengths: (B,) number of tokens of each sentence.
         tags: For each task (B, T) tag ids, -1 for tokens without a gold tag, 0 after a sentence's end; empty
             for prediction.
@@ -74,6 +76,7 @@ class Batch:
     characters: Ints
     word_lengths: Ints
     affixes: Ints
+    shapes: Ints
     lengths: Ints
     tags: Mapping[str, Ints] = field(default_factory=dict)
     allowed: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
@@ -153,7 +156,9 @@ class WordTable:
         self._words = [PADDING]
         self._casing = [0]
         self._characters: list[list[int]] = [[PADDING]]
-        self._affixes = [[PADDING] * len(AFFIXES)]  # stays as short as this without affixes in the vocabulary
+        # These stay as short as this if the vocabulary lacks such features.
+        self._affixes = [[PADDING] * len(AFFIXES)]
+        self._shapes = [[PADDING] * SHAPES]
 
     def __len__(self) -> int:
         return len(self._words)
@@ -172,6 +177,8 @@ class WordTable:
                 self._characters.append(self.vocabulary.word_characters(token) or [PADDING])
                 if self.vocabulary.affixes:
                     self._affixes.append(self.vocabulary.word_affixes(token))
+                if self.vocabulary.shapes:
+                    self._shapes.append(self.vocabulary.word_shapes(token))
                 self._rows[token] = row  # last, so that every visible row has its features
         return self._rows[token]
 
@@ -194,15 +201,18 @@ class WordTable:
             casing=np.array([self._casing[row] for row in distinct], dtype=np.int64),
             characters=_pad(characters),
             word_lengths=np.array([len(ids) for ids in characters], dtype=np.int64),
-            affixes=self._affix_ids(distinct),
+            affixes=_select(self._affixes, distinct),
+            shapes=_select(self._shapes, distinct),
             lengths=np.array([len(row) for row in rows], dtype=np.int64),
             tags={task: _pad(values) for task, values in (tags or {}).items()},
         )
 
-    def _affix_ids(self, rows: Ints) -> Ints:
-        if not self.vocabulary.affixes:
-            return np.full((len(rows), len(AFFIXES)), PADDING, np.int64)
-        return np.array([self._affixes[row] for row in rows], dtype=np.int64)
+
+def _select(features: Sequence[Sequence[int]], rows: Ints) -> Ints:
+    """Return the features (R, N) of these rows of a table; padding if the table has only that."""
+    if len(features) == 1:
+        return np.full((len(rows), len(features[0])), PADDING, np.int64)
+    return np.array([features[row] for row in rows], dtype=np.int64)
 
 
 def group_by_length(lengths: Sequence[int], batch_size: int, batch_tokens: int) -> Iterator[list[int]]:

@@ -15,7 +15,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.features.vocab import CASINGS, PADDING, Vocabulary, casing_id
+from tagger.features.vocab import PADDING, Vocabulary
+from tagger.features.word_forms import CASINGS, casing_id
 from tagger.text.casing import recase
 from tagger.text.documents import cut_document_windows
 from tagger.text.sentence import Sentence

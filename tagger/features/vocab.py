@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from itertools import accumulate
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, ConfigDict, FailFast, Field, StrictBool, StrictInt, TypeAdapter
 
+from tagger.features.word_forms import DIGIT, LONGEST_WORD, affixes_of, shapes_of
 from tagger.text.schemes import (
     allowed_transitions,
     convert_tags,
@@ -28,12 +28,6 @@ from tagger.text.sentence import UNKNOWN_TAG, UNSPECIFIED, Sentence
 PADDING = 0
 UNKNOWN = 1
 SPECIAL = ("<padding>", "<unknown>")  # names of these two ids; tokens never match them
-CASINGS = ("padding", "other", "number", "has_digit", "lower", "upper", "title", "mixed")
-AFFIXES = tuple(
-    [slice(length) for length in (1, 2, 3)] + [slice(-length, None) for length in (1, 2, 3, 4)]
-)  # the characters of each kind of affix: prefixes, then suffixes
-LONGEST_WORD = 64  # in characters; of a longer token, the first and the last 32 characters are used
-_DIGIT = re.compile(r"\d")
 _FORBID_UNKNOWN = ConfigDict(extra="forbid")
 _Strings = Annotated[tuple[str, ...], FailFast()]  # a damaged file can have many invalid items
 
@@ -167,6 +161,8 @@ class Vocabulary:
         fold_digits: True if every digit is replaced by ``0``.
         affixes: Affixes that have an embedding, each after the index of its kind in ``AFFIXES``, as in
             ``4ng``; an affix's id is its index + 1. Empty for models without affixes.
+        shapes: Shapes of the training set, as in ``0Xxxx`` and ``1Xx``; a shape's id is its index + 1. Empty
+            for models without a linear part.
         n_frequent: Number of the most frequent words that together make up at most half of the training
             set's tokens; ``words`` is sorted by frequency.
     """
@@ -183,6 +179,7 @@ class Vocabulary:
     frozen_words: _Strings = field(default=(), repr=False)
     n_frequent: Annotated[StrictInt, Field(ge=0)] = 0
     affixes: Annotated[_Strings, AfterValidator(_require_unique)] = field(default=(), repr=False)
+    shapes: Annotated[_Strings, AfterValidator(_require_unique)] = field(default=(), repr=False)
 
     __pydantic_config__ = _FORBID_UNKNOWN
 
@@ -208,6 +205,11 @@ class Vocabulary:
         return MappingProxyType({affix: number for number, affix in enumerate(self.affixes, start=1)})
 
     @cached_property
+    def shape_ids(self) -> Mapping[str, int]:
+        """Mapping from ``shapes`` to ids."""
+        return MappingProxyType({shape: number for number, shape in enumerate(self.shapes, start=1)})
+
+    @cached_property
     def frequent_forms(self) -> frozenset[str]:
         """The most frequent words of the training set in lower case, excluded from document context."""
         return frozenset(word.lower() for word in self.words[len(SPECIAL) : len(SPECIAL) + self.n_frequent])
@@ -216,12 +218,12 @@ class Vocabulary:
         """Return the form of a token for the lookup in the vocabulary."""
         if self.lowercase:
             token = token.lower()
-        return _DIGIT.sub("0", token) if self.fold_digits else token
+        return DIGIT.sub("0", token) if self.fold_digits else token
 
     def word_id(self, token: str) -> int:
         """Return the id of a token: normalised, else in lower case, else with folded digits, else unknown."""
         form = self.normalise(token)
-        for candidate in (form, form.lower(), _DIGIT.sub("0", form.lower())):
+        for candidate in (form, form.lower(), DIGIT.sub("0", form.lower())):
             number = self.word_ids.get(candidate)
             if number is not None:
                 return number
@@ -247,6 +249,11 @@ class Vocabulary:
         ids = self.affix_ids
         return [ids.get(affix, PADDING) for affix in affixes_of(token)]
 
+    def word_shapes(self, token: str) -> list[int]:
+        """Return the ids of a token's shapes (see ``shapes_of``); ``PADDING`` for unknown shapes."""
+        ids = self.shape_ids
+        return [ids.get(shape, PADDING) for shape in shapes_of(token)]
+
     def with_frozen_words(self, words: Sequence[str]) -> Vocabulary:
         """Return a copy with these words of a vectors file as frozen words."""
         return replace(self, frozen_words=tuple(words))
@@ -266,33 +273,6 @@ def _adapter() -> TypeAdapter[Vocabulary]:
     return TypeAdapter(Annotated[Vocabulary, AfterValidator(_require_consistent)])
 
 
-CASING_TESTS: dict[str, Callable[[str], object]] = {
-    "lower": str.islower,
-    "number": str.isnumeric,
-    "has_digit": _DIGIT.search,
-    "upper": lambda token: len(token) > 1 and token.isupper(),
-    "title": lambda token: token.istitle() or token.isupper(),
-    "mixed": lambda token: any(map(str.isupper, token)),
-    "other": lambda token: True,
-}
-"""The test of each casing; a token has the first one whose test is true."""
-_CASING_TESTS = [(CASINGS.index(name), test) for name, test in CASING_TESTS.items()]
-
-
-def casing_id(token: str) -> int:
-    """Return the index of a token's casing in ``CASINGS``."""
-    return next(number for number, test in _CASING_TESTS if test(token))
-
-
-def affixes_of(token: str) -> list[str]:
-    """Return a token's lower-cased affix of each kind in ``AFFIXES``, after the kind's index.
-
-    Of a token shorter than the affix, the affix is the whole token.
-    """
-    form = token.lower()
-    return [f"{kind}{form[part]}" for kind, part in enumerate(AFFIXES)]
-
-
 def build_vocabulary(
     sentences: Sequence[Sentence],
     schemes: Mapping[str, str | None],
@@ -301,6 +281,7 @@ def build_vocabulary(
     lowercase: bool,
     fold_digits: bool,
     affix_min_words: int = 0,
+    has_shapes: bool = False,
 ) -> tuple[Vocabulary, frozenset[int]]:
     """Build the vocabulary of a training set.
 
@@ -312,6 +293,7 @@ def build_vocabulary(
         fold_digits: True to replace every digit by ``0``.
         affix_min_words: Minimum number of distinct lower-cased words with an affix of the vocabulary; 0 for
             no affixes.
+        has_shapes: True to collect shapes.
 
     Returns:
         The vocabulary, and the ids of words that occur exactly once.
@@ -327,6 +309,7 @@ def build_vocabulary(
         fold_digits=fold_digits,
         n_frequent=_count_frequent([count for _, count in counts.most_common()]),
         affixes=_collect_affixes(sentences, affix_min_words) if affix_min_words else (),
+        shapes=_collect_shapes(sentences) if has_shapes else (),
     )
     singletons = frozenset(
         number for number, word in enumerate(vocabulary.words) if number > UNKNOWN and counts[word] == 1
@@ -338,6 +321,11 @@ def _collect_affixes(sentences: Iterable[Sentence], min_words: int) -> tuple[str
     words = dict.fromkeys(token.lower() for sentence in sentences for token in sentence.tokens)
     counts = Counter(affix for word in words for affix in affixes_of(word))
     return tuple(affix for affix, count in counts.most_common() if count >= min_words)
+
+
+def _collect_shapes(sentences: Iterable[Sentence]) -> tuple[str, ...]:
+    words = dict.fromkeys(token for sentence in sentences for token in sentence.tokens)
+    return tuple(dict.fromkeys(shape for word in words for shape in shapes_of(word)))
 
 
 def _count_frequent(counts: Sequence[int]) -> int:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tagger.features.context_index import COUNTED, context_width
-from tagger.features.vocab import CASINGS
+from tagger.features.word_forms import CASINGS
 
 
 class DocumentContext(nn.Module):

@@ -20,6 +20,7 @@ from tagger.network.bilstm import Blocks, Encoder
 from tagger.network.document_context import DocumentContext
 from tagger.network.dropout import dropout
 from tagger.network.heads import HEADS, Head, Targets
+from tagger.network.linear import LinearScores
 from tagger.network.state_mix import StateMix
 from tagger.network.words import WordVectors
 
@@ -72,6 +73,10 @@ class TaggingModel(nn.Module):
         width = self.encoder.output_size
         # A ModuleList: ModuleDict rejects task names that are attributes of nn.Module, such as "type".
         self.heads = nn.ModuleList(HEADS[config.head](width, len(task.tags)) for task in self.tasks)
+        self.linear: nn.ModuleList | None = None
+        if config.has_linear:
+            sizes = (len(vocabulary.words), 1 + len(vocabulary.shapes), 1 + len(vocabulary.affixes))
+            self.linear = nn.ModuleList(LinearScores(*sizes, len(task.tags)) for task in self.tasks)
         if vectors:
             self._initialise_words(vocabulary, vectors)
 
@@ -88,6 +93,12 @@ class TaggingModel(nn.Module):
             batch: The sentences.
             blocks: Blocks for the backward direction; by default whole sentences.
         """
+        emissions = self.network_emissions(batch, blocks)
+        linear = self.linear_emissions(batch)
+        return {name: scores + linear[name] for name, scores in emissions.items()} if linear else emissions
+
+    def network_emissions(self, batch: Batch, blocks: Blocks | None = None) -> dict[str, Tensor]:
+        """Compute the emissions (B, T, C) by task without those of the linear part; as ``forward``."""
         words = self._tensor(batch.words)
         if self.training and self.config.word_dropout:
             is_dropped = torch.rand(words.shape, device=words.device) < self.config.word_dropout
@@ -105,6 +116,15 @@ class TaggingModel(nn.Module):
         encoded, _ = self.encoder(inputs, self._tensor(batch.lengths), blocks)
         encoded = dropout(encoded, self.config.dropout, self.training)
         return {task.name: head(encoded) for task, head in zip(self.tasks, self.heads, strict=True)}
+
+    def linear_emissions(self, batch: Batch) -> dict[str, Tensor]:
+        """Compute the linear part's emissions (B, T, C) by task; empty without a linear part."""
+        if self.linear is None:
+            return {}
+        arrays = (batch.positions, batch.words, batch.shapes, batch.affixes)
+        ids = [*map(self._tensor, arrays)]
+        share = self.config.linear_dropout
+        return {task.name: linear(*ids, share) for task, linear in zip(self.tasks, self.linear, strict=True)}
 
     def _document_context(self, batch: Batch, context: DocumentContext) -> Tensor:
         """Compute the context features of each token (B, T, output_size), zeros if a word does not repeat.
@@ -143,6 +163,9 @@ class TaggingModel(nn.Module):
     ) -> Tensor:
         """Compute the negative log-likelihood of the tags, summed over tasks and averaged over sentences.
 
+        With a linear part, this is half the sum of three losses: that of all emissions, and those of the
+        network's and of the linear part's alone. So each part learns to tag without the other.
+
         Args:
             batch: The sentences and their tags.
             blocks: As in ``forward``.
@@ -150,12 +173,19 @@ class TaggingModel(nn.Module):
             soft_weight: Weight of soft tags (see ``heads.Targets``).
         """
         mask = self._tensor(batch.mask)
-        emissions = self(batch, blocks)
+        emissions = self.network_emissions(batch, blocks)
+        linear = self.linear_emissions(batch)
         total = torch.zeros((), device=mask.device)
         for task, head in zip(self.tasks, self.heads, strict=True):
             assert isinstance(head, Head)
             targets = self._targets(batch, task.name, soft_weight)
-            total = total + head.loss(emissions[task.name], targets, mask, (costs or {}).get(task.name))
+            cost = (costs or {}).get(task.name)
+            scores = emissions[task.name]
+            loss = head.loss(scores, targets, mask, cost)
+            if linear:
+                both = (linear[task.name], scores + linear[task.name])
+                loss = (loss + sum(head.loss(one, targets, mask, cost) for one in both)) / 2
+            total = total + loss
         return total
 
     def _targets(self, batch: Batch, task: str, soft_weight: float) -> Targets:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tagger.config import Characters, ModelConfig
-from tagger.features.vocab import AFFIXES, CASINGS, PADDING, UNKNOWN
+from tagger.features.vocab import PADDING, UNKNOWN
+from tagger.features.word_forms import AFFIXES, CASINGS
 from tagger.network.bilstm import Encoder
 
 

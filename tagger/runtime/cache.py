@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.features.batching import WordTable
-from tagger.features.vocab import LONGEST_WORD, Vocabulary
+from tagger.features.vocab import Vocabulary
+from tagger.features.word_forms import LONGEST_WORD
 from tagger.runtime.word_inputs import WordInputs
 
 Floats = NDArray[np.float32]

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.features.context_index import Occurrences, aggregate
-from tagger.features.vocab import CASINGS, PADDING
+from tagger.features.vocab import PADDING
+from tagger.features.word_forms import CASINGS
 from tagger.runtime.recurrence import TokenInputs, project
 
 Floats = NDArray[np.float32]

@@ -22,6 +22,7 @@ from tagger.features.context_index import context_width
 from tagger.features.contextual import ContextualEncoder
 from tagger.runtime.context_inputs import DocumentContext
 from tagger.runtime.layer import Layer
+from tagger.runtime.linear_scores import LinearScores
 from tagger.runtime.lstm import Lstm, merge
 from tagger.runtime.recurrence import PackedSlots, Precision, TokenInputs
 from tagger.runtime.state_inputs import StateInputs
@@ -87,7 +88,8 @@ class Engine:
             )
             word_weights = np.ascontiguousarray(first.input_weights[:n_word_inputs])
             self._layers[0] = replace(first, input_weights=word_weights)
-        self.words = WordInputs(self._tensors, self._config, self._layers[0], context)
+        self._linear = LinearScores(self._tensors, len(self._tasks)) if self._config.has_linear else None
+        self.words = WordInputs(self._tensors, self._config, self._layers[0], context, self._linear)
         self._read_heads()
         self.transitions = {
             task.name: self._read_transitions(number) for number, task in enumerate(self._tasks)
@@ -146,19 +148,22 @@ class Engine:
         if isinstance(inputs, Window):
             words, lengths = inputs.words, inputs.lengths
             additions = None
+            context_size = self.words.context.feature_size if self.words.context else 0
+            context, linear = np.split(words.features, [context_size], axis=1)
             if self.words.context and inputs.occurrences and len(inputs.occurrences.indices):
                 additions = self.words.context.token_inputs(
-                    words.features, words.tokens, lengths, inputs.occurrences
+                    context, words.tokens, lengths, inputs.occurrences
                 )
             if states := self.encode([inputs.sentences[index].tokens for index in inputs.non_empty]):
                 additions = self._add_states(np.concatenate(states), additions)
-            return self._read(words.projected, words.tokens, lengths, additions)
+            return self._read(words.projected, words.tokens, lengths, additions, linear)
         projected = self.words.project(self.words.vectors(inputs))
         tokens, lengths = inputs.positions[inputs.mask], inputs.lengths[inputs.lengths > 0]
         additions = self.words.batch_token_inputs(inputs)
         if inputs.states is not None:
             additions = self._add_states(inputs.states[inputs.mask], additions)
-        return self._read(projected, tokens, lengths, additions)
+        scores = self._linear.word_scores(inputs) if self._linear else None
+        return self._read(projected, tokens, lengths, additions, scores)
 
     def encode(self, sentences: Sequence[Sequence[str]]) -> list[NDArray[np.float16]]:
         """Return the encoder's states (T, L, D) of each sentence; empty for models without an encoder."""
@@ -173,7 +178,12 @@ class Engine:
         return self._states.token_inputs(states, additions)
 
     def _read(
-        self, projected: Floats, tokens: Ints, lengths: Ints, additions: TokenInputs | None
+        self,
+        projected: Floats,
+        tokens: Ints,
+        lengths: Ints,
+        additions: TokenInputs | None,
+        linear: Floats | None,
     ) -> dict[str, Floats]:
         """Compute each task's emissions (N, C) from the input projections of distinct words.
 
@@ -182,19 +192,25 @@ class Engine:
             tokens: (N,) row of each token in ``projected``.
             lengths: (S,) sentence lengths, at least 1 each, N in total.
             additions: Context features of single tokens.
+            linear: (U, 5C) the linear part's scores of distinct words, if the model has it.
         """
         if not len(tokens):
             return self._by_task(np.zeros((0, len(self._head_bias)), np.float32))
         slots = PackedSlots.pack(lengths)
+        words = tokens
         *lower, last = self._layers
         with np.errstate(over="ignore", invalid="ignore"):
             for layer, above in zip(lower, self._layers[1:], strict=True):
                 encoded = merge(layer.outputs(projected, tokens, slots, additions), self.merge_mode)
                 projected, tokens, additions = above.project(encoded), np.arange(len(encoded)), None
             if self._heads_by_direction is None:
-                return self.score(merge(last.outputs(projected, tokens, slots, additions), self.merge_mode))
-            scores = last.scores(projected, tokens, slots, self._heads_by_direction, additions)
+                encoded = merge(last.outputs(projected, tokens, slots, additions), self.merge_mode)
+                scores = encoded @ self._head_weights
+            else:
+                scores = last.scores(projected, tokens, slots, self._heads_by_direction, additions)
             scores += self._head_bias
+            if self._linear and linear is not None:
+                self._linear.add_to(scores, linear, words, lengths)
         return self._by_task(scores)
 
     def score(self, encoded: Floats) -> dict[str, Floats]:

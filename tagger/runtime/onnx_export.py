@@ -56,6 +56,13 @@ def export_model(bundle: Bundle, path: Path) -> float:
         InputError: The file cannot be written, or the graph's emissions differ from those of torch.
     """
     reject_encoder(bundle.config.model, "an exported graph needs a model")
+    if bundle.config.model.has_linear:
+        raise InputError(
+            "an exported graph needs a model without a linear part, which reads words and not their vectors. "
+            "Train one without model.linear.",
+            code="option.conflict",
+            option="model.linear",
+        )
     engine = Engine(bundle)
     content = build_graph(bundle, engine).SerializeToString(deterministic=True)
     difference = _difference(bundle, engine, content)

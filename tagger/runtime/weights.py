@@ -12,7 +12,8 @@ from tagger.bundle_schema import EncoderInfo
 from tagger.config import Characters, HeadKind, ModelConfig
 from tagger.errors import InputError
 from tagger.features.context_index import context_width
-from tagger.features.vocab import AFFIXES, CASINGS, Vocabulary
+from tagger.features.vocab import Vocabulary
+from tagger.features.word_forms import AFFIXES, CASINGS, NEIGHBOURS
 
 Floats = NDArray[np.float32]
 Shape = tuple[int, ...]
@@ -61,6 +62,11 @@ def tensor_shapes(
         shapes[f"heads.{number}.projection.weight"] = (tags, width)
         shapes[f"heads.{number}.projection.bias"] = (tags,)
         shapes |= {f"heads.{number}.{name}": shape for name, shape in HEAD_SHAPES[config.head](tags).items()}
+        if config.has_linear:
+            width_linear = tags * len(NEIGHBOURS)
+            shapes[f"linear.{number}.words.weight"] = (len(vocabulary.words), width_linear)
+            shapes[f"linear.{number}.shapes.weight"] = (1 + len(vocabulary.shapes), width_linear)
+            shapes[f"linear.{number}.affixes.weight"] = (1 + len(vocabulary.affixes), tags)
     return shapes
 
 

@@ -15,6 +15,7 @@ from tagger.features.context_index import BatchContext, aggregate, context_width
 from tagger.features.vocab import PADDING
 from tagger.runtime.context_inputs import DocumentContext
 from tagger.runtime.layer import Layer
+from tagger.runtime.linear_scores import LinearScores
 from tagger.runtime.recurrence import PackedSlots, TokenInputs
 from tagger.runtime.weights import BOTH, CHARACTER_LSTM, is_moderate, not_moderate
 
@@ -29,6 +30,7 @@ class WordInputs:
         config: The network's options.
         layer: The first layer, without the input weights of the context features.
         context: Computes context features; None for models without document context.
+        linear: Computes the linear part's scores; None for models without it.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class WordInputs:
         config: ModelConfig,
         layer: Layer,
         context: DocumentContext | None,
+        linear: LinearScores | None,
     ) -> None:
         self._tensors = tensors
         self._config = config
         self._layer = layer
         self.context = context
+        self.linear = linear
 
     @property
     def size(self) -> int:
@@ -60,8 +64,8 @@ class WordInputs:
 
     @property
     def feature_size(self) -> int:
-        """F, the size of ``features``: 0 for models without document context."""
-        return self.context.feature_size if self.context else 0
+        """F, the size of ``features``."""
+        return sum(part.feature_size for part in (self.context, self.linear) if part)
 
     def vectors(self, batch: Batch) -> Floats:
         """Return the vectors (U, D) of a batch's distinct words: word, character, casing and affix features.
@@ -86,16 +90,20 @@ class WordInputs:
             return self._layer.project(vectors)
 
     def features(self, batch: Batch) -> Floats:
-        """Return the context features (U, F) of a batch's words; F is 0 for models without document context.
+        """Return the features (U, F) of a batch's words that their neighbours and mentions use.
 
-        See ``DocumentContext.word_features``.
+        These are the context features (see ``DocumentContext.word_features``) and the linear part's scores,
+        if the model has them.
 
         Raises:
             InputError: As for ``vectors``.
         """
-        if self.context is None:
-            return np.zeros((len(batch.words), 0), np.float32)
-        return self.context.word_features(self._embed(batch.words), batch.casing)
+        features = [np.zeros((len(batch.words), 0), np.float32)]
+        if self.context:
+            features.append(self.context.word_features(self._embed(batch.words), batch.casing))
+        if self.linear:
+            features.append(self.linear.word_scores(batch))
+        return np.concatenate(features, axis=1)
 
     def inputs(self, batch: Batch) -> Floats:
         """Return the encoder's inputs (B, T, ``input_size``): word vectors and context features.

@@ -24,8 +24,8 @@ LEARNING_RATE, EPOCHS = 0.005, 10
 
 # Options of the network that do not change its weights; all others are those of the initial model.
 _FREE = {
-    "vectors_limit", "context_dropout", "encoder_dropout", "dropout", "layer_dropout", "recurrent_dropout",
-    "word_dropout", "constrain", "consistent_labels",
+    "vectors_limit", "context_dropout", "linear_dropout", "encoder_dropout", "dropout", "layer_dropout",
+    "recurrent_dropout", "word_dropout", "constrain", "consistent_labels",
 }  # fmt: skip
 _WORDS, _FROZEN, _CHARACTERS, _AFFIXES = (
     "words.trainable.weight",
@@ -65,10 +65,10 @@ def require_compatible(config: Config, initial: Bundle) -> None:
 
 
 def extend_vocabulary(initial: Vocabulary, train: Vocabulary) -> Vocabulary:
-    """Add the words, characters, affixes, labels and tasks of a train split to an existing vocabulary.
+    """Add the words, characters, affixes, shapes, labels and tasks of a train split to a vocabulary.
 
-    All ids of trainable words, characters and affixes stay the same. A word that was frozen and occurs in
-    the train split becomes trainable. Ids of tags change if a label is added.
+    All ids of trainable words, characters, affixes and shapes stay the same. A word that was frozen and
+    occurs in the train split becomes trainable. Ids of tags change if a label is added.
 
     Args:
         initial: The existing vocabulary.
@@ -87,6 +87,7 @@ def extend_vocabulary(initial: Vocabulary, train: Vocabulary) -> Vocabulary:
         words=words,
         characters=characters,
         affixes=tuple(dict.fromkeys((*initial.affixes, *train.affixes))),
+        shapes=tuple(dict.fromkeys((*initial.shapes, *train.shapes))),
         tasks=(*tasks, *added.values()),
         frozen_words=tuple(word for word in initial.frozen_words if word not in now_trainable),
     )
@@ -157,7 +158,8 @@ def load_weights(model: TaggingModel, initial: Bundle, vocabulary: Vocabulary, v
     """Copy the weights of the initial model into the network of an extended vocabulary.
 
     New words without a vector start with the vector that the initial model gives them (usually that of UNK),
-    new characters with that of unknown characters, and new affixes with zeros, like unknown affixes. The
+    new characters with that of unknown characters, and new affixes with zeros, like unknown affixes. The same
+    holds in the linear part, where new shapes start with zeros, too. The
     weights of a new label are the means of those of the old labels with the same prefix. With the same
     labels, the network thus computes the same emissions.
 
@@ -186,6 +188,8 @@ def load_weights(model: TaggingModel, initial: Bundle, vocabulary: Vocabulary, v
     for number, task in enumerate(vocabulary.tasks):
         if number < len(old.tasks):
             _extend_head(tensors, f"heads.{number}.", old.tasks[number], task, state)
+            if model.linear is not None:
+                _extend_linear(tensors, f"linear.{number}.", old, vocabulary, number)
     tensors = {name: tensor for name, tensor in tensors.items() if name in state}
     tensors[_FROZEN] = state[_FROZEN]
     model.load_state_dict({**state, **tensors})
@@ -221,6 +225,25 @@ def _extend_head(
                 for row in pairs
             ]
         )
+
+
+def _extend_linear(
+    tensors: dict[str, Tensor], prefix: str, old: Vocabulary, new: Vocabulary, number: int
+) -> None:
+    """Add rows for the new words, shapes and affixes, and arrange the columns by the tags of a task."""
+    words, shapes, affixes = (f"{prefix}{kind}.weight" for kind in ("words", "shapes", "affixes"))
+    added = len(new.words) - len(old.words)
+    tensors[words] = torch.cat([tensors[words], tensors[words][UNKNOWN].expand(added, -1)])
+    tensors[shapes] = F.pad(tensors[shapes], (0, 0, 0, len(new.shapes) - len(old.shapes)))
+    tensors[affixes] = F.pad(tensors[affixes], (0, 0, 0, len(new.affixes) - len(old.affixes)))
+    old_task, new_task = old.tasks[number], new.tasks[number]
+    if old_task.tags == new_task.tags:
+        return
+    similar = [_similar_tags(tag, old_task) for tag in new_task.tags]
+    for name in (words, shapes, affixes):
+        table = tensors[name].view(len(tensors[name]), -1, len(old_task.tags))  # (N, 5 or 1, C)
+        columns = [table[:, :, ids].mean(2) if ids else torch.zeros_like(table[:, :, 0]) for ids in similar]
+        tensors[name] = torch.stack(columns, dim=2).flatten(1)
 
 
 def _similar_pairs(

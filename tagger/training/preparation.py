@@ -102,7 +102,8 @@ def prepare(
         scheme=config.model.scheme,
         lowercase=config.model.lowercase,
         fold_digits=config.model.fold_digits,
-        affix_min_words=config.model.affix_min_words if config.model.affix_size else 0,
+        affix_min_words=config.model.affix_threshold,
+        has_shapes=config.model.has_linear,
     )
     if initial:
         new_singletons = [vocabulary.words[word_id] for word_id in singletons]
