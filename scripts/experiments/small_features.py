@@ -1,6 +1,6 @@
-"""Compare affix sizes on small corpora without word vectors.
+"""Compare recipes for small corpora without word vectors.
 
-python scripts/experiments/affixes.py CORPORA OUTPUT [--sizes 0,5,10] [--seeds N] [--set KEY=VALUE]…
+python scripts/experiments/small_features.py CORPORA OUTPUT [--recipe NAME]… [--seeds N] [--set KEY=VALUE]…
 
 CORPORA contains hungarian_pos, vietnamese_pos, wolof_ner and hausa_ner; of the last two, only the first 1,500
 sentences of train are used. There is no dev split: each model is scored on test after its last epoch, by
@@ -12,6 +12,7 @@ import argparse
 import itertools
 import json
 import time
+import tomllib
 from pathlib import Path
 
 from tagger import train
@@ -25,55 +26,61 @@ CORPORA = {
     "vietnamese_pos": ("train.conllu", "test.conllu"),
     "wolof_ner": ("train.txt", "test.txt"),
     "hausa_ner": ("train.txt", "test.txt"),
-    "hungarian_pos_all": ("train.conllu", "test.conllu"),
 }
 MOST_NER_SENTENCES = 1_500
+RECIPE = Path(__file__).parents[1] / "recipes" / "small.toml"
+SHORT = {"model.hidden_size": 100, "train.epochs": 15}
+RECIPES = {
+    "default": {},
+    "short": SHORT,
+    "affixes": {**SHORT, "model.affix_size": 10},
+    "linear": {**SHORT, "model.linear": True},
+    "both": {**SHORT, "model.linear": True, "model.affix_size": 10},
+    "small": {
+        f"{section}.{key}": value
+        for section, options in tomllib.loads(RECIPE.read_text(encoding="utf-8")).items()
+        for key, value in options.items()
+    },
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("corpora", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--sizes", default="0,5,10", help="values of model.affix_size [0,5,10]")
+    parser.add_argument(
+        "--recipe", action="append", choices=RECIPES, help="use only this recipe (repeatable)"
+    )
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--only", action="append", choices=CORPORA, help="use only this corpus (repeatable)")
     parser.add_argument("--set", action="append", default=[], dest="settings", help="as of `tagger train`")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    sizes = [int(size) for size in options.sizes.split(",")]
-    runs = itertools.product(range(1, options.seeds + 1), options.only or CORPORA, sizes)
-    for seed, name, size in runs:
-        path = options.output / f"{name}-{size}-{seed}.json"
+    runs = itertools.product(range(1, options.seeds + 1), options.recipe or RECIPES, options.only or CORPORA)
+    for seed, recipe, name in runs:
+        path = options.output / f"{name}-{recipe}-{seed}.json"
         if not path.is_file():
-            run = measure(options.corpora, name, size, seed, options.settings)
+            settings = {**RECIPES[recipe], **dict(map(parse_setting, options.settings))}
+            run = {"recipe": recipe, **measure(options.corpora, name, {**settings, "train.seed": seed})}
             write_whole(path, json.dumps(run).encode() + b"\n")
         print(path.read_text(encoding="utf-8"), end="", flush=True)
 
 
-def measure(corpora: Path, name: str, size: int, seed: int, settings: list[str]) -> dict[str, object]:
+def measure(corpora: Path, name: str, settings: dict[str, object]) -> dict[str, object]:
     """Train one model and score it on test."""
-    train_file, test_file = CORPORA[name]
-    folder = corpora / name.removesuffix("_all")
-    if "_ner" in name:
+    train_file, test_file = (corpora / name / file for file in CORPORA[name])
+    if name.endswith("_ner"):
         task, metric = "ner", "f1"
-        split, test = (list(read_conll(folder / one, tasks=(task,))) for one in (train_file, test_file))
+        split, test = (list(read_conll(file, tasks=(task,))) for file in (train_file, test_file))
         split = split[:MOST_NER_SENTENCES]
     else:
         task, metric = "pos", "accuracy"
-        split, test = (read_conllu(folder / one) for one in (train_file, test_file))
+        split, test = read_conllu(train_file), read_conllu(test_file)
     start = time.process_time()
-    config = {**dict(map(parse_setting, settings)), "model.affix_size": size, "train.seed": seed}
-    model = train(split, task=task, config=config, progress=False)
+    model = train(split, task=task, config=settings, progress=False)
     seconds = time.process_time() - start
     score = getattr(model.evaluate(test)[task], metric)
-    return {
-        "corpus": name,
-        "affix_size": size,
-        "seed": seed,
-        "settings": settings,
-        metric: score,
-        "training_seconds": round(seconds, 1),
-    }
+    return {"corpus": name, "settings": settings, metric: score, "training_seconds": round(seconds, 1)}
 
 
 if __name__ == "__main__":
