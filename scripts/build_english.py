@@ -7,7 +7,8 @@ uner_ewt/{train.prelim,dev}.iob2 (Universal NER on the same sentences) and wikig
 glove.6B.100d.txt; `tagger encoder export` writes ENCODER, and english_sources.py TEXTS.
 
 Teachers with the encoder learn from the corpora. The mean of their probabilities on TEXTS and on N texts of
-the project's own (english_texts.py), and the corpora, train the model, which is then made small.
+the project's own (english_texts.py), and the corpora, train the model; its last epochs are on the corpora
+alone. Then it is made small.
 
 With --work, the whole models are kept in that folder; run the same command again to resume an interrupted
 training.
@@ -41,8 +42,9 @@ NAMES = {"train": "uner_ewt/train.prelim.iob2", "dev": "uner_ewt/dev.iob2"}
 WIKIGOLD = "wikigold/train.iob2"
 TEACHERS, TEACHER_EPOCHS = 2, 10
 GOLD_PASSES = 2  # over the labelled data in each epoch of the student
+LAST_EPOCHS = 4  # on the labelled data alone
 OWN_TEXTS = 12_000
-WORDS = 60_000  # words from the vectors file that are not in train
+WORDS = 32_000  # words from the vectors file that are not in train
 LARGEST_MEGABYTES = 12  # maximum total size of the files, which the wheel contains
 PRECISIONS: tuple[StoredPrecision, ...] = ("f32", "f16", "int8")
 
@@ -126,7 +128,9 @@ def build(arguments: argparse.Namespace, work: Path) -> None:
         teachers.append(train(gold, seed=seed, output=work / f"teacher-{seed}", **taught))
         for casing, tasks in score(teachers[-1], dev).items():
             print(f"teacher {seed}, {casing}: {tasks['pos']['accuracy']:.4f}, {tasks['ner']['f1']:.4f}")
-    model = distil(teachers, texts, gold=gold * GOLD_PASSES, output=work / "student", **options)
+    student = distil(teachers, texts, gold=gold * GOLD_PASSES, output=work / "student", **options)
+    last = {**options, "vectors": None, "train.epochs": arguments.last_epochs}
+    model = train(gold, init_from=student, output=work / "model", **last)
     results = list(try_steps(model.bundle, work, dev, arguments.words))
     steps, smallest = [step for step, _ in results], results[-1][1]
     show(steps)
@@ -146,6 +150,7 @@ def main() -> None:
     parser.add_argument("--own", type=int, default=OWN_TEXTS, help="number of the project's own texts")
     parser.add_argument("--teachers", type=int, default=TEACHERS)
     parser.add_argument("--teacher-epochs", type=int, default=TEACHER_EPOCHS)
+    parser.add_argument("--last-epochs", type=int, default=LAST_EPOCHS)
     parser.add_argument("--output", type=Path, default=ROOT / "tagger" / "models" / "en")
     parser.add_argument(
         "--work", type=Path, help="folder for intermediate files, outside the project [temporary]"

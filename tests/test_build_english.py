@@ -75,6 +75,8 @@ def test_a_model_is_built_with_its_card(made_corpora, monkeypatch, capfd):
         "0",
         "--teacher-epochs",
         "1",
+        "--last-epochs",
+        "1",
         "--output",
         str(made_corpora / "en"),
     ]
