@@ -5,7 +5,8 @@ python scripts/experiments/student.py CORPORA VECTORS ENCODER WORK [--teachers 3
 CORPORA contains conll2003, wikigold and raw_news; ENCODER is a folder that `tagger encoder export` wrote. The
 teachers are trained with the default options and the encoder; the mean of their probabilities on the news,
 and CoNLL-2003 train, train the students. Scored are CoNLL-2003 dev, its entities with a word that is not in
-CoNLL-2003 train, and all of Wikigold. WORK has the models; a call that is interrupted continues at the next.
+CoNLL-2003 train, and all of Wikigold, also for models with the default options (plain). WORK has the models;
+a call that is interrupted continues at the next.
 """
 
 import argparse
@@ -40,17 +41,18 @@ def main() -> None:
     arguments = parser.parse_args()
     files = {name: arguments.corpora / "conll2003" / f"eng.{name}" for name in ("train", "testa")}
     shared = {"dev": files["testa"], "vectors": arguments.vectors, "config": RECIPE, "resume": True}
-    teachers = [
-        train(
-            files["train"],
-            encoder=str(arguments.encoder),
-            seed=seed,
-            output=arguments.work / f"teacher-{seed}",
-            **shared,
-        )
-        for seed in range(1, arguments.teachers + 1)
-    ]
+
+    def fit(name: str, count: int, encoder: str | None = None) -> list[Tagger]:
+        return [
+            train(
+                files["train"], encoder=encoder, seed=seed, output=arguments.work / f"{name}-{seed}", **shared
+            )
+            for seed in range(1, count + 1)
+        ]
+
     evaluation = Evaluation(arguments.corpora)
+    evaluation.report("plain", fit("plain", arguments.seeds))
+    teachers = fit("teacher", arguments.teachers, str(arguments.encoder))
     evaluation.report("teachers", teachers)
     news = arguments.corpora / "raw_news" / "reuters21578.jsonl.gz"
     students = [
