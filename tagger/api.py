@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from tagger.config import Config
 from tagger.config_loading import configure
 from tagger.corpus.memory import Source, as_sources, hold
 from tagger.errors import InputError
+from tagger.features.contextual import ENCODER
 from tagger.included import find_model
 from tagger.runtime.tagger import Tagger
 from tagger.training.encoder_states import find_cache
@@ -197,7 +199,7 @@ def _with_cached_states(tagger: Tagger) -> Tagger:
     cache = find_cache(tagger.bundle.config, tagger.bundle.encoder)
     if cache is None:
         return tagger
-    cached = Tagger(tagger.bundle, tokenizer=tagger.tokenizer, threads=tagger.threads)
+    cached = Tagger(tagger.bundle, tokenizer=tagger.tokenizer, scheme=tagger.scheme, threads=tagger.threads)
     cached.engine.use_states(cache.read)
     return cached
 
@@ -249,9 +251,8 @@ def _train(
         if output:
             return Tagger.load(folder)
         # The tagger must not use the paths of the temporary folder.
-        bundle = load_bundle(folder)
-        model = bundle.config.model.model_copy(update={"encoder": config.model.encoder})
-        return Tagger(replace(bundle, config=bundle.config.model_copy(update={"model": model})))
+        shutil.rmtree(folder / ENCODER, ignore_errors=True)
+        return Tagger(load_bundle(folder))
 
 
 def _find_bundle(model: object) -> Bundle:

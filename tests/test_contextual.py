@@ -199,7 +199,11 @@ def test_a_model_folder_holds_its_encoder(model, folder, source, tmp_path, monke
     """Also on another file system, and if the original encoder is gone."""
     original = tmp_path / "original"
     shutil.copytree(folder, original)
-    in_memory = train(DATA, dev=DATA, encoder=str(original), **SIZES)
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path)
+        in_memory = train(DATA, dev=DATA, encoder="original", **SIZES)
+    assert in_memory.bundle.config.model.encoder == str(original)
+    assert [one.tokens for one in in_memory.tag_tokens([[], []])] == [(), ()]
     in_memory.save(tmp_path / "linked")
     assert (tmp_path / "linked" / "encoder" / "model.onnx").samefile(original / "model.onnx")
 

@@ -6,10 +6,9 @@ python scripts/experiments/generalisation.py CORPORA VECTORS WORK [--set KEY=VAL
 CORPORA contains conll2003 and wikigold. The scores are span F1 on CoNLL-2003 dev, on its entities with a word
 that train lacks, on all of Wikigold, and on a topic split: documents of eng.train are clustered by topic, and
 whole clusters with about 15 % of the sentences are held out. One model is trained on all of eng.train for the
-first three sets, another on the rest of the topic split for the last. --screen trains only the latter, scores
-it on all four sets, and takes half the time; --every N trains on
-every Nth document only, and --common sets an option of all runs, such as a smaller size. No set selects an
-epoch. WORK has one JSON file per run;
+first three sets, another on the rest of the topic split for the last. --screen trains only the latter,
+scores it on all four sets, and takes half the time; --every N trains on every Nth document only, and --common
+sets an option of all runs, such as a smaller size. No set selects an epoch. WORK has one JSON file per run;
 finished runs are reused. The table has the mean differences from the runs without --set and the same seeds.
 """
 

@@ -154,14 +154,16 @@ class Engine:
                 additions = self.words.context.token_inputs(
                     context, words.tokens, lengths, inputs.occurrences
                 )
-            if states := self.encode([inputs.sentences[index].tokens for index in inputs.non_empty]):
-                additions = self._add_states(np.concatenate(states), additions)
+            if self._states and inputs.non_empty:
+                states = self.encode([inputs.sentences[index].tokens for index in inputs.non_empty])
+                additions = self._states.token_inputs(np.concatenate(states), additions)
             return self._read(words.projected, words.tokens, lengths, additions, linear)
         projected = self.words.project(self.words.vectors(inputs))
         tokens, lengths = inputs.positions[inputs.mask], inputs.lengths[inputs.lengths > 0]
         additions = self.words.batch_token_inputs(inputs)
-        if inputs.states is not None:
-            additions = self._add_states(inputs.states[inputs.mask], additions)
+        if self._states:
+            assert inputs.states is not None
+            additions = self._states.token_inputs(inputs.states[inputs.mask], additions)
         scores = self._linear.word_scores(inputs) if self._linear else None
         return self._read(projected, tokens, lengths, additions, scores)
 
@@ -172,10 +174,6 @@ class Engine:
     def use_states(self, encode: Encode) -> None:
         """Take the encoder's states from elsewhere, such as a cache."""
         self._encode = encode
-
-    def _add_states(self, states: NDArray[np.float16], additions: TokenInputs | None) -> TokenInputs:
-        assert self._states is not None
-        return self._states.token_inputs(states, additions)
 
     def _read(
         self,

@@ -113,13 +113,16 @@ class EncodedSplit:
         )
 
 
-def encode_split(split: Split, table: WordTable, config: Config, *, with_tags: bool) -> EncodedSplit:
+def encode_split(
+    split: Split, table: WordTable, config: Config, encoder: StateCache | None, *, with_tags: bool
+) -> EncodedSplit:
     """Encode the sentences of a split.
 
     Args:
         split: The sentences and their tag schemes.
         table: Supplies the vocabulary, and gains the words of the split.
         config: All options.
+        encoder: The contextual encoder, or None.
         with_tags: True to encode the tags too, for training.
     """
     sentences, schemes = split.sentences, split.schemes
@@ -141,7 +144,10 @@ def encode_split(split: Split, table: WordTable, config: Config, *, with_tags: b
     if config.model.has_document_context:
         recasings = RECASINGS if with_tags and config.train.case_augmentation else ()
         context_index = index_context(sentences, table.vocabulary, recasings)
-    return EncodedSplit(sentences, rows, tags, schemes, table, split.repairs, {}, context_index, allowed)
+    states = encoder.read([sentence.tokens for sentence in sentences]) if encoder else None
+    return EncodedSplit(
+        sentences, rows, tags, schemes, table, split.repairs, {}, context_index, allowed, states=states
+    )
 
 
 def with_recased(split: EncodedSplit, encoder: StateCache | None = None) -> EncodedSplit:

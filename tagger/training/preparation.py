@@ -130,9 +130,7 @@ def prepare(
         )
     encoder = find_cache(config, initial.encoder if initial else None)
     table = WordTable(vocabulary)
-    encoded = encode_split(split, table, config, with_tags=True)
-    if encoder:
-        encoded = replace(encoded, states=encoder.read([one.tokens for one in encoded.sentences]))
+    encoded = encode_split(split, table, config, encoder, with_tags=True)
     if initial and config.train.partial:
         encoded = _with_latent_labels(encoded, initial)
     if teachers is not None:
@@ -304,9 +302,7 @@ def _encode_scored(
 ) -> EncodedSplit:
     tasks = [task for task in table.vocabulary.tasks if task.name in split.schemes]
     unseen_tags = _check_unseen(config, split.sentences, tasks)
-    states = encoder.read([one.tokens for one in split.sentences]) if encoder else None
-    encoded = encode_split(split, table, config, with_tags=False)
-    return replace(encoded, unseen_tags=unseen_tags, states=states)
+    return replace(encode_split(split, table, config, encoder, with_tags=False), unseen_tags=unseen_tags)
 
 
 def _kept_tasks(vocabulary: Vocabulary, train: Split) -> Iterator[str]:

@@ -250,13 +250,8 @@ def make_bundle(
     card: str = "",
 ) -> Bundle:
     """Bundle the trained weights, as in ``TaggingModel.state_dict``, with vocabulary and config."""
-    tasks = tuple(task.name for task in preparation.vocabulary.tasks)  # those of an initial model too
-    data = config.data.model_copy(update={"tasks": tasks})
-    model = config.model
-    if model.encoder:  # the model may be loaded from another working directory
-        model = model.model_copy(update={"encoder": str(Path(model.encoder).absolute())})
     return Bundle(
-        config=config.model_copy(update={"data": data, "model": model}),
+        config=stored_config(preparation, config),
         vocabulary=preparation.vocabulary,
         tokenizer=preparation.tokenizer.settings(),
         tensors={name: tensor.cpu().numpy() for name, tensor in weights.items()},
@@ -264,3 +259,12 @@ def make_bundle(
         card=card,
         encoder=preparation.encoder,
     )
+
+
+def stored_config(preparation: Preparation, config: Config) -> Config:
+    """Return the options as bundles store them: with all tasks of the vocabulary, and an absolute path."""
+    tasks = tuple(task.name for task in preparation.vocabulary.tasks)
+    data, model = config.data.model_copy(update={"tasks": tasks}), config.model
+    if model.encoder:  # the model may be loaded from another working directory
+        model = model.model_copy(update={"encoder": str(Path(model.encoder).absolute())})
+    return config.model_copy(update={"data": data, "model": model})

@@ -22,7 +22,7 @@ from tagger.training.encoded_split import EncodedSplit
 from tagger.training.encoder_states import states_of
 from tagger.training.loop import EpochRecord
 from tagger.training.preparation import Preparation, coverage_warning
-from tagger.training.progress import Progress, make_bundle
+from tagger.training.progress import Progress, make_bundle, stored_config
 from tagger.training.temperatures import fit_on_split
 
 METRICS = "metrics.jsonl"
@@ -105,8 +105,7 @@ class RunFolder:
         bundle = load_bundle(self.path)
         # A resumed run may have more epochs than the config that was saved with the best model.
         metrics = {**bundle.metrics, "epochs": self._config.train.epochs}
-        config = self._config.model_copy(update={"data": bundle.config.data})
-        bundle = replace(bundle, config=config, metrics=metrics)
+        bundle = replace(bundle, config=stored_config(preparation, self._config), metrics=metrics)
         vocabulary = bundle.vocabulary
         model = restore_model(
             bundle.config.model, vocabulary, preparation.vectors, bundle.tensors, states_of(bundle.encoder)
