@@ -17,6 +17,7 @@ from tagger.runtime.recurrence import (
     PackedSlots,
     TokenInputs,
     choose_precision,
+    project,
     read,
 )
 
@@ -69,6 +70,32 @@ def test_long_slots_are_read_in_several_calls(monkeypatch):
     monkeypatch.setattr(recurrence, "_OUTPUT_BUDGET", 2 * slots.count * 3 * 7)
     for one, expected in zip((heads, None), whole, strict=True):
         np.testing.assert_allclose(read(table, rows, reset_mask, weights, one), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", GRAPHS)
+@given(SIZES, st.integers(0, 1000))
+def test_a_sentence_has_the_same_outputs_bit_for_bit_with_others(precision, sizes, seed):
+    generator = np.random.default_rng(seed)
+    weights = HiddenWeights(generator.normal(size=(2, 50, 200)).astype(np.float32) / 5)
+    if precision == "int8":
+        weights = weights.quantized()
+    heads = generator.normal(size=(2, 50, 9)).astype(np.float32)
+    features, inputs = (generator.normal(size=shape).astype(np.float32) for shape in ((9, 30), (30, 400)))
+    bias = np.zeros(400, np.float32)
+    table = project(features, inputs, bias)
+    assert np.array_equal(table, np.concatenate([project(row[None], inputs, bias) for row in features]))
+    tokens = generator.integers(9, size=sum(sizes))
+
+    def outputs(lengths, words):
+        slots = PackedSlots.pack(np.array(lengths))
+        rows, reset_mask = slots.rows(words, (False, True)), slots.reset_mask((False, True))
+        read_all = read(table.reshape(18, -1), rows, reset_mask, weights, heads)
+        return np.stack([slots.gather(read_all, d, is_backward=bool(d)) for d in range(2)])
+
+    together, ends = outputs(sizes, tokens), np.cumsum(sizes)
+    for size, end in zip(sizes, ends, strict=True):
+        alone = outputs([size], tokens[end - size : end])
+        assert np.array_equal(alone, together[:, end - size : end])
 
 
 @pytest.mark.parametrize("is_backward", WAYS)

@@ -31,6 +31,9 @@ PROJECTION = Path(__file__).with_name("projection.onnx")
 GRAPHS: dict[Precision, Path] = {
     name: Path(__file__).with_name(f"recurrence_{name}.onnx") for name in ("f32", "int8")
 }
+# A product of matrices with one row rounds differently from one with several rows: with at least two slots,
+# a sentence has the same scores, bit for bit, whatever other sentences the network reads with it.
+MIN_SLOTS = 2
 MAX_SLOTS = 256
 # Maximum values per output array of the graph (float32: 4 MB); longer slots are read in several calls.
 _OUTPUT_BUDGET = 1 << 20
@@ -61,10 +64,11 @@ class PackedSlots:
         """Distribute S sentences of ``lengths`` (S,), at least 1 each, over slots of similar length.
 
         Each step puts the longest remaining sentence into the shortest slot (Graham 1969, "Bounds on
-        multiprocessing timing anomalies"). The number of slots is at most N divided by the longest length.
+        multiprocessing timing anomalies"). The number of slots is at most N divided by the longest length,
+        but at least ``MIN_SLOTS``.
         """
         total, longest = int(lengths.sum()), int(lengths.max(initial=1))
-        count = max(1, min(MAX_SLOTS, total // longest))
+        count = max(MIN_SLOTS, min(MAX_SLOTS, total // longest))
         slots = [(0, slot) for slot in range(count)]
         begins = np.empty(len(lengths), np.int64)
         sizes = lengths.tolist()
@@ -152,8 +156,9 @@ def project(inputs: Floats, weights: Floats, bias: Floats) -> Floats:
 
     Uses onnxruntime: numpy's BLAS starts a thread per core, which slows the threads that run the network.
     """
-    result: Floats = _session(PROJECTION).run(None, {"inputs": inputs, "weights": weights, "bias": bias})[0]
-    return result
+    rows = np.repeat(inputs, 2, axis=0) if len(inputs) == 1 else inputs  # see ``MIN_SLOTS``
+    result: Floats = _session(PROJECTION).run(None, {"inputs": rows, "weights": weights, "bias": bias})[0]
+    return result[: len(inputs)]
 
 
 def read(

@@ -238,10 +238,9 @@ class Tagger:
     ) -> Iterator[list[Sentence]]:
         """Tag many raw texts, each as a document of its own; faster than ``tag`` for short texts.
 
-        The tags equal those of ``tag``; probabilities may differ in the sixth digit. Texts are read lazily,
-        at most ``batch_size`` before the first of them is yielded, so that an endless iterator works; memory
-        is bounded as in ``tag_sentences``. If the iterator raises an error, or an item is not a string, the
-        texts before it are tagged and yielded first.
+        The result equals that of ``tag``. Texts are read lazily, at most ``batch_size`` before the first of
+        them is yielded, so that an endless iterator works; memory is bounded as in ``tag_sentences``. If the
+        iterator raises an error, or an item is not a string, the texts before it are tagged and yielded first.
 
         Args:
             texts: The documents.
