@@ -239,8 +239,8 @@ class Tagger:
         """Tag many raw texts, each as a document of its own; faster than ``tag`` for short texts.
 
         The result equals that of ``tag``. Texts are read lazily, at most ``batch_size`` before the first of
-        them is yielded, so that an endless iterator works; memory is bounded as in ``tag_sentences``. If the
-        iterator raises an error, or an item is not a string, the texts before it are tagged and yielded first.
+        them is yielded, so that an endless iterator works; memory is bounded as in ``tag_sentences``. Texts
+        before an error of the iterator, or before an item that is not a string, are tagged and yielded first.
 
         Args:
             texts: The documents.
