@@ -16,8 +16,9 @@ from input_errors import check
 
 from tagger import StreamingTagger, Tagger
 from tagger.cli.input import STDIN, read_lines
-from tagger.cli.stream_output import LOOKAHEAD, Word, cut_words, drop_borders, read_words
+from tagger.cli.stream_output import drop_borders
 from tagger.corpus.files import read_sentences
+from tagger.runtime.live_text import LOOKAHEAD, Word, cut_words, read_words
 from tagger.text.tokenizer import Tokenizer
 
 TEXT = (

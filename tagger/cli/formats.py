@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from io import StringIO
 
 from tagger.corpus.conll import token_line, write_conll
-from tagger.corpus.jsonl import json_line
 from tagger.errors import InputError, OnError, printable, printable_lines
 from tagger.reports.page import PAGE_END, hue_rules, page_head
 from tagger.runtime.json_lines import sentence_line, sentence_lines
+from tagger.runtime.live_text import Tagged, word_lines
 from tagger.runtime.options import TagOptions
 from tagger.text.markup import escape, label_hues
 from tagger.text.sentence import Sentence
@@ -31,31 +31,6 @@ class Document:
 
     name: str
     lines: Iterable[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word between white space, or one of its tokens.
-
-    Attributes:
-        text: Its characters.
-        start: Character offset of its start in the text.
-        is_last: True if the text ends with it.
-        starts_line: True if it is the first word of a line.
-    """
-
-    text: str
-    start: int
-    is_last: bool = False
-    starts_line: bool = field(default=False, compare=False)
-
-    @property
-    def end(self) -> int:
-        """Character offset of its end in the text, exclusive."""
-        return self.start + len(self.text)
-
-
-Tagged = Iterable[tuple[Word, Mapping[str, str]] | None]  # a token with its tags; None at a sentence end
 
 
 class SourceText:
@@ -190,25 +165,6 @@ def conll_lines(tagged: Tagged, options: TagOptions) -> Iterator[str]:
         is_first = one is None
 
 
-def jsonl_lines(tagged: Tagged, options: TagOptions) -> Iterator[str]:
-    """Yield one JSON line per token, with character offsets and a sentence number starting at 0."""
-    number = 0
-    for one in tagged:
-        if one is None:
-            number += 1
-        else:
-            token, tags = one
-            yield json_line(
-                {
-                    "text": token.text,
-                    "start": token.start,
-                    "end": token.end,
-                    "sentence": number,
-                    "tags": {task: tags[task] for task in options.task_names},
-                }
-            )
-
-
 DocumentsWriter = Callable[[Sequence[Document], Tag, TagOptions, OnError], Iterator[str]]
 SentenceWriter = Callable[[Sentence, TagOptions, OnError, str | None, int, bool], str]
 StreamWriter = Callable[[Tagged, TagOptions], Iterator[str]]
@@ -232,7 +188,7 @@ class OutputFormat:
 
 
 FORMATS = {
-    "jsonl": OutputFormat(jsonl_pieces, _jsonl_sentence, jsonl_lines),
+    "jsonl": OutputFormat(jsonl_pieces, _jsonl_sentence, word_lines),
     "conll": OutputFormat(conll_pieces, _conll_sentence, conll_lines),
     "text": OutputFormat(text_pieces),
     "html": OutputFormat(html_pieces),

@@ -24,7 +24,7 @@ from tagger.cli.sources import (
     require_format,
     require_input,
 )
-from tagger.cli.stream_output import LOOKAHEAD, write_stream
+from tagger.cli.stream_output import write_stream
 from tagger.cli.tag_checks import (
     require_min_score,
     require_scores_format,
@@ -43,6 +43,7 @@ from tagger.cli.thresholds import (
 from tagger.errors import InputError
 from tagger.included import DEFAULT, default_model, find_model
 from tagger.runtime.arguments import MOST_ALTERNATIVES
+from tagger.runtime.live_text import LOOKAHEAD
 from tagger.runtime.options import TagOptions
 from tagger.runtime.sentence_tagger import choose_tasks
 from tagger.runtime.tagger import Tagger
