@@ -113,9 +113,15 @@ class Labeller:
 
     def with_bundle(self, bundle: Bundle) -> Self:
         """Return a labeller with the temperatures of another bundle of the same model; it shares the rest."""
+        return self._copy(bundle=bundle)
+
+    def with_scheme(self, scheme: str) -> Self:
+        """Return a labeller whose tags have another scheme; it shares the rest."""
+        return self._copy(scheme=scheme)
+
+    def _copy(self, **changes: Any) -> Self:
         other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other.bundle = bundle
+        other.__dict__.update(self.__dict__, **changes)
         other.annotators = other._make_annotators()
         return other
 

@@ -183,7 +183,7 @@ class Tagger:
         """Return a tagger with other temperatures, which shares everything else with this one.
 
         Args:
-            temperatures: The temperature of each task, by default 1: ``{}`` turns calibration off.
+            temperatures: Those of tasks, by default 1: ``{}`` turns calibration off.
 
         Raises:
             TypeError: ``temperatures`` is not a mapping from tasks to numbers.
@@ -193,6 +193,12 @@ class Tagger:
         choose_tasks(self, list(temperatures))
         other = copy(self)
         other._labeller = self._labeller.with_bundle(replace(self.bundle, temperatures=dict(temperatures)))
+        return other
+
+    def with_scheme(self, scheme: str) -> Tagger:
+        """Return a tagger with another scheme (see the class), which shares everything else with this one."""
+        other = copy(self)
+        other._labeller = self._labeller.with_scheme(normalise_scheme(scheme))
         return other
 
     @property
@@ -219,8 +225,7 @@ class Tagger:
             candidates: Probability threshold of candidate spans, see ``tag_sentences``.
 
         Raises:
-            TypeError: ``text`` is not a string, another argument has a wrong type, or the tokenizer returns
-                something other than sentences.
+            TypeError: An argument has a wrong type, or the tokenizer returns something other than sentences.
             InputError: A number is out of bounds, or ``min_score`` has an unknown label.
         """
         options = self._options(n_best, scores, min_score, candidates)
@@ -255,8 +260,7 @@ class Tagger:
             An iterator of the sentences of each text, in order; a text without tokens has none.
 
         Raises:
-            TypeError: ``texts`` is a string or not iterable, another argument has a wrong type, or, during
-                iteration, an item is not a string.
+            TypeError: An argument has a wrong type, or, during iteration, an item is not a string.
             InputError: As for ``tag_sentences``.
         """
         options = self._options(n_best, scores, min_score, candidates)
@@ -305,18 +309,15 @@ class Tagger:
 
         Memory does not grow with the stream, only with its longest sentence. If the stream raises an error,
         the sentences before it are tagged and yielded first. With 16 tags, a sentence of 100,000 tokens can
-        have 41 alternatives, and one of 4,000 tokens 1000; more are an error.
-
-        If the model has a temperature for a task, all probabilities are computed from its scores divided by
-        that temperature, which training fits on the dev split to calibrate them.
+        have 41 alternatives, and one of 4,000 tokens 1000; more are an error. Probabilities are computed from
+        scores divided by the task's temperature, which training fits on the dev split to calibrate them.
 
         Args:
             sentences: Sentences to tag; tags that they already have are ignored.
             n_best: Number of most probable tag sequences per task to store in ``Sentence.alternatives``, or
                 all if there are fewer; the first is the sentence's own tags, without ``consistent_labels``.
-                The probabilities are those of the model's sequences. Several of these can be equal once they
-                are converted to the tagger's scheme (if it is IO, or if decoding is not constrained);
-                they remain separate alternatives. At most ``arguments.MOST_ALTERNATIVES``.
+                Sequences of the model that are equal in the tagger's scheme (if it is IO, or if decoding is
+                not constrained) remain separate alternatives. At most ``arguments.MOST_ALTERNATIVES``.
             scores: True to store the marginal probability of each token's tag in ``Sentence.tag_scores``. If
                 the tagger's scheme differs from the model's, it is the probability of the model's own tag:
                 that of ``S-PER`` for the converted tag ``B-PER``.

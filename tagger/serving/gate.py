@@ -1,0 +1,275 @@
+"""ASGI middleware between the server and the routes: who may enter, how many, how large, for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Literal
+
+from tagger.serving.monitoring import Monitor
+from tagger.serving.problems import problem_response
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+End = Literal["gone", "late", "stopped"]
+
+STREAMED = "/tag/stream"  # its body has no maximum size, and it may take longer than other requests
+OPEN_TO_ALL = ("/health/live", "/health/ready")  # probes have no token
+RETRY_SECONDS = "1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Limits of requests.
+
+    Attributes:
+        waiting: Maximum number of requests that are admitted and not yet answered.
+        streams: Maximum number of streamed texts and of WebSocket connections, together.
+        body_bytes: Maximum size of a body.
+        body_seconds: Maximum time to send a body; for a streamed body, to send the next piece.
+        seconds: Maximum time to answer, after the body.
+    """
+
+    waiting: int = 256
+    streams: int = 8
+    body_bytes: int = 1 << 20
+    body_seconds: float = 10.0
+    seconds: float = 30.0
+
+
+class _Visit:
+    """An admitted request, which can be ended from outside."""
+
+    def __init__(self) -> None:
+        self.task = asyncio.current_task()
+        self.end: End | None = None
+        self.has_answer = False
+
+    def cut(self, end: End) -> None:
+        """End the request, unless something else has ended it."""
+        if self.end is None and self.task is not None:
+            self.end = end
+            self.task.cancel()
+
+
+class Gate:
+    """Admit requests to an ASGI app.
+
+    Requests beyond the limit are refused before their body is read. A request whose client has gone is
+    cancelled, so that it is not tagged.
+
+    Args:
+        app: The app.
+        limits: The limits.
+        monitor: Counts the requests.
+        token: The bearer token of all requests but health probes; None for none.
+    """
+
+    def __init__(self, app: App, limits: Limits, monitor: Monitor, token: str | None = None) -> None:
+        self._app = app
+        self._limits = limits
+        self._monitor = monitor
+        self._token = token.encode() if token else None
+        self._visits: set[_Visit] = set()
+        self._streams: set[_Visit] = set()
+        self.is_draining = False
+
+    @property
+    def count(self) -> int:
+        """The number of admitted requests and streams that are not yet answered."""
+        return len(self._visits) + len(self._streams)
+
+    def drain(self) -> None:
+        """Admit no more requests."""
+        self.is_draining = True
+
+    def stop(self) -> None:
+        """Answer all admitted requests with status 503."""
+        for visit in [*self._visits, *self._streams]:
+            visit.cut("stopped")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle an HTTP request or a WebSocket connection."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._connect(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begin = perf_counter()
+        status = 500
+
+        async def send_counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._admit(scope, receive, send_counted)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            self._monitor.count_request(route, status, perf_counter() - begin)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._is_authorized(scope):
+            headers = {"WWW-Authenticate": "Bearer"}
+            await problem_response(401, "the bearer token is missing or wrong. Send it.", headers)(
+                scope, receive, send
+            )
+            return
+        if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self._app(scope, receive, send)
+            return
+        is_stream = scope["path"] == STREAMED
+        visits, most = (
+            (self._streams, self._limits.streams) if is_stream else (self._visits, self._limits.waiting)
+        )
+        if self.is_draining or len(visits) >= most:
+            await self._refuse(scope, receive, send)
+            return
+        visit = _Visit()
+        visits.add(visit)
+        self._monitor.set_waiting(len(self._visits))
+        try:
+            await self._visit(visit, scope, receive, send, is_stream=is_stream)
+        finally:
+            visits.remove(visit)
+            self._monitor.set_waiting(len(self._visits))
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        detail = "the server stops." if self.is_draining else "too many requests are waiting."
+        response = problem_response(503, f"{detail} Try again later.", {"Retry-After": RETRY_SECONDS})
+        await response(scope, receive, send)
+
+    async def _visit(
+        self, visit: _Visit, scope: Scope, receive: Receive, send: Send, *, is_stream: bool
+    ) -> None:
+        async def send_noted(message: Message) -> None:
+            visit.has_answer = True
+            await send(message)
+
+        watch: asyncio.Task[None] | None = None
+        timer: asyncio.TimerHandle | None = None
+        try:
+            if is_stream:
+                await self._app(scope, self._limited_pieces(receive), send_noted)
+                return
+            try:
+                async with asyncio.timeout(self._limits.body_seconds):
+                    body = await self._read_body(scope, receive, visit)
+            except TimeoutError:
+                await self._reject(408, "the body arrives too slowly. Send it faster.", scope, receive, send)
+                return
+            if body is None:
+                detail = (
+                    f"the body must have at most {self._limits.body_bytes} bytes. Send less text at once."
+                )
+                await self._reject(413, detail, scope, receive, send)
+                return
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(self._limits.seconds, visit.cut, "late")
+            watch = loop.create_task(_watch_client(receive, visit))
+            await self._app(scope, _replay(body), send_noted)
+        except asyncio.CancelledError:
+            if visit.end is None or visit.task is None:
+                raise
+            visit.task.uncancel()
+            if visit.end != "gone" and not visit.has_answer:
+                detail = {
+                    "late": "the request took too long and was not tagged. Send less text at once.",
+                    "stopped": "the server stops. Try again later.",
+                }[visit.end]
+                response = problem_response(503, detail, {"Retry-After": RETRY_SECONDS})
+                await response(scope, receive, send)
+        finally:
+            if timer:
+                timer.cancel()
+            if watch:
+                watch.cancel()
+
+    async def _reject(self, status: int, detail: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Reject a body that is not read to its end: the connection cannot be used again."""
+        await problem_response(status, detail, {"Connection": "close"})(scope, receive, send)
+
+    async def _read_body(self, scope: Scope, receive: Receive, visit: _Visit) -> bytes | None:
+        """Return the body, or None if it is too large."""
+        most = self._limits.body_bytes
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > most:
+            return None
+        pieces, size, has_more = [], 0, True
+        while has_more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                visit.end = "gone"
+                raise asyncio.CancelledError
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if size > most:
+                return None
+            has_more = message.get("more_body", False)
+        return b"".join(pieces)
+
+    def _limited_pieces(self, receive: Receive) -> Receive:
+        async def receive_in_time() -> Message:
+            try:
+                async with asyncio.timeout(self._limits.body_seconds):
+                    return await receive()
+            except TimeoutError:
+                return {"type": "http.disconnect"}
+
+        return receive_in_time
+
+    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Accept or refuse a WebSocket connection."""
+        is_free = not self.is_draining and len(self._streams) < self._limits.streams
+        if not self._is_authorized(scope) or not is_free:
+            await receive()  # the connection request
+            await send({"type": "websocket.close", "code": 1008 if is_free else 1013})
+            return
+        visit = _Visit()
+        self._streams.add(visit)
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if visit.end is None or visit.task is None:
+                raise
+            visit.task.uncancel()
+            await send({"type": "websocket.close", "code": 1001})
+        finally:
+            self._streams.remove(visit)
+
+    def _is_authorized(self, scope: Scope) -> bool:
+        if self._token is None or scope["path"] in OPEN_TO_ALL:
+            return True
+        scheme, _, token = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+        # Compares in a time that does not depend on the number of equal characters.
+        return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
+
+
+def _replay(body: bytes) -> Receive:
+    """Return a function that receives a body that was read before."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop()
+        await asyncio.Event().wait()  # ``_watch_client`` waits for the end of the connection
+        raise AssertionError
+
+    return receive
+
+
+async def _watch_client(receive: Receive, visit: _Visit) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    visit.cut("gone")

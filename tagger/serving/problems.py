@@ -1,0 +1,49 @@
+"""Errors as problem details in JSON (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import Response
+
+from tagger.errors import InputError, escape_line
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+def problem(status: int, detail: str, code: str = "") -> dict[str, Any]:
+    """Return the fields of a problem.
+
+    Args:
+        status: The HTTP status.
+        detail: What is wrong and what to do, in one line.
+        code: The code of an ``InputError``.
+    """
+    fields = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    return fields | {"detail": escape_line(detail)} | ({"code": code} if code else {})
+
+
+def problem_response(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, code: str = ""
+) -> Response:
+    """Return a problem as a response."""
+    # ASCII, so that a lone surrogate in a message cannot fail.
+    content = json.dumps(problem(status, detail, code))
+    return Response(content, status, headers, media_type=PROBLEM_TYPE)
+
+
+def input_problem(error: InputError) -> Response:
+    """Return the response for invalid input: 404 for an unknown model, else 422."""
+    return problem_response(404 if error.code == "bundle.missing" else 422, str(error), code=error.code)
+
+
+def describe_invalid(errors: Sequence[Mapping[str, Any]]) -> str:
+    """Describe the first of pydantic's errors in one sentence, without the rejected value."""
+    first = errors[0]
+    place = ".".join(str(part) for part in first["loc"] if part != "body")
+    message = str(first["msg"])
+    others = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{place or 'body'}: {message[:1].lower()}{message[1:]}{others}. See /openapi.json for the form."
