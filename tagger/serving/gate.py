@@ -21,7 +21,12 @@ End = Literal["gone", "late", "stopped"]
 
 STREAMED = "/tag/stream"  # its body has no maximum size, and it may take longer than other requests
 OPEN_TO_ALL = ("/health/live", "/health/ready")  # probes have no token
-RETRY_SECONDS = "1"
+RETRY = {"Retry-After": "1"}
+CLOSE = {"Connection": "close"}  # after a body that is not read to its end
+ENDS = {
+    "late": "the request took too long and was not tagged. Send less text at once.",
+    "stopped": "the server stops. Try again later.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +152,7 @@ class Gate:
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         detail = "the server stops." if self.is_draining else "too many requests are waiting."
-        response = problem_response(503, f"{detail} Try again later.", {"Retry-After": RETRY_SECONDS})
-        await response(scope, receive, send)
+        await problem_response(503, f"{detail} Try again later.", RETRY)(scope, receive, send)
 
     async def _visit(
         self, visit: _Visit, scope: Scope, receive: Receive, send: Send, *, is_stream: bool
@@ -157,48 +161,60 @@ class Gate:
             visit.has_answer = True
             await send(message)
 
-        watch: asyncio.Task[None] | None = None
-        timer: asyncio.TimerHandle | None = None
         try:
             if is_stream:
-                await self._app(scope, self._limited_pieces(receive), send_noted)
-                return
-            try:
-                async with asyncio.timeout(self._limits.body_seconds):
-                    body = await self._read_body(scope, receive, visit)
-            except TimeoutError:
-                await self._reject(408, "the body arrives too slowly. Send it faster.", scope, receive, send)
-                return
-            if body is None:
-                detail = (
-                    f"the body must have at most {self._limits.body_bytes} bytes. Send less text at once."
-                )
-                await self._reject(413, detail, scope, receive, send)
-                return
-            loop = asyncio.get_running_loop()
-            timer = loop.call_later(self._limits.seconds, visit.cut, "late")
-            watch = loop.create_task(_watch_client(receive, visit))
-            await self._app(scope, _replay(body), send_noted)
+                await self._stream(scope, receive, send_noted)
+            else:
+                await self._tag(visit, scope, receive, send_noted)
         except asyncio.CancelledError:
             if visit.end is None or visit.task is None:
                 raise
             visit.task.uncancel()
             if visit.end != "gone" and not visit.has_answer:
-                detail = {
-                    "late": "the request took too long and was not tagged. Send less text at once.",
-                    "stopped": "the server stops. Try again later.",
-                }[visit.end]
-                response = problem_response(503, detail, {"Retry-After": RETRY_SECONDS})
-                await response(scope, receive, send)
-        finally:
-            if timer:
-                timer.cancel()
-            if watch:
-                watch.cancel()
+                await problem_response(503, ENDS[visit.end], RETRY)(scope, receive, send)
 
-    async def _reject(self, status: int, detail: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Reject a body that is not read to its end: the connection cannot be used again."""
-        await problem_response(status, detail, {"Connection": "close"})(scope, receive, send)
+    async def _tag(self, visit: _Visit, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the body, then answer in time, as long as the client waits."""
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                body = await self._read_body(scope, receive, visit)
+        except TimeoutError:
+            rejection = problem_response(408, "the body arrives too slowly. Send it faster.", CLOSE)
+        else:
+            if body is not None:
+                await self._answer_body(visit, body, scope, receive, send)
+                return
+            detail = f"the body must have at most {self._limits.body_bytes} bytes. Send less text at once."
+            rejection = problem_response(413, detail, CLOSE)
+        await rejection(scope, receive, send)
+
+    async def _answer_body(
+        self, visit: _Visit, body: bytes, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._limits.seconds, visit.cut, "late")
+        watch = loop.create_task(_watch_client(receive, visit))
+        try:
+            await self._app(scope, _replay(body), send)
+        finally:
+            timer.cancel()
+            watch.cancel()
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a body of any size whose pieces arrive in time, to a client that reads in time."""
+
+        async def receive_in_time() -> Message:
+            try:
+                async with asyncio.timeout(self._limits.body_seconds):
+                    return await receive()
+            except TimeoutError:
+                return {"type": "http.disconnect"}
+
+        async def send_in_time(message: Message) -> None:
+            async with asyncio.timeout(self._limits.body_seconds):
+                await send(message)
+
+        await self._app(scope, receive_in_time, send_in_time)
 
     async def _read_body(self, scope: Scope, receive: Receive, visit: _Visit) -> bytes | None:
         """Return the body, or None if it is too large."""
@@ -218,16 +234,6 @@ class Gate:
                 return None
             has_more = message.get("more_body", False)
         return b"".join(pieces)
-
-    def _limited_pieces(self, receive: Receive) -> Receive:
-        async def receive_in_time() -> Message:
-            try:
-                async with asyncio.timeout(self._limits.body_seconds):
-                    return await receive()
-            except TimeoutError:
-                return {"type": "http.disconnect"}
-
-        return receive_in_time
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Accept or refuse a WebSocket connection."""

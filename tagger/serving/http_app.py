@@ -18,9 +18,9 @@ from tagger.serving.monitoring import Monitor
 from tagger.serving.problems import describe_invalid, input_problem, problem_response
 from tagger.serving.service import ServedModel, Service
 from tagger.serving.tag_request import EXAMPLES, TagRequest, write_answer, write_lines
+from tagger.serving.text_streams import JSON_LINES, stream_routes
 from tagger.text.sentence import Sentence
 
-JSON_LINES = "application/x-ndjson"
 NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 
 
@@ -81,7 +81,8 @@ def make_app(service: Service, version: str) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(ValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    app.include_router(tag_routes(service))
+    for routes in (tag_routes, stream_routes):
+        app.include_router(routes(service))
     return app
 
 
