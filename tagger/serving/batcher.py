@@ -15,9 +15,9 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeAlias
 
-from tagger.runtime.document_pipe import tokenize
 from tagger.runtime.options import TagOptions
 from tagger.runtime.tagger import Tagger
+from tagger.text.documents import stream_sentences
 from tagger.text.sentence import Sentence
 
 Document: TypeAlias = str | list[Sentence]
@@ -183,7 +183,8 @@ class Batcher:
 
     def _tokenize(self, document: Document, scheme: str) -> list[Sentence]:
         if isinstance(document, str):
-            return tokenize(self._tagger(scheme).tokenizer, document, "text")
+            # As ``tagger tag --text`` reads a text, so that the sentences of a very long one are the same.
+            return list(stream_sentences([f"{document}\n"], self._tagger(scheme).tokenizer))
         return document
 
     def _tag_jobs(

@@ -27,7 +27,7 @@ NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 def make_gate(
     models: Sequence[ServedModel],
     *,
-    version: str = "",
+    version: str = "unknown",
     limits: Limits | None = None,
     max_batch: int = 64,
     token: str | None = None,
