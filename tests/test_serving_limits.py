@@ -12,6 +12,7 @@ import pytest
 from bundles import make_bundle
 from servers import LONGEST_WAIT, request, serve
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 from tagger import InputError, Tagger
 from tagger.serving import server as server_module
@@ -186,6 +187,32 @@ def test_other_origins_need_permission(served):
                 client.post("/tag", json=BODY, headers=headers),
             ):
                 assert answer.headers.get(allowed) == (origins[0] if origins else None)
+    with TestClient(make_gate([served], origins=["https://example.org"], token="sesame")) as client:
+        assert client.options("/tag", headers=headers).status_code == 200  # has no token
+        answer = client.post("/tag", json=BODY, headers=headers)
+        assert (answer.status_code, answer.headers[allowed]) == (401, "https://example.org")
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin", "is_accepted"),
+    [
+        ((), None, True),
+        ((), "http://testserver", True),
+        ((), "https://example.org", False),
+        (("https://example.org",), "https://example.org", True),
+        (("*",), "https://example.org", True),
+    ],
+)
+def test_connections_from_pages_of_other_origins_need_permission(served, origins, origin, is_accepted):
+    headers = {"Origin": origin} if origin else {}
+    with TestClient(make_gate([served], origins=origins)) as client:
+        if is_accepted:
+            with client.websocket_connect("/live", headers=headers) as connection:
+                connection.send_text("")
+        else:
+            refused = client.websocket_connect("/live", headers=headers)
+            with pytest.raises(WebSocketDisconnect):
+                refused.__enter__()
 
 
 @contextmanager

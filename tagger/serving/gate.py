@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from starlette.middleware.cors import CORSMiddleware
 
 from tagger.serving.monitoring import Monitor
 from tagger.serving.problems import problem_response
@@ -74,10 +77,25 @@ class Gate:
         limits: The limits.
         monitor: Counts the requests.
         token: The bearer token of all requests but health probes; None for none.
+        origins: Origins of other pages that may send requests (CORS); ``*`` for all.
     """
 
-    def __init__(self, app: App, limits: Limits, monitor: Monitor, token: str | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        limits: Limits,
+        monitor: Monitor,
+        *,
+        token: str | None = None,
+        origins: Sequence[str] = (),
+    ) -> None:
         self._app = app
+        self._origins = origins
+        self._entry: App = self._enter
+        if origins:  # outside of the limits, so that a page can read why it was refused
+            self._entry = CORSMiddleware(
+                self._enter, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"]
+            )
         self._limits = limits
         self._monitor = monitor
         self._token = token.encode() if token else None
@@ -101,6 +119,9 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle an HTTP request or a WebSocket connection."""
+        await self._entry(scope, receive, send)
+
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -238,7 +259,7 @@ class Gate:
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Accept or refuse a WebSocket connection."""
         is_free = not self.is_draining and len(self._streams) < self._limits.streams
-        if not self._is_authorized(scope) or not is_free:
+        if not self._is_authorized(scope) or not self._is_known(scope) or not is_free:
             await receive()  # the connection request
             await send({"type": "websocket.close", "code": 1008 if is_free else 1013})
             return
@@ -253,6 +274,13 @@ class Gate:
             await send({"type": "websocket.close", "code": 1001})
         finally:
             self._streams.remove(visit)
+
+    def _is_known(self, scope: Scope) -> bool:
+        """Return True for a WebSocket from our page or no page; browsers do not check its origin."""
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        is_ours = urlsplit(origin).netloc == headers.get(b"host", b"").decode("latin-1")
+        return not origin or is_ours or origin in self._origins or "*" in self._origins
 
     def _is_authorized(self, scope: Scope) -> bool:
         if self._token is None or scope["path"] in OPEN_TO_ALL:

@@ -10,7 +10,6 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 
 from tagger.errors import InputError
 from tagger.serving.gate import Gate, Limits
@@ -49,11 +48,7 @@ def make_gate(
     monitor = Monitor()
     service = Service(models, max_batch=max_batch, monitor=monitor)
     app = make_app(service, version)
-    if origins:
-        app.add_middleware(
-            CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"]
-        )
-    gate = Gate(app, limits or Limits(), monitor, token)
+    gate = Gate(app, limits or Limits(), monitor, token=token, origins=origins)
     app.include_router(state_routes(service, monitor, gate))
     return gate
 
