@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from pathlib import Path
 from typing import get_args
+
+import numpy as np
 
 from tagger.corpus.placement import TextSpan
 from tagger.corpus.reading import Offsets, OffsetUnit, Reading
@@ -19,6 +20,7 @@ NAMES: dict[OffsetUnit, str] = {
     "bytes": "bytes of UTF-8",
 }
 _UNITS: tuple[OffsetUnit, ...] = get_args(OffsetUnit)
+_LAST_OF_SIZE = {"bytes": (0x7F, 0x7FF, 0xFFFF), "utf16": (0xFFFF,)}  # last code points of 1, 2, … units
 _SPACED_SCRIPTS_END = "\u0e00"  # from Thai on, scripts may write words without spaces
 _OPTION = "(data.offsets in a config)"
 
@@ -186,10 +188,13 @@ def _differs(text: str, unit: OffsetUnit) -> bool:
 
 
 def _boundaries(text: str, unit: OffsetUnit) -> list[int]:
-    """Return the T + 1 positions of the boundaries between characters, in the unit."""
-    if unit == "bytes":
-        return list(accumulate((len(character.encode()) for character in text), initial=0))
-    return list(accumulate((1 + (character > "\uffff") for character in text), initial=0))
+    """Return the T + 1 positions of the boundaries between characters, in the unit.
+
+    A lone surrogate counts as U+FFFD, which replaces it in UTF-8: three bytes, or one UTF-16 code unit.
+    """
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+    sizes = np.searchsorted(_LAST_OF_SIZE[unit], points) + 1
+    return [0, *np.cumsum(sizes).tolist()]
 
 
 def _index(boundaries: Sequence[int], position: int) -> int | None:
