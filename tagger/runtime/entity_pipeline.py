@@ -69,16 +69,7 @@ class EntityPipeline:
         """
         texts = inputs if isinstance(inputs, list | tuple) else [require_text(inputs, "inputs")]
         found = [
-            [
-                Entity(
-                    entity_group=span.label,
-                    score=span.score or 0.0,
-                    word=span.text,
-                    start=span.start_char,
-                    end=span.end_char,
-                )
-                for span in spans
-            ]
+            list(map(entity_of, spans))
             for spans in spans_of_texts(self._tagger, texts, self.task, self._min_score)
         ]
         return found if texts is inputs else found[0]
@@ -109,12 +100,27 @@ def spans_of_texts(
         InputError: ``min_score`` is invalid.
     """
     for sentences in tagger.pipe(texts, scores=task.scheme is None, min_score=min_score):
-        yield [span for sentence in sentences for span in _spans(sentence, task)]
+        yield [span for sentence in sentences for span in spans_of(sentence, task)]
 
 
-def _spans(sentence: Sentence, task: Task) -> Sequence[Span]:
-    if task.scheme:
-        return sentence.spans[task.name]
+def entity_of(span: Span) -> Entity:
+    """Return a span of ``spans_of_texts`` as an item of the pipeline's result."""
+    return Entity(
+        entity_group=span.label,
+        score=span.score or 0.0,
+        word=span.text,
+        start=span.start_char,
+        end=span.end_char,
+    )
+
+
+def spans_of(sentence: Sentence, task: Task) -> Sequence[Span]:
+    """Return the spans of a tagged sentence; of a task without spans, each token with its tag and score."""
+    return sentence.spans[task.name] if task.scheme else tokens_of(sentence, task)
+
+
+def tokens_of(sentence: Sentence, task: Task) -> list[Span]:
+    """Return each token of a sentence with its tag as label; the sentence must have tag scores."""
     columns = (sentence.tokens, sentence.offsets, sentence.tags[task.name], sentence.tag_scores[task.name])
     return [
         Span(index, index + 1, tag, score, *offsets, token)
