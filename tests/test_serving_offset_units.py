@@ -74,12 +74,12 @@ def test_a_slice_of_the_encoded_text_is_the_text_of_the_token_or_span(tagger, un
         assert converted == plain
 
 
-@pytest.mark.parametrize(("unit", "starts"), [("utf16", [0, 3, 5]), ("bytes", [0, 5, 7])])
-def test_pretokenized_sentences_are_converted_with_their_own_texts(unit, starts):
-    sentence = from_tokens(["\U0001f600", "a", "b"])
-    for _ in range(2):
-        (values,) = convert_document(sentence.text, [sentence_values(sentence, [])], unit)
-        assert [token["start"] for token in values["tokens"]] == starts
+@pytest.mark.parametrize(("unit", "starts"), [("utf16", [[0, 3], [5]]), ("bytes", [[0, 5], [8]])])
+def test_pretokenized_sentences_have_the_offsets_of_lines(unit, starts):
+    first, second = from_tokens(["\U0001f600", "ä"]), from_tokens(["b"]).shifted(4)
+    values = [sentence_values(one, []) for one in (first, second)]
+    converted = convert_document(f"{first.text}\n{second.text}", values, unit)
+    assert [[token["start"] for token in one["tokens"]] for one in converted] == starts
 
 
 @given(text=TEXTS)

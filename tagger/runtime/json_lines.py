@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from tagger.corpus.jsonl import json_line
 from tagger.runtime.options import TagOptions
@@ -29,7 +30,14 @@ def sentence_lines(
 def sentence_line(
     sentence: Sentence, options: TagOptions, document: str | None = None, *, is_first: bool = False
 ) -> str:
-    """Return the line of a sentence, see ``sentence_lines``.
+    """Return the line of a sentence, see ``line_values``."""
+    return json_line(line_values(sentence, options, document, is_first=is_first))
+
+
+def line_values(
+    sentence: Sentence, options: TagOptions, document: str | None = None, *, is_first: bool = False
+) -> dict[str, Any]:
+    """Return the JSON values of a sentence's line.
 
     Args:
         sentence: The tagged sentence.
@@ -40,4 +48,4 @@ def sentence_line(
     if is_first and not sentence.starts_document:
         sentence = replace(sentence, starts_document=True)
     values = sentence_values(sentence, options.task_names, digits=SCORE_DIGITS, has_candidates=True)
-    return json_line(values if document is None else values | {"document": document})
+    return values if document is None else values | {"document": document}

@@ -17,9 +17,9 @@ def convert_document(
     """Convert the offsets of the sentences of a document; the time is linear in its length.
 
     Args:
-        document: The document's text, in which the sentences' offsets count characters (code points). For
-            pretokenized sentences, which have no common text, call the function for each with its own text.
-        sentences: The values of ``sentence_values`` of each sentence, which stay unchanged.
+        document: The text in which the offsets of the sentences count characters (code points). For
+            pretokenized sentences: their texts, joined by a line end if their offsets are those of lines.
+        sentences: The values of each sentence (``line_values`` or ``sentence_values``), which stay unchanged.
         unit: The unit of the new offsets.
 
     Yields:
