@@ -15,6 +15,7 @@ from tagger.errors import InputError
 from tagger.serving.gate import Gate, Limits
 from tagger.serving.monitoring import Monitor
 from tagger.serving.problems import describe_invalid, input_problem, problem_response
+from tagger.serving.protocols import protocol_routes
 from tagger.serving.service import ServedModel, Service
 from tagger.serving.tag_request import EXAMPLES, TagRequest, write_answer, write_lines
 from tagger.serving.text_streams import JSON_LINES, stream_routes
@@ -76,7 +77,7 @@ def make_app(service: Service, version: str) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(ValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    for routes in (tag_routes, stream_routes):
+    for routes in (tag_routes, stream_routes, protocol_routes):
         app.include_router(routes(service))
     return app
 
