@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -149,24 +150,35 @@ def _prediction(document: Document, unit: OffsetUnit) -> dict[str, object]:
     names = {task: DEFAULT_NAME if list(document.spans) == ["ner"] else task for task in document.spans}
     scores = [span.score for spans in document.spans.values() for span in spans if span.score is not None]
     result = [
-        {
-            "id": f"{task}-{number}",
-            "from_name": names[task],
-            "to_name": TEXT,
-            "type": "labels",
-            "value": {
-                "start": at(span.start),
-                "end": at(span.end),
-                "text": document.text[span.start : span.end],
-                "labels": [span.label],
-            },
-            **({} if span.score is None else {"score": span.score}),
-        }
+        region_of(
+            replace(span, start=at(span.start), end=at(span.end), text=document.text[span.start : span.end]),
+            f"{task}-{number}",
+            names[task],
+        )
         for task, spans in document.spans.items()
         for number, span in enumerate(spans, 1)
     ]
     score = {"score": min(scores)} if scores else {}
     return {"model_version": "tagger", **score, "result": result}
+
+
+def region_of(span: TextSpan, identifier: str, from_name: str, to_name: str = TEXT) -> dict[str, object]:
+    """Return a labelled region of Label Studio's results.
+
+    Args:
+        span: The span, with its text, and offsets in the unit of the result.
+        identifier: The region's id, unique among the results of a text.
+        from_name: The name of the control tag, ``<Labels>``.
+        to_name: The name of the object tag, ``<Text>``.
+    """
+    return {
+        "id": identifier,
+        "from_name": from_name,
+        "to_name": to_name,
+        "type": "labels",
+        "value": {"start": span.start, "end": span.end, "text": span.text, "labels": [span.label]},
+        **({} if span.score is None else {"score": span.score}),
+    }
 
 
 def _survey(path: str | Path, content: str, reading: Reading) -> Export:

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from tagger.errors import InputError
 from tagger.serving.gate import Gate, Limits
+from tagger.serving.label_studio import label_studio_routes
 from tagger.serving.monitoring import Monitor
 from tagger.serving.problems import describe_invalid, input_problem, problem_response
 from tagger.serving.protocols import protocol_routes
@@ -77,7 +78,7 @@ def make_app(service: Service, version: str) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(ValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    for routes in (tag_routes, stream_routes, protocol_routes):
+    for routes in (tag_routes, stream_routes, protocol_routes, label_studio_routes):
         app.include_router(routes(service))
     return app
 
