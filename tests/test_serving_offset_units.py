@@ -4,11 +4,13 @@ import json
 
 import pytest
 from bundles import make_bundle
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from servers import make_served_model, request, serve
 
 from tagger import Tagger
 from tagger.corpus.offsets import measure
+from tagger.serving.http_app import make_gate
 from tagger.serving.offset_units import convert_document
 from tagger.text.sentence import from_tokens, sentence_values
 
@@ -40,6 +42,12 @@ TEXTS = st.lists(st.sampled_from(PARTS) | st.text(max_size=4), max_size=12).map(
 @pytest.fixture(scope="module")
 def tagger():
     return Tagger(make_bundle()[1], threads=1)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with serve(make_gate([make_served_model()])) as address:
+        yield address
 
 
 def cut(text, unit, start, end):
@@ -96,3 +104,51 @@ def test_a_lone_surrogate_counts_as_a_replacement_character(text):
         replaced = "".join("\ufffd" if "\ud800" <= one <= "\udfff" else one for one in text)
         positions = range(len(text) + 1)
         assert [*map(measure(text, unit), positions)] == [*map(measure(replaced, unit), positions)]
+
+
+def ranges_of(sentence):
+    """Return the values of the tokens, spans and candidates of a sentence."""
+    groups = [sentence["tokens"], *sentence["spans"].values(), *sentence.get("candidates", {}).values()]
+    return [one for group in groups for one in group]
+
+
+def without_offsets(sentence):
+    """Return the values of a sentence without its offsets."""
+    ranges = [{**one, "start": 0, "end": 0} for one in ranges_of(sentence)]
+    return sentence["text"], sentence["tags"], ranges
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", ["utf16", "bytes"])
+@settings(max_examples=40)
+@given(texts=st.lists(TEXTS, min_size=1, max_size=3))
+def test_the_server_answers_in_the_requested_unit(server, unit, texts):
+    forms = [({"text": text}, [text]) for text in texts] + [({"texts": texts}, texts)]
+    tokens = [words for text in texts if (words := text.split())]
+    if tokens:
+        forms.append(({"tokens": tokens}, ["\n".join(map(" ".join, tokens))]))
+    for form, documents in forms:
+        answers = []
+        for offsets in ({}, {"offsets": unit}):
+            status, answer = request(server, "/tag", {**form, **offsets, "candidates": 0.01})
+            assert status == 200
+            answers.append([one["sentences"] for one in answer.get("documents", [answer])])
+        for document, *both in zip(documents, *answers, strict=True):
+            for plain, converted in zip(*both, strict=True):
+                assert without_offsets(converted) == without_offsets(plain)
+                ranges = [
+                    converted["tokens"],
+                    *converted["spans"].values(),
+                    *converted["candidates"].values(),
+                ]
+                for one in (one for some in ranges for one in some):
+                    assert cut(document, unit, one["start"], one["end"]) == one["text"]
+
+
+def test_lines_have_the_requested_unit(server):
+    text = "\U0001f600 Mira met Tom.\r\n\r\nÄ lost."
+    lines = {"Accept": "application/x-ndjson"}
+    for unit, size in (("codepoints", len(text)), ("utf16", len(text) + 1), ("bytes", len(text.encode()))):
+        status, answer = request(server, "/tag", {"text": text, "offsets": unit}, lines)
+        assert status == 200
+        assert max(one["end"] for line in answer.splitlines() for one in json.loads(line)["tokens"]) == size

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from tagger.corpus.jsonl import json_line
 from tagger.errors import InputError
-from tagger.runtime.json_lines import sentence_lines
+from tagger.runtime.json_lines import line_values, sentence_lines
 from tagger.runtime.options import TagOptions
 from tagger.runtime.sentence_tagger import choose_tasks
 from tagger.serving.batcher import Document
+from tagger.serving.offset_units import convert_document
 from tagger.serving.service import ServedModel
 from tagger.text.sentence import Sentence, from_tokens
 
@@ -91,6 +92,12 @@ class TagRequest(TagOptionFields):
             return list(self.texts)
         return [_sentences_of_lines(self.tokens or [])]
 
+    def content(self, index: int, sentences: Sequence[Sentence]) -> str:
+        """Return the text of a document, in which the offsets of its tagged sentences count."""
+        if self.text is not None:
+            return self.text
+        return self.texts[index] if self.texts is not None else "\n".join(one.text for one in sentences)
+
 
 def _sentences_of_lines(lines: Sequence[Sequence[str]]) -> list[Sentence]:
     """Return pretokenized sentences, with the offsets of a file that has a line per sentence."""
@@ -119,7 +126,7 @@ def write_answer(
         ``texts``.
     """
     head = json_line({"name": model.name, "version": model.version}).rstrip()
-    lists = [_join(sentence_lines(one, options)) for one in documents]
+    lists = [_join(_lines(request, index, options, documents[index])) for index in range(len(documents))]
     if request.texts is None:
         return f'{{"model": {head}, "sentences": [{lists[0]}]}}'
     items = ", ".join(f'{{"sentences": [{one}]}}' for one in lists)
@@ -134,12 +141,29 @@ def write_lines(request: TagRequest, documents: Sequence[Sequence[Sentence]], op
     has_names = request.texts is not None and len(documents) > 1
     return "".join(
         line
-        for number, sentences in enumerate(documents)
-        for line in sentence_lines(sentences, options, str(number) if has_names else None)
+        for index, sentences in enumerate(documents)
+        for line in _lines(request, index, options, sentences, str(index) if has_names else None)
     )
 
 
-def _join(lines: Any) -> str:
+def _lines(
+    request: TagRequest,
+    index: int,
+    options: TagOptions,
+    sentences: Sequence[Sentence],
+    name: str | None = None,
+) -> Iterable[str]:
+    """Return the lines of a document, with offsets in the requested unit."""
+    if request.offsets == "codepoints":
+        return sentence_lines(sentences, options, name)
+    values = (
+        line_values(sentence, options, name, is_first=number == 0)
+        for number, sentence in enumerate(sentences)
+    )
+    return map(json_line, convert_document(request.content(index, sentences), values, request.offsets))
+
+
+def _join(lines: Iterable[str]) -> str:
     return ", ".join(line.rstrip("\n") for line in lines)
 
 
