@@ -89,10 +89,13 @@ def test_the_client_of_triton_sees_health_and_metadata(triton, models):
     assert not client.is_model_ready("third")
     tensor = http.InferInput("text", [1], "BYTES")
     tensor.set_data_from_numpy(np.array([TEXTS[0].encode()], object))
-    for arguments in (("third",), ("first", [tensor])):
-        unknown = [http.InferRequestedOutput("scores")] if len(arguments) > 1 else None
-        with pytest.raises(http.InferenceServerException, match=r"third|outputs"):
-            client.infer(arguments[0], [tensor], outputs=unknown)
+    unknown = [http.InferRequestedOutput("scores")]
+    for name, outputs, message in (
+        ("third", None, r"^\[404\] model: there is no model 'third'\. The models are first, second\.$"),
+        ("first", unknown, r"^\[422\] outputs\.0\.name: "),
+    ):
+        with pytest.raises(http.InferenceServerException, match=message):
+            client.infer(name, [tensor], outputs=outputs)
 
 
 INFERENCE = {

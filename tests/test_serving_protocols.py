@@ -73,7 +73,7 @@ def test_the_client_of_hugging_face_can_ignore_labels_and_reports_errors(server,
     ignored = sorted(labels)[0]
     found = client.token_classification(TEXT, ignore_labels=[ignored])
     assert {one.entity_group for one in found} == labels - {ignored}
-    with pytest.raises(HfHubHTTPError) as caught:
+    with pytest.raises(HfHubHTTPError, match="there is no model 'third'") as caught:
         InferenceClient(model=f"{server}/models/third").token_classification(TEXT)
     assert caught.value.response.status_code == 404
     with pytest.raises(HfHubHTTPError, match="aggregation_strategy"):

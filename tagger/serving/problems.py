@@ -29,9 +29,13 @@ def problem(status: int, detail: str, code: str = "") -> dict[str, Any]:
 def problem_response(
     status: int, detail: str, headers: Mapping[str, str] | None = None, code: str = ""
 ) -> Response:
-    """Return a problem as a response."""
+    """Return a problem as a response.
+
+    Clients of Hugging Face and of the Open Inference Protocol read the ``detail`` under the name ``error``.
+    """
+    fields = problem(status, detail, code)
     # ASCII, so that a lone surrogate in a message cannot fail.
-    content = json.dumps(problem(status, detail, code))
+    content = json.dumps(fields | {"error": fields["detail"]})
     return Response(content, status, headers, media_type=PROBLEM_TYPE)
 
 
