@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from servers import expected_entities, make_served_model, mutations, request, serve
 
 from tagger.serving.http_app import make_gate
+from tagger.serving.service import ServedModel
 
 TEXT = "\U0001f600 Mira Lang met Tom in New Ayr.\r\nRain fell on Mira Lang and Ayr."
 TEXTS = [TEXT, "", "Ayr lost 2-0.", " \n"]
@@ -33,16 +34,19 @@ def test_the_text_has_entities_of_both_models(models):
         assert len({one["entity_group"] for one in model.tagger.as_pipeline()(TEXT)}) > 1
 
 
+def without_entity(found):
+    """Return the client's items without the field of single tokens."""
+    names = ("entity_group", "score", "word", "start", "end")
+    return [{name: one[name] for name in names} for one in found]
+
+
 @pytest.mark.parametrize("strategy", [None, "simple", "first", "average", "max"])
 def test_the_client_of_hugging_face_gets_the_expected_entities(server, models, strategy):
     for model in models:
         client = InferenceClient(model=f"{server}/models/{model.name}")
         for text in TEXTS:
             found = client.token_classification(text, aggregation_strategy=strategy)
-            assert [
-                {name: one[name] for name in ("entity_group", "score", "word", "start", "end")}
-                for one in found
-            ] == expected_entities(model, text)
+            assert without_entity(found) == expected_entities(model, text)
     # No model in the address: the first.
     found = InferenceClient(model=f"{server}/models").token_classification(TEXT)
     assert [one.word for one in found] == [one["word"] for one in expected_entities(models[0], TEXT)]
@@ -279,3 +283,29 @@ def test_long_and_strange_texts_are_tagged(server, text):
 def test_an_unknown_model_is_not_found(server, path):
     status, answer = request(server, path, {**GLINER, "inputs": "Ayr."})
     assert (status, answer["code"]) == (404, "bundle.missing")
+
+
+@pytest.mark.slow
+def test_a_model_without_spans_answers_with_tokens(pos_model):
+    model = ServedModel.load(pos_model)
+    text = "Ada met Otto.\r\nThe dog lives in Oslo."
+    expected = expected_entities(model, text)
+    places = [(one["start"], one["end"], one["entity_group"]) for one in expected]
+    assert len(expected) > 5
+    with serve(make_gate([model])) as address:
+        found = InferenceClient(model=f"{address}/models").token_classification(text)
+        assert without_entity(found) == expected
+        _, ents = request(address, "/displacy", {"text": text})
+        assert [(one["start"], one["end"], one["label"]) for one in ents["ents"]] == places
+        _, labels = request(address, "/doccano", {"text": text})
+        assert [(one["start_offset"], one["end_offset"], one["label"]) for one in labels] == places
+        status, problem = request(address, "/gliner", {"text": text, "labels": [places[0][2]]})
+        assert (status, problem["code"]) == (422, "corpus.labels")
+        tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": [text]}
+        _, answer = request(address, f"/v2/models/{model.name}/infer", {"inputs": [tensor]})
+        assert json.loads(answer["outputs"][1]["data"][0]) == expected
+        _, answer = request(address, "/predict", {"tasks": [{"data": {"text": text}}]})
+        (result,) = answer["results"]
+        regions = [one["value"] for one in result["result"]]
+        assert [(one["start"], one["end"], *one["labels"]) for one in regions] == places
+        assert 0 < result["score"] <= 1
