@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
@@ -166,15 +167,25 @@ def test_slow_bodies_and_slow_or_large_headers_end_the_connection(served, monkey
 
 
 def test_a_token_protects_everything_but_health_probes(served):
+    wrong = (
+        "",
+        "Bearer sesam",
+        "Basic sesame",
+        "Basic !",
+        "Digest sesame",
+        f"Basic {b64encode(b'a:b').decode()}",
+    )
     with TestClient(make_gate([served], token="sesame")) as client:
-        for headers in ({}, {"Authorization": "Bearer sesam"}, {"Authorization": "Basic sesame"}):
+        for headers in ({"Authorization": value} for value in wrong):
             for path in ("/metrics", "/models", "/openapi.json"):
                 answer = client.get(path, headers=headers)
                 assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
             assert client.post("/tag", json=BODY, headers=headers).status_code == 401
         assert client.get("/health/live").status_code == client.get("/health/ready").status_code == 200
-        headers = {"Authorization": "bearer sesame"}
-        assert client.post("/tag", json=BODY, headers=headers).status_code == 200
+        assert client.get("/v2/health/ready").status_code == 200
+        for value in ("bearer sesame", f"Basic {b64encode(b'label-studio:sesame').decode()}"):
+            headers = {"Authorization": value}
+            assert client.post("/tag", json=BODY, headers=headers).status_code == 200
 
 
 def test_other_origins_need_permission(served):
@@ -239,7 +250,7 @@ def test_the_end_answers_what_is_admitted_and_refuses_the_rest(held):
         assert held.tagger.is_busy.wait(LONGEST_WAIT)
         assert request(address, "/health/ready")[0] == 200
         server.handle_exit(signal.SIGTERM, None)
-        assert request(address, "/health/ready")[0] == 503
+        assert request(address, "/health/ready")[0] == request(address, "/v2/health/ready")[0] == 503
         assert request(address, "/health/live")[0] == 200
         status, problem = request(address, "/tag", BODY)
         assert (status, problem["detail"]) == (503, "the server stops. Try again later.")

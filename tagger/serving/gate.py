@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from base64 import b64decode
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -23,7 +24,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 End = Literal["gone", "late", "stopped"]
 
 STREAMED = "/tag/stream"  # its body has no maximum size, and it may take longer than other requests
-OPEN_TO_ALL = ("/health/live", "/health/ready")  # probes have no token
+READY = ("/health/ready", "/v2/health/ready")
+PROBES = ("/health/live", "/v2/health/live", *READY)  # they have no token
 RETRY = {"Retry-After": "1"}
 CLOSE = {"Connection": "close"}  # after a body that is not read to its end
 ENDS = {
@@ -76,7 +78,8 @@ class Gate:
         app: The app.
         limits: The limits.
         monitor: Counts the requests.
-        token: The bearer token of all requests but health probes; None for none.
+        token: The bearer token, or password of Basic authentication, of all requests but health probes; None
+            for none.
         origins: Origins of other pages that may send requests (CORS); ``*`` for all.
     """
 
@@ -153,7 +156,10 @@ class Gate:
             )
             return
         if scope["method"] in ("GET", "HEAD", "OPTIONS"):
-            await self._app(scope, receive, send)
+            if self.is_draining and scope["path"] in READY:
+                await self._refuse(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
             return
         is_stream = scope["path"] == STREAMED
         visits, most = (
@@ -283,11 +289,16 @@ class Gate:
         return not origin or is_ours or origin in self._origins or "*" in self._origins
 
     def _is_authorized(self, scope: Scope) -> bool:
-        if self._token is None or scope["path"] in OPEN_TO_ALL:
+        if self._token is None or scope["path"] in PROBES:
             return True
         scheme, _, token = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+        if scheme.lower() == b"basic":  # all that Label Studio can send; the password is the token
+            try:
+                token = b64decode(token).partition(b":")[2]
+            except ValueError:
+                return False
         # Compares in a time that does not depend on the number of equal characters.
-        return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
+        return scheme.lower() in (b"bearer", b"basic") and hmac.compare_digest(token.strip(), self._token)
 
 
 def _replay(body: bytes) -> Receive:

@@ -50,13 +50,12 @@ def make_gate(
     monitor = Monitor()
     service = Service(models, max_batch=max_batch, monitor=monitor)
     app = make_app(service, version)
-    gate = Gate(app, limits or Limits(), monitor, token=token, origins=origins)
-    app.include_router(state_routes(service, monitor, gate))
-    return gate
+    app.include_router(state_routes(service, monitor))
+    return Gate(app, limits or Limits(), monitor, token=token, origins=origins)
 
 
 def make_app(service: Service, version: str) -> FastAPI:
-    """Create the app without limits, token and health probes."""
+    """Create the app without limits, token, health probes and metrics."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -156,7 +155,7 @@ def describe_model(model: ServedModel) -> dict[str, Any]:
     }
 
 
-def state_routes(service: Service, monitor: Monitor, gate: Gate) -> APIRouter:
+def state_routes(service: Service, monitor: Monitor) -> APIRouter:
     """Return the routes for orchestrators: health probes and metrics."""
     router = APIRouter()
 
@@ -165,9 +164,9 @@ def state_routes(service: Service, monitor: Monitor, gate: Gate) -> APIRouter:
         return Response("live\n", media_type="text/plain")
 
     async def ready() -> Response:
-        """Answer 200 after the warm-up, and 503 once the server stops."""
-        if gate.is_draining or not service.is_ready:
-            return problem_response(503, "the server stops." if gate.is_draining else "the server starts.")
+        """Answer 200 after the warm-up, and 503 before it and once the server stops."""
+        if not service.is_ready:
+            return problem_response(503, "the server starts. Try again later.")
         return Response("ready\n", media_type="text/plain")
 
     async def metrics() -> Response:
