@@ -15,7 +15,7 @@ from tagger.config import Config
 from tagger.config_loading import load_config
 from tagger.corpus.files import read_sentences
 from tagger.errors import InputError
-from tagger.runtime.model_calibration import fit_temperatures
+from tagger.runtime.model_calibration import fit_temperatures, measure_calibration
 from tagger.runtime.model_evaluation import evaluate
 from tagger.runtime.sentence_tagger import choose_tasks
 from tagger.text.sentence import from_tokens
@@ -23,6 +23,7 @@ from tagger.training.checkpoint import CHECKPOINT
 from tagger.training.loop import EpochRecord, StepRecord
 from tagger.training.run import DataRecord, StopRecord, run_training
 from tagger.training.run_folder import epoch_values
+from tagger.training.temperatures import THRESHOLD_GRID
 
 pytestmark = pytest.mark.slow
 
@@ -154,6 +155,30 @@ def test_the_saved_model_has_temperatures_fitted_on_dev(corpus, finished):
     assert set(bundle.temperatures) == {"pos", "ner"}
     fitted = ", ".join(f"{task} {value:g}" for task, value in bundle.temperatures.items())
     assert f"Probabilities are calibrated on dev; temperatures: {fitted}." in bundle.card
+
+
+@pytest.mark.parametrize("options", [{}, {"model.scheme": "IOB2", "model.constrain": False}])
+def test_the_saved_model_has_dev_scores_of_thresholds(corpus, tmp_path, options):
+    # Of several labels, one token without a gold tag, and one with an unknown tag.
+    dev = tmp_path / "dev.conll"
+    strange = "Ada STRANGE B-STRANGE\nmet _ O\nOtto PROPN ?\n\n"
+    dev.write_text((corpus / "dev.conll").read_text(encoding="utf-8") + strange, encoding="utf-8")
+    config = make_config(**{"train.epochs": 2, "data.unseen_tags": "count", **options})
+    list(run_training(config, tmp_path / "m", train_files=[corpus / "train.conll"], dev_files=[dev]))
+    tagger = Tagger.load(tmp_path / "m")
+    stored = tagger.bundle.metrics["thresholds"]
+    sentences = list(read_sentences(dev, columns=COLUMNS, tasks=("pos", "ner")))
+    measured = measure_calibration(tagger, sentences)  # with the numpy engine instead of torch
+    assert set(stored) == set(measured) == {"pos", "ner"}
+    for task, calibration in measured.items():
+        expected = calibration.against(THRESHOLD_GRID)
+        assert [one["min_score"] for one in stored[task]] == [*(step / 20 for step in range(20)), 0.99]
+        # Rounding may move a score over a threshold.
+        count = max(one["found"] for one in expected)
+        for one, other in zip(stored[task], expected, strict=True):
+            assert one == pytest.approx(other, abs=2 / count if count else 0, rel=0.02)
+        assert stored[task][0] == expected[0]
+        assert count > stored[task][-1]["found"]
 
 
 def test_temperatures_are_fitted_despite_unknown_tags_in_dev(corpus, tmp_path):

@@ -7,10 +7,15 @@ their tag. The measures take two parallel arrays: True for each correct item, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from tagger.evaluation.scores import TagSequences, find_ignored, is_scored, remove_ignored
+from tagger.text.schemes import tags_to_spans
+from tagger.text.sentence import UNSPECIFIED, Span
 
 BINS = 15  # as in Guo et al. 2017
 THRESHOLDS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -133,6 +138,61 @@ def score_thresholds(
             )
         )
     return results
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Scored predictions of one task, compared with the gold tags.
+
+    Attributes:
+        gold: Number of gold spans or tokens.
+        is_right: (M,) True for correct predictions.
+        scores: (M,) float32 probabilities of the predictions.
+    """
+
+    gold: int
+    is_right: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+
+
+def judge_spans(gold: TagSequences, predicted: Sequence[Sequence[Span]], scheme: str) -> Judged:
+    """Compare predicted spans with gold tags.
+
+    Args:
+        gold: For each sentence its gold tags.
+        predicted: For each sentence its predicted spans with scores. Those with tokens that unknown gold tags
+            exclude are left out (see ``scores.find_ignored``).
+        scheme: The scheme of the gold tags.
+    """
+    expected = [
+        [(span.start, span.end, span.label) for span in tags_to_spans(tags, scheme)]
+        for tags in remove_ignored(gold, gold, scheme, scheme)[0]
+    ]
+    scored = [
+        [span for span in spans if is_scored(span, ignored)]
+        for tags, spans in zip(gold, predicted, strict=True)
+        for ignored in (find_ignored(tags, scheme),)
+    ]
+    keys = [[(span.start, span.end, span.label) for span in spans] for spans in scored]
+    return Judged(
+        sum(map(len, expected)),
+        np.array(mark_correct_spans(expected, keys), np.bool_),
+        np.array([span.score for spans in scored for span in spans], np.float32),
+    )
+
+
+def judge_tags(gold: TagSequences, predicted: TagSequences, scores: Sequence[Sequence[float]]) -> Judged:
+    """Compare predicted tags with gold tags; tokens without a gold tag (``_``) are left out.
+
+    Args:
+        gold: For each sentence its gold tags.
+        predicted: For each sentence its predicted tags.
+        scores: For each sentence the probabilities of the predicted tags.
+    """
+    is_specified = np.array([tag != UNSPECIFIED for tags in gold for tag in tags], np.bool_)
+    right = np.array(mark_correct_tags(gold, predicted), np.bool_)
+    probabilities = np.array([score for values in scores for score in values], np.float32)
+    return Judged(int(is_specified.sum()), right[is_specified], probabilities[is_specified])
 
 
 def mark_correct_spans(gold: Sequence[Spans], predicted: Sequence[Spans]) -> list[bool]:

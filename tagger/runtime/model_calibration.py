@@ -16,17 +16,16 @@ from tagger.errors import InputError
 from tagger.evaluation.calibration import (
     BINS,
     THRESHOLDS,
+    Judged,
     ThresholdScore,
     expected_calibration_error,
-    mark_correct_spans,
-    mark_correct_tags,
+    judge_spans,
+    judge_tags,
     reliability,
     score_thresholds,
 )
-from tagger.evaluation.scores import find_ignored, is_scored, remove_ignored
 from tagger.runtime.sentence_tagger import SentenceTagger, choose_tasks, emission_batches
-from tagger.text.schemes import tags_to_spans
-from tagger.text.sentence import UNSPECIFIED, Sentence, Span
+from tagger.text.sentence import Sentence
 
 Watch = Callable[[Iterator[Sentence]], Iterator[Sentence]]
 
@@ -106,15 +105,18 @@ def measure_calibration(
     before = after
     if any(tagger.bundle.temperature(name) != 1 for name in schemes):
         before = list(watch(tagger.with_temperatures({}).tag_sentences(gold, scores=has_tags)))
-    return {
-        name: Calibration(
-            scheme is not None,
-            tagger.bundle.temperature(name),
-            *_judge(gold, after, name, scheme),
-            *(_scores(gold, side, name, scheme) for side in (before, after)),
+    calibrations = {}
+    for name, scheme in schemes.items():
+        judged = _judge(gold, after, name, scheme)
+        calibrations[name] = Calibration(
+            has_spans=scheme is not None,
+            temperature=tagger.bundle.temperature(name),
+            gold=judged.gold,
+            is_right=judged.is_right,
+            before=_judge(gold, before, name, scheme).scores,
+            after=judged.scores,
         )
-        for name, scheme in schemes.items()
-    }
+    return calibrations
 
 
 def fit_temperatures(
@@ -199,45 +201,8 @@ def require_gold(sentences: Iterable[Sentence], task: str) -> None:
             )
 
 
-def _judge(
-    gold: Sequence[Sentence], tagged: Sequence[Sentence], task: str, scheme: str | None
-) -> tuple[int, NDArray[np.bool_]]:
-    """Return the number of gold spans or tokens, and a mask (M,) of the correct predictions."""
+def _judge(gold: Sequence[Sentence], tagged: Sequence[Sentence], task: str, scheme: str | None) -> Judged:
+    tags = [one.tags[task] for one in gold]
     if scheme is None:
-        right = mark_correct_tags([one.tags[task] for one in gold], [one.tags[task] for one in tagged])
-        is_specified = _specified(gold, task)
-        return int(is_specified.sum()), np.array(right, np.bool_)[is_specified]
-    gold_tags = [one.tags[task] for one in gold]
-    expected = [
-        [(span.start, span.end, span.label) for span in tags_to_spans(tags, scheme)]
-        for tags in remove_ignored(gold_tags, gold_tags, scheme, scheme)[0]
-    ]
-    predicted = [
-        [(span.start, span.end, span.label) for span in spans]
-        for spans in _scored_spans(gold, tagged, task, scheme)
-    ]
-    return sum(map(len, expected)), np.array(mark_correct_spans(expected, predicted), np.bool_)
-
-
-def _specified(gold: Sequence[Sentence], task: str) -> NDArray[np.bool_]:
-    """Return a mask of the tokens that have a gold tag."""
-    return np.array([tag != UNSPECIFIED for one in gold for tag in one.tags[task]], np.bool_)
-
-
-def _scores(
-    gold: Sequence[Sentence], tagged: Sequence[Sentence], task: str, scheme: str | None
-) -> NDArray[np.float32]:
-    if scheme is None:
-        scores = np.array([score for one in tagged for score in one.tag_scores[task]], np.float32)
-        return scores[_specified(gold, task)]
-    spans = _scored_spans(gold, tagged, task, scheme)
-    return np.array([span.score for of_sentence in spans for span in of_sentence], np.float32)
-
-
-def _scored_spans(
-    gold: Sequence[Sentence], tagged: Sequence[Sentence], task: str, scheme: str
-) -> Iterator[list[Span]]:
-    """Yield the predicted spans of each sentence, without those that unknown gold tags exclude."""
-    for one, predicted in zip(gold, tagged, strict=True):
-        ignored = find_ignored(one.tags[task], scheme)
-        yield [span for span in predicted.spans[task] if is_scored(span, ignored)]
+        return judge_tags(tags, [one.tags[task] for one in tagged], [one.tag_scores[task] for one in tagged])
+    return judge_spans(tags, [one.spans[task] for one in tagged], scheme)

@@ -23,7 +23,7 @@ from tagger.training.encoder_states import states_of
 from tagger.training.loop import EpochRecord
 from tagger.training.preparation import Preparation, coverage_warning
 from tagger.training.progress import Progress, make_bundle, stored_config
-from tagger.training.temperatures import fit_on_split
+from tagger.training.temperatures import calibrate_on_split
 
 METRICS = "metrics.jsonl"
 SECONDS_BETWEEN_PLOTS = 30.0  # of training; drawing a plot takes less than a second
@@ -91,7 +91,9 @@ class RunFolder:
         self._write_metrics()
 
     def calibrate(self) -> None:
-        """Fit the temperatures of the saved model and save it again; does nothing without a dev split.
+        """Calibrate the saved model on dev and save it again; does nothing without a dev split.
+
+        The model gets its temperatures, and ``metrics.json`` the precision and recall of score thresholds.
 
         Called once, after the last epoch, because it needs a pass over dev. The result depends on the weights
         only, so that a resumed run ends with the same temperatures.
@@ -110,9 +112,11 @@ class RunFolder:
         model = restore_model(
             bundle.config.model, vocabulary, preparation.vectors, bundle.tensors, states_of(bundle.encoder)
         )
-        temperatures = {**bundle.temperatures, **fit_on_split(model, preparation.dev)}
+        fitted, thresholds = calibrate_on_split(model, preparation.dev)
+        temperatures = {**bundle.temperatures, **fitted}
         card = write_card(bundle.config, vocabulary, bundle.tokenizer, bundle.metrics, temperatures)
-        save_bundle(replace(bundle, temperatures=temperatures, card=card), self.path)
+        metrics["thresholds"] = thresholds
+        save_bundle(replace(bundle, temperatures=temperatures, metrics=metrics, card=card), self.path)
 
     def save(self, progress: Progress | None) -> None:
         """Write a checkpoint; all processes must call this if there is training progress.
