@@ -10,9 +10,9 @@ from tagger.errors import InputError
 from tagger.runtime.tagger import Tagger
 from tagger.text.sentence import Sentence, from_tokens, sentence_values
 
-MOST_CHARACTERS = 20_000
+MOST_CHARACTERS = 10_000
 MOST_WORDS = 150  # of one sentence
-MOST_PREFIX_WORDS = 40_000  # words of all prefixes: one sentence of n words has n (n + 1) / 2
+MOST_PREFIX_WORDS = 20_000  # words of all prefixes: one sentence of n words has n (n + 1) / 2
 DIGITS = 4
 FIELDS = ("text", "start", "tokens")
 
