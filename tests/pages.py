@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-VOID = {"meta", "input", "img", "br"}
+VOID = {"meta", "input", "img", "br", "link"}
 
 
 class Page(HTMLParser):

@@ -151,12 +151,8 @@ function connect() {
     const text = fromFragment(location.hash);
     if (text !== null && text !== find("text").value) setText(text);
   });
-  let width = innerWidth;
-  addEventListener("resize", () => {
-    if (width === innerWidth) return;
-    width = innerWidth;
-    showAhead();
-  });
+  // The title changes its size with the window and with the size of text, but not with the tables.
+  new ResizeObserver(showAhead).observe(find("ahead-title"));
   connectStage();
 }
 
