@@ -83,7 +83,7 @@ def visible(node):
     return node.evaluate(
         "node => { const copy = node.cloneNode(true);"
         " copy.querySelectorAll('.unseen').forEach((one) => one.remove()); return copy.textContent; }"
-    ).strip()
+    ).replace("\xa0", " ")
 
 
 def expected_cells(tagger, task):

@@ -7,9 +7,7 @@ import { showResult, spansFirst, titleOf } from "./result.js";
 import { connectStage, pause, showStage } from "./stage.js";
 
 const EXAMPLES = {
-  "Two Jordans":
-    "Jordan scored twice for Chicago before Jordan and Israel signed the treaty. " +
-    "The complex houses married soldiers and their families.",
+  "Two Jordans": "Jordan scored twice for Chicago before Jordan and Israel signed the treaty.",
   "Garden path": "Time flies like an arrow. The old man the boat. The complex houses married soldiers.",
   "Names of names": "Chelsea Clinton watched Chelsea play. Georgia Brown met Jordan in Jordan.",
 };
@@ -96,8 +94,9 @@ function show() {
 
 function showAhead() {
   const { next, compared } = answers;
+  if (!next?.sentences.length) return;
   const task = model().tasks.find(({ name }) => name === taskName());
-  if (next && !find("ahead").hidden) showTables(find("tables"), next.sentences, task);
+  showTables(find("tables"), next.sentences, task);
   find("compared").replaceChildren();
   if (!compared?.sentences.length) return;
   const { name, direction, tasks } = served.compare;

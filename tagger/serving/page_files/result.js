@@ -84,7 +84,7 @@ function markSpans(sentence, task, least) {
       {},
       element("bdi", {}, slice(span.start, span.end)),
       " ",
-      element("span", { class: "tag" }, element("b", {}, span.label), " ", element("span", { class: "score" }, percent(span.score))),
+      element("span", { class: "tag" }, element("b", {}, span.label), "\u00a0", element("span", { class: "score" }, percent(span.score))),
     );
     nodes.push(slice(position, span.start), shade(mark, task.hues[span.label], span.score));
     position = span.end;
