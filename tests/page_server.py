@@ -14,7 +14,7 @@ from pages import watch_page
 
 from tagger.runtime.tagger import Tagger
 from tagger.serving.http_app import make_app
-from tagger.serving.page import page_routes
+from tagger.serving.page_routes import page_routes
 from tagger.serving.service import ServedModel, Service
 
 TEXT = "Mira met Tom in New Ayr. Rain fell 😀 on Mira Lang!"

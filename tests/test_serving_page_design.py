@@ -9,7 +9,7 @@ from page_server import TEXT, fragment, make_models, make_page_app, open_page, s
 from pages import Page
 from playwright.sync_api import expect
 
-from tagger.serving.page import PAGE_FILES
+from tagger.serving.page_routes import PAGE_FILES
 from tagger.serving.service import Service
 
 pytestmark = pytest.mark.slow
