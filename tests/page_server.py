@@ -1,20 +1,17 @@
 """The page for tests: models, an app that records its requests and runs in a thread, and a browser's page."""
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlencode
 
-import uvicorn
 from bundles import make_bundle
 from fastapi import FastAPI, Request, Response
 from pages import watch_page
+from servers import serve
 
 from tagger.runtime.tagger import Tagger
 from tagger.serving.http_app import make_app
-from tagger.serving.page_routes import page_routes
 from tagger.serving.service import ServedModel, Service
 
 TEXT = "Mira met Tom in New Ayr. Rain fell 😀 on Mira Lang!"
@@ -41,9 +38,8 @@ def make_models() -> tuple[ServedModel, ServedModel]:
 
 def make_page_app(service: Service, compare: ServedModel | None = None) -> FastAPI:
     """Return the app with the page; ``app.state.requests`` has the address and the body of each request."""
-    app = make_app(service, "0")
+    app = make_app(service, "0", compare)
     app.state.requests = []
-    app.include_router(page_routes(service, compare))
 
     @app.middleware("http")
     async def record(request: Request, call_next) -> Response:
@@ -54,21 +50,10 @@ def make_page_app(service: Service, compare: ServedModel | None = None) -> FastA
 
 
 @contextmanager
-def serve(app: FastAPI) -> Iterator[str]:
-    """Run an app in a thread, and yield its address."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        deadline = time.monotonic() + 60
-        while not server.started:
-            assert thread.is_alive()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
-    finally:
-        server.should_exit = True
-        thread.join()
+def serve_page(app) -> Iterator[str]:
+    """Serve an app in a thread, and yield the address of its page."""
+    with serve(app) as address:
+        yield f"{address}/"
 
 
 def open_page(browser, address: str, text: str = TEXT, **options):

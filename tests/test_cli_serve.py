@@ -97,3 +97,20 @@ def test_serving_loads_no_torch():
     code = "import sys; from tagger.serving import http_app, server; print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "torch" not in output.split()
+
+
+def test_a_compared_model_is_shown_by_the_page(model, pos_model):
+    with Running(model, "--compare", str(pos_model)) as server:
+        status, listed = request(server.address, "/page/models")
+        assert status == 200
+        assert [one["name"] for one in listed["models"]] == [model.name]
+        assert listed["compare"]["name"] == pos_model.name
+        assert [task["name"] for task in listed["compare"]["tasks"]] == ["pos"]
+        thresholds = {task["name"]: task["thresholds"] for task in listed["models"][0]["tasks"]}
+        assert [point["min_score"] for point in thresholds["ner"]][-2:] == [0.95, 0.99]
+        status, answer = request(server.address, "/next-words", {"text": "Ada met", "model": pos_model.name})
+        assert status == 200
+        assert [len(prefix["tags"]["pos"]) for prefix in answer["sentences"][0]["prefixes"]] == [1, 2]
+        status, problem = request(server.address, "/next-words", {"text": "Ada", "model": "other"})
+        assert (status, problem["code"]) == (404, "bundle.missing")
+        assert request(server.address, "/next-words", {"texts": "Ada"})[0] == 422

@@ -4,7 +4,7 @@ import json
 from urllib.parse import urlsplit
 
 import pytest
-from page_server import TEXT, fragment, make_models, make_page_app, open_page, promise, serve, wait_for
+from page_server import TEXT, fragment, make_models, make_page_app, open_page, promise, serve_page, wait_for
 from pages import watch_page
 from playwright.sync_api import expect
 
@@ -32,7 +32,7 @@ def app(models):
 
 @pytest.fixture(scope="module")
 def address(app):
-    with serve(app) as address:
+    with serve_page(app) as address:
         yield address
 
 
@@ -130,7 +130,7 @@ def test_the_packaged_model_changes_its_mind_about_jordan(browser):
     except InputError:
         pytest.skip("the English model is not in the package")
     app = make_page_app(Service([model]))
-    with serve(app) as address:
+    with serve_page(app) as address:
         page = watch_page(browser.new_context(), address)
         page.wait_for_selector("#tables table")
         assert page.query_selector("#words .changed .form").inner_text() == "Jordan"
@@ -258,7 +258,7 @@ def test_spans_have_scores_as_text_and_shade_and_follow_the_threshold(page, mode
 
 
 def test_models_without_promises_have_a_slider_too(browser, models):
-    with serve(make_page_app(Service(models[1:]))) as address:
+    with serve_page(make_page_app(Service(models[1:]))) as address:
         page = open_page(browser, address)
         page.locator("#panels input[type=range]").fill("20")
         assert "does not store" in page.inner_text(".promise")

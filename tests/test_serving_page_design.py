@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
-from page_server import TEXT, fragment, make_models, make_page_app, open_page, serve, wait_for, write
+from page_server import TEXT, fragment, make_models, make_page_app, open_page, serve_page, wait_for, write
 from pages import Page
 from playwright.sync_api import expect
 
@@ -63,7 +63,7 @@ def models():
 
 @pytest.fixture(scope="module")
 def address(models):
-    with serve(make_page_app(Service(models), compare=models[1])) as address:
+    with serve_page(make_page_app(Service(models), compare=models[1])) as address:
         yield address
 
 

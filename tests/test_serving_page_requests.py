@@ -4,8 +4,11 @@ import json
 from urllib.parse import urlsplit
 
 import pytest
-from page_server import TEXT, make_models, make_page_app, open_page, serve, wait_for, write
+from page_server import TEXT, fragment, make_models, make_page_app, open_page, serve_page, wait_for, write
+from pages import watch_page
+from playwright.sync_api import expect
 
+from tagger.serving.http_app import make_gate
 from tagger.serving.service import Service
 
 pytestmark = pytest.mark.slow
@@ -25,7 +28,7 @@ def app(models):
 
 @pytest.fixture(scope="module")
 def address(app):
-    with serve(app) as address:
+    with serve_page(app) as address:
         yield address
 
 
@@ -119,6 +122,22 @@ def test_an_access_token_is_sent_as_bearer_token(page, app):
     page.problems.clear()
 
 
+def test_a_server_with_a_token_serves_the_page_and_asks_for_the_token(browser, models):
+    gate = make_gate(models[:1], version="0", token="abc", compare=models[1])
+    with serve_page(gate) as address:
+        page = watch_page(browser.new_context(), address + fragment(TEXT))
+        page.wait_for_selector("#problem:not(:empty)")
+        assert not page.is_visible("#stage")
+        page.fill("#token", "wrong")
+        page.fill("#token", "abc")
+        wait_for(page, TEXT)
+        expect(page.locator("#problem")).to_have_text("")
+        assert page.locator("#words .form").count() == page.locator("#tables .form").count() > 10
+        assert page.locator("#compared h3").inner_text() == "Compared with left-to-right"
+        assert not page.is_visible("#models")  # one model, and the compared one
+        page.context.close()
+
+
 def test_a_slow_answer_never_replaces_a_newer_one(page):
     held = []
     page.route(
@@ -151,7 +170,7 @@ def test_a_text_without_words_shows_nothing(page):
 
 
 def test_one_of_several_models_can_be_selected(browser, models):
-    with serve(make_page_app(Service(models))) as address:
+    with serve_page(make_page_app(Service(models))) as address:
         page = open_page(browser, address)
         with page.expect_response("**/tag") as answer:
             page.select_option("#model", "left-to-right")

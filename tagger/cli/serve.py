@@ -45,7 +45,7 @@ def serve_command(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
     compare: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Forward-trained model for the page to show beside the first."),
+        typer.Option(metavar="MODEL", help="Forward-trained model for the page to show below the others."),
     ] = None,
     precision: PrecisionOption = "f32",
     max_batch: Annotated[int, typer.Option(min=1, help="Most requests that are tagged together.")] = 64,
@@ -102,6 +102,7 @@ def serve_command(
         max_batch=max_batch,
         token=token,
         origins=allow_origin or (),
+        compare=ServedModel.load(compare, precision=precision) if compare else None,
     )
     Server(
         gate,

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from starlette.middleware.cors import CORSMiddleware
 
 from tagger.serving.monitoring import Monitor
+from tagger.serving.page_routes import PAGE_FILES
 from tagger.serving.problems import problem_response
 
 Message = MutableMapping[str, Any]
@@ -25,7 +26,8 @@ End = Literal["gone", "late", "stopped"]
 
 STREAMED = "/tag/stream"  # its body has no maximum size, and it may take longer than other requests
 READY = ("/health/ready", "/v2/health/ready")
-PROBES = ("/health/live", "/v2/health/live", *READY)  # they have no token
+PROBES = ("/health/live", "/v2/health/live", *READY)
+OPEN_TO_ALL = frozenset((*PROBES, *PAGE_FILES))  # the user of a page enters a token once it is there
 RETRY = {"Retry-After": "1"}
 CLOSE = {"Connection": "close"}  # after a body that is not read to its end
 ENDS = {
@@ -78,8 +80,8 @@ class Gate:
         app: The app.
         limits: The limits.
         monitor: Counts the requests.
-        token: The bearer token, or password of Basic authentication, of all requests but health probes; None
-            for none.
+        token: The bearer token, or password of Basic authentication, of all requests but health probes and
+            files of the page; None for none.
         origins: Origins of other pages that may send requests (CORS); ``*`` for all.
     """
 
@@ -289,7 +291,7 @@ class Gate:
         return not origin or is_ours or origin in self._origins or "*" in self._origins
 
     def _is_authorized(self, scope: Scope) -> bool:
-        if self._token is None or scope["path"] in PROBES:
+        if self._token is None or scope["path"] in OPEN_TO_ALL:
             return True
         scheme, _, token = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
         if scheme.lower() == b"basic":  # all that Label Studio can send; the password is the token

@@ -15,6 +15,7 @@ from tagger.errors import InputError
 from tagger.serving.gate import Gate, Limits
 from tagger.serving.label_studio import label_studio_routes
 from tagger.serving.monitoring import Monitor
+from tagger.serving.page_routes import page_routes
 from tagger.serving.problems import describe_invalid, input_problem, problem_response
 from tagger.serving.protocols import protocol_routes
 from tagger.serving.service import ServedModel, Service
@@ -33,6 +34,7 @@ def make_gate(
     max_batch: int = 64,
     token: str | None = None,
     origins: Sequence[str] = (),
+    compare: ServedModel | None = None,
 ) -> Gate:
     """Create the server's app, with its limits around it.
 
@@ -43,18 +45,20 @@ def make_gate(
         max_batch: Maximum number of requests that are tagged together.
         token: The bearer token that requests must have; None for none.
         origins: Origins of other pages that may send requests (CORS); ``*`` for all.
+        compare: One more model, which the page shows below the others.
 
     Raises:
         InputError: Two models have the same name.
     """
     monitor = Monitor()
-    service = Service(models, max_batch=max_batch, monitor=monitor)
-    app = make_app(service, version)
+    served = [*models, compare] if compare else models
+    service = Service(served, max_batch=max_batch, monitor=monitor)
+    app = make_app(service, version, compare)
     app.include_router(state_routes(service, monitor))
     return Gate(app, limits or Limits(), monitor, token=token, origins=origins)
 
 
-def make_app(service: Service, version: str) -> FastAPI:
+def make_app(service: Service, version: str, compare: ServedModel | None = None) -> FastAPI:
     """Create the app without limits, token, health probes and metrics."""
 
     @asynccontextmanager
@@ -79,6 +83,7 @@ def make_app(service: Service, version: str) -> FastAPI:
     app.add_exception_handler(HTTPException, _answer_http_error)
     for routes in (tag_routes, stream_routes, protocol_routes, label_studio_routes):
         app.include_router(routes(service))
+    app.include_router(page_routes(service, compare))
     return app
 
 
