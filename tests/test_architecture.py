@@ -13,10 +13,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tagger"
 # package; no chain of imports leads back.
 LAYERS = (
     {"errors"},
-    {"storage", "signals", "validation"},
+    {"storage", "signals", "validation", "hub_client"},
     {"text", "config", "config_loading"},
     {"corpus", "features", "decoding", "evaluation"},
-    {"network", "bundle_files", "bundle_schema", "bundle", "shrinking", "included"},
+    {"network", "bundle_files", "bundle_schema", "bundle", "shrinking", "model_hub", "included"},
     {"training", "runtime"},
     {"api"},
     {"reports"},
@@ -41,6 +41,7 @@ ONLY_HOME = {
     ),
     "seqeval": ("evaluation/",),
     "scipy": ("evaluation/significance.py",),
+    "huggingface_hub": ("hub_client.py",),
     "datasets": ("corpus/dataset_packages.py",),
     "pyarrow": ("corpus/dataset_packages.py", "runtime/tables.py"),
     "pandas": ("runtime/tables.py",),
@@ -151,6 +152,7 @@ def test_importing_tagger_loads_nothing_heavy():
         "seqeval",
         "scipy",
         "sklearn",
+        "huggingface_hub",
         "datasets",
         "pyarrow",
         "pandas",

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from tagger.errors import InputError
+from tagger.hub_client import import_hub, short_reason, silence
 
 _TRIES = 2  # attempts to open or read a file of the hub; datasets itself retries 20 times, for minutes
 
@@ -27,7 +28,6 @@ def import_packages() -> Packages:
     """
     try:
         import datasets
-        import huggingface_hub
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
@@ -35,7 +35,7 @@ def import_packages() -> Packages:
             "HF datasets need the package datasets. Install the extra `train` (see README).",
             code="package.missing",
         ) from error
-    return Packages(datasets, huggingface_hub, pyarrow)
+    return Packages(datasets, import_hub(), pyarrow)
 
 
 @contextmanager
@@ -47,13 +47,7 @@ def quiet(where: object, failed: str) -> Iterator[None]:
     """
     datasets, hub, _ = import_packages()
     with ExitStack() as stack:
-        for logging in (datasets.logging, hub.logging):
-            stack.callback(logging.set_verbosity, logging.get_verbosity())
-            logging.set_verbosity(logging.CRITICAL)
-        for bars in (datasets, hub.utils):
-            if not bars.are_progress_bars_disabled():
-                stack.callback(bars.enable_progress_bars)
-                bars.disable_progress_bars()
+        stack.enter_context(silence(datasets, hub))
         for setting in ("STREAMING_OPEN_MAX_RETRIES", "STREAMING_READ_MAX_RETRIES"):
             stack.callback(setattr, datasets.config, setting, getattr(datasets.config, setting))
             setattr(datasets.config, setting, _TRIES)
@@ -62,9 +56,8 @@ def quiet(where: object, failed: str) -> Iterator[None]:
         except InputError:
             raise
         except Exception as error:  # datasets does not wrap errors of pyarrow, fsspec, httpx and yaml
-            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             raise InputError(
-                f"{failed} ({reason[:400]}). Check the name and the files.",
+                f"{failed} ({short_reason(error)}). Check the name and the files.",
                 code="file.unreadable",
                 where=where,
             ) from None
