@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tagger.bundle import holds_bundle
 from tagger.errors import InputError
+from tagger.model_hub import find_hub_model, parse_hub_address
 
 DEFAULT = "en"  # the model of `tagger tag` without --model
 
@@ -23,16 +24,18 @@ def included_models() -> list[str]:
 
 
 def find_model(name: str | os.PathLike[str]) -> Path:
-    """Return the folder of a model: the path itself, or the model of this name in the package.
+    """Return the folder of a model: the path itself, or the model of this name in the package or on the hub.
 
-    If both exist, the path takes precedence only if it contains a model.
+    A path takes precedence over a model of the package if it contains a model, and always over the hub. A
+    name on the hub is ``USER/NAME`` or ``USER/NAME@REVISION``. Only a model that was not pulled before is
+    requested from the hub; other names never are.
 
     Args:
-        name: A folder, or the name of a model in the package.
+        name: A folder, or the name of a model in the package or on the hub.
 
     Raises:
         TypeError: The name is neither a string nor a path.
-        InputError: There is neither a folder nor a model of this name.
+        InputError: There is neither a folder nor a model of this name, or it cannot be downloaded.
     """
     if not isinstance(name, str | os.PathLike):
         raise TypeError(
@@ -45,6 +48,16 @@ def find_model(name: str | os.PathLike[str]) -> Path:
     if os.path.lexists(str(name)):  # Path.exists raises if access is denied, and reads "" as "."
         return path
     known = f"the included models are {', '.join(included)}" if included else "no models are included"
+    address = parse_hub_address(str(name))
+    if address:
+        try:
+            return find_hub_model(address)
+        except InputError as error:
+            raise InputError(
+                f"there is no such folder or included model ({known}), and {error.message}",
+                code="bundle.missing" if error.code == "package.missing" else error.code,
+                where=name,
+            ) from None
     raise InputError(
         f"there is no such folder or included model ({known}). Pass the folder that `tagger train --output` "
         "wrote.",

@@ -106,6 +106,7 @@ def test_the_default_model_is_never_in_the_working_directory(package_folder, pos
 
 @pytest.mark.parametrize("name", ["", "ne", "empty", "../en", "en/", "en\0", "x" * 5000, "runs/news"])
 def test_the_error_for_an_unknown_name_lists_the_included_models(package_folder, name, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # runs/news may be on the hub
     with pytest.raises(InputError, match=r"\(the included models are en, toy\)") as error:
         find_model(name)
     assert (error.value.code, error.value.file) == ("bundle.missing", name)

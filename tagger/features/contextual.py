@@ -22,12 +22,12 @@ States = NDArray[np.float16]
 
 ENCODER = "encoder"  # sub-folder of a model with its encoder
 MODEL, TOKENIZER, CONFIG = "model.onnx", "tokenizer.json", "config.json"
-_FILES = (MODEL, TOKENIZER, CONFIG)
+FILES = (MODEL, TOKENIZER, CONFIG)
 INPUTS, OUTPUT = ("input_ids", "attention_mask"), "states"
 BATCH_SENTENCES, BATCH_TOKENS = 16, 2048  # padding included; bounds the memory of a run
 _NUMBERS = ("size", "n_layers", "max_tokens")  # in config.json
-_MAX_CONFIG_BYTES = 1 << 20
-_MAX_TOKENIZER_BYTES = 1 << 28
+MAX_CONFIG_BYTES = 1 << 20
+MAX_TOKENIZER_BYTES = 1 << 28
 
 
 class _Window(NamedTuple):
@@ -156,7 +156,7 @@ class ContextualEncoder:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(read_input(path, max_bytes=_MAX_CONFIG_BYTES))
+        values = json.loads(read_input(path, max_bytes=MAX_CONFIG_BYTES))
         config = {name: values[name] for name in (*_NUMBERS, "precision")}
     except OSError as error:
         raise _missing(path, error) from None
@@ -188,7 +188,7 @@ def keep_encoder(folder: Path, target: Path, identity: str) -> None:
         if folder.resolve() == target.resolve() or _identify(target, identity):
             return
     with writing(target), temporary_folder(target.parent, target.name) as temporary:
-        for name in _FILES:
+        for name in FILES:
             source = (folder / name).resolve()
             try:
                 os.link(source, temporary / name)
@@ -207,7 +207,7 @@ def _identify(folder: Path, expected: str | None = None) -> str:
     import hashlib  # imported late: few models have an encoder, and it loads OpenSSL
 
     digest = hashlib.sha256()
-    for name in _FILES:
+    for name in FILES:
         try:
             with open_input(folder / name) as file:
                 while block := file.read(1 << 20):
@@ -242,7 +242,7 @@ def _open_tokenizer(path: Path) -> Any:
             code="package.missing",
         ) from None
     try:
-        tokenizer = Tokenizer.from_str(read_input(path, max_bytes=_MAX_TOKENIZER_BYTES).decode())
+        tokenizer = Tokenizer.from_str(read_input(path, max_bytes=MAX_TOKENIZER_BYTES).decode())
     except Exception as error:  # tokenizers raises plain Exception
         raise InputError(
             f"the tokenizer cannot be used ({str(error).splitlines()[0]:.100}). Export the encoder again.",
