@@ -29,7 +29,7 @@ Abort = typer.Abort
 # In the order of the help. Command NAME is the function ``NAME_command`` of ``tagger.cli.NAME``.
 COMMANDS = (
     "train", "distil", "compare", "evaluate", "tag", "info", "check", "convert", "export", "shrink",
-    "encoder", "serve", "pull",
+    "encoder", "serve", "push", "pull",
 )  # fmt: skip
 
 

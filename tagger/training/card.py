@@ -80,6 +80,51 @@ def write_card(
     return "\n".join(lines) + "\n"
 
 
+def card_metadata(
+    name: str, config: Config, metrics: Mapping[str, Any], dataset: str | None = None
+) -> dict[str, Any]:
+    """Return the metadata of a model card on the Hugging Face hub, without the licence.
+
+    The ``model-index`` has the scores of each task on dev, with the seed of the run. See
+    https://github.com/huggingface/hub-docs/blob/main/modelcard.md.
+
+    Args:
+        name: The model's name.
+        config: The options of the run.
+        metrics: The values of ``metrics.json``; without scores, there is no ``model-index``.
+        dataset: The name of the dev data; by default, that of its file.
+
+    Raises:
+        AttributeError, KeyError, TypeError: The metrics are not those of a training run.
+    """
+    metadata: dict[str, Any] = {
+        "pipeline_tag": "token-classification",
+        "library_name": "tagger",
+        "tags": ["sequence-labelling", "bilstm-crf", *(metrics.get("dev") or {})],
+    }
+    # One result for all tasks: readers merge results for the same data, and take the name of the first task.
+    values = [
+        {
+            "type": key,
+            "name": f"{task} {key}",
+            "value": float(scores[key]),
+            "args": {"seed": config.train.seed},
+        }
+        for task, scores in (metrics.get("dev") or {}).items()
+        for key in ("f1", "precision", "recall", "accuracy")
+        if key in scores
+    ]
+    if values:
+        source = dataset or printable(metrics["data"]["dev"]["file"])
+        result = {
+            "task": {"type": "token-classification"},
+            "dataset": {"type": source, "name": source, "split": "dev"},
+            "metrics": values,
+        }
+        metadata["model-index"] = [{"name": name, "results": [result]}]
+    return metadata
+
+
 def _summary(config: Config, vocabulary: Vocabulary) -> str:
     model = config.model
     reading = f"bidirectional ({model.merge_mode})" if model.direction == "bidirectional" else model.direction
