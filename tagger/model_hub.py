@@ -40,6 +40,7 @@ REQUIRED = (TENSORS, VOCABULARY, METRICS, CONFIG)
 _ADDRESS = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
 _LONGEST_ADDRESS = 200  # characters; the hub accepts names of 96
 _COMMIT = re.compile("[0-9a-f]{40}")
+_SNAPSHOTS = "snapshots"  # folder of a repository in the cache, with a folder for each commit
 _TIMEOUT_SECONDS = 10.0
 
 
@@ -139,6 +140,14 @@ def find_hub_model(address: HubAddress) -> Path:
     return find_pulled(address) or pull_model(address)
 
 
+def display_name(folder: Path) -> str:
+    """Return the name of a model's folder; for a folder of the cache, the model's name on the hub."""
+    real = Path(os.path.realpath(folder))
+    if real.parent.name != _SNAPSHOTS:
+        return real.name
+    return real.parent.parent.name.removeprefix("models--").replace("--", "/")
+
+
 def model_files(folder: Path) -> list[str]:
     """Return the names of the bundle's own files that exist in a folder, with those of its encoder."""
     return [name for name in MAX_BYTES if os.path.lexists(folder / name)]
@@ -153,7 +162,7 @@ def require_own_files(folder: Path) -> None:
         InputError: A file is a link to somewhere else, or not a regular file.
     """
     real = Path(os.path.realpath(folder))
-    root = real.parent.parent if real.parent.name == "snapshots" else real
+    root = real.parent.parent if real.parent.name == _SNAPSHOTS else real
     for name in model_files(folder):
         target = Path(os.path.realpath(folder / name))
         if not target.is_relative_to(root) or not target.is_file():

@@ -14,14 +14,15 @@ import huggingface_hub
 import pytest
 from bundles import make_bundle
 from command_line import input_error, run
+from encoders import make_bert
 from input_errors import check, raises
 from local_hub import LocalHub, Repository, use_hub
 
-from tagger import Tagger
+from tagger import Tagger, train
 from tagger.bundle import FILES, load_bundle, save_bundle
 from tagger.included import find_model
 from tagger.integrations.publishing import push_model
-from tagger.model_hub import ENCODER_FILES, HubAddress, pull_model
+from tagger.model_hub import ENCODER_FILES, HubAddress, find_pulled, pull_model
 
 TEXT = "Ada met Otto in Oslo."
 
@@ -168,6 +169,33 @@ def test_damaged_metrics(hub, tmp_path, metrics):
     with raises("bundle.damaged", file="ada/news"):
         push_model(tmp_path / "model", "ada/news", license="mit")
     assert hub.log == []
+
+
+@pytest.mark.slow
+def test_a_model_with_a_contextual_encoder(hub, tmp_path, monkeypatch):
+    monkeypatch.setenv("TAGGER_CACHE", str(tmp_path / "states"))
+    source = make_bert(tmp_path / "bert")
+    assert run("encoder", "export", source, tmp_path / "encoder", "--layers", "0,2")[0] == 0
+    data = [(["Ada", "met", "Bo"], ["B-PER", "O", "B-PER"]), (["Rome"], ["B-LOC"])]
+    trained = train(
+        data,
+        encoder=str(tmp_path / "encoder"),
+        output=tmp_path / "model",
+        hidden_size=4,
+        epochs=1,
+        min_steps=0,
+    )
+    push_model(tmp_path / "model", "ada/news", license="mit")
+    assert files_of(hub).keys() == {".gitattributes", *FILES, *ENCODER_FILES}
+    for folder in ("bert", "encoder", "model"):
+        shutil.rmtree(tmp_path / folder)
+    assert Tagger.load("ada/news").tag(TEXT) == trained.tag(TEXT)
+    hub.broken[ENCODER_FILES[0]] = 100
+    hub.repositories["bo/news"] = hub.repositories["ada/news"]
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
+    with raises("file.unreadable", file="bo/news"):
+        Tagger.load("bo/news")
+    assert find_pulled(HubAddress("bo/news", None)) is None
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from tagger.included import find_model
 from tagger.model_hub import (
     MAX_BYTES,
     HubAddress,
+    display_name,
     find_hub_model,
     find_pulled,
     parse_hub_address,
@@ -115,6 +116,7 @@ def test_a_model_is_pulled_once_and_then_found_without_requests(hub, files, mode
     folder = find_pulled(NEWS)
     names = [str(path.relative_to(folder)) for path in folder.rglob("*")]
     assert {name: (folder / name).read_bytes() for name in names} == files
+    assert (display_name(folder), display_name(model)) == ("ada/news", model.name)
     count = len(hub.log)
     assert Tagger.load("ada/news").tag(TEXT) == expected
     assert Tagger.load(f"ada/news@{folder.name}").tag(TEXT) == expected

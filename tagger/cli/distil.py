@@ -27,9 +27,7 @@ def distil_command(
     config: ConfigFile = None,
     model: Annotated[
         list[str] | None,
-        typer.Option(
-            "--model", "-m", metavar="MODEL", help="A teacher: a folder or an included name (repeatable)."
-        ),
+        typer.Option("--model", "-m", metavar="MODEL", help="A teacher: a folder or a name (repeatable)."),
     ] = None,
     text: Annotated[
         list[Path] | None,

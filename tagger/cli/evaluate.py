@@ -24,6 +24,7 @@ from tagger.corpus.tags import parse_schemes
 from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError
 from tagger.included import find_model
+from tagger.model_hub import display_name
 from tagger.runtime.gold_data import read_gold_files
 from tagger.runtime.model_evaluation import Evaluation, evaluate
 from tagger.runtime.tagger import Tagger
@@ -134,7 +135,7 @@ def evaluate_command(
     if errors:
         from tagger.reports.error_page import write_errors
 
-        write_errors(evaluation, errors, model=find_model(model).resolve().name, file=name_files(files))
+        write_errors(evaluation, errors, model=display_name(find_model(model)), file=name_files(files))
     if picture:
         from tagger.reports.matrix import draw_matrices
 

@@ -34,8 +34,7 @@ def serve_command(
             "--model",
             "-m",
             metavar="MODEL",
-            help="Model folder, or name of a packaged model; repeatable, the first is the default. "
-            f"{DEFAULT} by default.",
+            help=f"Model folder or name; repeatable, the first is the default. {DEFAULT} by default.",
             show_default=False,
         ),
     ] = None,

@@ -70,7 +70,9 @@ tagger tag -m runs/news --stream --lookahead 1"""
 ModelName = Annotated[
     Path,
     typer.Argument(
-        metavar="MODEL", help="Model folder written by `tagger train`, or name of a packaged model (en)."
+        metavar="MODEL",
+        help="Model folder written by `tagger train`, or name of a packaged model (en) or of one on the "
+        "Hugging Face hub (user/name).",
     ),
 ]
 PrecisionOption = Annotated[
@@ -97,7 +99,7 @@ def tag_command(
             "--model",
             "-m",
             metavar="MODEL",
-            help="Model folder written by `tagger train`, or name of a packaged model; "
+            help="Model folder written by `tagger train`, or name of a packaged model or of one on the hub; "
             f"{DEFAULT} by default.",
         ),
     ] = None,

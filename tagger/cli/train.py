@@ -125,7 +125,7 @@ def train_command(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Start from this model (a folder or an included name): keep its weights and labels, add the "
+            help="Start from this model (a folder or a name): keep its weights and labels, add the "
             "words and labels of the training files.",
         ),
     ] = None,

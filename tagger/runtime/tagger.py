@@ -98,11 +98,11 @@ class Tagger:
         precision: str = "f32",
         cache_megabytes: int = CACHE_MEGABYTES,
     ) -> Tagger:
-        """Load a model from a folder, or a model of the package by name.
+        """Load a model from a folder, or a model of the package or the Hugging Face hub by name.
 
         Args:
-            path: The folder that ``tagger train`` wrote, or the name of a model in the package, such as
-                ``"en"``. A model folder of the same name takes precedence.
+            path: A folder, which takes precedence; ``"en"`` for that model of the package; or a model on the
+                hub, ``"user/name"`` or ``"user/name@revision"``, downloaded unless it was pulled before.
             tokenizer: See the class.
             scheme: See the class.
             threads: See the class.

@@ -11,6 +11,7 @@ from typing import Any
 from tagger.bundle_schema import TENSORS
 from tagger.errors import InputError
 from tagger.included import find_model
+from tagger.model_hub import display_name
 from tagger.runtime.arguments import check_options
 from tagger.runtime.options import TagOptions
 from tagger.runtime.tagger import Tagger
@@ -38,7 +39,7 @@ class ServedModel:
 
     @classmethod
     def load(cls, model: str | Path, *, precision: str = "f32") -> ServedModel:
-        """Load a model from a folder, or a model of the package by name.
+        """Load a model by its folder or name.
 
         Raises:
             InputError: See ``Tagger.load``.
@@ -48,7 +49,7 @@ class ServedModel:
         tagger = Tagger.load(folder, threads=1, precision=precision)
         with (folder / TENSORS).open("rb") as file:
             version = hashlib.file_digest(file, "sha256").hexdigest()
-        return cls(folder.resolve().name, tagger, version)
+        return cls(display_name(folder), tagger, version)
 
 
 class Service:
