@@ -20,7 +20,7 @@ from local_hub import LocalHub, Repository, use_hub
 
 from tagger import Tagger, train
 from tagger.bundle import FILES, load_bundle, save_bundle
-from tagger.included import find_model
+from tagger.included import find_model, included_models
 from tagger.integrations.publishing import push_model
 from tagger.model_hub import ENCODER_FILES, HubAddress, find_pulled, pull_model
 
@@ -171,6 +171,18 @@ def test_damaged_metrics(hub, tmp_path, metrics):
     assert hub.log == []
 
 
+@pytest.mark.skipif("en" not in included_models(), reason="the English model is not built here")
+def test_the_english_model(hub):
+    address = push_model(find_model("en"), "ada/en", license="cc-by-sa-4.0", dataset="UD English EWT")
+    results = {one["name"]: one["value"] for one in hub.cards[0]["model-index"][0]["results"][0]["metrics"]}
+    expected = Tagger.load("en").bundle.metrics["dev"]
+    assert (results["ner f1"], results["pos accuracy"]) == (
+        expected["ner"]["f1"],
+        expected["pos"]["accuracy"],
+    )
+    assert Tagger.load(str(address)).tag(TEXT) == Tagger.load("en").tag(TEXT)
+
+
 @pytest.mark.slow
 def test_a_model_with_a_contextual_encoder(hub, tmp_path, monkeypatch):
     monkeypatch.setenv("TAGGER_CACHE", str(tmp_path / "states"))
@@ -187,6 +199,7 @@ def test_a_model_with_a_contextual_encoder(hub, tmp_path, monkeypatch):
     )
     push_model(tmp_path / "model", "ada/news", license="mit")
     assert files_of(hub).keys() == {".gitattributes", *FILES, *ENCODER_FILES}
+    assert not [name for name, content in files_of(hub).items() if bytes(tmp_path) in content]
     for folder in ("bert", "encoder", "model"):
         shutil.rmtree(tmp_path / folder)
     assert Tagger.load("ada/news").tag(TEXT) == trained.tag(TEXT)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
-from tagger.bundle import Bundle
+from tagger.bundle import Bundle, read_header
+from tagger.bundle_schema import CONFIG
 from tagger.errors import InputError
+from tagger.features.contextual import ENCODER
 from tagger.hub_client import hub_requests, short_reason
 from tagger.model_hub import (
     CARD,
@@ -19,7 +22,7 @@ from tagger.model_hub import (
     require_own_files,
 )
 from tagger.runtime.tagger import Tagger
-from tagger.training.card import card_metadata
+from tagger.training.card import card_metadata, cell
 
 
 def push_model(
@@ -69,11 +72,15 @@ def push_model(
         api = hub.HfApi()
         api.create_repo(name, private=is_private or None, exist_ok=True)
         _require_model_or_empty(api.list_repo_files(name), name)
-        files = set(model_files(folder)) - {CARD, *(() if bundle.encoder else ENCODER_FILES)}
-        operations = [
-            hub.CommitOperationAdd(CARD, card.encode(errors="backslashreplace")),
-            *(hub.CommitOperationAdd(file, os.path.realpath(folder / file)) for file in sorted(files)),
-        ]
+        contents: dict[str, Any] = {
+            file: os.path.realpath(folder / file)
+            for file in model_files(folder)
+            if bundle.encoder or file not in ENCODER_FILES
+        }
+        if bundle.encoder:
+            contents[CONFIG], card = _hide_encoder_path(folder, card)
+        contents[CARD] = card.encode(errors="backslashreplace")
+        operations = [hub.CommitOperationAdd(*each) for each in contents.items()]
         try:
             commit = api.create_commit(name, operations, commit_message="Upload a model of tagger")
         except ValueError as error:  # the hub's validation of the metadata, before the upload
@@ -108,6 +115,15 @@ def _write_card(bundle: Bundle, name: str, license: str | None, dataset: str | N
             option="--license",
         )
     return str(card)
+
+
+def _hide_encoder_path(folder: Path, card: str) -> tuple[bytes, str]:
+    """Return config.json and the card with the encoder's place in the model, not its path on this machine."""
+    values = json.loads(read_header(folder))
+    row = "| model.encoder | {} |"
+    card = card.replace(row.format(cell(values["model"]["encoder"])), row.format(ENCODER))
+    values["model"]["encoder"] = ENCODER
+    return json.dumps(values, indent=1).encode(), card
 
 
 def _require_model_or_empty(present: list[str], name: str) -> None:
