@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import sys
@@ -24,6 +25,7 @@ POLL_SECONDS = 0.02  # while the server waits for the last answers
 # While the model's thread runs Python code, the event loop waits this long for the interpreter's lock; the
 # default of 5 ms would delay every answer.
 SWITCH_SECONDS = 0.0005
+YOUNG_OBJECTS = 5_000  # new objects before a collection; a batch of sentences has thousands
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -120,6 +122,10 @@ class Server(uvicorn.Server):
     def serve_until_signal(self) -> None:
         """Serve until SIGTERM or Ctrl-C, and answer the admitted requests."""
         sys.setswitchinterval(SWITCH_SECONDS)
+        # A collection that visits the models' objects stops all threads for up to a tenth of a second.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS)
         self.run(sockets=[self._socket])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
