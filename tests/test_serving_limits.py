@@ -17,6 +17,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from tagger import InputError, Tagger
 from tagger.serving import server as server_module
+from tagger.serving.batcher import LONG_BATCH
 from tagger.serving.gate import Limits
 from tagger.serving.http_app import make_gate
 from tagger.serving.server import LimitedProtocol, Server
@@ -34,8 +35,9 @@ class HeldTagger(Tagger):
         self.free.set()
 
     def annotate(self, sentences, options):
+        free = self.free
         self.is_busy.set()
-        assert self.free.wait(LONGEST_WAIT)
+        assert free.wait(LONGEST_WAIT)
         return super().annotate(sentences, options)
 
     def hold(self):
@@ -58,12 +60,12 @@ def wait_until(condition):
 
 
 @contextmanager
-def busy(held, **limits):
+def busy(held, body=BODY, **limits):
     """Serve a model that is tagging a first request; yield the address, the gate and a pool."""
     gate = make_gate([held], limits=Limits(**limits))
     with serve(gate, http=LimitedProtocol) as address, ThreadPoolExecutor(8) as pool:
         held.tagger.hold()
-        first = pool.submit(request, address, "/tag", BODY)
+        first = pool.submit(request, address, "/tag", body)
         assert held.tagger.is_busy.wait(LONGEST_WAIT)
         try:
             yield address, gate, pool
@@ -130,6 +132,16 @@ def test_a_client_that_leaves_before_its_turn_is_not_tagged(held):
         held.tagger.free.set()
         assert request(address, "/tag", {"text": "Ayr"})[0] == 200
         wait_until(lambda: words(address) == before + 4 + 1)
+
+
+def test_a_short_request_does_not_wait_for_a_long_one(held):
+    long = {"tokens": [["Ada", "met", "Otto"]] * (LONG_BATCH // 8)}
+    with busy(held, long) as (address, gate, _):
+        free_first, held.tagger.free = held.tagger.free, Event()
+        held.tagger.free.set()
+        assert request(address, "/tag", BODY)[0] == 200
+        assert gate.count == 1  # the long one
+        free_first.set()
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ class Service:
         models: Sequence[ServedModel],
         *,
         max_batch: int = 64,
-        max_characters: int = 100_000,
+        max_characters: int = 50_000,
         monitor: Monitor | None = None,
     ) -> None:
         self.models: Mapping[str, ServedModel] = {one.name: one for one in models}
