@@ -1,6 +1,7 @@
 """``POST /tag`` has the lines of ``tagger tag``, whatever else is in the batch; errors are problem JSON."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -210,6 +211,31 @@ def test_the_description_of_the_api_has_examples_that_work(client):
     body = description["paths"]["/tag"]["post"]["requestBody"]["content"]["application/json"]
     for example in body["examples"].values():
         assert client.post("/tag", json=example["value"]).status_code == 200
+
+
+def test_the_description_of_the_api_has_all_path_parameters_and_errors(client):
+    for path, methods in client.get("/openapi.json").json()["paths"].items():
+        for method, operation in methods.items():
+            declared = {one["name"] for one in operation.get("parameters", []) if one["in"] == "path"}
+            assert declared == set(re.findall(r"{(\w+)}", path)), path
+            if method == "post":
+                problems = {
+                    status
+                    for status, answer in operation["responses"].items()
+                    if "application/problem+json" in answer.get("content", {})
+                }
+                assert problems == {"401", "404", "408", "413", "422", "503"}, path
+
+
+def test_bodies_that_are_no_text_are_problems_on_all_routes(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    for path in (path for path, methods in paths.items() if "post" in methods and "/webhook" not in path):
+        path = re.sub(r"{(model|name)}", client.get("/models").json()[0]["name"], path)
+        answer = client.post(path.replace("{version}", "1"), content=b'"\xff')
+        # Streams have begun their answer when the text is read.
+        assert answer.status_code == (404 if "/versions/" in path else 200 if "/stream" in path else 422), (
+            path
+        )
 
 
 def test_metrics_count_requests_words_and_batches_and_hold_no_text(client):

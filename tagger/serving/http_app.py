@@ -16,7 +16,7 @@ from tagger.serving.gate import Gate, Limits
 from tagger.serving.label_studio import label_studio_routes
 from tagger.serving.monitoring import Monitor
 from tagger.serving.page_routes import page_routes
-from tagger.serving.problems import describe_invalid, input_problem, problem_response
+from tagger.serving.problems import PROBLEMS, describe_invalid, input_problem, problem_response
 from tagger.serving.protocols import protocol_routes
 from tagger.serving.service import ServedModel, Service
 from tagger.serving.tag_request import EXAMPLES, TagRequest, write_answer, write_lines
@@ -82,8 +82,8 @@ def make_app(service: Service, version: str, compare: ServedModel | None = None)
     app.add_exception_handler(ValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http_error)
     for routes in (tag_routes, stream_routes, protocol_routes, label_studio_routes):
-        app.include_router(routes(service))
-    app.include_router(page_routes(service, compare))
+        app.include_router(routes(service), responses=PROBLEMS)
+    app.include_router(page_routes(service, compare), responses=PROBLEMS)
     return app
 
 
@@ -99,6 +99,8 @@ def _answer_invalid(request: Request, error: Exception) -> Response:
 
 def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:  # FastAPI's for a body that is no text
+        return problem_response(422, "the body must be JSON in UTF-8. See /openapi.json for the form.")
     return problem_response(error.status_code, f"{error.detail}.", error.headers)
 
 
@@ -134,7 +136,6 @@ def tag_routes(service: Service) -> APIRouter:
         methods=["POST"],
         summary="Tag text or tokens",
         response_class=Response,
-        responses=PROBLEMS,
         openapi_extra={"requestBody": _json_body(TagRequest, EXAMPLES)},
     )
 
@@ -188,26 +189,3 @@ def _json_body(form: type[TagRequest], examples: Any) -> dict[str, Any]:
     schema = form.model_json_schema()
     content = {"application/json": {"schema": schema, "examples": examples}}
     return {"required": True, "content": content}
-
-
-def _problem_form(description: str) -> dict[str, Any]:
-    schema = {
-        "type": "object",
-        "required": ["type", "title", "status", "detail"],
-        "properties": {
-            "type": {"type": "string"},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
-            "code": {"type": "string"},
-        },
-    }
-    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
-
-
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    404: _problem_form("There is no such model."),
-    413: _problem_form("The body is too large."),
-    422: _problem_form("The body is invalid."),
-    503: _problem_form("Too many requests are waiting, or the server stops."),
-}

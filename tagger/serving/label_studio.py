@@ -88,8 +88,9 @@ def label_studio_routes(service: Service) -> APIRouter:
         content = await predict_tasks(service, served, tasks, controls)
         return Response(content, media_type="application/json")
 
-    async def webhook() -> dict[str, str]:
+    async def webhook(model: str | None = None) -> dict[str, str]:
         """Accept an event, such as a new annotation, and ignore it."""
+        service.find(model)
         return {}
 
     for prefix in ("", PREFIX):

@@ -51,3 +51,26 @@ def describe_invalid(errors: Sequence[Mapping[str, Any]]) -> str:
     message = str(first["msg"])
     others = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{place or 'body'}: {message[:1].lower()}{message[1:]}{others}. See /openapi.json for the form."
+
+
+def _describe(description: str) -> dict[str, Any]:
+    """Return the OpenAPI description of an answer that is a problem."""
+    text = {"type": "string"}
+    schema = {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": dict.fromkeys(("type", "title", "detail", "error", "code"), text)
+        | {"status": {"type": "integer"}},
+    }
+    return {"description": description, "content": {PROBLEM_TYPE: {"schema": schema}}}
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    401: _describe("The bearer token is missing or wrong."),
+    404: _describe("There is no such model."),
+    408: _describe("The body arrives too slowly."),
+    413: _describe("The body is too large."),
+    422: _describe("The request is invalid."),
+    503: _describe("Too many requests are waiting, or the request took too long, or the server stops."),
+}
+"""Errors of all routes that tag, for OpenAPI."""
