@@ -139,17 +139,12 @@ def spacy_ner(setup: TrainingSetup, *, width: int, depth: int) -> Peer:
 
     Static vectors are on at both sizes, and are looked up in lower case, as GloVe's words are lower-cased.
     """
-    import spacy
     from spacy.tokens import Doc
-    from spacy.vectors import Vectors
 
     folder = setup.folder / f"spacy-{width}x{depth}"
     if not folder.is_dir():
         _train_spacy(setup, width, depth, folder)
-    nlp = spacy.load(folder)
-    loaded = nlp.vocab.vectors  # a saved pipeline does not store the lookup attribute
-    keys = sorted(loaded, key=loaded.key2row.__getitem__)
-    nlp.vocab.vectors = Vectors(strings=nlp.vocab.strings, data=loaded.data, keys=keys, attr="LOWER")
+    nlp = load_spacy(folder)
 
     def tag(sentences: Sequence[Tokens]) -> list[Any]:
         docs = list(nlp.pipe((Doc(nlp.vocab, words=list(tokens)) for tokens in sentences), batch_size=256))
@@ -164,6 +159,18 @@ def spacy_ner(setup: TrainingSetup, *, width: int, depth: int) -> Peer:
         ]
 
     return Peer(tag, to_tags, load_training_facts(setup.folder, folder.name))
+
+
+def load_spacy(folder: Path) -> Any:
+    """Load a pipeline that ``spacy_ner`` saved."""
+    import spacy
+    from spacy.vectors import Vectors
+
+    nlp = spacy.load(folder)
+    loaded = nlp.vocab.vectors  # a saved pipeline does not store the lookup attribute
+    keys = sorted(loaded, key=loaded.key2row.__getitem__)
+    nlp.vocab.vectors = Vectors(strings=nlp.vocab.strings, data=loaded.data, keys=keys, attr="LOWER")
+    return nlp
 
 
 def _train_spacy(setup: TrainingSetup, width: int, depth: int, folder: Path) -> None:
