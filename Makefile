@@ -67,6 +67,9 @@ bench: $(BENCH_INSTALLED) $(MODELS:=/model.safetensors)
 		--corpus $(CORPORA)/conll2003/eng.train --threads $(THREADS)
 	$(BENCH) scripts/benchmarks/memory.py --model $(firstword $(MODELS)) --text $(TEXT) \
 		--megabytes $(MEGABYTES) --threads $(THREADS)
+	$(BENCH) scripts/benchmarks/serving.py --model $(firstword $(MODELS)) --spacy $(BENCH_WORK)/peers/spacy-96x4 \
+		--threads $(THREADS)
+	$(BENCH) scripts/benchmarks/serving_memory.py --threads $(THREADS)
 	$(BENCH) scripts/benchmarks/install_size.py
 	$(BENCH) scripts/benchmarks/training.py --train $(CORPORA)/conll2003/eng.train --vectors $(VECTORS)
 	$(BENCH) scripts/benchmarks/tokenizer.py $(UD) --raw $(TEXT)
@@ -77,7 +80,7 @@ $(BENCH_WORK)/model-%/model.safetensors: | $(BENCH_INSTALLED)
 
 $(BENCH_INSTALLED): pyproject.toml scripts/benchmarks/constraints.txt
 	test -x $(BENCH) || $(PYTHON) -m venv $(BENCH_VENV)
-	$(BENCH) -m pip install --quiet --disable-pip-version-check -c scripts/benchmarks/constraints.txt -e '.[train,bench]'
+	$(BENCH) -m pip install --quiet --disable-pip-version-check -c scripts/benchmarks/constraints.txt -e '.[train,bench,serve]'
 	touch $@
 
 format: $(INSTALLED)

@@ -5,8 +5,8 @@
 Texts are the words of this project's corpus, one word in 50 replaced by a new word. Closed loops (wrk):
 requests of one sentence of 14 words from 64 clients, with the default batches and with `--max-batch 1`, and
 from one client; texts of 500 words. Servers take turns, and ratios are computed round by round. Open loops:
-Poisson arrivals at 70 % of the capacity that wrk measured, and at ten times the capacity; latency counts from
-the scheduled arrival. Resident memory of the server is that before and after ten times the capacity.
+Poisson arrivals at 70 % of the capacity that wrk measured, and at ten times the capacity, also with
+`--max-waiting 16`; latency counts from the scheduled arrival.
 
 --spacy adds a spaCy pipeline, as `peers.py` trains one, behind the plainest FastAPI handler. Compare it to a
 model of the same data (--model).
@@ -42,6 +42,7 @@ from pydantic import BaseModel
 TEXT_WORDS = 500
 CLIENTS = 64
 LOAD, OVERLOAD = 0.7, 10
+FEW = "--max-waiting 16"
 BODIES = 4000  # distinct requests of a run
 TARGETS = {
     "requests/s, 64 clients": ">= 1,000",
@@ -74,7 +75,7 @@ def main() -> None:
         servers = start_servers(options, stack)
         rows, sentences, long_texts = measure_throughput(servers, options)
         rows += measure_open_loop(servers["tagger"], sentences, options)
-        rows += measure_overload(servers["tagger"], long_texts, options)
+        rows += measure_overload(servers, long_texts, options)
     for row in rows:
         row["target"] = TARGETS.get(str(row["name"]))
     show(f"tagger serve, model {options.model}", rows, COLUMNS)
@@ -97,7 +98,11 @@ def parse() -> argparse.Namespace:
 def start_servers(options: argparse.Namespace, stack: ExitStack) -> dict[str, Server]:
     """Start one server per compared program; servers without requests take no processor time."""
     ours = ["-m", "tagger", "serve", "-m", str(options.model), "--port", "0"]
-    commands = {"tagger": ours, "--max-batch 1": [*ours, "--max-batch", "1"]}
+    commands = {
+        "tagger": ours,
+        "--max-batch 1": [*ours, "--max-batch", "1"],
+        FEW: [*ours, *FEW.split()],
+    }
     if options.spacy:
         commands["spaCy"] = [__file__, "--spacy", str(options.spacy), "--spacy-only"]
     return {name: stack.enter_context(served(*command)) for name, command in commands.items()}
@@ -130,10 +135,13 @@ def measure_throughput(
     """Return rows, and the requests per second of our server for sentences and for long texts."""
     sentences, long_texts = texts(SENTENCE_WORDS), texts(TEXT_WORDS)
     runs: dict[tuple[str, str], list[ClosedLoop]] = {}
+    compared = [name for name in servers if name != FEW]
 
     def run(kind: str, source: Iterator[str], clients: int) -> None:
-        for name, (address, _) in servers.items():
-            result = run_wrk(address, bodies(source, BODIES), clients=clients, seconds=options.seconds)
+        for name in compared:
+            result = run_wrk(
+                servers[name][0], bodies(source, BODIES), clients=clients, seconds=options.seconds
+            )
             runs.setdefault((name, kind), []).append(result)
 
     for _ in range(options.rounds):
@@ -141,7 +149,7 @@ def measure_throughput(
         run("text", long_texts, CLIENTS)
         run("one", sentences, 1)
     rows: list[Row] = []
-    for name in servers:
+    for name in compared:
         suffix = "" if name == "tagger" else f", {name}"
         by_kind = {kind: runs[name, kind] for kind in ("sentence", "text", "one")}
         per_text = [TEXT_WORDS * run.rate for run in by_kind["text"]]
@@ -175,30 +183,43 @@ def measure_open_loop(server: Server, capacity: float, options: argparse.Namespa
     ]
 
 
-def measure_overload(server: Server, capacity: float, options: argparse.Namespace) -> list[Row]:
-    """Offer ten times the capacity of long texts, which a generator in Python can."""
-    address, process = server
+def measure_overload(
+    servers: Mapping[str, Server], capacity: float, options: argparse.Namespace
+) -> list[Row]:
+    """Offer ten times the capacity of long texts, which a generator in Python can.
+
+    Accepted requests wait for all that are admitted before them: their latency depends on --max-waiting.
+    """
     requests = bodies(texts(TEXT_WORDS), BODIES)
-    calm = run_open_loop(address, requests, poisson_times(LOAD * capacity, options.open_seconds))
-    before = process.memory_info().rss
-    answers = run_open_loop(address, requests, poisson_times(OVERLOAD * capacity, options.open_seconds))
-    after = process.memory_info().rss
-    accepted, refused = answers.milliseconds(200), answers.milliseconds(503)
-    middle, high = percentiles(refused, 50, 99)
-    others = len(answers.status) - len(accepted) - len(refused)
-    return [
-        {"name": "p99 of texts at 70 %, ms", "value": percentiles(calm.milliseconds(200), 99)[0]},
-        {"name": "p99 of texts accepted at 10 x, ms", "value": percentiles(accepted, 99)[0]},
-        {"name": "accepted/s at 10 x", "value": len(accepted) / options.open_seconds},
-        {"name": "refused/s at 10 x", "value": len(refused) / options.open_seconds},
-        {"name": "other answers at 10 x", "value": others},
-        {"name": "refusals at 10 x, p50, ms", "value": middle},
-        {"name": "refusals at 10 x, p99, ms", "value": high},
-        {"name": "refusals at 10 x, maximum, ms", "value": float(refused.max(initial=0))},
-        {"name": "p99 of the generator's delay at 10 x, ms", "value": percentiles(answers.delays, 99)[0]},
-        {"name": "memory before 10 x, MB", "value": before / MEGABYTE},
-        {"name": "memory after 10 x, MB", "value": after / MEGABYTE},
+    calm = run_open_loop(
+        servers["tagger"][0], requests, poisson_times(LOAD * capacity, options.open_seconds)
+    ).milliseconds(200)
+    p50, p99 = percentiles(calm, 50, 99)
+    rows: list[Row] = [
+        {"name": "p50 of texts at 70 %, ms", "value": p50},
+        {"name": "p99 of texts at 70 %, ms", "value": p99},
     ]
+    times = poisson_times(OVERLOAD * capacity, options.open_seconds)
+    for suffix, (address, process) in (("", servers["tagger"]), (f", {FEW}", servers[FEW])):
+        before = process.memory_info().rss
+        answers = run_open_loop(address, requests, times)
+        after = process.memory_info().rss
+        accepted, refused = answers.milliseconds(200), answers.milliseconds(503)
+        middle, high = percentiles(refused, 50, 99)
+        figures = {
+            "accepted/s at 10 x": len(accepted) / options.open_seconds,
+            "p99 of texts accepted at 10 x, ms": percentiles(accepted, 99)[0],
+            "refused/s at 10 x": len(refused) / options.open_seconds,
+            "refusals at 10 x, p50, ms": middle,
+            "refusals at 10 x, p99, ms": high,
+            "refusals at 10 x, maximum, ms": float(refused.max(initial=0)),
+            "other answers at 10 x": len(answers.status) - len(accepted) - len(refused),
+            "p99 of the generator's delay at 10 x, ms": percentiles(answers.delays, 99)[0],
+            "memory before 10 x, MB": before / MEGABYTE,
+            "memory after 10 x, MB": after / MEGABYTE,
+        }
+        rows += [{"name": f"{name}{suffix}", "value": value} for name, value in figures.items()]
+    return rows
 
 
 def percentiles(values: NDArray[np.float64], *percents: float) -> list[float]:

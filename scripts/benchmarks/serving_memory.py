@@ -17,6 +17,7 @@ from measurement import fix_threads, parser, show, show_machine, write_results
 from memory import MEGABYTE, slope, thin
 
 INTERVAL = 500  # requests between samples
+SERVER = ("-m", "tagger", "serve", "--port", "0", "--seconds", "600")  # however busy the machine is
 
 
 def main() -> None:
@@ -45,7 +46,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     """Sample the server's memory, as a function of the number of answers."""
     requests = (json.dumps({"text": text}).encode() for text in texts(SENTENCE_WORDS, interval=1))
     samples: list[tuple[int, int]] = []
-    with served("-m", "tagger", "serve", "-m", str(options.model), "--port", "0") as (address, process):
+    with served(*SERVER, "-m", str(options.model)) as (address, process):
 
         def on_answer(number: int) -> None:
             if number % INTERVAL == 0:
