@@ -135,14 +135,19 @@ def measure_throughput(
     """Return rows, and the requests per second of our server for sentences and for long texts."""
     sentences, long_texts = texts(SENTENCE_WORDS), texts(TEXT_WORDS)
     runs: dict[tuple[str, str], list[ClosedLoop]] = {}
+    processor: dict[str, list[float]] = {}  # milliseconds per sentence from 64 clients
     compared = [name for name in servers if name != FEW]
 
     def run(kind: str, source: Iterator[str], clients: int) -> None:
         for name in compared:
-            result = run_wrk(
-                servers[name][0], bodies(source, BODIES), clients=clients, seconds=options.seconds
-            )
+            address, process = servers[name]
+            requests, before = bodies(source, BODIES), process.cpu_times()
+            result = run_wrk(address, requests, clients=clients, seconds=options.seconds)
             runs.setdefault((name, kind), []).append(result)
+            if kind == "sentence":
+                after = process.cpu_times()
+                spent = after.user + after.system - before.user - before.system
+                processor.setdefault(name, []).append(1000 * spent / (result.rate * options.seconds))
 
     for _ in range(options.rounds):
         run("sentence", sentences, CLIENTS)
@@ -158,6 +163,7 @@ def measure_throughput(
                 "name": f"requests/s, 64 clients{suffix}",
                 "value": estimate(run.rate for run in by_kind["sentence"]),
             },
+            {"name": f"processor ms per request, 64 clients{suffix}", "value": estimate(processor[name])},
             {"name": f"words/s, texts of 500 words{suffix}", "value": estimate(per_text)},
             {"name": f"p50, one client, ms{suffix}", "value": estimate(run.p50 for run in by_kind["one"])},
         ]
