@@ -109,6 +109,24 @@ def test_requests_beyond_the_limit_are_refused_before_their_body_is_read(held):
         assert request(address, "/tag", BODY)[0] == 200
 
 
+def test_long_bodies_count_by_their_size(held):
+    size = len(json.dumps(BODY))
+    with busy(held, waiting_bytes=3 * size) as (address, gate, pool):
+        chunks = f"{size:x}\r\n{json.dumps(BODY)}\r\n0\r\n\r\n".encode()
+        second = pool.submit(request, address, "/tag", BODY)
+        third = pool.submit(raw, address, post({"Transfer-Encoding": "chunked"}, chunks))
+        wait_until(lambda: gate.count == 3)
+        wait_until(lambda: gate._bytes == 3 * size)
+        assert raw(address, post({"Content-Length": 1})).startswith(b"HTTP/1.1 503 ")
+        held.tagger.free.set()
+        assert second.result(LONGEST_WAIT)[0] == 200
+        assert third.result(LONGEST_WAIT).startswith(b"HTTP/1.1 200 ")
+        wait_until(lambda: gate._bytes == 0)
+        assert (
+            request(address, "/tag", {"text": "Ayr " * size})[0] == 200
+        )  # admitted alone, whatever its size
+
+
 def test_a_request_that_waits_too_long_is_answered_and_not_tagged(held):
     with busy(held, seconds=0.05) as (address, *_):
         status, problem = request(address, "/tag", BODY)

@@ -51,6 +51,10 @@ def serve_command(
     max_waiting: Annotated[
         int, typer.Option(min=1, help="Most requests that are admitted and not yet answered; others get 503.")
     ] = 256,
+    max_waiting_bytes: Annotated[
+        int,
+        typer.Option(min=1, help="While admitted bodies have this size in total, other requests get 503."),
+    ] = 1 << 17,
     max_streams: Annotated[
         int, typer.Option(min=0, help="Most streamed texts and WebSocket connections at a time.")
     ] = 8,
@@ -92,7 +96,13 @@ def serve_command(
             code="option.value",
             where=TOKEN,
         )
-    limits = Limits(waiting=max_waiting, streams=max_streams, body_bytes=max_bytes, seconds=seconds)
+    limits = Limits(
+        waiting=max_waiting,
+        waiting_bytes=max_waiting_bytes,
+        streams=max_streams,
+        body_bytes=max_bytes,
+        seconds=seconds,
+    )
     models = [ServedModel.load(name, precision=precision) for name in model or [DEFAULT]]
     gate = make_gate(
         models,

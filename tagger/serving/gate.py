@@ -42,6 +42,8 @@ class Limits:
 
     Attributes:
         waiting: Maximum number of requests that are admitted and not yet answered.
+        waiting_bytes: While the bodies of admitted requests have this size in total, others are refused. It
+            bounds the wait, since the time of a request is proportional to its text.
         streams: Maximum number of streamed texts and of WebSocket connections, together.
         body_bytes: Maximum size of a body.
         body_seconds: Maximum time to send a body; for a streamed body, to send the next piece.
@@ -49,6 +51,7 @@ class Limits:
     """
 
     waiting: int = 256
+    waiting_bytes: int = 1 << 17
     streams: int = 8
     body_bytes: int = 1 << 20
     body_seconds: float = 10.0
@@ -62,6 +65,7 @@ class _Visit:
         self.task = asyncio.current_task()
         self.end: End | None = None
         self.has_answer = False
+        self.size = 0  # of the body
 
     def cut(self, end: End) -> None:
         """End the request, unless something else has ended it."""
@@ -106,6 +110,7 @@ class Gate:
         self._token = token.encode() if token else None
         self._visits: set[_Visit] = set()
         self._streams: set[_Visit] = set()
+        self._bytes = 0  # of the bodies of admitted requests
         self.is_draining = False
 
     @property
@@ -167,7 +172,7 @@ class Gate:
         visits, most = (
             (self._streams, self._limits.streams) if is_stream else (self._visits, self._limits.waiting)
         )
-        if self.is_draining or len(visits) >= most:
+        if self.is_draining or len(visits) >= most or self._bytes >= self._limits.waiting_bytes:
             await self._refuse(scope, receive, send)
             return
         visit = _Visit()
@@ -177,6 +182,7 @@ class Gate:
             await self._visit(visit, scope, receive, send, is_stream=is_stream)
         finally:
             visits.remove(visit)
+            self._bytes -= visit.size
             self._monitor.set_waiting(len(self._visits))
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -251,6 +257,7 @@ class Gate:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if not declared.isdigit() or int(declared) > most:
             return None
+        self._count_bytes(visit, int(declared))
         pieces, size, has_more = [], 0, True
         while has_more:
             message = await receive()
@@ -261,8 +268,14 @@ class Gate:
             size += len(pieces[-1])
             if size > most:
                 return None
+            self._count_bytes(visit, size)
             has_more = message.get("more_body", False)
         return b"".join(pieces)
+
+    def _count_bytes(self, visit: _Visit, size: int) -> None:
+        """Count the declared size of a body, or what has arrived of it if that is more."""
+        self._bytes += max(0, size - visit.size)
+        visit.size = max(visit.size, size)
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Accept or refuse a WebSocket connection."""
