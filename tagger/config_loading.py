@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 import difflib
+import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,11 @@ RENAMED = {"train.recased": "train.case_augmentation"}  # options of earlier ver
 
 
 def load_config(
-    path: Path | None, changes: Mapping[str, Any], *, defaults: Mapping[str, Any] | None = None
+    path: Path | None,
+    changes: Mapping[str, Any],
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    without: Collection[str] = (),
 ) -> Config:
     """Build the config from a TOML file and overrides.
 
@@ -30,16 +35,19 @@ def load_config(
         changes: Overrides, dotted keys to values, for instance ``{"model.hidden_size": 100}``; strings are
             converted to the option's type.
         defaults: Replaces the defaults of options that neither the file nor the overrides set.
+        without: Further tables of the file, which are not part of the config.
 
     Raises:
         InputError: The file cannot be read, a key is unknown (the message suggests the nearest name), a value
             is out of bounds or two options contradict each other.
     """
-    values = _read_toml(path) if path else {}
+    values = read_toml(path) if path else {}
+    for table in without:
+        values.pop(table, None)
     for dotted in _dotted_keys(values):
-        _require_known(dotted, str(path))
+        require_known(dotted, str(path))
     for dotted, value in changes.items():
-        _require_known(dotted, "settings")
+        require_known(dotted, "settings")
         section, _, key = dotted.partition(".")
         values.setdefault(section, {})[key] = value
     for dotted, value in (defaults or {}).items():
@@ -190,7 +198,31 @@ def parse_setting(text: str) -> tuple[str, Any]:
     return key.strip(), parsed["value"] if len(parsed) == 1 else value.strip()
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def format_config(config: Config) -> str:
+    """Format the options that were set, not those with their defaults, as TOML; ``load_config`` reads it."""
+    lines: list[str] = []
+    for section, values in config.model_dump(exclude_unset=True).items():
+        options = [f"{key} = {_format_value(value)}" for key, value in values.items() if value is not None]
+        lines += [f"[{section}]", *options, ""] if options else []
+    return "\n".join(lines)
+
+
+def _format_value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        pairs = (f"{_format_value(key)} = {_format_value(inner)}" for key, inner in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_format_value, value))}]"
+    # Strings, numbers and booleans are written as in JSON, where DEL needs no escape.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        InputError: The file cannot be read or is malformed.
+    """
     try:
         content = read_input(path, max_bytes=LARGEST_FILE).removeprefix(codecs.BOM_UTF8)
         return tomllib.loads(content.decode())
@@ -228,7 +260,16 @@ def _dotted_keys(values: Mapping[str, Any]) -> Iterator[str]:
             yield section
 
 
-def _require_known(dotted: str, origin: str) -> None:
+def require_known(dotted: str, origin: str) -> None:
+    """Check that there is an option with this dotted name.
+
+    Args:
+        dotted: The name.
+        origin: Where the name is, at the start of the message.
+
+    Raises:
+        InputError: There is none; the message suggests the nearest name.
+    """
     known = option_names()
     if dotted in known:
         return

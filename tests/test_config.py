@@ -3,7 +3,7 @@
 import pytest
 
 from tagger.config import Config, option_names
-from tagger.config_loading import load_config, parse_setting
+from tagger.config_loading import format_config, load_config, parse_setting
 from tagger.errors import InputError
 
 
@@ -131,3 +131,35 @@ def test_every_option_has_a_description():
         section, key = name.split(".")
         field = type(getattr(Config(), section)).model_fields[key]
         assert field.description, name
+
+
+def test_a_formatted_config_is_read_back(tmp_path):
+    changes = {
+        "data.tasks": ("pos", "ner"),
+        "data.columns": 'token,"\\\t\x7f\x01\u2028é😀',
+        "data.tokenizer": {"split_hyphens": True, "a.b c": 3},
+        "model.scheme": "IOB2",
+        "model.constrain": False,
+        "model.encoder": None,
+        "model.character_width": "2,3",
+        "train.learning_rate": 1e-05,
+        "train.weight_decay": 1e22,
+        "train.epochs": 3,
+        "train.warm_restarts": (),
+        "train.class_weights": {"PER": 2, 'a"b': 0.5},
+    }
+    config = load_config(None, changes)
+    path = tmp_path / "c.toml"
+    path.write_text(format_config(config), encoding="utf-8")
+    again = load_config(path, {})
+    assert again == config
+    assert again.train.model_fields_set == config.train.model_fields_set
+    assert format_config(Config()) == ""
+
+
+def test_a_further_table_of_a_file_is_ignored_only_on_request(tmp_path):
+    path = tmp_path / "c.toml"
+    path.write_text("[search]\nmodel.layers = [1, 2]\n[model]\nlayers = 3\n")
+    assert load_config(path, {}, without=["search"]).model.layers == 3
+    with pytest.raises(InputError, match=r"there is no option 'search.model'"):
+        load_config(path, {})
