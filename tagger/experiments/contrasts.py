@@ -196,8 +196,7 @@ def pair_runs(comparison: Comparison, base: Variant, other: Variant, name: str) 
     gold = comparison.gold[name]
     tags = [sentence.tags[comparison.task] for sentence in gold.sentences]
     runs_of_sides = [[_read(comparison, runs[seed], name) for seed in seeds] for runs in sides]
-    scored, _ = remove_ignored(tags, tags, gold.scheme, gold.scheme) if gold.scheme else (tags, tags)
-    return Pairing(base, other, name, gold, tags, read_items(scored, gold.scheme), *runs_of_sides)
+    return Pairing(base, other, name, gold, tags, gold_items(tags, gold.scheme), *runs_of_sides)
 
 
 def runs_by_seed(comparison: Comparison, variant: Variant, name: str) -> dict[int, Run]:
@@ -206,20 +205,44 @@ def runs_by_seed(comparison: Comparison, variant: Variant, name: str) -> dict[in
 
 
 def _read(comparison: Comparison, run: Run, name: str) -> PairedRun:
-    tags = scored = run.predictions[name]
-    scheme = comparison.gold[name].scheme
     gold = [sentence.tags[comparison.task] for sentence in comparison.gold[name].sentences]
+    tags, items = predicted_items(gold, run.predictions[name], comparison.gold[name].scheme)
+    return PairedRun(run.seed, comparison.score(run, name), tags, items)
+
+
+def gold_items(gold: TagSequences, scheme: str | None) -> Items:
+    """Return the scored gold items of each sentence.
+
+    Args:
+        gold: Gold tags of each sentence.
+        scheme: Their scheme; None for tags that mark no spans.
+    """
+    scored, _ = remove_ignored(gold, gold, scheme, scheme) if scheme else (gold, gold)
+    return read_items(scored, scheme)
+
+
+def predicted_items(
+    gold: TagSequences, predicted: TagSequences, scheme: str | None
+) -> tuple[TagSequences, Items]:
+    """Return the predicted tags and scored items of each sentence, without those that gold leaves open.
+
+    Args:
+        gold: Gold tags of each sentence.
+        predicted: Predicted tags; IOB2 for spans.
+        scheme: Scheme of the gold tags; None for tags that mark no spans.
+    """
     if scheme is not None:
-        _, scored = remove_ignored(gold, tags, scheme)
-    else:  # ignore predictions for tokens without a gold tag
-        tags = scored = [
-            [
-                UNSPECIFIED if gold_tag == UNSPECIFIED else tag
-                for gold_tag, tag in zip(gold_tags, predicted, strict=True)
-            ]
-            for gold_tags, predicted in zip(gold, tags, strict=True)
+        _, scored = remove_ignored(gold, predicted, scheme)
+        return predicted, read_items(scored, "IOB2")
+    # Ignore predictions for tokens without a gold tag.
+    specified = [
+        [
+            UNSPECIFIED if gold_tag == UNSPECIFIED else tag
+            for gold_tag, tag in zip(gold_tags, tags, strict=True)
         ]
-    return PairedRun(run.seed, comparison.score(run, name), tags, read_items(scored, scheme and "IOB2"))
+        for gold_tags, tags in zip(gold, predicted, strict=True)
+    ]
+    return specified, read_items(specified, None)
 
 
 def find_examples(pairing: Pairing) -> tuple[list[Example], list[Example]]:
