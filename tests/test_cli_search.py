@@ -1,0 +1,251 @@
+"""``tagger search``: trials in a real database, resumption, the best config and its comparison."""
+
+import itertools
+import re
+import signal
+import sqlite3
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from command_line import input_error, options, run
+from input_errors import check
+from optuna.trial import TrialState
+
+from tagger.api import train
+from tagger.config_loading import configure, load_config
+from tagger.integrations import optuna as search_module
+from tagger.runtime.tagger import Tagger
+from tagger.training import loop
+
+pytestmark = pytest.mark.slow
+
+SPACE = """\
+[model]
+layers = 1
+
+[search]
+model.hidden_size = {low = 2, high = 8}
+train.learning_rate = {low = 0.0005, high = 0.05, log = true}
+model.direction = ["forward", "bidirectional"]
+"model.character_width" = ["2,3", "3"]
+"""
+TRIALS, SEEDS = 10, 2
+
+
+@pytest.fixture(scope="module")
+def space(folder: Path) -> Path:
+    path = folder / "space.toml"
+    path.write_text(SPACE)
+    return path
+
+
+@pytest.fixture
+def arguments(corpus: Path, space: Path, tmp_path: Path) -> Callable[..., list[object]]:
+    """Return a function that builds the arguments of a search without comparison."""
+
+    def build(trials: int, *more: object) -> list[object]:
+        files = ["--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--output", tmp_path]
+        return ["search", space, *files, *options(), "--trials", trials, "--seeds", 0, *more]
+
+    return build
+
+
+def load_study(output: Path) -> optuna.Study:
+    """Open the study with Optuna itself."""
+    return optuna.load_study(study_name="search", storage=f"sqlite:///{output / 'search.db'}")
+
+
+def outcomes(output: Path) -> list[tuple[object, ...]]:
+    """Return what the trials of a study drew and reached."""
+    return [(one.state, one.params, one.intermediate_values) for one in load_study(output).trials]
+
+
+@pytest.fixture(scope="module")
+def finished(corpus: Path, space: Path, folder: Path) -> tuple[Path, str]:
+    """Return the folder of a finished search, and the output of the command."""
+    files = ["--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--test", corpus / "dev.conll"]
+    output = folder / "search"
+    command = ["search", space, *files, *options(), "--trials", TRIALS, "--seeds", SEEDS, "--output", output]
+    code, text, error = run(*command, encoding="utf-8")
+    assert (code, error) == (0, "")
+    return output, text
+
+
+def test_the_database_holds_the_trials_and_their_scores_after_each_epoch(finished):
+    trials = load_study(finished[0]).trials
+    assert len(trials) == TRIALS
+    assert [f"{n + 1}/{TRIALS}  trial {n}: " in finished[1] for n in range(TRIALS)] == [True] * TRIALS
+    for trial in trials:
+        epochs = list(trial.intermediate_values)
+        assert epochs == list(range(1, len(epochs) + 1))
+        if trial.state is TrialState.COMPLETE:
+            assert len(epochs) == 3
+            assert trial.value == max(trial.intermediate_values.values())
+        assert isinstance(trial.params["model.hidden_size"], int)
+        assert 0.0005 <= trial.params["train.learning_rate"] <= 0.05
+
+
+def test_exactly_the_trials_below_the_median_are_stopped(finished):
+    trials = load_study(finished[0]).trials
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    stopped = 0
+    for trial in trials:
+        before = [one for one in complete if one.number < trial.number]
+        so_far = [trial.intermediate_values[1]]
+        is_below = False
+        for epoch, score in list(trial.intermediate_values.items())[:2]:  # the third is the last
+            so_far.append(score)
+            median = statistics.median(one.intermediate_values[epoch] for one in before) if before else 0.0
+            is_below = len(before) >= 5 and max(so_far) < median
+        assert (trial.state is TrialState.PRUNED) == is_below, trial.number
+        stopped += is_below
+    assert 0 < stopped < TRIALS - 5
+
+
+def test_the_best_config_is_that_of_the_best_trial(finished, space):
+    output, text = finished
+    best = load_study(output).best_trial
+    settings = dict(word.split("=", 1) for word in options()[1::2])
+    default = load_config(space, settings, without=["search"])
+    assert load_config(output / "best.toml", {}) == configure(default, best.params)
+    assert f"trial {best.number} with {100 * best.value:.2f} on dev" in (output / "best.toml").read_text()
+    assert re.search(rf"\n +{best.number} +{100 * best.value:.2f} ", text)
+    assert "search results, no estimate" in text
+    assert f"best config: {output / 'best.toml'}" in text.replace("\n", "")
+
+
+def test_the_comparison_has_the_scores_of_models_trained_with_new_seeds(finished, corpus, space):
+    output, text = finished
+    settings = dict(word.split("=", 1) for word in options()[1::2])
+    default = load_config(space, settings, without=["search"])
+    means = {}
+    for name, config in (("default", default), ("winner", output / "best.toml")):
+        scores = []
+        for seed in (2, 3):  # the trials have seed 1
+            model = train(corpus / "train.conll", dev=corpus / "dev.conll", config=config, seed=seed)
+            assert isinstance(model, Tagger)
+            score = 100 * model.evaluate(corpus / "dev.conll")["ner"].f1
+            assert f"{name}, seed {seed}: {score:.2f} on dev, {score:.2f} on test" in text
+            scores.append(score)
+        means[name] = statistics.fmean(scores)
+    gain = means["winner"] - means["default"]
+    row = rf"ner, test +{means['default']:.2f} +{means['winner']:.2f} +{re.escape(f'{gain:+.2f}')}"
+    assert re.search(row.replace("-", "−"), text)
+    assert "ner on test: the winner scores" in text
+
+
+def test_a_finished_search_is_not_repeated(finished, corpus, space, monkeypatch):
+    output, text = finished
+    before = outcomes(output)
+    monkeypatch.setattr(loop, "_train", None)
+    files = ["--train", corpus / "train.conll", "--dev", corpus / "dev.conll", "--test", corpus / "dev.conll"]
+    command = ["search", space, *files, *options(), "--trials", TRIALS, "--seeds", SEEDS, "--output", output]
+    code, again, _ = run(*command, encoding="utf-8")
+    assert code == 0
+    assert f"{TRIALS} of {TRIALS} trials already finished" in again
+    assert again.splitlines()[-9:] == text.splitlines()[-9:]
+    assert outcomes(output) == before
+
+
+def test_a_resumed_search_continues_as_if_it_had_not_ended(arguments, finished, tmp_path):
+    for trials in (2, 6):
+        assert run(*arguments(trials))[0] == 0
+    assert outcomes(tmp_path) == outcomes(finished[0])[:6]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_search_keeps_finished_trials(arguments, tmp_path, monkeypatch, number):
+    steps = itertools.count()
+
+    def train_until_signal(*given):
+        for record in loop.train(*given):
+            if next(steps) == 70:  # a trial has 27 steps and 3 epochs
+                signal.raise_signal(number)
+            yield record
+
+    monkeypatch.setattr(search_module, "train", train_until_signal)
+    code, output, error = run(*arguments(4))
+    assert (code, error) == (128 + number, "")
+    assert output.splitlines()[-1] == (
+        "stopped with 2 of 4 trials finished; run the same command to continue"
+    )
+    states = [trial.state for trial in load_study(tmp_path).trials]
+    assert states == [TrialState.COMPLETE] * 2 + [TrialState.FAIL]
+    code, output, error = run(*arguments(4))
+    assert (code, error) == (0, "")
+    assert "2 of 4 trials already finished" in output
+    assert "1 trials were interrupted or killed and do not count" in output
+    states = [trial.state for trial in load_study(tmp_path).trials]
+    assert states == [TrialState.COMPLETE] * 2 + [TrialState.FAIL] + [TrialState.COMPLETE] * 2
+
+
+def test_the_trial_of_a_killed_process_is_marked_as_failed(arguments, tmp_path):
+    assert run(*arguments(1))[0] == 0
+    trial = load_study(tmp_path).ask()  # runs, in a process that died
+    with sqlite3.connect(tmp_path / "search.db") as database:
+        database.execute(
+            "INSERT INTO trial_heartbeats (trial_id, heartbeat) VALUES (?, datetime('now', '-1 hour'))",
+            [trial._trial_id],
+        )
+    code, output, _ = run(*arguments(2))
+    assert code == 0
+    assert "1 trials were interrupted or killed and do not count" in output
+    states = [one.state for one in load_study(tmp_path).trials]
+    assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+
+
+def test_options_that_contradict_each_other_count_as_a_stopped_trial(arguments, tmp_path):
+    path = tmp_path / "space.toml"
+    path.write_text(
+        'search.train.lookahead = ["full", "random"]\nsearch.model.context = ["document", "sentence"]'
+    )
+    command = arguments(6)
+    command[1] = path
+    code, output, _ = run(*command)
+    assert code == 0
+    for trial in load_study(tmp_path).trials:
+        is_invalid = trial.params == {"train.lookahead": "random", "model.context": "document"}
+        assert trial.state is (TrialState.PRUNED if is_invalid else TrialState.COMPLETE)
+        assert ("problem" in trial.user_attrs) == is_invalid
+    assert "invalid (settings: train.lookahead must be full if model.context is document" in output
+
+
+@pytest.mark.parametrize(
+    ("more", "different"),
+    [
+        (["--set", "train.momentum=0.5"], "train.momentum is 0.5, was 0.9"),
+        (["--train", "dev.conll"], "the train split is 48 sentences"),
+    ],
+)
+def test_a_study_belongs_to_its_data_and_options(arguments, corpus, finished, more, different):
+    more = [corpus / word if word.endswith(".conll") else word for word in more]
+    error = input_error(*arguments(20, "--storage", f"sqlite:///{finished[0] / 'search.db'}", *more))
+    check(error, "run.mismatch", option="--study", mentions=different)
+
+
+def test_a_study_belongs_to_its_space(arguments, finished, tmp_path):
+    path = tmp_path / "space.toml"
+    path.write_text(SPACE.replace("high = 8", "high = 9"))
+    command = arguments(20, "--storage", f"sqlite:///{finished[0] / 'search.db'}")
+    command[1] = path
+    check(input_error(*command), "run.mismatch", option="--study", mentions="search.model.hidden_size is")
+
+
+@pytest.mark.parametrize(
+    ("storage", "mentions"),
+    [
+        ("sqlite:////nowhere/x.db", "unable to open database file"),
+        ("hello", "Could not parse"),
+        ("oracle+nothing://user:secret@host/x", "nothing"),
+        ("sqlite:///{folder}/text.txt", "file is not a database"),
+    ],
+)
+def test_an_unusable_database_is_rejected(arguments, tmp_path, monkeypatch, storage, mentions):
+    (tmp_path / "text.txt").write_text("no database, but a text of some length\n" * 100)
+    monkeypatch.setattr(search_module, "POLL_SECONDS", 0)
+    error = input_error(*arguments(1, "--storage", storage.replace("{folder}", str(tmp_path))))
+    check(error, "file.unreadable", file="--storage", option="--storage", mentions=mentions)
+    assert "secret" not in str(error)
