@@ -5,6 +5,8 @@ import re
 import signal
 import sqlite3
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -195,6 +197,69 @@ def test_the_trial_of_a_killed_process_is_marked_as_failed(arguments, tmp_path):
     assert "1 trials were interrupted or killed and do not count" in output
     states = [one.state for one in load_study(tmp_path).trials]
     assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+
+
+def test_a_trial_that_died_before_its_first_sign_of_life_is_replaced(arguments, tmp_path, monkeypatch):
+    monkeypatch.setattr(search_module, "LOST_SECONDS", 1)
+    monkeypatch.setattr(search_module, "POLL_SECONDS", 0.1)
+    assert run(*arguments(1))[0] == 0
+    load_study(tmp_path).ask()
+    code, output, _ = run(*arguments(2))
+    assert code == 0
+    assert "waiting for 1 trials of other processes" in output
+    states = [one.state for one in load_study(tmp_path).trials]
+    assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+
+
+def with_seeds(command: list[object], seeds: int) -> list[object]:
+    """Change the number of new seeds, which is 0."""
+    place = command.index("--seeds") + 1
+    return [*command[:place], seeds, *command[place + 1 :]]
+
+
+def start(command: list[object]) -> subprocess.Popen[str]:
+    """Run a command in a process of its own."""
+    words = [sys.executable, "-m", "tagger", *map(str, command)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_processes_share_a_database(arguments, tmp_path):
+    processes = [start(with_seeds(arguments(7), 1)) for _ in range(2)]
+    results = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], results
+    trials = [one for one in load_study(tmp_path).trials if one.state in search_module.COUNTED]
+    assert len(trials) == 7
+    assert len({str(trial.params) for trial in trials}) == 7
+    numbers = [set(re.findall(r"^\d/7  trial (\d+)", output, re.MULTILINE)) for output, _ in results]
+    assert numbers[0] | numbers[1] == {str(trial.number) for trial in trials}
+    assert not numbers[0] & numbers[1]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["default-2.json", "winner-2.json"]
+    compared = ["the winner scores" in output for output, _ in results]
+    assert any(compared)
+    for (output, error), is_compared in zip(results, compared, strict=True):
+        assert error == ""
+        assert is_compared != ("another process compares the winner" in output)
+
+
+def test_a_killed_search_is_resumed(arguments, tmp_path):
+    process = start(arguments(100))
+    try:
+        assert process.stdout
+        while "2/100  trial 1: " not in (line := process.stdout.readline()):
+            assert line
+    finally:
+        process.kill()
+        process.communicate()
+    before = load_study(tmp_path).trials
+    finished = sum(trial.state is TrialState.COMPLETE for trial in before)
+    with sqlite3.connect(tmp_path / "search.db") as database:
+        database.execute("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 hour')")
+    assert run(*arguments(finished + 2))[0] == 0
+    after = load_study(tmp_path).trials
+    lost = [trial.number for trial in before if trial.state is TrialState.RUNNING]
+    assert [trial.number for trial in after if trial.state is TrialState.FAIL] == lost
+    assert sum(trial.state in search_module.COUNTED for trial in after) == finished + 2
+    assert [one.params for one in after[:finished]] == [one.params for one in before[:finished]]
 
 
 def test_options_that_contradict_each_other_count_as_a_stopped_trial(arguments, tmp_path):

@@ -130,7 +130,7 @@ class _Display:
             self._finished = record.finished
             self.print(f"{record.finished}/{self._trials}  {_describe_trial(record.trial)}")
         elif isinstance(record, WaitRecord):
-            self.print(f"waiting for {record.running} running in other processes")
+            self.print(f"waiting for {record.running} trials of other processes")
         else:
             self._retrained += 1
             scores = ", ".join(f"{format_score(score)} on {split}" for split, score in record.scores.items())

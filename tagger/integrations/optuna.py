@@ -156,8 +156,8 @@ def search(
     with _storage_errors(), _quiet():
         study = _open_study(request)
         _bind(study, _fingerprint(request, preparation), request.study)
-        _fail_lost(study)
-        lost = sum(trial.state is TrialState.FAIL for trial in study.trials)
+        _fail_lost(study, {})
+        lost = _count(study, [TrialState.FAIL])
         yield StudyRecord(_count(study, COUNTED), lost, preparation.summary, preparation.notes)
         yield from _run_trials(study, request)
         complete = [_read(trial) for trial in study.trials if trial.state is TrialState.COMPLETE]
@@ -174,7 +174,7 @@ def search(
 def _run_trials(
     study: optuna.Study, request: SearchRequest
 ) -> Generator[TrialRecord | WaitRecord, None, None]:
-    is_waiting = False
+    is_waiting, begun = False, dict[int, float]()
     while (finished := _count(study, COUNTED)) < request.trials:
         running = _count(study, [TrialState.RUNNING])
         if finished + running < request.trials:
@@ -186,7 +186,7 @@ def _run_trials(
             yield WaitRecord(running)
             is_waiting = True
         time.sleep(POLL_SECONDS)
-        _fail_lost(study)
+        _fail_lost(study, begun)
 
 
 def _run_trial(study: optuna.Study, request: SearchRequest) -> Trial | None:
@@ -244,8 +244,8 @@ class _TrialRun:
         # The number, not only the seed: otherwise processes would draw the same options.
         seed = np.random.SeedSequence([request.config.train.seed, trial.number]).generate_state(1)
         trial.study.sampler = optuna.samplers.TPESampler(seed=int(seed[0]))
-        options = {name: _suggest(trial, name, request.space) for name in request.space}
         try:
+            options = {name: _suggest(trial, name, request.space) for name in request.space}
             return self._train(configure(request.config, options))
         except InputError as error:
             if error.code not in ("option.conflict", "run.failed"):
@@ -343,11 +343,21 @@ def _bind(study: optuna.Study, fingerprint: Mapping[str, str], name: str) -> Non
         )
 
 
-def _fail_lost(study: optuna.Study) -> None:
-    """Mark the trials of killed processes as failed."""
+def _fail_lost(study: optuna.Study, begun: dict[int, float]) -> None:
+    """Mark the trials of killed processes as failed.
+
+    Args:
+        study: The study.
+        begun: For trials without options, when this process first saw them. If a process is killed between
+            the creation of a trial and its first sign of life, Optuna does not notice.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)
+    now = time.monotonic()
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if not trial.params and now - begun.setdefault(trial.number, now) > LOST_SECONDS:
+            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 @contextmanager
