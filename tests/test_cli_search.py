@@ -1,5 +1,6 @@
 """``tagger search``: trials in a real database, resumption, the best config and its comparison."""
 
+import importlib.util
 import itertools
 import re
 import signal
@@ -8,6 +9,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import optuna
@@ -18,6 +20,7 @@ from optuna.trial import TrialState
 
 from tagger.api import train
 from tagger.config_loading import configure, load_config
+from tagger.errors import InputError
 from tagger.integrations import optuna as search_module
 from tagger.runtime.tagger import Tagger
 from tagger.training import loop
@@ -262,20 +265,52 @@ def test_a_killed_search_is_resumed(arguments, tmp_path):
     assert [one.params for one in after[:finished]] == [one.params for one in before[:finished]]
 
 
-def test_options_that_contradict_each_other_count_as_a_stopped_trial(arguments, tmp_path):
-    path = tmp_path / "space.toml"
-    path.write_text(
-        'search.train.lookahead = ["full", "random"]\nsearch.model.context = ["document", "sentence"]'
-    )
+@pytest.mark.parametrize(
+    ("table", "invalid", "problem"),
+    [
+        (
+            'train.lookahead = ["full", "random"]\nmodel.context = ["document", "sentence"]',
+            {"train.lookahead": "random", "model.context": "document"},
+            "settings: train.lookahead must be full if model.context is document",
+        ),
+        ("train.learning_rate = [0.02, 1e30]", {"train.learning_rate": 1e30}, "The loss is NaN or infinite"),
+    ],
+)
+def test_options_that_cannot_be_trained_count_as_a_stopped_trial(
+    arguments, write_file, tmp_path, table, invalid, problem
+):
     command = arguments(6)
-    command[1] = path
+    command[1] = write_file(f"[search]\n{table}", "other.toml")
     code, output, _ = run(*command)
     assert code == 0
     for trial in load_study(tmp_path).trials:
-        is_invalid = trial.params == {"train.lookahead": "random", "model.context": "document"}
+        is_invalid = trial.params == invalid
         assert trial.state is (TrialState.PRUNED if is_invalid else TrialState.COMPLETE)
         assert ("problem" in trial.user_attrs) == is_invalid
-    assert "invalid (settings: train.lookahead must be full if model.context is document" in output
+    assert f"invalid ({problem}" in output
+
+
+def test_a_search_without_a_trainable_trial_is_an_error(arguments, write_file):
+    command = arguments(2)
+    command[1] = write_file("[search]\ntrain.learning_rate = [1e29, 1e30]", "other.toml")
+    code, _, error = run(*command)
+    assert code == 2
+    assert "no trial of the study 'search' ran to its end" in error
+
+
+def test_a_trial_that_another_process_takes_for_killed_is_replaced(arguments, tmp_path, monkeypatch):
+    is_first = iter([True])
+
+    def train_while_marked_as_failed(*given):
+        for record in loop.train(*given):
+            yield record
+            if next(is_first, False):
+                load_study(tmp_path).tell(0, state=TrialState.FAIL)
+
+    monkeypatch.setattr(search_module, "train", train_while_marked_as_failed)
+    assert run(*arguments(2))[0] == 0
+    states = [trial.state for trial in load_study(tmp_path).trials]
+    assert states == [TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
 
 
 @pytest.mark.parametrize(
@@ -306,11 +341,27 @@ def test_a_study_belongs_to_its_space(arguments, finished, tmp_path):
         ("hello", "Could not parse"),
         ("oracle+nothing://user:secret@host/x", "nothing"),
         ("sqlite:///{folder}/text.txt", "file is not a database"),
+        ("sqlite:///{folder}/x.db?timeout=soon", "soon"),
+        ("sqlite:///{folder}/newer.db", "no longer compatible with the table schema"),
     ],
 )
 def test_an_unusable_database_is_rejected(arguments, tmp_path, monkeypatch, storage, mentions):
     (tmp_path / "text.txt").write_text("no database, but a text of some length\n" * 100)
+    optuna.create_study(storage=f"sqlite:///{tmp_path / 'newer.db'}")
+    with sqlite3.connect(tmp_path / "newer.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = 'v9.9.9'")
     monkeypatch.setattr(search_module, "POLL_SECONDS", 0)
     error = input_error(*arguments(1, "--storage", storage.replace("{folder}", str(tmp_path))))
     check(error, "file.unreadable", file="--storage", option="--storage", mentions=mentions)
     assert "secret" not in str(error)
+
+
+def test_without_optuna_the_error_names_the_extra(arguments, monkeypatch):
+    monkeypatch.delitem(sys.modules, "tagger.integrations.optuna")
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(InputError) as error:
+        import_module("tagger.integrations.optuna")
+    check(error.value, "package.missing", mentions="`search`")
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "optuna" else find(name))
+    check(input_error(*arguments(1)), "package.missing", mentions="`search`")

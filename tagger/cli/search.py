@@ -32,7 +32,7 @@ tagger search space.toml --train t.conll --dev d.conll --test e.conll --output s
 def search_command(
     config: Annotated[
         Path,
-        typer.Argument(metavar="CONFIG.toml", help="Config file with the default and the table [search]."),
+        typer.Argument(metavar="CONFIG.toml", help=r"Config file with the default and the table \[search]."),
     ],
     train: Annotated[list[Path], typer.Option(metavar="FILE", help="Training file (repeatable).")],
     dev: Annotated[
@@ -68,12 +68,12 @@ def search_command(
     vectors: VectorsFile = None,
     set: Settings = None,
 ) -> None:
-    """Search for the best options of a config, and compare them with the default.
+    r"""Search for the best options of a config, and compare them with the default.
 
-    The table [search] of CONFIG.toml names the options to vary, as for --set: a
+    The table \[search] of CONFIG.toml names the options to vary, as for --set: a
     list of choices, or a range. The other tables are the default.
 
-    [search]
+    \[search]
     model.layers = [1, 2]
     model.hidden_size = {low = 50, high = 400, log = true}
     model.dropout = {low = 0.1, high = 0.6}
@@ -84,7 +84,7 @@ def search_command(
 
     The score of the best trial is chosen among many, so it is no result. At the
     end, the winner (DIR/best.toml) and the default are trained with new seeds
-    and compared by a significance test.
+    and compared by a significance test; only on --test are both unseen.
     """
     folder = read_folder(output)
     flags: dict[str, Any] = {

@@ -88,6 +88,10 @@ def _compare(request: SearchRequest, best: Trial, output: Path, seeds: int, disp
     display.print(_gains_table(gains))
     for gain in gains:
         display.print(_describe(gain))
+    if not request.data.test_files:
+        display.print(
+            "the options of the winner were chosen on dev; --test compares on text that is new to both"
+        )
 
 
 class _Display:

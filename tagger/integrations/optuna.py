@@ -153,12 +153,13 @@ def search(
             code="option.conflict",
         )
     preparation = request.data.prepare(request.config)
+    fingerprint, read = _fingerprint(request, preparation), (preparation.summary, preparation.notes)
+    del preparation  # a trial prepares the files for its own options
     with _storage_errors(), _quiet():
         study = _open_study(request)
-        _bind(study, _fingerprint(request, preparation), request.study)
+        _bind(study, fingerprint, request.study)
         _fail_lost(study, {})
-        lost = _count(study, [TrialState.FAIL])
-        yield StudyRecord(_count(study, COUNTED), lost, preparation.summary, preparation.notes)
+        yield StudyRecord(_count(study, COUNTED), _count(study, [TrialState.FAIL]), *read)
         yield from _run_trials(study, request)
         complete = [_read(trial) for trial in study.trials if trial.state is TrialState.COMPLETE]
     if not complete:
@@ -300,28 +301,35 @@ def _fingerprint(request: SearchRequest, preparation: Preparation) -> dict[str, 
 
 
 def _open_study(request: SearchRequest) -> optuna.Study:
+    """Open a study, or create it with its database.
+
+    Raises:
+        InputError: The URL or the database cannot be used.
+    """
     is_sqlite = request.storage.startswith("sqlite")
-    for attempt in range(ATTEMPTS):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)  # the heartbeat
-                storage = optuna.storages.RDBStorage(
-                    request.storage.replace("{", "{{").replace("}", "}}"),  # Optuna formats the URL
-                    engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}} if is_sqlite else None,
-                    heartbeat_interval=HEARTBEAT_SECONDS,
-                    grace_period=LOST_SECONDS,
+    # TypeError and ValueError: invalid parameters in the URL. RuntimeError: another version of Optuna.
+    with _storage_errors(TypeError, ValueError, RuntimeError):
+        for attempt in range(ATTEMPTS):
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ExperimentalWarning)  # the heartbeat
+                    storage = optuna.storages.RDBStorage(
+                        request.storage.replace("{", "{{").replace("}", "}}"),  # Optuna formats the URL
+                        engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}} if is_sqlite else None,
+                        heartbeat_interval=HEARTBEAT_SECONDS,
+                        grace_period=LOST_SECONDS,
+                    )
+                return optuna.create_study(
+                    storage=storage,
+                    study_name=request.study,
+                    direction="maximize",
+                    pruner=optuna.pruners.MedianPruner(),
+                    load_if_exists=True,
                 )
-            return optuna.create_study(
-                storage=storage,
-                study_name=request.study,
-                direction="maximize",
-                pruner=optuna.pruners.MedianPruner(),
-                load_if_exists=True,
-            )
-        except (SQLAlchemyError, OptunaError):
-            if attempt == ATTEMPTS - 1:
-                raise
-            time.sleep(attempt * POLL_SECONDS)
+            except (SQLAlchemyError, OptunaError):
+                if attempt == ATTEMPTS - 1:
+                    raise
+                time.sleep(attempt * POLL_SECONDS)
     raise AssertionError
 
 
@@ -361,11 +369,12 @@ def _fail_lost(study: optuna.Study, begun: dict[int, float]) -> None:
 
 
 @contextmanager
-def _storage_errors() -> Iterator[None]:
+def _storage_errors(*more: type[Exception]) -> Iterator[None]:
     """Convert errors of the database to an ``InputError``, without its URL, which may hold a password."""
+    kinds: tuple[type[Exception], ...] = (SQLAlchemyError, OptunaError, ImportError, *more)
     try:
         yield
-    except (SQLAlchemyError, OptunaError, ImportError) as error:
+    except kinds as error:
         reason = " ".join(str(error.__cause__ or error).split("\n")[0].split())
         raise InputError(
             f"the database cannot be used ({reason}). Correct --storage, for instance sqlite:///search.db, "
