@@ -22,7 +22,6 @@ from tagger.api import train
 from tagger.config_loading import configure, load_config
 from tagger.errors import InputError
 from tagger.integrations import optuna as search_module
-from tagger.runtime.tagger import Tagger
 from tagger.training import loop
 
 pytestmark = pytest.mark.slow
@@ -37,7 +36,7 @@ train.learning_rate = {low = 0.0005, high = 0.05, log = true}
 model.direction = ["forward", "bidirectional"]
 "model.character_width" = ["2,3", "3"]
 """
-TRIALS, SEEDS = 10, 2
+TRIALS, SEEDS = 9, 2
 
 
 @pytest.fixture(scope="module")
@@ -125,20 +124,21 @@ def test_the_best_config_is_that_of_the_best_trial(finished, space):
 def test_the_comparison_has_the_scores_of_models_trained_with_new_seeds(finished, corpus, space):
     output, text = finished
     settings = dict(word.split("=", 1) for word in options()[1::2])
-    default = load_config(space, settings, without=["search"])
     means = {}
-    for name, config in (("default", default), ("winner", output / "best.toml")):
-        scores = []
-        for seed in (2, 3):  # the trials have seed 1
-            model = train(corpus / "train.conll", dev=corpus / "dev.conll", config=config, seed=seed)
-            assert isinstance(model, Tagger)
-            score = 100 * model.evaluate(corpus / "dev.conll")["ner"].f1
-            assert f"{name}, seed {seed}: {score:.2f} on dev, {score:.2f} on test" in text
-            scores.append(score)
-        means[name] = statistics.fmean(scores)
-    gain = means["winner"] - means["default"]
-    row = rf"ner, test +{means['default']:.2f} +{means['winner']:.2f} +{re.escape(f'{gain:+.2f}')}"
-    assert re.search(row.replace("-", "−"), text)
+    default_config = load_config(space, settings, without=["search"])
+    for name, config in (("default", default_config), ("winner", output / "best.toml")):
+        printed = re.findall(
+            rf"^{name}, seed ([0-9]+): ([0-9.]+) on dev, ([0-9.]+) on test$", text, re.MULTILINE
+        )
+        assert [seed for seed, *_ in printed] == ["2", "3"]  # the trials have seed 1
+        means[name] = statistics.fmean(float(score) for *_, score in printed)
+        model = train(corpus / "train.conll", dev=corpus / "dev.conll", config=config, seed=3)
+        score = 100 * model.evaluate(corpus / "dev.conll")["ner"].f1
+        assert printed[1] == ("3", f"{score:.2f}", f"{score:.2f}")
+    (row,) = re.findall(r"^ +ner, test +([0-9.]+) +([0-9.]+) +([+−0-9.]+)", text, re.MULTILINE)
+    default, winner, gain = (float(value.replace("−", "-")) for value in row)
+    assert (default, winner) == pytest.approx((means["default"], means["winner"]), abs=0.011)
+    assert gain == pytest.approx(means["winner"] - means["default"], abs=0.011)
     assert "ner on test: the winner scores" in text
 
 
@@ -156,35 +156,34 @@ def test_a_finished_search_is_not_repeated(finished, corpus, space, monkeypatch)
 
 
 def test_a_resumed_search_continues_as_if_it_had_not_ended(arguments, finished, tmp_path):
-    for trials in (2, 6):
+    for trials in (2, 4):
         assert run(*arguments(trials))[0] == 0
-    assert outcomes(tmp_path) == outcomes(finished[0])[:6]
+    assert outcomes(tmp_path) == outcomes(finished[0])[:4]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_search_keeps_finished_trials(arguments, tmp_path, monkeypatch, number):
+def test_an_interrupted_search_keeps_finished_trials(arguments, tmp_path, monkeypatch):
     steps = itertools.count()
 
     def train_until_signal(*given):
         for record in loop.train(*given):
-            if next(steps) == 70:  # a trial has 27 steps and 3 epochs
-                signal.raise_signal(number)
+            if next(steps) == 40:  # a trial has 27 steps and 3 epochs
+                signal.raise_signal(signal.SIGINT)
             yield record
 
     monkeypatch.setattr(search_module, "train", train_until_signal)
-    code, output, error = run(*arguments(4))
-    assert (code, error) == (128 + number, "")
+    code, output, error = run(*arguments(2))
+    assert (code, error) == (130, "")
     assert output.splitlines()[-1] == (
-        "stopped with 2 of 4 trials finished; run the same command to continue"
+        "stopped with 1 of 2 trials finished; run the same command to continue"
     )
     states = [trial.state for trial in load_study(tmp_path).trials]
-    assert states == [TrialState.COMPLETE] * 2 + [TrialState.FAIL]
-    code, output, error = run(*arguments(4))
+    assert states == [TrialState.COMPLETE, TrialState.FAIL]
+    code, output, error = run(*arguments(2))
     assert (code, error) == (0, "")
-    assert "2 of 4 trials already finished" in output
+    assert "1 of 2 trials already finished" in output
     assert "1 trials were interrupted or killed and do not count" in output
     states = [trial.state for trial in load_study(tmp_path).trials]
-    assert states == [TrialState.COMPLETE] * 2 + [TrialState.FAIL] + [TrialState.COMPLETE] * 2
+    assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
 
 
 def test_the_trial_of_a_killed_process_is_marked_as_failed(arguments, tmp_path):
@@ -227,13 +226,13 @@ def start(command: list[object]) -> subprocess.Popen[str]:
 
 
 def test_processes_share_a_database(arguments, tmp_path):
-    processes = [start(with_seeds(arguments(7), 1)) for _ in range(2)]
+    processes = [start(with_seeds(arguments(4), 1)) for _ in range(2)]
     results = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], results
     trials = [one for one in load_study(tmp_path).trials if one.state in search_module.COUNTED]
-    assert len(trials) == 7
-    assert len({str(trial.params) for trial in trials}) == 7
-    numbers = [set(re.findall(r"^\d/7  trial (\d+)", output, re.MULTILINE)) for output, _ in results]
+    assert len(trials) == 4
+    assert len({str(trial.params) for trial in trials}) == 4
+    numbers = [set(re.findall(r"^\d/4  trial (\d+)", output, re.MULTILINE)) for output, _ in results]
     assert numbers[0] | numbers[1] == {str(trial.number) for trial in trials}
     assert not numbers[0] & numbers[1]
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["default-2.json", "winner-2.json"]
@@ -248,7 +247,7 @@ def test_a_killed_search_is_resumed(arguments, tmp_path):
     process = start(arguments(100))
     try:
         assert process.stdout
-        while "2/100  trial 1: " not in (line := process.stdout.readline()):
+        while "1/100  trial 0: " not in (line := process.stdout.readline()):
             assert line
     finally:
         process.kill()
@@ -257,11 +256,11 @@ def test_a_killed_search_is_resumed(arguments, tmp_path):
     finished = sum(trial.state is TrialState.COMPLETE for trial in before)
     with sqlite3.connect(tmp_path / "search.db") as database:
         database.execute("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 hour')")
-    assert run(*arguments(finished + 2))[0] == 0
+    assert run(*arguments(finished + 1))[0] == 0
     after = load_study(tmp_path).trials
     lost = [trial.number for trial in before if trial.state is TrialState.RUNNING]
     assert [trial.number for trial in after if trial.state is TrialState.FAIL] == lost
-    assert sum(trial.state in search_module.COUNTED for trial in after) == finished + 2
+    assert sum(trial.state in search_module.COUNTED for trial in after) == finished + 1
     assert [one.params for one in after[:finished]] == [one.params for one in before[:finished]]
 
 
@@ -279,7 +278,7 @@ def test_a_killed_search_is_resumed(arguments, tmp_path):
 def test_options_that_cannot_be_trained_count_as_a_stopped_trial(
     arguments, write_file, tmp_path, table, invalid, problem
 ):
-    command = arguments(6)
+    command = arguments(4)
     command[1] = write_file(f"[search]\n{table}", "other.toml")
     code, output, _ = run(*command)
     assert code == 0
