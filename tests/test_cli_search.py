@@ -100,7 +100,8 @@ def test_exactly_the_trials_below_the_median_are_stopped(finished):
         before = [one for one in complete if one.number < trial.number]
         so_far = [trial.intermediate_values[1]]
         is_below = False
-        for epoch, score in list(trial.intermediate_values.items())[:2]:  # the third is the last
+        # Trials are stopped from the quarter of the epochs on, and not after the third, which is the last.
+        for epoch, score in list(trial.intermediate_values.items())[:2]:
             so_far.append(score)
             median = statistics.median(one.intermediate_values[epoch] for one in before) if before else 0.0
             is_below = len(before) >= 5 and max(so_far) < median

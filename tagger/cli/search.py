@@ -78,9 +78,10 @@ def search_command(
     model.hidden_size = {low = 50, high = 400, log = true}
     model.dropout = {low = 0.1, high = 0.6}
 
-    A trial is scored on dev by its best epoch, and stopped early if it is worse
-    than the median of the others. Several processes may run the same command.
-    After an interruption, run it again: finished trials are kept.
+    A trial is scored on dev by its best epoch. After each epoch from a quarter of
+    all on, it is stopped if it is worse than the median of the others. Several
+    processes may run the same command. After an interruption, run it again:
+    finished trials are kept.
 
     The score of the best trial is chosen among many, so it is no result. At the
     end, the winner (DIR/best.toml) and the default are trained with new seeds

@@ -42,6 +42,7 @@ LOST_SECONDS = 60  # a trial without a sign of life for so long has been killed
 POLL_SECONDS = 1.0  # between two looks at the trials of other processes
 LOCK_SECONDS = 120  # maximum wait for SQLite's lock
 ATTEMPTS = 5  # to create the tables of a new database, which several processes may do at the same time
+UNPRUNED = 0.25  # share of the epochs in which no trial is stopped: low learning rates start slowly
 FINGERPRINT = "fingerprint"  # attribute of a study: everything that determines the results of its trials
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -323,7 +324,9 @@ def _open_study(request: SearchRequest) -> optuna.Study:
                     storage=storage,
                     study_name=request.study,
                     direction="maximize",
-                    pruner=optuna.pruners.MedianPruner(),
+                    pruner=optuna.pruners.MedianPruner(
+                        n_warmup_steps=round(UNPRUNED * request.config.train.epochs)
+                    ),
                     load_if_exists=True,
                 )
             except (SQLAlchemyError, OptunaError):
