@@ -182,7 +182,7 @@ def test_an_interrupted_search_keeps_finished_trials(arguments, tmp_path, monkey
     code, output, error = run(*arguments(2))
     assert (code, error) == (0, "")
     assert "1 of 2 trials already finished" in output
-    assert "1 trials were interrupted or killed and do not count" in output
+    assert "interrupted or killed trials, which do not count: 1" in output
     states = [trial.state for trial in load_study(tmp_path).trials]
     assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
 
@@ -197,7 +197,7 @@ def test_the_trial_of_a_killed_process_is_marked_as_failed(arguments, tmp_path):
         )
     code, output, _ = run(*arguments(2))
     assert code == 0
-    assert "1 trials were interrupted or killed and do not count" in output
+    assert "interrupted or killed trials, which do not count: 1" in output
     states = [one.state for one in load_study(tmp_path).trials]
     assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
 
@@ -209,7 +209,7 @@ def test_a_trial_that_died_before_its_first_sign_of_life_is_replaced(arguments, 
     load_study(tmp_path).ask()
     code, output, _ = run(*arguments(2))
     assert code == 0
-    assert "waiting for 1 trials of other processes" in output
+    assert "waiting for trials of other processes: 1" in output
     states = [one.state for one in load_study(tmp_path).trials]
     assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
 

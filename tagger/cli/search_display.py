@@ -68,7 +68,7 @@ def _write_best(path: Path, request: SearchRequest, best: Trial) -> None:
 def _compare(request: SearchRequest, best: Trial, output: Path, seeds: int, display: _Display) -> None:
     """Compare the winner with the default, unless another process of the search already does."""
     first = request.config.train.seed + 1  # all trials have the config's own seed
-    display.print(f"training the default and the winner with {seeds} new seeds each")
+    display.print(f"training the default and the winner again; new seeds: {seeds}")
     try:
         with closing(
             compare_configs(
@@ -115,7 +115,7 @@ class _Display:
         """Describe how much of the search is finished."""
         if self._finished is None:
             return "before the first trial"
-        retrained = f" and {self._retrained} runs of the comparison" if self._retrained else ""
+        retrained = f" and {self._retrained:,} of the comparison's runs" if self._retrained else ""
         return f"with {self._finished:,} of {self._trials:,} trials{retrained} finished"
 
     def show_all(self, records: Generator[Any, None, Result]) -> Result:
@@ -134,7 +134,7 @@ class _Display:
             self._finished = record.finished
             self.print(f"{record.finished}/{self._trials}  {_describe_trial(record.trial)}")
         elif isinstance(record, WaitRecord):
-            self.print(f"waiting for {record.running} trials of other processes")
+            self.print(f"waiting for trials of other processes: {record.running:,}")
         else:
             self._retrained += 1
             scores = ", ".join(f"{format_score(score)} on {split}" for split, score in record.scores.items())
@@ -151,7 +151,7 @@ class _Display:
         if record.finished:
             self.print(f"{record.finished:,} of {self._trials:,} trials already finished")
         if record.lost:
-            self.print(f"{record.lost:,} trials were interrupted or killed and do not count")
+            self.print(f"interrupted or killed trials, which do not count: {record.lost:,}")
 
 
 def _describe_trial(trial: Trial) -> str:
