@@ -184,3 +184,45 @@ def test_the_two_fold_calibration_script(model, corpus, tmp_path):
     whole = subprocess.run(list(map(str, words[:-2])), capture_output=True, text=True, check=False)
     assert whole.returncode == 2
     assert "cannot split into halves by documents" in whole.stderr
+
+
+@pytest.mark.parametrize("recall", [0.0, 0.3, 0.6, 1.0])
+def test_recall_finds_the_highest_threshold_that_reaches_it(calibrated, corpus, recall):
+    """Compared with the recall of spaced thresholds, each measured by ``--min-score``'s own filter."""
+    command = ("evaluate", calibrated, corpus / "dev.conll", "--recall", recall)
+    values = json.loads(run(*command, "--json")[1])["recall"]
+    assert list(values) == ["ner"]
+    (found,) = values.values()
+    tagger = Tagger.load(calibrated)
+    sentences = list(read_sentences(corpus / "dev.conll", columns="token,pos,ner"))
+
+    def measure(threshold):
+        return tagger.evaluate(sentences, task="ner", min_score=threshold).ner.recall
+
+    assert (found["target"], found["best"]) == (recall, pytest.approx(measure(0.0)))
+    output = run(*command)[1]
+    if found["best"] < recall:
+        assert found["threshold"] is None
+        assert f"ner: no --min-score reaches recall {recall:g}; the best recall is" in output
+        return
+    threshold = found["threshold"]["min_score"]
+    assert f"ner: --min-score {threshold:g} reaches recall {recall:g}" in output
+    assert measure(threshold) == pytest.approx(found["threshold"]["recall"])
+    assert found["threshold"]["recall"] >= recall
+    if threshold < 1:
+        assert measure(round(threshold + 1e-4, 4)) < recall
+
+
+def test_an_unreachable_recall_is_stated_with_the_best(calibrated, tmp_path):
+    path = tmp_path / "gold.conll"
+    path.write_text("The DET B-PER\nsea NOUN O\n\nof ADP B-LOC\n\n", encoding="utf-8")
+    command = ("evaluate", calibrated, path, "--recall", 0.99)
+    values = json.loads(run(*command, "--json")[1])["recall"]["ner"]
+    assert values["threshold"] is None
+    assert f"no --min-score reaches recall 0.99; the best recall is {values['best']:.4f}" in run(*command)[1]
+
+
+@pytest.mark.parametrize("value", ["-0.1", "1.5", "nan"])
+def test_a_target_recall_out_of_bounds_is_an_error(calibrated, corpus, value):
+    error = input_error("evaluate", calibrated, corpus / "dev.conll", f"--recall={value}")
+    check(error, "option.value", option="--recall", mentions=value)

@@ -150,6 +150,18 @@ def thresholds_table(task: str, calibration: Calibration) -> Table:
     return table
 
 
+def recall_line(task: str, calibration: Calibration, recall: float) -> str:
+    """Format the highest value of ``--min-score`` that reaches a recall, or the best recall."""
+    row = calibration.at_recall(recall)
+    if row is None:
+        best = calibration.against([0.0])[0]["recall"]
+        return f"{printable(task)}: no --min-score reaches recall {recall:g}; the best recall is {best:.4f}"
+    return (
+        f"{printable(task)}: --min-score {row['min_score']:g} reaches recall {recall:g} "
+        f"(recall {row['recall']:.4f}, precision {row['precision']:.4f})"
+    )
+
+
 def mistake_lines(
     task: str, result: TaskEvaluation, sentences: Sequence[Sentence], width: int
 ) -> Iterator[Text]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -25,6 +25,7 @@ from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError
 from tagger.included import find_model
 from tagger.model_hub import display_name
+from tagger.runtime.arguments import require_recall
 from tagger.runtime.gold_data import read_gold_files
 from tagger.runtime.model_evaluation import Evaluation, evaluate
 from tagger.runtime.tagger import Tagger
@@ -38,6 +39,8 @@ tagger evaluate runs/news data/test.conll
 tagger evaluate runs/news data/test.conll --errors errors.html --picture confusion.svg
 
 tagger evaluate runs/news data/test.conll --min-score 0.9 --reliability reliability.svg
+
+tagger evaluate runs/news data/dev.conll --recall 0.9
 
 tagger evaluate runs/news data/test.conll --json > scores.json"""
 MOST_UNSEEN = 5  # most unknown gold labels to name
@@ -91,6 +94,10 @@ def evaluate_command(
     offsets: OffsetsOption = "auto",
     label_names: LabelNamesOption = None,
     min_score: MinScoreOption = None,
+    recall: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Find the highest --min-score whose recall of spans is at least X."),
+    ] = None,
     precision: PrecisionOption = "f32",
 ) -> None:
     """Evaluate a model on labelled files.
@@ -108,6 +115,8 @@ def evaluate_command(
         _require_picture(option, path)
     check_outputs(files, [path for path in (errors, picture, reliability) if path])
     thresholds = parse_min_score(min_score)
+    if recall is not None:
+        require_recall(recall, "--recall")
     tagger = Tagger.load(model, precision=precision)
     resolved_min_score = resolve_min_score(thresholds, tagger.labels)
     data = tagger.bundle.config.data
@@ -146,9 +155,12 @@ def evaluate_command(
         # The plot marks the threshold of all labels; it cannot show thresholds of single labels.
         draw_reliability(evaluation.calibrations, reliability, min_score=thresholds.get("", 0.0))
     if json:
-        typer.echo(json_format.dumps({**evaluation.values(), "read": summary}, indent=2))
+        values = {**evaluation.values(), "read": summary}
+        if recall is not None:
+            values["recall"] = _values_at_recall(evaluation, recall)
+        typer.echo(json_format.dumps(values, indent=2))
     else:
-        _show(summary, evaluation)
+        _show(summary, evaluation, recall)
 
 
 def _require_picture(option: str, path: Path | None) -> None:
@@ -191,13 +203,27 @@ def _is_same(path: Path, other: Path) -> bool:
     return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
 
 
-def _show(summary: Sequence[str], evaluation: Evaluation) -> None:
+def _values_at_recall(evaluation: Evaluation, recall: float) -> dict[str, Any]:
+    """Return for each task with spans the scores at the threshold, or None, and the best recall."""
+    return {
+        name: {
+            "target": recall,
+            "threshold": calibration.at_recall(recall),
+            "best": calibration.against([0.0])[0]["recall"],
+        }
+        for name, calibration in evaluation.calibrations.items()
+        if calibration.has_spans
+    }
+
+
+def _show(summary: Sequence[str], evaluation: Evaluation, recall: float | None) -> None:
     from tagger.cli.console import (
         borders_table,
         calibration_line,
         confusion_table,
         make_console,
         mistake_lines,
+        recall_line,
         scores_table,
         thresholds_table,
     )
@@ -222,6 +248,8 @@ def _show(summary: Sequence[str], evaluation: Evaluation) -> None:
             console.print(calibration_line(name, task.calibration))
             if task.has_spans:
                 console.print(thresholds_table(name, task.calibration))
+                if recall is not None:
+                    console.print(recall_line(name, task.calibration, recall), soft_wrap=True)
         for line in mistake_lines(name, task, evaluation.sentences, console.width):
             console.print(line, soft_wrap=True)
         console.print()

@@ -18,6 +18,7 @@ from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import UNSPECIFIED, Span
 
 BINS = 15  # as in Guo et al. 2017
+STEPS = 10_000  # score thresholds for a recall have four decimals
 THRESHOLDS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 Spans = Iterable[tuple[int, int, str]]  # index of the first token, index after the last, label
@@ -138,6 +139,12 @@ def score_thresholds(
             )
         )
     return results
+
+
+def reach_recall(rows: Iterable[ThresholdScore], recall: float) -> ThresholdScore | None:
+    """Return the scores at the highest threshold with at least this recall; None if no threshold has it."""
+    reached = [row for row in rows if row["recall"] >= recall]
+    return max(reached, key=lambda row: row["min_score"], default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,16 @@ def require_probability(value: object, name: str) -> float:
     return require_number(value, name, least=0, most=1, hint="Use a probability; 0 keeps all spans.")
 
 
+def require_recall(value: object, name: str) -> float:
+    """Return a target recall.
+
+    Raises:
+        TypeError: It is not a number.
+        InputError: It is below 0, above 1, or NaN.
+    """
+    return require_number(value, name, least=0, most=1, hint="Use a share of the gold spans, such as 0.99.")
+
+
 def require_min_score(min_score: object, labels: Collection[str]) -> dict[str, float]:
     """Return the score threshold per label; labels whose threshold is 0 may be missing.
 

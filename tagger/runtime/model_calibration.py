@@ -15,12 +15,14 @@ from tagger.decoding.temperature import GoldBatch
 from tagger.errors import InputError
 from tagger.evaluation.calibration import (
     BINS,
+    STEPS,
     THRESHOLDS,
     Judged,
     ThresholdScore,
     expected_calibration_error,
     judge_spans,
     judge_tags,
+    reach_recall,
     reliability,
     score_thresholds,
 )
@@ -62,6 +64,10 @@ class Calibration:
     def against(self, thresholds: Sequence[float] = THRESHOLDS) -> list[ThresholdScore]:
         """Return precision and recall at score thresholds, at the model's temperature."""
         return score_thresholds(self.is_right, self.after, self.gold, thresholds)
+
+    def at_recall(self, recall: float) -> ThresholdScore | None:
+        """Return the scores at the highest threshold of four decimals that reaches a recall, if any."""
+        return reach_recall(self.against(np.linspace(0, 1, STEPS + 1).round(4).tolist()), recall)
 
     def values(self) -> dict[str, Any]:
         """Return the summary as JSON values, without the single predictions."""
