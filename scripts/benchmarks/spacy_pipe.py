@@ -3,8 +3,8 @@
     python scripts/benchmarks/spacy_pipe.py text.txt
 
 The file has one text per line. All pipelines get documents that spaCy has tokenized before. spaCy's `ner` has
-its default architecture and random weights: its speed does not depend on what it has learnt. The systems take
-turns; ratios are of processor time, round by round.
+its default architecture and random weights. The first round is not counted, so that the word cache of the
+component holds the words of the texts. The systems take turns; ratios are of processor time, round by round.
 """
 
 from __future__ import annotations
