@@ -109,16 +109,27 @@ def test_recall_is_the_highest_threshold_that_reached_it_on_dev(folder, recall, 
     assert TaggerRecognizer(model=folder, recall=recall).min_score == threshold
 
 
-def test_a_recall_without_threshold_is_an_error(folder, tmp_path):
+def test_the_thresholds_of_a_trained_model_are_used(model):
+    measured = Tagger.load(model).bundle.metrics["thresholds"]["ner"]
+    recall = measured[len(measured) // 2]["recall"]
+    threshold = max(row["min_score"] for row in measured if row["recall"] >= recall)
+    assert TaggerRecognizer(model=model, recall=recall).min_score == threshold
+
+
+@pytest.mark.parametrize("metrics", [{}, {"thresholds": 3}, {"thresholds": {"ner": [{"recall": "x"}]}}])
+def test_missing_or_damaged_thresholds_are_an_error(metrics, tmp_path):
+    save_bundle(replace(make_bundle()[1], metrics=metrics), tmp_path)
+    with raises("argument.value", option="recall", mentions="tagger evaluate MODEL FILE --recall 0.9"):
+        TaggerRecognizer(model=tmp_path, recall=0.9)
+
+
+def test_a_recall_without_threshold_is_an_error(folder):
     with raises("argument.value", option="recall", mentions="0.9000"):
         TaggerRecognizer(model=folder, recall=0.99)
     with raises("argument.value", option="recall", mentions="got both"):
         TaggerRecognizer(model=folder, recall=0.5, min_score=0.5)
     with raises("argument.value", option="recall", mentions="1.5"):
         TaggerRecognizer(model=folder, recall=1.5)
-    save_bundle(make_bundle()[1], tmp_path)
-    with raises("argument.value", option="recall", mentions="tagger evaluate MODEL FILE --recall 0.9"):
-        TaggerRecognizer(model=tmp_path, recall=0.9)
 
 
 def test_errors_are_raised_instead_of_an_empty_result(folder, monkeypatch):

@@ -159,18 +159,19 @@ def _find_threshold(tagger: Tagger, task: str, recall: float) -> float:
         InputError: It is not a probability, or the model has no such threshold.
     """
     require_recall(recall, "recall")
-    measured = dict(tagger.bundle.metrics.get("thresholds") or {}).get(task)
-    if not measured:
+    try:
+        measured = tagger.bundle.metrics["thresholds"][task]
+        row = reach_recall(measured, recall)
+        best = max(one["recall"] for one in measured)
+    except (LookupError, TypeError, ValueError):  # an older model, or edited metrics, which are not validated
         raise InputError(
             f"recall needs the score thresholds of {task!r} on dev, which the model does not store. Measure "
             f"them with `tagger evaluate MODEL FILE --recall {recall:g}` and pass min_score.",
             code="argument.value",
             where="TaggerRecognizer",
             option="recall",
-        )
-    row = reach_recall(measured, recall)
+        ) from None
     if row is None:
-        best = max(one["recall"] for one in measured)
         raise InputError(
             f"no score threshold of {task!r} reached recall {recall:g} on dev (the best is {best:.4f}). Pass "
             "a lower recall.",
