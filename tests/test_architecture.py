@@ -43,7 +43,7 @@ ONLY_HOME = {
     "scipy": ("evaluation/significance.py",),
     "huggingface_hub": ("hub_client.py",),
     "datasets": ("corpus/dataset_packages.py",),
-    "pyarrow": ("corpus/dataset_packages.py", "runtime/tables.py"),
+    "pyarrow": ("corpus/dataset_packages.py", "corpus/parquet_tables.py", "runtime/tables.py"),
     "pandas": ("runtime/tables.py",),
     "polars": ("runtime/tables.py",),
     "matplotlib": ("training/curves.py", "reports/matrix.py", "reports/reliability.py"),

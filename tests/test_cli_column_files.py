@@ -172,7 +172,7 @@ def test_tables_with_a_header_are_neither_running_text_nor_columns(model, tmp_pa
     table, tabs = tmp_path / "a.csv", tmp_path / "a.tsv"
     table.write_text(content.replace("\t", ","))
     tabs.write_text(content)
-    assert "this is a file of records. Convert it first" in run_error("tag", "-m", model, table)
+    check(input_error("tag", "-m", model, table), "corpus.format", file=table, option="--text-column")
     for path in (table, tabs):
         message = run_error("tag", "-m", model, "--input", "conll", path)
         assert message.startswith(f"{path}:1: this is a table with a header")
@@ -181,7 +181,7 @@ def test_tables_with_a_header_are_neither_running_text_nor_columns(model, tmp_pa
 def test_record_files_are_not_tagged_as_running_text(model, tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"tokens": ["Ada"], "tags": ["B-PER"]}\n')
-    assert "this is a file of records. Convert it first" in run_error("tag", "-m", model, path)
+    check(input_error("tag", "-m", model, path), "corpus.format", file=path, option="--text-column")
     assert run("tag", "-m", model, "--input", "text", path)[0] == 0
 
 

@@ -14,6 +14,7 @@ from tagger.cli.formats import FORMATS
 from tagger.cli.input import STDIN, read_lines
 from tagger.corpus.conll import is_document_start
 from tagger.corpus.layout import find_layout
+from tagger.corpus.text_tables import table_format
 from tagger.errors import InputError
 from tagger.included import included_models
 from tagger.storage import open_input
@@ -23,7 +24,6 @@ InputFormat = Literal["text", "conll", "conllu"]
 OutputStyle = Literal["jsonl", "conll", "text", "html", "conllu"]  # conllu needs --input
 COLUMN_INPUTS: tuple[InputFormat, ...] = ("conll", "conllu")
 _SUFFIXES = (".conll", ".conllu", ".conllup", ".iob", ".iob2", ".bio", ".bioes")
-_RECORDS = (".jsonl", ".ndjson", ".json", ".csv")
 _HEAD_BYTES = 1 << 16
 _FEW_LINES = 3
 
@@ -113,16 +113,11 @@ def reject_column_file(path: Path, *, has_tokens: bool = False) -> None:
     if not path.is_file():
         return
     suffix = "" if has_tokens else path.suffix.lower()
-    if suffix in _RECORDS:
-        raise InputError(
-            f"this is a file of records. Convert it first, e.g. with `tagger convert {path.name} "
-            "tokens.conll`, or pass --input text to tag it as running text.",
-            code="corpus.format",
-            where=path,
-            option="--input",
-        )
+    format = None if has_tokens else table_format(path)
+    if suffix == ".json" or (format and suffix != ".tsv"):
+        raise _is_table(path, format)
     if suffix in _SUFFIXES:
-        format = "conllu" if suffix.startswith(".conllu") else "conll"
+        columns = "conllu" if suffix.startswith(".conllu") else "conll"
     else:
         try:
             with open_input(path) as file:
@@ -130,14 +125,27 @@ def reject_column_file(path: Path, *, has_tokens: bool = False) -> None:
         except OSError:
             return  # reading the text raises the error
         if not _holds_columns([line for line in head[:-1] if _may_be_token(line)]):
+            if format:
+                raise _is_table(path, format)
             return
-        format = "conll"
+        columns = "conll"
     raise InputError(
-        f"this is a column file with one token per line. Pass --input {format} to tag its tokens, or --input "
-        "text to tag it as running text.",
+        f"this is a column file with one token per line. Pass --input {columns} to tag its tokens, or "
+        "--input text to tag it as running text.",
         code="corpus.format",
         where=path,
         option="--input",
+    )
+
+
+def _is_table(path: Path, format: str | None) -> InputError:
+    how = "Name its column of texts, e.g. with --text-column text; or" if format else "Convert it first:"
+    return InputError(
+        f"this is a file of records. {how} convert a corpus with `tagger convert {path.name} tokens.conll`, "
+        "or pass --input text to tag it as running text.",
+        code="corpus.format",
+        where=path,
+        option="--text-column" if format else "--input",
     )
 
 

@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,6 +26,7 @@ from tagger.cli.sources import (
     require_input,
 )
 from tagger.cli.stream_output import write_stream
+from tagger.cli.table_files import open_table_file, require_table_options
 from tagger.cli.tag_checks import (
     require_min_score,
     require_scores_format,
@@ -46,6 +48,7 @@ from tagger.runtime.arguments import MOST_ALTERNATIVES
 from tagger.runtime.live_text import LOOKAHEAD
 from tagger.runtime.options import TagOptions
 from tagger.runtime.sentence_tagger import choose_tasks
+from tagger.runtime.tagged_tables import span_columns
 from tagger.runtime.tagger import Tagger
 from tagger.text.documents import stream_sentences
 from tagger.text.schemes import SCHEMES
@@ -65,7 +68,9 @@ tagger tag -m runs/news --format html --output page.html a.txt b.txt
 
 tagger tag -m runs/news --input conll test.conll | perl conlleval
 
-tagger tag -m runs/news --stream --lookahead 1"""
+tagger tag -m runs/news --stream --lookahead 1
+
+tagger tag articles.csv --text-column body --output tagged.parquet"""
 
 ModelName = Annotated[
     Path,
@@ -85,6 +90,7 @@ PrecisionOption = Annotated[
 
 
 def tag_command(
+    context: typer.Context,
     files: Annotated[
         list[str] | None,
         typer.Argument(
@@ -169,9 +175,38 @@ def tag_command(
     ] = None,
     workers: Annotated[
         int,
-        typer.Option(metavar="N", help="Number of processes (jsonl, conll). The order is kept."),
+        typer.Option(metavar="N", help="Number of processes (jsonl, conll, tables). The order is kept."),
     ] = 1,
     precision: PrecisionOption = "f32",
+    text_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Tag the texts in this column of a table (.jsonl, .csv, .tsv, .parquet) and write the table "
+            "with a column of spans, in the format that the suffix of --output names; JSONL by default.",
+            show_default=False,
+        ),
+    ] = None,
+    id_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With --text-column: column that identifies a row in --errors."),
+    ] = None,
+    spans_column: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="With --text-column: name of the new column. With several tasks, NAME_TASK for each.",
+        ),
+    ] = "spans",
+    errors_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--errors",
+            metavar="FILE",
+            help="With --text-column: write rows that cannot be tagged to this JSONL file and exit with 1; "
+            "by default the first one is an error.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write to a file instead of standard output.")
     ] = None,
@@ -187,6 +222,7 @@ def tag_command(
     With --stream, an empty line ends a sentence; without --pretokenized, the
     tokenizer ends sentences too.
     """
+    require_table_options(context)
     style = format or default_format(input, output, is_stream=stream)
     require_format(style, input)
     thresholds = parse_min_score(min_score)
@@ -208,15 +244,20 @@ def tag_command(
             code="option.conflict",
             option="--precision",
         )
-    require_sources(sources, output, has_input_option=input is not None, is_pretokenized=pretokenized)
+    is_known = input is not None or text_column is not None
+    require_sources(sources, output, has_input_option=is_known, is_pretokenized=pretokenized)
     others = {"--pretokenized": pretokenized, "--stream": stream, "--workers": workers > 1}
     require_input(input, columns, sources, others=others)
+    tasks = split_names(task)
+    table_file = open_table_file(
+        sources, output, errors_file, text_column, id_column, span_columns(spans_column, tasks)
+    )
     folder = default_model() if model is None else find_model(model)
     tagger = Tagger.load(folder, scheme=scheme, precision=precision, cache_megabytes=CACHE_MEGABYTES)
     gc.freeze()  # the model lives as long as the process: exclude it from garbage collection
     by_name = {one.name: one for one in tagger.tasks}
     options = TagOptions(
-        tasks=tuple(by_name[name] for name in choose_tasks(tagger, split_names(task))),
+        tasks=tuple(by_name[name] for name in choose_tasks(tagger, tasks)),
         n_best=n_best,
         has_scores=scores,
         min_score=resolve_min_score(thresholds, tagger.labels),
@@ -233,6 +274,9 @@ def tag_command(
     )
     if stream:
         write_stream(tagger, sources[0], output, options)
+        return
+    if table_file:
+        table_file.write(tagger, options if tasks else replace(options, tasks=(options.text_task,)), workers)
         return
     require_spans(options)
 

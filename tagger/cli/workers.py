@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context
+from typing import Any, TypeVar
 
 from tagger.cli.formats import FORMATS, Document
 from tagger.cli.input import read_tokens
 from tagger.errors import InputError, OnError, ignore
 from tagger.runtime.document_pipe import TextTokenizer
 from tagger.runtime.options import TagOptions
+from tagger.runtime.tagged_tables import TextCells, tag_texts
 from tagger.runtime.tagger import Tagger
 from tagger.signals import interrupts_blocked
 from tagger.text.blocks import Block, cut_blocks
@@ -23,6 +25,8 @@ from tagger.text.sentence import Sentence
 # process. Moby-Dick four times in one file (4.9 million characters), two workers: the busiest process needs
 # 8.9 seconds of processor time with blocks and 15.2 without; tagging in one process needs 14.9.
 BLOCK_CHARACTERS = 1 << 18
+Arguments = TypeVar("Arguments", bound=tuple[Any, ...])
+Result = TypeVar("Result")
 _Output = tuple[str, list[InputError], InputError | None]
 """A block's lines, the errors of skipped sentences, and the error that ended the block early."""
 
@@ -48,27 +52,43 @@ def tag_in_workers(
     Raises:
         InputError: ``Tagger`` rejects the input, or a worker process ended early.
     """
+    calls = _blocks(documents, options, tokenize)
+    for (block, *_), result in map_in_workers(_tag_block, calls, options, workers):
+        yield from _checked(result, on_error)
+        on_block(block.size)
+
+
+def map_in_workers(
+    function: Callable[..., Result], calls: Iterable[Arguments], options: TagOptions, workers: int
+) -> Iterator[tuple[Arguments, Result]]:
+    """Yield the arguments and the result of each call, in order; each worker loads the model once.
+
+    Args:
+        function: A function of a module that can use the worker's ``_state``.
+        calls: The arguments of each call, at most ``2 * workers + 1`` ahead of their results.
+        options: The options, which each worker receives once.
+        workers: Number of processes.
+
+    Raises:
+        InputError: A worker process ended early.
+    """
     # Spawn new interpreters: a fork would copy the locks of other threads, but not the threads.
     with interrupts_blocked():
         pool = ProcessPoolExecutor(
             workers, get_context("spawn"), initializer=_start_worker, initargs=(options,)
         )
-    pending: deque[tuple[Future[_Output], int]] = deque()
+    pending: deque[tuple[Arguments, Future[Result]]] = deque()
     is_done = False
-
-    def next_output() -> Iterator[str]:
-        future, size = pending.popleft()
-        yield from _checked(future.result(), on_error)
-        on_block(size)
-
     try:
-        for arguments in _blocks(documents, options, tokenize):
+        for arguments in calls:
             with interrupts_blocked():  # submit may start a worker
-                pending.append((pool.submit(_tag_block, *arguments), arguments[0].size))
+                pending.append((arguments, pool.submit(function, *arguments)))
             if len(pending) > 2 * workers:
-                yield from next_output()
+                first, future = pending.popleft()
+                yield first, future.result()
         while pending:
-            yield from next_output()
+            first, future = pending.popleft()
+            yield first, future.result()
         is_done = True
     except BrokenProcessPool:
         raise InputError(
@@ -108,6 +128,13 @@ def _blocks(
 
 def _is_blank(block: Block, options: TagOptions) -> bool:
     return not (block.own_text.strip(" \t\n\r\f\v") if options.is_pretokenized else block.own_text.strip())
+
+
+def tag_texts_in_worker(texts: Sequence[str]) -> list[TextCells]:
+    """Tag texts of a table in a worker process, see ``tag_texts``."""
+    assert _state is not None
+    options, tagger = _state
+    return tag_texts(tagger, texts, options.tasks, options.min_score)
 
 
 _state: tuple[TagOptions, Tagger] | None = None  # set in each worker process

@@ -40,7 +40,7 @@ def numbered_lines(
             if a line contains a carriage return, as with old Mac line ends; if a line is longer than
             ``LONGEST_LINE``, or the file is a device or socket.
     """
-    for number, raw in enumerate(_raw_lines(path, on_error), 1):
+    for number, raw in enumerate(raw_lines(path, on_error), 1):
         if len(raw) > LONGEST_LINE:
             on_error(
                 InputError(
@@ -81,7 +81,18 @@ def numbered_lines(
         yield number, text
 
 
-def _raw_lines(path: str | Path, on_error: OnError) -> Iterator[bytes]:
+def raw_lines(path: str | Path, on_error: OnError = raise_error) -> Iterator[bytes]:
+    """Yield the lines of a file with their line ends, decompressed (see ``numbered_lines``).
+
+    Of a line longer than ``LONGEST_LINE``, only the start is yielded, and it is the last one.
+
+    Args:
+        path: The file.
+        on_error: Receives an error if the file cannot be read. If it returns, reading stops.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
     try:
         with open_input(path) as file:
             is_compressed = file.peek(2).startswith(_GZIP_MAGIC)  # peek, not seek: the file may be a pipe

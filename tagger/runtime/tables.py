@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from tagger.corpus.parquet_tables import spans_type
+from tagger.corpus.table_writing import Cell
 from tagger.errors import InputError
 from tagger.runtime.arguments import describe, require_text
 from tagger.runtime.entity_pipeline import choose_task, spans_of_texts
@@ -12,7 +14,6 @@ from tagger.runtime.min_score import MinScore
 from tagger.runtime.sentence_tagger import SentenceTagger
 
 Frame = TypeVar("Frame")
-Cell = list[dict[str, Any]] | None
 
 
 class TableKind(NamedTuple):
@@ -134,9 +135,7 @@ def _append_polars(frame: Any, name: str, cells: list[Cell]) -> Any:
 def _append_pyarrow(frame: Any, name: str, cells: list[Cell]) -> Any:
     import pyarrow
 
-    fields = [("start", pyarrow.int64()), ("end", pyarrow.int64())]
-    fields += [("label", pyarrow.string()), ("score", pyarrow.float64())]
-    kind = pyarrow.list_(pyarrow.struct(fields))
+    kind = spans_type()
     return frame.append_column(pyarrow.field(name, kind), pyarrow.array(cells, type=kind))
 
 

@@ -1,0 +1,338 @@
+"""Read tables of texts, one text per row: JSONL, CSV, TSV and Parquet."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tagger.corpus.jsonl import parse_json
+from tagger.corpus.lines import LONGEST_LINE, raw_lines
+from tagger.corpus.parquet_tables import parquet_columns, parquet_rows
+from tagger.corpus.values import join_names, string
+from tagger.errors import InputError
+
+TableFormat = Literal["jsonl", "csv", "tsv", "parquet"]
+SUFFIXES: dict[str, TableFormat] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+}
+DELIMITERS = (",", ";", "\t", "|")
+
+
+@dataclass(frozen=True, slots=True)
+class TextRow:
+    """One row of a table of texts.
+
+    Attributes:
+        number: Its line in a JSONL file; in other files its number from 1, without the header.
+        where: ``file:line``, or the file and the row number, for messages.
+        text: The text; None if it is null or if there is a problem.
+        id: The value of the id column; None without one.
+        values: All columns by name, with JSON values. Parquet cells are converted when they are read.
+        line: The line of a JSONL file, without white space around it; else "".
+        problem: Why the row cannot be tagged, or None.
+    """
+
+    number: int
+    where: str
+    text: str | None = None
+    id: object = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    line: str = ""
+    problem: InputError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A file of texts, one per row.
+
+    Attributes:
+        path: The file. JSONL, CSV and TSV files may be compressed with gzip.
+        format: Its format.
+        text: The name of the column of texts.
+        id: The name of the column that identifies rows in messages, or None.
+        new_columns: Names of columns that will be added, which the table must not have.
+        names: The columns in the order of the file; empty for JSONL, whose records may differ.
+        delimiter: The delimiter of CSV and TSV.
+    """
+
+    path: Path
+    format: TableFormat
+    text: str
+    id: str | None = None
+    new_columns: Sequence[str] = ()
+    names: tuple[str, ...] = ()
+    delimiter: str = ""
+
+    def rows(self) -> Iterator[TextRow]:
+        """Yield the rows in order, one at a time; those that cannot be tagged have a ``problem``.
+
+        Raises:
+            InputError: The file cannot be read.
+        """
+        return READERS[self.format](self)
+
+
+def table_format(path: Path) -> TableFormat | None:
+    """Return the table format that the suffix names, or None. A further suffix ``.gz`` is ignored."""
+    name = Path(path.name.lower())
+    if name.suffix != ".gz":
+        return SUFFIXES.get(name.suffix)
+    format = SUFFIXES.get(Path(name.stem).suffix)
+    return None if format == "parquet" else format
+
+
+def open_table(path: Path, text: str, id: str | None = None, new_columns: Sequence[str] = ()) -> TextTable:
+    """Check the columns of a table. The rows of a JSONL file are checked when they are read.
+
+    The delimiter of a ``.csv`` file is the one among ``DELIMITERS`` that gives the header a column of texts.
+
+    Args:
+        path: The file; its suffix determines the format, see ``SUFFIXES``.
+        text: The name of the column of texts.
+        id: The name of the column that identifies rows in messages.
+        new_columns: Names of columns that will be added.
+
+    Raises:
+        InputError: The suffix is unknown, the file cannot be read, a column is missing or not unique, or the
+            table has one of the new columns.
+    """
+    format = table_format(path)
+    if format is None:
+        raise InputError(
+            f"the suffix must be one of {', '.join(SUFFIXES)}, to name the format (got {path.suffix!r}). "
+            "Rename or convert the file.",
+            code="corpus.format",
+            where=path,
+        )
+    names: tuple[str, ...] = ()
+    delimiter = "\t" if format == "tsv" else ""
+    if format == "parquet":
+        names = parquet_columns(path, text)
+    elif format == "csv":
+        headers = {one: _header(path, one) for one in DELIMITERS}
+        widest = max(headers, key=lambda one: len(headers[one]))
+        delimiter = next((one for one in DELIMITERS if text in headers[one]), widest)
+        names = headers[delimiter]
+    elif format == "tsv":
+        names = _header(path, delimiter)
+    if format != "jsonl":
+        _require_columns(path, names, text, id, new_columns)
+    return TextTable(path, format, text, id, new_columns, names, delimiter)
+
+
+def _require_columns(
+    path: Path, names: Sequence[str], text: str, id: str | None, new_columns: Sequence[str]
+) -> None:
+    repeated = next((name for index, name in enumerate(names) if name in names[:index]), None)
+    if repeated is not None:
+        raise InputError(
+            f"column names must be unique (got {repeated!r} twice). Rename one of them.",
+            code="corpus.columns",
+            where=path,
+        )
+    for option, name in (("--text-column", text), ("--id-column", id)):
+        if name is not None and name not in names:
+            raise InputError(
+                f"there is no column {name!r}; the columns are {join_names(names)}. Pass one of them with "
+                f"{option}.",
+                code="corpus.columns",
+                where=path,
+                option=option,
+            )
+    for name in new_columns:
+        if name in names:
+            raise _has_new_column(path, name)
+
+
+def _has_new_column(where: object, name: str) -> InputError:
+    return InputError(
+        f"there is already a column {name!r}. Pass another name with --spans-column.",
+        code="corpus.columns",
+        where=where,
+        option="--spans-column",
+    )
+
+
+class _Lines:
+    """Decoded lines of a text file, with their line ends.
+
+    Attributes:
+        number: The number of lines read so far.
+        problem: The error of the first line that is not UTF-8 since it was last reset, or None.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.number = 0
+        self.problem: InputError | None = None
+        self._path = path
+
+    def __iter__(self) -> Iterator[str]:
+        for raw in raw_lines(self._path):
+            self.number += 1
+            where = f"{self._path}:{self.number}"
+            if len(raw) > LONGEST_LINE:
+                raise InputError(
+                    f"the line has more than {LONGEST_LINE:,} bytes. Shorten it.",
+                    code="input.size",
+                    where=where,
+                )
+            line = raw.removeprefix(codecs.BOM_UTF8) if self.number == 1 else raw
+            try:
+                yield line.decode()
+            except UnicodeDecodeError as error:
+                self.problem = self.problem or InputError(
+                    f"byte {error.start + 1} of the line (0x{line[error.start]:02x}) is not UTF-8. Convert "
+                    "the file to UTF-8, e.g. with iconv.",
+                    code="corpus.encoding",
+                    where=where,
+                )
+                yield line.decode(errors="replace")
+
+
+def _jsonl_rows(table: TextTable) -> Iterator[TextRow]:
+    lines = _Lines(table.path)
+    for content in lines:
+        line = content.strip(" \t\r\n")
+        if not line:
+            continue
+        where = f"{table.path}:{lines.number}"
+        problem, lines.problem = lines.problem, None
+        record: object = None
+        try:
+            record = None if problem else parse_json(line, where)
+        except InputError as error:
+            problem = error
+        if not isinstance(record, dict):
+            problem = problem or InputError(
+                f"the line must be a JSON object (got {line!r:.60}). Write one record per line.",
+                code="corpus.record",
+                where=where,
+            )
+            yield TextRow(lines.number, where, line=line, problem=problem)
+        else:
+            yield _row(table, lines.number, where, record, line=line)
+
+
+def _csv_rows(table: TextTable) -> Iterator[TextRow]:
+    lines = _Lines(table.path)
+    for number, (where, cells, problem) in enumerate(_csv_cells(lines, table), 1):
+        if not problem and len(cells) != len(table.names):
+            problem = InputError(
+                f"expected {len(table.names)} cells as in the header, got {len(cells)}. Correct the row.",
+                code="corpus.columns",
+                where=where,
+            )
+        values = dict(zip(table.names, cells, strict=False))
+        yield _row(table, number, where, values, problem=problem)
+
+
+def _csv_cells(lines: _Lines, table: TextTable) -> Iterator[tuple[str, Sequence[str], InputError | None]]:
+    """Yield the ``file:line`` and the cells of each row after the header; skip blank lines."""
+    rows = csv.reader(iter(lines), delimiter=table.delimiter, strict=True)
+    is_header = True
+    while True:
+        where = f"{table.path}:{lines.number + 1}"
+        cells: Sequence[str] | None = ()
+        try:
+            cells = _next_row(rows)
+        except csv.Error as error:
+            lines.problem = lines.problem or InputError(
+                f"the row cannot be read as CSV ({error}). Correct its quotation marks.",
+                code="corpus.record",
+                where=where,
+            )
+        if cells is None:
+            return
+        problem, lines.problem = lines.problem, None
+        if not cells and not problem:
+            continue
+        if not is_header:
+            yield where, cells, problem
+        is_header = False
+
+
+def _next_row(rows: Iterator[list[str]]) -> list[str] | None:
+    """Return the next row, or None at the end. The limit of a cell, which is global, is raised meanwhile."""
+    limit = csv.field_size_limit(LONGEST_LINE)
+    try:
+        return next(rows, None)
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _header(path: Path, delimiter: str) -> tuple[str, ...]:
+    lines = _Lines(path)
+    rows = csv.reader(iter(lines), delimiter=delimiter, strict=True)
+    try:
+        header = next((row for row in iter(lambda: _next_row(rows), None) if row), None)
+    except csv.Error as error:
+        raise InputError(
+            f"the header cannot be read as CSV ({error}). Correct its quotation marks.",
+            code="corpus.record",
+            where=f"{path}:1",
+        ) from None
+    if lines.problem:
+        raise lines.problem
+    if header is None:
+        raise InputError(
+            "the file is empty. The first line must name the columns.", code="corpus.empty", where=path
+        )
+    return tuple(header)
+
+
+def _parquet_rows(table: TextTable) -> Iterator[TextRow]:
+    for number, (values, reason) in enumerate(parquet_rows(table.path, table.text), 1):
+        where = f"{table.path}: row {number}"
+        problem = None
+        if reason:
+            problem = InputError(f"{reason} is not UTF-8. Correct it.", code="corpus.encoding", where=where)
+        yield _row(table, number, where, values, problem=problem)
+
+
+def _row(
+    table: TextTable,
+    number: int,
+    where: str,
+    values: Mapping[str, Any],
+    *,
+    line: str = "",
+    problem: InputError | None = None,
+) -> TextRow:
+    """Check the text of a row."""
+    id = values.get(table.id) if table.id is not None else None
+    text: str | None = None
+    try:
+        if problem:
+            raise problem
+        if table.text not in values:
+            raise InputError(
+                f"the record has no key {table.text!r} (its keys are {join_names(values)}). Add the text, or "
+                "null.",
+                code="corpus.record",
+                where=where,
+            )
+        if line:
+            for name in table.new_columns:
+                if name in values:
+                    raise _has_new_column(where, name)
+        value = values[table.text]
+        text = None if value is None else string(value, table.text, where)
+    except InputError as error:
+        return TextRow(number, where, None, id, values, line, error)
+    return TextRow(number, where, text, id, values, line)
+
+
+READERS: dict[TableFormat, Callable[[TextTable], Iterator[TextRow]]] = {
+    "jsonl": _jsonl_rows,
+    "csv": _csv_rows,
+    "tsv": _csv_rows,
+    "parquet": _parquet_rows,
+}
