@@ -71,7 +71,7 @@ def test_the_suffix_names_the_format():
 
 
 @given(
-    names=st.lists(NAMES, unique=True, max_size=3),
+    names=st.lists(NAMES, unique=True, min_size=1, max_size=3),  # one column has no delimiter
     cells=st.lists(st.lists(TEXTS, min_size=4, max_size=4), max_size=4),
     delimiter=st.sampled_from(DELIMITERS),
     line_end=st.sampled_from(["\n", "\r\n"]),
@@ -164,7 +164,9 @@ def test_parquet_keeps_types_metadata_and_nulls(tmp_path, group):
     found = parquet.read_table(tmp_path / "b.parquet")
     assert found.column("spans").to_pylist() == [SPANS, None, SPANS, SPANS]
     assert found.schema.metadata[b"origin"] == b"mine"
-    assert found.drop_columns("spans").equals(parquet.read_table(tmp_path / "a.parquet"), check_metadata=True)
+    found, original = found.drop_columns("spans"), parquet.read_table(tmp_path / "a.parquet")
+    assert found.schema.equals(original.schema, check_metadata=True)
+    assert str(found.to_pylist()) == str(original.to_pylist())  # NaN is not equal to itself
 
 
 def test_parquet_values_become_json_values(tmp_path):
@@ -311,13 +313,15 @@ def test_a_long_cell_and_a_compressed_file(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
-@pytest.mark.parametrize("target", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize(
+    ("suffix", "target"),
+    [(".jsonl", ".csv"), (".csv", ".jsonl"), (".jsonl", ".parquet"), (".parquet", ".parquet")],
+)
 def test_memory_does_not_grow_with_the_table(tmp_path, suffix, target, monkeypatch):
     monkeypatch.setattr(parquet_tables, "GROUP_BYTES", 100_000)
     text = "Ada met Otto. " * 20
     peaks = []
-    for count in (4_000, 32_000):
+    for count in (2_000, 10_000):
         path = tmp_path / f"a{suffix}"
         if suffix == ".parquet":
             schema = pyarrow.schema([("n", pyarrow.int64()), ("body", pyarrow.string())])

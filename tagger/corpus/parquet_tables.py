@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, time
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +142,8 @@ def parquet_rows(path: Path, text: str) -> Iterator[tuple[ArrowRow, str]]:
         InputError: See ``open_parquet``.
     """
     with open_parquet(path) as file:
-        for batch in file.iter_batches(batch_size=BATCH_ROWS):
+        groups = ([group] for group in range(file.num_row_groups))
+        for batch in chain.from_iterable(file.iter_batches(BATCH_ROWS, group) for group in groups):
             texts = batch.column(batch.schema.get_field_index(text))
             for index in range(batch.num_rows):
                 problem = ""

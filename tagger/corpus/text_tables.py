@@ -113,16 +113,11 @@ def open_table(path: Path, text: str, id: str | None = None, new_columns: Sequen
             where=path,
         )
     names: tuple[str, ...] = ()
-    delimiter = "\t" if format == "tsv" else ""
+    delimiter = ""
     if format == "parquet":
         names = parquet_columns(path, text)
-    elif format == "csv":
-        headers = {one: _header(path, one) for one in DELIMITERS}
-        widest = max(headers, key=lambda one: len(headers[one]))
-        delimiter = next((one for one in DELIMITERS if text in headers[one]), widest)
-        names = headers[delimiter]
-    elif format == "tsv":
-        names = _header(path, delimiter)
+    elif format != "jsonl":
+        delimiter, names = _read_header(path, text, DELIMITERS if format == "csv" else ("\t",))
     if format != "jsonl":
         _require_columns(path, names, text, id, new_columns)
     return TextTable(path, format, text, id, new_columns, names, delimiter)
@@ -244,11 +239,7 @@ def _csv_cells(lines: _Lines, table: TextTable) -> Iterator[tuple[str, Sequence[
         try:
             cells = _next_row(rows)
         except csv.Error as error:
-            lines.problem = lines.problem or InputError(
-                f"the row cannot be read as CSV ({error}). Correct its quotation marks.",
-                code="corpus.record",
-                where=where,
-            )
+            lines.problem = lines.problem or _no_csv(where, error)
         if cells is None:
             return
         problem, lines.problem = lines.problem, None
@@ -268,24 +259,38 @@ def _next_row(rows: Iterator[list[str]]) -> list[str] | None:
         csv.field_size_limit(limit)
 
 
-def _header(path: Path, delimiter: str) -> tuple[str, ...]:
-    lines = _Lines(path)
-    rows = csv.reader(iter(lines), delimiter=delimiter, strict=True)
-    try:
-        header = next((row for row in iter(lambda: _next_row(rows), None) if row), None)
-    except csv.Error as error:
-        raise InputError(
-            f"the header cannot be read as CSV ({error}). Correct its quotation marks.",
-            code="corpus.record",
-            where=f"{path}:1",
-        ) from None
-    if lines.problem:
-        raise lines.problem
-    if header is None:
-        raise InputError(
-            "the file is empty. The first line must name the columns.", code="corpus.empty", where=path
-        )
-    return tuple(header)
+def _read_header(path: Path, text: str, delimiters: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Return the delimiter that gives the header a column of texts, else the most columns; and the names."""
+    headers: dict[str, list[str]] = {}
+    problem = InputError(
+        "the file is empty. The first line must name the columns.", code="corpus.empty", where=path
+    )
+    for delimiter in delimiters:
+        lines = _Lines(path)
+        rows = csv.reader(iter(lines), delimiter=delimiter, strict=True)
+        try:
+            header = _next_row(rows)
+            while header == []:  # blank lines
+                header = _next_row(rows)
+        except csv.Error as error:
+            problem = _no_csv(f"{path}:1", error)
+            continue
+        if lines.problem:
+            raise lines.problem
+        if header is not None:
+            headers[delimiter] = header
+    if not headers:
+        raise problem
+    delimiter = max(headers, key=lambda one: (text in headers[one], len(headers[one])))
+    return delimiter, tuple(headers[delimiter])
+
+
+def _no_csv(where: str, error: csv.Error) -> InputError:
+    return InputError(
+        f"the row cannot be read as CSV ({error}). Correct its quotation marks.",
+        code="corpus.record",
+        where=where,
+    )
 
 
 def _parquet_rows(table: TextTable) -> Iterator[TextRow]:
