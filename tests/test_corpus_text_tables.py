@@ -312,6 +312,51 @@ def test_a_long_cell_and_a_compressed_file(tmp_path):
     assert csv.field_size_limit() == limit
 
 
+def same_rows(table, size):
+    """Cut a table into parts, compare their rows with those of the whole table, and return the parts."""
+    parts = list(table.parts(size))
+    rows = [row for part in parts for row in table.rows(part)]
+    whole = list(table.rows())
+    assert [(row.number, row.where, row.text, row.id) for row in rows] == [
+        (row.number, row.where, row.text, row.id) for row in whole
+    ]
+    assert [str(row.problem) for row in rows] == [str(row.problem) for row in whole]
+    return parts
+
+
+@given(
+    st.lists(st.lists(TEXTS, min_size=2, max_size=3), max_size=6),
+    st.integers(1, 60),
+    st.sampled_from(["", "\ufeff"]),
+    st.sampled_from(["\n", "\r\n", '\n\n"', " "]),
+)
+@settings(max_examples=60)
+def test_the_rows_of_parts_are_those_of_the_table(tmp_path_factory, cells, size, start, end):
+    folder = tmp_path_factory.mktemp("parts")
+    content = io.StringIO()
+    csv.writer(content).writerows([["id", "body"], *cells])  # rows of three cells are errors
+    (folder / "a.csv").write_text(start + content.getvalue() + end, encoding="utf-8", newline="")
+    same_rows(open_table(folder / "a.csv", "body", "id"), size)
+    lines = [json.dumps({"id": 1, "body": row[0]}) + end for row in cells]
+    (folder / "a.jsonl").write_text(start + "".join(lines), encoding="utf-8", newline="")
+    same_rows(open_table(folder / "a.jsonl", "body", "id"), size)
+
+
+def test_parts_of_parquet_and_of_compressed_files(tmp_path):
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pyarrow.table({"body": [f"text {n}" for n in range(10)]}), path, row_group_size=3)
+    table = open_table(path, "body")
+    assert [tuple(part) for part in same_rows(table, 1)] == [
+        (0, 1, 0, 0),
+        (1, 2, 0, 3),
+        (2, 3, 0, 6),
+        (3, 4, 0, 9),
+    ]
+    assert len(same_rows(table, 1 << 20)) == 1
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"body": "Ada"}\n' * 9))
+    assert same_rows(open_table(tmp_path / "a.jsonl.gz", "body"), 1) == [None]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "target"),

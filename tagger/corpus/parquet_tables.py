@@ -128,12 +128,26 @@ def parquet_columns(path: Path, text: str) -> tuple[str, ...]:
     return names
 
 
-def parquet_rows(path: Path, text: str) -> Iterator[tuple[ArrowRow, str]]:
+def parquet_group_sizes(path: Path) -> list[tuple[int, int]]:
+    """Return the number of rows and the uncompressed size in bytes of each row group.
+
+    Raises:
+        InputError: See ``open_parquet``.
+    """
+    with open_parquet(path) as file:
+        groups = [file.metadata.row_group(index) for index in range(file.num_row_groups)]
+        return [(group.num_rows, group.total_byte_size) for group in groups]
+
+
+def parquet_rows(
+    path: Path, text: str, row_groups: tuple[int, int] | None = None
+) -> Iterator[tuple[ArrowRow, str]]:
     """Yield the rows of a Parquet file; at most one row group is in memory.
 
     Args:
         path: The file.
         text: The name of the column of texts.
+        row_groups: The half-open range of row groups to read, by default all.
 
     Yields:
         The row, and "" or why its text cannot be read.
@@ -142,7 +156,7 @@ def parquet_rows(path: Path, text: str) -> Iterator[tuple[ArrowRow, str]]:
         InputError: See ``open_parquet``.
     """
     with open_parquet(path) as file:
-        groups = ([group] for group in range(file.num_row_groups))
+        groups = ([group] for group in range(*(row_groups or (0, file.num_row_groups))))
         for batch in chain.from_iterable(file.iter_batches(BATCH_ROWS, group) for group in groups):
             texts = batch.column(batch.schema.get_field_index(text))
             for index in range(batch.num_rows):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from tagger.corpus.jsonl import parse_json
-from tagger.corpus.lines import LONGEST_LINE, raw_lines
-from tagger.corpus.parquet_tables import parquet_columns, parquet_rows
+from tagger.corpus.parquet_tables import parquet_columns, parquet_group_sizes, parquet_rows
+from tagger.corpus.table_lines import TableLines, TablePart, csv_cells, next_row, no_csv
 from tagger.corpus.values import join_names, string
 from tagger.errors import InputError
 
@@ -71,13 +70,35 @@ class TextTable:
     names: tuple[str, ...] = ()
     delimiter: str = ""
 
-    def rows(self) -> Iterator[TextRow]:
+    def rows(self, part: TablePart | None = None) -> Iterator[TextRow]:
         """Yield the rows in order, one at a time; those that cannot be tagged have a ``problem``.
+
+        Args:
+            part: The part of the file to read (see ``parts``), by default all of it.
 
         Raises:
             InputError: The file cannot be read.
         """
-        return READERS[self.format](self)
+        return READERS[self.format](self, part)
+
+    def parts(self, size: int) -> Iterator[TablePart | None]:
+        """Cut the table into parts of consecutive rows; their rows in order are those of the table.
+
+        Args:
+            size: Size in bytes at which a part ends; in Parquet files, that of the row groups.
+
+        Yields:
+            The parts; None, which stands for the whole table, if the file is compressed.
+
+        Raises:
+            InputError: The file cannot be read.
+        """
+        if self.format == "parquet":
+            yield from _cut_groups(self.path, size)
+        elif self.path.suffix.lower() == ".gz":
+            yield None
+        else:
+            yield from _cut_lines(self, size)
 
 
 def table_format(path: Path) -> TableFormat | None:
@@ -156,44 +177,8 @@ def _has_new_column(where: object, name: str) -> InputError:
     )
 
 
-class _Lines:
-    """Decoded lines of a text file, with their line ends.
-
-    Attributes:
-        number: The number of lines read so far.
-        problem: The error of the first line that is not UTF-8 since it was last reset, or None.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.number = 0
-        self.problem: InputError | None = None
-        self._path = path
-
-    def __iter__(self) -> Iterator[str]:
-        for raw in raw_lines(self._path):
-            self.number += 1
-            where = f"{self._path}:{self.number}"
-            if len(raw) > LONGEST_LINE:
-                raise InputError(
-                    f"the line has more than {LONGEST_LINE:,} bytes. Shorten it.",
-                    code="input.size",
-                    where=where,
-                )
-            line = raw.removeprefix(codecs.BOM_UTF8) if self.number == 1 else raw
-            try:
-                yield line.decode()
-            except UnicodeDecodeError as error:
-                self.problem = self.problem or InputError(
-                    f"byte {error.start + 1} of the line (0x{line[error.start]:02x}) is not UTF-8. Convert "
-                    "the file to UTF-8, e.g. with iconv.",
-                    code="corpus.encoding",
-                    where=where,
-                )
-                yield line.decode(errors="replace")
-
-
-def _jsonl_rows(table: TextTable) -> Iterator[TextRow]:
-    lines = _Lines(table.path)
+def _jsonl_rows(table: TextTable, part: TablePart | None) -> Iterator[TextRow]:
+    lines = TableLines(table.path, part)
     for content in lines:
         line = content.strip(" \t\r\n")
         if not line:
@@ -216,9 +201,10 @@ def _jsonl_rows(table: TextTable) -> Iterator[TextRow]:
             yield _row(table, lines.number, where, record, line=line)
 
 
-def _csv_rows(table: TextTable) -> Iterator[TextRow]:
-    lines = _Lines(table.path)
-    for number, (where, cells, problem) in enumerate(_csv_cells(lines, table), 1):
+def _csv_rows(table: TextTable, part: TablePart | None) -> Iterator[TextRow]:
+    lines = TableLines(table.path, part)
+    first = part.n_rows + 1 if part else 1
+    for number, (where, cells, problem) in enumerate(csv_cells(lines, table.path, table.delimiter), first):
         if not problem and len(cells) != len(table.names):
             problem = InputError(
                 f"expected {len(table.names)} cells as in the header, got {len(cells)}. Correct the row.",
@@ -229,36 +215,6 @@ def _csv_rows(table: TextTable) -> Iterator[TextRow]:
         yield _row(table, number, where, values, problem=problem)
 
 
-def _csv_cells(lines: _Lines, table: TextTable) -> Iterator[tuple[str, Sequence[str], InputError | None]]:
-    """Yield the ``file:line`` and the cells of each row after the header; skip blank lines."""
-    rows = csv.reader(iter(lines), delimiter=table.delimiter, strict=True)
-    is_header = True
-    while True:
-        where = f"{table.path}:{lines.number + 1}"
-        cells: Sequence[str] | None = ()
-        try:
-            cells = _next_row(rows)
-        except csv.Error as error:
-            lines.problem = lines.problem or _no_csv(where, error)
-        if cells is None:
-            return
-        problem, lines.problem = lines.problem, None
-        if not cells and not problem:
-            continue
-        if not is_header:
-            yield where, cells, problem
-        is_header = False
-
-
-def _next_row(rows: Iterator[list[str]]) -> list[str] | None:
-    """Return the next row, or None at the end. The limit of a cell, which is global, is raised meanwhile."""
-    limit = csv.field_size_limit(LONGEST_LINE)
-    try:
-        return next(rows, None)
-    finally:
-        csv.field_size_limit(limit)
-
-
 def _read_header(path: Path, text: str, delimiters: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """Return the delimiter that gives the header a column of texts, else the most columns; and the names."""
     headers: dict[str, list[str]] = {}
@@ -266,14 +222,14 @@ def _read_header(path: Path, text: str, delimiters: Sequence[str]) -> tuple[str,
         "the file is empty. The first line must name the columns.", code="corpus.empty", where=path
     )
     for delimiter in delimiters:
-        lines = _Lines(path)
+        lines = TableLines(path)
         rows = csv.reader(iter(lines), delimiter=delimiter, strict=True)
         try:
-            header = _next_row(rows)
+            header = next_row(rows)
             while header == []:  # blank lines
-                header = _next_row(rows)
+                header = next_row(rows)
         except csv.Error as error:
-            problem = _no_csv(f"{path}:1", error)
+            problem = no_csv(f"{path}:1", error)
             continue
         if lines.problem:
             raise lines.problem
@@ -285,16 +241,10 @@ def _read_header(path: Path, text: str, delimiters: Sequence[str]) -> tuple[str,
     return delimiter, tuple(headers[delimiter])
 
 
-def _no_csv(where: str, error: csv.Error) -> InputError:
-    return InputError(
-        f"the row cannot be read as CSV ({error}). Correct its quotation marks.",
-        code="corpus.record",
-        where=where,
-    )
-
-
-def _parquet_rows(table: TextTable) -> Iterator[TextRow]:
-    for number, (values, reason) in enumerate(parquet_rows(table.path, table.text), 1):
+def _parquet_rows(table: TextTable, part: TablePart | None) -> Iterator[TextRow]:
+    first = part.n_rows + 1 if part else 1
+    groups = (part.begin, part.end) if part else None
+    for number, (values, reason) in enumerate(parquet_rows(table.path, table.text, groups), first):
         where = f"{table.path}: row {number}"
         problem = None
         if reason:
@@ -335,7 +285,32 @@ def _row(
     return TextRow(number, where, text, id, values, line)
 
 
-READERS: dict[TableFormat, Callable[[TextTable], Iterator[TextRow]]] = {
+def _cut_lines(table: TextTable, size: int) -> Iterator[TablePart]:
+    lines = TableLines(table.path)
+    records: Iterable[object] = lines
+    if table.format != "jsonl":
+        records = csv_cells(lines, table.path, table.delimiter)
+    begin, n_lines, n_rows = 0, 0, 0
+    for number, _ in enumerate(records, 1):
+        if lines.position - begin >= size:
+            yield TablePart(begin, lines.position, n_lines, n_rows)
+            begin, n_lines, n_rows = lines.position, lines.number, 0 if table.format == "jsonl" else number
+    if lines.position > begin:
+        yield TablePart(begin, lines.position, n_lines, n_rows)
+
+
+def _cut_groups(path: Path, size: int) -> Iterator[TablePart]:
+    begin = n_rows = before = n_bytes = 0
+    for group, (group_rows, group_bytes) in enumerate(parquet_group_sizes(path), 1):
+        n_rows, n_bytes = n_rows + group_rows, n_bytes + group_bytes
+        if n_bytes >= size:
+            yield TablePart(begin, group, 0, before)
+            begin, before, n_bytes = group, n_rows, 0
+    if n_bytes:
+        yield TablePart(begin, group, 0, before)
+
+
+READERS: dict[TableFormat, Callable[[TextTable, TablePart | None], Iterator[TextRow]]] = {
     "jsonl": _jsonl_rows,
     "csv": _csv_rows,
     "tsv": _csv_rows,
