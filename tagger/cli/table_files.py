@@ -12,8 +12,7 @@ import typer
 from tagger.cli.output import open_output, print_message
 from tagger.cli.progress_bar import ProgressBar
 from tagger.cli.sources import Source
-from tagger.corpus.jsonl import json_line
-from tagger.corpus.table_writing import write_parquet_table, write_text_table
+from tagger.corpus.table_writing import error_line, write_parquet_table, write_text_table
 from tagger.corpus.text_tables import SUFFIXES, TableFormat, TextRow, TextTable, open_table, table_format
 from tagger.errors import InputError
 from tagger.runtime.options import TagOptions
@@ -100,7 +99,7 @@ class TableFile:
                 assert row.problem
                 if errors is None:
                     raise _without_errors_file(row.problem)
-                errors.write(_error_line(row, self.table))
+                errors.write(error_line(row, self.table))
 
             columns = self.table.new_columns
             rows = bar.track(tag_rows(self.table.rows(), columns, tag_blocks, report))
@@ -178,9 +177,3 @@ def _without_errors_file(problem: InputError) -> InputError:
         where=problem.where,
         option="--errors",
     )
-
-
-def _error_line(row: TextRow, table: TextTable) -> str:
-    values = {"row": row.number} if table.id is None else {"row": row.number, "id": row.id}
-    assert row.problem
-    return json_line({**values, "code": row.problem.code, "error": str(row.problem)})

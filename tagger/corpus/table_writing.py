@@ -67,6 +67,13 @@ def write_parquet_table(rows: Iterable[TaggedRow], table: TextTable, path: Path)
     write_parquet_rows(cells, path, schema, table.new_columns)
 
 
+def error_line(row: TextRow, table: TextTable) -> str:
+    """Return the JSON line of a row that cannot be tagged: its number, its id if there is one, and why."""
+    assert row.problem
+    values = {"row": row.number} if table.id is None else {"row": row.number, "id": row.id}
+    return json_line({**values, "code": row.problem.code, "error": str(row.problem)})
+
+
 class _Lines:
     r"""Text file that receives lines with the end ``\r\n`` and ends them with ``\n``."""
 
