@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tagger.cli.formats import FORMATS, Document
 from tagger.cli.input import read_tokens
+from tagger.corpus.text_tables import TextTable
 from tagger.errors import InputError, OnError, ignore
+from tagger.runtime.bulk_plan import Shard
+from tagger.runtime.bulk_shards import ShardCounts, tag_shard
 from tagger.runtime.document_pipe import TextTokenizer
 from tagger.runtime.options import TagOptions
 from tagger.runtime.tagged_tables import TextCells, tag_texts
@@ -135,6 +139,13 @@ def tag_texts_in_worker(texts: Sequence[str]) -> list[TextCells]:
     assert _state is not None
     options, tagger = _state
     return tag_texts(tagger, texts, options.tasks, options.min_score)
+
+
+def tag_shard_in_worker(table: TextTable, shard: Shard, folder: Path) -> ShardCounts:
+    """Tag a shard of a bulk run in a worker process, see ``tag_shard``."""
+    assert _state is not None
+    options, tagger = _state
+    return tag_shard(tagger, table, shard, folder, options.tasks, options.min_score)
 
 
 _state: tuple[TagOptions, Tagger] | None = None  # set in each worker process

@@ -1,0 +1,154 @@
+"""``tagger bulk``: tag tables of texts in numbered shards, which can be resumed."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import Annotated, Literal
+
+import typer
+
+from tagger import __version__
+from tagger.cli.input import split_names
+from tagger.cli.output import print_message
+from tagger.cli.progress_bar import ProgressBar
+from tagger.cli.tag import CACHE_MEGABYTES, PrecisionOption
+from tagger.cli.tag_checks import require_workers
+from tagger.cli.thresholds import MinScoreOption, parse_min_score, resolve_min_score
+from tagger.corpus.text_tables import TextTable, open_table
+from tagger.included import DEFAULT, default_model, find_model
+from tagger.runtime.bulk_plan import Shard, fingerprint, make_plan, missing_shards
+from tagger.runtime.bulk_shards import ShardCounts, errors_file, tag_shard
+from tagger.runtime.options import TagOptions
+from tagger.runtime.sentence_tagger import choose_tasks
+from tagger.runtime.tagged_tables import span_columns
+from tagger.runtime.tagger import Tagger
+from tagger.storage import claim_folder
+
+EXAMPLES = """Examples:
+
+tagger bulk 2024.jsonl 2025.jsonl --text-column body --output tagged/ --workers 2
+
+tagger bulk articles.parquet --text-column body --output tagged/ --resume"""
+
+EngineName = Literal["processes"]
+
+
+def bulk_command(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Tables: .jsonl, .csv, .tsv or .parquet.")
+    ],
+    text_column: Annotated[str, typer.Option(metavar="NAME", help="Column of texts.")],
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write the shards to.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Model folder written by `tagger train`, or name of a packaged model; "
+            f"{DEFAULT} by default.",
+        ),
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column that identifies a row in the files of errors.")
+    ] = None,
+    spans_column: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Name of the new column. With several tasks, NAME_TASK for each."),
+    ] = "spans",
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Tasks to write; by default the first with spans (repeatable, or with commas).",
+        ),
+    ] = None,
+    min_score: MinScoreOption = None,
+    precision: PrecisionOption = "f32",
+    engine: Annotated[
+        EngineName, typer.Option(help="What distributes the shards: processes of this machine.")
+    ] = "processes",
+    workers: Annotated[int, typer.Option(metavar="N", help="Number of processes.")] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an earlier run with the same model, options and files.")
+    ] = False,
+) -> None:
+    """Tag tables of texts in numbered shards.
+
+    FOLDER/plan.json cuts the tables into shards. A shard is tagged as a whole
+    and written as part-NUMBER in the format of its table; the parts in order
+    are the tables with a column of spans. Rows that cannot be tagged are in
+    part-NUMBER.errors.jsonl; the exit code is then 1.
+    """
+    require_workers(workers, "jsonl", is_stream=False)
+    thresholds = parse_min_score(min_score)
+    names = split_names(task)
+    columns = span_columns(spans_column, names)
+    tables = [open_table(path, text_column, id_column, columns) for path in files]
+    folder = default_model() if model is None else find_model(model)
+    tagger = Tagger.load(folder, precision=precision, threads=1, cache_megabytes=CACHE_MEGABYTES)
+    gc.freeze()  # the model lives as long as the process: exclude it from garbage collection
+    by_name = {one.name: one for one in tagger.tasks}
+    options = TagOptions(
+        tasks=tuple(by_name[name] for name in choose_tasks(tagger, names)),
+        min_score=resolve_min_score(thresholds, tagger.labels),
+        model=folder,
+        scheme=tagger.scheme,
+        precision=tagger.precision,
+        cache_megabytes=CACHE_MEGABYTES,
+    )
+    options = options if names else replace(options, tasks=(options.text_task,))
+    settings = {
+        "version": __version__,
+        "text column": text_column,
+        "id column": id_column,
+        "new columns": columns,
+        "task": list(options.task_names),
+        "min score": thresholds,
+        "precision": options.precision,
+    }
+    with claim_folder(output):
+        plan = make_plan(output, tables, fingerprint(folder, tables, settings), is_resumed=resume)
+        missing = list(missing_shards(plan, tables, output))
+        bar = ProgressBar("tagging", [], unit="shards")
+        start, n_rows, n_words = monotonic(), 0, 0
+        with bar:
+            results = ENGINES[engine](tagger, tables, missing, output, options, workers)
+            for counts in bar.track(results, total=len(missing)):
+                n_rows, n_words = n_rows + counts.n_rows, n_words + counts.n_words
+        print_message(
+            f"{len(missing):,} of {len(plan.shards):,} shards tagged: {n_rows:,} rows, {n_words:,} words, "
+            f"{n_words / max(monotonic() - start, 1e-9):,.0f} words/s."
+        )
+        outputs = [output / shard.file_name(tables[shard.table]) for shard in plan.shards]
+        if any(errors_file(path).exists() for path in outputs):
+            print_message(f"some rows were not tagged; {output / '*.errors.jsonl'} list the reasons.")
+            raise typer.Exit(1)
+
+
+def _tag_in_processes(
+    tagger: Tagger,
+    tables: Sequence[TextTable],
+    shards: Iterable[Shard],
+    folder: Path,
+    options: TagOptions,
+    workers: int,
+) -> Iterator[ShardCounts]:
+    """Tag shards in this process, or in several, and yield their counts."""
+    if workers == 1:
+        for shard in shards:
+            yield tag_shard(tagger, tables[shard.table], shard, folder, options.tasks, options.min_score)
+        return
+    from tagger.cli.workers import map_in_workers, tag_shard_in_worker  # rarely needed
+
+    calls = ((tables[shard.table], shard, folder) for shard in shards)
+    for _, counts in map_in_workers(tag_shard_in_worker, calls, options, workers):
+        yield counts
+
+
+ENGINES = {"processes": _tag_in_processes}
+"""What distributes shards. An engine yields the counts of each shard after its file was written."""

@@ -1,0 +1,125 @@
+"""``tagger bulk``: shards, processes, kills and resuming."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import get_args
+
+import pytest
+from command_line import input_error, rows, run
+from input_errors import check
+
+from tagger.cli import bulk
+from tagger.cli.bulk import ENGINES, EngineName
+from tagger.runtime import bulk_plan
+
+TEXTS = ["Ada met Otto in Oslo.", "Mia saw the sea near Bonn.", None, "The New Lima ship left"]
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    records = [{"id": number, "body": TEXTS[number % 4]} for number in range(400)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    monkeypatch.setattr(bulk, "make_plan", small_plan)
+    return tmp_path / "a.jsonl"
+
+
+def small_plan(*arguments, **options):
+    return bulk_plan.make_plan(*arguments, **options, shard_bytes=2_000)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "plan.json"}
+
+
+def command(model, table, output, *more):
+    return ("bulk", "-m", model, table, "--text-column", "body", "--output", output, *more)
+
+
+def test_the_shards_are_the_output_of_tag(model, table, tmp_path):
+    code, output, error = run(*command(model, table, tmp_path / "out"))
+    assert (code, output) == (0, "")
+    assert error.startswith("tagger: 9 of 9 shards tagged: 400 rows, 1,600 words, ")
+    parts = contents(tmp_path / "out")
+    assert sorted(parts) == [f"part-{number:06d}.jsonl" for number in range(9)]
+    found = rows(b"".join(parts[name] for name in sorted(parts)).decode())
+    expected = rows(run("tag", "-m", model, table, "--text-column", "body")[1])
+    for row, other in zip(found, expected, strict=True):
+        for span in other["spans"] or ():
+            span["score"] = pytest.approx(span["score"], abs=1e-5)
+        assert row == other
+
+
+def test_resuming_and_changes(model, table, tmp_path):
+    out = tmp_path / "out"
+    run(*command(model, table, out))
+    whole = contents(out)
+    check(input_error(*command(model, table, out)), "run.exists", file=out, option="--resume")
+    for name in ("part-000003.jsonl", "part-000008.jsonl"):
+        (out / name).unlink()
+    code, _, error = run(*command(model, table, out, "--resume"))
+    assert code == 0
+    assert "2 of 9 shards" in error
+    assert contents(out) == whole
+    error = input_error(*command(model, table, out, "--resume", "--min-score", "0.5"))
+    check(error, "run.mismatch", file="plan.json", option="--resume", mentions="min score")
+
+
+def test_rows_that_cannot_be_tagged(model, table, tmp_path):
+    with table.open("a") as file:
+        file.write('{"id": "bad", "body": 3}\n')
+    for more in ((), ("--resume",)):  # the exit code is that of the whole run
+        code, _, error = run(*command(model, table, tmp_path / "out", "--id-column", "id", *more))
+        assert code == 1
+        assert "errors.jsonl" in error
+    (bad,) = rows((tmp_path / "out" / "part-000008.errors.jsonl").read_text())
+    assert (bad["row"], bad["id"], bad["code"]) == (401, "bad", "corpus.record")
+
+
+def test_every_engine_has_a_name():
+    assert set(ENGINES) == set(get_args(EngineName))
+
+
+@pytest.mark.slow
+def test_processes_write_the_same_bytes(model, table, tmp_path):
+    run(*command(model, table, tmp_path / "one"))
+    assert run(*command(model, table, tmp_path / "two", "--workers", 2))[0] == 0
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+KILLED = """
+import sys
+from tagger.cli import bulk
+from tagger.cli.main import main
+from tagger.runtime import bulk_plan
+bulk.make_plan = lambda *arguments, **options: bulk_plan.make_plan(*arguments, **options, shard_bytes=2_000)
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_shards", [0, 2, 5])
+def test_a_killed_driver_resumes_to_the_same_bytes(model, table, tmp_path, n_shards):
+    run(*command(model, table, tmp_path / "whole"))
+    script, out = tmp_path / "killed.py", tmp_path / "out"
+    script.write_text(KILLED)
+    arguments = map(str, command(model, table, out))
+    process = subprocess.Popen([sys.executable, script, *arguments], stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while (
+            process.poll() is None
+            and len(list(out.glob("part-*"))) < n_shards
+            and time.monotonic() < deadline
+        ):
+            time.sleep(0.001)  # polls the condition
+        os.kill(process.pid, signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+    assert run(*command(model, table, out, "--resume"))[0] == 0
+    assert contents(out) == contents(tmp_path / "whole")
