@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -101,25 +102,54 @@ if __name__ == "__main__":
 """
 
 
+def start(*arguments):
+    return subprocess.Popen([sys.executable, *map(str, arguments)], stderr=subprocess.DEVNULL)
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)  # polls the condition
+
+
+def workers_of(process):
+    """Return the ids of the worker processes that a process has started."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n_shards", [0, 2, 5])
 def test_a_killed_driver_resumes_to_the_same_bytes(model, table, tmp_path, n_shards):
     run(*command(model, table, tmp_path / "whole"))
     script, out = tmp_path / "killed.py", tmp_path / "out"
     script.write_text(KILLED)
-    arguments = map(str, command(model, table, out))
-    process = subprocess.Popen([sys.executable, script, *arguments], stderr=subprocess.DEVNULL)
+    process = start(script, *command(model, table, out))
     try:
-        deadline = time.monotonic() + 60
-        while (
-            process.poll() is None
-            and len(list(out.glob("part-*"))) < n_shards
-            and time.monotonic() < deadline
-        ):
-            time.sleep(0.001)  # polls the condition
-        os.kill(process.pid, signal.SIGKILL)
+        wait_for(lambda: process.poll() is not None or len(list(out.glob("part-*"))) >= n_shards)
     finally:
         process.kill()
         process.wait()
     assert run(*command(model, table, out, "--resume"))[0] == 0
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")
+def test_a_killed_worker_ends_the_run_which_resumes_to_the_same_bytes(model, table, tmp_path):
+    table.write_text(table.read_text() * 20)
+    run(*command(model, table, tmp_path / "whole"))
+    script, out = tmp_path / "killed.py", tmp_path / "out"
+    script.write_text(KILLED)
+    process = start(script, *command(model, table, out, "--workers", 2))
+    try:
+        wait_for(lambda: process.poll() is not None or len(list(out.glob("part-*"))) >= 2)
+        os.kill(workers_of(process)[0], signal.SIGKILL)
+        assert process.wait(timeout=60) == 2
+    finally:
+        process.kill()
+        process.wait()
+    assert len(list(out.glob("part-*"))) < len(contents(tmp_path / "whole"))
+    assert run(*command(model, table, out, "--resume", "--workers", 2))[0] == 0
     assert contents(out) == contents(tmp_path / "whole")

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import sys
 import tracemalloc
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -284,6 +285,14 @@ def test_bad_rows_of_parquet_are_reported(tmp_path):
     with raises("corpus.columns", file="a.parquet", option="--text-column", mentions="int64"):
         parquet.write_table(pyarrow.table({"body": [1]}), tmp_path / "a.parquet")
         open_table(tmp_path / "a.parquet", "body")
+
+
+def test_pyarrow_is_optional(tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_text("body\nAda\n")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert rewrite(tmp_path / "a.csv", tmp_path / "b.jsonl") == []
+    with raises("package.missing", mentions="pyarrow"):
+        rewrite(tmp_path / "a.csv", tmp_path / "b.parquet")
 
 
 def test_columns_are_checked_first(write_file):
