@@ -12,6 +12,7 @@ from servers import mutations, request, serve
 from starlette.testclient import TestClient
 
 from tagger.serving import batcher
+from tagger.serving.gate import Limits
 from tagger.serving.http_app import make_gate
 from tagger.serving.service import ServedModel
 from tagger.text.schemes import SCHEMES
@@ -168,6 +169,15 @@ def test_no_json_is_an_internal_error(client, body):
 def test_odd_texts_have_the_lines_of_the_command(client, model, text):
     answer = client.post("/tag", json={"text": text}, headers=LINES)
     assert (answer.status_code, answer.content) == (200, tag_lines(model, "--text", text))
+
+
+def test_a_word_of_ten_megabytes_is_tagged_or_too_large(served, client):
+    body = {"text": "x" * 10_000_000}
+    assert client.post("/tag", json=body).status_code == 413
+    with TestClient(make_gate([served], limits=Limits(body_bytes=1 << 24))) as other:
+        answer = other.post("/tag", json=body, headers=LINES)
+    assert answer.status_code == 200
+    assert json.loads(answer.text.splitlines()[0])["start"] == 0
 
 
 def test_an_error_of_one_request_does_not_touch_the_others(served, monkeypatch):
