@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from urllib.parse import urlencode
+from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 from bundles import make_bundle
 from fastapi import FastAPI, Request, Response
@@ -77,3 +78,13 @@ def wait_for(page, text: str) -> None:
 
 def fragment(text: str) -> str:
     return f"#{urlencode({'text': text})}"
+
+
+@contextmanager
+def watched_page(browser, address: str) -> Iterator[Any]:
+    """Yield the page with ``TEXT``; at the end nothing may have been logged or have left the host."""
+    page = open_page(browser, address)
+    yield page
+    assert page.problems == []
+    assert {urlsplit(url).netloc for url in page.requests} == {urlsplit(address).netloc}
+    page.context.close()

@@ -1,10 +1,19 @@
 """The page in a real browser: what it shows, how it is used, and what it never does."""
 
 import json
-from urllib.parse import urlsplit
 
 import pytest
-from page_server import TEXT, fragment, make_models, make_page_app, open_page, promise, serve_page, wait_for
+from page_server import (
+    TEXT,
+    fragment,
+    make_models,
+    make_page_app,
+    open_page,
+    promise,
+    serve_page,
+    wait_for,
+    watched_page,
+)
 from pages import watch_page
 from playwright.sync_api import expect
 
@@ -38,12 +47,8 @@ def address(app):
 
 @pytest.fixture
 def page(browser, address):
-    """Return the page with ``TEXT``, watched; at the end nothing may have been logged or left the host."""
-    page = open_page(browser, address)
-    yield page
-    assert page.problems == []
-    assert {urlsplit(url).netloc for url in page.requests} == {urlsplit(address).netloc}
-    page.context.close()
+    with watched_page(browser, address) as page:
+        yield page
 
 
 def prefixes_of(tagger, text):

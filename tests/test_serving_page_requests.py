@@ -4,7 +4,17 @@ import json
 from urllib.parse import urlsplit
 
 import pytest
-from page_server import TEXT, fragment, make_models, make_page_app, open_page, serve_page, wait_for, write
+from page_server import (
+    TEXT,
+    fragment,
+    make_models,
+    make_page_app,
+    open_page,
+    serve_page,
+    wait_for,
+    watched_page,
+    write,
+)
 from pages import watch_page
 from playwright.sync_api import expect
 
@@ -34,12 +44,8 @@ def address(app):
 
 @pytest.fixture
 def page(browser, address):
-    """Return the page with ``TEXT``, watched; at the end nothing may have been logged or left the host."""
-    page = open_page(browser, address)
-    yield page
-    assert page.problems == []
-    assert {urlsplit(url).netloc for url in page.requests} == {urlsplit(address).netloc}
-    page.context.close()
+    with watched_page(browser, address) as page:
+        yield page
 
 
 def test_a_link_holds_the_text_and_is_never_sent(browser, address, app):
