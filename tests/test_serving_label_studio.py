@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from bundles import every_legal_path
@@ -165,7 +166,10 @@ def test_a_text_that_fails_costs_the_others_nothing(models):
     texts = [TEXTS[0], "Rain fell on Ayr.", TEXTS[1], "Rain"]
     service = FailingService(models[0], "Rain fell on Ayr.")
     controls = read_label_config(CONFIG)
-    answer = asyncio.run(predict_tasks(service, models[0], tasks_of(texts), controls))
+    with ThreadPoolExecutor(1) as pool:  # Playwright has a running loop in this thread
+        answer = pool.submit(
+            asyncio.run, predict_tasks(service, models[0], tasks_of(texts), controls)
+        ).result()
     results = json.loads(answer)["results"]
     assert [spans(one) for one in results] == [
         [] if text == texts[1] else expected_spans(models[0], text) for text in texts
