@@ -4,7 +4,8 @@ python scripts/build_english.py CORPORA VECTORS ENCODER TEXTS.jsonl… [--own N]
 
 CORPORA contains ud_ewt/en_ewt-ud-{train,dev}.conllu (Universal Dependencies, English EWT),
 uner_ewt/{train.prelim,dev}.iob2 (Universal NER on the same sentences) and wikigold/train.iob2; VECTORS is
-glove.6B.100d.txt; `tagger encoder export` writes ENCODER, and english_sources.py TEXTS.
+glove.6B.100d.txt; `tagger encoder export` writes ENCODER, and english_sources.py and english_neighbours.py
+write TEXTS.
 
 Teachers with the encoder learn from the corpora. The mean of their probabilities on TEXTS and on N texts of
 the project's own (english_texts.py), and the corpora, train the model; its last epochs are on the corpora
@@ -31,9 +32,11 @@ from rich.table import Table
 from tagger import Sentence, Tagger, distil, read_corpus, train
 from tagger.bundle import FILES, Bundle, save_bundle
 from tagger.config_loading import parse_setting
+from tagger.runtime.model_evaluation import evaluate
 from tagger.shrinking import StoredPrecision, shrink_bundle
 from tagger.text.casing import RECASINGS, recase
 from tagger.text.sentence import UNKNOWN_TAG
+from tagger.training.temperatures import THRESHOLD_GRID
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "scripts" / "recipes" / "english.toml"
@@ -134,7 +137,13 @@ def build(arguments: argparse.Namespace, work: Path) -> None:
     results = list(try_steps(model.bundle, work, dev, arguments.words))
     steps, smallest = [step for step, _ in results], results[-1][1]
     show(steps)
-    metrics = {**smallest.metrics, "dev": steps[-1].scores["unchanged"]}
+    final = Tagger.load(work / "steps" / f"{arguments.words}_{PRECISIONS[-1]}")
+    calibrations = evaluate(final, dev, has_calibration=True).calibrations
+    metrics = {
+        **smallest.metrics,
+        "dev": steps[-1].scores["unchanged"],
+        "thresholds": {name: one.against(THRESHOLD_GRID) for name, one in calibrations.items()},
+    }
     card = write_english_card(smallest, steps, texts=len(texts) - arguments.own, own_texts=arguments.own)
     save_bundle(replace(smallest, metrics=metrics, card=card), arguments.output)
     size = sum((arguments.output / file).stat().st_size for file in FILES)

@@ -54,7 +54,7 @@ def serve_command(
     max_waiting_bytes: Annotated[
         int,
         typer.Option(min=1, help="While admitted bodies have this size in total, other requests get 503."),
-    ] = 1 << 17,
+    ] = 1 << 18,
     max_streams: Annotated[
         int, typer.Option(min=0, help="Most streamed texts and WebSocket connections at a time.")
     ] = 8,

@@ -51,7 +51,7 @@ class Limits:
     """
 
     waiting: int = 256
-    waiting_bytes: int = 1 << 17
+    waiting_bytes: int = 1 << 18
     streams: int = 8
     body_bytes: int = 1 << 20
     body_seconds: float = 10.0
