@@ -14,6 +14,8 @@ from command_line import train_joint_model, train_pos_model, write_corpus
 from hypothesis import settings
 
 from tagger.bundle import save_bundle
+from tagger.storage import write_whole
+from tagger.training import curves, run_folder
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -32,6 +34,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for name in {"browser", "corpora"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def blank_curves() -> Iterator[None]:
+    """Let training in this process write empty plots; drawing one takes longer than a small training run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_folder, "draw_curves", lambda _, path: write_whole(path, b"<svg/>"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def drawn_curves(blank_curves: None) -> Iterator[None]:
+    """Let training in this module draw its learning curves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_folder, "draw_curves", curves.draw_curves)
+        yield
 
 
 @pytest.fixture(scope="session")

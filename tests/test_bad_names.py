@@ -14,7 +14,7 @@ STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @pytest.fixture(scope="module")
-def hostile(folder: Path) -> Path:
+def hostile(folder: Path, drawn_curves: None) -> Path:
     """Return a folder with a corpus and a model that have hostile names."""
     lines = [f"Ada{ESCAPE} B-{LABEL}", "met O", "Otto B-PER", "", "Mia B-PER", "sang O", ""]
     (folder / FILE).write_text("\n".join(lines * 10), encoding="utf-8")

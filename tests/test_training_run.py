@@ -25,7 +25,7 @@ from tagger.training.run import DataRecord, StopRecord, run_training
 from tagger.training.run_folder import epoch_values
 from tagger.training.temperatures import THRESHOLD_GRID
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drawn_curves")]
 
 COLUMNS = "token,pos,ner"
 
