@@ -112,19 +112,29 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
         return file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
+def with_state(content: bytes, state: object) -> bytes:
+    """Return a checkpoint's bytes with other JSON values; much faster than to save its tensors again."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"]["state"] = json.dumps(state)
+    changed = json.dumps(header).encode()
+    changed += b" " * (-len(changed) % 8)  # tensors are aligned
+    return len(changed).to_bytes(8, "little") + changed + content[8 + size :]
+
+
 def test_each_damaged_value_of_a_checkpoint(corpus, stopped, tmp_path):
     config, folder = stopped
     if config.train.optimizer != "sgd":
         return  # the JSON values have the same types
     tmp_path = shutil.copytree(folder, tmp_path / "m")
-    metadata, tensors = read(folder / CHECKPOINT)
-    state = json.loads(metadata["state"])
+    content = (folder / CHECKPOINT).read_bytes()
+    state = json.loads(read(folder / CHECKPOINT)[0]["state"])
     preparation = prepare(config, [corpus / "train.conll"], [corpus / "dev.conll"], None)
     progress, path = Progress(preparation, config, Processes()), tmp_path / CHECKPOINT
     passed, count = [], 0
     for what, changed in damaged(state):
         count += 1
-        path.write_bytes(save(tensors, {**metadata, "state": json.dumps(changed)}))
+        path.write_bytes(with_state(content, changed))
         try:
             checkpoint = load_checkpoint(tmp_path)
             if checkpoint.snapshot:
@@ -135,8 +145,8 @@ def test_each_damaged_value_of_a_checkpoint(corpus, stopped, tmp_path):
         passed.append((what, path.read_bytes()))
     assert count > 900
     assert len(passed) < 0.12 * count, [what for what, _ in passed]
-    for what, content in passed[:: len(passed) // 20 + 1]:  # training from these must succeed
-        path.write_bytes(content)
+    for what, accepted in passed[:: len(passed) // 20 + 1]:  # training from these must succeed
+        path.write_bytes(accepted)
         if any(key in what for key in ("'run'", "is_finished")):
             continue
         files = {"train_files": [corpus / "train.conll"], "dev_files": [corpus / "dev.conll"]}
@@ -178,13 +188,12 @@ def test_each_damaged_tensor_of_a_checkpoint(corpus, stopped, tmp_path):
 
 
 def replace_value(path: Path, key_path: KeyPath, value: object) -> None:
-    metadata, tensors = read(path)
-    state = json.loads(metadata["state"])
+    state = json.loads(read(path)[0]["state"])
     inner = state
     for key in key_path[:-1]:
         inner = inner[key]
     inner[key_path[-1]] = value
-    path.write_bytes(save(tensors, {**metadata, "state": json.dumps(state)}))
+    path.write_bytes(with_state(path.read_bytes(), state))
 
 
 DAMAGES: list[Callable[[Path], object]] = [
