@@ -1,12 +1,14 @@
-"""Run a command repeatedly in processes that are killed at random; a separate program, see ``main``.
+"""Run commands repeatedly in processes that are killed at random; a separate program, see ``main``.
 
-python broken_off.py writes|moments SEED FOLDER COMMAND…
+python broken_off.py JOB…
 
+A job is a JSON list: "writes" or "moments", a seed, the folder of the command's output, and its words.
 The modules are loaded once; each process is a fork. It dies as with ``kill -9``: either before a random
 change in FOLDER (opening, renaming, removing or creating a file), or at a random moment in its first tenths
 of a second. The last line of output counts the killed processes.
 """
 
+import json
 import os
 import random
 import signal
@@ -65,13 +67,19 @@ def live(kind: str, folder: Path, chance: random.Random, deaths: int, command: l
     return False
 
 
-def main(kind: str, seed: str, folder: str, *command: str) -> None:
-    chance = random.Random(int(seed))
+def count_deaths(kind: str, seed: int, folder: str, *command: str) -> int:
+    """Run a command until a process comes to its end; return the number of killed ones."""
+    chance = random.Random(seed)
     deaths = 0
     while not live(kind, Path(folder), chance, deaths, list(command)):
         deaths += 1
         assert deaths < MOST_DEATHS, "the command never comes to its end"
-    sys.stdout.write(f"\n{deaths} deaths\n")
+    return deaths
+
+
+def main(*jobs: str) -> None:
+    deaths = [count_deaths(*json.loads(job)) for job in jobs]
+    sys.stdout.write(f"\n{json.dumps(deaths)}\n")
 
 
 if __name__ == "__main__":

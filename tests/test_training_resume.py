@@ -221,23 +221,23 @@ def test_a_checkpoint_loads_as_saved_or_raises_an_error(tmp_path):
     assert error.value.code == "run.damaged"
 
 
-@pytest.mark.parametrize(
-    ("kind", "seed", "min_deaths"), [("writes", 1, 5), ("writes", 2, 5), ("moments", 3, 1)]
-)
-def test_a_run_killed_anywhere_and_resumed_ends_with_the_same_weights(
-    corpus, whole, tmp_path, kind, seed, min_deaths
-):
-    words = command(corpus, tmp_path, "--set", "train.checkpoint_minutes=0.000001", "--resume")
-    program = [sys.executable, str(Path(__file__).with_name("broken_off.py")), kind, str(seed), str(tmp_path)]
-    done = subprocess.run([*program, *words], capture_output=True, text=True, timeout=500, check=False)
+def test_runs_killed_anywhere_and_resumed_end_with_the_same_weights(corpus, whole, tmp_path):
+    jobs, folders = [], [tmp_path / name for name in ("one", "two", "three")]
+    for kind, seed, folder in zip(("writes", "writes", "moments"), (1, 2, 3), folders, strict=True):
+        folder.mkdir()
+        words = command(corpus, folder, "--set", "train.checkpoint_minutes=0.000001", "--resume")
+        jobs.append(json.dumps([kind, seed, str(folder), *words]))
+    program = [sys.executable, str(Path(__file__).with_name("broken_off.py")), *jobs]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[-2]) >= min_deaths
-    temperatures = (load_bundle(folder).temperatures for folder in (tmp_path, whole))
-    assert next(temperatures) == next(temperatures) != {}
-    assert (tmp_path / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
-    assert scores(tmp_path) == scores(whole)
-    left = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".saving-")}
-    assert left == {path.name for path in whole.iterdir()}
+    deaths = json.loads(done.stdout.splitlines()[-1])
+    assert all(count >= least for count, least in zip(deaths, (5, 5, 1), strict=True)), deaths
+    for folder in folders:
+        assert load_bundle(folder).temperatures == load_bundle(whole).temperatures != {}
+        assert (folder / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes(), folder
+        assert scores(folder) == scores(whole)
+        left = {path.name for path in folder.iterdir() if not path.name.startswith(".saving-")}
+        assert left == {path.name for path in whole.iterdir()}
 
 
 @pytest.mark.parametrize("more", [(), ("--resume",), ("--restart",)], ids=str)
