@@ -101,10 +101,10 @@ def test_tag_shows_a_bar_if_sentences_do_not_go_to_the_terminal(model, tmp_path)
 @pytest.mark.parametrize("options", [(), ("--pretokenized",), ("--workers", 2)])
 def test_tag_shows_the_share_of_the_tagged_text(model, tmp_path, options, monkeypatch):
     """Reading runs ahead, so its share would be 100 % from the start."""
-    monkeypatch.setattr("tagger.cli.workers.BLOCK_CHARACTERS", 20_000)
+    monkeypatch.setattr("tagger.cli.workers.BLOCK_CHARACTERS", 10_000)
     files = [tmp_path / name for name in ("a.txt", "b.txt")]
     for path in files:
-        path.write_text("Ada met Zoë in Oslo.\n\n" * 5_000)
+        path.write_text("Ada met Zoë in Oslo.\n\n" * 2_500)
     words = ("tag", "-m", model, *files, "--output", tmp_path / "out", "--format", "jsonl", *options)
     code, _, error = run_on_terminal(*words)
     shares = [int(share) for share in re.findall(r"(\d+)% of", error)]

@@ -44,7 +44,7 @@ def start(number: int, moment: int, *words: object) -> subprocess.CompletedProce
 
 @pytest.fixture(scope="module")
 def text(folder: Path) -> Path:
-    (folder / "a.txt").write_text("Ada met Otto in Oslo.\n" * 30_000)
+    (folder / "a.txt").write_text("Ada met Otto in Oslo.\n" * 15_000)
     return folder / "a.txt"
 
 
