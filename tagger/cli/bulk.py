@@ -23,7 +23,7 @@ from tagger.included import DEFAULT, default_model, find_model
 from tagger.runtime.bulk_plan import Shard, fingerprint, make_plan, missing_shards
 from tagger.runtime.bulk_shards import ShardCounts, errors_file, tag_shard
 from tagger.runtime.options import TagOptions
-from tagger.runtime.sentence_tagger import choose_tasks
+from tagger.runtime.sentence_tagger import select_tasks
 from tagger.runtime.tagged_tables import span_columns
 from tagger.runtime.tagger import Tagger
 from tagger.storage import claim_folder
@@ -92,9 +92,8 @@ def bulk_command(
     folder = default_model() if model is None else find_model(model)
     tagger = Tagger.load(folder, precision=precision, threads=1, cache_megabytes=CACHE_MEGABYTES)
     gc.freeze()  # the model lives as long as the process: exclude it from garbage collection
-    by_name = {one.name: one for one in tagger.tasks}
     options = TagOptions(
-        tasks=tuple(by_name[name] for name in choose_tasks(tagger, names)),
+        tasks=select_tasks(tagger, names),
         min_score=resolve_min_score(thresholds, tagger.labels),
         model=folder,
         scheme=tagger.scheme,

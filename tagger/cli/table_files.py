@@ -28,7 +28,7 @@ def require_table_options(context: typer.Context) -> None:
     """Check that all given options apply to tables, or none of them to tables only.
 
     Raises:
-        InputError: An option does not fit the presence or absence of ``--text-column``.
+        InputError: An option needs ``--text-column``, or excludes it.
     """
     is_table = context.params["text_column"] is not None
     for parameter in context.command.params:

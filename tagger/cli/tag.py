@@ -47,7 +47,7 @@ from tagger.included import DEFAULT, default_model, find_model
 from tagger.runtime.arguments import MOST_ALTERNATIVES
 from tagger.runtime.live_text import LOOKAHEAD
 from tagger.runtime.options import TagOptions
-from tagger.runtime.sentence_tagger import choose_tasks
+from tagger.runtime.sentence_tagger import select_tasks
 from tagger.runtime.tagged_tables import span_columns
 from tagger.runtime.tagger import Tagger
 from tagger.text.documents import stream_sentences
@@ -255,9 +255,8 @@ def tag_command(
     folder = default_model() if model is None else find_model(model)
     tagger = Tagger.load(folder, scheme=scheme, precision=precision, cache_megabytes=CACHE_MEGABYTES)
     gc.freeze()  # the model lives as long as the process: exclude it from garbage collection
-    by_name = {one.name: one for one in tagger.tasks}
     options = TagOptions(
-        tasks=tuple(by_name[name] for name in choose_tasks(tagger, tasks)),
+        tasks=select_tasks(tagger, tasks),
         n_best=n_best,
         has_scores=scores,
         min_score=resolve_min_score(thresholds, tagger.labels),

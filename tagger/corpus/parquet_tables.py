@@ -215,7 +215,7 @@ def write_parquet_rows(
         new_columns: The names of the new columns.
 
     Raises:
-        InputError: A cell does not fit the schema, or Parquet cannot hold it.
+        InputError: A cell does not match the schema, or Parquet cannot hold it.
     """
     pyarrow = import_pyarrow()
     full = schema

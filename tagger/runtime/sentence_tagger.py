@@ -71,6 +71,12 @@ def choose_tasks(tagger: SentenceTagger, tasks: Sequence[str] | None) -> tuple[s
     return tuple(dict.fromkeys(tasks)) if tasks else tuple(known)
 
 
+def select_tasks(tagger: SentenceTagger, tasks: Sequence[str] | None) -> tuple[Task, ...]:
+    """Return the tasks that ``choose_tasks`` names."""
+    by_name = {task.name: task for task in tagger.tasks}
+    return tuple(by_name[name] for name in choose_tasks(tagger, tasks))
+
+
 def require_causal(tagger: SentenceTagger) -> None:
     """Reject a tagger whose tags depend on later words than the lookahead.
 

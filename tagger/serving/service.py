@@ -103,7 +103,7 @@ class Service:
                 max_characters=self._max_characters,
                 on_batch=self._monitor.watch_batches(name, model.version),
             )
-            await batchers[name].tag([WARM_UP], TagOptions(scheme=model.tagger.scheme), _discard)
+            await batchers[name].tag([WARM_UP], TagOptions(scheme=model.tagger.scheme), _keep)
         self._batchers = batchers
 
     def close(self) -> None:
@@ -170,7 +170,3 @@ def _start_document(sentences: Sequence[Sentence]) -> list[Sentence]:
 
 def _keep(documents: list[list[Sentence]]) -> list[list[Sentence]]:
     return documents
-
-
-def _discard(documents: list[list[Sentence]]) -> None:
-    return None

@@ -11,7 +11,7 @@ from tagger.corpus.jsonl import json_line
 from tagger.errors import InputError
 from tagger.runtime.json_lines import line_values, sentence_lines
 from tagger.runtime.options import TagOptions
-from tagger.runtime.sentence_tagger import choose_tasks
+from tagger.runtime.sentence_tagger import select_tasks
 from tagger.serving.batcher import Document
 from tagger.serving.offset_units import convert_document
 from tagger.serving.service import ServedModel
@@ -48,9 +48,8 @@ class TagOptionFields(BaseModel):
         Raises:
             InputError: The model lacks a task.
         """
-        by_name = {task.name: task for task in model.tagger.tasks}
         return TagOptions(
-            tasks=tuple(by_name[name] for name in choose_tasks(model.tagger, self.task)),
+            tasks=select_tasks(model.tagger, self.task),
             n_best=self.n_best,
             has_scores=self.scores,
             min_score=self.min_score,

@@ -22,7 +22,7 @@ from tagger.errors import InputError
 from tagger.runtime.json_lines import sentence_lines
 from tagger.runtime.live_text import LOOKAHEAD, SPACE, cut_words, read_words, tag_words, word_lines
 from tagger.runtime.options import TagOptions
-from tagger.runtime.sentence_tagger import choose_tasks
+from tagger.runtime.sentence_tagger import select_tasks
 from tagger.runtime.stream import StreamingTagger
 from tagger.serving.gate import STREAMED, Receive, Scope, Send
 from tagger.serving.problems import describe_invalid, problem
@@ -60,7 +60,7 @@ def stream_routes(service: Service) -> APIRouter:
         first line is a last line with the key `error`.
         """
         chosen = service.find(model)
-        options = _options(chosen, task)
+        options = TagOptions(tasks=select_tasks(chosen.tagger, task))
         pieces = _ThreadReader(request).pieces()
         is_lines = JSON_LINES in request.headers.get("content-type", "")
         write = _write_documents if is_lines else _write_document
@@ -82,7 +82,7 @@ def stream_routes(service: Service) -> APIRouter:
         await websocket.accept()
         try:
             model = service.find(query.get("model"))
-            options = _options(model, query.getlist("task"))
+            options = TagOptions(tasks=select_tasks(model.tagger, query.getlist("task")))
             streaming = StreamingTagger(model.tagger, lookahead=_lookahead(query.get("lookahead")))
         except InputError as error:
             await websocket.send_json({"error": problem(422, str(error), error.code)})
@@ -92,11 +92,6 @@ def stream_routes(service: Service) -> APIRouter:
 
     router.add_api_websocket_route("/live", live)
     return router
-
-
-def _options(model: ServedModel, tasks: list[str] | None) -> TagOptions:
-    by_name = {task.name: task for task in model.tagger.tasks}
-    return TagOptions(tasks=tuple(by_name[name] for name in choose_tasks(model.tagger, tasks)))
 
 
 def _lookahead(value: str | None) -> int:
