@@ -14,6 +14,7 @@ from tagger.cli.train import (
     FileScheme,
     FormatOption,
     Settings,
+    TaskNames,
     VectorsFile,
     read_changes,
     read_folder,
@@ -58,10 +59,7 @@ def search_command(
     seeds: Annotated[
         int, typer.Option(metavar="N", min=0, help="New seeds of the comparison; 0 skips it.")
     ] = 5,
-    task: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Task to train (repeatable, or pos,ner); ner by default."),
-    ] = None,
+    task: TaskNames = None,
     columns: Columns = None,
     format: FormatOption = None,
     scheme: FileScheme = None,

@@ -55,6 +55,10 @@ FileScheme = Annotated[
         autocompletion=lambda: [*SCHEMES, "bare", "none"],
     ),
 ]
+TaskNames = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Task to train (repeatable, or pos,ner); ner by default."),
+]
 VectorsFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Word vectors in GloVe, word2vec or fastText format.")
 ]
@@ -84,10 +88,7 @@ def train_command(
             "and the last one is kept.",
         ),
     ] = None,
-    task: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Task to train (repeatable, or pos,ner); ner by default."),
-    ] = None,
+    task: TaskNames = None,
     columns: Columns = None,
     format: FormatOption = None,
     scheme: FileScheme = None,
