@@ -54,6 +54,16 @@ subprocess.run([*command, "--output", "out.parquet"], check=True)
 spans, nothing = parquet.read_table("out.parquet")["spans"].to_pylist()
 assert [span["label"] for span in spans] == ["PER", "PER", "LOC"] and nothing is None
 """,
+    "ray": f"""
+import json, subprocess, sys
+with open("in.jsonl", "w") as file:
+    file.write(json.dumps({{"body": {TEXT!r}}}))
+command = [sys.executable, "-m", "tagger", "bulk", "in.jsonl", "--text-column", "body", "--output", "out"]
+subprocess.run([*command, "--engine", "ray"], check=True)
+with open("out/part-000000.jsonl") as file:
+    spans = json.load(file)["spans"]
+assert [span["label"] for span in spans] == ["PER", "PER", "LOC"]
+""",
 }
 """Code that uses an extra, by extra; the empty one is the package without extras."""
 

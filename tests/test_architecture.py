@@ -55,6 +55,7 @@ ONLY_HOME = {
     "onnx": ("runtime/onnx_export.py",),
     "sklearn": ("integrations/sklearn.py",),
     "optuna": ("integrations/optuna.py",),
+    "ray": ("integrations/ray_data.py",),
     "sqlalchemy": ("integrations/optuna.py",),
     "spacy": ("integrations/spacy_component.py",),
     "thinc": ("integrations/spacy_component.py",),

@@ -9,27 +9,21 @@ import time
 from pathlib import Path
 from typing import get_args
 
+import psutil
 import pytest
 from command_line import input_error, rows, run
 from input_errors import check
 
-from tagger.cli import bulk
 from tagger.cli.bulk import ENGINES, EngineName
-from tagger.runtime import bulk_plan
 
 TEXTS = ["Ada met Otto in Oslo.", "Mia saw the sea near Bonn.", None, "The New Lima ship left"]
 
 
 @pytest.fixture
-def table(tmp_path, monkeypatch):
+def table(tmp_path):
     records = [{"id": number, "body": TEXTS[number % 4]} for number in range(400)]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    monkeypatch.setattr(bulk, "make_plan", small_plan)
     return tmp_path / "a.jsonl"
-
-
-def small_plan(*arguments, **options):
-    return bulk_plan.make_plan(*arguments, **options, shard_bytes=2_000)
 
 
 def contents(folder):
@@ -37,7 +31,8 @@ def contents(folder):
 
 
 def command(model, table, output, *more):
-    return ("bulk", "-m", model, table, "--text-column", "body", "--output", output, *more)
+    names = ("--text-column", "body", "--output", output)
+    return ("bulk", "-m", model, table, *names, "--shard-megabytes", 0.002, *more)
 
 
 def test_the_shards_are_the_output_of_tag(model, table, tmp_path):
@@ -80,6 +75,13 @@ def test_rows_that_cannot_be_tagged(model, table, tmp_path):
     assert (bad["row"], bad["id"], bad["code"]) == (401, "bad", "corpus.record")
 
 
+def test_the_size_of_a_shard_must_be_positive(model, table, tmp_path):
+    for size in ("0", "-1", "nan", "inf"):
+        arguments = ("--text-column", "body", "--output", tmp_path / "out", "--shard-megabytes", size)
+        error = input_error("bulk", "-m", model, table, *arguments)
+        check(error, "option.value", option="--shard-megabytes", mentions=size)
+
+
 def test_every_engine_has_a_name():
     assert set(ENGINES) == set(get_args(EngineName))
 
@@ -91,19 +93,9 @@ def test_processes_write_the_same_bytes(model, table, tmp_path):
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
 
 
-KILLED = """
-import sys
-from tagger.cli import bulk
-from tagger.cli.main import main
-from tagger.runtime import bulk_plan
-bulk.make_plan = lambda *arguments, **options: bulk_plan.make_plan(*arguments, **options, shard_bytes=2_000)
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
-"""
-
-
 def start(*arguments):
-    return subprocess.Popen([sys.executable, *map(str, arguments)], stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "tagger", *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 
 def wait_for(condition):
@@ -123,9 +115,8 @@ def workers_of(process):
 @pytest.mark.parametrize("n_shards", [0, 2, 5])
 def test_a_killed_driver_resumes_to_the_same_bytes(model, table, tmp_path, n_shards):
     run(*command(model, table, tmp_path / "whole"))
-    script, out = tmp_path / "killed.py", tmp_path / "out"
-    script.write_text(KILLED)
-    process = start(script, *command(model, table, out))
+    out = tmp_path / "out"
+    process = start(*command(model, table, out))
     try:
         wait_for(lambda: process.poll() is not None or len(list(out.glob("part-*"))) >= n_shards)
     finally:
@@ -140,9 +131,8 @@ def test_a_killed_driver_resumes_to_the_same_bytes(model, table, tmp_path, n_sha
 def test_a_killed_worker_ends_the_run_which_resumes_to_the_same_bytes(model, table, tmp_path):
     table.write_text(table.read_text() * 20)
     run(*command(model, table, tmp_path / "whole"))
-    script, out = tmp_path / "killed.py", tmp_path / "out"
-    script.write_text(KILLED)
-    process = start(script, *command(model, table, out, "--workers", 2))
+    out = tmp_path / "out"
+    process = start(*command(model, table, out, "--workers", 2))
     try:
         wait_for(lambda: process.poll() is not None or len(list(out.glob("part-*"))) >= 2)
         os.kill(workers_of(process)[0], signal.SIGKILL)
@@ -153,3 +143,18 @@ def test_a_killed_worker_ends_the_run_which_resumes_to_the_same_bytes(model, tab
     assert len(list(out.glob("part-*"))) < len(contents(tmp_path / "whole"))
     assert run(*command(model, table, out, "--resume", "--workers", 2))[0] == 0
     assert contents(out) == contents(tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")
+def test_workers_end_after_their_driver_was_killed(model, table, tmp_path):
+    table.write_text(table.read_text() * 20)
+    process = start(*command(model, table, tmp_path / "out", "--workers", 2))
+    try:
+        wait_for(lambda: process.poll() is not None or len(list((tmp_path / "out").glob("part-*"))) >= 2)
+        workers = [psutil.Process(number) for number in workers_of(process)]
+        assert len(workers) == 2
+    finally:
+        process.kill()
+        process.wait()
+    assert psutil.wait_procs(workers, timeout=60)[1] == []

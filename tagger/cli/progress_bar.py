@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from math import inf
 from pathlib import Path
@@ -57,6 +57,7 @@ class ProgressBar:
         self._n_read = self._n_tagged = self._n_text_bytes = 0  # characters read and tagged, bytes read
         self._next = 0.0
         self._exits = ExitStack()
+        self._note: Callable[[], str] | None = None
         self._progress: Any = None  # rich.progress.Progress, imported when the bar appears
         self._is_visible = False
 
@@ -74,14 +75,17 @@ class ProgressBar:
         self._next = inf  # a file that is still open may be read later
         self.hide()
 
-    def track(self, sentences: Iterable[Item], *, total: int = 0) -> Iterator[Item]:
+    def track(
+        self, sentences: Iterable[Item], *, total: int = 0, note: Callable[[], str] | None = None
+    ) -> Iterator[Item]:
         """Yield sentences, and count them.
 
         Args:
             sentences: The sentences.
             total: Their number; the bar then shows their share instead of the bytes. 0 if it is unknown.
+            note: Returns what the bar shows after the number.
         """
-        self._n_sentences, self._total = 0, total
+        self._n_sentences, self._total, self._note = 0, total, note
         self._pass += 1
         for sentence in sentences:
             yield sentence
@@ -159,6 +163,7 @@ class ProgressBar:
         if self._total:
             again = f", pass {self._pass}" if self._pass > 1 else ""
             facts = f"{self._n_sentences:,} of {self._total:,} {self._unit}{again}"
+            facts += f", {self._note()}" if self._note else ""
             return self._n_sentences, self._total, facts
         if self._n_bytes and self._size:
             done = self._n_bytes

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import gc
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 from tagger.cli.formats import FORMATS, Document
@@ -16,7 +17,7 @@ from tagger.cli.input import read_tokens
 from tagger.corpus.text_tables import TextTable
 from tagger.errors import InputError, OnError, ignore
 from tagger.runtime.bulk_plan import Shard
-from tagger.runtime.bulk_shards import ShardCounts, tag_shard
+from tagger.runtime.bulk_shards import ShardCounts, load_tagger, tag_shard
 from tagger.runtime.document_pipe import TextTokenizer
 from tagger.runtime.options import TagOptions
 from tagger.runtime.tagged_tables import TextCells, tag_texts
@@ -153,15 +154,16 @@ _state: tuple[TagOptions, Tagger] | None = None  # set in each worker process
 
 def _start_worker(options: TagOptions) -> None:
     global _state
-    tagger = Tagger.load(
-        options.model,
-        scheme=options.scheme,
-        precision=options.precision,
-        threads=1,
-        cache_megabytes=options.cache_megabytes,
-    )
-    _state = (options, tagger)
-    gc.freeze()  # the model lives as long as the process: exclude it from garbage collection
+    Thread(target=_end_with_parent, daemon=True).start()
+    _state = (options, load_tagger(options))
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent was killed: the pool's pipes stay open in the other workers."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _tag_block(block: Block, name: str | None, number: int, is_first: bool) -> _Output:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from tagger.corpus.text_tables import TextRow, TextTable
 from tagger.features.vocab import Task
 from tagger.runtime.bulk_plan import Shard
 from tagger.runtime.min_score import MinScore
+from tagger.runtime.options import TagOptions
 from tagger.runtime.sentence_tagger import SentenceTagger
 from tagger.runtime.tagged_tables import tag_rows, tag_texts
+from tagger.runtime.tagger import Tagger
 from tagger.storage import open_text, replace_file, write_whole
 
 
@@ -30,6 +33,19 @@ class ShardCounts:
     n_rows: int
     n_errors: int
     n_words: int
+
+
+def load_tagger(options: TagOptions) -> Tagger:
+    """Load the model of a run in a worker process, which has one thread and keeps it until its end."""
+    tagger = Tagger.load(
+        options.model,
+        scheme=options.scheme,
+        precision=options.precision,
+        threads=1,
+        cache_megabytes=options.cache_megabytes,
+    )
+    gc.freeze()  # the model lives as long as the process: exclude it from garbage collection
+    return tagger
 
 
 def errors_file(output: Path) -> Path:
