@@ -231,7 +231,7 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
 def _temporary(parent: Path, name: str, *, is_folder: bool) -> Iterator[Path]:
     """Create a file or folder with a unique name, and lock it to distinguish it from abandoned ones."""
     stem = f".{name[:_MAX_STEM]}."
-    _remove_abandoned(parent, stem)
+    remove_abandoned(parent, re.escape(stem))
     created: Path | None = None
     handle = None
     try:
@@ -287,11 +287,11 @@ def _lock(path: Path) -> int | None:
     return None
 
 
-def _remove_abandoned(parent: Path, stem: str) -> None:
-    """Remove temporary files that no process has locked."""
+def remove_abandoned(parent: Path, stem: str) -> None:
+    """Remove temporary files that no process has locked; the pattern ``stem`` matches the start of a name."""
     with suppress(OSError):
         for path in parent.iterdir():
-            if re.fullmatch(rf"{re.escape(stem)}[0-9a-f]{{8}}\.new", path.name):
+            if re.fullmatch(rf"{stem}[0-9a-f]{{8}}\.new", path.name):
                 with suppress(OSError):  # locked by a running process, or locks are not supported
                     handle = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT | _CLOSE_ON_EXEC)
                     try:

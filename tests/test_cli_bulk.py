@@ -56,6 +56,7 @@ def test_resuming_and_changes(model, table, tmp_path):
     check(input_error(*command(model, table, out)), "run.exists", file=out, option="--resume")
     for name in ("part-000003.jsonl", "part-000008.jsonl"):
         (out / name).unlink()
+    (out / ".part-000007.errors.jsonl.0123abcd.new").write_text("of a killed worker")
     code, _, error = run(*command(model, table, out, "--resume"))
     assert code == 0
     assert "2 of 9 shards" in error

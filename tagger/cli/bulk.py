@@ -22,13 +22,13 @@ from tagger.cli.thresholds import MinScoreOption, parse_min_score, resolve_min_s
 from tagger.corpus.text_tables import TextTable, open_table
 from tagger.errors import InputError
 from tagger.included import DEFAULT, default_model, find_model
-from tagger.runtime.bulk_plan import SHARD_BYTES, Shard, fingerprint, make_plan, missing_shards
+from tagger.runtime.bulk_plan import SHARD_BYTES, SHARD_STEM, Shard, fingerprint, make_plan, missing_shards
 from tagger.runtime.bulk_shards import ShardCounts, errors_file, load_tagger, tag_shard
 from tagger.runtime.options import TagOptions
 from tagger.runtime.sentence_tagger import select_tasks
 from tagger.runtime.tagged_tables import span_columns
 from tagger.runtime.tagger import Tagger
-from tagger.storage import claim_folder
+from tagger.storage import claim_folder, remove_abandoned
 
 EXAMPLES = """Examples:
 
@@ -139,6 +139,7 @@ def bulk_command(
             results = ENGINES[engine](tables, missing, output, options, workers)
             for counts in bar.track(results, total=len(missing), note=progress.describe):
                 progress.add(counts)
+        remove_abandoned(output, SHARD_STEM)  # of workers that outlived the driver of an earlier run
         print_message(f"{len(missing):,} of {len(plan.shards):,} shards tagged: {progress.describe()}.")
         outputs = [output / shard.file_name(tables[shard.table]) for shard in plan.shards]
         if any(errors_file(path).exists() for path in outputs):

@@ -129,9 +129,7 @@ def _cluster(workers: int) -> Iterator[None]:
             log_to_driver=False,
             **(own if address == LOCAL else {}),
         )
-        signal.signal(
-            signal.SIGTERM, handler
-        )  # Ray's own handler would end the process before the cleaning up
+        signal.signal(signal.SIGTERM, handler)  # Ray's handler would leave no time to clean up
         yield
     finally:
         ray.shutdown()

@@ -21,6 +21,7 @@ from tagger.storage import open_input, read_input, write_whole
 
 PLAN = "plan.json"
 SHARD_BYTES = 16_000_000  # of input; about three million words
+SHARD_STEM = r"\.part-\d{6,}\..*"  # of the names of temporary files
 _VERSION = 1
 _LARGEST_PLAN = 1 << 30
 _SUFFIXES = {"jsonl": ".jsonl", "csv": ".csv", "tsv": ".tsv", "parquet": ".parquet"}
