@@ -19,7 +19,7 @@ LAYERS = (
     {"network", "bundle_files", "bundle_schema", "bundle", "shrinking", "model_hub", "included"},
     {"training", "runtime"},
     {"api"},
-    {"reports"},
+    {"reports", "annotation"},
     {"experiments"},
     {"serving", "integrations"},
     {"cli"},
