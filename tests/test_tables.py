@@ -4,6 +4,7 @@ from typing import Any, get_args
 
 import pytest
 
+from tagger.annotation.strategies import STRATEGIES, StrategyName
 from tagger.cli.formats import FORMATS as FORMATS_OF_TAG
 from tagger.cli.sources import OutputStyle
 from tagger.config import Characters, HeadKind, MergeMode, OptimizerKind, ScheduleKind
@@ -34,6 +35,7 @@ from tagger.training.schedules import SCHEDULES
         (OptimizerKind, OPTIMIZERS),
         (OutputStyle, {**FORMATS_OF_TAG, "conllu": None}),  # conllu is written by --input conllu only
         (ScheduleKind, SCHEDULES),
+        (StrategyName, STRATEGIES),
     ],
 )
 def test_a_table_has_the_names_of_its_literal(kind: Any, table: dict[str, object]):
