@@ -1,1 +1,1 @@
-"""Annotate text with the help of a model: which sentences to label next, and what they cost."""
+"""Annotation projects: their database, leases, and the choice of sentences."""

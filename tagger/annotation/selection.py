@@ -97,7 +97,7 @@ def select(
         InputError: The budget or the random share is out of bounds.
     """
     budget = _require_budget(n_tokens, n_sentences)
-    if iter(pool) is pool:
+    if isinstance(pool, Iterator):
         raise TypeError("pool must be iterable several times (got an iterator). Pass a list.")
     if not 0 <= random_share <= 1:
         raise InputError(

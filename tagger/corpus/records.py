@@ -41,6 +41,8 @@ GOLD_KEYS = (*_NOT_GOLD, _APPROVER)
 
 NO_TOKEN = "the text has no tokens and was skipped."
 """Warning about a text without sentences."""
+NO_SPANS = "the record has no list of spans; it is read as text without spans."
+"""Warning about a record that is not annotated."""
 
 
 class Records:
@@ -113,7 +115,7 @@ class Records:
         _require_tasks({*spans, *({} if sentence is None else sentence.tags)}, reading, where)
         if sentence is None:
             if not any(name in values for name in SPAN_LISTS):
-                reading.warn(f"{where}: the record has no list of spans; it is read as text without spans.")
+                reading.warn(f"{where}: {NO_SPANS}")
             sentences = place_spans(text, spans, reading, where)
         else:
             unaligned = [sentence] if len(sentence) else []
