@@ -228,6 +228,11 @@ def test_invalid_arguments_are_rejected(tagger, arguments, option):
         select(make_pool(), tagger, task="ner", **arguments)
 
 
+def test_an_unknown_task_is_rejected(tagger):
+    with raises("corpus.task"):
+        select(make_pool(), tagger, task="chunk", n_tokens=5)
+
+
 def test_an_iterator_is_rejected(tagger):
     with pytest.raises(TypeError, match="several times"):
         select(iter(make_pool()), tagger, task="ner", n_tokens=5)

@@ -18,6 +18,7 @@ from tagger.annotation.strategies import STRATEGIES, StrategyName
 from tagger.errors import InputError
 from tagger.runtime.model_calibration import Watch
 from tagger.runtime.options import TagOptions
+from tagger.runtime.sentence_tagger import choose_tasks
 from tagger.runtime.tagger import Tagger
 from tagger.text.documents import cut_document_windows
 from tagger.text.sentence import Sentence
@@ -94,7 +95,7 @@ def select(
 
     Raises:
         TypeError: The pool can be iterated only once.
-        InputError: The budget or the random share is out of bounds.
+        InputError: The budget or the random share is out of bounds, or the model lacks the task.
     """
     budget = _require_budget(n_tokens, n_sentences)
     if isinstance(pool, Iterator):
@@ -105,6 +106,7 @@ def select(
             code="option.value",
             option="--random-share",
         )
+    choose_tasks(tagger, [task])
     labelled = {one.tokens for one in excluded}
     priorities, lengths, is_open = array("d"), array("i"), bytearray()
     options = STRATEGIES[strategy].options

@@ -45,7 +45,10 @@ def select_command(
     ],
     output: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="File to write, in the format of its suffix; JSON lines say most."),
+        typer.Option(
+            metavar="FILE",
+            help="File to write, in the format of its suffix; only JSON lines hold arm and priority.",
+        ),
     ],
     model: Annotated[
         str | None,
