@@ -56,7 +56,7 @@ ONLY_HOME = {
     "sklearn": ("integrations/sklearn.py",),
     "optuna": ("integrations/optuna.py",),
     "ray": ("integrations/ray_data.py",),
-    "sqlalchemy": ("integrations/optuna.py",),
+    "sqlalchemy": ("corpus/project_", "annotation/", "integrations/optuna.py"),
     "spacy": ("integrations/spacy_component.py",),
     "thinc": ("integrations/spacy_component.py",),
     "srsly": ("integrations/spacy_component.py",),

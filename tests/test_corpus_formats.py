@@ -159,10 +159,13 @@ def characters(text):
 
 
 def write(name, made, path, writing):
-    """Write a file or folder in a format."""
+    """Write a file, folder or database in a format."""
     if FORMATS[name].write:
         with path.open("w", encoding="utf-8", newline="") as file:
             FORMATS[name].write(made, file, writing)
+    elif FORMATS[name].write_database:
+        path.unlink(missing_ok=True)
+        FORMATS[name].write_database(made, path, writing)
     else:
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir()

@@ -96,7 +96,8 @@ def convert_command(
     """Convert a corpus file to another format or tag scheme, sentence by sentence.
 
     Standard error lists the number of items that OUT cannot hold. An existing
-    file OUT is replaced only after success; a folder must be new or empty.
+    file OUT is replaced only after success; a folder must be new or empty, and
+    an annotation project new.
     """
     _require_apart(source, target, to_format)
     to = find_format(target, to_format)
@@ -114,12 +115,15 @@ def convert_command(
         )
         conversion = Conversion(survey_result, to, scheme=scheme, unit=unit, offsets=offsets_out, warn=notes)
         write, write_folder = FORMATS[to].write, FORMATS[to].write_folder
+        write_database = FORMATS[to].write_database
         if write:
             with open_output(None if target == STDOUT else target) as file:
                 write(bar.track(conversion.sentences()), file, conversion.writing)
         elif write_folder and target != STDOUT:
             with new_folder(target) as folder:
                 write_folder(bar.track(conversion.sentences()), folder, conversion.writing)
+        elif write_database and target != STDOUT:
+            write_database(bar.track(conversion.sentences()), target, conversion.writing)
         else:
             raise InputError(
                 f"the format {to} cannot be written there. Name another format with --to.",

@@ -212,7 +212,7 @@ class Conversion:
     @property
     def keeps_tags(self) -> bool:
         """True if tags are written unchanged, including tags that violate their scheme."""
-        return self._scheme is None and "tags" in self._holds
+        return self._scheme is None and "unknown tags" in self._holds
 
     def sentences(self) -> Iterator[Sentence]:
         """Read the source again, convert its sentences and update the tally."""

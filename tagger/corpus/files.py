@@ -20,12 +20,15 @@ from tagger.corpus.hub import parse_address, read_dataset, write_dataset
 from tagger.corpus.jsonl import json_records, read_jsonl, write_doccano, write_jsonl
 from tagger.corpus.labelstudio import is_export, read_labelstudio, write_labelstudio
 from tagger.corpus.lines import numbered_lines
+from tagger.corpus.projects import read_project, write_project
 from tagger.corpus.reading import Reading, Writing
 from tagger.corpus.table_header import find_header
 from tagger.errors import InputError, ignore
 from tagger.text.sentence import Sentence
 
-FormatName = Literal["conll", "conllu", "jsonl", "doccano", "csv", "labelstudio", "brat", "datasets"]
+FormatName = Literal[
+    "conll", "conllu", "jsonl", "doccano", "csv", "labelstudio", "brat", "datasets", "project"
+]
 Content = Literal[
     "tokens",
     "sentences",
@@ -51,8 +54,9 @@ class Format:
 
     Attributes:
         read: Streams the sentences of a file.
-        write: Writes sentences to an open file. None if the format is a folder.
+        write: Writes sentences to an open text file. None if the format is a folder or a database.
         write_folder: Writes sentences into an empty folder. None if the format is a file.
+        write_database: Writes sentences to a new database. None if the format is a text file or a folder.
         holds: The content that survives writing and reading.
         suffixes: The usual file suffixes.
         has_token_lines: True if each token has its own line, from ``Sentence.source`` on.
@@ -64,6 +68,7 @@ class Format:
     holds: frozenset[Content]
     suffixes: tuple[str, ...] = ()
     write_folder: Callable[[Iterable[Sentence], Path, Writing], None] | None = None
+    write_database: Callable[[Iterable[Sentence], Path, Writing], None] | None = None
     has_token_lines: bool = False
     has_columns: bool = False
 
@@ -71,6 +76,7 @@ class Format:
 _TABLES = (".tsv", ".tab", ".txt")  # may also be columns without a header
 _JSON_BEGINNING = re.compile(r"\s*(?:\{|\[\s*(?:[\[{\"]|$))")
 _HEAD = 100  # number of records that determine the dialect of a JSON file
+_SERVER = re.compile(r"postgresql(?:\+\w+)?:/")
 
 FORMATS: dict[str, Format] = {
     "conll": Format(
@@ -169,6 +175,24 @@ FORMATS: dict[str, Format] = {
         write_folder=write_dataset,
         has_columns=True,
     ),
+    "project": Format(
+        read=read_project,
+        write=None,
+        holds=frozenset(
+            {
+                "tokens",
+                "sentences",
+                "documents",
+                "text",
+                "unknown tags",
+                "spans",
+                "comments",
+                "extra lines",
+            }
+        ),
+        suffixes=(".db", ".sqlite", ".sqlite3"),
+        write_database=write_project,
+    ),
 }
 
 
@@ -231,14 +255,17 @@ def by_content(path: str | Path, named: str) -> str:
 def find_format(path: str | Path, format: str | None = None) -> str:
     """Return the format to read a file in: the requested one, else the one of its suffix.
 
-    A folder with ``.ann`` files is a brat folder. Other folders, and names ``NAME:SPLIT`` that are not files,
-    are HF datasets, loaded from the hub if they are not local. All other paths are CoNLL columns. A dataset
-    on the hub therefore needs a split or an explicit format.
+    A folder with ``.ann`` files is a brat folder. A URL of PostgreSQL is an annotation project. Other
+    folders, and names ``NAME:SPLIT`` that are not files, are HF datasets, loaded from the hub if they are not
+    local. All other paths are CoNLL columns. A dataset on the hub therefore needs a split or an explicit
+    format.
 
     Raises:
         InputError: If the format does not exist.
     """
     if format is None:
+        if _SERVER.match(str(path)):
+            return "project"
         address = parse_address(path)
         is_folder = os.path.isdir(path)  # noqa: PTH112 - it never raises
         if is_folder and next(Path(path).glob("*.ann"), None):

@@ -216,7 +216,7 @@ def write_corpus(
 
     Args:
         sentences: The sentences.
-        target: The file, or for some formats a new folder.
+        target: The file, or for some formats a new folder or a new database.
         task: The tasks to write, by default those of the first sentence.
         format: A key of ``corpus.files.FORMATS``; by default the one of the suffix.
 
@@ -240,6 +240,8 @@ def write_corpus(
     elif known.write_folder:
         with new_folder(target) as folder:
             known.write_folder(sentences, folder, writing)
+    elif known.write_database:
+        known.write_database(sentences, target, writing)
 
 
 def name_files(paths: Sequence[Source]) -> str:

@@ -125,15 +125,29 @@ def documents_of_one_task(
     Raises:
         InputError: If there is not exactly one task, or a sentence has no spans for the task.
     """
+    task = require_one_task(writing, target)
+    for document in documents(sentences, writing.tasks, writing.unit):
+        yield document, document.spans[task]
+
+
+def require_one_task(writing: Writing, target: str) -> str:
+    """Return the task to write, for a format of one task.
+
+    Args:
+        writing: The writer options.
+        target: The name of the format at the beginning of a message, for instance ``"A doccano file"``.
+
+    Raises:
+        InputError: If there is not exactly one task.
+    """
     if len(writing.tasks) != 1:
         tasks = ", ".join(writing.tasks) or "no task"
         raise InputError(
-            f"{target} holds the spans of exactly one task (got {tasks}). Name one task.",
+            f"{target} holds exactly one task (got {tasks}). Name one task.",
             code="corpus.output",
             option="--task",
         )
-    for document in documents(sentences, writing.tasks, writing.unit):
-        yield document, document.spans[writing.tasks[0]]
+    return writing.tasks[0]
 
 
 def documents(
