@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from annotation_projects import find_postgres, new_database, postgres_server
 from bundles import make_bundle
 from command_line import train_joint_model, train_pos_model, write_corpus
 from hypothesis import settings
@@ -50,6 +51,24 @@ def drawn_curves(blank_curves: None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_folder, "draw_curves", curves.draw_curves)
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Run a PostgreSQL server, and return the URL of its first database; skip the test if there is none."""
+    programs, reason = find_postgres()
+    if programs is None:
+        pytest.skip(reason)
+    with postgres_server(programs) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the location of an empty database for an annotation project."""
+    if request.param == "sqlite":
+        return str(tmp_path / "case.db")
+    return new_database(request.getfixturevalue("postgres"))
 
 
 @pytest.fixture(scope="session")
