@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
+from json import JSONDecodeError
 from pathlib import Path
 from urllib.parse import quote
 
@@ -30,16 +31,13 @@ UPGRADES: Mapping[int, Sequence[str]] = {}
 
 _SERVER_URL = re.compile(r"postgresql(\+\w+)?:/+(?P<rest>.*)", re.DOTALL)
 _DRIVER = "postgresql+psycopg"
+_READ_ONLY_MODE = "mode=ro"
 
 
 def project_name(location: str | Path) -> str:
-    """Return the location for messages: the path, or the URL without its password."""
-    if not _is_server(location):
-        return str(location)
-    try:
-        return _server_url(location).render_as_string(hide_password=True)
-    except InputError:
-        return "postgresql"
+    """Return the location for messages; ``Path`` has joined the slashes of a URL from the command line."""
+    match = _SERVER_URL.fullmatch(str(location))
+    return f"postgresql://{match['rest']}" if match else str(location)
 
 
 def open_project(location: str | Path, *, is_read_only: bool = False) -> sa.Engine:
@@ -56,9 +54,8 @@ def open_project(location: str | Path, *, is_read_only: bool = False) -> sa.Engi
         InputError: There is no such file or server, it holds no project, or one of a newer version, or its
             driver is not installed.
     """
-    if not _is_server(location):
-        _require_file(location)
-    engine = _engine(location, mode="ro" if is_read_only else "rw")
+    _require_file(location)
+    engine = _engine(location, options=_READ_ONLY_MODE if is_read_only else "mode=rw")
     try:
         with reading(engine, location) as connection:
             version = _version(connection)
@@ -87,9 +84,9 @@ def create_project(location: str | Path) -> sa.Engine:
     Raises:
         InputError: As for ``open_project``, or the database holds other tables or cannot be created.
     """
-    if not _is_server(location) and os.path.lexists(location):
+    if os.path.lexists(location):
         _require_file(location)
-    engine = _engine(location, mode="rwc")
+    engine = _engine(location, options="mode=rwc")
     try:
         with writing(engine, location) as connection:
             lock_project(connection)
@@ -134,16 +131,11 @@ def lock_project(connection: sa.Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(APPLICATION_ID)))
 
 
-def _is_server(location: str | Path) -> bool:
-    """True for ``postgresql://…`` (also as a path, which joins its slashes), False for a file."""
-    return bool(_SERVER_URL.match(str(location)))
-
-
-def _engine(location: str | Path, *, mode: str) -> sa.Engine:
-    if _is_server(location):
+def _engine(location: str | Path, *, options: str) -> sa.Engine:
+    if match := _SERVER_URL.fullmatch(str(location)):
         try:
             return sa.create_engine(
-                _server_url(location),
+                _server_url(match),
                 isolation_level="READ COMMITTED",
                 pool_pre_ping=True,
                 pool_timeout=LOCK_SECONDS,
@@ -156,7 +148,7 @@ def _engine(location: str | Path, *, mode: str) -> sa.Engine:
             ) from None
     engine = sa.create_engine(
         "sqlite://",
-        creator=partial(_connect, location, mode),
+        creator=partial(_connect, location, options),
         poolclass=sa.QueuePool,
         pool_timeout=LOCK_SECONDS,
     )
@@ -164,19 +156,28 @@ def _engine(location: str | Path, *, mode: str) -> sa.Engine:
     return engine
 
 
-def _connect(location: str | Path, mode: str) -> sqlite3.Connection:
+def _connect(location: str | Path, options: str) -> sqlite3.Connection:
+    path = os.path.abspath(location)  # noqa: PTH100 - it does not follow links
     connection = sqlite3.connect(
-        f"file:{quote(os.path.abspath(location))}?mode={mode}",  # noqa: PTH100 - it does not follow links
+        f"file:{quote(path)}?{options}",
         uri=True,
         timeout=LOCK_SECONDS,
         isolation_level=None,  # `_begin` begins transactions
         check_same_thread=False,  # the pool gives a connection to one thread at a time
     )
     try:
+        connection.execute("PRAGMA trusted_schema = OFF")  # the file may be another person's
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")  # an acknowledged annotation survives a power cut
-    except sqlite3.Error:
+        connection.execute("PRAGMA user_version")
+    except sqlite3.Error as error:
         connection.close()
+        # A reader needs files next to the database, and cannot create them in a folder of somebody else.
+        # Without a log of changes, nobody writes, and the file can be read alone.
+        is_foreign = error.sqlite_errorname.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY"))
+        is_foreign = is_foreign and not os.path.exists(f"{path}-wal")  # noqa: PTH110
+        if options == _READ_ONLY_MODE and is_foreign:
+            return _connect(location, f"{options}&immutable=1")
         raise
     return connection
 
@@ -187,21 +188,29 @@ def _begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
 
 
-def _server_url(location: str | Path) -> URL:
-    match = _SERVER_URL.fullmatch(str(location))
-    assert match
+def _server_url(match: re.Match[str]) -> URL:
     try:
         url = sa.make_url(f"postgresql{match[1] or ''}://{match['rest']}")
     except (ArgumentError, ValueError) as error:
         raise InputError(
-            "the URL of the database is malformed. Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE.",
+            "the URL of the database is malformed. Write postgresql://USER@HOST:PORT/DATABASE.",
             code="argument.value",
             where="postgresql",
         ) from error
+    if url.password or "password" in url.query:
+        raise InputError(
+            "the URL of the database contains a password, which would be shown in messages and stored with "
+            "models. Remove it, and set PGPASSWORD or write it to ~/.pgpass.",
+            code="argument.value",
+            where="postgresql",
+        )
     return url if match[1] else url.set(drivername=_DRIVER)
 
 
 def _require_file(location: str | Path) -> None:
+    """Raise InputError if the location is neither a URL nor an existing file."""
+    if _SERVER_URL.fullmatch(str(location)):
+        return
     path = Path(location)
     if not os.path.lexists(path):
         raise InputError("there is no such file. Check the path.", code="file.missing", where=location)
@@ -305,12 +314,13 @@ _OTHER: _Problem = (
 
 @contextmanager
 def _errors(location: str | Path) -> Iterator[None]:
-    """Convert errors of the database to InputErrors, without its URL, which may hold a password."""
+    """Convert errors of the database to InputErrors."""
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error) as error:
+    except (SQLAlchemyError, sqlite3.Error, JSONDecodeError, UnicodeDecodeError) as error:
         cause = (error.orig if isinstance(error, DBAPIError) else None) or error
         name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
-        code, text = next((known for start, known in _PROBLEMS.items() if name.startswith(start)), _OTHER)
+        default = _DAMAGED if isinstance(error, ValueError) else _OTHER
+        code, text = next((known for start, known in _PROBLEMS.items() if name.startswith(start)), default)
         reason = " ".join(str(cause).split("\n")[0].split())
         raise InputError(text.format(reason=reason), code=code, where=project_name(location)) from None
