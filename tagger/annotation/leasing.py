@@ -18,11 +18,7 @@ _INSERTS: dict[str, Callable[[sa.Table], sqlite.Insert | postgresql.Insert]] = {
 
 def annotated(sentence: sa.ColumnElement[int]) -> sa.Exists:
     """Return the condition that a sentence has been accepted or skipped."""
-    return (
-        sa.exists()
-        .select_from(tables.EFFECTIVE)
-        .where(tables.current.c.sentence == sentence, tables.IS_ANNOTATED)
-    )
+    return sa.exists().where(tables.current.c.sentence == sentence, tables.IS_ANNOTATED)
 
 
 def waiting(now: float) -> sa.Select[tuple[int, str, str]]:

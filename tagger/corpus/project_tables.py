@@ -94,5 +94,7 @@ effective = annotations.alias("effective")
 EFFECTIVE = current.join(effective, effective.c.id == sa.func.coalesce(current.c.restores, current.c.id))
 """Each sentence's annotation that is not superseded, with the one in effect: what it restores, or itself."""
 
-IS_ANNOTATED = sa.and_(current.c.superseded_by.is_(None), effective.c.kind != "undone")
-"""Condition on ``EFFECTIVE``: somebody accepted or skipped the sentence, and it was not undone."""
+IS_ANNOTATED = sa.and_(
+    current.c.superseded_by.is_(None), sa.or_(current.c.kind != "undone", current.c.restores.is_not(None))
+)
+"""Condition on ``current``: somebody accepted or skipped the sentence, and it was not undone."""
