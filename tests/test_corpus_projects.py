@@ -19,7 +19,7 @@ from input_errors import raises
 from tagger.annotation.project_records import Decision
 from tagger.annotation.store import AnnotationStore
 from tagger.corpus import project_database
-from tagger.corpus.files import find_format, read_sentences
+from tagger.corpus.files import FORMATS, find_format, read_sentences
 from tagger.corpus.loading import read_corpus, write_corpus
 from tagger.corpus.reading import Reading
 
@@ -285,3 +285,12 @@ def test_without_sqlalchemy_other_formats_work(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "package.missing"]
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "datasets"])
+def test_a_project_is_exported_to_every_format(tmp_path, name):
+    path = tmp_path / "case.db"
+    annotate(path, {5: ("B-PER", "O", "O"), 6: ("O", "O", "B-LOC")})
+    assert run("convert", path, tmp_path / "out", "--to", name, "--unit", "sentence")[0] == 0
+    read = list(read_sentences(tmp_path / "out", format=name))
+    assert [one.tags["ner"] for one in read] == [("B-PER", "O", "O"), ("O", "O", "B-LOC")]

@@ -61,7 +61,10 @@ class AnnotationStore:
 
     Attributes:
         settings: What the project annotates.
-        name: The location, without a password.
+        name: The location, for messages.
+        clock: Returns the time in seconds since 1970.
+        reading: Opens a transaction that reads, for other modules of this package.
+        writing: Opens a transaction that writes.
     """
 
     def __init__(
@@ -72,13 +75,13 @@ class AnnotationStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._lease_seconds = lease_seconds
-        self._clock = clock
+        self.clock = clock
         self._engine = open_project(location)
-        self._reading = partial(reading, self._engine, location)
-        self._writing = partial(writing, self._engine, location)
+        self.reading = partial(reading, self._engine, location)
+        self.writing = partial(writing, self._engine, location)
         self.name = project_name(location)
         try:
-            with self._reading() as connection:
+            with self.reading() as connection:
                 self.settings = read_settings(connection, self.name)
         except BaseException:
             self.close()
@@ -128,7 +131,7 @@ class AnnotationStore:
         Returns:
             The number of added sentences; 0 if the pool has all documents.
         """
-        with self._writing() as connection:
+        with self.writing() as connection:
             lock_project(connection)
             return sum(1 for _ in add_documents(connection, sentences, skips_known=True))
 
@@ -138,7 +141,7 @@ class AnnotationStore:
         Raises:
             InputError: There is no such sentence.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             content = connection.scalar(
                 sa.select(tables.sentences.c.content).where(tables.sentences.c.id == identifier)
             )
@@ -155,7 +158,7 @@ class AnnotationStore:
         table = tables.sentences
         document = sa.select(table.c.document).where(table.c.id == identifier).scalar_subquery()
         query = sa.select(table.c.id, table.c.content).where(table.c.document == document)
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query.order_by(table.c.id)).all()
         return [(row.id, self._sentence(row.id, row.content)) for row in rows]
 
@@ -163,7 +166,7 @@ class AnnotationStore:
         """Yield the ids and sentences that are neither accepted nor skipped, in the order of the pool."""
         table = tables.sentences
         query = sa.select(table.c.id, table.c.content).where(~leasing.annotated(table.c.id))
-        with self._reading() as connection:
+        with self.reading() as connection:
             stream = connection.execution_options(yield_per=_ROWS)
             for row in stream.execute(query.order_by(table.c.id)):
                 yield row.id, self._sentence(row.id, row.content)
@@ -186,7 +189,7 @@ class AnnotationStore:
             }
             for rank, entry in enumerate(entries)
         ]
-        with self._writing() as connection:
+        with self.writing() as connection:
             lock_project(connection)
             connection.execute(sa.delete(tables.queue))
             if rows:
@@ -202,12 +205,12 @@ class AnnotationStore:
             The lease, or None if no sentence waits.
         """
         while True:
-            now = self._clock()
-            with self._writing() as connection:
+            now = self.clock()
+            with self.writing() as connection:
                 taken = leasing.take_next(connection, self._new_lease(annotator, now), now)
             if taken:
                 return taken
-            with self._reading() as connection:
+            with self.reading() as connection:
                 if connection.execute(leasing.waiting(now).limit(1)).first() is None:
                     return None
 
@@ -223,22 +226,22 @@ class AnnotationStore:
         Returns:
             The lease, or None if the sentence is leased or does not exist.
         """
-        now = self._clock()
+        now = self.clock()
         lease = self._new_lease(annotator, now, sentence, arm, strategy)
-        with self._writing() as connection:
+        with self.writing() as connection:
             return leasing.take(connection, lease, now)
 
     def renew(self, key: str) -> bool:
         """Extend a lease; return False if somebody else has taken the sentence."""
         table = tables.leases
-        expires = self._clock() + self._lease_seconds
-        with self._writing() as connection:
+        expires = self.clock() + self._lease_seconds
+        with self.writing() as connection:
             renewed = connection.execute(sa.update(table).where(table.c.key == key).values(expires=expires))
             return renewed.rowcount == 1
 
     def release(self, key: str) -> None:
         """End a lease, so that others can take the sentence at once."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             leasing.drop(connection, key)
 
     # Annotations
@@ -259,7 +262,7 @@ class AnnotationStore:
         Raises:
             InputError: Somebody else has taken the sentence, or a tag is not one of the project.
         """
-        with self._writing() as connection:
+        with self.writing() as connection:
             lease = decisions.find_lease(connection, key)
             if lease is None:
                 known = decisions.find_annotation(connection, key)
@@ -272,7 +275,7 @@ class AnnotationStore:
             ).scalar_one()
             decisions.check_decision(decision, self.settings, n_tokens, f"{self.name}:{lease.sentence}")
             leasing.drop(connection, key)
-            return decisions.insert_decision(connection, lease, decision, self._clock())
+            return decisions.insert_decision(connection, lease, decision, self.clock())
 
     def undo(self, annotator: str) -> tuple[Lease, Annotation] | None:
         """Undo the annotator's last decision that is in effect, and lease its sentence again.
@@ -285,8 +288,8 @@ class AnnotationStore:
         Raises:
             InputError: Somebody else is annotating the sentence.
         """
-        now = self._clock()
-        with self._writing() as connection:
+        now = self.clock()
+        with self.writing() as connection:
             undone = decisions.last_decision(connection, annotator)
             if undone is None:
                 return None
@@ -298,7 +301,7 @@ class AnnotationStore:
 
     def annotations(self) -> Iterator[Annotation]:
         """Yield all annotations, also superseded and undone ones, in the order of time."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             stream = connection.execution_options(yield_per=_ROWS)
             for row in stream.execute(sa.select(tables.annotations).order_by(tables.annotations.c.id)):
                 yield decisions.as_annotation(row)
@@ -322,7 +325,7 @@ class AnnotationStore:
         )
         if arm is not None:
             query = query.where(tables.effective.c.arm == arm)
-        with self._reading() as connection:
+        with self.reading() as connection:
             for row in connection.execution_options(yield_per=_ROWS).execute(query):
                 annotation = decisions.as_annotation(row)
                 sentence = self._sentence(annotation.sentence, row.content)
@@ -332,14 +335,14 @@ class AnnotationStore:
 
     def progress(self) -> Progress:
         """Count the pool, and the work by annotator and arm."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return project_progress.measure_progress(connection, leasing.waiting(now=math.inf))
 
     # Models
 
     def models(self) -> list[ModelVersion]:
         """Return all versions of the model, first ones first."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return project_progress.list_models(connection)
 
     def add_model(self, folder: str | Path, scores: Mapping[str, Any]) -> int:
@@ -352,8 +355,8 @@ class AnnotationStore:
         Returns:
             The number of the version.
         """
-        with self._writing() as connection:
-            return project_progress.insert_model(connection, str(folder), scores, self._clock())
+        with self.writing() as connection:
+            return project_progress.insert_model(connection, str(folder), scores, self.clock())
 
     def activate(self, version: int) -> None:
         """Make a version the active one, which proposes tags; earlier versions can be activated again.
@@ -361,7 +364,7 @@ class AnnotationStore:
         Raises:
             InputError: There is no such version.
         """
-        with self._writing() as connection:
+        with self.writing() as connection:
             if not project_progress.activate_model(connection, version):
                 raise InputError(
                     f"there is no model version {version}. Pass one of `models`.",

@@ -241,18 +241,27 @@ def _describe(settings: ProjectSettings) -> str:
     return f"{settings.task} in {scheme} with the labels {', '.join(settings.labels)}"
 
 
+def by_document(sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
+    """Group sentences into documents; the first of each ``starts_document``."""
+    document: list[Sentence] = []
+    for sentence in sentences:
+        if document and sentence.starts_document:
+            yield document
+            document = []
+        document.append(sentence)
+    if document:
+        yield document
+
+
 def _batches(new: Iterable[Sentence]) -> Iterator[list[list[Sentence]]]:
-    """Group sentences into documents, and documents into batches of about ``_BATCH`` sentences."""
+    """Group sentences into documents, and documents into batches of at least ``_BATCH`` sentences."""
     batch: list[list[Sentence]] = []
     count = 0
-    for sentence in new:
-        if batch and not sentence.starts_document:
-            batch[-1].append(sentence)
-        else:
-            if count >= _BATCH:
-                yield batch
-                batch, count = [], 0
-            batch.append([sentence])
-        count += 1
+    for document in by_document(new):
+        batch.append(document)
+        count += len(document)
+        if count >= _BATCH:
+            yield batch
+            batch, count = [], 0
     if batch:
         yield batch
