@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TextIO
 
 import numpy as np
@@ -15,12 +18,16 @@ from numpy.typing import NDArray
 
 from tagger.corpus.conll import read_conll, write_conll
 from tagger.corpus.conllu import read_conllu, write_conllu
+from tagger.corpus.files import read_sentences
 from tagger.corpus.inspection import inspect_files
 from tagger.corpus.loading import load_split
+from tagger.corpus.project_tables import METADATA
+from tagger.corpus.projects import write_project
+from tagger.corpus.reading import Writing
 from tagger.errors import InputError
 from tagger.features.vectors import read_vectors
 from tagger.text.schemes import belongs_to
-from tagger.text.sentence import Sentence
+from tagger.text.sentence import Sentence, from_tokens
 
 COLUMNS = ((None, ()), (None, ("ner",)), ("token,pos,ner", ("ner",)), ("ner=0,token=-1", ("ner",)))
 SUFFIXES = (".conll", ".conllu", ".txt", ".json", ".jsonl", ".csv", ".tsv", ".conllup")
@@ -111,6 +118,37 @@ def vectors(data: bytes, folder: Path) -> None:
             assert has_vector(content, row) or any(np.array_equal(row, other) for other in of_lower_case), (
                 word
             )
+
+
+def project(data: bytes, folder: Path) -> None:
+    """Read an annotation project with damaged bytes, or with other values in the columns of its tables."""
+    path, choices = folder / "input.db", Choices(data)
+    content = bytearray(_whole_project())
+    has_values = choices.pick([False, True])
+    while choices and not has_values:
+        start, damage = choices.number(len(content)), choices.take(1 + choices.number(32))
+        content[start : start + len(damage)] = damage
+    path.write_bytes(content)
+    columns = [(table.name, column.name) for table in METADATA.sorted_tables for column in table.c]
+    with closing(sqlite3.connect(path)) as database:
+        while choices:
+            table, column = choices.pick(columns)
+            value = choices.take(choices.number(64)).decode(errors="replace")
+            with suppress(sqlite3.Error):  # its own constraints
+                database.execute(f"UPDATE {table} SET {column} = ?", [value])
+        database.commit()
+    sentences = attempt(sentences_of, partial(read_sentences, format="project"), path)
+    if sentences is not None:
+        check_offsets(sentences)
+
+
+@cache
+def _whole_project() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "whole.db"
+        tagged = [from_tokens(["Ann", "ran", "."]).with_tags({"ner": ["B-PER", "O", "?"]})] * 2
+        write_project(tagged, path, Writing(tasks=("ner",)))
+        return path.read_bytes()
 
 
 def sentences_of(read: Read, path: Path) -> list[Sentence]:

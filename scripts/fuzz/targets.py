@@ -24,6 +24,7 @@ TARGETS: dict[str, Callable[[bytes, Path], None]] = {
     "csv": records.csv,
     "labelstudio": partial(records.running_text, "labelstudio"),
     "brat": records.brat,
+    "project": readers.project,
     "vectors": readers.vectors,
     "tokenizer": texts.tokenizer,
     "long_text": texts.long_text,

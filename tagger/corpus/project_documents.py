@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -57,16 +58,19 @@ def read_settings(connection: sa.Connection, name: str) -> ProjectSettings:
         name: The name of the project for the message.
 
     Raises:
-        InputError: The project has no settings, because its creation was interrupted.
+        InputError: The project has no settings, because its creation was interrupted, or they are damaged.
     """
     values = {row.name: row.value for row in connection.execute(sa.select(tables.settings))}
-    if "task" not in values:
+    try:
+        return ProjectSettings(
+            str(values["task"]), tuple(values["labels"]), values["scheme"][0], float(values["created"])
+        )
+    except (IndexError, KeyError, TypeError, ValueError):
         raise InputError(
-            "the project has no settings. Create it again with `tagger annotate`.",
+            "the project has no settings. Create it again with `tagger annotate`, or restore a copy.",
             code="corpus.format",
             where=name,
-        )
-    return ProjectSettings(values["task"], tuple(values["labels"]), values["scheme"][0], values["created"])
+        ) from None
 
 
 def set_up_project(location: str | Path, settings: ProjectSettings) -> None:
@@ -198,14 +202,32 @@ def add_annotations(
     return count
 
 
-def stored_sentence(content: dict[str, object], source: str) -> Sentence:
+def stored_sentence(content: Mapping[str, Any], source: str) -> Sentence:
     """Build a sentence of the pool.
 
     Args:
         content: The column ``content``.
         source: Its location, ``PROJECT:ID``.
+
+    Raises:
+        InputError: The database is damaged.
     """
-    return replace(Sentence.from_dict(content), source=source, has_token_lines=False)
+    try:
+        sentence = replace(Sentence.from_dict(content), source=source, has_token_lines=False)
+        offsets, begin = sentence.offsets, sentence.text_start
+        is_whole = all(sentence.tokens) and list(offsets) == sorted(offsets) != []
+        is_whole &= all(begin <= start < end <= begin + len(sentence.text) for start, end in offsets)
+    except (InputError, TypeError):
+        is_whole = False
+    if not is_whole:
+        raise _damaged(source)
+    return sentence
+
+
+def _damaged(source: str) -> InputError:
+    return InputError(
+        "the stored sentence is damaged. Restore a copy of the project.", code="file.unreadable", where=source
+    )
 
 
 def read_annotated(connection: sa.Connection, task: str, name: str) -> Iterator[Sentence]:
@@ -215,6 +237,9 @@ def read_annotated(connection: sa.Connection, task: str, name: str) -> Iterator[
         connection: A transaction.
         task: The task of the project.
         name: The name of the project; the source of a sentence is ``NAME:ID``.
+
+    Raises:
+        InputError: The database is damaged.
     """
     query = (
         sa.select(
@@ -232,6 +257,9 @@ def read_annotated(connection: sa.Connection, task: str, name: str) -> Iterator[
     document = None
     for row in connection.execution_options(yield_per=_BATCH).execute(query):
         sentence = stored_sentence(row.content, f"{name}:{row.id}")
+        is_whole = isinstance(row.tags, list) and list(map(type, row.tags)) == [str] * len(sentence)
+        if not is_whole or not all(row.tags):
+            raise _damaged(sentence.source)
         yield replace(sentence, tags={task: tuple(row.tags)}, starts_document=row.document != document)
         document = row.document
 
