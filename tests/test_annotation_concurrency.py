@@ -4,14 +4,18 @@ import multiprocessing
 import random
 import subprocess
 import sys
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from select import select
 
 import pytest
 from annotation_projects import SETTINGS, pool
-from annotators import TIMEOUT_SECONDS, annotate_queue
+from annotators import DECISION, TIMEOUT_SECONDS, annotate_queue
+from input_errors import raises
 
+from tagger.annotation import decisions, leasing
 from tagger.annotation.project_records import QueueEntry
 from tagger.annotation.store import AnnotationStore
 
@@ -60,6 +64,71 @@ def test_a_hundred_annotators_share_ten_thousand_sentences(database):
         assert sum(share.accepted for share in progress.shares) == N_SENTENCES
         assert sum(share.tokens for share in progress.shares) == 3 * N_SENTENCES
         assert progress.queued == 0
+
+
+@pytest.mark.slow
+def test_a_sentence_whose_expired_lease_ends_in_an_annotation_is_not_leased(racing, database):
+    lease, later = racing
+    fill(later, [1, 2])
+    assert in_thread_during(database, lease, lambda: later.lease_next("bob").sentence) == 2
+    assert states(later) == {1: "ada"}
+
+
+@pytest.mark.slow
+def test_an_annotation_that_is_superseded_at_the_same_moment_is_not_undone(racing, database):
+    lease, later = racing
+    with AnnotationStore(database, lease_seconds=-1) as store:
+        store.record(lease.key, DECISION)
+        lease = store.lease("eve", 1)
+
+    def undo():
+        if not database.startswith("postgresql"):
+            assert later.undo("ada") is None
+            return
+        with raises("run.exists", file=later.name):
+            later.undo("ada")
+
+    in_thread_during(database, lease, undo)
+    assert states(later) == {1: "eve"}
+    assert [one.kind for one in later.annotations()] == ["accepted", "accepted"]
+
+
+@pytest.fixture
+def racing(database):
+    """Return an expired lease of the first sentence, and a store for whom it has expired."""
+    with AnnotationStore.create(database, SETTINGS, lease_seconds=-1) as store:
+        store.add_pool(pool(2))
+        lease = store.lease("ada", 1)
+    with AnnotationStore(database) as store:
+        yield lease, store
+
+
+def states(store):
+    """Return the annotators in effect by sentence."""
+    return {annotation.sentence: annotation.annotator for annotation, _ in store.annotated()}
+
+
+def in_thread_during(database, lease, call):
+    """Call a function that has to wait while a decision of a lease is being stored; return its result."""
+    with AnnotationStore(database) as store, ThreadPoolExecutor(1) as thread:
+        with store.writing() as connection:
+            leasing.drop(connection, lease.key)
+            decisions.insert_decision(connection, lease, DECISION, store.clock())
+            future = thread.submit(call)
+            if not database.startswith("postgresql"):  # its transactions never overlap
+                with pytest.raises(TimeoutError):
+                    future.result(0.05)
+            deadline = time.monotonic() + TIMEOUT_SECONDS
+            while database.startswith("postgresql") and not is_waiting(store):
+                assert time.monotonic() < deadline
+        return future.result(TIMEOUT_SECONDS)
+
+
+def is_waiting(store):
+    """Return True if a transaction of PostgreSQL waits for another one."""
+    with store.reading() as connection:
+        query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        return connection.exec_driver_sql(query).scalar_one() > 0
 
 
 @pytest.mark.slow
