@@ -197,6 +197,19 @@ def test_a_task_without_spans_has_tags_as_labels(tmp_path):
         assert states(store) == {1: ("NOUN", "VERB", "?")}
 
 
+def test_the_random_share_keeps_its_sentences_when_they_are_checked_again(store):
+    store.replace_queue([QueueEntry(1, "random", "random"), QueueEntry(2, "chosen", "longest")])
+    for _ in range(2):
+        store.record(store.lease_next("ada").key, NOBODY)
+    annotate(store, "bob", 1, ADA)
+    ((annotation, sentence),) = store.annotated(arm="random")
+    assert (annotation.sentence, annotation.arm, sentence.tags["ner"]) == (1, "audit", ADA.tags)
+    assert [one.sentence for one, _ in store.annotated(arm="chosen")] == [2]
+    store.undo("bob")
+    ((annotation, _),) = store.annotated(arm="random")
+    assert (annotation.arm, annotation.tags) == ("random", NOBODY.tags)
+
+
 def test_progress_counts_by_annotator_and_arm(store):
     store.record(store.lease_next("ada").key, ADA)
     store.record(store.lease_next("ada").key, Decision(None, 4.0))

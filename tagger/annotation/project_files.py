@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -33,6 +33,7 @@ from tagger.errors import Warn
 from tagger.text.schemes import convert_tags, spans_to_tags, tags_to_spans
 from tagger.text.sentence import UNKNOWN_TAG, UNSPECIFIED, Sentence, Span
 
+_DOCUMENTS = 100  # per transaction of an import: annotators wait until it ends
 _MAX_QUOTED = 60  # maximum number of characters of a sentence in a message
 
 
@@ -80,9 +81,9 @@ def import_work(
     format: str | None = None,
     reading: Reading = Reading(),  # noqa: B008
 ) -> ImportCounts:
-    """Import a file of any corpus format as accepted annotations, in one transaction.
+    """Import a file of any corpus format as accepted annotations.
 
-    Existing annotations stay, so that the same file can be imported again.
+    Existing annotations stay, so that the same file can be imported again, also after an interruption.
 
     Args:
         store: The project.
@@ -101,12 +102,15 @@ def import_work(
     for sentence in sentences:
         decision = Decision(sentence.tags[settings.task])
         decisions.check_decision(decision, settings, len(sentence), sentence.source)
-    with store.writing() as connection:
-        lock_project(connection)
-        work = _Import(connection, settings, annotator, store.clock(), reading.warn)
-        for document in by_document(sentences):
-            work.add(document)
-    return work.counts
+    counts = ImportCounts()
+    documents = by_document(sentences)
+    while batch := list(islice(documents, _DOCUMENTS)):
+        with store.writing() as connection:
+            lock_project(connection)
+            work = _Import(connection, settings, annotator, store.clock(), reading.warn, counts)
+            for document in batch:
+                work.add(document)
+    return counts
 
 
 def _in_scheme(sentence: Sentence, settings: ProjectSettings, scheme: str | None) -> Sentence:
@@ -119,7 +123,7 @@ def _in_scheme(sentence: Sentence, settings: ProjectSettings, scheme: str | None
 
 
 class _Import:
-    """An import in progress.
+    """One transaction of an import.
 
     Args:
         connection: A transaction that writes.
@@ -127,15 +131,19 @@ class _Import:
         annotator: Whose work it is.
         now: The time of the annotations.
         warn: Receives a message for each sentence that is misaligned.
-
-    Attributes:
-        counts: What has happened so far.
+        counts: What has happened so far; it is updated.
     """
 
     def __init__(
-        self, connection: sa.Connection, settings: ProjectSettings, annotator: str, now: float, warn: Warn
+        self,
+        connection: sa.Connection,
+        settings: ProjectSettings,
+        annotator: str,
+        now: float,
+        warn: Warn,
+        counts: ImportCounts,
     ) -> None:
-        self.counts = ImportCounts()
+        self._counts = counts
         self._connection = connection
         self._settings = settings
         self._annotator = annotator
@@ -162,7 +170,7 @@ class _Import:
             missing[0] = replace(missing[0], starts_document=True)
             for identifier, sentence in add_documents(self._connection, missing, skips_known=False):
                 self._store(identifier, sentence.tags[self._settings.task])
-                self.counts.added += 1
+                self._counts.added += 1
 
     def _find(self, condition: sa.ColumnElement[bool]) -> list[tuple[int, Sentence]]:
         """Return sentences of the pool in its order."""
@@ -175,15 +183,15 @@ class _Import:
         aligned = align_tags(work, [sentence for _, sentence in pool], task, scheme)
         for (identifier, sentence), tags in zip(pool, aligned, strict=True):
             if tags is None:
-                self.counts.misaligned += 1
+                self._counts.misaligned += 1
                 self._warn(
                     f"{work[0].source}: a span or tag does not begin and end at the tokens of "
                     f"{sentence.text[:_MAX_QUOTED]!r}; the sentence stays without annotation."
                 )
             elif self._store(identifier, tags):
-                self.counts.annotated += 1
+                self._counts.annotated += 1
             else:
-                self.counts.kept += 1
+                self._counts.kept += 1
 
     def _store(self, identifier: int, tags: Sequence[str]) -> bool:
         """Annotate a sentence; return False if it is annotated, or leased by an annotator."""

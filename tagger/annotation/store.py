@@ -310,7 +310,8 @@ class AnnotationStore:
         """Yield the annotations in effect that were accepted or skipped, in the order of time.
 
         Args:
-            arm: Only those of an arm. By default all.
+            arm: Only sentences with an annotation in this arm, in effect or earlier: a sentence of the random
+                share stays in it when it is checked again. By default all.
 
         Yields:
             The annotation and its sentence, which has ``tags`` if it was accepted.
@@ -324,7 +325,9 @@ class AnnotationStore:
             .order_by(tables.effective.c.id)
         )
         if arm is not None:
-            query = query.where(tables.effective.c.arm == arm)
+            table = tables.annotations
+            drawn = sa.select(table.c.sentence).where(table.c.arm == arm)
+            query = query.where(tables.effective.c.sentence.in_(drawn))
         with self.reading() as connection:
             for row in connection.execution_options(yield_per=_ROWS).execute(query):
                 annotation = decisions.as_annotation(row)

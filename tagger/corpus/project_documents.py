@@ -165,7 +165,7 @@ def add_documents(
                         "number": number,
                         "n_tokens": len(sentence),
                         "digest": text_digest([sentence.text]),
-                        "content": sentence.with_tags({}).to_dict(),
+                        "content": _content(sentence),
                     }
                 )
         if added:
@@ -202,6 +202,20 @@ def add_annotations(
     return count
 
 
+def _content(sentence: Sentence) -> dict[str, Any]:
+    """Return the values of ``Sentence.to_dict`` without tags, and with tokens ``[start, end]``.
+
+    A token that differs from its text, as in CoNLL-U, is ``[start, end, token]``.
+    """
+    values = sentence.with_tags({}).to_dict()
+    text, begin = sentence.text, sentence.text_start
+    values["tokens"] = [
+        [start, end] if text[start - begin : end - begin] == token else [start, end, token]
+        for token, (start, end) in zip(sentence.tokens, sentence.offsets, strict=True)
+    ]
+    return {name: value for name, value in values.items() if name not in ("tags", "spans")}
+
+
 def stored_sentence(content: Mapping[str, Any], source: str) -> Sentence:
     """Build a sentence of the pool.
 
@@ -213,15 +227,20 @@ def stored_sentence(content: Mapping[str, Any], source: str) -> Sentence:
         InputError: The database is damaged.
     """
     try:
-        sentence = replace(Sentence.from_dict(content), source=source, has_token_lines=False)
-        offsets, begin = sentence.offsets, sentence.text_start
+        text, begin = content["text"], content["start"]
+        tokens = [
+            {"start": start, "end": end, "text": form[0] if form else text[start - begin : end - begin]}
+            for start, end, *form in content["tokens"]
+        ]
+        sentence = Sentence.from_dict({**content, "tokens": tokens})
+        offsets = sentence.offsets
         is_whole = all(sentence.tokens) and list(offsets) == sorted(offsets) != []
-        is_whole &= all(begin <= start < end <= begin + len(sentence.text) for start, end in offsets)
-    except (InputError, TypeError):
+        is_whole &= all(begin <= start < end <= begin + len(text) for start, end in offsets)
+    except (AttributeError, KeyError, TypeError, ValueError):
         is_whole = False
     if not is_whole:
         raise _damaged(source)
-    return sentence
+    return replace(sentence, source=source, has_token_lines=False)
 
 
 def _damaged(source: str) -> InputError:

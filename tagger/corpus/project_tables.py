@@ -26,7 +26,7 @@ sentences = sa.Table(
     sa.Column("number", sa.Integer, nullable=False),  # in the document, from 0
     sa.Column("n_tokens", sa.Integer, nullable=False),
     sa.Column("digest", sa.String, nullable=False, index=True),
-    sa.Column("content", _JSON, nullable=False),  # Sentence.to_dict, without tags
+    sa.Column("content", _JSON, nullable=False),  # see `project_documents`
 )
 models = sa.Table(
     "models",
