@@ -102,7 +102,7 @@ def test_existing_annotations_are_never_overwritten(tmp_path):
 
 def test_a_project_that_cannot_be_written_leaves_no_file(tmp_path):
     untagged = pool(1)
-    with pytest.raises(KeyError):
+    with raises("corpus.output", file="A sentence", mentions="'ner'"):
         write_corpus(untagged, tmp_path / "new.db", task="ner")
     assert not list(tmp_path.iterdir())
     with raises("corpus.output", option="--task", mentions="A project holds exactly one task"):
@@ -271,6 +271,16 @@ def test_a_full_disk_keeps_what_was_acknowledged(tmp_path):
     assert recorded == [1, 2]
     with AnnotationStore(path) as store:
         assert [store.record(key, decision) for key in keys] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_writer_that_never_ends_is_an_error(tmp_path, monkeypatch):
+    path = tmp_path / "case.db"
+    annotate(path)
+    monkeypatch.setattr(project_database, "LOCK_SECONDS", 0.0)
+    with AnnotationStore(path) as store, AnnotationStore(path) as other, store.writing():
+        with raises("run.exists", file="case.db"):
+            other.lease_next("ada")
+        assert other.progress().sentences == 6
 
 
 def test_without_sqlalchemy_other_formats_work(tmp_path):

@@ -260,14 +260,14 @@ class AnnotationStore:
             The id of the annotation.
 
         Raises:
-            InputError: Somebody else has taken the sentence, or a tag is not one of the project.
+            InputError: Somebody else has taken the sentence, or a tag does not belong to the project.
         """
         with self.writing() as connection:
             lease = decisions.find_lease(connection, key)
             if lease is None:
                 known = decisions.find_annotation(connection, key)
                 if known is None:
-                    raise self._taken()
+                    raise self._taken("the lease has ended. Lease another sentence")
                 return known
             table = tables.sentences
             n_tokens = connection.execute(
@@ -296,7 +296,7 @@ class AnnotationStore:
             lease = self._new_lease(annotator, now, undone.sentence, undone.arm, undone.strategy)
             is_taken = leasing.take(connection, lease, now) is None
             if is_taken or not decisions.insert_undone(connection, undone, annotator, now):
-                raise self._taken()
+                raise self._taken("somebody else is annotating the sentence. Try again later")
             return lease, undone
 
     def annotations(self) -> Iterator[Annotation]:
@@ -388,9 +388,5 @@ class AnnotationStore:
     ) -> Lease:
         return Lease(new_key(), sentence, annotator, now + self._lease_seconds, arm, strategy)
 
-    def _taken(self) -> InputError:
-        return InputError(
-            "the lease has expired and somebody else has taken the sentence. Go on with the next one.",
-            code="run.exists",
-            where=self.name,
-        )
+    def _taken(self, problem: str) -> InputError:
+        return InputError(f"{problem}.", code="run.exists", where=self.name)

@@ -96,8 +96,8 @@ def convert_command(
     """Convert a corpus file to another format or tag scheme, sentence by sentence.
 
     Standard error lists the number of items that OUT cannot hold. An existing
-    file OUT is replaced only after success; a folder must be new or empty, and
-    an annotation project new.
+    file OUT is replaced only after success; a folder must be new or empty, an
+    annotation project must be new.
     """
     _require_apart(source, target, to_format)
     to = find_format(target, to_format)

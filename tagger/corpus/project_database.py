@@ -105,6 +105,8 @@ def reading(engine: sa.Engine, location: str | Path) -> Iterator[sa.Connection]:
     Raises:
         InputError: The database cannot be read.
     """
+    if engine.dialect.name == "postgresql":  # SQLite has no other isolation
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")
     with _errors(location), engine.connect() as connection:
         yield connection
 

@@ -176,30 +176,24 @@ def add_documents(
 
 def add_annotations(
     connection: sa.Connection, tagged: Iterable[tuple[int, Sequence[str]]], annotator: str, created: float
-) -> int:
-    """Store tags from elsewhere as accepted annotations of sentences that have none.
+) -> None:
+    """Store tags from elsewhere as accepted annotations of new sentences.
 
     Args:
         connection: A transaction that writes.
         tagged: Ids of sentences, each with its tags.
         annotator: The name of the annotator or of the source.
         created: The time of the annotations.
-
-    Returns:
-        The number of annotations.
     """
-    count = 0
     rows: list[dict[str, object]] = []
     constant = {"annotator": annotator, "created": created, "seconds": 0.0, "kind": "accepted"}
     for sentence, tags in tagged:
         rows.append({"key": new_key(), "sentence": sentence, "tags": list(tags), **constant})
-        count += 1
         if len(rows) == _BATCH:
             connection.execute(sa.insert(tables.annotations), rows)
             rows = []
     if rows:
         connection.execute(sa.insert(tables.annotations), rows)
-    return count
 
 
 def _content(sentence: Sentence) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tagger.errors import InputError
 from tagger.storage import writing as writing_file
 from tagger.text.scheme_detection import SchemeEvidence
 from tagger.text.schemes import split_tag
-from tagger.text.sentence import Sentence
+from tagger.text.sentence import UNSPECIFIED, Sentence
 
 
 def read_project(path: str | Path, reading: Reading) -> Iterator[Sentence]:
@@ -87,6 +87,12 @@ def write_project(sentences: Iterable[Sentence], path: Path, writing: Writing) -
 
     def tagged(added: Iterator[tuple[int, Sentence]]) -> Iterator[tuple[int, tuple[str, ...]]]:
         for identifier, sentence in added:
+            if task not in sentence.tags:
+                raise InputError(
+                    f"there are no tags of the task {task!r}. Leave the sentence out, or name another task.",
+                    code="corpus.output",
+                    where=sentence.source or "A sentence",
+                )
             evidence.add(sentence.tags[task], sentence.tokens)
             yield identifier, sentence.tags[task]
 
@@ -107,10 +113,10 @@ def write_project(sentences: Iterable[Sentence], path: Path, writing: Writing) -
                 project_documents.add_annotations(connection, tagged(added), "corpus", time.time())
                 scheme = evidence.scheme
                 known, _ = evidence.split_unknown(scheme)
-                labels = {split_tag(tag)[1] if scheme else tag for tag in known} - {"" if scheme else None}
-                project_documents.write_settings(
-                    connection, project_documents.ProjectSettings(task, tuple(sorted(labels)), scheme)
-                )
+                labels = {split_tag(tag)[1] if scheme else tag for tag in known}
+                labels -= {"", UNSPECIFIED}  # the label of O, and the tag of tokens without one
+                settings = project_documents.ProjectSettings(task, tuple(sorted(labels)), scheme)
+                project_documents.write_settings(connection, settings)
         finally:
             engine.dispose()
     except BaseException:
