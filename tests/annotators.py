@@ -10,7 +10,7 @@ from tagger.annotation.project_records import Decision, Lease
 from tagger.annotation.store import AnnotationStore
 
 DECISION = Decision(("O", "O", "B-LOC"), 1.0, ("O", "O", "O"), (0.5, 0.5, 0.5), 1)
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 300
 
 Work = list[tuple[str, int, int]]
 """Annotator, sentence and id of annotations that the store has acknowledged."""

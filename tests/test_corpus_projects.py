@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,21 @@ def test_commands_accept_a_project_as_any_corpus(database, tmp_path):
     assert [one.tags["ner"] for one in read_corpus(tmp_path / "out.jsonl")] == [
         one.tags["ner"] for one in read_corpus(database)
     ]
+
+
+def test_a_task_without_spans_is_exported(tmp_path):
+    path = tmp_path / "pos.db"
+    settings = replace(SETTINGS, task="pos", labels=("NOUN", "VERB"), scheme=None)
+    with AnnotationStore.create(path, settings) as store:
+        store.add_pool(pool(1))
+        store.record(store.lease("ada", 1).key, Decision(("NOUN", "VERB", "?")))
+    assert run("convert", path, tmp_path / "pos.conllu")[0] == 0
+    assert [one.tags["pos"] for one in read_corpus(tmp_path / "pos.conllu", task="pos")] == [
+        ("NOUN", "VERB", "_")
+    ]
+    write_corpus(read_corpus(path), tmp_path / "copy.db")
+    with AnnotationStore(tmp_path / "copy.db") as store:
+        assert store.settings == settings
 
 
 def test_reading_sees_one_state_while_others_annotate(database):
