@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.evaluation.scores import TagSequences
+from tagger.evaluation.scores import TagSequences, remove_ignored
 from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import UNSPECIFIED, Sentence
 
@@ -74,6 +74,41 @@ def read_items(tags: TagSequences, scheme: str | None) -> list[Set[Item]]:
     return [
         {(span.start, span.end, span.label) for span in tags_to_spans(sequence, scheme)} for sequence in tags
     ]
+
+
+def gold_items(gold: TagSequences, scheme: str | None) -> Items:
+    """Return the scored gold items of each sentence.
+
+    Args:
+        gold: Gold tags of each sentence.
+        scheme: Their scheme; None for tags that mark no spans.
+    """
+    scored, _ = remove_ignored(gold, gold, scheme, scheme) if scheme else (gold, gold)
+    return read_items(scored, scheme)
+
+
+def predicted_items(
+    gold: TagSequences, predicted: TagSequences, scheme: str | None
+) -> tuple[TagSequences, Items]:
+    """Return the predicted tags and scored items of each sentence, without those that gold leaves open.
+
+    Args:
+        gold: Gold tags of each sentence.
+        predicted: Predicted tags; IOB2 for spans.
+        scheme: Scheme of the gold tags; None for tags that mark no spans.
+    """
+    if scheme is not None:
+        _, scored = remove_ignored(gold, predicted, scheme)
+        return predicted, read_items(scored, "IOB2")
+    # Ignore predictions for tokens without a gold tag.
+    specified = [
+        [
+            UNSPECIFIED if gold_tag == UNSPECIFIED else tag
+            for gold_tag, tag in zip(gold_tags, tags, strict=True)
+        ]
+        for gold_tags, tags in zip(gold, predicted, strict=True)
+    ]
+    return specified, read_items(specified, None)
 
 
 def count_sentences(gold: Items, predicted: Items) -> NDArray[np.int64]:

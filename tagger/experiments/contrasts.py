@@ -17,15 +17,15 @@ from tagger.evaluation.breakdown import (
     count_borders,
     count_buckets,
     count_sentences,
-    read_items,
+    gold_items,
+    predicted_items,
 )
 from tagger.evaluation.confusion import Kind, match_task
-from tagger.evaluation.scores import TagSequences, remove_ignored
+from tagger.evaluation.scores import TagSequences
 from tagger.evaluation.significance import Estimate, estimate, estimate_difference
 from tagger.experiments.grid import Variant
 from tagger.experiments.results import Comparison, GoldSplit, Run
 from tagger.text.schemes import convert_tags
-from tagger.text.sentence import UNSPECIFIED
 
 GroupKind = Literal["label", "vocabulary", "position", "length", "span"]
 MAX_CONFUSIONS = 20  # maximum number of reported kinds of confusion
@@ -208,41 +208,6 @@ def _read(comparison: Comparison, run: Run, name: str) -> PairedRun:
     gold = [sentence.tags[comparison.task] for sentence in comparison.gold[name].sentences]
     tags, items = predicted_items(gold, run.predictions[name], comparison.gold[name].scheme)
     return PairedRun(run.seed, comparison.score(run, name), tags, items)
-
-
-def gold_items(gold: TagSequences, scheme: str | None) -> Items:
-    """Return the scored gold items of each sentence.
-
-    Args:
-        gold: Gold tags of each sentence.
-        scheme: Their scheme; None for tags that mark no spans.
-    """
-    scored, _ = remove_ignored(gold, gold, scheme, scheme) if scheme else (gold, gold)
-    return read_items(scored, scheme)
-
-
-def predicted_items(
-    gold: TagSequences, predicted: TagSequences, scheme: str | None
-) -> tuple[TagSequences, Items]:
-    """Return the predicted tags and scored items of each sentence, without those that gold leaves open.
-
-    Args:
-        gold: Gold tags of each sentence.
-        predicted: Predicted tags; IOB2 for spans.
-        scheme: Scheme of the gold tags; None for tags that mark no spans.
-    """
-    if scheme is not None:
-        _, scored = remove_ignored(gold, predicted, scheme)
-        return predicted, read_items(scored, "IOB2")
-    # Ignore predictions for tokens without a gold tag.
-    specified = [
-        [
-            UNSPECIFIED if gold_tag == UNSPECIFIED else tag
-            for gold_tag, tag in zip(gold_tags, tags, strict=True)
-        ]
-        for gold_tags, tags in zip(gold, predicted, strict=True)
-    ]
-    return specified, read_items(specified, None)
 
 
 def find_examples(pairing: Pairing) -> tuple[list[Example], list[Example]]:

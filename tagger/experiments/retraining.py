@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tagger.config import Config
 from tagger.errors import InputError
-from tagger.evaluation.breakdown import count_sentences
+from tagger.evaluation.breakdown import count_sentences, gold_items, predicted_items
 from tagger.evaluation.significance import (
     Estimate,
     correct_p_values,
@@ -21,7 +21,6 @@ from tagger.evaluation.significance import (
     estimate_difference,
     randomisation_test,
 )
-from tagger.experiments.contrasts import gold_items, predicted_items
 from tagger.experiments.grid import RUNS
 from tagger.experiments.results import LARGEST_FILE
 from tagger.storage import claim_folder, make_own_folder, read_input, write_whole, writing
