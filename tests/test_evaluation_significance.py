@@ -10,6 +10,7 @@ from scipy import stats
 
 from tagger.evaluation import significance
 from tagger.evaluation.significance import (
+    bootstrap_interval,
     correct_p_values,
     estimate,
     estimate_difference,
@@ -148,6 +149,45 @@ def test_extremes():
     assert randomisation_test(ones * [0, 1, 1], ones, trials=99) == 1 / 100
     with pytest.raises(ValueError, match=r"one shape, got \(3, 50, 3\) and \(3, 49, 3\)"):
         randomisation_test(counts, counts[:, 1:])
+
+
+@pytest.mark.parametrize("case", range(6))
+@pytest.mark.parametrize("is_paired", [False, True])
+def test_the_bootstrap_interval_is_near_that_of_all_samples(case, is_paired):
+    generator = np.random.default_rng(case)
+    counts, base = (draw_counts(generator, 1, 5)[0] for _ in range(2))
+    samples = [
+        f1(counts[list(drawn)]) - (f1(base[list(drawn)]) if is_paired else 0.0)
+        for drawn in itertools.product(range(5), repeat=5)
+    ]
+    for confidence in (0.5, 0.9):
+        interval = bootstrap_interval(
+            counts, base if is_paired else None, confidence=confidence, trials=TRIALS
+        )
+        for end, share in zip(interval, ((1 - confidence) / 2, (1 + confidence) / 2), strict=True):
+            # The share of samples below the end is the quantile, within four standard errors.
+            margin = 4 * (share * (1 - share) / TRIALS) ** 0.5
+            assert np.mean(np.less(samples, end - 1e-9)) <= share + margin
+            assert np.mean(np.less_equal(samples, end + 1e-9)) >= share - margin
+
+
+def test_the_bootstrap_of_equally_long_sentences_is_near_scipys():
+    right = np.random.default_rng(1).integers(0, 11, size=200)
+    counts = np.stack([right, np.full(200, 10), np.full(200, 10)], axis=-1)
+    reference = stats.bootstrap((right / 10,), np.mean, method="percentile", rng=1).confidence_interval
+    assert bootstrap_interval(counts) == pytest.approx(tuple(reference), abs=0.01)
+
+
+def test_the_bootstrap_comes_in_blocks_and_needs_sentences_of_one_shape(monkeypatch):
+    counts = draw_counts(np.random.default_rng(1), 1, 30)[0]
+    whole = bootstrap_interval(counts)
+    assert bootstrap_interval(counts, counts) == (0.0, 0.0)
+    monkeypatch.setattr(significance, "_BLOCK_NUMBERS", 100)
+    assert bootstrap_interval(counts) == whole
+    with pytest.raises(ValueError, match="got none"):
+        bootstrap_interval(counts[:0])
+    with pytest.raises(ValueError, match=r"\(30, 3\) and \(29, 3\)"):
+        bootstrap_interval(counts, counts[1:])
 
 
 @given(P_VALUES)

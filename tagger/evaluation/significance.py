@@ -1,4 +1,4 @@
-"""Statistical significance: intervals over seeds, randomisation tests, and correction for multiple tests."""
+"""Statistical significance: intervals over seeds and sentences, randomisation tests, multiple tests."""
 
 from __future__ import annotations
 
@@ -109,6 +109,49 @@ def randomisation_test(
         difference = _mean_score(other_counts - moved) - _mean_score(base_counts + moved)
         extreme += int(np.count_nonzero(np.abs(difference) >= observed))
     return (1 + extreme) / (1 + trials)
+
+
+def bootstrap_interval(
+    counts: NDArray[np.int64],
+    base: NDArray[np.int64] | None = None,
+    *,
+    confidence: float = 0.95,
+    trials: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Compute the bootstrap interval of a score, or of the paired difference of two scores.
+
+    Percentile interval (Efron and Tibshirani 1993, "An introduction to the bootstrap", section 13.3): every
+    trial draws as many sentences with replacement. For a difference, both systems get the same sentences
+    (Koehn 2004, "Statistical significance tests for machine translation evaluation", section 4).
+
+    Args:
+        counts: (S, 3) for S sentences the numbers of correct, predicted and gold items (see
+            ``randomisation_test``).
+        base: (S, 3) the same for another system, whose score is subtracted.
+        confidence: Share of such intervals that contain the true value, approximately.
+        trials: Number of samples.
+        seed: Seed of the random number generator.
+
+    Returns:
+        The lower and the upper end.
+
+    Raises:
+        ValueError: There are no sentences, or the shapes differ.
+    """
+    if not len(counts) or (base is not None and base.shape != counts.shape):
+        got = "none" if base is None else f"the shapes {counts.shape} and {base.shape}"
+        raise ValueError(f"expected counts of at least one sentence and one shape, got {got}")
+    generator = np.random.default_rng(seed)
+    shares = np.full(len(counts), 1 / len(counts))
+    block = max(1, _BLOCK_NUMBERS // len(counts))
+    values: list[NDArray[np.float64]] = []
+    for first in range(0, trials, block):
+        drawn = generator.multinomial(len(counts), shares, size=min(block, trials - first))  # (trials, S)
+        scores = _mean_score((drawn @ counts)[:, None])
+        values.append(scores if base is None else scores - _mean_score((drawn @ base)[:, None]))
+    low, high = np.quantile(np.concatenate(values), [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
 
 
 def correct_p_values(p_values: Sequence[float]) -> list[float]:
