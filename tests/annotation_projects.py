@@ -7,13 +7,16 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from tagger.annotation.project_records import Arm, Decision
+from tagger.annotation.store import AnnotationStore
 from tagger.corpus.project_documents import ProjectSettings
 from tagger.text.sentence import Sentence, from_tokens
 
@@ -29,6 +32,24 @@ def pool(n_documents: int, sentences_each: int = 1) -> list[Sentence]:
         for document in range(n_documents)
         for number in range(sentences_each)
     ]
+
+
+def annotate_corpus(store: AnnotationStore, sentences: Iterable[Sentence], *, random_every: int = 3) -> None:
+    """Add sentences to the pool, each as a document of its own, and accept their tags in three seconds.
+
+    Args:
+        store: The project.
+        sentences: Labelled sentences that differ.
+        random_every: Each sentence of this number belongs to the random arm; the others are chosen.
+    """
+    for number, sentence in enumerate(sentences):
+        alone = replace(sentence, starts_document=True)
+        if store.add_pool([alone]):
+            identifier = store.progress().sentences
+            arm: Arm = "chosen" if number % random_every else "random"
+            lease = store.lease("ada", identifier, arm=arm)
+            assert lease is not None
+            store.record(lease.key, Decision(tuple(sentence.tags[store.settings.task]), 3.0))
 
 
 def find_postgres() -> tuple[Path | None, str]:

@@ -243,13 +243,16 @@ def _damaged(source: str) -> InputError:
     )
 
 
-def read_annotated(connection: sa.Connection, task: str, name: str) -> Iterator[Sentence]:
+def read_annotated(
+    connection: sa.Connection, task: str, name: str, condition: sa.ColumnElement[bool] | None = None
+) -> Iterator[Sentence]:
     """Yield the sentences whose annotation was accepted, in the order of the pool, with ``tags``.
 
     Args:
         connection: A transaction.
         task: The task of the project.
         name: The name of the project; the source of a sentence is ``NAME:ID``.
+        condition: Only sentences that meet this condition on ``tables.sentences``. By default all.
 
     Raises:
         InputError: The database is damaged.
@@ -267,6 +270,8 @@ def read_annotated(connection: sa.Connection, task: str, name: str) -> Iterator[
         .where(tables.IS_ANNOTATED, tables.effective.c.kind == "accepted")
         .order_by(tables.sentences.c.id)
     )
+    if condition is not None:
+        query = query.where(condition)
     document = None
     for row in connection.execution_options(yield_per=_BATCH).execute(query):
         sentence = stored_sentence(row.content, f"{name}:{row.id}")
