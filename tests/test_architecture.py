@@ -46,7 +46,12 @@ ONLY_HOME = {
     "pyarrow": ("corpus/dataset_packages.py", "corpus/parquet_tables.py", "runtime/tables.py"),
     "pandas": ("runtime/tables.py",),
     "polars": ("runtime/tables.py",),
-    "matplotlib": ("training/curves.py", "reports/matrix.py", "reports/reliability.py"),
+    "matplotlib": (
+        "training/curves.py",
+        "reports/matrix.py",
+        "reports/reliability.py",
+        "reports/gain_figure.py",
+    ),
     "jinja2": ("reports/templates.py",),
     "markupsafe": ("reports/templates.py",),
     "onnxruntime": ("runtime/recurrence.py", "features/contextual.py", "network/encoder_export.py"),

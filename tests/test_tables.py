@@ -4,6 +4,7 @@ from typing import Any, get_args
 
 import pytest
 
+from tagger.annotation.annotation_gain import UNITS, Unit
 from tagger.annotation.strategies import STRATEGIES, StrategyName
 from tagger.cli.formats import FORMATS as FORMATS_OF_TAG
 from tagger.cli.sources import OutputStyle
@@ -36,6 +37,7 @@ from tagger.training.schedules import SCHEDULES
         (OutputStyle, {**FORMATS_OF_TAG, "conllu": None}),  # conllu is written by --input conllu only
         (ScheduleKind, SCHEDULES),
         (StrategyName, STRATEGIES),
+        (Unit, UNITS),
     ],
 )
 def test_a_table_has_the_names_of_its_literal(kind: Any, table: dict[str, object]):
