@@ -112,7 +112,7 @@ def evaluate_command(
     if errors:
         require_extra("evaluate --errors", "jinja2")
     for option, path in (("--picture", picture), ("--reliability", reliability)):
-        _require_picture(option, path)
+        require_picture("evaluate", option, path)
     check_outputs(files, [path for path in (errors, picture, reliability) if path])
     thresholds = parse_min_score(min_score)
     if recall is not None:
@@ -163,12 +163,12 @@ def evaluate_command(
         _show(summary, evaluation, recall)
 
 
-def _require_picture(option: str, path: Path | None) -> None:
+def require_picture(command: str, option: str, path: Path | None) -> None:
     """Check that a plot can be drawn and that its suffix is supported."""
     from tagger.cli.console import require_extra
 
     if path:
-        require_extra(f"evaluate {option}", "matplotlib")
+        require_extra(f"{command} {option}", "matplotlib")
         if path.suffix.lower() not in PICTURE_SUFFIXES:
             raise InputError(
                 f"the name must end in {' or '.join(PICTURE_SUFFIXES)}. Rename it.",
