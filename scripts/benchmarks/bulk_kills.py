@@ -122,8 +122,9 @@ class Trial:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=0.01)
                 return
+        limit = self._seconds["processes"] / N_SHARDS if n_shards else seconds
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=generator.uniform(0, seconds / N_SHARDS if n_shards else seconds))
+            process.wait(timeout=generator.uniform(0, limit))
 
     def _command(self, engine: str, output: Path) -> list[str]:
         arguments = ["bulk", self._table, "--text-column", "text", "--output", output, "--engine", engine]

@@ -97,7 +97,7 @@ def bulk_command(
     require_workers(workers, "jsonl", is_stream=False)
     if not 1 <= shard_megabytes * MEGABYTE < inf:
         raise InputError(
-            f"--shard-megabytes must be a positive number (got {shard_megabytes}). Pass 16, for example.",
+            f"--shard-megabytes must be a positive number (got {shard_megabytes}). Pass 4, for example.",
             code="option.value",
             option="--shard-megabytes",
         )

@@ -20,7 +20,7 @@ from tagger.errors import InputError
 from tagger.storage import open_input, read_input, write_whole
 
 PLAN = "plan.json"
-SHARD_BYTES = 16_000_000  # of input; about three million words
+SHARD_BYTES = 4_000_000  # of input; about 750,000 words, some ten seconds of a core
 SHARD_STEM = r"\.part-\d{6,}\..*"  # of the names of temporary files
 _VERSION = 1
 _LARGEST_PLAN = 1 << 30
