@@ -1,0 +1,118 @@
+"""Fill the queue of a project with the sentences to annotate next, and estimate the time that they take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import sqlalchemy as sa
+
+from tagger.annotation import leasing
+from tagger.annotation.annotation_cost import PRIOR, AnnotationCost, fit_cost
+from tagger.annotation.project_records import QueueEntry
+from tagger.annotation.selection import random_order, select
+from tagger.annotation.store import AnnotationStore
+from tagger.annotation.strategies import StrategyName
+from tagger.corpus import project_tables as tables
+from tagger.corpus.project_documents import stored_sentence
+from tagger.runtime.model_calibration import Watch
+from tagger.runtime.tagger import Tagger
+from tagger.text.sentence import Sentence
+
+QUEUE_SIZE = 100  # sentences that are chosen at once
+SEED = 1  # of the random share; all processes of a project must draw the same
+OBSERVATIONS = 1000  # latest decisions from which the cost is fitted
+_ROWS = 1000  # rows in memory
+
+
+class ProjectPool:
+    """All sentences of a project, read from the database at each iteration.
+
+    The sentence with index ``i`` has the id ``i + 1``: ids are positions in the pool.
+
+    Args:
+        store: The project.
+    """
+
+    def __init__(self, store: AnnotationStore) -> None:
+        self._store = store
+
+    def __iter__(self) -> Iterator[Sentence]:
+        table = tables.sentences
+        query = sa.select(table.c.id, table.c.content).order_by(table.c.id)
+        with self._store.reading() as connection:
+            for row in connection.execution_options(yield_per=_ROWS).execute(query):
+                yield stored_sentence(row.content, f"{self._store.name}:{row.id}")
+
+
+def choose_sentences(
+    store: AnnotationStore,
+    tagger: Tagger,
+    version: int,
+    *,
+    strategy: StrategyName = "uncertainty",
+    random_share: float = 0.2,
+    watch: Watch = iter,
+) -> list[QueueEntry]:
+    """Choose ``QUEUE_SIZE`` sentences of the whole pool that nobody has annotated, see ``selection.select``.
+
+    Args:
+        store: The project.
+        tagger: The active model.
+        version: Its version.
+        strategy: A key of ``STRATEGIES``.
+        random_share: Share of the sentences that is drawn at random.
+        watch: Receives the sentences as they are ranked and yields them unchanged.
+
+    Returns:
+        Entries for ``AnnotationStore.replace_queue``, fewer than ``QUEUE_SIZE`` at the end of the pool.
+    """
+    choices = select(
+        ProjectPool(store),
+        tagger,
+        task=store.settings.task,
+        n_sentences=QUEUE_SIZE,
+        strategy=strategy,
+        random_share=random_share,
+        seed=SEED,
+        cost=measure_cost(store),
+        excluded=(sentence for _, sentence in store.annotated()),
+        watch=watch,
+    )
+    return [QueueEntry(choice.index + 1, choice.arm, choice.strategy, version) for choice in choices]
+
+
+def draw_sentences(store: AnnotationStore) -> list[QueueEntry]:
+    """Draw the next ``QUEUE_SIZE`` sentences of the random share, without a model.
+
+    They are the same ones that ``choose_sentences`` draws for its random share.
+    """
+    table = tables.sentences
+    with store.reading() as connection:
+        count = connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+        done = connection.scalars(sa.select(table.c.id).where(leasing.annotated(table.c.id))).all()
+    order = random_order(count, SEED) + 1
+    left = order[np.isin(order, np.array(done, np.int64), invert=True)]
+    return [QueueEntry(identifier, "random", "random") for identifier in left[:QUEUE_SIZE].tolist()]
+
+
+def count_waiting(store: AnnotationStore) -> int:
+    """Return the number of sentences of the queue that are neither annotated nor leased."""
+    waiting = leasing.waiting(store.clock()).subquery()
+    with store.reading() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(waiting)) or 0
+
+
+def measure_cost(store: AnnotationStore) -> AnnotationCost:
+    """Fit the cost of annotation to the seconds of the latest decisions; ``PRIOR`` if there are too few."""
+    annotations, sentences = tables.annotations, tables.sentences
+    query = (
+        sa.select(sentences.c.n_tokens, annotations.c.seconds)
+        .join(sentences, sentences.c.id == annotations.c.sentence)
+        .where(annotations.c.kind == "accepted", annotations.c.seconds > 0)
+        .order_by(annotations.c.id.desc())
+        .limit(OBSERVATIONS)
+    )
+    with store.reading() as connection:
+        rows = connection.execute(query).all()
+    return fit_cost(*zip(*rows, strict=True)) if rows else PRIOR
