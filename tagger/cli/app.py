@@ -29,7 +29,7 @@ Abort = typer.Abort
 # In the order of the help. Command NAME is the function ``NAME_command`` of ``tagger.cli.NAME``.
 COMMANDS = (
     "train", "distil", "compare", "search", "evaluate", "tag", "bulk", "info", "check", "convert", "select",
-    "retrain", "gain", "export", "shrink", "encoder", "serve", "push", "pull",
+    "annotate", "retrain", "gain", "export", "shrink", "encoder", "serve", "push", "pull",
 )  # fmt: skip
 
 

@@ -89,13 +89,6 @@ def serve_command(
     from tagger.serving.server import Server
     from tagger.serving.service import ServedModel
 
-    token = os.environ.get(TOKEN)
-    if token is not None and not (token.isascii() and token.isprintable() and token.strip()):
-        raise InputError(
-            "must be printable ASCII and not empty. Set another token, or unset it.",
-            code="option.value",
-            where=TOKEN,
-        )
     limits = Limits(
         waiting=max_waiting,
         waiting_bytes=max_waiting_bytes,
@@ -109,7 +102,7 @@ def serve_command(
         version=__version__,
         limits=limits,
         max_batch=max_batch,
-        token=token,
+        token=read_token(),
         origins=allow_origin or (),
         compare=ServedModel.load(compare, precision=precision) if compare else None,
     )
@@ -120,3 +113,19 @@ def serve_command(
         drain_seconds=drain_seconds,
         on_start=lambda url: print_message(f"serving {', '.join(one.name for one in models)} on {url}"),
     ).serve_until_signal()
+
+
+def read_token() -> str | None:
+    """Return the bearer token that requests must have, from the environment.
+
+    Raises:
+        InputError: It is empty or not printable ASCII.
+    """
+    token = os.environ.get(TOKEN)
+    if token is not None and not (token.isascii() and token.isprintable() and token.strip()):
+        raise InputError(
+            "must be printable ASCII and not empty. Set another token, or unset it.",
+            code="option.value",
+            where=TOKEN,
+        )
+    return token

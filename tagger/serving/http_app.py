@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -54,7 +54,7 @@ def make_gate(
     served = [*models, compare] if compare else models
     service = Service(served, max_batch=max_batch, monitor=monitor)
     app = make_app(service, version, compare)
-    app.include_router(state_routes(service, monitor))
+    app.include_router(state_routes(lambda: service.is_ready, monitor))
     return Gate(app, limits or Limits(), monitor, token=token, origins=origins)
 
 
@@ -69,10 +69,21 @@ def make_app(service: Service, version: str, compare: ServedModel | None = None)
         finally:
             service.close()
 
+    app = new_app(version, "Label sequences with a BiLSTM-CRF.", lifespan)
+    for routes in (tag_routes, stream_routes, protocol_routes, label_studio_routes):
+        app.include_router(routes(service), responses=PROBLEMS)
+    app.include_router(page_routes(service, compare), responses=PROBLEMS)
+    return app
+
+
+def new_app(
+    version: str, summary: str, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]
+) -> FastAPI:
+    """Create an app without routes that answers errors as problems."""
     app = FastAPI(
         title="tagger",
         version=version,
-        summary="Label sequences with a BiLSTM-CRF.",
+        summary=summary,
         lifespan=lifespan,
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
@@ -81,9 +92,6 @@ def make_app(service: Service, version: str, compare: ServedModel | None = None)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(ValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    for routes in (tag_routes, stream_routes, protocol_routes, label_studio_routes):
-        app.include_router(routes(service), responses=PROBLEMS)
-    app.include_router(page_routes(service, compare), responses=PROBLEMS)
     return app
 
 
@@ -161,7 +169,7 @@ def describe_model(model: ServedModel) -> dict[str, Any]:
     }
 
 
-def state_routes(service: Service, monitor: Monitor) -> APIRouter:
+def state_routes(is_ready: Callable[[], bool], monitor: Monitor) -> APIRouter:
     """Return the routes for orchestrators: health probes and metrics."""
     router = APIRouter()
 
@@ -171,7 +179,7 @@ def state_routes(service: Service, monitor: Monitor) -> APIRouter:
 
     async def ready() -> Response:
         """Answer 200 after the warm-up, and 503 before it and once the server stops."""
-        if not service.is_ready:
+        if not is_ready():
             return problem_response(503, "the server starts. Try again later.")
         return Response("ready\n", media_type="text/plain")
 

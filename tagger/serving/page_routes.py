@@ -31,11 +31,14 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 
-PAGE_FILES: Mapping[str, Traversable] = {
-    "/" if file.name == "page.html" else f"/page/{file.name}": file
-    for file in files("tagger.serving").joinpath("page_files").iterdir()
+_FOLDER = files("tagger.serving").joinpath("page_files")
+PAGE_FILES: Mapping[str, Traversable] = {"/": _FOLDER.joinpath("page.html")} | {
+    f"/page/{file.name}": file for file in _FOLDER.iterdir() if not file.name.endswith(".html")
 }
-"""The page's files by path. They hold no data, so that a browser may load them without a token."""
+"""The page's files by path, with those of the page for annotation. They hold no data, so that a browser may
+load them without a token."""
+ANNOTATION_FILES: Mapping[str, Traversable] = {**PAGE_FILES, "/": _FOLDER.joinpath("annotate.html")}
+"""The same for the server of ``tagger annotate``."""
 
 Thresholds = TypeAdapter(list[dict[str, float]])
 
@@ -58,9 +61,7 @@ def page_routes(service: Service, compare: ServedModel | None = None) -> APIRout
             reads forward only.
     """
     router = APIRouter()
-    for path, file in PAGE_FILES.items():
-        router.add_api_route(path, _sender(file), methods=["GET"], include_in_schema=False)
-
+    add_page_files(router, PAGE_FILES)
     described = {
         "models": [describe_model(model) for model in service.models.values() if model is not compare],
         "compare": describe_model(compare) if compare else None,
@@ -96,6 +97,12 @@ def page_routes(service: Service, compare: ServedModel | None = None) -> APIRout
         response_class=Response,
     )
     return router
+
+
+def add_page_files(router: APIRouter, page_files: Mapping[str, Traversable]) -> None:
+    """Add a route for each file of a page, by path."""
+    for path, file in page_files.items():
+        router.add_api_route(path, _sender(file), methods=["GET"], include_in_schema=False)
 
 
 def _sender(file: Traversable) -> Callable[[], Awaitable[Response]]:

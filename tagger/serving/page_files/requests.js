@@ -2,9 +2,10 @@
 
 /** An error with one sentence for the page. */
 export class ServerError extends Error {
-  constructor(message, status = 0) {
+  constructor(message, status = 0, code = "") {
     super(message);
     this.status = status;
+    this.code = code;
   }
 }
 
@@ -18,7 +19,7 @@ async function send(path, body, token, signal) {
     response = await fetch(path, { ...options, cache: "no-store", credentials: "same-origin" });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new ServerError("The server cannot be reached. Check that it runs, then edit the text to try again.");
+    throw new ServerError("The server cannot be reached. Check that it runs, then try again.");
   }
   let answer = null;
   try {
@@ -26,7 +27,7 @@ async function send(path, body, token, signal) {
   } catch (error) {
     if (signal?.aborted) throw error;
   }
-  if (!response.ok || answer === null) throw new ServerError(sentence(response, answer), response.status);
+  if (!response.ok || answer === null) throw new ServerError(sentence(response, answer), response.status, answer?.code);
   return answer;
 }
 
@@ -38,6 +39,7 @@ function sentence(response, answer) {
 }
 
 export const get = (path, token) => send(path, null, token);
+export const post = (path, body, token) => send(path, body, token);
 
 let current = null;
 

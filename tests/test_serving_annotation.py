@@ -1,0 +1,442 @@
+"""The routes of ``tagger annotate``: leases, decisions, undo, audits, progress, and what they refuse."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from time import monotonic
+
+import pytest
+from annotation_desks import SETTINGS, Clock, make_model, make_store, work_of
+from annotation_projects import SETTINGS as OTHER_SETTINGS
+from hypothesis import given, settings
+from input_errors import raises
+from servers import LONGEST_WAIT, mutations
+from starlette.testclient import TestClient
+
+from tagger.annotation import planning
+from tagger.annotation.project_records import Decision
+from tagger.annotation.store import AnnotationStore
+from tagger.corpus.project_documents import ProjectSettings
+from tagger.serving import annotation_desk
+from tagger.serving.annotation_desk import Desk
+from tagger.serving.annotation_routes import LOOPBACK, make_annotation_gate
+
+TEXTS = ["Mira met Tom in New Ayr", "Rain fell", "Ayr lost", "Tom 😀 fell", "שלום Mira", "Lang and her dog"]
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return make_model(folder)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@contextmanager
+def opened(store, **options):
+    """Yield a client of the app of a project."""
+    with TestClient(make_annotation_gate(Desk(store), **options)) as client:
+        yield client
+
+
+@pytest.fixture
+def store(tmp_path, model, clock):
+    with make_store(tmp_path / "case.db", TEXTS, model, clock=clock) as store:
+        yield store
+
+
+@pytest.fixture
+def client(store):
+    with opened(store) as client:
+        yield client
+
+
+def post(client, name, **body):
+    answer = client.post(f"/annotation/{name}", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def take(client, annotator="ada", **options):
+    """Return the next sentence, once the queue is ready."""
+    deadline = monotonic() + LONGEST_WAIT
+    while monotonic() < deadline:
+        answer = post(client, "next", annotator=annotator, **options)
+        if answer.get("state") != "preparing":
+            return answer
+    raise AssertionError("the queue was not filled")
+
+
+def decide(client, answer, seconds=1.0, **changes):
+    return post(
+        client, "decide", key=answer["lease"]["key"], work=work_of(answer, **changes), seconds=seconds
+    )
+
+
+def in_effect(store):
+    return {one.sentence: one.tags for one, _ in store.annotated()}
+
+
+def test_a_decision_is_in_the_file_before_the_next_sentence(tmp_path, store, client):
+    for count in range(1, len(TEXTS) + 1):
+        answer = take(client)
+        decide(client, answer)
+        with AnnotationStore(tmp_path / "case.db") as other:
+            assert len(in_effect(other)) == count
+            assert answer["lease"]["sentence"] in in_effect(other)
+    assert take(client) == {"lease": None, "state": "done"}
+
+
+def test_a_sentence_has_its_text_and_the_proposal_that_is_recorded(store, client, model):
+    for _ in TEXTS:
+        answer = take(client)
+        sentence = store.sentence(answer["lease"]["sentence"])
+        assert (
+            "".join(one["before"] + one["text"] for one in answer["tokens"]) + answer["after"]
+            == sentence.text
+        )
+        assert [one["text"] for one in answer["tokens"]] == list(sentence.tokens)
+        assert all(0 < span["score"] <= 1 for span in answer["spans"])
+        decide(client, answer)
+    for annotation in store.annotations():
+        assert annotation.tags == annotation.proposed  # what a page accepts without a change
+        assert len(annotation.scores) == len(annotation.tags)
+        assert (annotation.annotator, annotation.kind, annotation.model_version) == ("ada", "accepted", 1)
+
+
+def test_spans_and_unknown_tokens_become_tags(store, client):
+    answer = take(client)
+    while len(answer["tokens"]) < 4:
+        decide(client, answer)
+        answer = take(client)
+    decide(client, answer, spans=[(2, 3, "ORG"), (0, 2, "LOC")], unknown=[3])
+    tags = in_effect(store)[answer["lease"]["sentence"]]
+    assert tags[:4] == ("B-LOC", "I-LOC", "B-ORG", "?")
+
+
+def test_nobody_gets_a_sentence_that_somebody_has(store, client):
+    names = ["ada", "ada", "bob"] * len(TEXTS)  # two tabs of one person, and another person
+    take(client, "warm-up")
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda name: take(client, name), names))
+    leases = [one["lease"] for one in answers if one["lease"]]
+    assert len({one["sentence"] for one in leases}) == len(leases) == len(TEXTS) - 1
+    assert {one["state"] for one in answers if not one["lease"]} == {"leased"}
+    post(client, "release", key=leases[2]["key"])
+    assert take(client, "bob")["lease"]["sentence"] == leases[2]["sentence"]
+
+
+def test_leases_expire_unless_they_are_renewed(store, client, clock):
+    first, second = take(client), take(client)
+    clock.now += 400
+    assert post(client, "renew", key=first["lease"]["key"]) == {"renewed": True}
+    clock.now += 400
+    sentences = [take(client, "bob") for _ in TEXTS]
+    taken = {one["lease"]["sentence"] for one in sentences if one["lease"]}
+    assert second["lease"]["sentence"] in taken
+    assert first["lease"]["sentence"] not in taken
+    assert post(client, "renew", key=second["lease"]["key"]) == {"renewed": False}
+    answer = client.post(
+        "/annotation/decide", json={"key": second["lease"]["key"], "work": None, "seconds": 1}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (422, "run.exists")
+    assert in_effect(store) == {}
+
+
+def test_a_repeated_decision_changes_nothing(store, client):
+    answer = take(client)
+    assert decide(client, answer) == decide(client, answer, spans=[])
+    assert len(list(store.annotations())) == 1
+
+
+@pytest.mark.parametrize(("passed", "sent", "recorded"), [(5, 3, 3), (5, 50, 5), (0, 1, 0)])
+def test_no_more_time_is_recorded_than_has_passed(store, client, clock, passed, sent, recorded):
+    answer = take(client)
+    clock.now += passed
+    decide(client, answer, sent)
+    (annotation,) = store.annotations()
+    assert annotation.seconds == recorded
+
+
+def test_another_process_takes_the_decision_without_time_and_proposal(store, client):
+    answer = take(client)
+    with opened(store) as other:
+        decide(other, answer)
+    (annotation,) = store.annotations()
+    assert (annotation.seconds, annotation.proposed, annotation.model_version) == (0, None, None)
+    assert len(annotation.tags) == len(answer["tokens"])
+
+
+def test_undo_gives_back_the_sentence_with_its_tags(store, client):
+    assert post(client, "undo", annotator="ada") == {"lease": None, "state": "nothing"}
+    first = take(client)
+    decide(client, first, spans=[(0, 1, "ORG")], unknown=[1])
+    second = take(client)
+    undone = post(client, "undo", annotator="ada", key=second["lease"]["key"])
+    assert undone["lease"]["sentence"] == first["lease"]["sentence"]
+    assert [(one["start"], one["end"], one["label"]) for one in undone["spans"]] == [(0, 1, "ORG")]
+    assert undone["unknown"] == [1]
+    assert in_effect(store) == {}
+    assert take(client, "bob")["lease"]["sentence"] == second["lease"]["sentence"]  # it was released
+    post(client, "decide", key=undone["lease"]["key"], work=None, seconds=1)
+    assert in_effect(store) == {first["lease"]["sentence"]: None}
+
+
+def test_undo_at_the_end_of_the_pool_can_be_left(store, client):
+    for _ in TEXTS:
+        decide(client, take(client))
+    undone = post(client, "undo", annotator="ada")
+    post(client, "release", key=undone["lease"]["key"])
+    assert take(client)["lease"]["sentence"] == undone["lease"]["sentence"]
+
+
+def test_an_audit_goes_through_likely_errors(store, client):
+    for identifier, sentence in list(store.unannotated()):
+        lease = store.lease("eve", identifier, arm="chosen", strategy="")
+        store.record(lease.key, Decision(("B-ORG",) + ("I-ORG",) * (len(sentence) - 1)))
+    seen = []
+    for _ in TEXTS:
+        if not (answer := take(client, audit=True))["lease"]:
+            break
+        span = {"start": 0, "end": len(answer["tokens"]), "label": "ORG"}
+        assert [{name: one[name] for name in span} for one in answer["spans"]] == [span]
+        first = answer["suspicions"][0]
+        assert first["gold_probability"] < first["proposal_probability"]
+        seen.append(answer["lease"]["sentence"])
+        if len(seen) == 1:
+            decide(client, answer, spans=[])
+        else:
+            post(client, "release", key=answer["lease"]["key"])
+    else:
+        answer = take(client, audit=True)
+    assert answer["state"] == "done"
+    assert len(seen) == len(set(seen)) > 1
+    assert set(in_effect(store)[seen[0]]) == {"O"}
+    assert in_effect(store)[seen[1]][0] == "B-ORG"
+    again = take(client, audit=True)  # the next round leaves out what was decided
+    assert again["lease"]["sentence"] == seen[1]
+    assert {one.arm for one, _ in store.annotated() if one.sentence == seen[0]} == {"audit"}
+
+
+def test_progress_counts_work_and_estimates_the_rest(store, client, clock):
+    for count in range(4):
+        answer = take(client)
+        clock.now += 10
+        if count == 3:
+            post(client, "decide", key=answer["lease"]["key"], work=None, seconds=10)
+        else:
+            decide(client, answer, 10)
+    progress = client.get("/annotation/progress").json()
+    assert (progress["accepted"], progress["skipped"], progress["sentences"]) == (3, 1, len(TEXTS))
+    assert progress["seconds"] == 40
+    assert progress["annotators"] == [{"name": "ada", "accepted": 3}]
+    left = [len(sentence) for _, sentence in store.unannotated()]
+    assert progress["seconds_left"] >= sum(4 + 0.25 * n_tokens for n_tokens in left)
+    assert progress["training"] is None
+    assert [(one["version"], one["is_active"]) for one in progress["models"]] == [(1, True)]
+
+
+def test_the_active_version_proposes_as_soon_as_it_is_loaded(store, client, tmp_path):
+    assert take(client)["model"] == 1
+    store.add_model(make_model(tmp_path, 3), {"f1": 0.5})
+    assert take(client)["model"] == 1
+    progress = post(client, "model", version=2)
+    assert [one["is_active"] for one in progress["models"]] == [False, True]
+    assert str(tmp_path) not in json.dumps(progress)
+    answer = take(client)
+    deadline = monotonic() + LONGEST_WAIT
+    while answer["model"] == 1:  # the next version is loaded in the background
+        assert monotonic() < deadline
+        post(client, "release", key=answer["lease"]["key"])
+        answer = take(client)
+    assert answer["model"] == 2
+    assert client.post("/annotation/model", json={"version": 9}).json()["code"] == "argument.value"
+
+
+def test_a_model_that_cannot_be_loaded_is_an_error_and_not_a_new_queue(store, client, tmp_path):
+    first = take(client)
+    store.activate(store.add_model(tmp_path / "missing", {}))
+    status, deadline = 200, monotonic() + LONGEST_WAIT
+    while status == 200:
+        assert monotonic() < deadline
+        answer = client.post("/annotation/next", json={"annotator": "ada"})
+        status = answer.status_code
+        assert len(in_effect(store)) == 0
+        if status == 200:
+            post(client, "release", key=answer.json()["lease"]["key"])
+    assert status == 404
+    assert "missing" in answer.json()["detail"]
+    store.activate(1)
+    decide(client, first)
+
+
+def test_a_project_without_a_model_draws_at_random(tmp_path):
+    with make_store(tmp_path / "case.db", TEXTS) as store, opened(store) as client:
+        answer = take(client)
+        assert (answer["spans"], answer["model"]) == ([], None)
+        decide(client, answer, spans=[(0, 1, "PER")])
+        (annotation,) = store.annotations()
+        assert (annotation.arm, annotation.proposed) == ("random", None)
+        assert take(client, audit=True) == {"lease": None, "state": "no model"}
+
+
+def test_a_large_pool_has_random_sentences_until_it_is_ranked(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(annotation_desk, "HEAD_START", 3)
+    monkeypatch.setattr(planning, "QUEUE_SIZE", 5)
+    queues = []
+    with make_store(tmp_path / "case.db", TEXTS, model) as store:
+        replace_queue = store.replace_queue
+        monkeypatch.setattr(
+            store, "replace_queue", lambda all: replace_queue(queues.append(list(all)) or queues[-1])
+        )
+        with opened(store) as client:
+            take(client)
+    assert [{entry.strategy for entry in queue} for queue in queues] == [
+        {"random"},
+        {"random", "uncertainty"},
+    ]
+
+
+def test_a_task_without_spans_has_a_label_for_each_token(tmp_path, model):
+    settings = ProjectSettings("pos", ("N", "V", "P"), None)
+    with make_store(tmp_path / "case.db", TEXTS, model, settings) as store, opened(store) as client:
+        assert not client.get("/annotation/project").json()["has_spans"]
+        answer = take(client)
+        assert all(one["end"] == one["start"] + 1 for one in answer["spans"])
+        decide(client, answer, spans=[(0, 1, "V")])
+        (annotation,) = store.annotations()
+        assert annotation.tags == ("V",) + ("?",) * (len(answer["tokens"]) - 1)
+
+
+def test_sixty_labels_and_five_thousand_characters(tmp_path, model):
+    settings = ProjectSettings("ner", tuple(f"LABEL{number}" for number in range(60)))
+    text = "Mira met Tom 😀 " * 334
+    with make_store(tmp_path / "case.db", [text], model, settings) as store, opened(store) as client:
+        assert [one["name"] for one in client.get("/annotation/project").json()["labels"]] == list(
+            settings.labels
+        )
+        answer = take(client)
+        spans = [(index, index + 1, f"LABEL{index % 60}") for index in range(len(answer["tokens"]))]
+        decide(client, answer, spans=spans)
+        (annotation,) = store.annotations()
+        assert annotation.tags == tuple(f"B-{label}" for _, _, label in spans)
+
+
+@pytest.mark.parametrize(
+    ("code", "changes"),
+    [
+        ("corpus.record", {"n_tokens": 99}),
+        ("corpus.labels", {"spans": [(0, 1, "SHIP")]}),
+        ("argument.value", {"spans": [(0, 2, "PER"), (1, 2, "ORG")]}),
+        ("argument.value", {"spans": [(1, 1, "PER")]}),
+        ("argument.value", {"spans": [(0, 99, "PER")]}),
+        ("argument.value", {"spans": [(0, 1, "PER")], "unknown": [0]}),
+        ("argument.value", {"unknown": [99]}),
+        ("", {"n_tokens": 0}),
+        ("", {"n_tokens": 10**9}),
+        ("", {"unknown": [-1]}),
+        ("", {"tags": ["O"]}),
+    ],
+)
+def test_work_that_is_not_of_the_sentence_is_refused(store, client, code, changes):
+    answer = take(client)
+    extra = {name: changes.pop(name) for name in ("n_tokens", "tags") if name in changes}
+    work = work_of(answer, **{"spans": [], **changes}) | extra
+    body = {"key": answer["lease"]["key"], "work": work, "seconds": 1}
+    refused = client.post("/annotation/decide", json=body)
+    assert (refused.status_code, refused.json().get("code", "")) == (422, code)
+    assert in_effect(store) == {}
+    decide(client, answer)  # the lease is still there
+
+
+def test_names_and_keys_are_checked(client):
+    for name in ("", "  ", "a\0b", "a\nb", "x" * 101, None, 3):
+        assert client.post("/annotation/next", json={"annotator": name}).status_code == 422
+    assert take(client, " Zoë ‏שלום ".strip())["lease"]
+    for key in ("", "0" * 31, "g" * 32, "0" * 32 + "'"):
+        assert client.post("/annotation/release", json={"key": key}).status_code == 422
+    unknown = client.post("/annotation/decide", json={"key": "0" * 32, "work": None, "seconds": 0})
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "run.exists")
+
+
+KEY = "0" * 32
+BODIES = {
+    "next": {"annotator": "ada", "audit": False},
+    "undo": {"annotator": "ada", "key": KEY},
+    "decide": {
+        "key": KEY,
+        "work": {"n_tokens": 2, "spans": [{"start": 0, "end": 1, "label": "PER"}], "unknown": [1]},
+        "seconds": 1.5,
+    },
+    "model": {"version": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def shared_client(folder, model):
+    with make_store(folder / "case.db", TEXTS, model) as store, opened(store) as client:
+        yield client
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_no_body_breaks_the_server(shared_client, name):
+    @settings(max_examples=60)
+    @given(mutations(BODIES[name]))
+    def check(body):
+        content = json.dumps(body).encode()
+        answer = shared_client.post(f"/annotation/{name}", content=content, headers=JSON)
+        assert answer.status_code in (200, 422), answer.text
+
+    check()
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def test_other_sites_cannot_use_the_server(store):
+    with opened(store, hosts=LOOPBACK) as client:
+        for host, status in (
+            ("127.0.0.1:8000", 200),
+            ("localhost", 200),
+            ("[::1]:8000", 200),
+            ("evil.test", 400),
+        ):
+            assert client.get("/annotation/project", headers={"Host": host}).status_code == status
+        simple = {"Host": "localhost", "Content-Type": "text/plain"}  # what a form of another site can send
+        assert (
+            client.post("/annotation/next", content=b'{"annotator": "eve"}', headers=simple).status_code
+            == 422
+        )
+    assert in_effect(store) == {}
+
+
+def test_the_token_opens_all_but_the_files_of_the_page(store):
+    with opened(store, token="sesame") as client:
+        assert client.get("/").status_code == client.get("/page/annotate.js").status_code == 200
+        assert "Annotate" in client.get("/").text
+        for path in ("project", "progress"):
+            assert client.get(f"/annotation/{path}").status_code == 401
+        assert client.post("/annotation/next", json={"annotator": "eve"}).status_code == 401
+        authorised = {"Authorization": "Bearer sesame"}
+        assert client.get("/annotation/project", headers=authorised).json()["name"] == "case.db"
+
+
+def test_a_model_without_the_task_is_an_error(tmp_path, model):
+    settings = replace(OTHER_SETTINGS, task="chunk")
+    with (
+        make_store(tmp_path / "case.db", TEXTS, model, settings) as store,
+        raises("corpus.task", mentions="chunk"),
+    ):
+        Desk(store)
+
+
+def test_closing_drops_a_ranking_in_progress(store):
+    desk = Desk(store)
+    desk.close()
+    assert not desk.is_ready
+    with pytest.raises(RuntimeError):
+        desk.next_sentence("ada")
+    assert SETTINGS.labels == store.settings.labels
