@@ -6,7 +6,7 @@ from time import monotonic
 
 import pytest
 from annotation_desks import SETTINGS, make_model, make_store
-from pages import watch_page
+from pages import UNNAMED, WIDE, check_contrast, watch_page
 from playwright.sync_api import expect
 from servers import LONGEST_WAIT, serve
 
@@ -337,3 +337,42 @@ def test_the_labels_of_the_settings_have_their_keys(browser, store):
         assert page.locator("#labels bdi").all_text_contents() == list(SETTINGS.labels)
         assert page.locator("#filter-box").is_hidden()
         assert "0 of" not in page.inner_text("#counts")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_readable_and_fits_the_window(browser, tmp_path, model, scheme, width):
+    options = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+    texts = [*TEXTS, "Mira met " + "x" * 120]
+    with make_store(tmp_path / "case.db", texts, model, MANY) as store:
+        for version in (2, 3):
+            scores = {"f1": version / 10, "low": 0.1, "high": 0.9, "before": {"version": 1, "f1": 0.1}}
+            store.add_model(model, scores)
+        store.activate(3)
+        with opened(browser, store, **options) as page:
+            for _ in texts:
+                press(page, "Home", "0", "ArrowRight", "1", "ArrowRight")
+                check_contrast(page)
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
+                assert page.evaluate(WIDE, width) == []
+                press(page, "Enter")
+            assert page.evaluate(UNNAMED) == []
+            press(page, "?")
+            check_contrast(page)
+            press(page, "?", "a")
+            check_contrast(page)
+
+
+def test_progress_tells_the_time_left_the_gain_and_goes_back(browser, tmp_path, model):
+    with make_store(tmp_path / "case.db", TEXTS, model) as store:
+        before = {"version": 1, "f1": 0.61, "low": 0.5, "high": 0.7}
+        store.activate(store.add_model(model, {"f1": 0.67, "low": 0.6, "high": 0.7, "before": before}))
+        with opened(browser, store) as page:
+            press(page, "Enter", "s")
+            expect(page.locator("#counts")).to_contain_text("accepted, 1 skipped, of 3")
+            assert "The rest of the pool takes less than a minute." in page.inner_text("#counts")
+            assert "version 2 has an F1 of 67.0%; version 1 has 61.0%" in page.inner_text("#models")
+            page.get_by_role("button", name="Use").focus()
+            page.keyboard.press("Enter")
+            expect(page.locator("#notice")).to_contain_text("Version 1 of the model proposes")
+            assert [one.is_active for one in store.models()] == [True, False]

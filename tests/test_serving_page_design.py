@@ -6,7 +6,7 @@ from urllib.request import urlopen
 
 import pytest
 from page_server import TEXT, fragment, make_models, make_page_app, open_page, serve_page, wait_for, write
-from pages import Page
+from pages import UNNAMED, WIDE, Page, check_contrast
 from playwright.sync_api import expect
 
 from tagger.serving.page_routes import PAGE_FILES
@@ -15,45 +15,6 @@ from tagger.serving.service import Service
 pytestmark = pytest.mark.slow
 
 LONG = "Mira met " + "x" * 120 + " in New Ayr. Donaudampfschifffahrtsgesellschaftskapitän fell: 😀!"
-
-# WCAG 2.2, section 1.4.3: the contrast of each visible text with the backgrounds behind it, blended.
-CONTRASTS = """() => {
-  const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
-  const rgba = (colour) => {
-    context.clearRect(0, 0, 1, 1);
-    context.fillStyle = colour;
-    context.fillRect(0, 0, 1, 1);
-    const [r, g, b, a] = context.getImageData(0, 0, 1, 1).data;
-    return [r, g, b, a / 255];
-  };
-  const blend = ([r, g, b, a], below) => [r, g, b].map((value, i) => value * a + below[i] * (1 - a));
-  const luminance = (colour) => {
-    const [r, g, b] = colour
-      .map((value) => value / 255)
-      .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const background = (node) => {
-    if (!node) return [255, 255, 255];
-    return blend(rgba(getComputedStyle(node).backgroundColor), background(node.parentElement));
-  };
-  const hasText = (node) => [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
-  return [...document.querySelectorAll("body *")]
-    .filter((node) => (hasText(node) || node.matches("textarea, input, select")) && !node.closest(".unseen"))
-    .filter((node) => node.checkVisibility())
-    .map((node) => {
-      const behind = background(node);
-      const [one, other] = [blend(rgba(getComputedStyle(node).color), behind), behind].map(luminance);
-      const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-      return { contrast, text: node.outerHTML.slice(0, 99) };
-    });
-}"""
-WIDE = """(width) => [...document.querySelectorAll("body *")]
-  .filter((node) => node.checkVisibility() && node.getBoundingClientRect().right > width + 1)
-  .map((node) => node.outerHTML.slice(0, 99))"""
-UNNAMED = """() => [...document.querySelectorAll("button, input, select, textarea, a, [role=group]")]
-  .filter((node) => !(node.ariaLabel || node.labels?.[0]?.textContent || node.textContent).trim())
-  .map((node) => node.outerHTML)"""
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +26,6 @@ def models():
 def address(models):
     with serve_page(make_page_app(Service(models), compare=models[1])) as address:
         yield address
-
-
-def check_contrast(page):
-    found = page.evaluate(CONTRASTS)
-    assert len(found) > 15
-    assert [one for one in found if one["contrast"] < 4.5] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -11,7 +11,7 @@ const counted = (count, name) => `${count.toLocaleString("en")} ${name}${count =
 
 function duration(seconds) {
   for (const [size, name] of UNITS) {
-    if (seconds >= size) return counted(Math.round(seconds / size), name);
+    if (seconds >= size) return `about ${counted(Math.round(seconds / size), name)}`;
   }
   return "less than a minute";
 }
@@ -24,7 +24,7 @@ export function showProgress(progress, useModel) {
   find("share").max = Math.max(1, sentences);
   find("share").value = done;
   const each = done && seconds ? `, ${(seconds / done).toFixed(1)} s each` : "";
-  const rest = done < sentences ? ` About ${duration(left)} for the rest of the pool.` : "";
+  const rest = done < sentences ? ` The rest of the pool takes ${duration(left)}.` : "";
   const counts = `${counted(accepted, "sentence")} (${counted(tokens, "token")}) accepted, ${skipped} skipped, of ${sentences.toLocaleString("en")}${each}.`;
   find("counts").replaceChildren(counts + rest);
   const people = annotators.map(({ name, accepted: own }) => [element("bdi", {}, name), ` ${own}`]);

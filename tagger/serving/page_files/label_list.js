@@ -46,6 +46,7 @@ function showMatches(target) {
   const found = matches();
   position = Math.max(0, Math.min(found.length - 1, target));
   showLabels(found, found[position]);
+  find("labels").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
 }
 
 function showLabels(shown, current) {
