@@ -53,8 +53,8 @@ def test_the_pool_has_ids_in_order_and_can_be_read_again(tmp_path):
         assert [store.sentence(index + 1).tokens for index in range(30)] == [one.tokens for one in pool]
 
 
-def test_a_queue_without_a_model_is_the_random_arm(tmp_path, tagger):
-    with make_store(tmp_path / "case.db", sentences(3 * QUEUE_SIZE)) as store:
+def test_a_queue_without_a_model_is_the_random_arm(database, tagger):
+    with make_store(database, sentences(3 * QUEUE_SIZE)) as store:
         drawn = draw_sentences(store)
         chosen = choose_sentences(store, tagger, 1, random_share=1.0)
         assert [entry.sentence for entry in drawn] == [entry.sentence for entry in chosen]
@@ -63,8 +63,8 @@ def test_a_queue_without_a_model_is_the_random_arm(tmp_path, tagger):
         assert [one.sentence for one in draw_sentences(store)][:-1] == [one.sentence for one in drawn][1:]
 
 
-def test_the_queue_has_both_arms_and_nothing_annotated(tmp_path, tagger):
-    with make_store(tmp_path / "case.db", sentences(2 * QUEUE_SIZE)) as store:
+def test_the_queue_has_both_arms_and_nothing_annotated(database, tagger):
+    with make_store(database, sentences(2 * QUEUE_SIZE)) as store:
         first = choose_sentences(store, tagger, 7)
         assert first == choose_sentences(store, tagger, 7)
         assert [entry.arm for entry in first].count("random") == QUEUE_SIZE // 5
@@ -77,8 +77,8 @@ def test_the_queue_has_both_arms_and_nothing_annotated(tmp_path, tagger):
         assert len(second) == QUEUE_SIZE
 
 
-def test_waiting_sentences_are_neither_leased_nor_annotated(tmp_path):
-    with make_store(tmp_path / "case.db", sentences(5)) as store:
+def test_waiting_sentences_are_neither_leased_nor_annotated(database):
+    with make_store(database, sentences(5)) as store:
         store.replace_queue(QueueEntry(number, "chosen", "longest") for number in (1, 2, 3))
         assert count_waiting(store) == 3
         lease = store.lease_next("ada")
@@ -87,8 +87,8 @@ def test_waiting_sentences_are_neither_leased_nor_annotated(tmp_path):
         assert count_waiting(store) == 2
 
 
-def test_the_cost_is_learnt_from_the_seconds_of_decisions(tmp_path):
-    with make_store(tmp_path / "case.db", sentences(40)) as store:
+def test_the_cost_is_learnt_from_the_seconds_of_decisions(database):
+    with make_store(database, sentences(40)) as store:
         assert measure_cost(store) == PRIOR
         for identifier in range(1, 41):
             n_tokens = len(store.sentence(identifier))
@@ -168,8 +168,8 @@ def test_audits_leave_out_labels_that_model_or_project_do_not_have(tmp_path, tag
         assert find_audits(store, tagger) == {}
 
 
-def test_tags_in_effect(tmp_path):
-    with make_store(tmp_path / "case.db", ["Mira fell", "Rain"], settings=SETTINGS) as store:
+def test_tags_in_effect(database):
+    with make_store(database, ["Mira fell", "Rain"], settings=SETTINGS) as store:
         assert read_tags(store, 1) is None
         annotate(store, 1, Decision(("B-PER", "?")))
         annotate(store, 2, Decision(None))

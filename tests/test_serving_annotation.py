@@ -129,6 +129,22 @@ def test_nobody_gets_a_sentence_that_somebody_has(store, client):
     assert take(client, "bob")["lease"]["sentence"] == leases[2]["sentence"]
 
 
+def test_two_servers_of_one_project_hand_out_different_sentences(database, model):
+    with (
+        make_store(database, TEXTS, model) as one,
+        AnnotationStore(database) as other,
+        opened(one) as first,
+        opened(other) as second,
+    ):
+        clients = [first, second] * len(TEXTS)
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda client: take(client, "ada"), clients))
+        leases = [answer["lease"] for answer in answers if answer["lease"]]
+        assert len({lease["sentence"] for lease in leases}) == len(leases) == len(TEXTS)
+        post(second, "decide", key=leases[0]["key"], work=None, seconds=1)
+        assert list(in_effect(one)) == [leases[0]["sentence"]]
+
+
 def test_leases_expire_unless_they_are_renewed(store, client, clock):
     first, second = take(client), take(client)
     clock.now += 400

@@ -174,6 +174,8 @@ def test_a_selection_by_mouse_is_extended_to_tokens_and_says_so(browser, store):
         page.mouse.move(boxes[0]["x"] + 2 + boxes[0]["width"] / 2, boxes[0]["y"] + 8)
         page.mouse.down()
         page.mouse.move(boxes[1]["x"] + boxes[1]["width"] / 2, boxes[1]["y"] + 8)
+        page.mouse.move(boxes[1]["x"] + boxes[1]["width"] / 2, boxes[1]["y"] - 200)  # outside the text
+        page.mouse.move(boxes[1]["x"] + boxes[1]["width"] / 2, boxes[1]["y"] + 8)
         page.mouse.up()
         assert selection(page) == words[:2]
         assert f"extended to “{' '.join(words[:2])}”" in page.inner_text("#notice")
@@ -197,6 +199,16 @@ def test_arrows_follow_the_direction_of_the_text(browser, tmp_path):
         press(page, "2", "ArrowRight", "3", "Enter")
         tags = ("B-PER", "I-PER", "O", "O", "B-ORG", "B-LOC", "O")
         assert list(in_effect(store).values()) == [tags]
+
+
+def test_keyboards_of_other_scripts_have_the_letters_in_their_places(browser, store):
+    with opened(browser, store) as page:
+        page.evaluate(
+            "document.activeElement.dispatchEvent("
+            "new KeyboardEvent('keydown', { key: 'ד', code: 'KeyS', bubbles: true }))"
+        )
+        ready(page)
+        assert list(in_effect(store).values()) == [None]
 
 
 def test_sixty_labels_are_found_by_their_names(browser, tmp_path):

@@ -167,6 +167,7 @@ class Desk:
             As for ``next_sentence``; a call after ``done`` begins another round, and the state ``no model``
             tells that the project has none.
         """
+        self._refill()  # loads the active model
         if self._model is None:
             return {"lease": None, "state": "no model"}
         with self._lock:

@@ -276,15 +276,23 @@ const EDITS = {
 };
 const COMMANDS = { Enter: accept, s: skip, u: undo, a: toggleAudit, "?": () => find("help").showModal() };
 
+/** Return the name of a key; on a keyboard of another script, that of the Latin letter in its place. */
+function nameOf({ key, code, shiftKey }) {
+  if (key.length > 1) return key;
+  if (key <= "~") return key.toLowerCase();
+  if (code === "Slash") return shiftKey ? "?" : "/";
+  return code.replace("Key", "").toLowerCase();
+}
+
 function handleKey(event) {
   const { key, target } = event;
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !project) return;
+  const name = nameOf(event);
   if (find("help").open) {
-    if (key === "?") find("help").close();
+    if (name === "?") find("help").close();
     return;
   }
   if (target.matches("input, select, textarea") || (target.matches("button, a") && (key === "Enter" || key === " "))) return;
-  const name = key.length === 1 ? key.toLowerCase() : key;
   const isEdit = name in EDITS || labelOfKey(name) !== undefined;
   if (!isEdit && !(name in COMMANDS)) return;
   event.preventDefault();
@@ -353,7 +361,7 @@ function connect() {
   find("audit-rest").addEventListener("click", toggleAudit);
   find("help-button").addEventListener("click", COMMANDS["?"]);
   find("help").addEventListener("close", () => find("text").focus());
-  find("text").addEventListener("mouseup", selectByMouse);
+  document.addEventListener("mouseup", selectByMouse); // a selection may end outside the text
   find("text").addEventListener("click", selectByClick);
   document.addEventListener("keydown", handleKey);
   window.addEventListener("pagehide", leave);
