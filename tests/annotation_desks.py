@@ -1,13 +1,21 @@
-"""Desks for tests of annotation: a project with a model of random weights."""
+"""Annotation on a server for tests: projects with a model of random weights, and clients of the routes."""
+
+from contextlib import contextmanager
+from time import monotonic
 
 from bundles import make_bundle
+from servers import LONGEST_WAIT
+from starlette.testclient import TestClient
 
 from tagger.annotation.proposals import start_with
 from tagger.annotation.store import AnnotationStore
 from tagger.bundle import save_bundle
 from tagger.corpus.project_documents import ProjectSettings
+from tagger.serving.annotation_desk import Desk
+from tagger.serving.annotation_routes import make_annotation_gate
 from tagger.text.sentence import from_tokens
 
+TEXTS = ["Mira met Tom in New Ayr", "Rain fell", "Ayr lost", "Tom 😀 fell", "שלום Mira", "Lang and her dog"]
 SETTINGS = ProjectSettings("ner", ("PER", "LOC", "ORG"))
 
 
@@ -46,3 +54,39 @@ def work_of(answer, spans=None, unknown=()):
         else [dict(zip(("start", "end", "label"), one, strict=True)) for one in spans],
         "unknown": list(unknown),
     }
+
+
+@contextmanager
+def opened(store, **options):
+    """Yield a client of the app of a project."""
+    with TestClient(make_annotation_gate(Desk(store), **options)) as client:
+        yield client
+
+
+def post(client, name, **body):
+    """Send a request that must succeed, and return the answer."""
+    answer = client.post(f"/annotation/{name}", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def take(client, annotator="ada", **options):
+    """Return the next sentence, once the queue is ready."""
+    deadline = monotonic() + LONGEST_WAIT
+    while monotonic() < deadline:
+        answer = post(client, "next", annotator=annotator, **options)
+        if answer.get("state") != "preparing":
+            return answer
+    raise AssertionError("the queue was not filled")
+
+
+def decide(client, answer, seconds=1.0, **changes):
+    """Accept a sentence with the spans that it has, or with those of ``changes`` (see ``work_of``)."""
+    return post(
+        client, "decide", key=answer["lease"]["key"], work=work_of(answer, **changes), seconds=seconds
+    )
+
+
+def in_effect(store):
+    """Return the tags in effect by sentence, None for skipped ones."""
+    return {one.sentence: one.tags for one, _ in store.annotated()}

@@ -1,18 +1,25 @@
-"""The routes of ``tagger annotate``: leases, decisions, undo, audits, progress, and what they refuse."""
+"""The routes of ``tagger annotate``: leases, decisions, undo, audits and progress."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from time import monotonic
 
 import pytest
-from annotation_desks import SETTINGS, Clock, make_model, make_store, work_of
-from annotation_projects import SETTINGS as OTHER_SETTINGS
-from hypothesis import given, settings
+from annotation_desks import (
+    SETTINGS,
+    TEXTS,
+    Clock,
+    decide,
+    in_effect,
+    make_model,
+    make_store,
+    opened,
+    post,
+    take,
+)
 from input_errors import raises
-from servers import LONGEST_WAIT, mutations
-from starlette.testclient import TestClient
+from servers import LONGEST_WAIT
 
 from tagger.annotation import planning
 from tagger.annotation.project_records import Decision
@@ -20,9 +27,6 @@ from tagger.annotation.store import AnnotationStore
 from tagger.corpus.project_documents import ProjectSettings
 from tagger.serving import annotation_desk
 from tagger.serving.annotation_desk import Desk
-from tagger.serving.annotation_routes import LOOPBACK, make_annotation_gate
-
-TEXTS = ["Mira met Tom in New Ayr", "Rain fell", "Ayr lost", "Tom 😀 fell", "שלום Mira", "Lang and her dog"]
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +39,6 @@ def clock():
     return Clock()
 
 
-@contextmanager
-def opened(store, **options):
-    """Yield a client of the app of a project."""
-    with TestClient(make_annotation_gate(Desk(store), **options)) as client:
-        yield client
-
-
 @pytest.fixture
 def store(tmp_path, model, clock):
     with make_store(tmp_path / "case.db", TEXTS, model, clock=clock) as store:
@@ -52,32 +49,6 @@ def store(tmp_path, model, clock):
 def client(store):
     with opened(store) as client:
         yield client
-
-
-def post(client, name, **body):
-    answer = client.post(f"/annotation/{name}", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def take(client, annotator="ada", **options):
-    """Return the next sentence, once the queue is ready."""
-    deadline = monotonic() + LONGEST_WAIT
-    while monotonic() < deadline:
-        answer = post(client, "next", annotator=annotator, **options)
-        if answer.get("state") != "preparing":
-            return answer
-    raise AssertionError("the queue was not filled")
-
-
-def decide(client, answer, seconds=1.0, **changes):
-    return post(
-        client, "decide", key=answer["lease"]["key"], work=work_of(answer, **changes), seconds=seconds
-    )
-
-
-def in_effect(store):
-    return {one.sentence: one.tags for one, _ in store.annotated()}
 
 
 def test_a_decision_is_in_the_file_before_the_next_sentence(tmp_path, store, client):
@@ -341,107 +312,8 @@ def test_sixty_labels_and_five_thousand_characters(tmp_path, model):
         assert annotation.tags == tuple(f"B-{label}" for _, _, label in spans)
 
 
-@pytest.mark.parametrize(
-    ("code", "changes"),
-    [
-        ("corpus.record", {"n_tokens": 99}),
-        ("corpus.labels", {"spans": [(0, 1, "SHIP")]}),
-        ("argument.value", {"spans": [(0, 2, "PER"), (1, 2, "ORG")]}),
-        ("argument.value", {"spans": [(1, 1, "PER")]}),
-        ("argument.value", {"spans": [(0, 99, "PER")]}),
-        ("argument.value", {"spans": [(0, 1, "PER")], "unknown": [0]}),
-        ("argument.value", {"unknown": [99]}),
-        ("", {"n_tokens": 0}),
-        ("", {"n_tokens": 10**9}),
-        ("", {"unknown": [-1]}),
-        ("", {"tags": ["O"]}),
-    ],
-)
-def test_work_that_is_not_of_the_sentence_is_refused(store, client, code, changes):
-    answer = take(client)
-    extra = {name: changes.pop(name) for name in ("n_tokens", "tags") if name in changes}
-    work = work_of(answer, **{"spans": [], **changes}) | extra
-    body = {"key": answer["lease"]["key"], "work": work, "seconds": 1}
-    refused = client.post("/annotation/decide", json=body)
-    assert (refused.status_code, refused.json().get("code", "")) == (422, code)
-    assert in_effect(store) == {}
-    decide(client, answer)  # the lease is still there
-
-
-def test_names_and_keys_are_checked(client):
-    for name in ("", "  ", "a\0b", "a\nb", "x" * 101, None, 3):
-        assert client.post("/annotation/next", json={"annotator": name}).status_code == 422
-    assert take(client, " Zoë ‏שלום ".strip())["lease"]
-    for key in ("", "0" * 31, "g" * 32, "0" * 32 + "'"):
-        assert client.post("/annotation/release", json={"key": key}).status_code == 422
-    unknown = client.post("/annotation/decide", json={"key": "0" * 32, "work": None, "seconds": 0})
-    assert (unknown.status_code, unknown.json()["code"]) == (422, "run.exists")
-
-
-KEY = "0" * 32
-BODIES = {
-    "next": {"annotator": "ada", "audit": False},
-    "undo": {"annotator": "ada", "key": KEY},
-    "decide": {
-        "key": KEY,
-        "work": {"n_tokens": 2, "spans": [{"start": 0, "end": 1, "label": "PER"}], "unknown": [1]},
-        "seconds": 1.5,
-    },
-    "model": {"version": 1},
-}
-
-
-@pytest.fixture(scope="module")
-def shared_client(folder, model):
-    with make_store(folder / "case.db", TEXTS, model) as store, opened(store) as client:
-        yield client
-
-
-@pytest.mark.parametrize("name", BODIES)
-def test_no_body_breaks_the_server(shared_client, name):
-    @settings(max_examples=60)
-    @given(mutations(BODIES[name]))
-    def check(body):
-        content = json.dumps(body).encode()
-        answer = shared_client.post(f"/annotation/{name}", content=content, headers=JSON)
-        assert answer.status_code in (200, 422), answer.text
-
-    check()
-
-
-JSON = {"Content-Type": "application/json"}
-
-
-def test_other_sites_cannot_use_the_server(store):
-    with opened(store, hosts=LOOPBACK) as client:
-        for host, status in (
-            ("127.0.0.1:8000", 200),
-            ("localhost", 200),
-            ("[::1]:8000", 200),
-            ("evil.test", 400),
-        ):
-            assert client.get("/annotation/project", headers={"Host": host}).status_code == status
-        simple = {"Host": "localhost", "Content-Type": "text/plain"}  # what a form of another site can send
-        assert (
-            client.post("/annotation/next", content=b'{"annotator": "eve"}', headers=simple).status_code
-            == 422
-        )
-    assert in_effect(store) == {}
-
-
-def test_the_token_opens_all_but_the_files_of_the_page(store):
-    with opened(store, token="sesame") as client:
-        assert client.get("/").status_code == client.get("/page/annotate.js").status_code == 200
-        assert "Annotate" in client.get("/").text
-        for path in ("project", "progress"):
-            assert client.get(f"/annotation/{path}").status_code == 401
-        assert client.post("/annotation/next", json={"annotator": "eve"}).status_code == 401
-        authorised = {"Authorization": "Bearer sesame"}
-        assert client.get("/annotation/project", headers=authorised).json()["name"] == "case.db"
-
-
 def test_a_model_without_the_task_is_an_error(tmp_path, model):
-    settings = replace(OTHER_SETTINGS, task="chunk")
+    settings = replace(SETTINGS, task="chunk")
     with (
         make_store(tmp_path / "case.db", TEXTS, model, settings) as store,
         raises("corpus.task", mentions="chunk"),
@@ -455,4 +327,3 @@ def test_closing_drops_a_ranking_in_progress(store):
     assert not desk.is_ready
     with pytest.raises(RuntimeError):
         desk.next_sentence("ada")
-    assert SETTINGS.labels == store.settings.labels

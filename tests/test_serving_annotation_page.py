@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from time import monotonic
 
 import pytest
-from annotation_desks import SETTINGS, make_model, make_store
+from annotation_desks import SETTINGS, in_effect, make_model, make_store
 from pages import UNNAMED, WIDE, check_contrast, watch_page
 from playwright.sync_api import expect
 from servers import LONGEST_WAIT, serve
@@ -83,10 +83,6 @@ def tokens(page):
 
 def selection(page):
     return page.locator("#text .selected").all_text_contents()
-
-
-def in_effect(store):
-    return {one.sentence: one.tags for one, _ in store.annotated()}
 
 
 def number_of(store, words):
