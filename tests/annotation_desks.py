@@ -40,7 +40,7 @@ def make_store(location, sentences, model=None, settings=SETTINGS, **options):
     store = AnnotationStore.create(location, settings, **options)
     store.add_pool(from_tokens(sentence.split(), starts_document=True) for sentence in sentences)
     if model:
-        start_with(store, model)
+        start_with(store, str(model))
     return store
 
 

@@ -132,9 +132,9 @@ def test_proposals_without_spans_are_tags(tmp_path, tagger):
 def test_a_model_starts_a_project_once(tmp_path, model):
     other = make_model(tmp_path, 1)
     with make_store(tmp_path / "case.db", sentences(1), model) as store:
-        assert start_with(store, model).version == 1
+        assert start_with(store, str(model)).version == 1
         store.activate(store.add_model(other, {}))
-        assert start_with(store, model).version == 2  # the later version stays active
+        assert start_with(store, str(model)).version == 2  # the later version stays active
         assert [one.folder for one in store.models()] == [str(model), str(other)]
 
 

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from tagger.annotation import project_progress
 from tagger.annotation.project_records import ModelVersion
+from tagger.annotation.proposals import stored_name
 from tagger.annotation.random_share import count_items, read_share, score_items
 from tagger.annotation.store import AnnotationStore
 from tagger.bundle import load_bundle
@@ -85,7 +86,7 @@ def find_active(store: AnnotationStore, initial: str | None = None) -> ModelVers
     """
     versions = store.models()
     if not versions and initial:
-        name = _stored_name(initial)
+        name = stored_name(initial)
         with store.writing() as connection:
             lock_project(connection)
             if not project_progress.list_models(connection):  # another process may have been faster
@@ -302,9 +303,3 @@ def _remove_checkpoint(model: Path) -> None:
 
 def _last_number(folder: Path) -> int:
     return max((int(path.name) for path in folder.iterdir() if path.name.isdecimal()), default=0)
-
-
-def _stored_name(name: str) -> str:
-    """Return the absolute path of a model folder; other names of models stay."""
-    path = find_model(name)
-    return str(path.resolve()) if path == Path(name) else name

@@ -121,7 +121,7 @@ def annotate_command(
             added = store.add_pool(read_pool(pool))
             print_message(f"{store.name}: {added:,} sentences added")
         if model is not None:
-            active = start_with(store, find_model(model).resolve())
+            active = start_with(store, model)
             print_message(f"{store.name}: version {active.version} of the model proposes spans")
         gate = make_annotation_gate(
             Desk(store, strategy=strategy, random_share=random_share),
