@@ -32,8 +32,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 quickstart: $(INSTALLED)
 	$(BIN)/python scripts/quickstart.py
 
+# A file's tests run in one process, so that they share their fixtures.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
+
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # For every edit: less than a minute.
 test-fast: $(INSTALLED)
@@ -41,7 +44,7 @@ test-fast: $(INSTALLED)
 
 # All tests; prints the lines and branches of each module that no test reaches.
 coverage: $(INSTALLED)
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest $(PARALLEL) --cov
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -123,9 +123,13 @@ def pos_model(corpus: Path) -> Path:
     return train_pos_model(corpus)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Yield a Chromium without background traffic; skip the test if none is installed."""
+    """Yield a Chromium without background traffic; skip the test if none is installed.
+
+    Playwright's event loop runs in the main thread until the end of the module: code that calls
+    ``asyncio.run`` needs a thread there.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)

@@ -37,13 +37,14 @@ def nodes():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        others = set(psutil.Process().children(recursive=True))
         small = {"object_store_memory": 100_000_000, "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
-        started = psutil.Process().children(recursive=True)
+        started = set(psutil.Process().children(recursive=True)) - others
         try:
             for _ in range(2):
                 cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
-            started = psutil.Process().children(recursive=True)
+            started = set(psutil.Process().children(recursive=True)) - others
             patch.setenv("RAY_ADDRESS", cluster.address)
             yield cluster
         finally:

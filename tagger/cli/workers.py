@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
@@ -154,14 +155,13 @@ _state: tuple[TagOptions, Tagger] | None = None  # set in each worker process
 
 def _start_worker(options: TagOptions) -> None:
     global _state
-    Thread(target=_end_with_parent, daemon=True).start()
+    if parent := parent_process():
+        Thread(target=_end_with, args=(parent,), daemon=True).start()
     _state = (options, load_tagger(options))
 
 
-def _end_with_parent() -> None:
+def _end_with(parent: BaseProcess) -> None:
     """End this process when its parent was killed: the pool's pipes stay open in the other workers."""
-    parent = parent_process()
-    assert parent is not None
     parent.join()
     os._exit(1)
 
