@@ -54,6 +54,19 @@ subprocess.run([*command, "--output", "out.parquet"], check=True)
 spans, nothing = parquet.read_table("out.parquet")["spans"].to_pylist()
 assert [span["label"] for span in spans] == ["PER", "PER", "LOC"] and nothing is None
 """,
+    "annotate": """
+import subprocess, sys, urllib.request
+with open("in.conll", "w") as file:
+    file.write("Ada B-PER\\nsleeps O\\n")
+subprocess.run([sys.executable, "-m", "tagger", "convert", "in.conll", "case.db"], check=True)
+command = [sys.executable, "-m", "tagger", "annotate", "--project", "case.db", "--port", "0"]
+with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+    address = server.stderr.readline().split()[-1]
+    with urllib.request.urlopen(address) as page:
+        assert b"annotate" in page.read()
+    server.terminate()
+    assert server.wait(30) == 0
+""",
     "ray": f"""
 import json, subprocess, sys
 with open("in.jsonl", "w") as file:
