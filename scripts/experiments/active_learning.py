@@ -5,7 +5,7 @@ python scripts/experiments/active_learning.py CORPORA OUTPUT [--corpus NAME]… 
 CORPORA contains conll2003/eng.train and eng.testa, wikigold/train.iob2 (the last fifth is the test part),
 hausa_ner and wolof_ner with train.txt and test.txt. A chain is a corpus, a variant and a seed. It starts with
 random sentences, the same for all variants. In each round it trains a model on all labelled sentences, scores
-it, and selects the sentences of the next round with it. Models are trained anew from random weights or from
+it, and selects the sentences of the next round with it. Each round trains from random weights or from
 the packaged model `en`, for a fixed number of epochs, without a dev split and without vectors: see SMALL.
 
 The variants are those of VARIANTS. `partial` labels only the least certain tokens of each sentence and those

@@ -11,7 +11,7 @@ from tagger import __version__
 from tagger.annotation.strategies import STRATEGIES, StrategyName
 from tagger.cli.console import require_extra
 from tagger.cli.output import print_message
-from tagger.cli.serve import TOKEN, read_token
+from tagger.cli.serve import TOKEN, HostOption, PortOption, read_token
 from tagger.errors import InputError
 from tagger.included import find_model
 from tagger.runtime.options import TagOptions
@@ -80,10 +80,8 @@ def annotate_command(
         float,
         typer.Option(metavar="X", min=0.0, max=1.0, help="Share of sentences drawn at random, from 0 to 1."),
     ] = 0.2,
-    host: Annotated[str, typer.Option(help="Address to listen on. The default is this machine only.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
 ) -> None:
     """Annotate text on a page, with a model's proposals.
 

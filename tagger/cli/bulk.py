@@ -16,12 +16,12 @@ from tagger import __version__
 from tagger.cli.input import split_names
 from tagger.cli.output import print_message
 from tagger.cli.progress_bar import ProgressBar
-from tagger.cli.tag import CACHE_MEGABYTES, PrecisionOption
+from tagger.cli.tag import CACHE_MEGABYTES, ModelOption, PrecisionOption
 from tagger.cli.tag_checks import require_workers
 from tagger.cli.thresholds import MinScoreOption, parse_min_score, resolve_min_score
 from tagger.corpus.text_tables import TextTable, open_table
 from tagger.errors import InputError
-from tagger.included import DEFAULT, default_model, find_model
+from tagger.included import default_model, find_model
 from tagger.runtime.bulk_plan import SHARD_BYTES, SHARD_STEM, Shard, fingerprint, make_plan, missing_shards
 from tagger.runtime.bulk_shards import ShardCounts, errors_file, load_tagger, tag_shard
 from tagger.runtime.options import TagOptions
@@ -46,16 +46,7 @@ def bulk_command(
     ],
     text_column: Annotated[str, typer.Option(metavar="NAME", help="Column of texts.")],
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write the shards to.")],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            help="Model folder written by `tagger train`, or name of a packaged model; "
-            f"{DEFAULT} by default.",
-        ),
-    ] = None,
+    model: ModelOption = None,
     id_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column that identifies a row in the files of errors.")
     ] = None,

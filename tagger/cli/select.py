@@ -16,6 +16,7 @@ from tagger.annotation.strategies import STRATEGIES, StrategyName
 from tagger.cli.evaluate import check_outputs
 from tagger.cli.output import Notes, open_output, print_message
 from tagger.cli.progress_bar import ProgressBar
+from tagger.cli.tag import ModelOption
 from tagger.corpus.detection import detect
 from tagger.corpus.files import find_format
 from tagger.corpus.jsonl import json_line
@@ -23,7 +24,7 @@ from tagger.corpus.loading import write_corpus
 from tagger.corpus.reading import Reading
 from tagger.corpus.records import NO_SPANS
 from tagger.errors import InputError, Warn, ignore
-from tagger.included import DEFAULT, default_model, find_model
+from tagger.included import default_model, find_model
 from tagger.runtime.document_pipe import TextTokenizer
 from tagger.runtime.json_lines import SCORE_DIGITS
 from tagger.runtime.options import TagOptions
@@ -50,16 +51,7 @@ def select_command(
             help="File to write, in the format of its suffix; only JSON lines hold arm and priority.",
         ),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            help="Model folder written by `tagger train`, or name of a packaged model; "
-            f"{DEFAULT} by default.",
-        ),
-    ] = None,
+    model: ModelOption = None,
     tokens: Annotated[
         int | None, typer.Option(metavar="N", help="Number of tokens to annotate.", show_default=False)
     ] = None,

@@ -27,6 +27,10 @@ tagger serve -m runs/news -m en --port 8080
 curl -d '{{"text": "Jordan scored twice for Chicago."}}' localhost:8000/tag"""
 
 
+HostOption = Annotated[str, typer.Option(help="Address to listen on. The default is this machine only.")]
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")]
+
+
 def serve_command(
     model: Annotated[
         list[str] | None,
@@ -38,10 +42,8 @@ def serve_command(
             show_default=False,
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on. The default is this machine only.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
     compare: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Forward-trained model for the page to show below the others."),

@@ -80,6 +80,16 @@ ModelName = Annotated[
         "Hugging Face hub (user/name).",
     ),
 ]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="Model folder written by `tagger train`, or name of a packaged model or of one on the hub; "
+        f"{DEFAULT} by default.",
+    ),
+]
 PrecisionOption = Annotated[
     Literal["f32", "int8", "auto"],
     typer.Option(
@@ -99,16 +109,7 @@ def tag_command(
             show_default=False,
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            help="Model folder written by `tagger train`, or name of a packaged model or of one on the hub; "
-            f"{DEFAULT} by default.",
-        ),
-    ] = None,
+    model: ModelOption = None,
     text: Annotated[
         str | None, typer.Option("--text", metavar="TEXT", help="Tag this text instead of files.")
     ] = None,
