@@ -14,7 +14,9 @@ import pytest
 from command_line import input_error, rows, run
 from input_errors import check
 
+from tagger.cli import bulk
 from tagger.cli.bulk import ENGINES, EngineName
+from tagger.runtime.bulk_shards import ShardCounts
 
 TEXTS = ["Ada met Otto in Oslo.", "Mia saw the sea near Bonn.", None, "The New Lima ship left"]
 
@@ -81,6 +83,18 @@ def test_the_size_of_a_shard_must_be_positive(model, table, tmp_path):
         arguments = ("--text-column", "body", "--output", tmp_path / "out", "--shard-megabytes", size)
         error = input_error("bulk", "-m", model, table, *arguments)
         check(error, "option.value", option="--shard-megabytes", mentions=size)
+
+
+def test_the_progress_has_speed_and_time_left(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(bulk, "monotonic", lambda: now)
+    progress = bulk._Progress(4)
+    now += 10
+    progress.add(ShardCounts(n_rows=5, n_errors=1, n_words=2_000))
+    assert progress.describe() == "5 rows, 2,000 words, 200 words/s, 0:00:30 left"
+    for _ in range(3):
+        progress.add(ShardCounts(n_rows=5, n_errors=0, n_words=2_000))
+    assert progress.describe() == "20 rows, 8,000 words, 800 words/s"
 
 
 def test_every_engine_has_a_name():
