@@ -6,15 +6,16 @@ from itertools import accumulate, pairwise
 
 import pytest
 from annotation_projects import SETTINGS, pool
+from command_line import input_error, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from input_errors import raises
+from input_errors import check, raises
 
 from tagger.annotation.project_files import ImportCounts, align_tags, import_work, read_pool
 from tagger.annotation.project_records import Decision
 from tagger.annotation.store import AnnotationStore
 from tagger.corpus.files import read_sentences
-from tagger.corpus.loading import write_corpus
+from tagger.corpus.loading import FileOptions, write_corpus
 from tagger.corpus.reading import Reading
 from tagger.text.schemes import tags_to_spans
 from tagger.text.sentence import UNKNOWN_TAG, Sentence, from_tokens
@@ -78,15 +79,35 @@ def test_work_of_other_tools_becomes_annotations_of_the_pool(store, texts, tmp_p
     assert store.add_pool(read_pool(texts)) == 4
     assert store.add_pool(read_pool(texts)) == 0
     path = exported(format, tmp_path)
-    assert import_work(store, path, "eve", format=format) == ImportCounts(annotated=4, added=1)
+    assert import_work(store, path, "eve", options=FileOptions(format=format)) == ImportCounts(
+        annotated=4, added=1
+    )
     assert tags_in_effect(store) == {
         **TAGS,
         ("A", "new", "text", "about", "Mia", "."): (*"OOOO", "B-PER", "O"),
     }
     assert store.progress().sentences == 5
     assert {(one.annotator, one.kind, one.arm) for one in store.annotations()} == {("eve", "accepted", None)}
-    assert import_work(store, path, "eve", format=format) == ImportCounts(kept=5)
+    assert import_work(store, path, "eve", options=FileOptions(format=format)) == ImportCounts(kept=5)
     assert len(list(store.annotations())) == 5
+
+
+def test_convert_imports_into_an_existing_project(store, database, texts, tmp_path):
+    store.add_pool(read_pool(texts))
+    path = exported("labelstudio", tmp_path)
+    command = ("convert", path, database, "--from", "labelstudio", "--annotator", "eve")
+    assert "4 sentences of the pool annotated, 1 added, 0 unchanged, 0 misaligned" in run(*command)[2]
+    assert {one.annotator for one in store.annotations()} == {"eve"}
+    assert "0 sentences of the pool annotated, 0 added, 5 unchanged, 0 misaligned" in run(*command)[2]
+    for option, value in (("--task", "ner"), ("--scheme", "BIOES")):
+        check(input_error(*command, option, value), "option.conflict", option=option)
+
+
+def test_convert_does_not_replace_a_file_that_is_no_project(texts, tmp_path):
+    path = tmp_path / "other.db"
+    path.write_bytes(b"other content")
+    check(input_error("convert", texts, path), "corpus.format", file="other.db")
+    assert path.read_bytes() == b"other content"
 
 
 def test_rejected_work_is_not_imported(store, texts, tmp_path):
@@ -104,7 +125,7 @@ def test_an_import_keeps_decisions_and_leases_and_replaces_undone_ones(store, te
     store.release(store.undo("ada")[0].key)
     lease = store.lease("ada", 2)
     path = exported("labelstudio", tmp_path)
-    assert import_work(store, path, "eve", format="labelstudio") == ImportCounts(2, 1, 2)
+    assert import_work(store, path, "eve", options=FileOptions(format="labelstudio")) == ImportCounts(2, 1, 2)
     expected = {**TAGS, ("Ada", "met", "Bob", "."): ("?",) * 4}
     del expected["They", "went", "to", "Oslo", "."]
     assert {tokens: tags for tokens, tags in tags_in_effect(store).items() if tokens in TAGS} == expected

@@ -78,7 +78,7 @@ def import_work(
     path: str | Path,
     annotator: str,
     *,
-    format: str | None = None,
+    options: FileOptions = FileOptions(),  # noqa: B008
     reading: Reading = Reading(),  # noqa: B008
 ) -> ImportCounts:
     """Import a file of any corpus format as accepted annotations.
@@ -89,14 +89,14 @@ def import_work(
         store: The project.
         path: The file or folder.
         annotator: Whose work it is.
-        format: A key of ``corpus.files.FORMATS``; by default it is detected.
+        options: The options for the file; by default they are detected from it.
         reading: The reader options; ``warn`` also receives a message for each sentence that is misaligned.
 
     Raises:
         InputError: The file cannot be read, or has labels that the project does not have.
     """
     settings = store.settings
-    split = load_split([path], [settings.task], options=FileOptions(format=format), reading=reading)
+    split = load_split([path], [settings.task], options=options, reading=reading)
     scheme = split.schemes[settings.task]
     sentences = [_in_scheme(sentence, settings, scheme) for sentence in split.sentences]
     for sentence in sentences:

@@ -7,12 +7,14 @@ from typing import Annotated, get_args
 
 import typer
 
+from tagger.cli.console import require_extra
 from tagger.cli.input import LabelNamesOption, OffsetsOption, split_names
 from tagger.cli.output import Notes, open_output, print_message
 from tagger.cli.progress_bar import ProgressBar
 from tagger.corpus.conversion import Conversion, Source, survey
-from tagger.corpus.files import FORMATS, FormatName, find_format
-from tagger.corpus.reading import OffsetUnit, OnMisaligned, Unit
+from tagger.corpus.files import FORMATS, FormatName, find_format, is_database_url
+from tagger.corpus.loading import FileOptions
+from tagger.corpus.reading import OffsetUnit, OnMisaligned, Reading, Unit
 from tagger.corpus.tags import parse_schemes
 from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError
@@ -24,6 +26,8 @@ EXAMPLES = """Examples:
 tagger convert train.conll train.bioes.conll --scheme BIOES
 
 tagger convert corpus.conllu corpus.conll --task pos
+
+tagger convert export.json case.db --from labelstudio --annotator ada
 
 tagger convert corpus.conll - --to conllu > corpus.conllu"""
 
@@ -92,16 +96,39 @@ def convert_command(
         ),
     ] = "characters",
     label_names: LabelNamesOption = None,
+    annotator: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Annotator of the sentences that an existing project receives."),
+    ] = "corpus",
 ) -> None:
     """Convert a corpus file to another format or tag scheme, sentence by sentence.
 
     Standard error lists the number of items that OUT cannot hold. An existing
-    file OUT is replaced only after success; a folder must be new or empty, an
-    annotation project must be new.
+    file OUT is replaced only after success; a folder must be new or empty. An
+    existing annotation project receives the sentences as accepted
+    annotations; those that it has stay.
     """
     _require_apart(source, target, to_format)
     to = find_format(target, to_format)
     notes = Notes()
+    if FORMATS[to].write_database and (target.exists() or is_database_url(target)):
+        if scheme or task:
+            raise InputError(
+                f"the project has its own task and scheme. Omit {'--task' if task else '--scheme'}.",
+                code="option.conflict",
+                where=target,
+                option="--task" if task else "--scheme",
+            )
+        options = FileOptions(columns=columns, format=from_format, schemes=parse_schemes(from_scheme))
+        reading = Reading(
+            on_misaligned=on_misaligned,
+            offsets=offsets,
+            label_names=parse_label_names(label_names),
+            warn=notes,
+        )
+        _import(source, target, annotator, options, reading)
+        notes.close()
+        return
     with ProgressBar("converting", [source], n_passes=2, writes_output=target == STDOUT) as bar:
         survey_result = survey(
             source,
@@ -133,6 +160,20 @@ def convert_command(
             )
     _report(conversion, to, survey_result)
     notes.close()
+
+
+def _import(source: Path, target: Path, annotator: str, options: FileOptions, reading: Reading) -> None:
+    """Import annotations into an existing project and print what happened to them."""
+    require_extra("convert", "sqlalchemy", extra="annotate")
+    from tagger.annotation.project_files import import_work  # slow import
+    from tagger.annotation.store import AnnotationStore
+
+    with AnnotationStore(target) as store:
+        counts = import_work(store, source, annotator, options=options, reading=reading)
+        print_message(
+            f"{store.name}: {counts.annotated:,} sentences of the pool annotated, {counts.added:,} added, "
+            f"{counts.kept:,} unchanged, {counts.misaligned:,} misaligned"
+        )
 
 
 def _require_apart(source: Path, target: Path, to_format: str | None) -> None:

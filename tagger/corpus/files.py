@@ -252,6 +252,11 @@ def by_content(path: str | Path, named: str) -> str:
     return detected or named
 
 
+def is_database_url(path: str | Path) -> bool:
+    """Return True for the URL of a PostgreSQL database, in which ``Path`` may have joined the slashes."""
+    return _SERVER.match(str(path)) is not None
+
+
 def find_format(path: str | Path, format: str | None = None) -> str:
     """Return the format to read a file in: the requested one, else the one of its suffix.
 
@@ -264,7 +269,7 @@ def find_format(path: str | Path, format: str | None = None) -> str:
         InputError: If the format does not exist.
     """
     if format is None:
-        if _SERVER.match(str(path)):
+        if is_database_url(path):
             return "project"
         address = parse_address(path)
         is_folder = os.path.isdir(path)  # noqa: PTH112 - it never raises
