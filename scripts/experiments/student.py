@@ -4,9 +4,11 @@ python scripts/experiments/student.py CORPORA VECTORS ENCODER WORK [--teachers 3
 
 CORPORA contains conll2003, wikigold and raw_news; ENCODER is a folder that `tagger encoder export` wrote. The
 teachers are trained with the default options and the encoder; the mean of their probabilities on the news,
-and CoNLL-2003 train, train the students. Scored are CoNLL-2003 dev, its entities with a word that is not in
-CoNLL-2003 train, and all of Wikigold, also for models with the default options (plain). WORK has the models;
-a call that is interrupted continues at the next.
+and CoNLL-2003 train, train the students. With --pairs each student has the teacher of its own seed. Scored
+are CoNLL-2003 dev, its entities with a word that is not in CoNLL-2003 train, and all of Wikigold, also for
+models with the default options (plain). With --topics all models are trained on the rest of the topic split
+of generalisation.py, and also scored on its held-out documents. WORK has the models; a call that is
+interrupted continues at the next.
 """
 
 import argparse
@@ -14,10 +16,12 @@ import gzip
 import json
 import re
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tagger import Tagger, distil, read_corpus, train
+from generalisation import split_topics
+
+from tagger import Sentence, Tagger, distil, read_corpus, train
 from tagger.config_loading import parse_setting
 from tagger.evaluation.scores import score_spans_by_vocabulary
 
@@ -34,33 +38,47 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--documents", type=int, default=8000, help="number of news articles")
     parser.add_argument("--gold", type=int, default=1, help="passes over CoNLL-2003 per pass over the news")
+    parser.add_argument("--pairs", action="store_true", help="one teacher per student, with the same seed")
+    parser.add_argument("--topics", action="store_true", help="hold out documents by topic")
     parser.add_argument("--name", default="student", help="prefix of the students' folders")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="option of the students"
     )
     arguments = parser.parse_args()
-    files = {name: arguments.corpora / "conll2003" / f"eng.{name}" for name in ("train", "testa")}
-    shared = {"dev": files["testa"], "vectors": arguments.vectors, "config": RECIPE, "resume": True}
+    conll = arguments.corpora / "conll2003"
+    gold = read_corpus(conll / "eng.train", task="ner")
+    evaluation = Evaluation(arguments.corpora, gold)
+    if arguments.topics:
+        gold, held_out = split_topics(gold)
+        evaluation.add("topic split", held_out)
+    shared = {
+        "dev": conll / "eng.testa",
+        "vectors": arguments.vectors,
+        "config": RECIPE,
+        "resume": True,
+    }
+    prefix = "topics-" * arguments.topics
 
     def fit(name: str, count: int, encoder: str | None = None) -> list[Tagger]:
         return [
             train(
-                files["train"], encoder=encoder, seed=seed, output=arguments.work / f"{name}-{seed}", **shared
+                gold, encoder=encoder, seed=seed, output=arguments.work / f"{prefix}{name}-{seed}", **shared
             )
             for seed in range(1, count + 1)
         ]
 
-    evaluation = Evaluation(arguments.corpora)
     evaluation.report("plain", fit("plain", arguments.seeds))
-    teachers = fit("teacher", arguments.teachers, str(arguments.encoder))
+    teachers = fit(
+        "teacher", arguments.seeds if arguments.pairs else arguments.teachers, str(arguments.encoder)
+    )
     evaluation.report("teachers", teachers)
-    news = arguments.corpora / "raw_news" / "reuters21578.jsonl.gz"
+    news = list(read_news(arguments.corpora / "raw_news" / "reuters21578.jsonl.gz"))
     students = [
         distil(
-            teachers,
-            list(read_news(news))[: arguments.documents],
-            gold=read_corpus(files["train"], task="ner") * arguments.gold,
-            output=arguments.work / f"{arguments.name}-{seed}",
+            teachers[seed - 1 : seed] if arguments.pairs else teachers,
+            news[: arguments.documents],
+            gold=gold * arguments.gold,
+            output=arguments.work / f"{prefix}{arguments.name}-{seed}",
             seed=seed,
             **dict(map(parse_setting, arguments.set)),
             **shared,
@@ -83,30 +101,37 @@ class Evaluation:
 
     Args:
         corpora: Folder of the corpora.
+        split: CoNLL-2003 train, whose words are known.
     """
 
-    def __init__(self, corpora: Path) -> None:
+    def __init__(self, corpora: Path, split: Sequence[Sentence]) -> None:
         self._dev = read_corpus(corpora / "conll2003" / "eng.testa", task="ner")
-        self._wikigold = read_corpus(corpora / "wikigold" / "train.iob2", columns="token,ner")
-        split = read_corpus(corpora / "conll2003" / "eng.train", task="ner")
+        self._others = {
+            "Wikigold": read_corpus(corpora / "wikigold" / "train.iob2", columns="token,ner"),
+        }
         self._known = {word for sentence in split for word in sentence.tokens}
+
+    def add(self, title: str, sentences: Sequence[Sentence]) -> None:
+        """Add a corpus."""
+        self._others[title] = list(sentences)
 
     def report(self, name: str, models: Iterable[Tagger]) -> None:
         """Print the F1 of some models on each corpus, with the mean."""
         for title, values in zip(
-            ("dev", "unseen words", "Wikigold"), zip(*map(self.score, models), strict=True), strict=True
+            ("dev", "unseen words", *self._others), zip(*map(self.score, models), strict=True), strict=True
         ):
             each = " ".join(f"{value:.4f}" for value in values)
             print(f"{name:<12} {title:<13} {statistics.mean(values):.4f} ({each})", flush=True)
 
-    def score(self, model: Tagger) -> tuple[float, float, float]:
-        """Return F1 on dev, on its entities with a word that is not in train, and on Wikigold."""
+    def score(self, model: Tagger) -> tuple[float, ...]:
+        """Return F1 on dev, on its entities with a word that is not in train, and on the other corpora."""
         unseen = score_spans_by_vocabulary(
             [sentence.tags["ner"] for sentence in self._dev],
             [sentence.tags["ner"] for sentence in model.tag_sentences(self._dev)],
             [[word in self._known for word in sentence.tokens] for sentence in self._dev],
         )["unseen"]["f1"]
-        return model.evaluate(self._dev).ner.f1, unseen, model.evaluate(self._wikigold).ner.f1
+        others = (model.evaluate(sentences).ner.f1 for sentences in self._others.values())
+        return model.evaluate(self._dev).ner.f1, unseen, *others
 
 
 if __name__ == "__main__":
