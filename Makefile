@@ -20,7 +20,7 @@ CONLL = $(if $(CORPORA),,$(error CORPORA must be the folder of the corpora: make
 UD := --train $(CORPORA)/ud_ewt/en_ewt-ud-train.conllu --dev $(CORPORA)/ud_ewt/en_ewt-ud-dev.conllu
 MODELS := $(BENCH_WORK)/model-100 $(BENCH_WORK)/model-200
 
-.PHONY: install quickstart test test-fast coverage check extras fuzz bench format clean
+.PHONY: install quickstart test test-fast coverage check docs extras fuzz bench format clean
 
 install: $(INSTALLED)
 
@@ -50,6 +50,10 @@ check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site is build/docs/site; `python -m http.server -d build/docs/site` shows it.
+docs: $(INSTALLED)
+	$(BIN)/python scripts/build_docs.py
 
 # Install each extra alone in a fresh environment and use it.
 extras: $(INSTALLED)
