@@ -53,14 +53,19 @@ def test_the_pool_has_ids_in_order_and_can_be_read_again(tmp_path):
         assert [store.sentence(index + 1).tokens for index in range(30)] == [one.tokens for one in pool]
 
 
-def test_a_queue_without_a_model_is_the_random_arm(database, tagger):
+def test_a_queue_without_a_model_is_drawn_at_random(database, tagger):
     with make_store(database, sentences(3 * QUEUE_SIZE)) as store:
-        drawn = draw_sentences(store)
+        drawn = draw_sentences(store, 1.0)
         chosen = choose_sentences(store, tagger, 1, random_share=1.0)
         assert [entry.sentence for entry in drawn] == [entry.sentence for entry in chosen]
         assert {(entry.arm, entry.strategy) for entry in drawn + chosen} == {("random", "random")}
+        shared = draw_sentences(store, 0.2)
+        assert [entry.sentence for entry in shared] == [entry.sentence for entry in drawn]
+        assert [entry.arm for entry in shared[:7]] == [*["chosen"] * 2, "random", *["chosen"] * 4]
+        assert [entry.arm for entry in shared].count("random") == QUEUE_SIZE // 5
+        assert {entry.arm for entry in draw_sentences(store, 0.0)} == {"chosen"}
         annotate(store, drawn[0].sentence, Decision(None))
-        assert [one.sentence for one in draw_sentences(store)][:-1] == [one.sentence for one in drawn][1:]
+        assert draw_sentences(store, 0.2)[:-1] == shared[1:]
 
 
 def test_the_queue_has_both_arms_and_nothing_annotated(database, tagger):

@@ -266,7 +266,7 @@ def test_a_project_without_a_model_draws_at_random(tmp_path):
         assert (answer["spans"], answer["model"]) == ([], None)
         decide(client, answer, spans=[(0, 1, "PER")])
         (annotation,) = store.annotations()
-        assert (annotation.arm, annotation.proposed) == ("random", None)
+        assert (annotation.strategy, annotation.proposed) == ("random", None)
         assert take(client, audit=True) == {"lease": None, "state": "no model"}
 
 

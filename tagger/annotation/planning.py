@@ -82,18 +82,28 @@ def choose_sentences(
     return [QueueEntry(choice.index + 1, choice.arm, choice.strategy, version) for choice in choices]
 
 
-def draw_sentences(store: AnnotationStore) -> list[QueueEntry]:
-    """Draw the next ``QUEUE_SIZE`` sentences of the random share, without a model.
+def draw_sentences(store: AnnotationStore, random_share: float) -> list[QueueEntry]:
+    """Draw the next ``QUEUE_SIZE`` sentences at random, without a model.
 
-    They are the same ones that ``choose_sentences`` draws for its random share.
+    They come in the order in which ``choose_sentences`` draws its random share. Only a part of them belongs
+    to the random share: the others train the first model.
+
+    Args:
+        store: The project.
+        random_share: Share of the sentences that belongs to the random share.
     """
     table = tables.sentences
     with store.reading() as connection:
         count = connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
         done = connection.scalars(sa.select(table.c.id).where(leasing.annotated(table.c.id))).all()
     order = random_order(count, SEED) + 1
-    left = order[np.isin(order, np.array(done, np.int64), invert=True)]
-    return [QueueEntry(identifier, "random", "random") for identifier in left[:QUEUE_SIZE].tolist()]
+    left = np.flatnonzero(np.isin(order, np.array(done, np.int64), invert=True))[:QUEUE_SIZE]
+    # The position in the order decides, so that a sentence has the same arm whenever the queue is filled.
+    counts = np.floor(random_share * np.stack([left, left + 1]) + 0.5)
+    return [
+        QueueEntry(identifier, "random" if is_random else "chosen", "random")
+        for identifier, is_random in zip(order[left].tolist(), counts[1] > counts[0], strict=True)
+    ]
 
 
 def count_waiting(store: AnnotationStore) -> int:

@@ -324,10 +324,10 @@ class Desk:
             self._model = None
         n_done, model = _count_work(progress := self.store.progress()), self._model
         if model is None:
-            entries = draw_sentences(self.store)
+            entries = draw_sentences(self.store, self._random_share)
         else:
             if progress.sentences > HEAD_START and not count_waiting(self.store):
-                self.store.replace_queue(draw_sentences(self.store))
+                self.store.replace_queue(draw_sentences(self.store, self._random_share))
             entries = choose_sentences(
                 self.store,
                 model.tagger,
