@@ -7,7 +7,7 @@ from bundles import make_bundle
 from servers import LONGEST_WAIT
 from starlette.testclient import TestClient
 
-from tagger.annotation.proposals import start_with
+from tagger.annotation.model_versions import start_with
 from tagger.annotation.store import AnnotationStore
 from tagger.bundle import save_bundle
 from tagger.corpus.project_documents import ProjectSettings

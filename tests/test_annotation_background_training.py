@@ -13,7 +13,7 @@ from command_line import SMALL
 from input_errors import raises
 
 from tagger.annotation.background_training import BackgroundTraining, TrainingStatus
-from tagger.annotation.model_updates import find_active
+from tagger.annotation.model_versions import find_active
 from tagger.annotation.project_records import Decision
 from tagger.annotation.store import AnnotationStore
 from tagger.corpus.loading import read_corpus

@@ -9,7 +9,8 @@ from input_errors import raises
 
 from tagger.annotation import annotation_gain
 from tagger.annotation.annotation_gain import measure_control, measure_gain
-from tagger.annotation.model_updates import find_active, update_model
+from tagger.annotation.model_updates import update_model
+from tagger.annotation.model_versions import start_with
 from tagger.annotation.project_records import Decision
 from tagger.annotation.random_share import Effort, read_origins, read_share
 from tagger.annotation.store import AnnotationStore
@@ -48,7 +49,7 @@ def test_a_large_share_has_no_warning_and_an_empty_one_has_no_score(project, tmp
     with AnnotationStore.create(tmp_path / "new.db", SETTINGS) as store:
         with raises("bundle.missing", file="new.db"):
             measure_gain(store)
-        find_active(store, str(model))
+        start_with(store, str(model))
         store.add_model(tmp_path / "deleted", {})
         gain = measure_gain(store)
         assert "no annotations" in gain.warning

@@ -7,6 +7,7 @@ from annotation_desks import SETTINGS, Clock, make_model, make_store
 from tagger import Tagger
 from tagger.annotation.annotation_cost import PRIOR
 from tagger.annotation.audits import find_audits, read_tags
+from tagger.annotation.model_versions import start_with
 from tagger.annotation.planning import (
     QUEUE_SIZE,
     ProjectPool,
@@ -16,7 +17,7 @@ from tagger.annotation.planning import (
     measure_cost,
 )
 from tagger.annotation.project_records import Decision, QueueEntry
-from tagger.annotation.proposals import propose, start_with
+from tagger.annotation.proposals import propose
 from tagger.annotation.store import AnnotationStore
 from tagger.corpus.project_documents import ProjectSettings
 from tagger.runtime.label_errors import find_label_errors

@@ -15,17 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import sqlalchemy as sa
-
 from tagger.annotation import project_progress
+from tagger.annotation.model_versions import find_active, start_with
 from tagger.annotation.project_records import ModelVersion
-from tagger.annotation.proposals import stored_name
 from tagger.annotation.random_share import count_items, read_share, score_items
 from tagger.annotation.store import AnnotationStore
 from tagger.bundle import load_bundle
 from tagger.config_loading import load_config
 from tagger.corpus.loading import write_corpus
-from tagger.corpus.project_database import lock_project
 from tagger.errors import InputError
 from tagger.included import find_model
 from tagger.runtime.tagger import Tagger
@@ -77,24 +74,6 @@ def models_folder(location: str | Path) -> Path:
     return path.with_suffix(".models")
 
 
-def find_active(store: AnnotationStore, initial: str | None = None) -> ModelVersion | None:
-    """Return the active version of the model.
-
-    Args:
-        store: The project.
-        initial: Folder or name of the model that becomes version 1 if there is no version yet.
-    """
-    versions = store.models()
-    if not versions and initial:
-        name = stored_name(initial)
-        with store.writing() as connection:
-            lock_project(connection)
-            if not project_progress.list_models(connection):  # another process may have been faster
-                _insert(connection, store, name, {}, is_active=True)
-        versions = store.models()
-    return next((version for version in versions if version.is_active), None)
-
-
 def update_model(
     store: AnnotationStore,
     folder: Path,
@@ -118,8 +97,8 @@ def update_model(
     Args:
         store: The project.
         folder: The folder of the project's models. One process at a time can update it.
-        initial: The model to start from if the project has no versions; it becomes version 1. By default,
-            training then starts from random weights.
+        initial: The model to start from, see ``start_with``. By default, training starts from the active
+            version, or from random weights if the project has none.
         changes: Options of the config by dotted name. By default those of ``tagger train --init-from``.
         restart: True to discard an unfinished run. By default, it is resumed with its own annotations.
         is_stopped: Called after every step; if it returns True, the run stops and can be resumed.
@@ -136,34 +115,13 @@ def update_model(
     with claim_folder(folder):
         run = _find_run(store, folder, restart=restart)
         if run is None:
-            active = find_active(store, initial)
+            active = start_with(store, initial) if initial else find_active(store)
             run = _begin_run(store, folder, active.folder if active else None)
         if not _train(run, store, changes or {}, is_stopped, on_phase):
             return None
         version = _compare(run, store)
         _remove_checkpoint(run.model)
         return version
-
-
-def describe_version(version: ModelVersion) -> str:
-    """Describe in one sentence how a version that ``update_model`` returned compares with the one before."""
-    scores = version.scores
-    before, difference = scores["before"], scores["difference"]
-    outcome = f"version {version.version} {'becomes' if scores['is_better'] else 'does not become'} active"
-    reasons = []
-    if before is None:
-        reasons.append("no version was active")
-    if scores["sentences"]:
-        reasons.append(f"F1 {scores['f1']:.3f} on the {scores['sentences']:,} sentences of the random share")
-    else:
-        reasons.append("the random share has no annotations")
-    if difference:
-        interval = f"95 % interval {difference['low']:+.3f} to {difference['high']:+.3f}"
-        reasons.append(
-            f"{before['f1']:.3f} of version {before['version']}, difference {difference['value']:+.3f} "
-            f"({interval}, p = {difference['p_value']:.2g})"
-        )
-    return f"{outcome}: {', '.join(reasons)}"
 
 
 def _find_run(store: AnnotationStore, folder: Path, *, restart: bool) -> _Run | None:
@@ -275,22 +233,10 @@ def _compare(run: _Run, store: AnnotationStore) -> ModelVersion:
         "is_better": is_better,
     }
     with store.writing() as connection:  # one transaction: a version that is better is never left inactive
-        number = _insert(connection, store, str(run.model), scores, is_active=is_better)
+        number = project_progress.insert_model(connection, str(run.model), scores, store.clock())
+        if is_better:
+            project_progress.activate_model(connection, number)
     return next(version for version in store.models() if version.version == number)
-
-
-def _insert(
-    connection: sa.Connection,
-    store: AnnotationStore,
-    folder: str,
-    scores: Mapping[str, Any],
-    *,
-    is_active: bool,
-) -> int:
-    number = project_progress.insert_model(connection, folder, scores, store.clock())
-    if is_active:
-        project_progress.activate_model(connection, number)
-    return number
 
 
 def _remove_checkpoint(model: Path) -> None:

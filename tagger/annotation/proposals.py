@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import sqlalchemy as sa
 
-from tagger.annotation.project_records import ModelVersion
 from tagger.annotation.store import AnnotationStore
 from tagger.corpus import project_tables as tables
 from tagger.corpus.project_documents import ProjectSettings, stored_sentence
-from tagger.included import find_model
 from tagger.runtime.options import TagOptions
 from tagger.runtime.tagger import Tagger
 from tagger.text.schemes import spans_to_tags
@@ -35,28 +32,6 @@ class Proposal:
     tags: tuple[str, ...]
     scores: tuple[float, ...]
     spans: tuple[Span, ...]
-
-
-def stored_name(model: str) -> str:
-    """Return the absolute path of a model folder; other names of models stay."""
-    path = find_model(model)
-    return str(path.resolve()) if path == Path(model) else model
-
-
-def start_with(store: AnnotationStore, model: str) -> ModelVersion:
-    """Activate a model, unless the project has it already: then a better version may be active.
-
-    Args:
-        store: The project.
-        model: Folder or name of the model.
-
-    Returns:
-        The active version.
-    """
-    name = stored_name(model)
-    if not any(version.folder == name for version in store.models()):
-        store.activate(store.add_model(name, {}))
-    return next(model for model in store.models() if model.is_active)
 
 
 def propose(store: AnnotationStore, tagger: Tagger, identifier: int) -> Proposal:

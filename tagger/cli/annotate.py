@@ -100,8 +100,8 @@ def annotate_command(
         extra="annotate",
     )
     # Slow imports.
+    from tagger.annotation.model_versions import start_with
     from tagger.annotation.project_files import read_pool
-    from tagger.annotation.proposals import start_with
     from tagger.annotation.store import AnnotationStore
     from tagger.corpus.project_documents import ProjectSettings
     from tagger.serving.annotation_desk import Desk

@@ -36,7 +36,8 @@ def retrain_command(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Model that becomes version 1 if the project has no model yet; random weights by default.",
+            help="Model to start from, which becomes active unless the project has it already. By default, "
+            "the active version, or random weights if there is none.",
         ),
     ] = None,
     set: Settings = None,
@@ -60,7 +61,8 @@ def retrain_command(
     from tagger.cli.console import require_extra
 
     require_extra("retrain", "sqlalchemy", extra="annotate")
-    from tagger.annotation.model_updates import Phase, describe_version, models_folder, update_model
+    from tagger.annotation.model_updates import Phase, models_folder, update_model
+    from tagger.annotation.model_versions import describe_version
     from tagger.annotation.store import AnnotationStore
 
     if activate is not None:

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from tagger.annotation.audits import find_audits, read_tags
+from tagger.annotation.model_versions import find_active
 from tagger.annotation.planning import (
     QUEUE_SIZE,
     choose_sentences,
@@ -93,7 +94,7 @@ class Desk:
         self._auditing: Future[dict[int, list[Suspicion]]] | None = None
         self._filled_at: tuple[int | None, int] | None = None  # model and work when the pool was exhausted
         self._is_closed = False
-        self._model = self._load(self._active())
+        self._model = self._load(find_active(store))
 
     @property
     def is_ready(self) -> bool:
@@ -282,9 +283,6 @@ class Desk:
             "model": version,
         }
 
-    def _active(self) -> ModelVersion | None:
-        return next((model for model in self.store.models() if model.is_active), None)
-
     def _load(self, model: ModelVersion | None) -> _ActiveModel | None:
         if model is None:
             return None
@@ -300,7 +298,7 @@ class Desk:
                     return
                 ended, self._filling = self._filling, None
                 ended.result()
-            active = self._active()
+            active = find_active(self.store)
             version = active.version if active else None
             is_new = version != (self._model.version if self._model else None)
             n_waiting = count_waiting(self.store)
