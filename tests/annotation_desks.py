@@ -1,16 +1,19 @@
 """Annotation on a server for tests: projects with a model of random weights, and clients of the routes."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from time import monotonic
 
 from bundles import make_bundle
 from servers import LONGEST_WAIT
 from starlette.testclient import TestClient
 
+from tagger.annotation.background_training import TrainingStatus
 from tagger.annotation.model_versions import start_with
 from tagger.annotation.store import AnnotationStore
 from tagger.bundle import save_bundle
 from tagger.corpus.project_documents import ProjectSettings
+from tagger.errors import InputError
 from tagger.serving.annotation_desk import Desk
 from tagger.serving.annotation_routes import make_annotation_gate
 from tagger.text.sentence import from_tokens
@@ -27,6 +30,34 @@ class Clock:
 
     def __call__(self):
         return self.now
+
+
+class FakeTraining:
+    """A training whose state tests set; it counts as ended only if they say so.
+
+    Attributes:
+        current: The state.
+        calls: What has been called: the values of ``restart``, and the seconds to stop.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.current = TrainingStatus()
+        self.calls = []
+
+    def start(self, *, restart=False):
+        if self.current.is_running:
+            raise InputError("a model is being trained. Wait for it, or stop it.", code="run.exists")
+        self.calls.append(restart)
+        self.current = TrainingStatus("starting")
+
+    def status(self):
+        return self.current
+
+    def stop(self, *, seconds=0.0):
+        self.calls.append(seconds)
+        if self.current.is_running:
+            self.current = replace(self.current, state="stopped")
 
 
 def make_model(folder, seed=0):
@@ -57,9 +88,9 @@ def work_of(answer, spans=None, unknown=()):
 
 
 @contextmanager
-def opened(store, **options):
+def opened(store, training=None, **options):
     """Yield a client of the app of a project."""
-    with TestClient(make_annotation_gate(Desk(store), **options)) as client:
+    with TestClient(make_annotation_gate(Desk(store, training=training), **options)) as client:
         yield client
 
 

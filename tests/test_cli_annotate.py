@@ -4,7 +4,9 @@ import os
 import re
 import subprocess
 import sys
+from time import monotonic, sleep
 
+import psutil
 import pytest
 from annotation_desks import work_of
 from command_line import run, run_error
@@ -13,6 +15,9 @@ from servers import LONGEST_WAIT, request
 from tagger.annotation.store import AnnotationStore
 
 TEXTS = '{"text": "Ada met Otto in Oslo. Otto left."}\n{"text": "Ada saw Oslo."}\n'
+
+
+TIMEOUT_SECONDS = 300  # for a process of low priority
 
 
 class Running:
@@ -75,3 +80,42 @@ def test_invalid_options_are_errors(here, model):
     assert "chunk" in run_error(
         "annotate", "--labels", "PER", "--project", "case.db", "-m", model, "--task", "chunk"
     )
+
+
+def accept_all(server):
+    """Accept every sentence without a span."""
+    while (answer := server.post("next", annotator="ada"))["lease"] or answer["state"] == "preparing":
+        if answer["lease"]:
+            work = work_of(answer, spans=[])
+            server.post("decide", key=answer["lease"]["key"], work=work, seconds=1)
+
+
+def train(server):
+    """Start a training, wait until it has copied the annotations, and return the server's child processes."""
+    server.post("training/start")
+    deadline = monotonic() + TIMEOUT_SECONDS
+    while not (state := request(server.address, "/annotation/training")[1])["is_unfinished"]:
+        assert state["is_running"], state
+        assert monotonic() < deadline
+        sleep(0.1)  # between two looks; the condition decides
+    return psutil.Process(server.process.pid).children(recursive=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
+def test_a_training_ends_with_the_server_and_is_resumed(here):
+    (here / "pool.jsonl").write_text('{"text": "Ada met Otto in Oslo. Otto left. Mia saw Oslo."}\n')
+    with Running("pool.jsonl", "--labels", "PER,LOC", "--project", "case.db") as server:
+        accept_all(server)
+        children = train(server)
+        assert children
+        server.process.terminate()
+        assert server.process.wait(LONGEST_WAIT) == 0
+        assert psutil.wait_procs(children, LONGEST_WAIT)[1] == []
+    with Running("--project", "case.db") as server:
+        assert request(server.address, "/annotation/training")[1]["is_unfinished"]
+        children = train(server)
+        server.process.kill()
+        assert psutil.wait_procs(children, LONGEST_WAIT)[1] == []
+    with AnnotationStore("case.db") as store:
+        assert store.models() == []

@@ -1,11 +1,10 @@
 """The page of ``tagger annotate`` in a real browser: by keyboard alone, by mouse, and how it looks."""
 
-import threading
-from contextlib import contextmanager
 from time import monotonic
 
 import pytest
 from annotation_desks import SETTINGS, in_effect, make_model, make_store
+from annotation_pages import call, open_page, opened, press, ready, selection, shown, tokens
 from pages import UNNAMED, WIDE, check_contrast, watch_page
 from playwright.sync_api import expect
 from servers import LONGEST_WAIT, serve
@@ -13,7 +12,7 @@ from servers import LONGEST_WAIT, serve
 from tagger.annotation.project_records import Decision
 from tagger.corpus.project_documents import ProjectSettings
 from tagger.serving.annotation_desk import Desk
-from tagger.serving.annotation_routes import LOOPBACK, make_annotation_gate
+from tagger.serving.annotation_routes import make_annotation_gate
 
 pytestmark = pytest.mark.slow
 
@@ -26,63 +25,6 @@ MANY = ProjectSettings(
 @pytest.fixture(scope="module")
 def model(folder):
     return make_model(folder)
-
-
-def call(function, *arguments):
-    """Call a function in another thread: Playwright has a running loop in this one."""
-    results = []
-    thread = threading.Thread(target=lambda: results.append(function(*arguments)))
-    thread.start()
-    thread.join(LONGEST_WAIT)
-    return results[0]
-
-
-@contextmanager
-def opened(browser, store, name="ada", **options):
-    """Serve a project, and yield its page after an annotator has entered a name with the keyboard."""
-    with serve(make_annotation_gate(Desk(store), hosts=LOOPBACK)) as address:
-        page = open_page(browser, address, name, **options)
-        yield page
-        assert page.problems == []
-        page.context.close()
-
-
-def open_page(browser, address, name="ada", **options):
-    options = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"} | options
-    page = watch_page(browser.new_context(**options), f"{address}/")
-    page.keyboard.type(name)
-    page.keyboard.press("Enter")
-    ready(page)
-    return page
-
-
-def ready(page):
-    """Wait until the page shows a sentence, or that there is none."""
-    page.wait_for_selector("#main:not([aria-busy]) section:is(#work, #rest):not([hidden])")
-    expect(page.locator("#state")).not_to_contain_text("being c", timeout=1000 * LONGEST_WAIT)
-
-
-def press(page, *keys):
-    for key in keys:
-        page.keyboard.press(key)
-        ready(page)
-
-
-def shown(page):
-    """Return the spans on the page as (text, label)."""
-    return page.locator("#text mark").evaluate_all(
-        "marks => marks.map((mark) => ["
-        "[...mark.querySelectorAll('.token')].map((one) => one.textContent).join(' '),"
-        " mark.querySelector('.tag').textContent.split('\\u00a0')[0]])"
-    )
-
-
-def tokens(page):
-    return page.locator("#text .token").all_text_contents()
-
-
-def selection(page):
-    return page.locator("#text .selected").all_text_contents()
 
 
 def number_of(store, words):

@@ -35,6 +35,8 @@ class TrainingStatus:
         epochs: Maximum number of epochs; 0 until it is known.
         version: The new version of the model, if the run has finished; it need not be active.
         problem: Why the run failed.
+        code: The code of its ``InputError``; ``run.mismatch`` or ``run.damaged`` if the run has to be
+            restarted.
     """
 
     state: Literal["idle", "starting", "training", "comparing", "finished", "stopped", "failed"] = "idle"
@@ -42,6 +44,7 @@ class TrainingStatus:
     epochs: int = 0
     version: ModelVersion | None = None
     problem: str = ""
+    code: str = ""
 
     @property
     def is_running(self) -> bool:
@@ -72,6 +75,7 @@ class BackgroundTraining:
         changes: Mapping[str, Any] | None = None,
         niceness: int = NICENESS,
     ) -> None:
+        self.folder = folder
         self._arguments = (str(location), folder, initial, dict(changes or {}), niceness)
         self._lock = Lock()
         self._status = TrainingStatus()
@@ -111,6 +115,8 @@ class BackgroundTraining:
     def stop(self, *, seconds: float = STOP_SECONDS) -> TrainingStatus:
         """Stop the run after the current step, or end its process if that takes too long.
 
+        A process that has not begun to train has nothing to save, and ends at once.
+
         Args:
             seconds: How long to wait.
 
@@ -119,6 +125,8 @@ class BackgroundTraining:
         """
         with self._lock:
             process = self._process if self._update().is_running else None
+            if self._status.state == "starting":
+                seconds = 0.0
             if self._stop:
                 self._stop.set()
         if process:  # without the lock: others may ask for the status meanwhile
@@ -181,7 +189,7 @@ def _train(
                 on_phase=report,
             )
     except InputError as error:
-        reports.send(replace(last, state="failed", problem=str(error)))
+        reports.send(replace(last, state="failed", problem=str(error), code=error.code))
         return
     reports.send(replace(last, state="finished" if version else "stopped", version=version))
 

@@ -124,12 +124,25 @@ def update_model(
         return version
 
 
+def has_unfinished_run(store: AnnotationStore, folder: Path) -> bool:
+    """Return True if the next run resumes one, with its own annotations, or another process trains it."""
+    folder = folder.resolve()
+    return folder.is_dir() and _find_unfinished(store, folder) is not None
+
+
+def _find_unfinished(store: AnnotationStore, folder: Path) -> Path | None:
+    """Return the folder of the last run if it is unfinished."""
+    last = folder / str(_last_number(folder))
+    is_finished = str(last / MODEL) in {version.folder for version in store.models()}
+    return last if (last / _RUN).is_file() and not is_finished else None
+
+
 def _find_run(store: AnnotationStore, folder: Path, *, restart: bool) -> _Run | None:
     """Return the last run if it is unfinished; with ``restart``, remove it."""
-    last = folder / str(_last_number(folder))
-    path = last / _RUN
-    if not path.is_file() or str(last / MODEL) in {version.folder for version in store.models()}:
+    last = _find_unfinished(store, folder)
+    if last is None:
         return None
+    path = last / _RUN
     if restart:
         with writing(last):
             shutil.rmtree(last)

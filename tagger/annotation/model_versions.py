@@ -47,8 +47,9 @@ def describe_version(version: ModelVersion) -> str:
     reasons = []
     if before is None:
         reasons.append("no version was active")
-    if scores["sentences"]:
-        reasons.append(f"F1 {scores['f1']:.3f} on the {scores['sentences']:,} sentences of the random share")
+    if n_sentences := scores["sentences"]:
+        plural = "s" * (n_sentences != 1)
+        reasons.append(f"F1 {scores['f1']:.3f} on the {n_sentences:,} sentence{plural} of the random share")
     else:
         reasons.append("the random share has no annotations")
     if difference:

@@ -12,6 +12,7 @@ from tagger.annotation.strategies import STRATEGIES, StrategyName
 from tagger.cli.console import require_extra
 from tagger.cli.output import print_message
 from tagger.cli.serve import TOKEN, HostOption, PortOption, read_token
+from tagger.cli.train import EXTRA
 from tagger.errors import InputError
 from tagger.included import find_model
 from tagger.runtime.options import TagOptions
@@ -80,14 +81,22 @@ def annotate_command(
         float,
         typer.Option(metavar="X", min=0.0, max=1.0, help="Share of sentences drawn at random, from 0 to 1."),
     ] = 0.2,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the models that the page trains; by default case.models for case.db.",
+        ),
+    ] = None,
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
 ) -> None:
     """Annotate text on a page, with a model's proposals.
 
     The page needs the keyboard only. It stores each decision in the project
-    before it shows the next sentence. If the variable TAGGER_TOKEN is set,
-    the page asks for this token.
+    before it shows the next sentence, and trains the next version of the
+    model while people annotate (extra `train`). If the variable TAGGER_TOKEN
+    is set, the page asks for this token.
     """
     require_extra(
         "annotate",
@@ -100,6 +109,7 @@ def annotate_command(
         extra="annotate",
     )
     # Slow imports.
+    from tagger.annotation.background_training import BackgroundTraining
     from tagger.annotation.model_versions import start_with
     from tagger.annotation.project_files import read_pool
     from tagger.annotation.store import AnnotationStore
@@ -121,8 +131,14 @@ def annotate_command(
         if model is not None:
             active = start_with(store, model)
             print_message(f"{store.name}: version {active.version} of the model proposes spans")
+        folder = _find_models_folder(project, output)
         gate = make_annotation_gate(
-            Desk(store, strategy=strategy, random_share=random_share),
+            Desk(
+                store,
+                strategy=strategy,
+                random_share=random_share,
+                training=BackgroundTraining(project, folder) if folder else None,
+            ),
             version=__version__,
             token=token,
             hosts=LOOPBACK if host in LOOPBACK and token is None else (),
@@ -134,6 +150,18 @@ def annotate_command(
             drain_seconds=10.0,
             on_start=lambda url: print_message(f"annotating {store.name} on {url}"),
         ).serve_until_signal()
+
+
+def _find_models_folder(project: str, output: Path | None) -> Path | None:
+    """Return the folder of the models; None, with a message, if the page cannot train any."""
+    from tagger.annotation.model_updates import models_folder
+
+    try:
+        require_extra("annotate", *EXTRA)
+        return output or models_folder(project)
+    except InputError as error:
+        print_message(f"the page trains no models: {error}")
+        return None
 
 
 def _find_task(model: str | None, task: str | None) -> tuple[str, str | None]:

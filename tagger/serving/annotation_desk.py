@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from tagger.annotation.audits import find_audits, read_tags
+from tagger.annotation.background_training import BackgroundTraining
 from tagger.annotation.model_versions import find_active
 from tagger.annotation.planning import (
     QUEUE_SIZE,
@@ -25,10 +26,10 @@ from tagger.annotation.store import LEASE_SECONDS, AnnotationStore
 from tagger.annotation.strategies import StrategyName
 from tagger.errors import InputError
 from tagger.included import find_model
-from tagger.runtime.json_lines import SCORE_DIGITS
 from tagger.runtime.label_errors import Suspicion
 from tagger.runtime.sentence_tagger import choose_tasks
 from tagger.runtime.tagger import Tagger
+from tagger.serving.annotation_values import model_values, span_values, token_values, training_values
 from tagger.text.markup import label_hues
 from tagger.text.schemes import spans_to_tags, tags_to_spans
 from tagger.text.sentence import UNKNOWN_TAG, Sentence, Span
@@ -38,6 +39,7 @@ HEAD_START = 5_000  # sentences of a pool that is too large to wait until the mo
 MOST_HANDED_OUT = 10_000  # leases whose proposals are in memory
 WAIT_SECONDS = 2.0  # that the first request waits for the queue
 PAUSE_SECONDS = 30.0  # without any action, after which the page does not count time
+STOP_SECONDS = 10.0  # that ``close`` gives a training to write its checkpoint
 
 
 class _ClosedError(Exception):
@@ -68,7 +70,7 @@ class Desk:
         store: The project. The desk does not close it.
         strategy: The strategy that chooses sentences.
         random_share: Share of the sentences that is drawn at random.
-        training_status: Returns the state of a training run as JSON values, None without one.
+        training: Trains the project's model while people annotate; None to do without. ``close`` stops it.
 
     Raises:
         InputError: The active model cannot be loaded, or does not have the project's task.
@@ -80,12 +82,12 @@ class Desk:
         *,
         strategy: StrategyName = "uncertainty",
         random_share: float = 0.2,
-        training_status: Callable[[], Any] = lambda: None,
+        training: BackgroundTraining | None = None,
     ) -> None:
         self.store = store
         self._strategy = strategy
         self._random_share = random_share
-        self._training_status = training_status
+        self.training = training
         self._handed_out: OrderedDict[str, _HandedOut] = OrderedDict()
         self._audits: dict[int, list[Suspicion]] | None = None  # those that are left; None before a round
         self._lock = Lock()
@@ -102,8 +104,10 @@ class Desk:
         return not self._is_closed
 
     def close(self) -> None:
-        """End the threads; what is being ranked is dropped."""
+        """End the threads and the training, which can be resumed; what is being ranked is dropped."""
         self._is_closed = True
+        if self.training:
+            self.training.stop(seconds=STOP_SECONDS)
         self._threads.shutdown(cancel_futures=True)
 
     # What the page shows
@@ -140,9 +144,13 @@ class Desk:
             "pool_tokens": progress.tokens,
             "queued": progress.queued,
             "seconds_left": n_left * cost.per_sentence + tokens_left * cost.per_token,
-            "models": [_model_values(model) for model in self.store.models()],
-            "training": self._training_status(),
+            "models": [model_values(model) for model in self.store.models()],
+            "training": self.training_state(),
         }
+
+    def training_state(self) -> dict[str, Any] | None:
+        """Return the state of the last training as JSON values; None if this desk does not train."""
+        return training_values(self.training, self.store) if self.training else None
 
     # Leases and decisions
 
@@ -277,8 +285,8 @@ class Desk:
             spans = [known.get(_key(span), span) for span in own]
         return {
             "lease": {"key": lease.key, "sentence": lease.sentence},
-            **_token_values(sentence),
-            "spans": [_span_values(span) for span in spans],
+            **token_values(sentence),
+            "spans": [span_values(span) for span in spans],
             "unknown": [index for index, tag in enumerate(tags or ()) if tag == UNKNOWN_TAG],
             "model": version,
         }
@@ -351,31 +359,6 @@ def _count_work(progress: Progress) -> int:
 
 def _key(span: Span) -> tuple[int, int, str]:
     return span.start, span.end, span.label
-
-
-def _token_values(sentence: Sentence) -> dict[str, Any]:
-    """Return the tokens with the text before each, so that a browser needs no offsets, which are UTF-16."""
-    tokens, position = [], 0
-    for start, end in sentence.offsets:
-        start, end = start - sentence.text_start, end - sentence.text_start
-        tokens.append({"before": sentence.text[position:start], "text": sentence.text[start:end]})
-        position = end
-    return {"tokens": tokens, "after": sentence.text[position:]}
-
-
-def _span_values(span: Span) -> dict[str, Any]:
-    score = None if span.score is None else round(span.score, SCORE_DIGITS)
-    return {"start": span.start, "end": span.end, "label": span.label, "score": score}
-
-
-def _model_values(model: ModelVersion) -> dict[str, Any]:
-    return {
-        "version": model.version,
-        "name": PurePath(model.folder).name,
-        "created": model.created,
-        "scores": dict(model.scores),
-        "is_active": model.is_active,
-    }
 
 
 def _invalid(problem: str) -> InputError:

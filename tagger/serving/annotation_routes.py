@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from tagger.annotation.background_training import BackgroundTraining
 from tagger.serving.annotation_desk import Desk
 from tagger.serving.gate import Gate, Limits
 from tagger.serving.http_app import NO_SNIFFING, new_app, state_routes
@@ -83,6 +84,16 @@ class ModelRequest(_Form):
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
+class TrainingRequest(_Form):
+    """The body of ``POST /annotation/training/start``: True to discard an unfinished run."""
+
+    restart: bool = False
+
+
+class StopRequest(_Form):
+    """The body of ``POST /annotation/training/stop``."""
+
+
 def make_annotation_gate(
     desk: Desk,
     *,
@@ -128,6 +139,8 @@ def annotation_routes(desk: Desk) -> APIRouter:
     _add_state(router, desk)
     _add_leases(router, desk)
     _add_work(router, desk)
+    if desk.training:
+        _add_training(router, desk, desk.training)
     return router
 
 
@@ -190,12 +203,33 @@ def _add_work(router: APIRouter, desk: Desk) -> None:
     _add_post(router, {"decide": decide, "undo": undo})
 
 
+def _add_training(router: APIRouter, desk: Desk, training: BackgroundTraining) -> None:
+    """Add the routes that start, watch and stop a training."""
+
+    def state() -> Response:
+        """Return the state of the last training."""
+        return _answer(desk.training_state())
+
+    def start(request: TrainingRequest) -> Response:
+        """Train the next version of the model, or resume an unfinished run."""
+        training.start(restart=request.restart)
+        return _answer(desk.training_state())
+
+    def stop(request: StopRequest) -> Response:
+        """Stop the training after its current step; it can be resumed."""
+        training.stop()
+        return _answer(desk.training_state())
+
+    router.add_api_route("/annotation/training", state, methods=["GET"], response_class=Response)
+    _add_post(router, {"training/start": start, "training/stop": stop})
+
+
 def _add_post(router: APIRouter, handlers: Mapping[str, Callable[..., Response]]) -> None:
     for name, handler in handlers.items():
         router.add_api_route(f"/annotation/{name}", handler, methods=["POST"], response_class=Response)
 
 
-def _answer(values: dict[str, Any]) -> Response:
+def _answer(values: dict[str, Any] | None) -> Response:
     # ASCII, so that a lone surrogate in a text cannot fail.
     return Response(
         json.dumps(values),

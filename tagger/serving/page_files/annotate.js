@@ -1,5 +1,6 @@
 // The page for annotation: asks for sentences, handles keys, and sends decisions.
 import { showProgress } from "./annotation_progress.js";
+import { connectTraining, toggleTraining } from "./annotation_training.js";
 import { announce, element, find, percent } from "./elements.js";
 import { connectLabels, hasFilter, hueMap, labelOfKey, openFilter } from "./label_list.js";
 import { showPassage, showSelection, touchedTokens } from "./passage.js";
@@ -31,6 +32,7 @@ const HELP = [
   ["U", "Undo the last decision"],
   ["A", "Check annotations that are probably wrong; again to stop"],
   ["P", "While checking, take the model's proposal"],
+  ["T", "Train the next version of the model, resume a training, or stop it"],
   ["?", "Show or close this help"],
 ];
 
@@ -78,13 +80,18 @@ async function start() {
   find("facts").replaceChildren(`annotates ${project.task} as `, element("bdi", {}, annotator()));
   connectLabels(project.labels, labelSelection, () => find("text").focus());
   connectStopwatch(project.pause_seconds);
+  connectTraining({ token, onEnd: refresh, report });
   setInterval(renew, (1000 * project.lease_seconds) / 3);
   await next();
 }
 
 async function next() {
   await show(await send("next", { annotator: annotator(), audit: isAudit }));
-  // Progress only informs: an error in it must not keep anybody from working.
+  refresh();
+}
+
+/** Show the progress. It only informs: an error in it must not keep anybody from working. */
+function refresh() {
   get("annotation/progress", token()).then((progress) => showProgress(progress, useModel), report);
 }
 
@@ -274,7 +281,7 @@ const EDITS = {
   Backspace: remove,
   p: () => current.suspicions.length && takeProposals(),
 };
-const COMMANDS = { Enter: accept, s: skip, u: undo, a: toggleAudit, "?": () => find("help").showModal() };
+const COMMANDS = { Enter: accept, s: skip, u: undo, a: toggleAudit, t: toggleTraining, "?": () => find("help").showModal() };
 
 /** Return the name of a key; on a keyboard of another script, that of the Latin letter in its place. */
 function nameOf({ key, code, shiftKey }) {

@@ -1,4 +1,5 @@
 // The progress of a project: work done, time left, and the versions of its model.
+import { showTraining } from "./annotation_training.js";
 import { element, find } from "./elements.js";
 
 const UNITS = [
@@ -31,13 +32,8 @@ export function showProgress(progress, useModel) {
   find("people").replaceChildren(
     ...(people.length > 1 ? people.flatMap((one, index) => (index ? [", ", ...one] : one)) : []),
   );
-  find("training").replaceChildren(training ? describeTraining(training) : "");
+  showTraining(training);
   showModels(models, useModel);
-}
-
-function describeTraining({ state, epoch, epochs, problem }) {
-  if (state === "idle" || state === "finished") return "";
-  return `The next version of the model: ${state}${epochs ? `, epoch ${epoch} of ${epochs}` : ""}${problem ? `: ${problem}` : ""}.`;
 }
 
 /** Return the F1 of scores on the random share; null if it has no sentences. */
