@@ -11,7 +11,10 @@ from input_errors import check
 
 from tagger import Tagger, read_corpus
 from tagger.annotation.annotation_cost import AnnotationCost
+from tagger.annotation.project_records import Decision
 from tagger.annotation.selection import select
+from tagger.annotation.store import AnnotationStore
+from tagger.corpus.project_documents import ProjectSettings
 
 TEXTS = (
     "Ada met Otto in Oslo. In Lima Mia sang!",
@@ -105,6 +108,22 @@ def test_batches_exclude_earlier_ones_until_the_pool_is_empty(pool, model, tmp_p
     code, _, error = run("select", pool, "-m", model, "--output", tmp_path / "9.jsonl", "--tokens", 900)
     assert code == 0
     assert "POOL has no other sentences" in error
+
+
+def test_accepted_sentences_of_a_project_are_excluded(pool, model, tmp_path, database):
+    batch = choose(pool, model, tmp_path / "batch.jsonl", "--sentences", 4)
+    with AnnotationStore.create(database, ProjectSettings("ner", ("PER", "LOC"))) as store:
+        store.add_pool(read_corpus(tmp_path / "batch.jsonl"))
+        for number, sentence in list(store.unannotated())[:3]:
+            store.record(store.lease("ada", number).key, Decision(("O",) * len(sentence)))
+        store.record(store.lease("ada", 4).key, Decision(None))  # skipped: it has no labels
+    labelled = tmp_path / "labelled.jsonl"
+    labelled.write_text("".join(json.dumps(record) + "\n" for record in batch[:3]), encoding="utf-8")
+    options = ("--sentences", 9, "--exclude")
+    found = choose(pool, model, tmp_path / "next.jsonl", *options, database)
+    assert found == choose(pool, model, tmp_path / "same.jsonl", *options, labelled)
+    assert {one["id"] for one in batch[:3]}.isdisjoint(one["id"] for one in found)
+    assert batch[3]["id"] in {one["id"] for one in found}
 
 
 def test_gold_tags_and_warnings_about_spans_do_not_matter(corpus, model, tmp_path):
