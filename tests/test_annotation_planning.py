@@ -15,6 +15,7 @@ from tagger.annotation.planning import (
     count_waiting,
     draw_sentences,
     measure_cost,
+    top_up,
 )
 from tagger.annotation.project_records import Decision, QueueEntry
 from tagger.annotation.proposals import propose
@@ -81,6 +82,18 @@ def test_the_queue_has_both_arms_and_nothing_annotated(database, tagger):
         second = {entry.sentence for entry in choose_sentences(store, tagger, 7)}
         assert not done & second
         assert len(second) == QUEUE_SIZE
+
+
+def test_a_queue_is_topped_up_behind_what_waits(database):
+    with make_store(database, sentences(12)) as store:
+        store.replace_queue(QueueEntry(number, "chosen", "longest", None) for number in (7, 3, 5))
+        annotate(store, 7, Decision(None))
+        drawn = [entry.sentence for entry in draw_sentences(store, 0.2)]
+        top_up(store, 0.2)
+        order = [store.lease_next("ada") for _ in range(11)]
+        assert [lease.strategy for lease in order] == ["longest"] * 2 + ["random"] * 9
+        assert [lease.sentence for lease in order] == [3, 5, *(one for one in drawn if one not in (3, 5))]
+        assert store.lease_next("ada") is None
 
 
 def test_waiting_sentences_are_neither_leased_nor_annotated(database):

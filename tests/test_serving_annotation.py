@@ -272,6 +272,7 @@ def test_a_project_without_a_model_draws_at_random(tmp_path):
 
 def test_a_large_pool_has_random_sentences_until_it_is_ranked(tmp_path, model, monkeypatch):
     monkeypatch.setattr(annotation_desk, "HEAD_START", 3)
+    monkeypatch.setattr(annotation_desk, "LEAST_WAITING", 1)
     monkeypatch.setattr(planning, "QUEUE_SIZE", 5)
     queues = []
     with make_store(tmp_path / "case.db", TEXTS, model) as store:

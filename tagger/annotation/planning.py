@@ -106,6 +106,23 @@ def draw_sentences(store: AnnotationStore, random_share: float) -> list[QueueEnt
     ]
 
 
+def top_up(store: AnnotationStore, random_share: float) -> None:
+    """Append sentences that are drawn at random to the queue, which would run empty before others are chosen.
+
+    Args:
+        store: The project.
+        random_share: See ``draw_sentences``.
+    """
+    table = tables.queue
+    query = sa.select(table).where(~leasing.annotated(table.c.sentence)).order_by(table.c.rank)
+    with store.reading() as connection:
+        rows = connection.execute(query).all()
+    queued = [QueueEntry(row.sentence, row.arm, row.strategy, row.model_version) for row in rows]
+    known = {entry.sentence for entry in queued}
+    drawn = draw_sentences(store, random_share)
+    store.replace_queue([*queued, *(entry for entry in drawn if entry.sentence not in known)])
+
+
 def count_waiting(store: AnnotationStore) -> int:
     """Return the number of sentences of the queue that are neither annotated nor leased."""
     waiting = leasing.waiting(store.clock()).subquery()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -11,17 +11,31 @@ from tagger.annotation.project_records import ModelVersion, Progress, Share
 from tagger.corpus import project_tables as tables
 
 
-def measure_progress(connection: sa.Connection, queued: sa.Select[Any]) -> Progress:
-    """Count the pool and the work.
+class PoolSize(NamedTuple):
+    """The size of a pool up to a sentence: its id, the number of sentences and of tokens."""
+
+    last: int = 0
+    sentences: int = 0
+    tokens: int = 0
+
+
+def count_pool(connection: sa.Connection, known: PoolSize) -> PoolSize:
+    """Count the pool. Only sentences after an earlier count are read: a pool grows at its end."""
+    table = tables.sentences.c
+    columns = sa.func.max(table.id), sa.func.count(), sa.func.sum(table.n_tokens)
+    last, n_sentences, n_tokens = connection.execute(sa.select(*columns).where(table.id > known.last)).one()
+    return PoolSize(last, known.sentences + n_sentences, known.tokens + n_tokens) if n_sentences else known
+
+
+def measure_progress(connection: sa.Connection, queued: sa.Select[Any], pool: PoolSize) -> Progress:
+    """Count the work.
 
     Args:
         connection: A transaction.
         queued: Selects the entries of the queue that are not annotated.
+        pool: The size of the pool.
     """
     effective, sentences, annotations = tables.effective.c, tables.sentences.c, tables.annotations.c
-    n_sentences, n_tokens = connection.execute(
-        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(sentences.n_tokens), 0))
-    ).one()
     is_accepted = effective.kind == "accepted"
     counted = sa.select(
         effective.annotator,
@@ -44,7 +58,7 @@ def measure_progress(connection: sa.Connection, queued: sa.Select[Any]) -> Progr
     ]
     n_queued = connection.scalar(sa.select(sa.func.count()).select_from(queued.subquery())) or 0
     shares.sort(key=lambda share: (share.annotator, share.arm or ""))
-    return Progress(n_sentences, n_tokens, n_queued, tuple(shares))
+    return Progress(pool.sentences, pool.tokens, n_queued, tuple(shares))
 
 
 def list_models(connection: sa.Connection) -> list[ModelVersion]:

@@ -75,6 +75,7 @@ class AnnotationStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._lease_seconds = lease_seconds
+        self._pool = project_progress.PoolSize()
         self.clock = clock
         self._engine = open_project(location)
         self.reading = partial(reading, self._engine, location)
@@ -339,7 +340,8 @@ class AnnotationStore:
     def progress(self) -> Progress:
         """Count the pool, and the work by annotator and arm."""
         with self.reading() as connection:
-            return project_progress.measure_progress(connection, leasing.waiting(now=math.inf))
+            self._pool = project_progress.count_pool(connection, self._pool)
+            return project_progress.measure_progress(connection, leasing.waiting(math.inf), self._pool)
 
     # Models
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 from threading import Lock
 from typing import Any
@@ -19,6 +20,7 @@ from tagger.annotation.planning import (
     count_waiting,
     draw_sentences,
     measure_cost,
+    top_up,
 )
 from tagger.annotation.project_records import Decision, Lease, ModelVersion, Progress
 from tagger.annotation.proposals import Proposal, propose, tag_spans
@@ -35,7 +37,9 @@ from tagger.text.schemes import spans_to_tags, tags_to_spans
 from tagger.text.sentence import UNKNOWN_TAG, Sentence, Span
 
 LEAST_WAITING = 20  # sentences of the queue below which more are chosen
-HEAD_START = 5_000  # sentences of a pool that is too large to wait until the model has ranked it
+HEAD_START = (
+    5_000  # sentences that are ranked at once; meanwhile, others of a larger pool are drawn at random
+)
 MOST_HANDED_OUT = 10_000  # leases whose proposals are in memory
 WAIT_SECONDS = 2.0  # that the first request waits for the queue
 PAUSE_SECONDS = 30.0  # without any action, after which the page does not count time
@@ -332,24 +336,25 @@ class Desk:
         if model is None:
             entries = draw_sentences(self.store, self._random_share)
         else:
-            if progress.sentences > HEAD_START and not count_waiting(self.store):
-                self.store.replace_queue(draw_sentences(self.store, self._random_share))
             entries = choose_sentences(
                 self.store,
                 model.tagger,
                 model.version,
                 strategy=self._strategy,
                 random_share=self._random_share,
-                watch=self._watch,
+                watch=partial(self._watch, is_large=progress.sentences > HEAD_START),
             )
         self.store.replace_queue(entries)
         is_exhausted = len(entries) < QUEUE_SIZE
         self._filled_at = (model.version if model else None, n_done) if is_exhausted else None
 
-    def _watch(self, sentences: Iterator[Sentence]) -> Iterator[Sentence]:
-        for sentence in sentences:
+    def _watch(self, sentences: Iterator[Sentence], *, is_large: bool) -> Iterator[Sentence]:
+        """Yield sentences that the model ranks; people need not wait for the end of a large pool."""
+        for number, sentence in enumerate(sentences):
             if self._is_closed:
                 raise _ClosedError
+            if is_large and not number % HEAD_START and count_waiting(self.store) < LEAST_WAITING:
+                top_up(self.store, self._random_share)
             yield sentence
 
 
