@@ -303,7 +303,7 @@ function handleKey(event) {
   const isEdit = name in EDITS || labelOfKey(name) !== undefined;
   if (!isEdit && !(name in COMMANDS)) return;
   event.preventDefault();
-  if (isBusy || event.repeat && !name.startsWith("Arrow")) return;
+  if ((isBusy && name !== "t") || (event.repeat && !name.startsWith("Arrow"))) return;
   if (name in COMMANDS) COMMANDS[name]();
   else if (current && name in EDITS) EDITS[name](event);
   else if (current) labelSelection(labelOfKey(name));

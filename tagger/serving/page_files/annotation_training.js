@@ -8,7 +8,7 @@ const UNUSABLE = ["run.mismatch", "run.damaged"]; // codes of an unfinished trai
 
 let training = null; // the state that the server has told; null if it does not train
 let isAsking = false; // a request to start or stop has no answer yet
-let timer = 0;
+let timer = 0; // of the next request for the state; 0 if no training runs
 let options = null;
 
 /**
@@ -29,10 +29,15 @@ export function toggleTraining() {
   else ask("start", {});
 }
 
-/** Show the state of the training, and keep it up to date while it runs. */
+/** Show the state of the training, unless another request will tell a later one. */
 export function showTraining(state) {
-  if (isAsking) return; // the answer will be newer
+  if (!isAsking && !timer) show(state);
+}
+
+/** Show a state, and keep it up to date while the training runs. */
+function show(state) {
   clearTimeout(timer);
+  timer = 0;
   training = state;
   find("train-actions").hidden = !training;
   if (!training) return;
@@ -45,12 +50,12 @@ export function showTraining(state) {
 }
 
 async function poll() {
-  try {
-    showTraining(await get("annotation/training", options.token()));
-    if (!training.is_running) options.onEnd();
-  } catch {
-    timer = setTimeout(poll, RETRY_MILLISECONDS); // the next action reports what is wrong
-  }
+  // After an error, the next action reports what is wrong.
+  const state = await get("annotation/training", options.token()).catch(() => null);
+  if (isAsking) return; // its answer is newer
+  if (state) show(state);
+  else timer = setTimeout(poll, RETRY_MILLISECONDS);
+  if (state && !state.is_running) options.onEnd();
 }
 
 async function ask(action, body) {
@@ -66,7 +71,7 @@ async function ask(action, body) {
     options.report(error);
   }
   isAsking = false;
-  showTraining(state);
+  show(state);
   if (!state.is_running) options.onEnd();
 }
 
