@@ -126,7 +126,7 @@ def test_the_page_says_what_a_training_does(browser, store, training, model):
         version = replace(version, version=3, scores=SCORES, is_active=True)
         training.current = TrainingStatus("finished", **FINISHED, version=version)
         expect(state).to_contain_text("Version 3 becomes active: F1 0.610")
-        expect(page.locator("#models")).to_contain_text("version 3 has an F1 of 61.0%; version 1 has 52.0%")
+        expect(page.locator("#models tr")).to_have_count(3)
         press(page, "Enter")
         page.get_by_role("button", name="Use").first.focus()
         press(page, "Enter")

@@ -8,6 +8,8 @@ const UNITS = [
   [60, "minute"],
 ];
 
+let shownModels = "";
+
 const counted = (count, name) => `${count.toLocaleString("en")} ${name}${count === 1 ? "" : "s"}`;
 
 function duration(seconds) {
@@ -33,7 +35,7 @@ export function showProgress(progress, useModel) {
     ...(people.length > 1 ? people.flatMap((one, index) => (index ? [", ", ...one] : one)) : []),
   );
   showTraining(training);
-  showModels(models, useModel);
+  showModels(models, training, useModel);
 }
 
 /** Return the F1 of scores on the random share; null if it has no sentences. */
@@ -46,7 +48,13 @@ function describeGain({ version, scores }) {
   return `On the random share, version ${version} has an F1 of ${percentOf(own)}${earlier}.`;
 }
 
-function showModels(models, useModel) {
+/** Return the name of a model; those that were trained for the project have none. */
+const nameOf = ({ name, scores }) => (scores.trained_on ? [] : [", ", element("bdi", {}, name)]);
+
+function showModels(models, training, useModel) {
+  const content = JSON.stringify([models, training?.state]);
+  if (content === shownModels) return; // keep the focus on a button
+  shownModels = content;
   const active = models.find((model) => model.is_active);
   const rows = models.map((model) => {
     const use = element("button", { type: "button" }, "Use");
@@ -55,14 +63,14 @@ function showModels(models, useModel) {
     return element(
       "tr",
       {},
-      element("th", { scope: "row" }, `Version ${model.version}, `, element("bdi", {}, model.name)),
+      element("th", { scope: "row" }, `Version ${model.version}`, ...nameOf(model)),
       element("td", {}, score(model.scores) === null ? "not measured" : `F1 ${percentOf(score(model.scores))}`),
       element("td", {}, `${date} UTC`),
       element("td", {}, model.is_active ? "proposes spans" : use),
     );
   });
   const table = models.length > 1 ? element("table", {}, element("tbody", {}, ...rows)) : null;
-  find("models").replaceChildren(element("p", {}, active ? describeGain(active) : ""), ...(table ? [table] : []));
+  find("models").replaceChildren(element("p", {}, active && training?.state !== "finished" ? describeGain(active) : ""), ...(table ? [table] : []));
 }
 
 const percentOf = (f1) => `${(100 * f1).toFixed(1)}%`;
