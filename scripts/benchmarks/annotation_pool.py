@@ -72,7 +72,9 @@ def measure(address: str, process: psutil.Process) -> None:
             break
     for name, values in (("accept and next", times), ("progress", progress)):
         print(f"{name}: median {1000 * statistics.median(values):.0f} ms, max {1000 * max(values):.0f} ms")
-    print(f"memory of the server: {process.memory_info().rss / 1e6:.0f} MB", flush=True)
+    print(
+        f"accepted: {len(times)}; memory of the server: {process.memory_info().rss / 1e6:.0f} MB", flush=True
+    )
 
 
 def main() -> None:
