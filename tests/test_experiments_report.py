@@ -100,6 +100,16 @@ def test_only_a_page_with_visible_words_quotes_sentences(made, tmp_path):
     assert not [word for word in words if re.search(rf"\b{word}\b", written)]
 
 
+def test_labels_of_confusions_are_plain_text_in_markdown(made):
+    _, findings, (_, markdown, _) = made
+    confusions = [one for contrast in findings.contrasts for one in contrast.confusions]
+    replaced = next(one for one in confusions if None not in (one.gold, one.predicted))
+    assert (
+        f"| {' → '.join(dict.fromkeys((replaced.gold, replaced.predicted)))}, {replaced.kind} |" in markdown
+    )
+    assert "\ufffd" not in markdown
+
+
 def test_token_numbers_replace_hidden_words(tmp_path):
     comparison = make_comparison()
     findings = summarise(comparison)

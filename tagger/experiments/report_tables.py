@@ -38,6 +38,7 @@ GROUP_TITLES: dict[GroupKind, str] = {
     "length": "sentence length in tokens",
     "span": "boundaries and types",
 }
+_NO_ISOLATION = dict.fromkeys(map(ord, isolate("")))  # `cell` would replace these marks as control characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +278,7 @@ def _markdown_table(table: Table) -> Iterator[str]:
     yield f"| {' | '.join(map(cell, table.head))} |"
     yield "|---" * table.texts + "|---:" * (len(table.head) - table.texts) + "|"
     for row in table.rows:
-        yield f"| {' | '.join(map(cell, row))} |"
+        yield f"| {' | '.join(cell(text.translate(_NO_ISOLATION)) for text in row)} |"
 
 
 def _format_labels(confused: ConfusionChange) -> str:
