@@ -20,7 +20,7 @@ CONLL = $(if $(CORPORA),,$(error CORPORA must be the folder of the corpora: make
 UD := --train $(CORPORA)/ud_ewt/en_ewt-ud-train.conllu --dev $(CORPORA)/ud_ewt/en_ewt-ud-dev.conllu
 MODELS := $(BENCH_WORK)/model-100 $(BENCH_WORK)/model-200
 
-.PHONY: install quickstart test test-fast coverage check docs extras fuzz bench format clean
+.PHONY: install quickstart test test-fast coverage check docs extras notebooks fuzz bench format clean
 
 install: $(INSTALLED)
 
@@ -58,6 +58,10 @@ docs: $(INSTALLED)
 # Install each extra alone in a fresh environment and use it.
 extras: $(INSTALLED)
 	$(BIN)/python scripts/check_extras.py
+
+# Turn the tutorials into notebooks, in runs/notebooks.
+notebooks: $(INSTALLED)
+	$(BIN)/python scripts/notebooks.py
 
 # Two minutes of fuzzing over all targets; `python scripts/fuzz/run.py TARGET` fuzzes one until it is interrupted.
 fuzz: $(FUZZ_INSTALLED)
