@@ -65,11 +65,12 @@ def write_script(cells: list[Cell]) -> str:
     """Return a script in the percent format of editors and Jupytext, with shell commands as comments."""
     parts = []
     for cell in cells:
-        if cell.kind == "code" and not cell.text.startswith("%%"):
+        commands = cell.text.removeprefix("%%bash\n")
+        if cell.kind == "code" and commands == cell.text:
             parts.append(f"# %%\n{cell.text}\n")
         else:
-            head = "# %% [markdown]" if cell.kind == "markdown" else "# %%"
-            parts.append("\n".join([head, *(f"# {line}".rstrip() for line in cell.text.splitlines())]) + "\n")
+            head = "# %% [markdown]" if cell.kind == "markdown" else '# %% language="bash"'
+            parts.append("\n".join([head, *(f"# {line}".rstrip() for line in commands.splitlines())]) + "\n")
     return "\n".join(parts)
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from contextlib import chdir, redirect_stdout
@@ -55,7 +56,7 @@ def test_a_notebook_has_all_text_and_commands_but_no_output(folder: Path, page: 
     assert "```console" not in notebook
     script = (folder / f"{page.stem}.py").read_text(encoding="utf-8")
     ast.parse(script)
-    assert script.count("# %%\n") == len(code)
+    assert len(re.findall(r'^# %%(?: language="bash")?$', script, re.MULTILINE)) == len(code)
 
 
 def test_a_console_cell_keeps_commands_of_several_lines():
@@ -64,4 +65,4 @@ def test_a_console_cell_keeps_commands_of_several_lines():
     cells = list(read_cells(page))
     commands = "%%bash\ncat > a <<'END'\none\nEND\ntagger tag \\\n    a"
     assert cells == [Cell("markdown", "Text."), Cell("code", commands), Cell("code", "x = 1")]
-    assert write_script(cells).startswith("# %% [markdown]\n# Text.\n\n# %%\n# %%bash\n# cat > a")
+    assert write_script(cells).startswith('# %% [markdown]\n# Text.\n\n# %% language="bash"\n# cat > a')
