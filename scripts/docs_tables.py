@@ -7,6 +7,7 @@ A page calls a function of this module in a comment before its table (https://co
 
 import json
 import statistics
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ import cog
 SCRIPTS = Path(__file__).resolve().parent
 BENCHMARKS = SCRIPTS / "benchmarks" / "results"
 EXPERIMENTS = SCRIPTS / "experiments" / "results"
+sys.path.insert(0, str(SCRIPTS / "experiments"))
+
+import learning_curves  # noqa: E402
+
 Rows = dict[str, dict[str, Any]]
 
 PEERS = {  # a row's name in throughput-peers.json, and its text in the docs
@@ -327,3 +332,9 @@ def small_features() -> None:
         ["recipe", "Hungarian", "Vietnamese", "Wolof", "Hausa", "mean of seed 1"],
         ([text, *cells(recipe)] for recipe, text in SMALL_RECIPES.items()),
     )
+
+
+def active_learning(corpus: str) -> None:
+    """Write the tables of simulated annotation of a corpus."""
+    record = json.loads((EXPERIMENTS / "active_learning" / f"{corpus}.json").read_text("utf-8"))
+    cog.outl(f"\n{learning_curves.tables(record)}\n")
