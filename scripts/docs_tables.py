@@ -1,6 +1,6 @@
 """Tables of the documentation, from the JSON files of benchmarks and experiments.
 
-python -m cogapp -r README.md docs/*.md            # writes them; --check instead of -r only compares
+python -m cogapp -I scripts -r docs/*.md      # writes them; --check instead of -r only compares
 
 A page calls a function of this module in a comment before its table (https://cog.readthedocs.io).
 """
@@ -247,6 +247,30 @@ def bulk() -> None:
                 f"{count(rows[name], 'first_half_mb')} / {count(rows[name], 'second_half_mb')} MB",
             ]
             for name, text in names.items()
+        ),
+    )
+
+
+def kills() -> None:
+    """Write how bulk runs survived kills."""
+    rows, _ = benchmark("bulk_kills")
+    victims = {
+        "worker": ("a worker process", ""),
+        "driver": ("the driver of processes", ""),
+        "ray-worker": ("a Ray worker", ": Ray repeats its shard"),
+        "ray-driver": ("the driver with Ray", ""),
+        "ray-node": ("one of two Ray nodes", ": the other continues"),
+    }
+    table(
+        ["victim", "no victim yet, or none any more", "resumed", "equal files"],
+        (
+            [
+                text,
+                str(rows[name]["missed"]),
+                f"{rows[name]['resumed']}{reason}",
+                f"{rows[name]['equal']} of {rows[name]['kills']}",
+            ]
+            for name, (text, reason) in victims.items()
         ),
     )
 

@@ -1,6 +1,5 @@
 """Tables of the docs that come from the JSON files of benchmarks and experiments."""
 
-import os
 import re
 import subprocess
 import sys
@@ -18,14 +17,15 @@ def test_generated_tables_equal_their_json_files():
     pages = [str(path.relative_to(ROOT)) for path in PAGES if "[[[cog" in path.read_text(encoding="utf-8")]
     assert pages
     result = subprocess.run(
-        [sys.executable, "-m", "cogapp", "--check", *pages],
+        [sys.executable, "-m", "cogapp", "-I", "scripts", "--check", *pages],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert result.returncode == 0, f"{result.stdout}{result.stderr} Run python -m cogapp -r on these pages."
+    assert result.returncode == 0, (
+        f"{result.stdout}{result.stderr} Run python -m cogapp -I scripts -r on these pages."
+    )
 
 
 def test_figures_of_readme_are_those_of_the_docs():
