@@ -32,6 +32,9 @@ PUBLIC = (
     "tagger.integrations.spacy_component",
 )
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)(?=[)#])")  # the path of a relative link
+CODE_OR_OPTION = re.compile(
+    r"(?P<code>^```.*?^```$|`[^`\n]+`)|(?P<option>(?<![\w-])--[a-z][a-z-]*)", re.M | re.S
+)
 
 
 def main() -> None:
@@ -156,7 +159,8 @@ def cli_reference() -> str:
     text = html.unescape(text).replace("# `tagger`\n", "# Command line\n", 1)
     text = re.sub(r"```console\n\$ (.*)\n```", r"```text\n\1\n```", text)
     # Blank lines separate the examples in the terminal; their lines have no other mark.
-    return re.sub(r"(?<=^Examples:\n\n)(?:(?!#|\*).*\n)+", _example_block, text, flags=re.MULTILINE)
+    text = re.sub(r"(?<=^Examples:\n\n)(?:(?!#|\*).*\n)+", _example_block, text, flags=re.MULTILINE)
+    return CODE_OR_OPTION.sub(lambda match: match["code"] or f"`{match['option']}`", text)
 
 
 def _example_block(match: re.Match[str]) -> str:
