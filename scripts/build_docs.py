@@ -32,6 +32,8 @@ PUBLIC = (
     "tagger.integrations.spacy_component",
 )
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)(?=[)#])")  # the path of a relative link
+TABLE_ROW = re.compile(r"^\|.*$", re.M)
+CODE = re.compile(r"`[^`\n]+`")
 CODE_OR_OPTION = re.compile(
     r"(?P<code>^```.*?^```$|`[^`\n]+`)|(?P<option>(?<![\w-])--[a-z][a-z-]*)", re.M | re.S
 )
@@ -116,7 +118,8 @@ class Stage:
                 )  # Zensical checks only pages
             return Path(os.path.relpath(self._place(target), self._place(path).parent)).as_posix()
 
-        write(self._place(path), LINK.sub(move, path.read_text(encoding="utf-8")))
+        text = LINK.sub(move, path.read_text(encoding="utf-8"))
+        write(self._place(path), TABLE_ROW.sub(lambda row: CODE.sub(_bare_pipes, row[0]), text))
         return targets
 
     def _place(self, path: Path) -> Path:
@@ -126,6 +129,10 @@ class Stage:
         if path.is_relative_to(self._docs):
             return self._folder / "pages" / path.relative_to(self._docs)
         return self._folder / "pages" / OTHER / path.relative_to(ROOT)
+
+
+def _bare_pipes(code: re.Match[str]) -> str:
+    return code[0].replace("\\|", "|")  # GitHub needs the backslash; Zensical shows it
 
 
 def write(path: Path, text: str) -> None:

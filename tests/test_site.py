@@ -55,6 +55,12 @@ def test_the_command_line_reference_has_all_commands_and_options(site):
             assert option.param_type_name == "argument" or option.opts[0] in section, (name, option.opts)
 
 
+def test_code_in_tables_has_pipes_without_backslash(site):
+    assert "<code>--format jsonl|conll|text|html</code>" in (site / "commands.html").read_text("utf-8")
+    for path in site.rglob("*.html"):
+        assert not re.search(r"<td>.*<code>[^<]*\\\|", path.read_text(encoding="utf-8")), path
+
+
 @pytest.mark.parametrize("text", ["[x](index.md#other)", "[x](../other.txt)", "![x](other.svg)"])
 def test_broken_links_are_errors(tmp_path, text):
     docs = tmp_path / "docs"
