@@ -1,4 +1,4 @@
-"""Build the English model of the package in tagger/models/en from corpora, texts and word vectors.
+"""Build the English model in tagger/models/en from corpora, texts and word vectors.
 
 python scripts/build_english.py CORPORA VECTORS ENCODER TEXTS.jsonl… [--own N] [--output DIR] [--work DIR]
 

@@ -96,7 +96,17 @@ def check(extra: str, constraints: Path) -> bool:
         venv.create(folder, with_pip=True)
         python = Path(folder) / "bin" / "python"
         package = f"{ROOT}[{extra}]" if extra else str(ROOT)
-        install = [python, "-m", "pip", "install", "--quiet", "-c", constraints, package]
+        install = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "-c",
+            constraints,
+            package,
+            ROOT / "tagger" / "models",
+        ]
         done = all(
             subprocess.run(command, cwd=folder, check=False).returncode == 0
             for command in (install, [python, "-c", USES[extra]])

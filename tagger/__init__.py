@@ -2,6 +2,8 @@
 
 from importlib import import_module
 
+from tagger.version import __version__ as __version__
+
 # Imported on first access: the command installs its signal handlers before any slow import.
 _MODULES = {
     "EpochRecord": "tagger.training.loop",
@@ -36,7 +38,6 @@ __all__ = [
     "train",
     "write_corpus",
 ]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:

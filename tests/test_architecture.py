@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tagger"
 # Lowest first: packages, and modules of the top folder. A module imports from lower layers, or from its own
 # package; no chain of imports leads back.
 LAYERS = (
-    {"errors"},
+    {"errors", "version"},
     {"storage", "signals", "validation", "hub_client"},
     {"text", "config", "config_loading"},
     {"corpus", "features", "decoding", "evaluation"},

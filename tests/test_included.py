@@ -1,6 +1,7 @@
 """Models included in the package, and their lookup by name."""
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from command_line import input_error, rows, run
 
 from tagger import InputError, Tagger, included
-from tagger.included import find_model, included_models
+from tagger.included import _installed_models, find_model, included_models
 
 TEXT = "Ada met Otto in Oslo."
 
@@ -25,12 +26,13 @@ def package_folder(model, tmp_path, monkeypatch) -> Path:
     (folder / "empty").mkdir()
     (tmp_path / "here").mkdir()
     monkeypatch.setattr(included, "included_folder", lambda: folder)
+    monkeypatch.setattr(included, "_installed_models", dict)
     monkeypatch.chdir(tmp_path / "here")
     return folder
 
 
 def test_a_model_is_found_by_name_and_a_folder_takes_precedence(package_folder, model):
-    assert included_models() == ["en", "toy"]
+    assert included_models() == {name: package_folder / name for name in ("en", "toy")}
     assert find_model("toy") == package_folder / "toy"
     assert find_model(Path("en")) == package_folder / "en"
     assert find_model(model) == model
@@ -131,13 +133,33 @@ def test_every_command_accepts_a_name(package_folder, model, corpus, tmp_path):
 
 def test_a_missing_default_model_is_not_looked_up_in_the_working_directory(package_folder, model):
     (package_folder / "en").unlink()
+    with pytest.raises(InputError, match="Install the extra `en`"):
+        Tagger.load("en")
     shutil.copytree(model, "en")
     error = input_error("tag", "--text", TEXT)
     assert (error.code, error.file, error.option) == ("bundle.missing", "en", "--model")
     assert run("tag", "-m", "en", "--text", TEXT)[0] == 0
 
 
-def test_included_folder_is_that_of_this_package():
+@pytest.mark.parametrize("package", ["toy_model", "missing_package"])
+def test_a_model_is_found_by_its_entry_point(package_folder, model, tmp_path, monkeypatch, package):
+    site = tmp_path / "site"
+    shutil.copytree(model, site / "toy_model")
+    (site / "toy_model" / "__init__.py").write_text("raise AssertionError('imported')\n")
+    (site / "toy_model-1.dist-info").mkdir()
+    (site / "toy_model-1.dist-info" / "entry_points.txt").write_text(f"[tagger.models]\nnews = {package}\n")
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setattr(included, "_installed_models", _installed_models.__wrapped__)
+    if package == "missing_package":
+        assert "news" not in included_models()
+        return
+    assert find_model("news") == site / "toy_model"
+    tagger = Tagger.load("news")
+    assert "news" in repr(tagger)
+    assert pickle.loads(pickle.dumps(tagger)).tag(TEXT) == tagger.tag(TEXT)
+
+
+def test_included_folder_is_that_of_this_checkout():
     assert included.included_folder() == Path(included.__file__).parent / "models"
 
 

@@ -1,4 +1,4 @@
-"""Measure the size of a tagging-only installation: `pip install .` in a fresh virtual environment.
+"""Measure the size of a tagging-only installation: `pip install . ./tagger/models` in a fresh environment.
 
     python scripts/benchmarks/install_size.py
 
@@ -27,7 +27,15 @@ def main() -> None:
         scripts = folder / ("Scripts" if sys.platform == "win32" else "bin")
         [packages] = folder.glob("lib/python*/site-packages") or folder.glob("Lib/site-packages")
         before = sizes(packages)
-        pip = [str(scripts / "python"), "-m", "pip", "install", "--quiet", str(CHECKOUT)]
+        pip = [
+            str(scripts / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            str(CHECKOUT),
+            str(CHECKOUT / "tagger" / "models"),
+        ]
         subprocess.run(pip, check=True)
         added = {name: size - before.get(name, 0) for name, size in sizes(packages).items()}
     total = sum(added.values())

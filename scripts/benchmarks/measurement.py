@@ -22,12 +22,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+import tagger
+
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 CONFIDENCE = 0.95
 RESAMPLES = 9_999
 PACKAGES = (
-    "tagger",
     "numpy",
     "onnxruntime",
     "torch",
@@ -144,7 +145,7 @@ def shares(ours: Sequence[Timing], theirs: Sequence[Timing], *, by: Clock = "wal
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of all relevant packages; "" for missing packages."""
-    versions_by_name = {"python": platform.python_version()}
+    versions_by_name = {"python": platform.python_version(), "tagger": tagger.__version__}
     for name in PACKAGES:
         try:
             versions_by_name[name] = importlib.metadata.version(name)

@@ -76,7 +76,7 @@ ModelName = Annotated[
     Path,
     typer.Argument(
         metavar="MODEL",
-        help="Model folder written by `tagger train`, or name of a packaged model (en) or of one on the "
+        help="Model folder written by `tagger train`, or name of an included model (en) or of one on the "
         "Hugging Face hub (user/name).",
     ),
 ]
@@ -86,7 +86,7 @@ ModelOption = Annotated[
         "--model",
         "-m",
         metavar="MODEL",
-        help="Model folder written by `tagger train`, or name of a packaged model or of one on the hub; "
+        help="Model folder written by `tagger train`, or name of an included model or of one on the hub; "
         f"{DEFAULT} by default.",
     ),
 ]

@@ -44,9 +44,10 @@ from tagger.training.prediction import predict_split, score_predicted
 from tagger.training.processes import Processes
 from tagger.training.progress import Progress, make_bundle
 from tagger.training.schema import SavedCurve
+from tagger.version import __version__
 
 CURVE = ("epoch", "loss", "score", "seconds", "tokens_per_second")  # saved fields of an ``EpochRecord``
-PACKAGES = ("tagger", "torch", "numpy")  # packages whose versions are saved with a run
+PACKAGES = ("torch", "numpy")  # packages whose versions are saved with a run, next to this one
 DELETE = "Delete the file to train this run again."
 TIMED_TOKENS = 1000  # dev tokens to tag word by word when timing a lookahead
 
@@ -285,7 +286,8 @@ def _score(job: Job, data: ComparisonData, progress: Progress, curve: Sequence[M
         tagging_tokens_per_second=sum(dev.lengths) / max(seconds["dev"], 1e-9),
         lookahead=_score_lookaheads(job, data, progress, predictions["dev"]),
         predictions=predictions,
-        versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        versions={"tagger": __version__, **{name: version(name) for name in PACKAGES}}
+        | {"python": platform.python_version()},
     )
 
 

@@ -52,7 +52,7 @@ class TaggerRecognizer(LocalRecognizer):
         supported_language: Presidio's code of the language.
         version: The recogniser's version.
         context: Context words, see Presidio.
-        model: A model's folder, or the name of a model in the package.
+        model: A model's folder, or the name of an included model.
         task: The task, by default the first with spans.
         labels: Presidio's name of each of the model's labels, in addition to ``ENTITIES``; other labels keep
             their names.

@@ -73,7 +73,7 @@ class BiLSTMCRF(Pipe):
     Args:
         nlp: The pipeline.
         name: The component's name in the pipeline.
-        model: A model's folder, or the name of a model in the package.
+        model: A model's folder, or the name of an included model.
         task: The task of ``doc.ents``, by default the first with spans.
         overwrite: True to replace entities, parts of speech and tags that earlier components set. By default,
             these remain, and overlapping spans are only in ``doc.spans``.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tagger.bundle import Bundle, load_bundle, read_header
 from tagger.errors import InputError
 from tagger.features.contextual import ContextualEncoder
-from tagger.included import included_folder
+from tagger.included import find_included, included_name
 from tagger.runtime.annotation import Annotator
 from tagger.runtime.arguments import limit_alternatives
 from tagger.runtime.cache import WordCache
@@ -49,9 +49,9 @@ class ModelSource:
     header: bytes
 
     @property
-    def is_included(self) -> bool:
-        """True if the folder is that of a model in the package."""
-        return self.folder.parent == included_folder().resolve()
+    def included_name(self) -> str | None:
+        """The name of an included model; None for other folders."""
+        return included_name(self.folder)
 
     @property
     def digest(self) -> str:
@@ -130,9 +130,10 @@ class Labeller:
         settings = (self.scheme, self.precision, self.cache_megabytes)
         if self.source is None:
             return Labeller, (self.bundle, *settings)
-        path = self.source.folder.name if self.source.is_included else str(self.source.folder)
+        included = self.source.included_name
+        path = included or str(self.source.folder)
         temperatures = dict(self.bundle.temperatures)
-        return restore_labeller, (path, self.source.is_included, self.source.digest, temperatures, *settings)
+        return restore_labeller, (path, included is not None, self.source.digest, temperatures, *settings)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Labeller:
         """Return an independent labeller that shares the immutable bundle, which may be memory-mapped."""
@@ -140,10 +141,10 @@ class Labeller:
 
     @property
     def name(self) -> str:
-        """The name of a model in the package, the path of another one, or "memory"."""
+        """The name of an included model, the path of another one, or "memory"."""
         if self.source is None:
             return "memory"
-        return self.source.folder.name if self.source.is_included else str(self.source.folder)
+        return self.source.included_name or str(self.source.folder)
 
     def describe(self) -> str:
         """Return the model's name, its tasks with their labels or number of tags, and the scheme."""
@@ -241,8 +242,8 @@ def restore_labeller(
     """Return the labeller of a pickle; labellers of the same model share engine and word cache.
 
     Args:
-        path: The model's folder, or its name in the package.
-        is_included: True if the model is in the package.
+        path: The model's folder, or the name of an included model.
+        is_included: True if the path is the name of an included model.
         digest: The digest of the pickled model.
         temperatures: The temperatures of the pickled model.
         scheme: See ``Labeller``.
@@ -252,7 +253,7 @@ def restore_labeller(
     Raises:
         InputError: The model cannot be loaded, or it has changed.
     """
-    folder = included_folder() / path if is_included else Path(path)
+    folder = find_included(path) if is_included else Path(path)
     labeller = _load_once(folder, digest, scheme, precision, cache_megabytes)
     if temperatures == labeller.bundle.temperatures:
         return labeller

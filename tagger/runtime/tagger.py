@@ -98,10 +98,10 @@ class Tagger:
         precision: str = "f32",
         cache_megabytes: int = CACHE_MEGABYTES,
     ) -> Tagger:
-        """Load a model from a folder, or a model of the package or the Hugging Face hub by name.
+        """Load a model from a folder, an included model by name, or a model of the Hugging Face hub.
 
         Args:
-            path: A folder, which takes precedence; ``"en"`` for that model of the package; or a model on the
+            path: A folder, which takes precedence; ``"en"`` for the English model; or a model on the
                 hub, ``"user/name"`` or ``"user/name@revision"``, downloaded unless it was pulled before.
             tokenizer: See the class.
             scheme: See the class.
