@@ -5,6 +5,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FUZZ_INSTALLED := $(VENV)/.installed-fuzz
 
+# The tools of `make release-check` and `make audit` have an environment of their own.
+RELEASE_VENV ?= .venv-release
+RELEASE := $(RELEASE_VENV)/bin/python
+RELEASE_INSTALLED := $(RELEASE_VENV)/.installed
+TAG ?=
+
 # Inputs and outputs of `make bench`; override any of them on the command line, as in CORPORA=…
 BENCH_VENV ?= .venv-bench
 BENCH := $(BENCH_VENV)/bin/python
@@ -20,7 +26,7 @@ CONLL = $(if $(CORPORA),,$(error CORPORA must be the folder of the corpora: make
 UD := --train $(CORPORA)/ud_ewt/en_ewt-ud-train.conllu --dev $(CORPORA)/ud_ewt/en_ewt-ud-dev.conllu
 MODELS := $(BENCH_WORK)/model-100 $(BENCH_WORK)/model-200
 
-.PHONY: install quickstart test test-fast coverage check docs extras notebooks fuzz bench format clean
+.PHONY: install quickstart test test-fast coverage check docs extras notebooks fuzz bench release-check audit format clean
 
 install: $(INSTALLED)
 
@@ -96,6 +102,20 @@ $(BENCH_WORK)/model-%/model.safetensors: | $(BENCH_INSTALLED)
 $(BENCH_INSTALLED): pyproject.toml scripts/benchmarks/constraints.txt
 	test -x $(BENCH) || $(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH) -m pip install --quiet --disable-pip-version-check -c scripts/benchmarks/constraints.txt -e '.[train,bench,serve]'
+	touch $@
+
+# Build the wheels of the last commit and check them; `TAG=v0.1.0` compares the tag with the version, too.
+release-check: $(RELEASE_INSTALLED)
+	$(RELEASE) scripts/release_check.py $(if $(TAG),--tag $(TAG))
+
+# Known vulnerabilities of the pinned versions (needs the network), and the workflows.
+audit: $(RELEASE_INSTALLED)
+	$(RELEASE) -m pip_audit --strict --no-deps --disable-pip -r constraints.txt
+	$(RELEASE_VENV)/bin/zizmor --offline --pedantic .github
+
+$(RELEASE_INSTALLED): scripts/release_requirements.txt
+	test -x $(RELEASE) || $(PYTHON) -m venv $(RELEASE_VENV)
+	$(RELEASE) -m pip install --quiet --disable-pip-version-check -r scripts/release_requirements.txt
 	touch $@
 
 format: $(INSTALLED)
