@@ -2,11 +2,13 @@
 
     python scripts/release_check.py [--tag v0.1.0] [--output dist]
 
-Needs a package index and the tools of scripts/release_requirements.txt, as `make release-check` installs. --tag, the tag, the version of the code and the first heading of CHANGELOG.md must agree.
+Needs a package index and the tools of scripts/release_requirements.txt, which `make release-check` installs.
+With --tag, the tag, the version of the code and the first heading of CHANGELOG.md must agree.
 """
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -74,7 +76,7 @@ def check(tag: str, output: Path) -> None:
         wheels = [build_twice(project, work, output) for project in (CODE, MODEL)]
         run(sys.executable, "-m", "twine", "check", "--strict", *sorted(output.iterdir()))
         python = check_installation(wheels[0], output, work)
-        write_sbom(python, output / f"{wheels[0].name.removesuffix('-py3-none-any.whl')}.cdx.json")
+        write_sbom(python, wheels[0], work)
         check_runners(wheels[0], output, work)
     for path in sorted(output.iterdir()):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -154,9 +156,10 @@ def check_contents(project: Project, wheel: Path, sdist: Path) -> None:
 
 def check_installation(wheel: Path, output: Path, work: Path) -> Path:
     """Install code, then model in an empty environment and run README's first examples; return its python."""
-    venv.create(work / "venv", with_pip=True)
+    venv.create(work / "venv")  # without pip, which is no part of an installation
     python = work / "venv" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "-c", CONSTRAINTS, "--find-links", output]
+    pip = [sys.executable, "-m", "pip", "--python", python]
+    install = [*pip, "install", "--quiet", "-c", CONSTRAINTS, "--find-links", output]
     empty = work / "empty"
     empty.mkdir()
     run(*install, wheel)
@@ -166,7 +169,7 @@ def check_installation(wheel: Path, output: Path, work: Path) -> Path:
     if alone.returncode != 2 or "extra `en`" not in alone.stderr:
         raise CheckError(f"{wheel.name}: without a model, `tagger tag` must name the extra (got {alone})")
     run(*install, f"{wheel}[en]")
-    run(python, "-m", "pip", "check")
+    run(*pip, "check")
     on_path = {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
     command, shown, code, result = read_examples()
     compare("README's first command", run("bash", "-c", command, cwd=empty, env=on_path), shown)
@@ -189,11 +192,18 @@ def compare(what: str, printed: str, shown: str) -> None:
         raise CheckError(f"{what} must print {shown!r} (got {printed!r})")
 
 
-def write_sbom(python: Path, path: Path) -> None:
-    """Write the packages of an installation with the tested versions, as CycloneDX."""
+def write_sbom(python: Path, wheel: Path, work: Path) -> None:
+    """Write the packages of an installation with the tested versions, as CycloneDX, next to the wheel."""
+    name, version, *_ = wheel.name.split("-")
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    static = project.replace('dynamic = ["version"]', f'version = "{version}"')  # the tool reads no other
+    (work / "pyproject.toml").write_text(static, encoding="utf-8")
+    path = wheel.with_name(f"{name}-{version}.cdx.json")
+    options = ["--output-reproducible", "--pyproject", work / "pyproject.toml", "--validate", "-o", path]
     epoch = {**os.environ, "SOURCE_DATE_EPOCH": git("log", "-1", "--format=%ct").strip()}
-    options = ["--output-reproducible", "--pyproject", ROOT / "pyproject.toml", "--validate", "-o", path]
     run(sys.executable, "-m", "cyclonedx_py", "environment", *options, python, env=epoch)
+    if json.loads(path.read_text(encoding="utf-8"))["metadata"]["component"].get("version") != version:
+        raise CheckError(f"{path.name}: the component must have the version {version}")
 
 
 def check_runners(wheel: Path, output: Path, work: Path) -> None:
