@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tagger.bundle import holds_bundle
 from tagger.errors import InputError
-from tagger.model_hub import find_hub_model, parse_hub_address
+from tagger.model_hub import display_name, find_hub_model, parse_hub_address
 
 DEFAULT = "en"  # the model of `tagger tag` without --model
 GROUP = "tagger.models"  # entry points: a model's name, and the import package whose folder is the model
@@ -43,6 +43,11 @@ def included_name(folder: Path) -> str | None:
     """Return the name of the included model in this folder, an absolute path; None for other folders."""
     names = (name for name, path in included_models().items() if path.resolve() == folder)
     return next(names, None)
+
+
+def model_name(folder: Path) -> str:
+    """Return the name of an included model or of a model of the hub, else that of the folder."""
+    return included_name(folder.resolve()) or display_name(folder)
 
 
 def find_model(name: str | os.PathLike[str]) -> Path:

@@ -23,8 +23,7 @@ from tagger.corpus.reading import OnMisaligned, Reading
 from tagger.corpus.tags import parse_schemes
 from tagger.corpus.token_records import parse_label_names
 from tagger.errors import InputError
-from tagger.included import find_model
-from tagger.model_hub import display_name
+from tagger.included import find_model, model_name
 from tagger.runtime.arguments import require_recall
 from tagger.runtime.gold_data import read_gold_files
 from tagger.runtime.model_evaluation import Evaluation, evaluate
@@ -144,7 +143,7 @@ def evaluate_command(
     if errors:
         from tagger.reports.error_page import write_errors
 
-        write_errors(evaluation, errors, model=display_name(find_model(model)), file=name_files(files))
+        write_errors(evaluation, errors, model=model_name(find_model(model)), file=name_files(files))
     if picture:
         from tagger.reports.matrix import draw_matrices
 

@@ -28,8 +28,7 @@ from tagger.corpus.reading import Reading
 from tagger.corpus.tags import count_unseen
 from tagger.errors import InputError, printable
 from tagger.evaluation.confusion import NO_SPAN
-from tagger.included import find_model
-from tagger.model_hub import display_name
+from tagger.included import find_model, model_name
 from tagger.runtime.gold_data import read_gold_files
 from tagger.runtime.label_errors import Suspicion, cross_validate, find_label_errors
 from tagger.runtime.model_calibration import read_gold
@@ -93,7 +92,7 @@ def check_with_model(
             labels = ", ".join(f"{label} ({number:,})" for label, number in unseen.items())
             summary.append(f"{task.name}: the model lacks these gold labels and doubts all of them: {labels}")
     if page:
-        _write_page(found, sentences, schemes, page, model=display_name(find_model(model)), files=files)
+        _write_page(found, sentences, schemes, page, model=model_name(find_model(model)), files=files)
     _print(found, summary, top=top, json=json)
 
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from tagger.bundle_schema import TENSORS
 from tagger.errors import InputError
-from tagger.included import find_model
-from tagger.model_hub import display_name
+from tagger.included import find_model, model_name
 from tagger.runtime.arguments import check_options
 from tagger.runtime.options import TagOptions
 from tagger.runtime.tagger import Tagger
@@ -49,7 +48,7 @@ class ServedModel:
         tagger = Tagger.load(folder, threads=1, precision=precision)
         with (folder / TENSORS).open("rb") as file:
             version = hashlib.file_digest(file, "sha256").hexdigest()
-        return cls(display_name(folder), tagger, version)
+        return cls(model_name(folder), tagger, version)
 
 
 class Service:
