@@ -74,7 +74,7 @@ def count(row: dict[str, Any], key: str = "words_per_second") -> str:
     return f"{row[key]['median']:,.0f}"
 
 
-def peers(names: Iterable[str] = PEERS) -> None:
+def peers() -> None:
     """Write words per second and F1 of taggers."""
     rows, versions = benchmark("throughput-peers")
     short = {"sklearn-crfsuite": "0.5"}
@@ -88,7 +88,6 @@ def peers(names: Iterable[str] = PEERS) -> None:
         (
             [PEERS[name].format_map({**versions, **short}), count(row), f"{row['f1']:.4f}", trained(row)]
             for name, row in rows.items()
-            if name in names
         ),
     )
 
