@@ -1,8 +1,12 @@
 """Sequence labelling with a BiLSTM-CRF: train on a CoNLL file, tag raw text, measure the right context."""
 
+import os
 from importlib import import_module
 
 from tagger.version import __version__ as __version__
+
+# From 1.29, onnxruntime sends usage data to its maker, unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Imported on first access: the command installs its signal handlers before any slow import.
 _MODULES = {

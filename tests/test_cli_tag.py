@@ -129,6 +129,20 @@ def test_standard_input_is_read_once(model, tmp_path):
 
 
 @pytest.mark.slow
+def test_tagging_leaves_no_files_at_home(model, tmp_path):
+    # onnxruntime would store an identifier and the usage data that it sends.
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")
+    }
+    code = "import sys, tagger; tagger.Tagger.load(sys.argv[1]).tag('Ada met Otto.'); import onnxruntime"
+    subprocess.run(
+        [sys.executable, "-c", code, model],
+        env={**environment, "HOME": str(tmp_path)},
+        check=True,
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_help_and_completion_list_every_scheme():
     assert set(SCHEMES) <= set(re.findall(r"\w+", run("tag", "--help")[1]))
     words = {
