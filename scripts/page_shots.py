@@ -1,16 +1,21 @@
-"""Retake the screenshots of docs/annotation.md: a project from its first sentence to a better model.
+"""Retake the screenshots of the docs.
 
     python scripts/page_shots.py docs/images
 
-The pool is data/train.conll. An annotator is simulated: the tags are those of the corpus, and each sentence
-takes the seconds that ``tagger select`` assumes. The training is real. With ``--all``, each picture is taken
-at two more widths and in both colour schemes, to look at.
+The first shows what the next word changes, on the page of ``tagger serve``. The others show a project of
+``tagger annotate`` from its first sentence to a better model. Its pool is data/train.conll. An annotator is
+simulated: the tags are those of the corpus, and each sentence takes the seconds that ``tagger select``
+assumes. The training is real. With ``--all``, each picture is taken at two more widths and in both colour
+schemes, to look at.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -104,10 +109,28 @@ def take(page: Page, folder: Path, name: str, *, has_all: bool) -> None:
         page.set_viewport_size({"width": width, "height": 600})
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         suffix = "" if width == DOCS_WIDTH else f"-{width}-{scheme}"
-        path = folder / f"annotate-{name}{suffix}.png"
+        path = folder / f"{name}{suffix}.png"
         page.screenshot(path=path, full_page=True)
         Image.open(path).convert("RGB").quantize(N_COLOURS).save(path, optimize=True)
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB, {page.evaluate(SCROLL_WIDTH)} px wide")
+
+
+def show_next_words(browser: Browser, folder: Path, *, has_all: bool) -> None:
+    """Take a picture of what the next word changes in the first example of the page."""
+    command = [sys.executable, "-m", "tagger", "serve", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr
+            address = next(filter(None, (re.search(r"http://\S+", line) for line in server.stderr)))[0]
+            page = browser.new_page(viewport={"width": DOCS_WIDTH, "height": 600})
+            page.goto(address)
+            expect(page.locator("[data-step]").first).to_be_visible(timeout=MILLISECONDS)
+            for title in ("#ahead-title", "#result-title"):  # only the part that the docs explain
+                page.locator("section", has=page.locator(title)).evaluate("section => section.remove()")
+            take(page, folder, "next-words", has_all=has_all)
+            page.close()
+        finally:
+            server.terminate()
 
 
 def walk(browser: Browser, desk: Desk, clock: Clock, folder: Path, *, has_all: bool) -> None:
@@ -119,20 +142,20 @@ def walk(browser: Browser, desk: Desk, clock: Clock, folder: Path, *, has_all: b
         page.keyboard.press("Enter")
         expect(page.locator("#text mark").first).to_be_visible(timeout=MILLISECONDS)
         page.keyboard.press("ArrowDown")
-        take(page, folder, "sentence", has_all=has_all)
+        take(page, folder, "annotate-sentence", has_all=has_all)
         annotate(desk, clock, N_SENTENCES)
         press(page, "Enter")
         press(page, "t")
         expect(page.locator("#training")).to_contain_text("epoch 3", timeout=MILLISECONDS)
-        take(page, folder, "training", has_all=has_all)
+        take(page, folder, "annotate-training", has_all=has_all)
         expect(page.locator("#training")).to_contain_text("becomes active", timeout=MILLISECONDS)
         while "Version 2" not in page.inner_text("#notice"):  # it is loaded in the background
             press(page, "Enter")
             page.wait_for_timeout(2000)
-        take(page, folder, "better", has_all=has_all)
+        take(page, folder, "annotate-better", has_all=has_all)
         press(page, "a")
         expect(page.locator("#suspicions")).to_be_visible(timeout=MILLISECONDS)
-        take(page, folder, "check", has_all=has_all)
+        take(page, folder, "annotate-check", has_all=has_all)
         page.close()
 
 
@@ -153,6 +176,7 @@ def main() -> None:
         training = BackgroundTraining(Path(folder, "case.db"), Path(folder, "case.models"), niceness=0)
         program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
         browser = driver.chromium.launch(executable_path=program)
+        show_next_words(browser, options.output, has_all=options.all)
         walk(browser, Desk(store, training=training), clock, options.output, has_all=options.all)
         browser.close()
 
