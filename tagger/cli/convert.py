@@ -7,7 +7,6 @@ from typing import Annotated, get_args
 
 import typer
 
-from tagger.cli.console import require_extra
 from tagger.cli.input import LabelNamesOption, OffsetsOption, split_names
 from tagger.cli.output import Notes, open_output, print_message
 from tagger.cli.progress_bar import ProgressBar
@@ -164,8 +163,11 @@ def convert_command(
 
 def _import(source: Path, target: Path, annotator: str, options: FileOptions, reading: Reading) -> None:
     """Import annotations into an existing project and print what happened to them."""
+    # Slow imports.
+    from tagger.cli.console import require_extra
+
     require_extra("convert", "sqlalchemy", extra="annotate")
-    from tagger.annotation.project_files import import_work  # slow import
+    from tagger.annotation.project_files import import_work
     from tagger.annotation.store import AnnotationStore
 
     with AnnotationStore(target) as store:
