@@ -42,7 +42,7 @@ quickstart: $(INSTALLED)
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(PARALLEL)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_OPTIONS)
 
 # For every edit: less than a minute.
 test-fast: $(INSTALLED)
