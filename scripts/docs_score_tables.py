@@ -1,11 +1,10 @@
 """Tables of scores in accuracy.md and comparison.md; docs_tables.py describes their use."""
 
-import json
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from docs_tables import BENCHMARKS, EXPERIMENTS, SCRIPTS, table
+from docs_tables import BENCHMARKS, EXPERIMENTS, SCRIPTS, read, table
 
 SYSTEMS = {  # a system's name in small_data/runs.json, and its text in the docs
     "tagger": "tagger",
@@ -23,7 +22,7 @@ def ranged(values: Sequence[float], digits: int) -> tuple[str, str]:
 
 def small_data() -> None:
     """Write F1 after training on few sentences, next to other taggers."""
-    runs = json.loads((EXPERIMENTS / "small_data" / "runs.json").read_text("utf-8"))
+    runs = read(EXPERIMENTS / "small_data" / "runs.json")
     settings = ("conll2003-100", "conll2003-500", "conll2003-2000", "wikigold")
 
     def cells(system: str) -> Iterable[str]:
@@ -48,7 +47,7 @@ def small_data() -> None:
 
 def label_errors() -> None:
     """Write how well corrupted labels are found."""
-    record = json.loads((BENCHMARKS / "label_errors.json").read_text("utf-8"))
+    record = read(BENCHMARKS / "label_errors.json")
     kinds = ("type", "border", "missing", "spurious")  # a quarter of the corruptions each
 
     def cells(name: str) -> Iterable[str]:
@@ -66,10 +65,7 @@ def label_errors() -> None:
 def recipes() -> None:
     """Write what directions score in the recipes outside tagging."""
     folder = SCRIPTS / "recipes" / "results"
-    reviews, words, power = (
-        json.loads((folder / f"{name}.json").read_text("utf-8"))
-        for name in ("sentiment", "missing_word", "power")
-    )
+    reviews, words, power = (read(folder / f"{name}.json") for name in ("sentiment", "missing_word", "power"))
 
     def accuracy(name: str) -> str:
         return f"{reviews[name]['accuracy'][-1]:.4f}"

@@ -1,6 +1,6 @@
 """Tables of the documentation, from the JSON files of benchmarks and experiments.
 
-python -m cogapp -I scripts -r docs/*.md      # writes them; --check instead of -r only compares
+python -m cogapp -I scripts -r docs/*.md docs/*/*.md      # writes them; --check instead of -r only compares
 
 A page calls a function of this module in a comment before its table (https://cog.readthedocs.io).
 """
@@ -64,9 +64,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     cog.outl("\n" + "\n".join(lines) + "\n")
 
 
+def read(path: Path) -> Any:
+    """Return the content of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def benchmark(name: str) -> tuple[Rows, dict[str, str]]:
     """Return the rows of a benchmark by their names, and the versions of the packages."""
-    record = json.loads((BENCHMARKS / f"{name}.json").read_text(encoding="utf-8"))
+    record = read(BENCHMARKS / f"{name}.json")
     return {row["name"]: row for row in record["rows"]}, record["versions"]
 
 
@@ -285,7 +290,7 @@ def gains(features: str, *, is_short: bool = False, has_published: bool = False)
 
     def rows() -> Iterable[list[str]]:
         for task, (name, measure) in COMPARED.items():
-            record = json.loads((EXPERIMENTS / f"{task}-{features}" / "results.json").read_text("utf-8"))
+            record = read(EXPERIMENTS / f"{task}-{features}" / "results.json")
             cells = [f"{name}, {measure}, {record['settings']['seeds']} seeds"]
             for head in HEADS:
                 cells += gain_cells(record, head, is_short=is_short)
@@ -313,7 +318,7 @@ def gain_cells(record: dict[str, Any], head: str, *, is_short: bool) -> list[str
 
 def lookahead() -> None:
     """Write F1 by the number of known next words."""
-    record = json.loads((EXPERIMENTS / "ner-words" / "results.json").read_text("utf-8"))
+    record = read(EXPERIMENTS / "ner-words" / "results.json")
     names = {"softmax": "softmax", "crf": "CRF"}
     training = {"full": "trained on whole sentences", "random": "trained with random lookahead"}
     points = {
@@ -340,7 +345,7 @@ def lookahead() -> None:
 def small_features() -> None:
     """Write scores of recipes for small corpora by seed, and the mean over corpora of seed 1."""
     folder = EXPERIMENTS / "small_features"
-    runs = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+    runs = [read(path) for path in sorted(folder.glob("*.json"))]
 
     def cells(recipe: str) -> Iterable[str]:
         first = []
@@ -359,5 +364,5 @@ def small_features() -> None:
 
 def active_learning(corpus: str) -> None:
     """Write the tables of simulated annotation of a corpus."""
-    record = json.loads((EXPERIMENTS / "active_learning" / f"{corpus}.json").read_text("utf-8"))
+    record = read(EXPERIMENTS / "active_learning" / f"{corpus}.json")
     cog.outl(f"\n{learning_curves.tables(record)}\n")

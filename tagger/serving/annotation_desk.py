@@ -37,9 +37,7 @@ from tagger.text.schemes import spans_to_tags, tags_to_spans
 from tagger.text.sentence import UNKNOWN_TAG, Sentence, Span
 
 LEAST_WAITING = 20  # sentences of the queue below which more are chosen
-HEAD_START = (
-    5_000  # sentences that are ranked at once; meanwhile, others of a larger pool are drawn at random
-)
+HEAD_START = 5_000  # sentences that are ranked at once; others of a larger pool are drawn meanwhile
 MOST_HANDED_OUT = 10_000  # leases whose proposals are in memory
 WAIT_SECONDS = 2.0  # that the first request waits for the queue
 PAUSE_SECONDS = 30.0  # without any action, after which the page does not count time
