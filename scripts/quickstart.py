@@ -1,9 +1,10 @@
 """Train a joint POS and NER tagger on the corpus in data/, forward and bidirectional, and compare both.
 
-python scripts/quickstart.py [--epochs N] [--output runs/quickstart]
+python scripts/quickstart.py [--epochs N] [--output runs/quickstart] [--keep FILE.json]
 """
 
 import argparse
+import json
 import time
 import warnings
 from pathlib import Path
@@ -34,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "quickstart")
+    parser.add_argument("--keep", type=Path, metavar="FILE.json", help="save the scores of both models")
     arguments = parser.parse_args()
     warnings.filterwarnings("error", "training was interrupted")  # Ctrl-C ends the script
     console = Console()
@@ -52,6 +54,8 @@ def main() -> None:
             progress=True,
         )
         scores[direction] = model.evaluate(ROOT / "data" / "test.conll").to_dict()
+    if arguments.keep:
+        arguments.keep.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
 
     console.rule("what the backward pass adds")
     table = Table("score on data/test.conll", "forward", "bidirectional", "backward pass adds")

@@ -18,7 +18,7 @@ from tagger.runtime.model_calibration import fit_temperatures, measure_calibrati
 
 TEXT = "Ada met Otto in Oslo. Then Otto left for Lima. Mia saw New Bonn. The ship sang!\n" * 5
 TEMPERATURES = {"ner": 2.0, "pos": 0.5}
-SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "experiments" / "calibration.py"
+SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "benchmarks" / "calibration.py"
 
 
 @pytest.fixture(scope="module")
@@ -171,17 +171,20 @@ def test_invalid_plots_are_rejected_before_the_work(corpus, tmp_path, monkeypatc
 
 @pytest.mark.slow
 def test_the_two_fold_calibration_script(model, corpus, tmp_path):
-    words = [sys.executable, SCRIPT, model, corpus / "dev.conll", "--halves", "sentences"]
-    done = subprocess.run(
-        [*map(str, words), "--save", str(tmp_path / "m")], capture_output=True, text=True, check=False
-    )
+    words = [sys.executable, SCRIPT, model, corpus / "dev.conll", "--results", tmp_path]
+    saved = [*words, "--halves", "sentences", "--save", tmp_path / "m"]
+    done = subprocess.run(list(map(str, saved)), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(re.findall(r"^\| ner \| .* \| 0\.\d{4} \| 0\.\d{4} \|$", done.stdout, re.MULTILINE)) == 2
+    record = json.loads((tmp_path / f"calibration-{model.name}.json").read_text(encoding="utf-8"))
+    ner = [row for row in record["rows"] if row["task"] == "ner"]
+    assert [row["halves"] for row in ner if "halves" in row] == ["sentences"] * 2
+    values = json.loads(run("evaluate", model, corpus / "dev.conll", "--json")[1])["calibration"]["ner"]
+    assert [{"task": "ner", **row} for row in values["thresholds"]] == ner[2:]
     sentences = list(read_sentences(corpus / "dev.conll", columns="token,pos,ner"))
     fitted = fit_temperatures(Tagger.load(model), sentences)
     assert load_bundle(tmp_path / "m").temperatures == fitted
     assert load_bundle(model).temperatures == pytest.approx(fitted, rel=5e-3)  # by torch, in training
-    whole = subprocess.run(list(map(str, words[:-2])), capture_output=True, text=True, check=False)
+    whole = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
     assert whole.returncode == 2
     assert "cannot split into halves by documents" in whole.stderr
 

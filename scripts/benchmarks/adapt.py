@@ -6,10 +6,11 @@ The new data are the first sentences of eng.train without MISC, which the Englis
 is that of the English model's own training data.
 """
 
-import argparse
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+
+from measurement import fix_threads, parser, show, write_results
 
 from tagger import Sentence, Tagger, measure_forgetting, read_corpus, train
 from tagger.config_loading import parse_setting
@@ -24,18 +25,23 @@ def without_misc(sentences: Iterable[Sentence]) -> list[Sentence]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("corpus", type=Path)
-    parser.add_argument("old_dev", type=Path)
-    parser.add_argument("--sentences", type=int, default=1000)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("corpus", type=Path)
+    options.add_argument("old_dev", type=Path)
+    options.add_argument("--sentences", type=int, default=1000)
+    options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    options.set_defaults(threads=1)
+    arguments = options.parse_args()
+    fix_threads(arguments.threads)
     new = without_misc(read_corpus(arguments.corpus / "eng.train", task="ner"))[: arguments.sentences]
     dev = without_misc(read_corpus(arguments.corpus / "eng.testa", task="ner"))
     before = Tagger.load("en")
     after = train(new, init_from=before, **dict(map(parse_setting, arguments.set)))
-    for one in measure_forgetting(before, after, {"old dev": arguments.old_dev, "new dev": dev}):
-        print(f"{one.split:<8} {one.task} {one.label:<5} {one.before:.4f} -> {one.after:.4f}")
+    splits = {"old dev": arguments.old_dev, "new dev": dev}
+    rows = [one.to_dict() for one in measure_forgetting(before, after, splits)]
+    show("adapt the English model", rows, {name: name for name in rows[0]})
+    settings = {name: getattr(arguments, name) for name in ("sentences", "set", "threads")}
+    print(write_results("adapt", arguments.results, rows, settings))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ python scripts/benchmarks/distil.py NEWS.jsonl.gz [--documents 3000] [--epochs 6
 NEWS has one JSON record with a "text" per line. The last 200 of the documents are held out.
 """
 
-import argparse
 import gzip
 import json
 import time
 from itertools import islice
 from pathlib import Path
+
+from measurement import fix_threads, parser, show, write_results
 
 from tagger import Tagger, distil
 
@@ -18,13 +19,15 @@ HELD_OUT = 200  # documents
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("news", type=Path)
-    parser.add_argument("--teacher", default="en")
-    parser.add_argument("--documents", type=int, default=3000)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--hidden", type=int, default=200)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("news", type=Path)
+    options.add_argument("--teacher", default="en")
+    options.add_argument("--documents", type=int, default=3000)
+    options.add_argument("--epochs", type=int, default=6)
+    options.add_argument("--hidden", type=int, default=200)
+    options.set_defaults(threads=1)
+    arguments = options.parse_args()
+    fix_threads(arguments.threads)
     with gzip.open(arguments.news, "rt", encoding="utf-8") as lines:
         texts = [json.loads(line)["text"] for line in islice(lines, arguments.documents + HELD_OUT)]
     teacher = Tagger.load(arguments.teacher)
@@ -34,6 +37,7 @@ def main() -> None:
     )
     print(f"distilled from {len(texts) - HELD_OUT:,} documents in {time.perf_counter() - start:,.0f} s")
     taught, learnt = (list(one.pipe(texts[-HELD_OUT:])) for one in (teacher, student))
+    rows = []
     for task in teacher.tasks:
         pairs = [
             pair
@@ -41,8 +45,18 @@ def main() -> None:
             for one, other in zip(first, second, strict=True)
             for pair in zip(one.tags[task.name], other.tags[task.name], strict=True)
         ]
-        agreement = sum(a == b for a, b in pairs) / len(pairs)
-        print(f"{task.name}: equal tags of {len(pairs):,} held-out tokens {agreement:.4f}")
+        rows.append(
+            {"task": task.name, "tokens": len(pairs), "equal": sum(a == b for a, b in pairs) / len(pairs)}
+        )
+    show(
+        "tags that equal the teacher's",
+        rows,
+        {"task": "", "tokens": "held-out tokens", "equal": "equal tags"},
+    )
+    settings = {
+        name: getattr(arguments, name) for name in ("teacher", "documents", "epochs", "hidden", "threads")
+    }
+    print(write_results("distil", arguments.results, rows, settings))
 
 
 if __name__ == "__main__":
