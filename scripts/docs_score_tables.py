@@ -1,10 +1,10 @@
-"""Tables of scores in accuracy.md and comparison.md; docs_tables.py describes their use."""
+"""Tables of scores in accuracy.md, calibration.md and comparison.md; docs_tables.py describes their use."""
 
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from docs_tables import BENCHMARKS, EXPERIMENTS, SCRIPTS, read, table
+from docs_tables import BENCHMARKS, EXPERIMENTS, SCRIPTS, benchmark, count, read, table
 
 SYSTEMS = {  # a system's name in small_data/runs.json, and its text in the docs
     "tagger": "tagger",
@@ -12,12 +12,47 @@ SYSTEMS = {  # a system's name in small_data/runs.json, and its text in the docs
     "crfsuite+vectors": "sklearn-crfsuite, hand-written features and the same vectors",
     "crfsuite": "sklearn-crfsuite, hand-written features",
 }
+DEFAULT_MODELS = {  # a task in accuracy/recipes.json, its corpus and its measure in the docs
+    "ner": ("CoNLL-2003 English", "entity F1"),
+    "pos": ("UD English EWT 2.16", "UPOS accuracy"),
+    "xpos": ("the same models", "XPOS accuracy"),
+    "chunk": ("CoNLL-2000, every tenth sentence held out", "chunk F1"),
+}
+TOKENIZERS = {
+    "tagger, learnt": "tagger, convention learnt",
+    "tagger, default": "tagger, defaults",
+    "spaCy": "spaCy {spacy}, blank English with its sentencizer",
+}
+CALIBRATED = {  # a model's name, and its tasks with their names in the docs
+    "conll2003": {"ner": "CoNLL-2003, spans"},
+    "ud_ewt": {"pos": "UD EWT, UPOS of tokens", "xpos": "UD EWT, XPOS of tokens"},
+}
 
 
 def ranged(values: Sequence[float], digits: int) -> tuple[str, str]:
     """Return the mean, and the lowest and the highest value in brackets."""
     low, high, mean = min(values), max(values), statistics.fmean(values)
     return f"{mean:.{digits}f}", f" ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def default_options() -> None:
+    """Write the dev scores of the recipes, by seed."""
+    runs = read(EXPERIMENTS / "accuracy" / "recipes.json")
+
+    def cells(task: str) -> Iterable[str]:
+        own = [run for run in runs if run["task"] == task]
+        best = [run["best"] for run in own]
+        yield f"**{statistics.fmean(best):.4f}**"
+        yield f"{statistics.stdev(best):.4f}"
+        yield " ".join(f"{score:.4f}" for score in best)
+        yield f"{statistics.fmean(run['last'] for run in own):.4f}"
+        minutes, seconds = divmod(round(statistics.median(run["seconds"] for run in own)), 60)
+        yield f"{minutes} min {seconds} s"
+
+    table(
+        ["corpus", "measure", "dev", "sd", "seeds 1, 2, …", "last epoch", "median time, 40 epochs"],
+        ([*names, *cells(task)] for task, names in DEFAULT_MODELS.items()),
+    )
 
 
 def small_data() -> None:
@@ -59,6 +94,73 @@ def label_errors() -> None:
     table(
         ["", "average precision", "precision of the first 200", "corruptions listed"],
         [["GloVe 6B", *cells("margin with vectors")], ["no pretrained vectors", *cells("margin")]],
+    )
+
+
+def quickstart() -> None:
+    """Write the test scores of the two models of quickstart.py."""
+    scores = read(SCRIPTS / "recipes" / "results" / "quickstart.json")
+
+    def cells(task: str, measure: str) -> Iterable[str]:
+        yield f"{scores['forward'][task][measure]:.4f}"
+        yield f"**{scores['bidirectional'][task][measure]:.4f}**"
+
+    table(
+        [
+            "`data/`, no pretrained vectors, sentences without document context, seed 1",
+            "forward",
+            "bidirectional",
+        ],
+        [
+            ["entity F1, test split", *cells("ner", "f1")],
+            ["UPOS accuracy, test split", *cells("pos", "accuracy")],
+        ],
+    )
+
+
+def tokenizer() -> None:
+    """Write scores and speed of tokenizers."""
+    rows, versions = benchmark("tokenizer")
+
+    def cells(name: str) -> Iterable[str]:
+        row = next(row for key, row in rows.items() if key.startswith(name))
+        yield TOKENIZERS[name].format_map(versions)
+        yield from (f"{row[key]:.4f}" for key in ("token_f1", "sentence_f1"))
+        yield from (count(row, f"{text}_tokens_per_second") for text in ("dev", "raw"))
+
+    table(
+        ["", "token F1", "sentence F1", "tokens/s, dev", "tokens/s, Moby-Dick"],
+        map(list, map(cells, TOKENIZERS)),
+    )
+
+
+def calibration(corpus: str) -> None:
+    """Write temperatures, and calibration errors before and after, of a corpus's model."""
+    record = read(BENCHMARKS / f"calibration-{corpus}.json")
+
+    def cells(task: str, kind: str) -> Iterable[str]:
+        own = [row for row in record["rows"] if row["task"] == task and row.get("halves") == f"{kind}s"]
+        yield ", ".join(f"{row['temperature']:.2f}" for row in own)
+        yield ", ".join(f"{row['before']:.4f}" for row in own)
+        yield ", ".join(f"**{row['after']:.4f}**" for row in own)
+
+    table(
+        ["dev", "halves", "temperature", "before", "after"],
+        (
+            [name, f"every other {kind}", *cells(task, kind)]
+            for task, name in CALIBRATED[corpus].items()
+            for kind in ("document", "sentence")
+        ),
+    )
+
+
+def thresholds() -> None:
+    """Write precision and recall by score threshold."""
+    record = read(BENCHMARKS / "calibration-conll2003.json")
+    own = [row for row in record["rows"] if "min_score" in row]
+    table(
+        ["`--min-score`", *(f"{row['min_score']:g}" for row in own)],
+        ([key, *(f"{row[key]:.4f}" for row in own)] for key in ("precision", "recall")),
     )
 
 
