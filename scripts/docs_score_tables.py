@@ -18,6 +18,14 @@ DEFAULT_MODELS = {  # a task in accuracy/recipes.json, its corpus and its measur
     "xpos": ("the same models", "XPOS accuracy"),
     "chunk": ("CoNLL-2000, every tenth sentence held out", "chunk F1"),
 }
+ADDED = {  # a way in add_label.json, the labels that are marked, and how the data are read
+    "old model": ("", ""),
+    "partial": ("MISC only", "`--partial`"),
+    "full": ("all four", ""),
+    "partial, faster": ("MISC only", "`--partial`"),
+    "partial, faster, soft weight 0.5": ("MISC only", "`--partial`, `train.soft_weight=0.5`"),
+    "naive, faster": ("MISC only", ""),
+}
 TOKENIZERS = {
     "tagger, learnt": "tagger, convention learnt",
     "tagger, default": "tagger, defaults",
@@ -94,6 +102,21 @@ def label_errors() -> None:
     table(
         ["", "average precision", "precision of the first 200", "corruptions listed"],
         [["GloVe 6B", *cells("margin with vectors")], ["no pretrained vectors", *cells("margin")]],
+    )
+
+
+def add_label() -> None:
+    """Write what a model keeps and learns when it is trained further with a new label."""
+
+    def cells(row: dict[str, Any]) -> Iterable[str]:
+        yield f"{row['sentences']:,} sentences" if row["sentences"] else "none"
+        yield from ADDED[row["way"]]
+        yield f"{row.get('learning_rate', '')}"
+        yield from (f"{row[key]:.4f}" for key in ("old_labels", "MISC"))
+
+    table(
+        ["new data", "labels marked", "read with", "learning rate", "old labels", "MISC"],
+        map(list, map(cells, read(BENCHMARKS / "add_label.json")["rows"])),
     )
 
 
