@@ -7,8 +7,9 @@ teachers are trained with the default options and the encoder; the mean of their
 and CoNLL-2003 train, train the students. With --pairs each student has the teacher of its own seed. Scored
 are CoNLL-2003 dev, its entities with a word that is not in CoNLL-2003 train, and all of Wikigold, also for
 models with the default options (plain). With --topics all models are trained on the rest of the topic split
-of generalisation.py, and also scored on its held-out documents. WORK has the models; a call that is
-interrupted continues at the next.
+of generalisation.py, and also scored on its held-out documents. Each model is scored with and without the
+vote on the labels of a document's spans (model.consistent_labels). WORK has the models; a call that is
+interrupted continues at the next. --keep FILE.json saves the scores.
 """
 
 import argparse
@@ -16,7 +17,8 @@ import gzip
 import json
 import re
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from generalisation import split_topics
@@ -44,6 +46,7 @@ def main() -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="option of the students"
     )
+    parser.add_argument("--keep", type=Path, metavar="FILE.json")
     arguments = parser.parse_args()
     conll = arguments.corpora / "conll2003"
     gold = read_corpus(conll / "eng.train", task="ner")
@@ -86,6 +89,18 @@ def main() -> None:
         for seed in range(1, arguments.seeds + 1)
     ]
     evaluation.report(arguments.name, students)
+    if arguments.keep:
+        record = {
+            "students": {
+                "epochs": students[0].bundle.config.train.epochs,
+                "passes": students[0].bundle.config.train.epochs * arguments.gold,
+                "documents": arguments.documents,
+                "teachers": 1 if arguments.pairs else arguments.teachers,
+                "settings": arguments.set,
+            },
+            "rows": evaluation.rows,
+        }
+        arguments.keep.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def read_news(path: Path) -> Iterator[str]:
@@ -110,18 +125,23 @@ class Evaluation:
             "Wikigold": read_corpus(corpora / "wikigold" / "train.iob2", columns="token,ner"),
         }
         self._known = {word for sentence in split for word in sentence.tokens}
+        self.rows: list[dict[str, object]] = []
 
     def add(self, title: str, sentences: Sequence[Sentence]) -> None:
         """Add a corpus."""
         self._others[title] = list(sentences)
 
-    def report(self, name: str, models: Iterable[Tagger]) -> None:
+    def report(self, name: str, models: Sequence[Tagger]) -> None:
         """Print the F1 of some models on each corpus, with the mean."""
-        for title, values in zip(
-            ("dev", "unseen words", *self._others), zip(*map(self.score, models), strict=True), strict=True
-        ):
-            each = " ".join(f"{value:.4f}" for value in values)
-            print(f"{name:<12} {title:<13} {statistics.mean(values):.4f} ({each})", flush=True)
+        for vote in (False, True):
+            columns = zip(*(self.score(with_vote(model, vote)) for model in models), strict=True)
+            for title, values in zip(("dev", "unseen words", *self._others), columns, strict=True):
+                self.rows.append({"models": name, "vote": vote, "corpus": title, "f1": values})
+                each = " ".join(f"{value:.4f}" for value in values)
+                print(
+                    f"{name:<12} {'vote' * vote:<4} {title:<13} {statistics.mean(values):.4f} ({each})",
+                    flush=True,
+                )
 
     def score(self, model: Tagger) -> tuple[float, ...]:
         """Return F1 on dev, on its entities with a word that is not in train, and on the other corpora."""
@@ -132,6 +152,13 @@ class Evaluation:
         )["unseen"]["f1"]
         others = (model.evaluate(sentences).ner.f1 for sentences in self._others.values())
         return model.evaluate(self._dev).ner.f1, unseen, *others
+
+
+def with_vote(model: Tagger, vote: bool) -> Tagger:
+    """Return the model with or without the vote on labels."""
+    config = model.bundle.config
+    options = config.model.model_copy(update={"consistent_labels": vote})
+    return Tagger(replace(model.bundle, config=config.model_copy(update={"model": options})))
 
 
 if __name__ == "__main__":
