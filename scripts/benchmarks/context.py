@@ -1,10 +1,10 @@
-"""Measure the cost of document context.
+"""Measure the cost of document context and of the vote on a document's labels.
 
     python scripts/benchmarks/context.py --model DIR --dev eng.testa
 
 A model with document context and a copy without these weights tag the same sentences in turns; the tags of
-the copy are meaningless. The share is the speed of the model with document context divided by the speed of
-the copy, in processor time.
+the copy are meaningless. The same model also tags with model.consistent_labels. A share is a speed divided by
+the speed of the copy, or by that of the model without the vote, in processor time.
 """
 
 from dataclasses import replace
@@ -17,7 +17,12 @@ from tagger.bundle import Bundle, load_bundle
 from tagger.corpus.files import read_sentences
 from tagger.features.context_index import context_width
 
-COLUMNS = {"name": "", "words_per_second": "words/s", "share": "share of plain (processor time)"}
+COLUMNS = {
+    "name": "",
+    "words_per_second": "words/s",
+    "share": "share of plain (processor time)",
+    "documents_share": "share of documents (processor time)",
+}
 ROUNDS = 7
 
 
@@ -43,11 +48,16 @@ def main() -> None:
     bundle = load_bundle(arguments.model)
     with_context = Tagger(bundle, threads=arguments.threads)
     plain_model = Tagger(without_context(bundle), threads=arguments.threads)
+    voting = bundle.config.model.model_copy(update={"consistent_labels": True})
+    with_vote = Tagger(
+        replace(bundle, config=bundle.config.model_copy(update={"model": voting})), threads=arguments.threads
+    )
     data = bundle.config.data
     whole = list(read_sentences(arguments.dev, columns=data.columns, tasks=data.tasks))
     runs = {
         "without context": lambda: list(plain_model.tag_sentences(whole)),
         "documents": lambda: list(with_context.tag_sentences(whole)),
+        "documents, vote": lambda: list(with_vote.tag_sentences(whole)),
     }
     timings = interleave(runs, repeats=ROUNDS)
     count = sum(map(len, whole))
@@ -57,6 +67,7 @@ def main() -> None:
             "name": name,
             "words_per_second": rates(count, rounds),
             "share": shares(rounds, plain, by="processor"),
+            "documents_share": shares(rounds, timings["documents"], by="processor"),
         }
         for name, rounds in timings.items()
     ]

@@ -25,7 +25,7 @@ from generalisation import split_topics
 
 from tagger import Sentence, Tagger, distil, read_corpus, train
 from tagger.config_loading import parse_setting
-from tagger.evaluation.scores import score_spans_by_vocabulary
+from tagger.evaluation.scores import score_spans, score_spans_by_vocabulary
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "conll2003.toml"
 
@@ -145,13 +145,16 @@ class Evaluation:
 
     def score(self, model: Tagger) -> tuple[float, ...]:
         """Return F1 on dev, on its entities with a word that is not in train, and on the other corpora."""
-        unseen = score_spans_by_vocabulary(
-            [sentence.tags["ner"] for sentence in self._dev],
-            [sentence.tags["ner"] for sentence in model.tag_sentences(self._dev)],
-            [[word in self._known for word in sentence.tokens] for sentence in self._dev],
-        )["unseen"]["f1"]
-        others = (model.evaluate(sentences).ner.f1 for sentences in self._others.values())
-        return model.evaluate(self._dev).ner.f1, unseen, *others
+        gold, predicted = tags_of(self._dev, model)
+        seen = [[word in self._known for word in sentence.tokens] for sentence in self._dev]
+        unseen = score_spans_by_vocabulary(gold, predicted, seen)["unseen"]["f1"]
+        others = (score_spans(*tags_of(sentences, model))["f1"] for sentences in self._others.values())
+        return score_spans(gold, predicted)["f1"], unseen, *others
+
+
+def tags_of(sentences: Sequence[Sentence], model: Tagger) -> tuple[list[tuple[str, ...]], ...]:
+    """Return the gold tags and the model's."""
+    return tuple([one.tags["ner"] for one in each] for each in (sentences, model.tag_sentences(sentences)))
 
 
 def with_vote(model: Tagger, vote: bool) -> Tagger:
