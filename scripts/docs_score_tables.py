@@ -227,3 +227,72 @@ def recipes() -> None:
             ],
         ],
     )
+
+
+STUDENTS = {
+    "plain": "default options, no encoder",
+    "teachers": "teachers, with encoder",
+    "student": "students",
+}
+
+
+OTHER_STUDENTS = {
+    "student-6": "6 epochs, two passes over train in each",
+    "student-100": "100 units, without document context",
+}
+
+
+def students(file: str) -> None:
+    """Write F1 of students, of their teachers and of the default options, with and without the vote."""
+    corpora, scores = student_scores(file)
+
+    def cell(values: Sequence[float]) -> str:
+        each = " ".join(f"{value:.4f}" for value in values)
+        return f"**{statistics.fmean(values):.4f}** ({each})" if len(values) > 1 else each
+
+    table(
+        ["", *corpora],
+        (
+            [text + ", vote" * vote, *(cell(scores[name, vote, corpus]) for corpus in corpora)]
+            for name, text in STUDENTS.items()
+            for vote in (False, True)
+        ),
+    )
+
+
+def other_students() -> None:
+    """Write F1 of single students with other options."""
+    rows = []
+    for name, text in OTHER_STUDENTS.items():
+        corpora, scores = student_scores(name)
+        rows.append([text, *(f"{scores[name, False, corpus][0]:.4f}" for corpus in corpora)])
+    table(["", *corpora], rows)
+
+
+def student_scores(file: str) -> tuple[list[str], dict[tuple[str, bool, str], list[float]]]:
+    """Return the corpora of a run of student.py, and the F1 of its models by name, vote and corpus."""
+    rows = read(EXPERIMENTS / "students" / f"{file}.json")["rows"]
+    scores = {(row["models"], row["vote"], row["corpus"]): row["f1"] for row in rows}
+    return list(dict.fromkeys(row["corpus"] for row in rows)), scores
+
+
+def student_speed() -> None:
+    """Write words per processor second of students next to a CRF with hand-written features."""
+    names = {
+        "sklearn-crfsuite": "sklearn-crfsuite, hand-written features",
+        "tagger 100": "student of 100 units",
+        "tagger 100, int8": 'the same, `precision="int8"`',
+        "tagger 200": "student of 200 units",
+        "tagger 200, int8": 'the same, `precision="int8"`',
+    }
+    rows = {row["name"]: row for row in read(BENCHMARKS / "throughput-documents.json")["rows"]}
+
+    def cells(row: dict[str, Any]) -> Iterable[str]:
+        share, rate = row["peer_share"], row["words_per_processor_second"]
+        yield f"{rate['median']:,.0f}"
+        yield f"{share['median']:.2f} ({share['low']:.2f} to {share['high']:.2f})"
+
+    table(
+        ["", "words per processor second", "of crfsuite"],
+        ([text, *cells(rows[name])] for name, text in names.items()),
+    )

@@ -343,21 +343,23 @@ def lookahead() -> None:
 
 
 def small_features() -> None:
-    """Write scores of recipes for small corpora by seed, and the mean over corpora of seed 1."""
+    """Write scores of recipes for small corpora by seed, and the mean over corpora of each complete seed."""
     folder = EXPERIMENTS / "small_features"
     runs = [read(path) for path in sorted(folder.glob("*.json"))]
 
     def cells(recipe: str) -> Iterable[str]:
-        first = []
+        by_corpus = []
         for corpus in SMALL_CORPORA:
             own = [run for run in runs if (run["recipe"], run["corpus"]) == (recipe, corpus)]
             scores = [run.get("f1", run.get("accuracy")) for run in own]
-            first.append(scores[0])
-            yield " / ".join(f"{score:.4f}" for score in scores) + f" ({own[0]['training_seconds']:.0f})"
-        yield f"{statistics.fmean(first):.4f}"
+            by_corpus.append(scores)
+            seconds = (f"{run['training_seconds']:.0f}" for run in own)
+            yield " / ".join(f"{score:.4f}" for score in scores) + f" ({' / '.join(seconds)})"
+        by_seed = zip(*by_corpus, strict=False)  # as many as every corpus has
+        yield " / ".join(f"{statistics.fmean(scores):.4f}" for scores in by_seed)
 
     table(
-        ["recipe", "Hungarian", "Vietnamese", "Wolof", "Hausa", "mean of seed 1"],
+        ["recipe", "Hungarian", "Vietnamese", "Wolof", "Hausa", "mean"],
         ([text, *cells(recipe)] for recipe, text in SMALL_RECIPES.items()),
     )
 
