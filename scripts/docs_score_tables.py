@@ -120,6 +120,31 @@ def add_label() -> None:
     )
 
 
+def adapt() -> None:
+    """Write F1 of the English model before and after training on other data."""
+    rows = {row["split"]: row for row in read(BENCHMARKS / "adapt.json")["rows"] if row["label"] == "all"}
+    names = {"old dev": "old dev (UNER EWT)", "new dev": "new dev (`eng.testa` without MISC)"}
+    table(
+        ["", "before", "after"],
+        (
+            [text, *(f"{rows[split][key]:.4f}" for key in ("before", "after"))]
+            for split, text in names.items()
+        ),
+    )
+
+
+def distil() -> None:
+    """Write how often a student's tags equal those of the English model."""
+    names = {"pos": "parts of speech", "ner": "entities"}
+    table(
+        ["", "tokens", "equal tags"],
+        (
+            [names[row["task"]], f"{row['tokens']:,}", f"{100 * row['equal']:.1f} %"]
+            for row in read(BENCHMARKS / "distil.json")["rows"]
+        ),
+    )
+
+
 def quickstart() -> None:
     """Write the test scores of the two models of quickstart.py."""
     scores = read(SCRIPTS / "recipes" / "results" / "quickstart.json")
