@@ -182,12 +182,12 @@ def tokenizer() -> None:
     )
 
 
-def calibration(corpus: str) -> None:
-    """Write temperatures, and calibration errors before and after, of a corpus's model."""
-    record = read(BENCHMARKS / f"calibration-{corpus}.json")
+def calibration() -> None:
+    """Write temperatures, and calibration errors before and after, of a model of each corpus."""
 
-    def cells(task: str, kind: str) -> Iterable[str]:
-        own = [row for row in record["rows"] if row["task"] == task and row.get("halves") == f"{kind}s"]
+    def cells(corpus: str, task: str, kind: str) -> Iterable[str]:
+        rows = read(BENCHMARKS / f"calibration-{corpus}.json")["rows"]
+        own = [row for row in rows if row["task"] == task and row.get("halves") == f"{kind}s"]
         yield ", ".join(f"{row['temperature']:.2f}" for row in own)
         yield ", ".join(f"{row['before']:.4f}" for row in own)
         yield ", ".join(f"**{row['after']:.4f}**" for row in own)
@@ -195,8 +195,9 @@ def calibration(corpus: str) -> None:
     table(
         ["dev", "halves", "temperature", "before", "after"],
         (
-            [name, f"every other {kind}", *cells(task, kind)]
-            for task, name in CALIBRATED[corpus].items()
+            [name, f"every other {kind}", *cells(corpus, task, kind)]
+            for corpus, tasks in CALIBRATED.items()
+            for task, name in tasks.items()
             for kind in ("document", "sentence")
         ),
     )
