@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import cog
 from docs_tables import BENCHMARKS, EXPERIMENTS, SCRIPTS, benchmark, count, read, table
 
 SYSTEMS = {  # a system's name in small_data/runs.json, and its text in the docs
@@ -85,6 +86,35 @@ def small_data() -> None:
             "Wikigold, mean of five folds (lowest to highest)",
         ],
         ([text, *cells(system)] for system, text in SYSTEMS.items()),
+    )
+
+
+def contextual() -> None:
+    """Write what an encoder adds by size of the train split, and the speed with it."""
+    record = read(BENCHMARKS / "contextual.json")
+    rows = record["rows"]
+    own = {(row["sentences"], row["epochs"], row["has_vectors"], row["encoder"]): row for row in rows}
+
+    def cells(size: int, epochs: int, has_vectors: bool) -> Iterable[str]:
+        scores = {
+            kind: f"{own[size, epochs, has_vectors, kind]['f1']:.4f}"
+            for kind in ("none", "f32", "int8")
+            if (size, epochs, has_vectors, kind) in own
+        }
+        yield f"{size:,} sentences" if size < 14_041 else "all"
+        yield str(epochs)
+        yield "GloVe 6B 100d" if has_vectors else "none"
+        yield scores["none"]
+        yield scores["f32"] + (f" (int8 states: {scores['int8']})" if "int8" in scores else "")
+
+    table(
+        ["train", "epochs", "word vectors", "without", "with encoder"],
+        (list(cells(*trial)) for trial in dict.fromkeys(key[:3] for key in own)),
+    )
+    speeds = (f"{count(row)} in {row['encoder']}" for row in rows if "words_per_second" in row)
+    cog.outl(
+        "Words per second of processor time with the encoder, one thread, on the first "
+        f"{record['settings']['speed_sentences']} sentences of dev: {' and '.join(speeds)}.\n"
     )
 
 
