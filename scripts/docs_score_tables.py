@@ -1,4 +1,4 @@
-"""Tables of scores in accuracy.md, calibration.md and comparison.md; docs_tables.py describes their use."""
+"""Tables of scores in accuracy.md and other pages; docs_tables.py describes their use."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -36,6 +36,15 @@ TOKENIZERS = {
 CALIBRATED = {  # a model's name, and its tasks with their names in the docs
     "conll2003": {"ner": "CoNLL-2003, spans"},
     "ud_ewt": {"pos": "UD EWT, UPOS of tokens", "xpos": "UD EWT, XPOS of tokens"},
+}
+STUDENTS = {  # models of students/*.json, and their texts in the docs
+    "plain": "default options, no encoder",
+    "teachers": "teachers, with encoder",
+    "student": "students",
+}
+OTHER_STUDENTS = {  # a file of students/, which is also the name of its students, and its text
+    "student-6": "6 epochs, two passes over train in each",
+    "student-100": "100 units, without document context",
 }
 
 
@@ -218,10 +227,10 @@ def tokenizer() -> None:
 
 def calibration() -> None:
     """Write temperatures, and calibration errors before and after, of a model of each corpus."""
+    rows = {corpus: read(BENCHMARKS / f"calibration-{corpus}.json")["rows"] for corpus in CALIBRATED}
 
     def cells(corpus: str, task: str, kind: str) -> Iterable[str]:
-        rows = read(BENCHMARKS / f"calibration-{corpus}.json")["rows"]
-        own = [row for row in rows if row["task"] == task and row.get("halves") == f"{kind}s"]
+        own = [row for row in rows[corpus] if row["task"] == task and row.get("halves") == f"{kind}s"]
         yield ", ".join(f"{row['temperature']:.2f}" for row in own)
         yield ", ".join(f"{row['before']:.4f}" for row in own)
         yield ", ".join(f"**{row['after']:.4f}**" for row in own)
@@ -287,19 +296,6 @@ def recipes() -> None:
             ],
         ],
     )
-
-
-STUDENTS = {
-    "plain": "default options, no encoder",
-    "teachers": "teachers, with encoder",
-    "student": "students",
-}
-
-
-OTHER_STUDENTS = {
-    "student-6": "6 epochs, two passes over train in each",
-    "student-100": "100 units, without document context",
-}
 
 
 def students(file: str) -> None:

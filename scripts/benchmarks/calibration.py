@@ -56,7 +56,7 @@ def main() -> None:
         "--save", type=Path, metavar="MODEL", help="save the calibrated model to this folder"
     )
     arguments = options.parse_args()
-    tagger = Tagger.load(arguments.model)
+    tagger = Tagger.load(arguments.model, threads=arguments.threads)
     tasks = arguments.task or [task.name for task in tagger.tasks]
     sentences = read(tagger, arguments.file, tasks)
     rows = []

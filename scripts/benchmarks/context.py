@@ -35,8 +35,13 @@ def without_context(bundle: Bundle) -> Bundle:
         is_input = name.startswith("encoder.layers.0.") and name.endswith("weight_ih_l0")
         if not name.startswith("context."):
             tensors[name] = tensor[:, :-width] if is_input else tensor
-    model = shape.model_copy(update={"context": "sentence"})
-    return replace(bundle, tensors=tensors, config=bundle.config.model_copy(update={"model": model}))
+    return with_options(replace(bundle, tensors=tensors), context="sentence")
+
+
+def with_options(bundle: Bundle, **changes: object) -> Bundle:
+    """Return a bundle with other options of ``ModelConfig``."""
+    model = bundle.config.model.model_copy(update=changes)
+    return replace(bundle, config=bundle.config.model_copy(update={"model": model}))
 
 
 def main() -> None:
@@ -48,10 +53,7 @@ def main() -> None:
     bundle = load_bundle(arguments.model)
     with_context = Tagger(bundle, threads=arguments.threads)
     plain_model = Tagger(without_context(bundle), threads=arguments.threads)
-    voting = bundle.config.model.model_copy(update={"consistent_labels": True})
-    with_vote = Tagger(
-        replace(bundle, config=bundle.config.model_copy(update={"model": voting})), threads=arguments.threads
-    )
+    with_vote = Tagger(with_options(bundle, consistent_labels=True), threads=arguments.threads)
     data = bundle.config.data
     whole = list(read_sentences(arguments.dev, columns=data.columns, tasks=data.tasks))
     runs = {

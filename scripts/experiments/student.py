@@ -90,16 +90,9 @@ def main() -> None:
     ]
     evaluation.report(arguments.name, students)
     if arguments.keep:
-        record = {
-            "students": {
-                "epochs": students[0].bundle.config.train.epochs,
-                "passes": students[0].bundle.config.train.epochs * arguments.gold,
-                "documents": arguments.documents,
-                "teachers": 1 if arguments.pairs else arguments.teachers,
-                "settings": arguments.set,
-            },
-            "rows": evaluation.rows,
-        }
+        names = ("teachers", "seeds", "documents", "gold", "pairs", "topics", "name", "set")
+        settings = {name: getattr(arguments, name) for name in names}
+        record = {"settings": settings, "rows": evaluation.rows}
         arguments.keep.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
@@ -160,6 +153,8 @@ def tags_of(sentences: Sequence[Sentence], model: Tagger) -> tuple[list[tuple[st
 def with_vote(model: Tagger, vote: bool) -> Tagger:
     """Return the model with or without the vote on labels."""
     config = model.bundle.config
+    if config.model.consistent_labels == vote:
+        return model
     options = config.model.model_copy(update={"consistent_labels": vote})
     return Tagger(replace(model.bundle, config=config.model_copy(update={"model": options})))
 
