@@ -281,12 +281,35 @@ def test_blocks_of_sentences_do_not_change_the_result(monkeypatch):
     monkeypatch.setattr("tagger.decoding.crf._BLOCK_SIZE", 3)
     for budget in (25 * 32, 1):
         monkeypatch.setattr("tagger.decoding.viterbi._STEP_BUDGET", budget)
-        monkeypatch.setattr("tagger.decoding.crf._STEP_BUDGET", budget)
+        monkeypatch.setattr("tagger.decoding.log_space._STEP_BUDGET", budget)
         assert viterbi(emissions, lengths, transitions).tolist() == tags.tolist()
         for scale, posterior in zip((1, 1000), posteriors, strict=True):
             again = forward_backward(emissions * scale, lengths, transitions)
             np.testing.assert_allclose(again.tags, posterior.tags, atol=1e-6)
             np.testing.assert_allclose(again.log_partition, posterior.log_partition, rtol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [5.0, 20.0, 40.0, 60.0, 80.0, 120.0, 300.0])
+def test_rescaled_probabilities_equal_those_in_log_space(monkeypatch, scale):
+    case = random_case(int(scale), forbid=0.3, scale=scale, sentences=40, steps=23, tags=6)
+    posterior = forward_backward(*case)
+    monkeypatch.setattr(
+        "tagger.decoding.crf._is_trusted", lambda _, sizes, __: np.zeros(len(sizes), np.bool_)
+    )
+    in_logs = forward_backward(*case)
+    np.testing.assert_allclose(posterior.tags, in_logs.tags, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(posterior.backward, in_logs.backward, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(posterior.log_partition, in_logs.log_partition, rtol=1e-12, atol=1e-9)
+
+
+def test_small_totals_are_exact():
+    """The best tag of each step cannot follow that of the step before, so all scaled probabilities shrink."""
+    emissions = np.zeros((1, 7, 2), np.float32)
+    emissions[0, ::2, 0] = emissions[0, 1::2, 1] = emissions[0, 6, 1] = 140.0
+    stay = constrain(Transitions.free(2), np.eye(2), [True, True], [True, True])
+    posterior = forward_backward(emissions, [7], stay)
+    assert posterior.tags[0].ravel().tolist() == pytest.approx([0.5] * 14)
+    assert posterior.log_partition.tolist() == pytest.approx([4 * 140 + np.log(2)])
 
 
 def test_terms_that_underflow_in_both_directions_are_recovered():

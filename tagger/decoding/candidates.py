@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.decoding.crf import Posterior, log_sum
+from tagger.decoding.crf import Posterior
+from tagger.decoding.log_space import log_sum
 from tagger.decoding.spans import FoundSpans, SpanReader
 
 BoolArray = NDArray[np.bool_]

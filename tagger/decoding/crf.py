@@ -8,18 +8,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tagger.decoding.log_space import DoubleArray, finite, log_forward_backward, log_sum
 from tagger.decoding.viterbi import FloatArray, IntArray, Transitions, check_shapes, sentences_at
 
 BoolArray = NDArray[np.bool_]
-DoubleArray = NDArray[np.float64]
 
 # A scaled probability below this may have lost terms to underflow. Divisors are at least this large. A
 # trusted value was therefore above 1e-280 before division, and float64 only loses terms below 1e-308.
 _TRUSTED = 1e-140
+# Steps from one rescaling to the next. Emissions may differ by 80 at each step before a value is not trusted.
+_SCALED_EVERY = 4
+# Lower bound of divisors that are 0 without a legal sequence; products of two trusted values are larger.
+_LEAST_TOTAL = 1e-300
 # Number of sentences per block: few enough for a step's arrays to stay in the processor's cache.
 _BLOCK_SIZE = 64
-# Maximum size of one step's largest temporary array in log space, in numbers (float64: 8 MB).
-_STEP_BUDGET = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,47 +63,65 @@ class Gradient(NamedTuple):
     transitions: DoubleArray
 
 
+class _Exponentials(NamedTuple):
+    """Exponentials of C tags' transitions, each array scaled to at most 1.
+
+    Attributes:
+        moves: (C, C) transitions, from -> to.
+        start: (C,) start transitions.
+        end: (C,) end transitions.
+        move_peak, start_peak, end_peak: Logs of the scales.
+    """
+
+    moves: DoubleArray
+    start: DoubleArray
+    end: DoubleArray
+    move_peak: float
+    start_peak: float
+    end_peak: float
+
+
 class _Passes(NamedTuple):
     """Both recursions on rescaled probabilities, for n sentences sorted by falling length.
 
     Attributes:
-        alphas: (T, n, C) forward probabilities, scaled to sum to 1.
-        betas: (T, n, C) backward probabilities with the token's own emission, scaled to sum to 1.
+        alphas: (T, n, C) forward probabilities; scaled to sum to 1 every ``_SCALED_EVERY`` steps.
+        betas: (T, n, C) backward probabilities with the token's own emission; scaled in the same way.
         following: (T, n, C) backward probabilities without the token's own emission; not scaled.
-        totals: (T, n) sums of ``alphas * following``.
+        joint: (T, n, C) ``alphas * following``: the marginals, not normalised.
+        totals: (T, n) sums of ``joint`` over the tags.
         mask: (T, n) True for tokens, False beyond the end of a sentence.
-        moves: (C, C) exponentials of the transitions, at most 1.
-        alpha_scales: (T, n) scales of the forward pass, 1 beyond the end.
-        beta_scales: (T, n) scales of the backward pass, 1 beyond the end.
+        factors: Exponentials of the transitions.
+        alpha_scales: (T, n) scales of the forward pass, 1 without rescaling and beyond the end.
+        beta_scales: (T, n) scales of the backward pass, 1 without rescaling and beyond the end.
         peaks: (T, n) maxima of the emissions, 0 beyond the end.
-        start_peak, end_peak, move_peak: Maxima of the transitions.
     """
 
     alphas: DoubleArray
     betas: DoubleArray
     following: DoubleArray
+    joint: DoubleArray
     totals: DoubleArray
     mask: BoolArray
-    moves: DoubleArray
+    factors: _Exponentials
     alpha_scales: DoubleArray
     beta_scales: DoubleArray
     peaks: DoubleArray
-    start_peak: float
-    end_peak: float
-    move_peak: float
 
     def log_partition(self, sizes: IntArray) -> DoubleArray:
         """Compute the (n,) log-partitions of sentences with these lengths."""
         last = self.totals[sizes - 1, np.arange(len(sizes))]
         scaled = np.log(self.alpha_scales).sum(axis=0) + np.log(last) + self.peaks.sum(axis=0)
-        log_partition: DoubleArray = scaled + (self.start_peak + self.end_peak) + self.move_peak * (sizes - 1)
+        ends = self.factors.start_peak + self.factors.end_peak
+        log_partition: DoubleArray = scaled + ends + self.factors.move_peak * (sizes - 1)
         return log_partition
 
     def log_betas(self) -> DoubleArray:
         """Compute log beta without the token's own emission, (T, n, C)."""
-        gains = np.where(self.mask, np.log(self.beta_scales) + self.peaks + self.move_peak, 0.0)  # (T, n)
+        scales = np.log(self.beta_scales) + self.peaks  # (T, n)
+        gains = np.where(self.mask, scales + self.factors.move_peak, 0.0)
         later = gains[::-1].cumsum(axis=0)[::-1] - gains
-        return np.log(self.following) + (later + self.end_peak)[:, :, None]
+        return np.log(self.following) + (later + self.factors.end_peak)[:, :, None]
 
 
 def path_scores(
@@ -144,14 +164,14 @@ def loss_gradient(
     order = np.argsort(-lengths, kind="stable")
     sizes, steps, count = lengths[order], int(lengths.max()), emissions.shape[2]
     with np.errstate(divide="ignore", invalid="ignore"):
-        passes = _scaled(_by_step(emissions[order, :steps], sizes), sizes, transitions)
+        passes = _scaled(_by_step(emissions[order, :steps], sizes), sizes, _exponentials(transitions))
         scales = min(passes.alpha_scales.min(), passes.beta_scales.min())
         if not min(passes.alphas.min(), passes.betas.min(), scales) > _TRUSTED:  # also catches NaN
             return None
         log_partition = passes.log_partition(sizes)
-        posterior = passes.alphas * passes.following / passes.totals[:, :, None] * passes.mask[:, :, None]
+        posterior = passes.joint / passes.totals[:, :, None] * passes.mask[:, :, None]
         onward = passes.betas[1:] / passes.totals[:-1, :, None] * passes.mask[1:, :, None]
-    pairs = passes.moves * (passes.alphas[:-1].reshape(-1, count).T @ onward.reshape(-1, count))
+    pairs = passes.factors.moves * (passes.alphas[:-1].reshape(-1, count).T @ onward.reshape(-1, count))
     gold, sentences = tags[order, :steps].T, np.arange(len(sizes))  # (T, n)
     first, last = gold[0], gold[sizes - 1, sentences]
     inside = passes.mask[1:]
@@ -190,19 +210,21 @@ def forward_backward(emissions: FloatArray, lengths: ArrayLike, transitions: Tra
     backward = np.zeros(emissions.shape, np.float64)
     log_partition = np.zeros(len(sizes), np.float64)
     order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
+    factors, possible_counts = _exponentials(transitions), _possible_counts(transitions, emissions.shape[1])
     for first in range(0, len(order), _BLOCK_SIZE):
         rows = order[first : first + _BLOCK_SIZE]
         steps = int(sizes[rows[0]])
         scores = _by_step(emissions[rows, :steps], sizes[rows])  # (T, n, C)
         with np.errstate(divide="ignore"):
-            passes = _scaled(scores, sizes[rows], transitions)
-            marginals = passes.alphas * passes.following
-            marginals /= np.maximum(passes.totals, _TRUSTED)[:, :, None]
+            passes = _scaled(scores, sizes[rows], factors)
+            marginals = passes.joint / np.maximum(passes.totals, _LEAST_TOTAL)[:, :, None]
             betas = passes.log_betas()
             log_partition[rows] = passes.log_partition(sizes[rows])
-        untrusted = np.flatnonzero(~_is_trusted(passes, sizes[rows], transitions))
+        untrusted = np.flatnonzero(~_is_trusted(passes, sizes[rows], possible_counts))
         if len(untrusted):
-            log_alphas, log_betas = _in_logs(scores[:, untrusted], sizes[rows[untrusted]], transitions)
+            log_alphas, log_betas = log_forward_backward(
+                scores[:, untrusted], sizes[rows[untrusted]], transitions
+            )
             marginals[:, untrusted] = _normalise(log_alphas + log_betas)
             betas[:, untrusted] = log_betas
             starts = transitions.start + scores[0, untrusted] + log_betas[0]
@@ -252,7 +274,7 @@ def _by_step(emissions: FloatArray, sizes: IntArray) -> DoubleArray:
     return scores
 
 
-def _scaled(scores: DoubleArray, sizes: IntArray, transitions: Transitions) -> _Passes:
+def _scaled(scores: DoubleArray, sizes: IntArray, factors: _Exponentials) -> _Passes:
     """Run both recursions on rescaled probabilities.
 
     The backward pass is a forward pass over the reversed sentences, so one loop computes both.
@@ -260,118 +282,83 @@ def _scaled(scores: DoubleArray, sizes: IntArray, transitions: Transitions) -> _
     Args:
         scores: (T, n, C) emissions of sentences sorted by falling length, 0 beyond each length.
         sizes: (n,) number of tokens of each sentence, at least 1.
-        transitions: Scores of the C tags.
+        factors: Exponentials of the C tags' transitions.
     """
     step, sentences = np.arange(len(scores))[:, None], np.arange(len(sizes))
     mask = step < sizes  # (T, n)
-    peaks = _finite(scores.max(axis=2))  # (T, n)
-    emitted = np.exp(scores - peaks[:, :, None])  # (T, n, C), at most 1
-    moves, move_peak = _exponentials(transitions.scores)
-    start, start_peak = _exponentials(transitions.start)
-    end, end_peak = _exponentials(transitions.end)
+    peaks = finite(scores.max(axis=2))  # (T, n)
 
     mirror = np.where(mask, sizes - 1 - step, step)
-    both = np.stack([emitted, emitted[mirror, sentences]], axis=1)  # (T, 2, n, C)
+    both = np.empty((len(scores), 2, *scores.shape[1:]))  # (T, 2, n, C)
+    np.exp(scores - peaks[:, :, None], out=both[:, 0])  # emissions, at most 1
+    both[:, 1] = both[mirror, 0, sentences]
+    moves, end = factors.moves, factors.end
     matrices = np.stack([moves, moves.T])
     scales = np.ones((*both.shape[:3], 1))
-    both[0] *= np.stack([start, end])[:, None]
+    ones = np.ones((len(moves), 1))  # a product adds short rows faster than a sum does
+    both[0] *= np.stack([factors.start, end])[:, None]
     for t, count in enumerate(sentences_at(sizes, len(scores))[:-1]):
-        current, sums = both[t, :, :count], scales[t, :, :count]
+        current = both[t, :, :count]
         if t:
             current *= both[t - 1, :, :count] @ matrices
-        # The lower bound avoids division by 0 and keeps an underflowed term visible.
-        current /= np.maximum(current.sum(axis=2, keepdims=True), _TRUSTED, out=sums)
+        if t % _SCALED_EVERY == 0:
+            # The lower bound avoids division by 0 and keeps an underflowed term visible.
+            current /= np.maximum(current @ ones, _TRUSTED, out=scales[t, :, :count])
 
     alphas, betas = both[:, 0], both[mirror, 1, sentences]  # (T, n, C)
     following = np.empty_like(betas)
-    following[:-1], following[-1] = betas[1:] @ moves.T, end
+    np.matmul(betas[1:].reshape(-1, len(moves)), moves.T, out=following[:-1].reshape(-1, len(moves)))
+    following[-1] = end
     following[sizes - 1, sentences] = end
-    totals = (alphas * following).sum(axis=2)
+    joint = alphas * following
     return _Passes(
         alphas,
         betas,
         following,
-        totals,
+        joint,
+        (joint @ ones)[:, :, 0],
         mask,
-        moves,
+        factors,
         scales[:, 0, :, 0],
         scales[mirror, 1, sentences, 0],
         peaks,
-        start_peak,
-        end_peak,
-        move_peak,
     )
 
 
-def _is_trusted(passes: _Passes, sizes: IntArray, transitions: Transitions) -> BoolArray:
+def _is_trusted(passes: _Passes, sizes: IntArray, possible_counts: tuple[IntArray, IntArray]) -> BoolArray:
     """Return (n,) True if no possible value is so small that terms may have underflowed."""
-    steps = len(passes.alphas)
-    step = np.arange(steps)[:, None]
-    possible = np.isfinite(transitions.scores)
-    alpha_counts = _possible_tags(np.isfinite(transitions.start), possible, steps)[step]
-    beta_counts = _possible_tags(np.isfinite(transitions.end), possible.T, steps)[sizes - 1 - step]
-    ones = np.ones(len(possible), np.float32)  # a product counts short rows faster than a sum does
-    is_trusted = (passes.alphas > _TRUSTED) @ ones == alpha_counts
-    is_trusted &= (passes.following > _TRUSTED) @ ones == beta_counts
+    step = np.arange(len(passes.alphas))[:, None]
+    from_start, from_end = possible_counts
+    ones = np.ones(passes.alphas.shape[2], np.float32)  # a product counts short rows faster than a sum does
+    is_trusted = (passes.alphas > _TRUSTED) @ ones == from_start[step]
+    is_trusted &= (passes.following > _TRUSTED) @ ones == from_end[sizes - 1 - step]
     result: BoolArray = (is_trusted | ~passes.mask).all(axis=0)
     return result
 
 
-def _in_logs(
-    scores: DoubleArray, sizes: IntArray, transitions: Transitions
-) -> tuple[DoubleArray, DoubleArray]:
-    """Run both recursions in log space; return log alpha and log beta, (T, n, C) each."""
-    steps = len(scores)
-    active = sentences_at(sizes, steps)
-    alphas, betas = np.zeros_like(scores), np.zeros_like(scores)
-    alphas[0] = transitions.start + scores[0]
-    for t in range(1, steps):
-        count = active[t]
-        alphas[t, :count] = scores[t, :count] + _log_product(alphas[t - 1, :count], transitions.scores)
-    betas[steps - 1] = transitions.end
-    for t in range(steps - 2, -1, -1):
-        count, following = active[t], active[t + 1]
-        betas[t, following:count] = transitions.end
-        onward = betas[t + 1, :following] + scores[t + 1, :following]
-        betas[t, :following] = _log_product(onward, transitions.scores.T)
-    return alphas, betas
-
-
-def _log_product(vectors: DoubleArray, matrix: FloatArray) -> DoubleArray:
-    """Return the log of ``exp(vectors) @ exp(matrix)``, (n, C), without overflow or underflow."""
-    block_size = max(1, _STEP_BUDGET // matrix.size)
-    result = np.empty_like(vectors)
-    for first in range(0, len(vectors), block_size):
-        block = slice(first, first + block_size)
-        result[block] = log_sum(vectors[block, :, None] + matrix, axis=1)  # (n, C, C) -> (n, C)
-    return result
-
-
-def log_sum(logs: DoubleArray, axis: int) -> DoubleArray:
-    """Return the log-sum-exp along an axis; -inf where all values are -inf."""
-    peaks = _finite(logs.max(axis=axis, keepdims=True))
-    with np.errstate(divide="ignore"):
-        total: DoubleArray = np.log(np.exp(logs - peaks).sum(axis=axis))
-    return total + peaks.squeeze(axis)
-
-
 def _normalise(logs: DoubleArray) -> DoubleArray:
     """Return the softmax over the last axis; all 0 where all values are -inf."""
-    values = np.exp(logs - _finite(logs.max(axis=-1, keepdims=True)))
+    values = np.exp(logs - finite(logs.max(axis=-1, keepdims=True)))
     probabilities: DoubleArray = values / np.maximum(values.sum(axis=-1, keepdims=True), _TRUSTED)
     return probabilities
 
 
-def _exponentials(logs: FloatArray) -> tuple[DoubleArray, float]:
-    """Return the exponentials scaled to at most 1, and the log of the scale."""
-    values = logs.astype(np.float64)
-    peak = float(_finite(values.max()))
-    return np.exp(values - peak), peak
+def _exponentials(transitions: Transitions) -> _Exponentials:
+    """Compute the exponentials of transitions, and the logs of their scales."""
+    scores, start, end = (
+        array.astype(np.float64) for array in (transitions.scores, transitions.start, transitions.end)
+    )
+    peaks = [float(finite(array.max())) for array in (scores, start, end)]
+    return _Exponentials(np.exp(scores - peaks[0]), np.exp(start - peaks[1]), np.exp(end - peaks[2]), *peaks)
 
 
-def _finite(peaks: DoubleArray) -> DoubleArray:
-    """Replace -inf by 0, so that maxima can be subtracted without producing NaN."""
-    return np.where(np.isneginf(peaks), 0.0, peaks)
+def _possible_counts(transitions: Transitions, steps: int) -> tuple[IntArray, IntArray]:
+    """Return, for both ends of a sentence, the number (T,) of possible tags t tokens from that end."""
+    possible = np.isfinite(transitions.scores)
+    return (
+        _possible_tags(np.isfinite(transitions.start), possible, steps),
+        _possible_tags(np.isfinite(transitions.end), possible.T, steps),
+    )
 
 
 def _possible_tags(first: BoolArray, possible: BoolArray, steps: int) -> IntArray:

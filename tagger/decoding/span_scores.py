@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tagger.decoding.crf import DoubleArray, Posterior
+from tagger.decoding.crf import Posterior
+from tagger.decoding.log_space import DoubleArray
 from tagger.decoding.viterbi import FloatArray, IntArray
 
 
