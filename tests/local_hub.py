@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 import huggingface_hub
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 from servers import serve
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -118,7 +118,8 @@ class LocalHub:
         name = f"{values['organization']}/{values['name']}"
         if name in self.repositories:
             return JSONResponse({"url": f"{self.address}/{name}", "error": "You already created it"}, 409)
-        repository = self.repositories[name] = Repository(is_private=values.get("visibility") == "private")
+        is_private = values.get("visibility") == "private" or values.get("private") is True
+        repository = self.repositories[name] = Repository(is_private=is_private)
         repository.commit({".gitattributes": b"*.safetensors filter=lfs\n"})
         return JSONResponse({"url": f"{self.address}/{name}"})
 
@@ -234,7 +235,9 @@ def use_hub(address: str, cache: object, monkeypatch: pytest.MonkeyPatch, token:
     """Let huggingface_hub use a hub, a cache and a token, as its environment variables do at import."""
     monkeypatch.setattr(constants, "ENDPOINT", address)
     template = "{endpoint}/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template.replace("{endpoint}", address))
+    for module in (constants, file_download):  # versions before 1.0 import the template
+        url = template.replace("{endpoint}", address)
+        monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", url, raising=False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)

@@ -174,7 +174,9 @@ def test_the_bootstrap_interval_is_near_that_of_all_samples(case, is_paired):
 def test_the_bootstrap_of_equally_long_sentences_is_near_scipys():
     right = np.random.default_rng(1).integers(0, 11, size=200)
     counts = np.stack([right, np.full(200, 10), np.full(200, 10)], axis=-1)
-    reference = stats.bootstrap((right / 10,), np.mean, method="percentile", rng=1).confidence_interval
+    reference = stats.bootstrap(
+        (right / 10,), np.mean, method="percentile", random_state=1
+    ).confidence_interval
     assert bootstrap_interval(counts) == pytest.approx(tuple(reference), abs=0.01)
 
 

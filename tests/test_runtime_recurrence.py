@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tagger.errors import InputError
@@ -26,6 +26,7 @@ WAYS = [(False,), (True,), (False, True)]
 
 
 @given(SIZES)
+@example([8, 8, 8, 9])  # one step too many for 4/3 of the mean, but no packing into three slots is shorter
 def test_sentences_are_packed_whole_into_slots_of_similar_length(sizes):
     lengths = np.array(sizes)
     slots = PackedSlots.pack(lengths)
@@ -36,8 +37,8 @@ def test_sentences_are_packed_whole_into_slots_of_similar_length(sizes):
     assert np.array_equal(slots.ends, slots.indices[ends - 1])
     for begin, end in zip(ends - lengths, ends, strict=True):
         assert (np.diff(slots.indices[begin:end]) == slots.count).all()
-    # Graham's bound for longest processing time first: 4/3 of the optimum.
-    assert slots.steps <= 4 / 3 * max(max(sizes), -(-sum(sizes) // slots.count)) + 1
+    # The bound of Graham 1969 that needs no optimum: a slot was the shortest when it got its last sentence.
+    assert slots.steps <= sum(sizes) / slots.count + max(sizes) * (1 - 1 / slots.count) + 1e-9
 
 
 @pytest.mark.parametrize("is_backward", WAYS)

@@ -136,7 +136,7 @@ class ProgressBar:
         self._progress.update(self._progress.task_ids[0], completed=completed, total=total, facts=facts)
         if self._is_visible:
             self._progress.refresh()
-        else:
+        elif not self._progress.disable:
             self._is_visible = True  # before it starts: Ctrl-C may interrupt the start
             self._progress.start()
 

@@ -1,7 +1,5 @@
 """``bilstm_crf``: a spaCy pipeline component that tags spaCy's tokens."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import weakref
