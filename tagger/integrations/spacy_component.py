@@ -1,5 +1,6 @@
 """``bilstm_crf``: a spaCy pipeline component that tags spaCy's tokens."""
 
+# No postponed annotations: older versions of spaCy cannot resolve those of a factory.
 import os
 import shutil
 import weakref
