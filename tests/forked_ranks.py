@@ -29,6 +29,7 @@ def start(rank: int, count: int, port_pipe: int, command: list[str]) -> int:
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": port,
             "TORCHELASTIC_USE_AGENT_STORE": "True",
+            "TORCHELASTIC_RESTART_COUNT": "0",
         }
         code = run_command(command)
         sys.stdout.flush()
