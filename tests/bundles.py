@@ -96,7 +96,7 @@ def edit_tensors(folder: Path, change: Callable[[dict[str, np.ndarray]], object]
     with safe_open(path, framework="np") as file:
         metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in list(file.keys())}
     change(tensors)
-    # A new file: loaded models map the earlier one, and safetensors before 0.5 writes into it.
+    # A new file: loaded models map the earlier one, and safetensors before 0.8 writes into it.
     new = path.with_suffix(".new")
     save_file({name: np.ascontiguousarray(one) for name, one in tensors.items()}, new, metadata=metadata)
     new.replace(path)
