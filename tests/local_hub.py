@@ -234,10 +234,9 @@ class LocalHub:
 def use_hub(address: str, cache: object, monkeypatch: pytest.MonkeyPatch, token: str | None = TOKEN) -> None:
     """Let huggingface_hub use a hub, a cache and a token, as its environment variables do at import."""
     monkeypatch.setattr(constants, "ENDPOINT", address)
-    template = "{endpoint}/{repo_id}/resolve/{revision}/{filename}"
+    template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
     for module in (constants, file_download):  # versions before 1.0 import the template
-        url = template.replace("{endpoint}", address)
-        monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", url, raising=False)
+        monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
